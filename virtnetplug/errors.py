@@ -1,0 +1,268 @@
+"""Everything that can be said to have gone wrong: one tree, each class a sentence a user can act on.
+
+`reason` is stable and machine-readable (JSON, metrics); `exit_code` is what the CLI exits with;
+the message is one paragraph that names the fault and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class VirtnetplugError(Exception):
+    """Any error virtnetplug raises on purpose."""
+
+    reason = "internal"
+    exit_code = 70
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if reason is not None:
+            self.reason = reason
+        self.undo_failures: list[str] = []
+        """What could not be undone after this error, a sentence each."""
+
+
+class UsageError(VirtnetplugError):
+    """The call itself makes no sense: flags that exclude each other, a name missing."""
+
+    reason = "usage"
+    exit_code = 2
+
+
+class Refused(VirtnetplugError):
+    """Refused before anything was touched."""
+
+    reason = "refused"
+    exit_code = 3
+
+
+class Failed(VirtnetplugError):
+    """Failed in the middle, and every step was undone."""
+
+    reason = "failed"
+    exit_code = 4
+
+
+class RollbackIncomplete(VirtnetplugError):
+    """Failed, and something could not be undone; the journal keeps it for `recover`."""
+
+    reason = "rollback-incomplete"
+    exit_code = 5
+
+
+class InvariantBroken(Failed):
+    """nets and hostdevs disagree: libvirt shows a device virtnetplug cannot account for."""
+
+    reason = "invariant-broken"
+
+
+class IllegalTransition(Failed):
+    """A state change the lifecycle table does not allow."""
+
+    reason = "illegal-transition"
+
+
+# -- requests: nothing was touched ---------------------------------------------------------------
+
+
+class MacInvalid(Refused):
+    reason = "mac-invalid"
+
+
+class PciAddressInvalid(Refused):
+    reason = "pci-address-invalid"
+
+
+class XmlInvalid(Refused):
+    """Not well formed, a wrong root, or refused by the host's own schema."""
+
+    reason = "xml-invalid"
+
+
+class XmlUnsafe(Refused):
+    """A DTD or an entity: never needed here, and a known way to attack a parser."""
+
+    reason = "xml-unsafe"
+
+
+class XmlTooLarge(Refused):
+    reason = "xml-too-large"
+
+
+class InterfaceTypeUnknown(Refused):
+    reason = "interface-type-unknown"
+
+
+class DomainMissing(Refused):
+    reason = "domain-missing"
+
+
+class DomainNotRunning(Refused):
+    reason = "domain-not-running"
+
+
+class DomainTransient(Refused):
+    """A transient domain has no config scope."""
+
+    reason = "domain-transient"
+
+
+class DomainBusy(Refused):
+    """A migration, save or other job owns the domain."""
+
+    reason = "domain-busy"
+
+
+class NicMissing(Refused):
+    reason = "nic-missing"
+
+
+class NicAmbiguous(Refused):
+    reason = "nic-ambiguous"
+
+
+class NicPending(Refused):
+    """The NIC is still waiting for its guest to let go."""
+
+    reason = "nic-pending"
+
+
+class DuplicateMac(Refused):
+    reason = "duplicate-mac"
+
+
+class DuplicateAlias(Refused):
+    reason = "duplicate-alias"
+
+
+class NetworkMissing(Refused):
+    reason = "network-missing"
+
+
+class NetworkInactive(Refused):
+    reason = "network-inactive"
+
+
+class PortgroupMissing(Refused):
+    reason = "portgroup-missing"
+
+
+class BridgeMissing(Refused):
+    reason = "bridge-missing"
+
+
+class ModelUnknown(Refused):
+    reason = "model-unknown"
+
+
+class NoFreePort(Refused):
+    """No PCIe hotplug port, or no PCI slot, is left in the guest."""
+
+    reason = "no-free-port"
+
+
+class TeamingIncomplete(Refused):
+    reason = "teaming-incomplete"
+
+
+class NeedsReplace(Refused):
+    """libvirt cannot change this in place; `--replace` would do it."""
+
+    reason = "needs-replace"
+
+
+class NotSupported(Refused):
+    reason = "not-supported"
+
+
+class ConnectionFailed(Refused):
+    """The hypervisor did not answer at all; nothing was started."""
+
+    reason = "connection-failed"
+
+
+class EventLoopConflict(Refused):
+    reason = "event-loop-conflict"
+
+
+class JournalReadOnly(Refused):
+    reason = "journal-read-only"
+
+
+class JournalNewer(Refused):
+    reason = "journal-newer"
+
+
+class JournalFull(Refused):
+    reason = "journal-full"
+
+
+class JournalBroken(Refused):
+    reason = "journal-broken"
+
+
+class ClaimTaken(Refused):
+    """Another operation holds this very thing."""
+
+    reason = "claim-taken"
+
+
+# -- effects -------------------------------------------------------------------------------------
+
+
+class HypervisorFailed(Failed):
+    """The hypervisor refused or failed a call; the message is its own."""
+
+    reason = "hypervisor-failed"
+
+    def __init__(self, message: str, *, code: int = 0, reason: str | None = None) -> None:
+        super().__init__(message, reason=reason)
+        self.code = code
+
+
+class DeviceMissing(HypervisorFailed):
+    """The hypervisor has no such device (any more)."""
+
+    reason = "device-missing"
+
+
+class UnplugInProgress(HypervisorFailed):
+    """The guest has already been asked to let this device go."""
+
+    reason = "unplug-in-progress"
+
+
+class GuestBusy(HypervisorFailed):
+    """The guest's slot is busy just now (PCIe power indicator blinking); asking again later works."""
+
+    reason = "guest-busy"
+
+
+class RemovalFailed(Failed):
+    """The guest said no (DEVICE_REMOVAL_FAILED)."""
+
+    reason = "removal-failed"
+
+
+class NotApplied(Failed):
+    """libvirt said success and changed nothing."""
+
+    reason = "not-applied"
+
+
+class ConnectionLost(RollbackIncomplete):
+    """The connection broke in the middle; the journal keeps the operation and `recover` settles it."""
+
+    reason = "connection-lost"
+
+
+def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> RollbackIncomplete:
+    """`first`, reported as a rollback that could not be finished, with what is left to do."""
+    left = "; ".join(failures)
+    error = RollbackIncomplete(
+        f"{first.message} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
+    )
+    error.undo_failures = list(failures)
+    return error

@@ -1,0 +1,126 @@
+"""A net: one ``<interface>`` of a domain, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.pci import PciAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One direction of ``<bandwidth>``: rates in KiB/s, burst in KiB (libvirt's units)."""
+
+    average: int | None = None
+    peak: int | None = None
+    burst: int | None = None
+    floor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VlanTag:
+    """``<tag id= nativeMode=>``: id 0-4095; native mode ``tagged``, ``untagged`` or None."""
+
+    id: int
+    native_mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vlan:
+    """``<vlan trunk=>`` with its tags; more than one tag means a trunk."""
+
+    tags: tuple[VlanTag, ...]
+    trunk: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualPort:
+    """``<virtualport type=>`` and its ``<parameters>``, each as written."""
+
+    type: str | None = None
+    managerid: str | None = None
+    typeid: str | None = None
+    typeidversion: str | None = None
+    instanceid: str | None = None
+    profileid: str | None = None
+    interfaceid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRef:
+    """``<filterref filter=>`` with its parameters as ``(name, value)`` pairs."""
+
+    filter: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Teaming:
+    """``<teaming type= persistent=>``: ``persistent``, or ``transient`` naming its partner's alias."""
+
+    type: str
+    persistent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """What virtnetplug reasons about of one ``<interface>``; None means not said.
+
+    `element` is the whole element as text. It is what goes to libvirt: whatever this
+    class does not name passes through in it untouched (`virtnetplug.xml`).
+    """
+
+    type: str
+    element: str = ""
+    mac: Mac | None = None
+    source_network: str | None = None
+    source_portgroup: str | None = None
+    source_portid: str | None = None
+    source_bridge: str | None = None
+    source_dev: str | None = None
+    source_mode: str | None = None
+    source_type: str | None = None
+    source_path: str | None = None
+    source_address: str | None = None
+    source_port: int | None = None
+    source_pci: PciAddress | None = None
+    source_switchid: str | None = None
+    target_dev: str | None = None
+    target_managed: bool | None = None
+    model: str | None = None
+    driver_name: str | None = None
+    driver_queues: int | None = None
+    link_state: str | None = None
+    mtu: int | None = None
+    bandwidth_inbound: Limit | None = None
+    bandwidth_outbound: Limit | None = None
+    vlan: Vlan | None = None
+    virtualport: VirtualPort | None = None
+    port_isolated: bool | None = None
+    filterref: FilterRef | None = None
+    teaming: Teaming | None = None
+    boot_order: int | None = None
+    rom_enabled: bool | None = None
+    rom_bar: bool | None = None
+    rom_file: str | None = None
+    alias: str | None = None
+    address: PciAddress | None = None
+    acpi_index: int | None = None
+    trust_guest_rx_filters: bool | None = None
+    managed: bool | None = None
+    coalesce_rx_frames: int | None = None
+    script: str | None = None
+
+    @property
+    def is_hostdev(self) -> bool:
+        """Whether this net is, as written, an assigned PCI device."""
+        return self.type == "hostdev"
+
+    @property
+    def source(self) -> str:
+        """What a person calls the source: the network, the bridge, the device, the address."""
+        for value in (self.source_network, self.source_bridge, self.source_dev, self.source_pci, self.source_path):
+            if value is not None:
+                return str(value)
+        return "-"

@@ -1,0 +1,231 @@
+"""Operations, their steps, and what they answer."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+from virtnetplug.lifecycle import State
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.pci import PciAddress
+
+
+class Half(enum.StrEnum):
+    """One of a domain's two definitions."""
+
+    LIVE = "live"
+    CONFIG = "config"
+
+
+class Scope(enum.StrEnum):
+    """What an operation changes, as libvirt spells it (``VIR_DOMAIN_AFFECT_*``)."""
+
+    LIVE = "live"
+    CONFIG = "config"
+    BOTH = "both"
+
+    @property
+    def halves(self) -> tuple[Half, ...]:
+        """The definitions this scope touches, live first."""
+        return {
+            Scope.LIVE: (Half.LIVE,),
+            Scope.CONFIG: (Half.CONFIG,),
+            Scope.BOTH: (Half.LIVE, Half.CONFIG),
+        }[self]
+
+
+class Phase(enum.StrEnum):
+    """Where the time of an operation goes (label of ``virtnetplug_operation_duration_seconds``)."""
+
+    ALLOCATE = "allocate"
+    PLUG = "plug"
+    GUEST = "guest"
+    UNPLUG = "unplug"
+    RELEASE = "release"
+
+
+class OperationState(enum.StrEnum):
+    """Of an operation in the journal. The first three are open: `recover` has work to do, or its owner has."""
+
+    RUNNING = "running"
+    PENDING = "pending"
+    INCOMPLETE = "incomplete"
+    DONE = "done"
+    UNDONE = "undone"
+    REFUSED = "refused"
+
+
+OPEN_STATES = (OperationState.RUNNING, OperationState.PENDING, OperationState.INCOMPLETE)
+
+
+class StepState(enum.StrEnum):
+    """Of one step in the journal."""
+
+    PLANNED = "planned"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    UNDONE = "undone"
+    UNDO_FAILED = "undo-failed"
+
+
+class Result(enum.StrEnum):
+    """How an operation ended, for its caller."""
+
+    DONE = "done"
+    ALREADY = "already"
+    PENDING = "pending"
+    UNDONE = "undone"
+    INCOMPLETE = "incomplete"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of an operation. `seconds` is None until it has ended."""
+
+    seq: int
+    name: str
+    nic: str
+    phase: Phase
+    half: Half | None = None
+    state: StepState = StepState.PLANNED
+    started: float | None = None
+    seconds: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRecord:
+    """One row of the journal: all that `recover` needs to finish or undo it, times in Unix seconds.
+
+    `request` is JSON-able and holds, per NIC, what was minted and what was there before
+    (the operation that wrote it says which keys).
+    """
+
+    id: str
+    operation: str
+    uri: str
+    domain_uuid: str
+    domain_name: str
+    domain_id: int = -1
+    scope: Scope = Scope.LIVE
+    device_type: str = "none"
+    request: dict[str, Any] = field(default_factory=dict)
+    state: OperationState = OperationState.RUNNING
+    result: str = ""
+    reason: str = ""
+    error: str = ""
+    owner: str = ""
+    started: float = 0.0
+    ended: float | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicRecord:
+    """A NIC virtnetplug plugged, as the journal knows it. `since` in Unix seconds."""
+
+    uri: str
+    domain_uuid: str
+    domain_name: str
+    alias: str
+    mac: str
+    type: str
+    source: str = "-"
+    model: str = ""
+    target: str = ""
+    portid: str = ""
+    network: str = ""
+    frontend: State = State.UNKNOWN
+    backend: State = State.UNKNOWN
+    operation_id: str = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A NIC as `list` and `show` give it.
+
+    `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for
+    the guest to let it go; `origin` is ``virtnetplug`` when the journal knows it, else ``foreign``.
+    """
+
+    domain: str
+    domain_uuid: str
+    alias: str | None
+    mac: str | None
+    type: str
+    source: str
+    model: str | None = None
+    network: str | None = None
+    portgroup: str | None = None
+    portid: str | None = None
+    target: str | None = None
+    address: PciAddress | None = None
+    host_address: PciAddress | None = None
+    link_state: str = "up"
+    live: bool = False
+    config: bool = False
+    frontend: State = State.UNKNOWN
+    backend: State = State.UNKNOWN
+    pending: str | None = None
+    origin: str = "foreign"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an operation answers. `seconds` is its whole duration; `warnings` are sentences."""
+
+    operation: str
+    domain: str
+    result: Result
+    operation_id: str = ""
+    reason: str = ""
+    message: str = ""
+    nics: tuple[Nic, ...] = ()
+    steps: tuple[Step, ...] = ()
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One thing that speaks against an operation, with its remedy in the message."""
+
+    reason: str
+    message: str
+    nic: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an operation would do: nothing was touched.
+
+    `diff` maps ``live`` and ``config`` to a unified diff of that definition's XML; `fits` is false when `refusals` is not empty.
+    """
+
+    operation: str
+    domain: str
+    scope: Scope
+    fits: bool
+    refusals: tuple[Refusal, ...] = ()
+    steps: tuple[Step, ...] = ()
+    diff: dict[str, str] = field(default_factory=dict)
+    actual: tuple[ActualDevice, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something an operation tells whoever listens, as it happens.
+
+    `kind` is ``step`` (one began), ``waiting`` (for the guest or another process), ``state`` (a NIC's state changed) or ``warning``.
+    """
+
+    kind: str
+    text: str
+    operation_id: str = ""
+    domain: str = ""
+    nic: str = ""

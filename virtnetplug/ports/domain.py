@@ -1,0 +1,122 @@
+"""What operations need of a hypervisor. Implemented by `adapters.libvirt`, and by a fake in the tests."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from virtnetplug.model.operation import Half
+
+
+class PowerState(enum.StrEnum):
+    """Of a domain (``virDomainState``, folded to what matters here)."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTOFF = "shutoff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainState:
+    """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty."""
+
+    power: PowerState
+    id: int = -1
+    persistent: bool = True
+    paused_reason: str = ""
+    job: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Running or paused: it has a live definition."""
+        return self.power is not PowerState.SHUTOFF
+
+
+class GuestEventKind(enum.StrEnum):
+    """What a watch reports."""
+
+    REMOVED = "removed"  # DEVICE_REMOVED
+    REMOVAL_FAILED = "removal-failed"  # DEVICE_REMOVAL_FAILED
+    ENDED = "ended"  # the domain stopped, crashed or went away
+    LOST = "lost"  # the connection broke: look again
+
+
+@dataclass(frozen=True, slots=True)
+class GuestEvent:
+    """`alias` is empty for ENDED and LOST."""
+
+    kind: GuestEventKind
+    alias: str = ""
+
+
+class Watch(Protocol):
+    """Events of one domain, from the moment the watch was made."""
+
+    def next(self, timeout: float) -> GuestEvent | None:
+        """The next event, or None after `timeout` seconds."""
+
+
+class Domain(Protocol):
+    """One domain. Every call is a look or a single effect; errors are `HypervisorFailed` and its kin, or `ConnectionLost`."""
+
+    @property
+    def name(self) -> str:
+        """As libvirt has it."""
+
+    @property
+    def uuid(self) -> str:
+        """Lower case, with dashes."""
+
+    def state(self) -> DomainState:
+        """Now; raises `DomainMissing` once it is gone altogether."""
+
+    def xml(self, half: Half) -> str:
+        """The whole definition; live raises `DomainNotRunning`, config `DomainTransient`, where there is none."""
+
+    def attach(self, element: str, half: Half) -> None:
+        """``virDomainAttachDeviceFlags``."""
+
+    def detach(self, alias: str, half: Half) -> None:
+        """``virDomainDetachDeviceAlias``: live, it only asks the guest. Raises `DeviceMissing`, `UnplugInProgress`, `GuestBusy`."""
+
+    def detach_element(self, element: str) -> None:
+        """``virDomainDetachDeviceFlags`` on the config alone, for a NIC without an alias there."""
+
+    def update(self, element: str, half: Half) -> None:
+        """``virDomainUpdateDeviceFlags``."""
+
+    def packets_sent(self, target: str) -> int:
+        """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
+
+    def watch(self) -> AbstractContextManager[Watch]:
+        """Begin to collect this domain's events."""
+
+
+class Hypervisor(Protocol):
+    """One connection."""
+
+    @property
+    def uri(self) -> str:
+        """The canonical URI, as the hypervisor gives it."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the hypervisor's host is this one, so that taps and bridges can be looked at."""
+
+    def domain(self, name: str) -> Domain:
+        """By name, UUID or id; raises `DomainMissing`."""
+
+    def domains(self) -> Iterable[Domain]:
+        """All of them."""
+
+    def definitions(self) -> Iterable[tuple[Domain, DomainState]]:
+        """All domains with their states, as cheaply as the hypervisor can."""
+
+    def nic_models(self, domain_xml: str) -> frozenset[str] | None:
+        """The NIC models this domain's emulator offers, or None where it cannot be known."""
+
+    def close(self) -> None:
+        """Let go of the connection; safe twice."""

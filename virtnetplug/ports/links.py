@@ -1,0 +1,39 @@
+"""What operations need of the host's network links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One network device of the host: `master` is the bridge (or switch) it is enslaved to, `kind` as ``ip -d link`` names it."""
+
+    name: str
+    index: int
+    kind: str | None = None
+    master: str | None = None
+    up: bool = False
+    mac: str | None = None
+    mtu: int | None = None
+
+
+class HostLinks(Protocol):
+    """Links of the network namespace virtnetplug runs in."""
+
+    def links(self) -> Mapping[str, Link]:
+        """All, by name."""
+
+    def link(self, name: str) -> Link | None:
+        """One, or None."""
+
+    def is_bridge(self, name: str) -> bool:
+        """A Linux bridge or an Open vSwitch bridge."""
+
+    def set_master(self, name: str, master: str) -> None:
+        """Put a link into a bridge."""
+
+    def taps_of(self, domain_uuid: str) -> frozenset[str]:
+        """Host devices the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""

@@ -1,0 +1,38 @@
+"""The undo stack of one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from virtnetplug.errors import VirtnetplugError
+
+
+@dataclass(slots=True)
+class UndoStack:
+    """Undos registered right after each effect, run newest first unless `commit` was called.
+
+    Not `contextlib.ExitStack`: a failing undo there replaces the first error. Here the first error stays
+    the one reported, every undo is tried, and their failures are returned.
+    """
+
+    _undos: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+
+    def add(self, name: str, undo: Callable[[], None]) -> None:
+        """Register what takes the latest effect back; `name` is the step's."""
+        self._undos.append((name, undo))
+
+    def commit(self) -> None:
+        """All went well: forget the undos."""
+        self._undos.clear()
+
+    def unwind(self) -> list[tuple[str, VirtnetplugError]]:
+        """Run all undos, newest first; returns those that failed. Every one is tried. Safe twice."""
+        failures: list[tuple[str, VirtnetplugError]] = []
+        while self._undos:
+            name, undo = self._undos.pop()
+            try:
+                undo()
+            except VirtnetplugError as error:
+                failures.append((name, error))
+        return failures
