@@ -28,7 +28,7 @@ class State(enum.StrEnum):
     RECONFIGURED = "Reconfigured"
 
 
-class Half(enum.StrEnum):
+class End(enum.StrEnum):
     """Which end of the NIC."""
 
     FRONTEND = "frontend"
@@ -55,43 +55,43 @@ class Trigger(enum.StrEnum):
 
 _S, _T = State, Trigger
 
-TRANSITIONS: dict[tuple[Half, State, Trigger], State] = {
-    (Half.FRONTEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
-    (Half.FRONTEND, _S.CLOSED, _T.RESERVE): _S.INITIALISING,
-    (Half.FRONTEND, _S.INITIALISING, _T.ATTACH): _S.INITIALISED,
-    (Half.FRONTEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
-    (Half.FRONTEND, _S.INITIALISED, _T.CONNECT): _S.CONNECTED,
-    (Half.FRONTEND, _S.INITIALISED, _T.ASK): _S.CLOSING,
-    (Half.FRONTEND, _S.INITIALISED, _T.GONE): _S.CLOSED,
-    (Half.FRONTEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
-    (Half.FRONTEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
-    (Half.FRONTEND, _S.CLOSING, _T.ASK): _S.CLOSING,
-    (Half.FRONTEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
-    (Half.FRONTEND, _S.CLOSING, _T.GONE): _S.CLOSED,
-    (Half.BACKEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
-    (Half.BACKEND, _S.INITIALISING, _T.ALLOCATE): _S.INIT_WAIT,
-    (Half.BACKEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
-    (Half.BACKEND, _S.INIT_WAIT, _T.PLUG): _S.INITIALISED,
-    (Half.BACKEND, _S.INIT_WAIT, _T.ABORT): _S.CLOSED,
-    (Half.BACKEND, _S.INITIALISED, _T.ATTACH): _S.CONNECTED,
-    (Half.BACKEND, _S.INITIALISED, _T.ABORT): _S.CLOSED,
-    (Half.BACKEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
-    (Half.BACKEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
-    (Half.BACKEND, _S.CONNECTED, _T.RECONFIGURE): _S.RECONFIGURING,
-    (Half.BACKEND, _S.RECONFIGURING, _T.RECONFIGURED): _S.RECONFIGURED,
-    (Half.BACKEND, _S.RECONFIGURING, _T.ABORT): _S.CONNECTED,
-    (Half.BACKEND, _S.RECONFIGURED, _T.RESUME): _S.CONNECTED,
-    (Half.BACKEND, _S.CLOSING, _T.ASK): _S.CLOSING,
-    (Half.BACKEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
-    (Half.BACKEND, _S.CLOSING, _T.GONE): _S.CLOSED,
+TRANSITIONS: dict[tuple[End, State, Trigger], State] = {
+    (End.FRONTEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
+    (End.FRONTEND, _S.CLOSED, _T.RESERVE): _S.INITIALISING,
+    (End.FRONTEND, _S.INITIALISING, _T.ATTACH): _S.INITIALISED,
+    (End.FRONTEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
+    (End.FRONTEND, _S.INITIALISED, _T.CONNECT): _S.CONNECTED,
+    (End.FRONTEND, _S.INITIALISED, _T.ASK): _S.CLOSING,
+    (End.FRONTEND, _S.INITIALISED, _T.GONE): _S.CLOSED,
+    (End.FRONTEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
+    (End.FRONTEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
+    (End.FRONTEND, _S.CLOSING, _T.ASK): _S.CLOSING,
+    (End.FRONTEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
+    (End.FRONTEND, _S.CLOSING, _T.GONE): _S.CLOSED,
+    (End.BACKEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
+    (End.BACKEND, _S.INITIALISING, _T.ALLOCATE): _S.INIT_WAIT,
+    (End.BACKEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
+    (End.BACKEND, _S.INIT_WAIT, _T.PLUG): _S.INITIALISED,
+    (End.BACKEND, _S.INIT_WAIT, _T.ABORT): _S.CLOSED,
+    (End.BACKEND, _S.INITIALISED, _T.ATTACH): _S.CONNECTED,
+    (End.BACKEND, _S.INITIALISED, _T.ABORT): _S.CLOSED,
+    (End.BACKEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
+    (End.BACKEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
+    (End.BACKEND, _S.CONNECTED, _T.RECONFIGURE): _S.RECONFIGURING,
+    (End.BACKEND, _S.RECONFIGURING, _T.RECONFIGURED): _S.RECONFIGURED,
+    (End.BACKEND, _S.RECONFIGURING, _T.ABORT): _S.CONNECTED,
+    (End.BACKEND, _S.RECONFIGURED, _T.RESUME): _S.CONNECTED,
+    (End.BACKEND, _S.CLOSING, _T.ASK): _S.CLOSING,
+    (End.BACKEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
+    (End.BACKEND, _S.CLOSING, _T.GONE): _S.CLOSED,
     # Closed -> InitWait by this trigger alone: never by itself, for no kind of backend.
-    (Half.BACKEND, _S.CLOSED, _T.FRONTEND_INITIALISING): _S.INIT_WAIT,
+    (End.BACKEND, _S.CLOSED, _T.FRONTEND_INITIALISING): _S.INIT_WAIT,
 }
 
 
-def move(half: Half, state: State, trigger: Trigger) -> State:
+def move(end: End, state: State, trigger: Trigger) -> State:
     """The state after `trigger`; `IllegalTransition` (and nothing changed) where the table has none."""
     try:
-        return TRANSITIONS[half, state, trigger]
+        return TRANSITIONS[end, state, trigger]
     except KeyError:
-        raise IllegalTransition(f"a {half} that is {state} cannot take '{trigger}'; the lifecycle table has no such move") from None
+        raise IllegalTransition(f"a {end} that is {state} cannot take '{trigger}'; the lifecycle table has no such move") from None
