@@ -1,0 +1,154 @@
+"""What an operation sees of a domain before it touches it: state, both definitions, and the NIC a selector means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
+from virtnetplug.model.devices import DomainDevices
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain, DomainState
+
+if TYPE_CHECKING:
+    from virtnetplug.xml import Topology
+
+Pair = tuple[Interface | None, Interface | None]
+"""One NIC in the live and in the config definition; never None in both."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DomainView:
+    """One look at a domain; a definition that was not asked for, or that does not exist, is None. Parsed when first used."""
+
+    domain: Domain
+    state: DomainState
+    live_xml: str | None = None
+    config_xml: str | None = None
+
+    @cached_property
+    def live(self) -> DomainDevices | None:
+        """The nets and hostdevs the guest has."""
+        return None if self.live_xml is None else xml.devices(self.live_xml)
+
+    @cached_property
+    def config(self) -> DomainDevices | None:
+        """The nets and hostdevs of the next boot."""
+        return None if self.config_xml is None else xml.devices(self.config_xml)
+
+    @cached_property
+    def topology(self) -> Topology | None:
+        """Machine and free slots of the running guest, else of the next boot."""
+        text = self.live_xml or self.config_xml
+        return None if text is None else xml.topology(text)
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every NIC once: those of the live definition, then those only the config has."""
+        live = self.live.nets if self.live is not None else ()
+        config = self.config.nets if self.config is not None else ()
+        return join(live, config)
+
+    def host_address(self, net: Interface) -> PciAddress | None:
+        """The host PCI device behind `net`, if it is an assigned one."""
+        if net.source_pci is not None or net.alias is None:
+            return net.source_pci
+        hostdevs = [dev for devices in (self.live, self.config) if devices is not None for dev in devices.hostdevs]
+        return next((dev.host_address for dev in hostdevs if dev.parent == net.alias), None)
+
+
+def look(domain: Domain, halves: Sequence[Half]) -> DomainView:
+    """State, then each definition of `halves` that the domain has; raises `DomainMissing` if it is gone."""
+    state = domain.state()
+    live = _definition(domain, Half.LIVE) if Half.LIVE in halves and state.is_active else None
+    config = _definition(domain, Half.CONFIG) if Half.CONFIG in halves and state.persistent else None
+    return DomainView(domain=domain, state=state, live_xml=live, config_xml=config)
+
+
+def _definition(domain: Domain, half: Half) -> str | None:
+    try:
+        return domain.xml(half)
+    except (DomainNotRunning, DomainTransient):
+        return None  # it stopped, or was undefined, since its state was read
+
+
+def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, ...]:
+    """Pair the NICs of two definitions: by alias, else by MAC (a teaming pair shares one, so then also by likeness)."""
+    left = list(config)
+    found: dict[int, Interface] = {}
+    for is_same in (_has_alias_of, _is_alike, _has_mac_of):
+        for index, net in enumerate(live):
+            match = None if index in found else next((other for other in left if is_same(net, other)), None)
+            if match is not None:
+                found[index] = match
+                left = [other for other in left if other is not match]
+    return (*((net, found.get(index)) for index, net in enumerate(live)), *((None, net) for net in left))
+
+
+def _has_alias_of(net: Interface, other: Interface) -> bool:
+    return net.alias is not None and net.alias == other.alias
+
+
+def _has_mac_of(net: Interface, other: Interface) -> bool:
+    if net.alias and other.alias and other.alias.startswith("ua-"):
+        return False  # an alias of one's own names the NIC; another one's is another NIC
+    return net.mac is not None and net.mac == other.mac
+
+
+def _is_alike(net: Interface, other: Interface) -> bool:
+    same = (net.type, net.source, net.model, net.teaming) == (other.type, other.source, other.model, other.teaming)
+    return same and _has_mac_of(net, other)
+
+
+def find(view: DomainView, selector: str) -> Pair:
+    """The one NIC `selector` means: a MAC, an alias, a host device name, or a PCI address in the guest or on the host.
+
+    Raises `NicMissing`, which lists the NICs there are, or `NicAmbiguous`, which lists those that match.
+    """
+    is_meant = _matcher(view, selector.strip())
+    matches = [pair for pair in view.pairs if any(net is not None and is_meant(net) for net in pair)]
+    if len(matches) == 1:
+        return matches[0]
+    name = view.domain.name
+    if matches:
+        raise NicAmbiguous(
+            f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. Name the one you mean by its alias."
+        )
+    there = f"It has {_names(view.pairs)}." if view.pairs else "It has no NIC at all."
+    raise NicMissing(
+        f"Domain {name} has no NIC '{selector}'. {there} Name one by its alias, MAC, host device or PCI address."
+    )
+
+
+def _matcher(view: DomainView, selector: str) -> Callable[[Interface], bool]:
+    mac = selector.lower().replace("-", ":")
+    try:
+        pci = PciAddress.parse(selector)
+    except PciAddressInvalid:
+        pci = None
+
+    def is_meant(net: Interface) -> bool:
+        if selector in (net.alias, net.target_dev) or (net.mac is not None and net.mac.text == mac):
+            return True
+        return pci is not None and pci in (net.address, view.host_address(net))
+
+    return is_meant
+
+
+def _names(pairs: Sequence[Pair]) -> str:
+    return ", ".join(describe(live or config) for live, config in pairs)
+
+
+def describe(net: Interface | None) -> str:
+    """A NIC as messages name it: alias and MAC, as far as it has them."""
+    if net is None:
+        return "nothing"
+    names = [name for name in (net.alias, str(net.mac) if net.mac else None) if name]
+    if not names:
+        return f"a {net.type} NIC without alias or MAC"
+    return names[0] if len(names) == 1 else f"{names[0]} ({names[1]})"
