@@ -91,6 +91,9 @@ class Domain(Protocol):
     def packets_sent(self, target: str) -> int:
         """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
 
+    def await_idle(self) -> None:
+        """Return once no other call is changing the domain: a killed client does not cancel the call it made."""
+
     def watch(self) -> AbstractContextManager[Watch]:
         """Begin to collect this domain's events."""
 

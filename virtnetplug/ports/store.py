@@ -39,8 +39,10 @@ class Journal(Protocol):
     def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
         """Replace the operation's request."""
 
-    def step(self, operation_id: str, seq: int, state: StepState, detail: str = "") -> None:
-        """Move one step; times are taken here (STARTED sets the start, DONE, FAILED the end)."""
+    def step(
+        self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None
+    ) -> None:
+        """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""
 
     def add_steps(self, operation_id: str, steps: Sequence[Step]) -> None:
         """Steps that were not foreseen at the beginning (a recovery's own)."""

@@ -1,0 +1,175 @@
+"""A connection to libvirt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import libvirt
+
+from virtnetplug import xml
+from virtnetplug.adapters.libvirt import loop
+from virtnetplug.adapters.libvirt.domain import LibvirtDomain
+from virtnetplug.adapters.libvirt.faults import translate, translated
+from virtnetplug.adapters.libvirt.watch import EventHub
+from virtnetplug.errors import ConnectionFailed, DomainMissing, VirtnetplugError
+from virtnetplug.ports.domain import DomainState, PowerState
+
+
+def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
+    """``virConnectOpen``; raises `ConnectionFailed` with what to check."""
+    libvirt.registerErrorHandler(_hush, None)
+    try:
+        return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        name = uri or "libvirt's default URI"
+        raise ConnectionFailed(
+            f"cannot connect to {name}: {error.get_error_message() or error}. Check that the URI is right "
+            f"(-c or LIBVIRT_DEFAULT_URI) and that its daemon runs."
+        ) from None
+
+
+def _hush(context: object, error: object) -> None:
+    """libvirt prints every error to stderr unless told otherwise; ours are raised."""
+
+
+class LibvirtHypervisor:
+    """`ports.domain.Hypervisor` on a ``virConnect``."""
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+        self._events = EventHub(connection)
+        self._models = EmulatorModels()
+        with translated(connection):
+            self._uri: str = connection.getURI()
+
+    @classmethod
+    def open(cls, uri: str | None, *, read_only: bool = False, run_event_loop: bool = True) -> LibvirtHypervisor:
+        """Connect; with `run_event_loop` libvirt's event loop runs in a thread of ours (`loop.start`)."""
+        if run_event_loop:
+            loop.start()
+        return cls(dial(uri, read_only=read_only and not _is_embedded(uri)))
+
+    @property
+    def connection(self) -> libvirt.virConnect:
+        """The connection itself, for the other adapters of this room."""
+        return self._connection
+
+    @property
+    def uri(self) -> str:
+        """As ``virConnectGetURI`` gives it."""
+        return self._uri
+
+    @property
+    def is_local(self) -> bool:
+        """No host in the URI, and no driver that only pretends to have one."""
+        parts = urlsplit(self._uri)
+        return not parts.hostname and not parts.scheme.startswith("test")
+
+    def domain(self, name: str) -> LibvirtDomain:
+        """By name, UUID or id, in that order."""
+        for look_up in (self._by_name, self._by_uuid, self._by_id):
+            handle = look_up(name)
+            if handle is not None:
+                return LibvirtDomain(handle, self._events)
+        raise DomainMissing(
+            f"{self._uri} has no domain called '{name}'; 'virtnetplug -c {self._uri} list' shows those there are"
+        )
+
+    def domains(self) -> Iterable[LibvirtDomain]:
+        """All of them, running or not."""
+        with translated(self._connection):
+            handles = self._connection.listAllDomains(0)
+        return [LibvirtDomain(handle, self._events) for handle in handles]
+
+    def definitions(self) -> Iterable[tuple[LibvirtDomain, DomainState]]:
+        """Two calls in all: the handles carry the ids, and a second list says which are persistent."""
+        with translated(self._connection):
+            handles = self._connection.listAllDomains(0)
+            persistent = {
+                handle.UUID() for handle in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            }
+        for handle in handles:
+            power = PowerState.RUNNING if handle.ID() >= 0 else PowerState.SHUTOFF
+            state = DomainState(power=power, id=handle.ID(), persistent=handle.UUID() in persistent)
+            yield LibvirtDomain(handle, self._events), state
+
+    def nic_models(self, domain_xml: str) -> frozenset[str] | None:
+        """What the domain's emulator lists with ``-device help``; None for another host's, or one that will not say."""
+        emulator = xml.topology(domain_xml).emulator
+        return self._models.of(emulator) if self.is_local and emulator else None
+
+    def close(self) -> None:
+        """Let go of the connection; safe twice."""
+        self._events.close()
+        try:
+            self._connection.close()
+        except libvirt.libvirtError:
+            return
+
+    def _by_name(self, name: str) -> libvirt.virDomain | None:
+        return self._found(lambda: self._connection.lookupByName(name))
+
+    def _by_uuid(self, text: str) -> libvirt.virDomain | None:
+        try:
+            canonical = str(uuid.UUID(text))
+        except ValueError:
+            return None
+        return self._found(lambda: self._connection.lookupByUUIDString(canonical))
+
+    def _by_id(self, text: str) -> libvirt.virDomain | None:
+        return self._found(lambda: self._connection.lookupByID(int(text))) if text.isdecimal() else None
+
+    def _found(self, look_up: object) -> libvirt.virDomain | None:
+        assert callable(look_up)
+        try:
+            return look_up()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            fault: VirtnetplugError = translate(error, self._connection)
+            raise fault from None
+
+
+class EmulatorModels:
+    """NIC models per emulator binary, asked once per binary and modification time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, float], frozenset[str] | None] = {}
+
+    def of(self, emulator: str) -> frozenset[str] | None:
+        """libvirt's domain capabilities list no NIC models (up to 11.3), so the emulator itself is asked."""
+        try:
+            key = emulator, os.stat(emulator).st_mtime
+        except OSError:
+            return None
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = _ask_emulator(emulator)
+            return self._known[key]
+
+
+def _ask_emulator(emulator: str) -> frozenset[str] | None:
+    command = [emulator, "-machine", "none", "-device", "help"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    _, _, rest = answer.stdout.partition("Network devices:")
+    names = set()
+    for line in rest.strip().splitlines():
+        if not line.startswith("name "):
+            break
+        names.add(line.split('"')[1])
+    if any(name.startswith("virtio-net") for name in names):
+        names |= {"virtio", "virtio-transitional", "virtio-non-transitional"}
+    return frozenset(names) or None
+
+
+def _is_embedded(uri: str | None) -> bool:
+    return uri is not None and urlsplit(uri).path == "/embed"

@@ -1,0 +1,129 @@
+"""One domain, through libvirt."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import libvirt
+
+from virtnetplug.adapters.libvirt.faults import translated
+from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
+from virtnetplug.errors import DomainNotRunning, DomainTransient
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import DomainState, PowerState
+
+_AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
+_POWER = {
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.PAUSED,
+}
+_PAUSED = {
+    libvirt.VIR_DOMAIN_PAUSED_USER: "paused by a user",
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: "paused for a migration",
+    libvirt.VIR_DOMAIN_PAUSED_SAVE: "paused for a save",
+    libvirt.VIR_DOMAIN_PAUSED_DUMP: "paused for a dump",
+    libvirt.VIR_DOMAIN_PAUSED_IOERROR: "paused by an I/O error",
+    libvirt.VIR_DOMAIN_PAUSED_CRASHED: "paused because it crashed",
+}
+_JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
+
+
+class LibvirtDomain:
+    """`ports.domain.Domain` on a ``virDomain``."""
+
+    def __init__(self, handle: libvirt.virDomain, events: EventHub) -> None:
+        self._handle = handle
+        self._events = events
+        self._connection = handle.connect()
+        self._name: str = handle.name()
+        self._uuid: str = handle.UUIDString()
+
+    @property
+    def name(self) -> str:
+        """As libvirt has it."""
+        return self._name
+
+    @property
+    def uuid(self) -> str:
+        """Lower case, with dashes."""
+        return self._uuid
+
+    def state(self) -> DomainState:
+        """``virDomainGetState``, ``virDomainIsPersistent`` and, while it runs, ``virDomainGetJobInfo``."""
+        with translated(self._connection):
+            code, detail = self._handle.state()
+            power = _POWER.get(code, PowerState.SHUTOFF)
+            active = power is not PowerState.SHUTOFF
+            return DomainState(
+                power=power,
+                id=self._live_id() if active else -1,
+                persistent=bool(self._handle.isPersistent()),
+                paused_reason=_PAUSED.get(detail, "paused") if power is PowerState.PAUSED else "",
+                job=self._job() if active else "",
+            )
+
+    def xml(self, half: Half) -> str:
+        """``virDomainGetXMLDesc``, without secrets."""
+        with translated(self._connection):
+            if half is Half.CONFIG:
+                if not self._handle.isPersistent():
+                    raise DomainTransient(
+                        f"domain {self._name} is transient: it has no persistent definition, so use --live"
+                    )
+                return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            if not self._handle.isActive():
+                raise DomainNotRunning(
+                    f"domain {self._name} is not running, so it has no live definition; start it, or use --config"
+                )
+            return str(self._handle.XMLDesc(0))
+
+    def attach(self, element: str, half: Half) -> None:
+        """``virDomainAttachDeviceFlags``."""
+        with translated(self._connection):
+            self._handle.attachDeviceFlags(element, _AFFECT[half])
+
+    def detach(self, alias: str, half: Half) -> None:
+        """``virDomainDetachDeviceAlias``; live, it returns once the guest has been asked."""
+        with translated(self._connection):
+            self._handle.detachDeviceAlias(alias, _AFFECT[half])
+
+    def detach_element(self, element: str) -> None:
+        """``virDomainDetachDeviceFlags`` on the config alone."""
+        with translated(self._connection):
+            self._handle.detachDeviceFlags(element, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+    def update(self, element: str, half: Half) -> None:
+        """``virDomainUpdateDeviceFlags``."""
+        with translated(self._connection):
+            self._handle.updateDeviceFlags(element, _AFFECT[half])
+
+    def packets_sent(self, target: str) -> int:
+        """``virDomainInterfaceStats``: its tx is what the guest sent."""
+        with translated(self._connection):
+            return int(self._handle.interfaceStats(target)[5])
+
+    def await_idle(self) -> None:
+        """``virDomainMemoryStats``: it takes the domain's query job, so it queues behind whatever changes the domain."""
+        with translated(self._connection):
+            if self._handle.isActive():
+                self._handle.memoryStats()
+
+    def watch(self) -> AbstractContextManager[DomainWatch]:
+        """Begin to collect this domain's events."""
+        return self._events.watch(self._uuid)
+
+    def _live_id(self) -> int:
+        # a handle keeps the id it was looked up with: look it up again, or a restarted domain is taken for the old one
+        return int(self._connection.lookupByUUIDString(self._uuid).ID())
+
+    def _job(self) -> str:
+        try:
+            kind = self._handle.jobInfo()[0]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                return ""
+            raise
+        return "a job such as a migration, save or backup" if kind in _JOB_RUNNING else ""

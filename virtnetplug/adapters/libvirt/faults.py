@@ -1,0 +1,92 @@
+"""libvirt's errors, as ours.
+
+Codes and domains are those of ``virErrorNumber`` and ``virErrorDomain``; where libvirt gives different faults the same
+code, its message decides, and the messages matched here are quoted from its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import libvirt
+
+from virtnetplug.errors import (
+    ConnectionLost,
+    DeviceMissing,
+    DomainMissing,
+    DomainNotRunning,
+    DomainTransient,
+    GuestBusy,
+    HypervisorFailed,
+    NetworkMissing,
+    Refused,
+    UnplugInProgress,
+    VirtnetplugError,
+)
+
+# src/rpc/virnetclient.c, virnetsocket.c, remote_driver.c
+_LOST = (
+    "client socket is closed",
+    "End of file while reading data",
+    "Cannot recv data",
+    "Cannot write data",
+    "connection closed",
+    "keepalive timeout",
+    "server closed",
+)
+
+
+class PermissionDenied(Refused):
+    """The connection is read-only, or polkit said no."""
+
+    reason = "permission-denied"
+
+
+@contextmanager
+def translated(connection: libvirt.virConnect | None = None) -> Iterator[None]:
+    """Whatever libvirt raises inside becomes one of `virtnetplug.errors`."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise translate(error, connection) from None
+
+
+def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None = None) -> VirtnetplugError:
+    """The error of ours that says what this one of libvirt's means."""
+    text = (error.get_error_message() or str(error)).strip()
+    code = error.get_error_code() or 0
+    if _is_lost(error, text, connection):
+        return ConnectionLost(f"the connection to libvirt broke ({text})")
+    if code == libvirt.VIR_ERR_NO_DOMAIN:
+        return DomainMissing(f"libvirt has no such domain ({text}); 'virtnetplug list' shows those there are")
+    if code == libvirt.VIR_ERR_NO_NETWORK:
+        return NetworkMissing(f"libvirt has no such network ({text}); 'virsh net-list --all' shows those there are")
+    if code == libvirt.VIR_ERR_DEVICE_MISSING or "no device found with alias" in text:
+        return DeviceMissing(text, code=code)
+    if "already in the process of unplug" in text:  # QEMU's qdev_unplug
+        return UnplugInProgress(text, code=code)
+    if "guest is busy" in text or "is busy" in text and "indicator" in text:  # QEMU's pcie.c: power indicator blinking
+        return GuestBusy(text, code=code)
+    if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
+        return DomainNotRunning(text + "; start it, or use --config to change only its definition")
+    if code == libvirt.VIR_ERR_OPERATION_INVALID and "transient domain" in text:
+        return DomainTransient(text + "; it has no persistent definition, so use --live")
+    if code in (libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_ACCESS_DENIED, libvirt.VIR_ERR_AUTH_UNAVAILABLE):
+        return PermissionDenied(f"libvirt does not allow it ({text}); join the libvirt group or run as root")
+    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+        return HypervisorFailed(f"{text}; another job holds the domain", code=code, reason="domain-busy")
+    return HypervisorFailed(f"libvirt says: {text}", code=code)
+
+
+def _is_lost(error: libvirt.libvirtError, text: str, connection: libvirt.virConnect | None) -> bool:
+    if error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE) and any(t in text for t in _LOST):
+        return True
+    if error.get_error_code() in (libvirt.VIR_ERR_INVALID_CONN, libvirt.VIR_ERR_NO_CONNECT):
+        return True
+    if connection is None:
+        return False
+    try:
+        return bool(connection.isAlive() == 0)
+    except libvirt.libvirtError:
+        return True

@@ -1,0 +1,108 @@
+"""libvirt's networks and their ports."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import libvirt
+
+from virtnetplug import xml
+from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial
+from virtnetplug.adapters.libvirt.faults import translated
+from virtnetplug.errors import NetworkMissing
+from virtnetplug.model.network import Network, NetworkPort
+
+
+class LibvirtNetworks:
+    """`ports.network.Networks`: those a domain of this hypervisor may name.
+
+    The embedded QEMU driver has none of its own and uses those of the ``network`` driver's daemon
+    (``network:///system`` for root, else ``network:///session``), connected to when first needed.
+    """
+
+    def __init__(self, hypervisor: LibvirtHypervisor) -> None:
+        self._hypervisor = hypervisor
+        self._lock = threading.Lock()
+        self._own: libvirt.virConnect | None = None
+
+    def network(self, name: str) -> Network:
+        """``virNetworkGetXMLDesc``, parsed."""
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, name)
+            found = xml.network(handle.XMLDesc(0))
+            active = bool(handle.isActive())
+        return dataclasses.replace(found, active=active)
+
+    def names(self) -> Sequence[str]:
+        """All that are defined, sorted."""
+        connection = self._connection()
+        with translated(connection):
+            return sorted(handle.name() for handle in connection.listAllNetworks(0))
+
+    def ports(self, name: str) -> Sequence[NetworkPort]:
+        """``virNetworkListAllPorts``; none for an inactive network or a driver without ports."""
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, name)
+            if not handle.isActive():
+                return []
+            try:
+                ports = handle.listAllPorts(0)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                    return []
+                raise
+            texts = [_port_xml(port) for port in ports]
+        return [xml.network_port(text, name) for text in texts if text is not None]
+
+    def delete_port(self, network: str, uuid: str) -> None:
+        """``virNetworkPortDelete``; one that is gone already is no error."""
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, network)
+            try:
+                handle.portLookupByUUIDString(uuid).delete(0)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK_PORT:
+                    raise
+
+    def close(self) -> None:
+        """Let go of the extra connection, if there is one."""
+        with self._lock:
+            connection, self._own = self._own, None
+        if connection is not None:
+            try:
+                connection.close()
+            except libvirt.libvirtError:
+                return
+
+    def _connection(self) -> libvirt.virConnect:
+        if urlsplit(self._hypervisor.uri).path != "/embed":
+            return self._hypervisor.connection
+        with self._lock:
+            if self._own is None:
+                self._own = dial("network:///system" if os.geteuid() == 0 else "network:///session")
+            return self._own
+
+    def _look_up(self, connection: libvirt.virConnect, name: str) -> libvirt.virNetwork:
+        try:
+            return connection.networkLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
+                raise
+        there = ", ".join(sorted(handle.name() for handle in connection.listAllNetworks(0))) or "none at all"
+        raise NetworkMissing(f"there is no network called '{name}'; defined are: {there}")
+
+
+def _port_xml(port: libvirt.virNetworkPort) -> str | None:
+    try:
+        return str(port.XMLDesc(0))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK_PORT:  # gone since it was listed
+            return None
+        raise

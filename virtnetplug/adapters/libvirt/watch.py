@@ -1,0 +1,116 @@
+"""Domain events of one connection, handed to whoever watches a domain."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import libvirt
+
+from virtnetplug.adapters.libvirt.faults import translated
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind
+
+
+class DomainWatch:
+    """A queue of one domain's events (`ports.domain.Watch`)."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
+
+    def put(self, event: GuestEvent) -> None:
+        """Called from the event loop's thread."""
+        self._events.put(event)
+
+    def next(self, timeout: float) -> GuestEvent | None:
+        """The next event, or None after `timeout` seconds."""
+        try:
+            return self._events.get(timeout=max(timeout, 0.0))
+        except queue.Empty:
+            return None
+
+
+class EventHub:
+    """One registration per event kind and connection, made when the first watch is opened; safe from many threads."""
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._watches: defaultdict[str, list[DomainWatch]] = defaultdict(list)
+        self._callbacks: list[int] | None = None
+
+    @contextmanager
+    def watch(self, domain_uuid: str) -> Iterator[DomainWatch]:
+        """Collect the domain's events from now on."""
+        self._register()
+        watch = DomainWatch()
+        with self._lock:
+            self._watches[domain_uuid].append(watch)
+        try:
+            yield watch
+        finally:
+            with self._lock:
+                self._watches[domain_uuid].remove(watch)
+                if not self._watches[domain_uuid]:
+                    del self._watches[domain_uuid]
+
+    def close(self) -> None:
+        """Deregister; failures do not matter, for the connection is going too."""
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks or [], None
+        for callback in callbacks:
+            try:
+                self._connection.domainEventDeregisterAny(callback)
+            except libvirt.libvirtError:
+                continue
+        if callbacks:
+            try:
+                self._connection.unregisterCloseCallback()
+            except libvirt.libvirtError:
+                return
+
+    def _register(self) -> None:
+        with self._lock:
+            if self._callbacks is not None:
+                return
+            register = self._connection.domainEventRegisterAny
+            with translated(self._connection):
+                self._callbacks = [
+                    register(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, self._removed, None),
+                    register(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, self._removal_failed, None),
+                    register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None),
+                ]
+            try:
+                self._connection.registerCloseCallback(self._closed, None)
+            except libvirt.libvirtError:  # drivers inside this process (embedded, test) have no connection to lose
+                return
+
+    def _tell(self, domain_uuid: str | None, event: GuestEvent) -> None:
+        with self._lock:
+            if domain_uuid is None:
+                watches = [watch for some in self._watches.values() for watch in some]
+            else:
+                watches = list(self._watches.get(domain_uuid, ()))
+        for watch in watches:
+            watch.put(event)
+
+    def _removed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
+        self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.REMOVED, alias))
+
+    def _removal_failed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
+        self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
+
+    def _lifecycle(self, connection: Any, domain: libvirt.virDomain, event: int, detail: int, opaque: Any) -> None:
+        ended = (
+            libvirt.VIR_DOMAIN_EVENT_STOPPED,
+            libvirt.VIR_DOMAIN_EVENT_CRASHED,
+            libvirt.VIR_DOMAIN_EVENT_UNDEFINED,
+        )
+        if event in ended:
+            self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED))
+
+    def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
+        self._tell(None, GuestEvent(GuestEventKind.LOST))
