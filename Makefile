@@ -1,0 +1,42 @@
+# Everything runs on a fresh Debian 12 with git, make and apt; the first call sets up what is missing.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+PYTHON := .venv/bin/python
+
+.PHONY: help setup demo test check format bench guest clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## install what is missing: Debian packages, and a virtual environment in .venv
+	@contrib/setup test
+
+demo: ## boot a small VM and attach, list, update and detach NICs while it runs
+	@contrib/setup demo
+	@.venv/bin/virtnetplug demo
+
+test: ## every test, in namespaces of its own (PYTEST_ARGS=… for pytest)
+	@contrib/setup test
+	@tests/namespace $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: ## format, lint, types and the fast tests
+	@contrib/setup test
+	@.venv/bin/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@$(PYTHON) -m pytest -q tests/unit
+
+format: ## put the code into its format
+	@contrib/setup test
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: ## speed, side by side with libvirt-python, virsh and virt-xml
+	@contrib/setup test
+	@tests/namespace contrib/bench/run
+
+guest: ## assemble the test guest anew and write it into virtnetplug/demo/guest.py
+	@contrib/guest/build
+
+clean: ## remove what was built, the virtual environment too
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
