@@ -23,6 +23,7 @@ class Finding:
     repaired: bool | None = None
     network: str = ""
     device: str = ""
+    domain_uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

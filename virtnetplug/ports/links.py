@@ -37,3 +37,6 @@ class HostLinks(Protocol):
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Host devices the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""
+
+    def taps_by_domain(self) -> Mapping[str, frozenset[str]]:
+        """The same for every domain at once, by UUID; a domain whose process cannot be looked at is not in it."""

@@ -20,5 +20,8 @@ class Networks(Protocol):
     def ports(self, name: str) -> Sequence[NetworkPort]:
         """The ports of an active network; none for an inactive one."""
 
+    def port_uuids(self, name: str) -> frozenset[str]:
+        """The UUIDs of those ports alone, without reading each port (``virNetworkListAllPorts``)."""
+
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""
