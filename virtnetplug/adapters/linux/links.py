@@ -43,10 +43,11 @@ class LinuxLinks:
         return raw.kind == "bridge" or (raw.kind in ("openvswitch", "tun") and _is_ovs_bridge(raw))
 
     def set_master(self, name: str, master: str) -> None:
-        """Put a link into a Linux bridge (``IFLA_MASTER``); raises `BridgeMissing`, or `Failed` with the kernel's reason."""
+        """Put a link into a Linux bridge (``IFLA_MASTER``); raises `BridgeMissing` or `Failed`, nothing changed."""
         link, bridge = rtnetlink.get(name), rtnetlink.get(master)
-        if bridge is None:
-            raise BridgeMissing(f"There is no bridge '{master}' on this host; make it, or name another.")
+        # Checked first: the kernel lets the old bridge go before it finds that the new one is none (do_set_master).
+        if bridge is None or bridge.kind != "bridge":
+            raise BridgeMissing(f"There is no Linux bridge '{master}' on this host; make it, or name another.")
         if link is None:
             raise Failed(
                 f"There is no link '{name}' on this host to put into bridge '{master}'.", reason="link-missing"
@@ -89,6 +90,6 @@ def _enslave(link: RawLink, bridge: RawLink) -> None:
     except NetlinkError as error:
         raise Failed(
             f"The kernel would not put '{link.name}' into bridge '{bridge.name}': {error.args[-1]}. "
-            "It takes CAP_NET_ADMIN (root), and a bridge.",
+            "It takes CAP_NET_ADMIN: run this as root.",
             reason="link-not-set",
         ) from error

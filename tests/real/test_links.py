@@ -1,0 +1,170 @@
+"""`LinuxLinks` against the kernel, in a network namespace of each test's own. Needs root."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from virtnetplug.adapters.linux.links import LinuxLinks
+from virtnetplug.errors import BridgeMissing, Failed
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+_TUNSETIFF = 0x400454CA
+_IFF_TAP_NO_PI = 0x1002
+_UUID = "6d5e4a0c-1b7c-4f7e-9d2a-3c5b8a7f9e10"
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+def inside(work: Callable[[], None]) -> None:
+    """Run `work` in a thread with a network namespace of its own, which goes when the thread does."""
+
+    def body() -> None:
+        if _LIBC.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET) needs root")
+        work()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(body).result()
+
+
+def make_links() -> None:
+    ip("link add br0 type bridge")
+    ip("link add br1 type bridge")
+    ip("tuntap add dev vnet0 mode tap")
+    ip("link set vnet0 address fe:54:00:00:00:01 mtu 1400 master br0 up")
+    ip("tuntap add dev vnet1 mode tap")
+
+
+def test_links_tells_name_kind_master_address_mtu_and_whether_it_is_up() -> None:
+    def work() -> None:
+        make_links()
+        links = LinuxLinks().links()
+        assert set(links) >= {"lo", "br0", "br1", "vnet0", "vnet1"}
+        tap = links["vnet0"]
+        assert (tap.kind, tap.master, tap.mac, tap.mtu, tap.up) == ("tun", "br0", "fe:54:00:00:00:01", 1400, True)
+        assert (links["vnet1"].master, links["vnet1"].up) == (None, False)
+        assert links["br0"].kind == "bridge"
+        assert {link.index for link in links.values()} == {i for i, _name in socket.if_nameindex()}
+
+    inside(work)
+
+
+def test_link_agrees_with_links_and_is_none_for_what_is_not_there() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        for name, link in host.links().items():
+            assert host.link(name) == link
+        for name in ("vnet9", "", "a" * 16, "-x", "a\0b", "../br0"):
+            assert host.link(name) is None
+            assert not host.is_bridge(name)
+
+    inside(work)
+
+
+def test_a_dump_longer_than_one_buffer_is_whole() -> None:
+    def work() -> None:
+        make_links()
+        for number in range(100, 260):
+            ip(f"tuntap add dev vnet{number} mode tap")
+        links = LinuxLinks().links()
+        assert {f"vnet{number}" for number in range(100, 260)} <= set(links)
+
+    inside(work)
+
+
+def test_is_bridge_is_said_of_a_bridge_and_not_of_a_tap() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        assert host.is_bridge("br0")
+        assert not host.is_bridge("vnet0")
+        assert not host.is_bridge("lo")
+
+    inside(work)
+
+
+def test_set_master_moves_a_tap_from_nothing_and_between_bridges() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        host.set_master("vnet1", "br0")
+        host.set_master("vnet0", "br1")
+        links = host.links()
+        assert (links["vnet1"].master, links["vnet0"].master) == ("br0", "br1")
+
+    inside(work)
+
+
+def test_set_master_says_what_is_wrong() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        with pytest.raises(BridgeMissing, match="br7"):
+            host.set_master("vnet0", "br7")
+        with pytest.raises(Failed, match="vnet7"):
+            host.set_master("vnet7", "br0")
+        with pytest.raises(BridgeMissing, match="no Linux bridge 'vnet1'"):
+            host.set_master("vnet0", "vnet1")
+        with pytest.raises(Failed, match="would not put 'br0' into bridge 'br1'"):
+            host.set_master("br0", "br1")
+        assert host.links()["vnet0"].master == "br0"
+
+    inside(work)
+
+
+_HOLDER = f"""
+import fcntl, os, struct, sys
+for name in sys.argv[3:]:
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, {_TUNSETIFF}, struct.pack("16sH22x", name.encode(), {_IFF_TAP_NO_PI}))
+    os.set_inheritable(fd, True)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_taps_are_those_a_process_with_the_domains_uuid_holds() -> None:
+    def work() -> None:
+        command = [sys.executable, "-c", _HOLDER, "-uuid", _UUID, "vnet40", "vnet41"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout.readline() == b"held\n"
+            host = LinuxLinks()
+            assert host.taps_by_domain()[_UUID] == {"vnet40", "vnet41"}
+            assert host.taps_of(_UUID.upper()) == {"vnet40", "vnet41"}
+            process.stdin.close()
+            process.wait(10)
+        assert _UUID not in host.taps_by_domain()
+        assert host.taps_of(_UUID) == frozenset()
+
+    inside(work)
+
+
+def test_our_own_taps_belong_to_no_domain() -> None:
+    def work() -> None:
+        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        try:
+            fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", b"vnet50", _IFF_TAP_NO_PI))
+            host = LinuxLinks(proc=Path("/proc"))
+            assert host.link("vnet50") is not None
+            assert all("vnet50" not in taps for taps in host.taps_by_domain().values())
+        finally:
+            os.close(descriptor)
+
+    inside(work)
