@@ -31,6 +31,13 @@ class UsageError(VirtnetplugError):
     exit_code = 2
 
 
+class Interrupted(VirtnetplugError):
+    """Ctrl-C: what could be undone was; the message says what is left."""
+
+    reason = "interrupted"
+    exit_code = 130
+
+
 class Refused(VirtnetplugError):
     """Refused before anything was touched."""
 

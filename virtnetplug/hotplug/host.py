@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from virtnetplug.model.operation import Event
 from virtnetplug.ports.clock import Clock
@@ -15,7 +15,11 @@ from virtnetplug.ports.store import Journal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """One hypervisor connection with all that belongs to its host. `publish` is told every `Event` as it happens."""
+    """One hypervisor connection with all that belongs to its host.
+
+    `publish` is told every `Event` as it happens; it must not raise. `busy` holds the ids of the operations that some
+    thread of this process is running now: an open one of this process that is not in it was abandoned.
+    """
 
     hypervisor: Hypervisor
     networks: Networks
@@ -23,3 +27,4 @@ class Host:
     journal: Journal
     clock: Clock
     publish: Callable[[Event], None]
+    busy: set[str] = field(default_factory=set)

@@ -1,0 +1,112 @@
+"""The composition root: the only file that wires adapters to ports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.plugger import Plugger
+    from virtnetplug.model.operation import Event
+    from virtnetplug.ports.store import Journal
+
+
+def open(  # noqa: A001 - it is what it does
+    uri: str | None = None,
+    *,
+    state_dir: Path | None = None,
+    read_only: bool = False,
+    event_loop: Literal["virtnetplug", "caller"] = "virtnetplug",
+    on_event: Callable[[Event], None] | None = None,
+) -> Plugger:
+    """Connect to a hypervisor and give the `Plugger` that works on it.
+
+    `uri` is libvirt's (None: ``LIBVIRT_DEFAULT_URI``, else libvirt's own choice). `state_dir` holds the journal
+    (None: ``VIRTNETPLUG_STATE_DIR``, else ``/var/lib/virtnetplug`` for root, the XDG state directory for others). `read_only` opens both
+    for looking only. `event_loop` says who runs libvirt's event loop: a thread made here, or the ``caller``, who then must have registered one
+    before. `on_event` is told what happens while it happens; what it raises is ignored.
+    """
+    from virtnetplug.adapters.clock import SystemClock
+    from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+    from virtnetplug.adapters.linux.links import LinuxLinks
+    from virtnetplug.adapters.sqlite import SqliteJournal
+    from virtnetplug.hotplug.host import Host
+    from virtnetplug.hotplug.plugger import Plugger
+
+    journal = SqliteJournal.open(state_dir, read_only=read_only)
+    try:
+        hypervisor = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=event_loop == "virtnetplug")
+    except BaseException:
+        journal.close()
+        raise
+    networks = LibvirtNetworks(hypervisor)
+
+    def close() -> None:
+        networks.close()
+        hypervisor.close()
+        journal.close()
+
+    host = Host(
+        hypervisor=hypervisor,
+        networks=networks,
+        links=LinuxLinks(),
+        journal=journal,
+        clock=SystemClock(),
+        publish=_tolerant(on_event),
+    )
+    return Plugger(host, close)
+
+
+def journal(state_dir: Path | None = None, *, read_only: bool = True) -> Journal:
+    """The journal alone, for what needs no hypervisor."""
+    from virtnetplug.adapters.sqlite import SqliteJournal
+
+    return SqliteJournal.open(state_dir, read_only=read_only)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The ``virtnetplug`` command."""
+    from virtnetplug import cli
+
+    sys.exit(cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments)))
+
+
+class _Wiring:
+    """What the CLI gets (`cli.wiring.Wiring`)."""
+
+    def open(
+        self,
+        uri: str | None,
+        *,
+        state_dir: Path | None,
+        read_only: bool,
+        on_event: Callable[[Event], None] | None,
+    ) -> Plugger:
+        return open(uri, state_dir=state_dir, read_only=read_only, on_event=on_event)
+
+    def journal(self, state_dir: Path | None, read_only: bool) -> Journal:
+        return journal(state_dir, read_only=read_only)
+
+    def demo(self, say: Callable[[str], None], keep: bool) -> int:
+        from virtnetplug.demo.story import tell
+
+        return tell(open, say, keep=keep)
+
+
+def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:
+    """A listener that cannot break an operation."""
+
+    def publish(event: Event) -> None:
+        if listener is None:
+            return
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 - whatever a caller's listener does wrong is not the operation's fault
+            import logging
+
+            logging.getLogger("virtnetplug").exception("an event listener failed")
+
+    return publish

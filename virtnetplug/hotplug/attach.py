@@ -1,0 +1,278 @@
+"""Attach: NICs into a running guest, its definition, or both; all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import NotApplied
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.compensation import take_out, undefine
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.preflight import check_attach
+from virtnetplug.hotplug.request import name, refuse, scope_for
+from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.view import DomainView, look
+from virtnetplug.lifecycle import End, State, Trigger, move
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Half,
+    NicRecord,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Plan,
+    Result,
+    Scope,
+    Step,
+)
+from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import resolve
+
+BOTH = (Half.LIVE, Half.CONFIG)
+
+
+def attach(
+    host: Host,
+    domain: Domain,
+    nets: tuple[Interface, ...],
+    *,
+    scope: Scope | None = None,
+    seconds: float = 30.0,
+) -> Outcome:
+    """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest."""
+    view, scope = _look(domain, scope)
+    if there := _already(view, nets, scope):
+        pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
+        nics = tuple(nics_of(host, view, pairs))
+        return Outcome(operation="attach", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
+    refuse(check_attach(host, view, nets, scope))
+    nets = tuple(name(net) for net in nets)
+    actuals = [_resolve(host, net) for net in nets]
+    return _Attach(host, view, nets, actuals, scope, seconds).run()
+
+
+def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scope: Scope | None = None) -> Plan:
+    """What `attach` would do; nothing is touched, and every refusal is listed."""
+    view, scope = _look(domain, scope)
+    if _already(view, nets, scope):
+        return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
+    refusals = check_attach(host, view, nets, scope)
+    nets = tuple(name(net) for net in nets)
+    actuals = () if refusals else tuple(_resolve(host, net) for net in nets)
+    added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
+    return Plan(
+        operation="attach",
+        domain=domain.name,
+        scope=scope,
+        fits=not refusals,
+        refusals=refusals,
+        steps=_steps(nets, scope),
+        diff={half.value: added for half in scope.halves},
+        actual=actuals,
+    )
+
+
+def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    """Take back what an attach that never ended may have done."""
+    for entry in reversed(record.request["nics"]):
+        alias = entry["alias"]
+        if Half.CONFIG in record.scope.halves:
+            tx.compensate("define", alias, lambda alias=alias: undefine(domain, alias))
+        if Half.LIVE in record.scope.halves:
+            tx.compensate(
+                "host_net_add",
+                alias,
+                lambda alias=alias: take_out(host, domain, alias, seconds, domain_id=record.domain_id),
+            )
+
+
+def _look(domain: Domain, scope: Scope | None) -> tuple[DomainView, Scope]:
+    view = look(domain, BOTH if scope in (Scope.CONFIG, Scope.BOTH) else (Half.LIVE,))
+    return view, scope_for(scope, view.state, domain.name)
+
+
+def _already(view: DomainView, nets: Sequence[Interface], scope: Scope) -> list[Interface]:
+    """The NICs there are, if every net of the request is there in every half of the scope; else nothing."""
+    found = []
+    for half in scope.halves:
+        devices = view.live if half is Half.LIVE else view.config
+        for net in nets:
+            match = next((other for other in devices.nets if _is_same(net, other)), None) if devices else None
+            if match is None:
+                return []
+            found.append(match)
+    return found
+
+
+def _is_same(request: Interface, there: Interface) -> bool:
+    """Same alias and MAC, as far as the request names them (it must name one), and the same source."""
+    if request.mac is None and request.alias is None:
+        return False
+    named = (request.mac in (None, there.mac)) and (request.alias in (None, there.alias))
+    return named and request.type == there.type and request.source == there.source
+
+
+def _resolve(host: Host, net: Interface) -> ActualDevice:
+    return resolve(net, host.networks.network(net.source_network) if net.source_network is not None else None)
+
+
+def _steps(nets: Sequence[Interface], scope: Scope) -> tuple[Step, ...]:
+    parts: list[tuple[str, str, Phase, Half | None]] = []
+    for net in nets:
+        alias = net.alias or "-"
+        parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
+    for net in nets if Half.LIVE in scope.halves else ():
+        parts += [("host_net_add", net.alias or "-", Phase.PLUG, Half.LIVE), ("confirm", net.alias or "-", Phase.PLUG, Half.LIVE)]
+    for net in nets if Half.CONFIG in scope.halves else ():
+        parts += [("define", net.alias or "-", Phase.PLUG, Half.CONFIG)]
+    return plan_steps(*parts)
+
+
+class _Attach:
+    """One attach on its way."""
+
+    def __init__(
+        self,
+        host: Host,
+        view: DomainView,
+        nets: Sequence[Interface],
+        actuals: Sequence[ActualDevice],
+        scope: Scope,
+        seconds: float,
+    ) -> None:
+        self.host, self.view, self.domain = host, view, view.domain
+        self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
+        self.live: dict[str, Interface] = {}
+        self.states: dict[str, tuple[State, State]] = {}
+
+    def run(self) -> Outcome:
+        """Every NIC in the guest, then every NIC in the definition, then done."""
+        record = record_of(
+            self.host,
+            "attach",
+            self.domain,
+            domain_id=self.view.state.id,
+            scope=self.scope,
+            device_types=[actual.type for actual in self.actuals],
+            request={"nics": [{"alias": net.alias, "mac": str(net.mac), "element": net.element} for net in self.nets]},
+            steps=_steps(self.nets, self.scope),
+        )
+        with transaction(self.host, record) as tx:
+            for net, actual in zip(self.nets, self.actuals, strict=True):
+                self._reserve(tx, net, actual)
+            for half in self.scope.halves:
+                for net in self.nets:
+                    (self._host_net_add if half is Half.LIVE else self._define)(tx, net)
+            view = look(self.domain, BOTH if self.view.config_xml is not None else (Half.LIVE,))
+            tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
+            return self._outcome(tx, view)
+
+    def _reserve(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
+        alias = _alias(net)
+        frontend = move(End.FRONTEND, State.UNKNOWN, Trigger.RESERVE)
+        backend = move(End.BACKEND, State.UNKNOWN, Trigger.RESERVE)
+        tx.note("reserve", alias, lambda: None)
+        tx.note("allocate_actual_device", alias, lambda: actual)
+        self.states[alias] = frontend, move(End.BACKEND, backend, Trigger.ALLOCATE)
+
+    def _host_net_add(self, tx: Transaction, net: Interface) -> None:
+        alias = _alias(net)
+        tx.effect(
+            "host_net_add",
+            alias,
+            lambda: self.domain.attach(net.element, Half.LIVE),
+            lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=self.view.state.id),
+            half=Half.LIVE,
+        )
+        self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
+        frontend, backend = self.states[alias]
+        backend = move(End.BACKEND, backend, Trigger.PLUG)
+        self.states[alias] = (
+            move(End.FRONTEND, frontend, Trigger.ATTACH),
+            move(End.BACKEND, backend, Trigger.ATTACH),
+        )
+        tx.tell("state", f"{alias}: {self.states[alias][0]}/{self.states[alias][1]}", alias)
+
+    def _confirm(self, net: Interface) -> Interface:
+        found = guest.net_of(self.domain, _alias(net), Half.LIVE)
+        if found is None:
+            raise NotApplied(f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it")
+        return found
+
+    def _define(self, tx: Transaction, net: Interface) -> None:
+        alias = _alias(net)
+        live = self.live.get(alias)
+        element = net.element
+        if live is not None and live.address is not None and net.address is None:
+            element = self._pinned(tx, net, live)
+        tx.effect(
+            "define",
+            alias,
+            lambda: self.domain.attach(element, Half.CONFIG),
+            lambda: undefine(self.domain, alias),
+            half=Half.CONFIG,
+        )
+
+    def _pinned(self, tx: Transaction, net: Interface, live: Interface) -> str:
+        """The element with the live guest address: left to itself libvirt would choose another slot for the next boot."""
+        assert self.view.config_xml is not None and live.address is not None
+        if xml.topology(self.view.config_xml).has_bus(live.address.bus):
+            return xml.edit(net.element, {"address": live.address})
+        tx.warn(
+            f"the definition has no PCI bus {live.address.bus:#04x}, so the guest may see {net.alias} at another address after its next boot"
+        )
+        return net.element
+
+    def _keep(self) -> None:
+        for net, actual in zip(self.nets, self.actuals, strict=True):
+            alias = _alias(net)
+            if alias in self.live:
+                frontend, backend = self.states[alias]
+                self.host.journal.put_nic(
+                    nic_record(self.host, self.domain, self.live[alias], actual.network, frontend, backend)
+                )
+
+    def _outcome(self, tx: Transaction, view: DomainView) -> Outcome:
+        aliases = {net.alias for net in self.nets}
+        pairs = [pair for pair in view.pairs if any(net is not None and net.alias in aliases for net in pair)]
+        return Outcome(
+            operation="attach",
+            domain=self.domain.name,
+            result=Result.DONE,
+            operation_id=tx.record.id,
+            nics=tuple(nics_of(self.host, view, pairs)),
+            steps=tuple(tx.steps),
+            seconds=tx.seconds,
+            warnings=tuple(tx.warnings),
+        )
+
+
+def _alias(net: Interface) -> str:
+    assert net.alias is not None
+    return net.alias
+
+
+def nic_record(
+    host: Host, domain: Domain, net: Interface, network: str | None, frontend: State, backend: State
+) -> NicRecord:
+    """What the journal keeps of a NIC that is in the guest."""
+    return NicRecord(
+        uri=host.hypervisor.uri,
+        domain_uuid=domain.uuid,
+        domain_name=domain.name,
+        alias=_alias(net),
+        mac=str(net.mac or ""),
+        type=net.type,
+        source=net.source,
+        model=net.model or "",
+        target=net.target_dev or "",
+        portid=net.source_portid or "",
+        network=network or net.source_network or "",
+        frontend=frontend,
+        backend=backend,
+        since=host.clock.now(),
+    )

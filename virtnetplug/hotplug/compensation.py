@@ -1,0 +1,106 @@
+"""What takes effects back, in the process that made them or in the one that recovers after it died.
+
+Each function makes a state so, whatever was before: gone, there, as it was. Running one twice does what running it once does.
+"""
+
+from __future__ import annotations
+
+from virtnetplug import xml
+from virtnetplug.errors import (
+    DeviceMissing,
+    DomainMissing,
+    DomainNotRunning,
+    DomainTransient,
+    Failed,
+    GuestBusy,
+)
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import Domain
+
+
+class StillHeld(Failed):
+    """The guest was asked and has not let go; only waiting longer helps."""
+
+    reason = "pending"
+
+
+def take_out(host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int) -> None:
+    """Make `alias` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it."""
+    domain.await_idle()
+    try:
+        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id)
+    except GuestBusy as busy:
+        raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
+    if answer is guest.Answer.HELD:
+        raise StillHeld(f"the guest still has {alias}; it was asked to let go")
+    host.journal.drop_nic(host.hypervisor.uri, domain.uuid, alias)
+
+
+def put_in(domain: Domain, element: str, alias: str) -> None:
+    """Make the guest have the NIC again, at the address and with the names of `element`; nothing if the guest has ended."""
+    try:
+        if guest.net_of(domain, alias, Half.LIVE) is None:
+            domain.attach(xml.strip_live(element), Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
+        return
+
+
+def undefine(domain: Domain, alias: str) -> None:
+    """Make `alias` absent from the definition."""
+    try:
+        domain.detach(alias, Half.CONFIG)
+    except (DeviceMissing, DomainMissing, DomainTransient):
+        return
+
+
+def define(domain: Domain, element: str) -> None:
+    """Make the definition have `element`, which is a config element as libvirt gave it."""
+    if config_net(domain, xml.interface(element)) is None:
+        domain.attach(element, Half.CONFIG)
+
+
+def remove_from_config(domain: Domain, net: Interface) -> None:
+    """Make a NIC of the definition absent, by alias where it has one that lasts, else by its element."""
+    if net.alias is not None:
+        undefine(domain, net.alias)
+        return
+    try:
+        domain.detach_element(net.element)
+    except (DeviceMissing, DomainMissing, DomainTransient):
+        return
+
+
+def set_back(domain: Domain, element: str, half: Half) -> None:
+    """Make that half's NIC as `element` says, by an update in place; nothing if it is so, or if it is not there."""
+    wanted = xml.interface(element)
+    now = config_net(domain, wanted) if half is Half.CONFIG else guest.net_of(domain, wanted.alias or "", half)
+    if now is not None and now.element != element:
+        domain.update(xml.strip_live(element) if half is Half.LIVE else element, half)
+
+
+def rewrite(domain: Domain, old: Interface, new: Interface) -> None:
+    """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC."""
+    now = config_net(domain, new) or config_net(domain, old)
+    if now is None:
+        domain.attach(new.element, Half.CONFIG)
+    elif now.element == new.element:
+        return
+    elif now.mac == new.mac:
+        domain.update(new.element, Half.CONFIG)
+    else:
+        remove_from_config(domain, now)
+        domain.attach(new.element, Half.CONFIG)
+
+
+def config_net(domain: Domain, like: Interface) -> Interface | None:
+    """The definition's net with the same alias, or the same MAC where it has no alias."""
+    try:
+        nets = xml.devices(domain.xml(Half.CONFIG)).nets
+    except (DomainTransient, DomainMissing):
+        return None
+    if like.alias is not None:
+        return next((net for net in nets if net.alias == like.alias), None)
+    return next((net for net in nets if net.mac is not None and net.mac == like.mac), None)

@@ -1,0 +1,374 @@
+"""Detach: ask the guest, wait until it let go, then give back what the NIC held. Once asked, it only goes forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, HypervisorFailed, Interrupted, NicMissing, RemovalFailed, UsageError
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.compensation import StillHeld, define, put_in, remove_from_config
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.request import refuse, scope_for
+from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.view import DomainView, Pair, describe, find, look
+from virtnetplug.lifecycle import State
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Half,
+    Nic,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Plan,
+    Result,
+    Scope,
+    Step,
+    StepState,
+)
+from virtnetplug.ports.domain import Domain, PowerState, Watch
+
+BOTH = (Half.LIVE, Half.CONFIG)
+
+
+def detach(
+    host: Host,
+    domain: Domain,
+    selectors: Sequence[str],
+    lock: DomainLock,
+    *,
+    scope: Scope | None = None,
+    seconds: float = 30.0,
+) -> Outcome:
+    """Detach every NIC named; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+    with domain.watch() as watch:
+        view, scope, pairs = _look(domain, selectors, scope)
+        refuse(check_scope(view, scope))
+        if waiting := _pending_operation(host, view, pairs):
+            return resume(host, domain, waiting, lock, seconds)
+        record = _record(host, view, pairs, scope)
+        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
+        with transaction(host, record) as tx:
+            for text in _warnings(view, pairs, scope):
+                tx.warn(text)
+            return _Detach(host, domain, lock, release, record).run(tx)
+
+
+def plan_detach(host: Host, domain: Domain, selectors: Sequence[str], *, scope: Scope | None = None) -> Plan:
+    """What `detach` would do; nothing is touched."""
+    view, scope, pairs = _look(domain, selectors, scope)
+    refusals = check_scope(view, scope)
+    diff = {
+        half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
+        for half in scope.halves
+    }
+    warnings = tuple(_warnings(view, pairs, scope))
+    return Plan(
+        operation="detach",
+        domain=domain.name,
+        scope=scope,
+        fits=not refusals,
+        refusals=refusals,
+        steps=_steps(pairs, scope),
+        diff=diff,
+        warnings=warnings,
+    )
+
+
+def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tuple[DomainView, Scope, tuple[Pair, ...]]:
+    if not selectors:
+        raise UsageError("no NIC was named: give its alias, MAC, host device or PCI address")
+    view = look(domain, BOTH)
+    scope = scope_for(scope, view.state, domain.name)
+    pairs: list[Pair] = []
+    for selector in selectors:
+        pair = find(view, selector)
+        if all(_net(pair, half) is None for half in scope.halves):
+            where = "the guest" if scope is Scope.LIVE else "the definition"
+            other = "--config" if scope is Scope.LIVE else "--live"
+            raise NicMissing(
+                f"NIC {describe(pair[0] or pair[1])} of domain {domain.name} is not in {where}; use {other}"
+            )
+        if pair not in pairs:
+            pairs.append(pair)
+    return view, scope, tuple(pairs)
+
+
+def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> OperationRecord | None:
+    """The open operation that already waits for one of these NICs."""
+    pending = pending_nics(host, view.domain.uuid)
+    for live, _ in pairs:
+        if live is not None and live.alias in pending:
+            return host.journal.operation(pending[live.alias])
+    return None
+
+
+def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+    said = []
+    if Half.LIVE in scope.halves and view.state.power is PowerState.PAUSED:
+        said.append(
+            f"the guest is {view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
+        )
+    for pair in pairs if scope is Scope.BOTH else ():
+        for half in BOTH:
+            if _net(pair, half) is None:
+                said.append(f"{_key(pair)} is not in the {half} definition; only the other half is detached")
+    return said
+
+
+def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> OperationRecord:
+    entries = [
+        {
+            "alias": _key(pair),
+            "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
+            "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
+        }
+        for pair in pairs
+    ]
+    nets = [pair[0] or pair[1] for pair in pairs]
+    return record_of(
+        host,
+        "detach",
+        view.domain,
+        domain_id=view.state.id,
+        scope=scope,
+        device_types=[net.type for net in nets if net is not None],
+        request={"nics": entries, "asked": [entry["alias"] for entry in entries if entry["live"] is not None]},
+        steps=_steps(pairs, scope),
+    )
+
+
+def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
+    parts: list[tuple[str, str, Phase, Half | None]] = []
+    for pair in pairs if Half.LIVE in scope.halves else ():
+        if pair[0] is not None:
+            parts += [
+                ("ask", _key(pair), Phase.UNPLUG, Half.LIVE),
+                ("guest_release", _key(pair), Phase.GUEST, Half.LIVE),
+                ("host_net_remove", _key(pair), Phase.RELEASE, Half.LIVE),
+            ]
+    for pair in pairs if Half.CONFIG in scope.halves else ():
+        if pair[1] is not None:
+            parts += [("undefine", _key(pair), Phase.RELEASE, Half.CONFIG)]
+    return plan_steps(*parts)
+
+
+def _net(pair: Pair, half: Half) -> Interface | None:
+    return pair[0] if half is Half.LIVE else pair[1]
+
+
+def _key(pair: Pair) -> str:
+    """What the journal calls the NIC: its live alias, or what its definition has."""
+    net = pair[0] or pair[1]
+    assert net is not None
+    return net.alias or str(net.mac)
+
+
+class GuestRelease:
+    """Asking guests to let go, and waiting: what a detach and a replacement have in common.
+
+    `domain_id` is the run of the domain that was asked; another run of it has let go of everything.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        domain: Domain,
+        watch: Watch,
+        deadline: float,
+        *,
+        domain_id: int,
+        asked: Iterable[str] = (),
+    ) -> None:
+        self.host, self.domain, self.watch, self.deadline = host, domain, watch, deadline
+        self.domain_id = domain_id
+        self._asked: set[str] = set(asked)
+        self._refused: set[str] = set()
+
+    def ask(self, tx: Transaction, alias: str, element: str) -> None:
+        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone."""
+        tx.effect("ask", alias, lambda: self._ask(alias), lambda: self._put_back(alias, element), half=Half.LIVE)
+        tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
+
+    def wait(self, tx: Transaction, alias: str) -> Answer:
+        """Until the deadline; a NIC still held leaves its step as started, for that is what it is."""
+        tx.tell("waiting", f"the guest to let go of {alias}", alias)
+        tx.begin("guest_release", alias)
+        try:
+            answer = guest.wait(
+                self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id
+            )
+        except RemovalFailed as error:
+            self._refused.add(alias)
+            tx.fail("guest_release", alias, error)
+            raise
+        if answer is not Answer.HELD:
+            tx.end("guest_release", alias)
+            tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
+        return answer
+
+    def _ask(self, alias: str) -> None:
+        was_asked = alias in self._asked
+        self._asked.add(alias)
+        try:
+            guest.ask(self.host, self.domain, alias, self.watch, self.deadline)
+        except HypervisorFailed:
+            if not was_asked:
+                self._asked.discard(alias)
+            raise
+
+    def _put_back(self, alias: str, element: str) -> None:
+        """A NIC that has gone comes back; one that still may go cannot be called back."""
+        if guest.net_of(self.domain, alias, Half.LIVE) is None:
+            put_in(self.domain, element, alias)
+        elif alias in self._asked - self._refused:
+            raise StillHeld(f"the guest was asked to let go of {alias} and still may")
+
+
+@contextmanager
+def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> Iterator[None]:
+    """Wait for a guest inside: the journal says all so far, the lock is let go, and Ctrl-C leaves the operation pending."""
+    tx.flush()
+    lock.release()
+    try:
+        yield
+    except KeyboardInterrupt:
+        tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
+        raise Interrupted(
+            f"interrupted while the guest was letting go of {names}. It has been asked, so the NIC may go at any "
+            f"moment; the journal keeps it: 'virtnetplug recover {domain.name} --wait 60' finishes it."
+        ) from None
+    finally:
+        lock.take()
+
+
+class _Detach:
+    """One detach on its way, fresh or taken up again: every step may be run twice."""
+
+    def __init__(self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord) -> None:
+        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+        self.entries = record.request["nics"]
+        self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
+
+    def run(self, tx: Transaction) -> Outcome:
+        """Ask for all, wait for all, then finish; the lock is not held while waiting."""
+        for alias, element in self.live.items():
+            self.release.ask(tx, alias, element)
+        answers = self._wait(tx)
+        for alias, answer in answers.items():
+            if answer is not Answer.HELD:
+                self._host_net_remove(tx, alias)
+        for entry in self.entries:
+            if entry["config"] is not None:
+                self._undefine(tx, entry["alias"], entry["config"])
+        held = [alias for alias, answer in answers.items() if answer is Answer.HELD]
+        if held:
+            return self._pending(tx, held)
+        tx.finish(OperationState.DONE, Result.DONE, also=self._forget)
+        return outcome(tx, self.domain, Result.DONE, nics=_remains(self.host, self.domain, self.entries))
+
+    def _wait(self, tx: Transaction) -> dict[str, Answer]:
+        if not self.live:
+            return {}
+        with unlocked(self.domain, self.lock, tx, ", ".join(self.live)):
+            return {alias: self.release.wait(tx, alias) for alias in self.live}
+
+    def _host_net_remove(self, tx: Transaction, alias: str) -> None:
+        """libvirt removes the backend with the device; what the host still shows of it is said, never ignored."""
+        target = xml.interface(self.live[alias]).target_dev
+        tx.note("host_net_remove", alias, lambda: None)
+        if target is None or not self.host.hypervisor.is_local or self.host.links.link(target) is None:
+            return
+        if target in self.host.links.taps_of(self.domain.uuid):
+            tx.warn(
+                f"libvirt no longer lists {alias}, but the domain's QEMU still holds its tap {target}; 'virtnetplug audit' follows it up"
+            )
+
+    def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
+        net = xml.interface(element)
+        tx.effect(
+            "undefine",
+            alias,
+            lambda: remove_from_config(self.domain, net),
+            lambda: define(self.domain, element),
+            half=Half.CONFIG,
+        )
+
+    def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
+        names = ", ".join(held)
+        paused = self._is_paused()
+        why = "is paused and" if paused else "has been asked, but"
+        message = (
+            f"pending: the guest {why} still holds {names}. The journal keeps the detach; it ends when the guest lets go "
+            f"(a reset or reboot of the guest makes it): 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        )
+        reason = "guest-paused" if paused else "guest-holds-device"
+        tx.amend(asked=list(held))
+        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
+        nics = _remains(self.host, self.domain, self.entries)
+        return outcome(tx, self.domain, Result.PENDING, reason=reason, message=message, nics=nics)
+
+    def _is_paused(self) -> bool:
+        try:
+            return self.domain.state().power is PowerState.PAUSED
+        except DomainMissing:
+            return False
+
+    def _forget(self) -> None:
+        for alias in self.live:
+            self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias)
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    """Take up a detach that is in the journal, and go forward with it; `lock` is held."""
+    deadline = host.clock.monotonic() + seconds
+    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+        asked = {step.nic for step in record.steps if step.name == "ask" and step.state is not StepState.PLANNED}
+        release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
+        return _Detach(host, domain, lock, release, record).run(tx)
+
+
+def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
+    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now."""
+    if record.scope is Scope.LIVE:
+        return record.domain_id
+    try:
+        return domain.state().id
+    except DomainMissing:
+        return record.domain_id
+
+
+def outcome(
+    tx: Transaction, domain: Domain, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()
+) -> Outcome:
+    """What the caller of an operation gets."""
+    return Outcome(
+        operation=tx.record.operation,
+        domain=domain.name,
+        result=result,
+        operation_id=tx.record.id,
+        reason=reason,
+        message=message,
+        nics=tuple(nics),
+        steps=tuple(tx.steps),
+        seconds=tx.seconds,
+        warnings=tuple(tx.warnings),
+    )
+
+
+def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
+    """Those NICs of the operation that some definition still has."""
+    try:
+        view = look(domain, BOTH)
+    except DomainMissing:
+        return []
+    aliases = {entry["alias"] for entry in entries}
+    pairs = [pair for pair in view.pairs if _key(pair) in aliases]
+    return nics_of(host, view, pairs)

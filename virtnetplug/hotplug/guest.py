@@ -1,0 +1,117 @@
+"""Making a guest let go of a NIC: ask, wait for its answer, and let the live XML decide.
+
+libvirt's own detach waits 5 s and then returns success with the device still there
+(``qemuDomainWaitForDeviceRemoval``). Here the watch is open before the guest is asked, and "gone" is only said of a NIC that the
+live definition no longer has.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from virtnetplug import xml
+from virtnetplug.errors import (
+    ConnectionLost,
+    DeviceMissing,
+    DomainMissing,
+    DomainNotRunning,
+    GuestBusy,
+    RemovalFailed,
+    UnplugInProgress,
+)
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import Domain, GuestEventKind, Watch
+
+LOOK_AGAIN = 2.0
+"""Seconds after which the live XML is read even without an event: an event may be lost, the XML is not."""
+
+ASK_AGAIN = 0.5
+"""Seconds before a guest whose slot was busy is asked again (its PCIe power indicator blinks for 5 s after a plug)."""
+
+
+class Answer(enum.Enum):
+    """How a guest answered."""
+
+    GONE = enum.auto()
+    ENDED = enum.auto()  # the domain stopped, or is another run of it: whatever was in it is gone
+    HELD = enum.auto()  # not by the deadline
+
+
+def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float) -> None:
+    """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
+
+    Raises what the hypervisor raised where it refused to ask.
+    """
+    while True:
+        try:
+            domain.detach(alias, Half.LIVE)
+        except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):
+            return  # nothing to ask for, or asked already: the wait that follows finds out which
+        except GuestBusy:
+            if host.clock.monotonic() + ASK_AGAIN > deadline:
+                raise
+            watch.next(ASK_AGAIN)
+            continue
+        return
+
+
+def wait(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *, domain_id: int) -> Answer:
+    """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed."""
+    while True:
+        answer = look_for(domain, alias, domain_id=domain_id)
+        left = deadline - host.clock.monotonic()
+        if answer is not Answer.HELD or left <= 0:
+            return answer
+        _await_change(watch, alias, min(left, LOOK_AGAIN), host)
+
+
+def _await_change(watch: Watch, alias: str, seconds: float, host: Host) -> None:
+    until = host.clock.monotonic() + seconds
+    while (left := until - host.clock.monotonic()) > 0:
+        event = watch.next(left)
+        if event is None or event.kind is GuestEventKind.ENDED:
+            return
+        if event.kind is GuestEventKind.LOST:
+            raise ConnectionLost("the connection to libvirt broke while the guest was letting go")
+        if event.alias != alias:
+            continue
+        if event.kind is GuestEventKind.REMOVAL_FAILED:
+            raise RemovalFailed(
+                f"the guest refused to let go of {alias} (DEVICE_REMOVAL_FAILED); it still has it. "
+                f"See what its driver says, then try again."
+            )
+        return
+
+
+def look_for(domain: Domain, alias: str, *, domain_id: int) -> Answer:
+    """Whether this run of the domain still has the NIC, by its live definition."""
+    try:
+        text = domain.xml(Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
+        return Answer.ENDED
+    if all(net.alias != alias for net in xml.glimpse(text)):
+        return Answer.GONE
+    if domain_id >= 0 and domain.state().id != domain_id:
+        return Answer.ENDED
+    return Answer.HELD
+
+
+def withdraw(host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int) -> Answer:
+    """Ask and wait, in one: for undoing an attach."""
+    deadline = host.clock.monotonic() + seconds
+    if (answer := look_for(domain, alias, domain_id=domain_id)) is not Answer.HELD:
+        return answer
+    with domain.watch() as watch:
+        ask(host, domain, alias, watch, deadline)
+        return wait(host, domain, alias, watch, deadline, domain_id=domain_id)
+
+
+def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
+    """The net called `alias` in that definition now, or None."""
+    try:
+        devices = xml.devices(domain.xml(half))
+    except (DomainNotRunning, DomainMissing):
+        return None
+    return next((net for net in devices.nets if net.alias == alias), None)

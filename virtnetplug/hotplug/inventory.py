@@ -1,0 +1,142 @@
+"""What NICs there are, and in which states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from virtnetplug.errors import DomainMissing, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.view import DomainView, Pair, find, look
+from virtnetplug.lifecycle import State
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.domain import Domain
+
+BOTH = (Half.LIVE, Half.CONFIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NicDetail:
+    """One NIC with its elements as libvirt has them, and the operations that touched it, newest first."""
+
+    nic: Nic
+    live: str | None
+    config: str | None
+    history: tuple[OperationRecord, ...]
+
+
+def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
+    """Every NIC of one domain, or of all; one is listed as long as the guest has it."""
+    domains = [host.hypervisor.domain(domain_name)] if domain_name is not None else list(host.hypervisor.domains())
+    nics: list[Nic] = []
+    for domain in sorted(domains, key=lambda domain: domain.name):
+        try:
+            view = look(domain, BOTH)
+        except DomainMissing:
+            if domain_name is not None:
+                raise
+            continue  # it went away since the list was made
+        nics += nics_of(host, view)
+    return tuple(nics)
+
+
+def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
+    """One NIC, whole."""
+    view = look(host.hypervisor.domain(domain_name), BOTH)
+    pair = find(view, selector)
+    nic = nics_of(host, view, [pair])[0]
+    records = host.journal.history(uri=host.hypervisor.uri, domain=view.domain.uuid, limit=1000)
+    touched = tuple(record for record in records if any(step.nic == nic.alias for step in record.steps))
+    live, config = pair
+    return NicDetail(
+        nic=nic, live=live.element if live else None, config=config.element if config else None, history=touched
+    )
+
+
+def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None) -> list[Nic]:
+    """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them."""
+    uri, uuid = host.hypervisor.uri, view.domain.uuid
+    known = {record.alias: record for record in host.journal.nics(uri, uuid)}
+    pending = pending_nics(host, uuid)
+    return [_nic(host, view, live, config, known, pending) for live, config in (view.pairs if pairs is None else pairs)]
+
+
+def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
+    """Alias to the id of the operation whose detach the guest has not answered yet."""
+    found = {}
+    for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
+        if record.state in (OperationState.PENDING, OperationState.INCOMPLETE):
+            nics = [entry["alias"] for entry in record.request.get("nics", ())]
+            found.update({alias: record.id for alias in record.request.get("asked", nics)})
+    return found
+
+
+def _nic(
+    host: Host,
+    view: DomainView,
+    live: Interface | None,
+    config: Interface | None,
+    known: Mapping[str, NicRecord],
+    pending: Mapping[str, str],
+) -> Nic:
+    net = live or config
+    assert net is not None
+    record = known.get(net.alias or "")
+    operation = pending.get(net.alias or "") if live else None
+    wanted = config if config is not None and live is not None and live.type == "hostdev" else net
+    frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None)
+    return Nic(
+        domain=view.domain.name,
+        domain_uuid=view.domain.uuid,
+        alias=net.alias,
+        mac=str(net.mac) if net.mac else None,
+        type=net.type,
+        source=net.source,
+        model=net.model,
+        network=wanted.source_network or (record.network or None if record else None),
+        portgroup=wanted.source_portgroup,
+        portid=net.source_portid,
+        target=live.target_dev if live else None,
+        address=net.address,
+        host_address=view.host_address(net),
+        link_state=net.link_state or "up",
+        live=live is not None,
+        config=config is not None,
+        frontend=frontend,
+        backend=backend,
+        pending=operation,
+        origin="virtnetplug" if record else "foreign",
+    )
+
+
+def _states(
+    host: Host, domain: Domain, live: Interface | None, record: NicRecord | None, *, is_pending: bool
+) -> tuple[State, State]:
+    if live is None:
+        return State.CLOSED, State.CLOSED
+    if is_pending:
+        return State.CLOSING, State.CLOSING
+    return _frontend(domain, live), _backend(host, live, record)
+
+
+def _frontend(domain: Domain, live: Interface) -> State:
+    """Connected on evidence that taints nothing (the guest has sent packets), else Unknown."""
+    if live.target_dev is None:
+        return State.UNKNOWN
+    try:
+        return State.CONNECTED if domain.packets_sent(live.target_dev) > 0 else State.UNKNOWN
+    except VirtnetplugError:
+        return State.UNKNOWN
+
+
+def _backend(host: Host, live: Interface, record: NicRecord | None) -> State:
+    """From the host's links where they can be seen, else what the journal has."""
+    told = record.backend if record else State.UNKNOWN
+    if live.target_dev is None or not host.hypervisor.is_local:
+        return told
+    link = host.links.link(live.target_dev)
+    if link is None:
+        return told if host.links.link("lo") is None else State.CLOSED
+    needs_bridge = live.source_bridge is not None
+    return State.INITIALISED if needs_bridge and link.master is None else State.CONNECTED

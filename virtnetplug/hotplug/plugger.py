@@ -1,0 +1,151 @@
+"""The Python API: what an orchestrator holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from virtnetplug.hotplug import attach, audit, detach, inventory, recover, repair, request, update
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import NicDetail
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.model.audit import AuditReport
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Scope
+from virtnetplug.ports.domain import Domain
+
+
+class Plugger:
+    """Hot-plugs the NICs of one hypervisor's running guests; usable from many threads at once.
+
+    Made by `virtnetplug.open`. Every method raises a `virtnetplug.errors.VirtnetplugError` and nothing else:
+    its `reason` is stable, `exit_code` says whether anything was touched (3: nothing; 4: undone; 5: not all undone,
+    the journal keeps it). Domains are named by name, UUID or id; NICs by alias, MAC, host device name or PCI address
+    (guest or host), which must match exactly one. `wait` is in seconds.
+    """
+
+    def __init__(self, host: Host, close: Callable[[], None]) -> None:
+        self._host = host
+        self._close = close
+
+    @property
+    def uri(self) -> str:
+        """The hypervisor's canonical URI."""
+        return self._host.hypervisor.uri
+
+    def attach(
+        self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None, wait: float = 30.0
+    ) -> Outcome:
+        """Attach NICs: all of `nics` (models, or ``<interface>`` XML) or none.
+
+        `scope` None means live, for a running domain. A MAC and a ``ua-`` alias are minted where a request has none. The `Outcome` is ``done`` or
+        ``already``; `wait` bounds how long the guest is waited for if something has to be undone.
+        """
+        nets = request.parse(nics)
+        with self._locked(domain) as (found, _):
+            return attach.attach(self._host, found, nets, scope=scope, seconds=wait)
+
+    def detach(
+        self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None, wait: float = 30.0
+    ) -> Outcome:
+        """Detach NICs; done only when the guest has let go.
+
+        The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds: the journal keeps it,
+        and `recover` or the next operation on the domain finishes it. Naming a NIC that is pending already joins the wait.
+        """
+        names = [nics] if isinstance(nics, str) else list(nics)
+        with self._locked(domain) as (found, lock):
+            return detach.detach(self._host, found, names, lock, scope=scope, seconds=wait)
+
+    def update(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, Any] | str,
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome:
+        """Change a NIC: `changes` maps fields of `Interface` to new values (None clears), or is the whole new element.
+
+        What libvirt cannot change in place raises `NeedsReplace` unless `replace`: then the NIC is taken out and put in again with its MAC,
+        alias and guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
+        """
+        with self._locked(domain) as (found, lock):
+            return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
+
+    def plan_attach(self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None) -> Plan:
+        """What `attach` would do, with every refusal; nothing is touched."""
+        nets = request.parse(nics)
+        return attach.plan_attach(self._host, self._host.hypervisor.domain(domain), nets, scope=scope)
+
+    def plan_detach(self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None) -> Plan:
+        """What `detach` would do; nothing is touched."""
+        names = [nics] if isinstance(nics, str) else list(nics)
+        return detach.plan_detach(self._host, self._host.hypervisor.domain(domain), names, scope=scope)
+
+    def plan_update(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, Any] | str,
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+    ) -> Plan:
+        """What `update` would do; nothing is touched."""
+        found = self._host.hypervisor.domain(domain)
+        return update.plan_update(self._host, found, nic, changes, scope=scope, replace=replace)
+
+    def list(self, domain: str | None = None) -> tuple[Nic, ...]:
+        """Every NIC of one domain, or of all, as long as the guest or its definition has it."""
+        return inventory.list_nics(self._host, domain)
+
+    def show(self, domain: str, nic: str) -> NicDetail:
+        """One NIC with its elements and its history."""
+        return inventory.show_nic(self._host, domain, nic)
+
+    def recover(self, domain: str | None = None, *, wait: float = 0.0) -> tuple[Outcome, ...]:
+        """Finish or undo what was left open, of one domain or all; one `Outcome` for each, ``pending`` while a guest still holds on."""
+        return recover.recover(self._host, domain, seconds=wait)
+
+    def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]:
+        """What `recover` would do; nothing is touched."""
+        return recover.plan_recover(self._host, domain)
+
+    def audit(self, domain: str | None = None) -> AuditReport:
+        """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
+        return audit.audit(self._host, domain)
+
+    def repair(self, report: AuditReport) -> AuditReport:
+        """Mend what is safe to mend of `report`; each finding says whether it was."""
+        return repair.repair(self._host, report)
+
+    def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
+        """The newest operations first."""
+        return tuple(self._host.journal.history(uri=self.uri, domain=domain, limit=limit))
+
+    def close(self) -> None:
+        """Let go of the connection and the journal; safe twice."""
+        self._close()
+
+    def __enter__(self) -> Plugger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[tuple[Domain, DomainLock]]:
+        """The domain under its lock, with what a crash left of it settled."""
+        domain = self._host.hypervisor.domain(name)
+        with DomainLock(self._host, domain) as lock:
+            recover.settle_crashed(self._host, domain, lock)
+            yield domain, lock
+
+

@@ -1,0 +1,165 @@
+"""Recover: finish or undo what a crash, a lost connection or a stubborn guest left open. Safe at any time, and twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from virtnetplug.errors import DomainMissing, VirtnetplugError
+from virtnetplug.hotplug import attach, detach, update
+from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.model.operation import (
+    Event,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Plan,
+    Result,
+    Step,
+    StepState,
+)
+from virtnetplug.ports.domain import Domain
+
+UNDOERS = {"attach": attach.undo_attach, "update": update.undo_update}
+"""An attach or update that never ended is undone; a detach already asked of the guest only goes forward."""
+
+
+def recover(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
+    """Settle every open operation whose owner is gone; `seconds` bounds the wait for each guest."""
+    wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
+    outcomes = []
+    for record in host.journal.open_operations(host.hypervisor.uri, wanted):
+        if not is_abandoned(host, record):
+            continue
+        try:
+            domain = host.hypervisor.domain(record.domain_uuid)
+        except DomainMissing:
+            outcomes.append(_settle_without_domain(host, record))
+            continue
+        with DomainLock(host, domain) as lock:
+            outcomes += settle(host, domain, [record.id], lock, seconds=seconds)
+    return tuple(outcomes)
+
+
+def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
+    """What `recover` would do, one plan for each open operation."""
+    wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
+    records = host.journal.open_operations(host.hypervisor.uri, wanted)
+    return tuple(_plan(record) for record in records if is_abandoned(host, record))
+
+
+def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
+    """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
+    records = host.journal.open_operations(host.hypervisor.uri, domain.uuid)
+    if records:
+        settle(host, domain, [record.id for record in records], lock, seconds=0.0)
+
+
+def is_abandoned(host: Host, record: OperationRecord) -> bool:
+    """Whether nobody works on it: it is pending or incomplete, or the process or thread that ran it is gone."""
+    if record.id in host.busy:
+        return False
+    if record.state is not OperationState.RUNNING:
+        return True
+    return not host.journal.is_owner_alive(record)
+
+
+def settle(
+    host: Host, domain: Domain, operation_ids: Sequence[str], lock: DomainLock, *, seconds: float
+) -> list[Outcome]:
+    """Finish or undo these operations of `domain`; `lock` is held. One that cannot be settled now stays open and is reported."""
+    outcomes = []
+    for operation_id in operation_ids:
+        record = host.journal.operation(operation_id)  # again, under the lock: another process may have settled it
+        if record is None or record.ended is not None or not is_abandoned(host, record):
+            continue
+        host.journal.adopt(record.id)
+        _tell(host, record)
+        try:
+            outcomes.append(_settle(host, domain, record, lock, seconds))
+        except VirtnetplugError as error:
+            outcomes.append(_unsettled(record, error))
+    return outcomes
+
+
+def _settle(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    domain.await_idle()
+    if record.operation == "detach":
+        return detach.resume(host, domain, record, lock, seconds)
+    if record.operation == "update" and record.state is OperationState.PENDING:
+        return update.resume(host, domain, record, lock, seconds)
+    return _undo(host, domain, record, seconds)
+
+
+def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Outcome:
+    tx = Transaction(host, record, is_begun=True)
+    try:
+        UNDOERS[record.operation](host, domain, record, tx, seconds)
+    except VirtnetplugError as error:
+        held = isinstance(error, StillHeld)
+        tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
+        result = Result.PENDING if held else Result.INCOMPLETE
+        return detach.outcome(tx, domain, result, reason=error.reason, message=error.message)
+    message = f"the {record.operation} that was left open has been undone"
+    tx.finish(OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message)
+    return detach.outcome(tx, domain, Result.UNDONE, reason="recovered", message=message)
+
+
+def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome:
+    """The domain is no more: what it held is gone with it."""
+    tx = Transaction(host, record, is_begun=True)
+    message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
+    forward = record.operation == "detach"
+    result = Result.DONE if forward else Result.UNDONE
+    nics = [entry["alias"] for entry in record.request.get("nics", ())]
+
+    def forget() -> None:
+        for alias in nics:
+            host.journal.drop_nic(record.uri, record.domain_uuid, alias)
+
+    state = OperationState.DONE if forward else OperationState.UNDONE
+    tx.finish(state, result, reason="domain-missing", error=message, also=forget)
+    return Outcome(
+        operation=record.operation,
+        domain=record.domain_name,
+        result=result,
+        operation_id=record.id,
+        reason="domain-missing",
+        message=message,
+    )
+
+
+def _unsettled(record: OperationRecord, error: VirtnetplugError) -> Outcome:
+    return Outcome(
+        operation=record.operation,
+        domain=record.domain_name,
+        result=Result.INCOMPLETE,
+        operation_id=record.id,
+        reason=error.reason,
+        message=error.message,
+    )
+
+
+def _plan(record: OperationRecord) -> Plan:
+    forward = record.operation == "detach" or record.state is OperationState.PENDING
+    what = "finished" if forward else "undone"
+    steps: list[Step] = []
+    for step in record.steps if forward else reversed(record.steps):
+        is_left = step.state is not StepState.DONE if forward else step.state not in (StepState.PLANNED, StepState.UNDONE)
+        if is_left:
+            steps.append(step)
+    return Plan(
+        operation="recover",
+        domain=record.domain_name,
+        scope=record.scope,
+        fits=True,
+        steps=tuple(steps),
+        warnings=(f"{record.operation} {record.id}, left {record.state}, would be {what}",),
+    )
+
+
+def _tell(host: Host, record: OperationRecord) -> None:
+    text = f"settling {record.operation} {record.id} of {record.domain_name}, left {record.state}"
+    host.publish(Event(kind="step", text=text, operation_id=record.id, domain=record.domain_name))

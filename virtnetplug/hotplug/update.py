@@ -1,0 +1,376 @@
+"""Update: change a NIC in place where libvirt can, replace it where it cannot and the caller allows it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.errors import NeedsReplace, NicMissing, NicPending, NotApplied, UsageError
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.attach import nic_record
+from virtnetplug.hotplug.compensation import put_in, rewrite, set_back, take_out
+from virtnetplug.hotplug.detach import GuestRelease, outcome, unlocked
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.preflight import check_scope, check_source
+from virtnetplug.hotplug.request import refuse, scope_for
+from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.view import DomainView, describe, find, look
+from virtnetplug.lifecycle import State
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Half,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Plan,
+    Refusal,
+    Result,
+    Scope,
+    Step,
+)
+from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import fits_in_place
+
+BOTH = (Half.LIVE, Half.CONFIG)
+Changes = Mapping[str, Any] | str
+"""Field names of `Interface` to new values (None clears), or the whole new element as XML."""
+
+_LIBVIRTS_OWN = frozenset({"element", "mac", "alias", "address", "target_dev", "source_portid", "acpi_index"})
+"""Fields that a new element may leave out and yet keep: libvirt fills them in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ."""
+
+    before: Interface
+    after: Interface
+    in_place: tuple[str, ...]
+    by_replacement: tuple[str, ...]
+
+
+def update(
+    host: Host,
+    domain: Domain,
+    selector: str,
+    changes: Changes,
+    lock: DomainLock,
+    *,
+    scope: Scope | None = None,
+    replace: bool = False,
+    seconds: float = 30.0,
+) -> Outcome:
+    """Make the NIC as `changes` say; `lock` is held, and let go while a replaced NIC's guest is waited for (`seconds`)."""
+    view, scope, alias = _look(domain, selector, scope)
+    edits = _edits(view, selector, changes, scope)
+    if not edits:
+        nics = nics_of(host, view, [find(view, selector)])
+        return Outcome(
+            operation="update", domain=domain.name, result=Result.ALREADY, reason="already", nics=tuple(nics)
+        )
+    refuse(_refusals(host, view, edits, alias, scope, replace=replace))
+    record = _record(host, view, alias, edits, scope)
+    with domain.watch() as watch, transaction(host, record) as tx:
+        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
+        return _Update(host, domain, lock, release, record, seconds).run(tx)
+
+
+def plan_update(
+    host: Host, domain: Domain, selector: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False
+) -> Plan:
+    """What `update` would do; nothing is touched."""
+    view, scope, alias = _look(domain, selector, scope)
+    edits = _edits(view, selector, changes, scope)
+    refusals = _refusals(host, view, edits, alias, scope, replace=replace) if edits else ()
+    return Plan(
+        operation="update",
+        domain=domain.name,
+        scope=scope,
+        fits=not refusals,
+        refusals=refusals,
+        steps=_steps(alias, edits),
+        diff={half.value: xml.diff(edit.before.element, edit.after.element, alias) for half, edit in edits.items()},
+        warnings=() if edits else ("it is so already",),
+    )
+
+
+def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainView, Scope, str]:
+    view = look(domain, BOTH)
+    scope = scope_for(scope, view.state, domain.name)
+    live, config = find(view, selector)
+    net = live or config
+    assert net is not None
+    for half in scope.halves:
+        if (live if half is Half.LIVE else config) is None:
+            other = "--config" if half is Half.LIVE else "--live"
+            raise NicMissing(
+                f"NIC {describe(net)} of domain {domain.name} is not in its {half} definition; use {other} alone"
+            )
+    return view, scope, net.alias or str(net.mac)
+
+
+def _edits(view: DomainView, selector: str, changes: Changes, scope: Scope) -> dict[Half, Edit]:
+    """What differs, per half; a half that is as wanted already is left out."""
+    live, config = find(view, selector)
+    edits = {}
+    for half in scope.halves:
+        before = live if half is Half.LIVE else config
+        assert before is not None
+        wanted = _changes_from_element(before, changes) if isinstance(changes, str) else dict(changes)
+        if not wanted and not isinstance(changes, str):
+            raise UsageError("nothing to change was named: give at least one property, or the whole element")
+        after = xml.interface(xml.edit(before.element, _with_source(before, wanted)))
+        in_place, by_replacement = fits_in_place(before, after)
+        if half is Half.CONFIG:
+            in_place, by_replacement = (*in_place, *by_replacement), ()
+        if in_place or by_replacement:
+            edits[half] = Edit(before, after, in_place, by_replacement)
+    return edits
+
+
+def _changes_from_element(before: Interface, text: str) -> dict[str, Any]:
+    """The fields a new element changes; those libvirt fills in by itself may be left out of it."""
+    after = xml.interface(text)
+    changed = {}
+    for field in dataclasses.fields(Interface):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if field.name == "element" or old == new or (new is None and field.name in _LIBVIRTS_OWN):
+            continue
+        if field.name == "source_bridge" and new is None and after.type == "network":
+            continue
+        changed[field.name] = new
+    return changed
+
+
+def _with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes with what a new source brings along: the type, and no trace of the old port."""
+    full = dict(changes)
+    if full.get("source_network") is not None and full["source_network"] != before.source_network:
+        full = {"source_bridge": None, "source_portid": None, "source_portgroup": None, **full, "type": "network"}
+    elif full.get("source_bridge") is not None and (before.type, before.source_bridge) != ("bridge", full["source_bridge"]):
+        full = {"source_network": None, "source_portid": None, "source_portgroup": None, **full, "type": "bridge"}
+    return full
+
+
+def _refusals(
+    host: Host, view: DomainView, edits: Mapping[Half, Edit], alias: str, scope: Scope, *, replace: bool
+) -> tuple[Refusal, ...]:
+    found = list(check_scope(view, scope))
+    if (operation := pending_nics(host, view.domain.uuid).get(alias)) is not None:
+        found.append(
+            Refusal(
+                reason=NicPending.reason,
+                nic=alias,
+                message=f"{alias} is waiting for its guest to let go (operation {operation}); 'virtnetplug recover' finishes that first.",
+            )
+        )
+    live = edits.get(Half.LIVE)
+    if live is not None and live.by_replacement and not replace:
+        names = ", ".join(live.by_replacement)
+        found.append(
+            Refusal(
+                reason=NeedsReplace.reason,
+                nic=alias,
+                message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
+                f"with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
+            )
+        )
+    for edit in edits.values():
+        if edit.before.source != edit.after.source or edit.before.type != edit.after.type:
+            found += check_source(host, edit.after)
+    return tuple(dict.fromkeys(found))
+
+
+def _steps(alias: str, edits: Mapping[Half, Edit]) -> tuple[Step, ...]:
+    parts: list[tuple[str, str, Phase, Half | None]] = []
+    live = edits.get(Half.LIVE)
+    if live is not None and live.by_replacement:
+        parts += [
+            ("ask", alias, Phase.UNPLUG, Half.LIVE),
+            ("guest_release", alias, Phase.GUEST, Half.LIVE),
+            ("host_net_add", alias, Phase.PLUG, Half.LIVE),
+            ("confirm", alias, Phase.PLUG, Half.LIVE),
+        ]
+    elif live is not None:
+        parts += [("change", alias, Phase.PLUG, Half.LIVE), ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    if Half.CONFIG in edits:
+        parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
+    return plan_steps(*parts)
+
+
+def _record(host: Host, view: DomainView, alias: str, edits: Mapping[Half, Edit], scope: Scope) -> OperationRecord:
+    live = edits.get(Half.LIVE)
+    is_replacement = live is not None and bool(live.by_replacement)
+    request: dict[str, Any] = {
+        "nics": [{"alias": alias}],
+        "asked": [alias] if is_replacement else [],
+        "replace": is_replacement,
+    }
+    for half, edit in edits.items():
+        request[half.value] = {"before": edit.before.element, "after": edit.after.element}
+        request[half.value]["changed"] = [*edit.in_place, *edit.by_replacement]
+    return record_of(
+        host,
+        "update",
+        view.domain,
+        domain_id=view.state.id,
+        scope=scope,
+        device_types=[edit.before.type for edit in edits.values()],
+        request=request,
+        steps=_steps(alias, edits),
+    )
+
+
+class _Update:
+    """One update on its way, fresh or (a replacement the guest made wait) taken up again."""
+
+    def __init__(
+        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord, seconds: float
+    ) -> None:
+        self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
+        self.request = record.request
+        self.alias: str = record.request["nics"][0]["alias"]
+        self.live: dict[str, Any] | None = record.request.get(Half.LIVE.value)
+        self.config: dict[str, Any] | None = record.request.get(Half.CONFIG.value)
+
+    def run(self, tx: Transaction) -> Outcome:
+        """The guest first, then the definition."""
+        if self.live is not None and self.request["replace"]:
+            if not self._replace(tx, self.live):
+                return self._pending(tx)
+        elif self.live is not None:
+            self._change(tx, self.live)
+        if self.config is not None:
+            self._redefine(tx, self.config)
+        tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
+        return outcome(tx, self.domain, Result.DONE, nics=self._nics())
+
+    def _change(self, tx: Transaction, live: Mapping[str, Any]) -> None:
+        tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
+        tx.effect(
+            "change",
+            self.alias,
+            lambda: self.domain.update(xml.strip_live(live["after"]), Half.LIVE),
+            lambda: set_back(self.domain, live["before"], Half.LIVE),
+            half=Half.LIVE,
+        )
+        tx.note("confirm", self.alias, lambda: self._confirm(live))
+
+    def _confirm(self, live: Mapping[str, Any]) -> Interface:
+        """libvirt answers success to some changes that it does not make; what it has now decides."""
+        now = guest.net_of(self.domain, self.alias, Half.LIVE)
+        if now is None:
+            raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
+        check_applied(xml.interface(live["after"]), now, live["changed"])
+        return now
+
+    def _replace(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
+        """Old out, new in at the same guest address; False if the guest still holds the old one."""
+        self.release.ask(tx, self.alias, live["before"])
+        with unlocked(self.domain, self.lock, tx, self.alias):
+            answer = self.release.wait(tx, self.alias)
+        if answer is Answer.HELD:
+            return False
+        if answer is Answer.ENDED:
+            raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
+        tx.effect(
+            "host_net_add",
+            self.alias,
+            lambda: self.domain.attach(xml.strip_live(live["after"]), Half.LIVE),
+            lambda: take_out(self.host, self.domain, self.alias, self.seconds, domain_id=self.release.domain_id),
+            half=Half.LIVE,
+        )
+        tx.note("confirm", self.alias, lambda: self._confirm(live))
+        return True
+
+    def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
+        before, after = xml.interface(config["before"]), xml.interface(config["after"])
+        tx.effect(
+            "redefine",
+            self.alias,
+            lambda: rewrite(self.domain, before, after),
+            lambda: rewrite(self.domain, after, before),
+            half=Half.CONFIG,
+        )
+
+    def _pending(self, tx: Transaction) -> Outcome:
+        message = (
+            f"pending: the guest has been asked, but still holds {self.alias}. The journal keeps the replacement; the new NIC goes in when the "
+            f"guest lets go of the old one: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        )
+        tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
+        return outcome(
+            tx, self.domain, Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics()
+        )
+
+    def _keep(self) -> None:
+        uri, uuid = self.host.hypervisor.uri, self.domain.uuid
+        known = next((nic for nic in self.host.journal.nics(uri, uuid) if nic.alias == self.alias), None)
+        now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
+        if known is not None and now is not None:
+            record = nic_record(self.host, self.domain, now, None, known.frontend, known.backend)
+            self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
+
+    def _nics(self) -> Sequence[Any]:
+        view = look(self.domain, BOTH)
+        pairs = [
+            pair
+            for pair in view.pairs
+            if any(net is not None and self.alias in (net.alias, str(net.mac)) for net in pair)
+        ]
+        return nics_of(self.host, view, pairs)
+
+
+def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> None:
+    """Raise `NotApplied` naming the fields that are not as wanted."""
+    missed = [field for field in fields if _value(wanted, field) != _value(now, field)]
+    if wanted.type == "network" and "source_bridge" in missed:
+        missed.remove("source_bridge")  # libvirt shows the network's own bridge there
+    missed = [field for field in missed if field not in ("source_portid", "target_dev")]
+    if missed:
+        raise NotApplied(
+            f"libvirt said the update succeeded, but {', '.join(missed)} did not change; "
+            f"it may need --replace, or this hypervisor cannot do it"
+        )
+
+
+def _value(net: Interface, field: str) -> Any:
+    value = getattr(net, field)
+    return "up" if field == "link_state" and value is None else value
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    """Take up a replacement that waits for its guest, and go forward with it; `lock` is held."""
+    deadline = host.clock.monotonic() + seconds
+    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+        release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
+        return _Update(host, domain, lock, release, record, seconds).run(tx)
+
+
+def undo_update(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    """Take back what an update that never ended may have done."""
+    alias = record.request["nics"][0]["alias"]
+    live, config = record.request.get(Half.LIVE.value), record.request.get(Half.CONFIG.value)
+    if config is not None:
+        before, after = xml.interface(config["before"]), xml.interface(config["after"])
+        tx.compensate("redefine", alias, lambda: rewrite(domain, after, before))
+    if live is None:
+        return
+
+    def out() -> None:
+        take_out(host, domain, alias, seconds, domain_id=record.domain_id)
+
+    def back() -> None:
+        out()
+        put_in(domain, live["before"], alias)
+
+    tx.compensate("host_net_add", alias, out)
+    tx.compensate("ask", alias, back)
+    tx.compensate("change", alias, lambda: set_back(domain, live["before"], Half.LIVE))
