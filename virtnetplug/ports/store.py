@@ -59,7 +59,7 @@ class Journal(Protocol):
     def operation(self, operation_id: str) -> OperationRecord | None:
         """One, with its steps."""
 
-    def open_operations(self, uri: str, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
+    def open_operations(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
         """Those not settled, oldest first, with their steps."""
 
     def history(self, *, uri: str | None = None, domain: str | None = None, limit: int = 20) -> Sequence[OperationRecord]:

@@ -1,0 +1,17 @@
+"""The machine's own clocks."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """`ports.clock.Clock` by ``CLOCK_REALTIME`` and ``CLOCK_MONOTONIC``."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never runs backwards."""
+        return time.monotonic()

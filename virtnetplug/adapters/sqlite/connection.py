@@ -1,0 +1,151 @@
+"""Opening the journal's database, for writing or for whatever reading is still possible."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from virtnetplug.adapters.sqlite import schema
+from virtnetplug.adapters.sqlite.directory import open_private
+from virtnetplug.adapters.sqlite.faults import busy, is_busy
+
+PATIENCE = 30.0
+"""Seconds to wait for other processes' writes, which take a millisecond each."""
+
+_SLICE = 0.25  # seconds SQLite itself waits: Ctrl-C is heard between two of these
+
+_T = TypeVar("_T")
+
+
+def patiently(path: Path, call: Callable[[], _T]) -> _T:
+    """What `call` returns, tried again while others hold the database; raises ``journal-busy`` in the end."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            if time.monotonic() > deadline:
+                raise busy(path, PATIENCE) from error
+
+
+def open_writable(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode, durable at each commit, the schema there and current."""
+    with suppress(FileExistsError):
+        # Only a new file: closing any other descriptor of a database in use drops this process's locks on it.
+        os.close(open_private(path, os.O_EXCL))
+    connection = _connect(_uri(path, "mode=rw"))
+    try:
+        version = patiently(path, lambda: schema.check(connection, path))
+        patiently(path, lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if version < schema.VERSION:
+            _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_readable(path: Path) -> sqlite3.Connection:
+    """A connection to read with, also where nothing can be written; no journal at all reads as an empty one."""
+    if not path.exists():
+        return _current(_connect(":memory:"), path)
+    try:
+        return _current(_connect(_uri(path, "mode=ro")), path)
+    except sqlite3.OperationalError as error:
+        # Reading WAL makes a -shm file, and a read-only directory has none; anything else is a fault.
+        if os.access(path.parent, os.W_OK):
+            raise
+        if error.sqlite_errorcode & 0xFF not in (
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_IOERR,
+        ):
+            raise
+    if _size(_wal(path)):
+        return _current(_copy(path), path)
+    return _current(_connect(_uri(path, "immutable=1")), path)
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    """Changes whenever a reader of `path` would have to open it again to see it as it is now."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    if os.access(path.parent, os.W_OK):
+        return found.st_dev, found.st_ino
+    # A copy, or a file opened as immutable, shows nothing of later writes.
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, _size(_wal(path))
+
+
+def _current(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    try:
+        version = patiently(path, lambda: schema.check(connection, path))
+        if version == schema.VERSION:
+            return connection
+        memory = _connect(":memory:")
+        connection.backup(memory)
+        _migrate(memory, path)
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return memory
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    patiently(path, lambda: connection.execute("BEGIN IMMEDIATE"))
+    try:
+        version = schema.check(connection, path)  # another process may have been first
+        if version < schema.VERSION:
+            schema.migrate(connection, version)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _copy(path: Path) -> sqlite3.Connection:
+    """The database with its write-ahead log applied, in memory: its own directory cannot hold the log's index."""
+    memory = _connect(":memory:")
+    with tempfile.TemporaryDirectory(prefix="virtnetplug-") as scratch:
+        copy = Path(scratch, path.name)
+        shutil.copyfile(path, copy)
+        shutil.copyfile(_wal(path), _wal(copy))
+        with closing(_connect(_uri(copy, "mode=rw"))) as connection:
+            connection.backup(memory)
+    return memory
+
+
+def _connect(target: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(target, uri=True, timeout=_SLICE, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _uri(path: Path, query: str) -> str:
+    return f"file:{quote(str(path.absolute()))}?{query}"
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,170 @@
+"""The journal in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from virtnetplug.adapters.clock import SystemClock
+from virtnetplug.adapters.sqlite import claims, operations, rows, totals
+from virtnetplug.adapters.sqlite.database import Database
+from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
+from virtnetplug.adapters.sqlite.faults import translated
+from virtnetplug.adapters.sqlite.locks import Owner, domain_lock_name, locked
+from virtnetplug.errors import JournalReadOnly
+from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
+from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.store import Histogram
+
+
+class SqliteJournal:
+    """`ports.store.Journal` in one directory, usable from many threads and many processes at a time."""
+
+    def __init__(self, directory: Path, database: Database, clock: Clock) -> None:
+        self.directory = directory
+        self._database = database
+        self._clock = clock
+        self._owner = Owner(directory / "owners")
+
+    @classmethod
+    def open(
+        cls, directory: Path | None = None, *, read_only: bool = False, clock: Clock | None = None
+    ) -> SqliteJournal:
+        """The journal in `directory` (None: `default_directory`), made if it is not there.
+
+        With `read_only` nothing is made or written: a journal that is not there reads as an empty one.
+        Raises `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken`.
+        """
+        directory = default_directory() if directory is None else directory
+        if not read_only:
+            with translated(directory):
+                prepare(directory)
+        return cls(directory, Database(directory / FILE, read_only=read_only), clock or SystemClock())
+
+    def close(self) -> None:
+        """Release this process's owner lock and the connection; safe twice."""
+        self._owner.close()
+        self._database.close()
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Group the writes of this thread into one durable commit; other threads' writes wait for its end."""
+        return self._database.transaction()
+
+    # -- operations ------------------------------------------------------------------------------
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def begin(self, record: OperationRecord) -> None:
+        """Write a new operation with its planned steps, owned by this process."""
+        self._refuse_read_only()
+        operations.insert(self._database, record, self._owner.token)
+
+    def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
+        """Replace the operation's request."""
+        operations.amend(self._database, operation_id, request)
+
+    def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
+        """Move one step at Unix time `at` (None: now); an empty `detail` keeps what was written there before."""
+        operations.move_step(self._database, operation_id, seq, state, detail, self._clock.now() if at is None else at)
+
+    def add_steps(self, operation_id: str, steps: Sequence[Step]) -> None:
+        """Steps that were not foreseen at the beginning (a recovery's own)."""
+        operations.insert_steps(self._database, operation_id, steps)
+
+    def finish(
+        self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
+    ) -> None:
+        """Set the state; one that is not open ends the operation, counts it and drops its claims.
+
+        An operation that has ended stays as it ended.
+        """
+        ended = None if state in OPEN_STATES else self._clock.now()
+        operations.finish(self._database, operation_id, state, result, reason, error, ended)
+
+    def adopt(self, operation_id: str) -> bool:
+        """Make this process the owner of an open operation whose owner is dead; False if another process was first."""
+        self._refuse_read_only()
+        return operations.adopt(self._database, operation_id, self._owner)
+
+    def is_owner_alive(self, record: OperationRecord) -> bool:
+        """Whether the process that runs this operation still lives (its lock is held)."""
+        return self._owner.is_alive(record.owner)
+
+    def operation(self, operation_id: str) -> OperationRecord | None:
+        """One, with its steps."""
+        return next(iter(operations.read(self._database, "id = ?", (operation_id,))), None)
+
+    def open_operations(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
+        """Those not settled, oldest first, with their steps."""
+        where, values = rows.match(uri=uri, domain_uuid=domain_uuid)
+        return operations.read(self._database, f"ended IS NULL AND {where}", values)
+
+    def history(
+        self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
+    ) -> Sequence[OperationRecord]:
+        """The newest operations first, with their steps; `domain` is a name or UUID."""
+        return operations.read_newest(self._database, uri, domain, limit)
+
+    def prune(self, *, keep_seconds: float) -> int:
+        """Remove operations that ended longer ago, and the files of dead owners; counters stay. Returns how many."""
+        removed = self._database.write("DELETE FROM operations WHERE ended < ?", (self._clock.now() - keep_seconds,))
+        self._owner.sweep()
+        return removed
+
+    # -- claims ----------------------------------------------------------------------------------
+
+    def claim(self, key: str, operation_id: str) -> None:
+        """Take `key`, or raise `ClaimTaken` naming who has it; taking what one has already changes nothing."""
+        claims.take(self._database, key, operation_id, self._clock.now())
+
+    def release(self, key: str) -> None:
+        """Let a claim go; one not held is no error."""
+        self._database.write("DELETE FROM claims WHERE key = ?", (key,))
+
+    def claims(self) -> Mapping[str, str]:
+        """Claim to operation id."""
+        return {row["key"]: row["operation_id"] for row in self._database.fetch("SELECT * FROM claims ORDER BY key")}
+
+    # -- NICs ------------------------------------------------------------------------------------
+
+    def put_nic(self, record: NicRecord) -> None:
+        """Insert or replace, by uri, domain UUID and alias."""
+        self._database.write(rows.insert_into("nics", rows.NIC, "INSERT OR REPLACE"), rows.row_from_nic(record))
+
+    def drop_nic(self, uri: str, domain_uuid: str, alias: str) -> None:
+        """Forget one; one not known is no error."""
+        self._database.write(
+            "DELETE FROM nics WHERE uri = ? AND domain_uuid = ? AND alias = ?", (uri, domain_uuid, alias)
+        )
+
+    def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
+        """Those virtnetplug plugged and that are not known to be gone."""
+        where, values = rows.match(uri=uri, domain_uuid=domain_uuid)
+        order = "ORDER BY uri, domain_name, since, alias"
+        found = self._database.fetch(f"SELECT * FROM nics WHERE {where} {order}", values)  # noqa: S608 - no input in it
+        return [rows.nic_from_row(row) for row in found]
+
+    # -- locks and counters ----------------------------------------------------------------------
+
+    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> AbstractContextManager[None]:
+        """The lock of one domain, between threads and processes; never to be waited for inside a `batch`."""
+        self._refuse_read_only()
+        return locked(self.directory / "locks" / domain_lock_name(uri, domain_uuid), on_wait)
+
+    def operation_totals(self) -> Iterable[tuple[str, str, str, str, int]]:
+        """(operation, device_type, result, reason, count) of ended operations."""
+        return totals.operation_totals(self._database)
+
+    def durations(self) -> Iterable[tuple[str, str, Histogram]]:
+        """(operation, phase, histogram of seconds): one observation per phase and ended operation."""
+        return totals.durations(self._database)
+
+    def compensation_totals(self) -> Iterable[tuple[str, str, int]]:
+        """(step name, ``done`` or ``failed``, count)."""
+        return totals.compensation_totals(self._database)
+
+    def _refuse_read_only(self) -> None:
+        if self._database.read_only:
+            raise JournalReadOnly(f"the journal in {self.directory} is open for reading only; nothing can be changed.")

@@ -1,0 +1,111 @@
+"""Operations and their steps, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from virtnetplug.adapters.sqlite import rows, totals
+from virtnetplug.adapters.sqlite.database import Database
+from virtnetplug.adapters.sqlite.locks import Owner
+from virtnetplug.errors import VirtnetplugError
+from virtnetplug.model.operation import OperationRecord, OperationState, Step, StepState
+
+# A clock set back meanwhile must not make a duration negative.
+_ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(started, :at)), "
+_TIMES = {StepState.STARTED: "started = :at, seconds = NULL, ", StepState.DONE: _ENDED, StepState.FAILED: _ENDED}
+
+
+def insert(database: Database, record: OperationRecord, owner: str) -> None:
+    """A new operation with its steps, as `owner`'s."""
+    with database.transaction():
+        database.write(rows.insert_into("operations", rows.OPERATION), rows.row_from_operation(record, owner))
+        insert_steps(database, record.id, record.steps)
+
+
+def insert_steps(database: Database, operation_id: str, steps: Sequence[Step]) -> None:
+    """More steps of an operation."""
+    values = [rows.row_from_step(operation_id, step) for step in steps]
+    database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), values)
+
+
+def amend(database: Database, operation_id: str, request: Mapping[str, Any]) -> None:
+    """Replace the operation's request."""
+    text = rows.text_from_request(request)
+    changed = database.write("UPDATE operations SET request = ? WHERE id = ?", (text, operation_id))
+    _expect(changed, f"operation {operation_id}")
+
+
+def move_step(database: Database, operation_id: str, seq: int, state: StepState, note: str, at: float) -> None:
+    """Set a step's state at Unix time `at`, its times with it, and count a compensation."""
+    values = {"id": operation_id, "seq": seq, "state": state, "detail": note, "at": at}
+    with database.transaction():
+        found = database.fetch("SELECT name, state FROM steps WHERE operation_id = :id AND seq = :seq", values)
+        _expect(len(found), f"step {seq} of operation {operation_id}")
+        times = _TIMES.get(state, "")
+        detail = "detail = coalesce(nullif(:detail, ''), detail)"
+        step = "operation_id = :id AND seq = :seq"
+        database.write(f"UPDATE steps SET {times}state = :state, {detail} WHERE {step}", values)  # noqa: S608 - no input in it
+        totals.count_compensation(database, found[0]["name"], found[0]["state"], state)
+
+
+def finish(
+    database: Database,
+    operation_id: str,
+    state: OperationState,
+    result: str,
+    reason: str,
+    error: str,
+    ended: float | None,
+) -> None:
+    """Set how an operation stands; with `ended` it is over: it is counted, and its claims go."""
+    with database.transaction():
+        changed = database.write(
+            "UPDATE operations SET state = ?, result = ?, reason = ?, error = ?, ended = ? "
+            "WHERE id = ? AND ended IS NULL",
+            (state, result, reason, error, ended, operation_id),
+        )
+        if not changed:
+            known = database.fetch("SELECT 1 FROM operations WHERE id = ?", (operation_id,))
+            _expect(len(known), f"operation {operation_id}")
+        elif ended is not None:
+            database.write("DELETE FROM claims WHERE operation_id = ?", (operation_id,))
+            totals.count_operation(database, operation_id)
+
+
+def adopt(database: Database, operation_id: str, owner: Owner) -> bool:
+    """Give an open operation of a dead owner to `owner`; of two who try, one is told False."""
+    token = owner.token
+    with database.transaction():
+        found = database.fetch("SELECT owner FROM operations WHERE id = ? AND ended IS NULL", (operation_id,))
+        if not found or (found[0]["owner"] != token and owner.is_alive(found[0]["owner"])):
+            return False
+        database.write("UPDATE operations SET owner = ? WHERE id = ?", (token, operation_id))
+        return True
+
+
+def read(database: Database, where: str, values: tuple[Any, ...]) -> list[OperationRecord]:
+    """Those that match, oldest first, with their steps."""
+    chosen = f"FROM operations WHERE {where}"
+    found = database.fetch(f"SELECT * {chosen} ORDER BY started, number", values)
+    if not found:
+        return []
+    of_these = f"operation_id IN (SELECT id {chosen})"
+    steps = database.fetch(f"SELECT * FROM steps WHERE {of_these} ORDER BY operation_id, seq", values)  # noqa: S608 - no input in it
+    by_operation = {key: list(group) for key, group in groupby(steps, key=lambda row: str(row["operation_id"]))}
+    return [rows.operation_from_row(row, by_operation.get(row["id"], ())) for row in found]
+
+
+def read_newest(database: Database, uri: str | None, domain: str | None, limit: int) -> list[OperationRecord]:
+    """At most `limit`, the newest first, with their steps; `domain` is a name or UUID."""
+    where, values = rows.match(uri=uri)
+    if domain is not None:
+        where, values = f"{where} AND ? IN (domain_name, domain_uuid)", (*values, domain)
+    newest = f"number IN (SELECT number FROM operations WHERE {where} ORDER BY started DESC, number DESC LIMIT ?)"  # noqa: S608 - no input in it
+    return read(database, newest, (*values, max(0, limit)))[::-1]
+
+
+def _expect(found: int, what: str) -> None:
+    if not found:
+        raise VirtnetplugError(f"the journal has no {what}; this is a fault in virtnetplug, please report it.")

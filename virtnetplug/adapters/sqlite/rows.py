@@ -1,0 +1,85 @@
+"""Records to rows and back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from virtnetplug.lifecycle import State
+from virtnetplug.model.operation import (
+    Half,
+    NicRecord,
+    OperationRecord,
+    OperationState,
+    Phase,
+    Scope,
+    Step,
+    StepState,
+)
+
+OPERATION = [field.name for field in fields(OperationRecord) if field.name != "steps"]
+STEP = [field.name for field in fields(Step)]
+NIC = [field.name for field in fields(NicRecord)]
+
+
+def insert_into(table: str, columns: list[str], verb: str = "INSERT") -> str:
+    """The statement that writes one row of named values."""
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
+
+
+def match(**columns: str | None) -> tuple[str, tuple[Any, ...]]:
+    """The condition that each column given equals its value, and those values."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    return " AND ".join(f"{name} = ?" for name in given) or "TRUE", tuple(given.values())
+
+
+def text_from_request(request: Mapping[str, Any]) -> str:
+    """JSON; raises `TypeError` for what is not JSON-able."""
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+
+
+def row_from_operation(record: OperationRecord, owner: str) -> dict[str, Any]:
+    """The named values of one operation, as `owner`'s."""
+    row = {name: getattr(record, name) for name in OPERATION}
+    return row | {"request": text_from_request(record.request), "owner": owner}
+
+
+def row_from_step(operation_id: str, step: Step) -> dict[str, Any]:
+    """The named values of one step."""
+    return {name: getattr(step, name) for name in STEP} | {"operation_id": operation_id}
+
+
+def row_from_nic(record: NicRecord) -> dict[str, Any]:
+    """The named values of one NIC."""
+    return {name: getattr(record, name) for name in NIC}
+
+
+def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
+    """The record, with its steps."""
+    values = {name: row[name] for name in OPERATION}
+    values |= {
+        "scope": Scope(values["scope"]),
+        "state": OperationState(values["state"]),
+        "request": json.loads(values["request"]),
+        "steps": tuple(_step_from_row(step) for step in steps),
+    }
+    return OperationRecord(**values)
+
+
+def nic_from_row(row: sqlite3.Row) -> NicRecord:
+    """The record."""
+    values = {name: row[name] for name in NIC}
+    return NicRecord(**values | {"frontend": State(values["frontend"]), "backend": State(values["backend"])})
+
+
+def _step_from_row(row: sqlite3.Row) -> Step:
+    values = {name: row[name] for name in STEP}
+    values |= {
+        "phase": Phase(values["phase"]),
+        "half": None if values["half"] is None else Half(values["half"]),
+        "state": StepState(values["state"]),
+    }
+    return Step(**values)

@@ -1,0 +1,133 @@
+"""The journal's tables, and how an older journal becomes this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from virtnetplug.errors import JournalBroken, JournalNewer
+
+APPLICATION_ID = 0x766E706C
+"""``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
+
+VERSION = 1
+
+MIGRATIONS: Mapping[int, str] = {
+    0: f"""
+    PRAGMA application_id = {APPLICATION_ID};
+    CREATE TABLE operations (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        operation TEXT NOT NULL,
+        uri TEXT NOT NULL,
+        domain_uuid TEXT NOT NULL,
+        domain_name TEXT NOT NULL,
+        domain_id INTEGER NOT NULL,
+        scope TEXT NOT NULL,
+        device_type TEXT NOT NULL,
+        request TEXT NOT NULL,
+        state TEXT NOT NULL,
+        result TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        error TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        started REAL NOT NULL,
+        ended REAL
+    );
+    CREATE INDEX operations_open ON operations (uri, domain_uuid) WHERE ended IS NULL;
+    CREATE INDEX operations_ended ON operations (ended) WHERE ended IS NOT NULL;
+    CREATE INDEX operations_started ON operations (started);
+    CREATE TABLE steps (
+        operation_id TEXT NOT NULL REFERENCES operations (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+        seq INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        nic TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        half TEXT,
+        state TEXT NOT NULL,
+        started REAL,
+        seconds REAL,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (operation_id, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE claims (
+        key TEXT PRIMARY KEY,
+        operation_id TEXT NOT NULL REFERENCES operations (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+        taken REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX claims_operation ON claims (operation_id);
+    CREATE TABLE nics (
+        uri TEXT NOT NULL,
+        domain_uuid TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        domain_name TEXT NOT NULL,
+        mac TEXT NOT NULL,
+        type TEXT NOT NULL,
+        source TEXT NOT NULL,
+        model TEXT NOT NULL,
+        target TEXT NOT NULL,
+        portid TEXT NOT NULL,
+        network TEXT NOT NULL,
+        frontend TEXT NOT NULL,
+        backend TEXT NOT NULL,
+        operation_id TEXT NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (uri, domain_uuid, alias)
+    ) WITHOUT ROWID;
+    CREATE TABLE operation_totals (
+        operation TEXT NOT NULL,
+        device_type TEXT NOT NULL,
+        result TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (operation, device_type, result, reason)
+    ) WITHOUT ROWID;
+    CREATE TABLE duration_totals (
+        operation TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        bound REAL NOT NULL,
+        count INTEGER NOT NULL,
+        sum REAL NOT NULL,
+        PRIMARY KEY (operation, phase, bound)
+    ) WITHOUT ROWID;
+    CREATE TABLE compensation_totals (
+        step TEXT NOT NULL,
+        result TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (step, result)
+    ) WITHOUT ROWID;
+    """,
+}
+"""From each version, the statements that lead to the next; version 0 is an empty file."""
+
+
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """The journal's version; raises `JournalNewer`, or `JournalBroken` for a database that is something else."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID and (application or version or _has_tables(connection)):
+        raise JournalBroken(
+            f"{path} is a SQLite database, but not a virtnetplug journal. "
+            "Choose another directory with --state-dir (or VIRTNETPLUG_STATE_DIR), or move that file away."
+        )
+    if version > VERSION:
+        raise JournalNewer(
+            f"the journal {path} has version {version}, and this virtnetplug reads up to version {VERSION}: a newer "
+            "virtnetplug wrote it. Upgrade virtnetplug, or choose another directory with --state-dir."
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the journal from `version` to `VERSION`, inside the transaction the caller has open."""
+    for step in range(version, VERSION):
+        # One by one: executescript would commit the caller's transaction.
+        for statement in MIGRATIONS[step].split(";"):
+            if statement.strip():
+                connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None

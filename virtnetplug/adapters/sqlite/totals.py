@@ -1,0 +1,74 @@
+"""The counters: written in the same transaction as what they count, so that no retention can turn them back."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+from virtnetplug.adapters.sqlite.database import Database
+from virtnetplug.model.operation import StepState
+from virtnetplug.ports.store import Histogram
+
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
+"""Upper bounds of the histogram's buckets, in seconds."""
+
+_COMPENSATIONS = {StepState.UNDONE: "done", StepState.UNDO_FAILED: "failed"}
+
+
+def count_operation(database: Database, operation_id: str) -> None:
+    """Count an operation that has just ended: once by its result, once per phase by the sum of its steps' seconds."""
+    database.write(
+        """INSERT INTO operation_totals
+           SELECT operation, device_type, result, reason, 1 FROM operations WHERE id = ?
+           ON CONFLICT DO UPDATE SET count = count + 1""",
+        (operation_id,),
+    )
+    phases = database.fetch(
+        """SELECT operation, phase, sum(seconds) AS seconds FROM steps JOIN operations ON id = operation_id
+           WHERE operation_id = ? AND seconds IS NOT NULL GROUP BY phase""",
+        (operation_id,),
+    )
+    database.write_many(
+        """INSERT INTO duration_totals VALUES (?, ?, ?, 1, ?)
+           ON CONFLICT DO UPDATE SET count = count + 1, sum = sum + excluded.sum""",
+        [(row["operation"], row["phase"], _bound(row["seconds"]), row["seconds"]) for row in phases],
+    )
+
+
+def count_compensation(database: Database, name: str, before: str, state: StepState) -> None:
+    """Count an undo that `name` has just been through: each failed attempt, and its success once."""
+    if state in _COMPENSATIONS and not (state is StepState.UNDONE and before == state):
+        database.write(
+            "INSERT INTO compensation_totals VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
+            (name, _COMPENSATIONS[state]),
+        )
+
+
+def operation_totals(database: Database) -> Iterator[tuple[str, str, str, str, int]]:
+    """(operation, device_type, result, reason, count)."""
+    for row in database.fetch("SELECT operation, device_type, result, reason, count FROM operation_totals"):
+        yield row["operation"], row["device_type"], row["result"], row["reason"], row["count"]
+
+
+def compensation_totals(database: Database) -> Iterator[tuple[str, str, int]]:
+    """(step name, ``done`` or ``failed``, count)."""
+    for row in database.fetch("SELECT step, result, count FROM compensation_totals"):
+        yield row["step"], row["result"], row["count"]
+
+
+def durations(database: Database) -> Iterator[tuple[str, str, Histogram]]:
+    """(operation, phase, histogram)."""
+    series: defaultdict[tuple[str, str], dict[float, tuple[int, float]]] = defaultdict(dict)
+    for row in database.fetch("SELECT operation, phase, bound, count, sum FROM duration_totals ORDER BY 1, 2"):
+        series[row["operation"], row["phase"]][row["bound"]] = row["count"], row["sum"]
+    for (operation, phase), counts in series.items():
+        buckets, total = [], 0
+        for bound in sorted({*BOUNDS, *counts}):
+            total += counts.get(bound, (0, 0.0))[0]
+            buckets.append((bound, total))
+        yield operation, phase, Histogram(tuple(buckets), math.fsum(seconds for _, seconds in counts.values()))
+
+
+def _bound(seconds: float) -> float:
+    return next(bound for bound in BOUNDS if seconds <= bound)
