@@ -1,0 +1,44 @@
+"""``virtnetplug detach``."""
+
+from __future__ import annotations
+
+import click
+
+from virtnetplug.cli import options, perform
+from virtnetplug.cli.session import Session
+
+_EPILOG = """Examples:
+  virtnetplug detach web1 52:54:00:12:34:56
+  virtnetplug detach web1 ua-1f0c ua-77ab --persistent --wait 120
+  virtnetplug detach web1 vnet3 --json"""
+
+
+@options.command("detach", epilog=_EPILOG)
+@options.domain_argument()
+@options.nic_argument(many=True)
+@options.scope_options
+@options.wait_option(30.0, "Wait this long for the guest to let go; then the detach is pending (exit code 75)")
+@options.plan_option
+@click.pass_obj
+def command(
+    session: Session,
+    domain: str,
+    nics: tuple[str, ...],
+    live: bool,
+    config: bool,
+    persistent: bool,
+    wait: float,
+    plan: bool,
+) -> None:
+    """Detach NICs from DOMAIN; NIC is an alias, a MAC, a host device or a PCI address that matches exactly one.
+
+    It is done once the guest has let go. Until then the NIC is listed, the journal keeps the operation, and
+    'recover' finishes it.
+    """
+    scope = options.scope_from_flags(live=live, config=config, persistent=persistent)
+    if plan or session.is_plan:
+        perform.plan(session, "detach", domain, lambda plugger: plugger.plan_detach(domain, nics, scope=scope))
+    else:
+        perform.operate(
+            session, f"detaching from {domain}", lambda plugger: plugger.detach(domain, nics, scope=scope, wait=wait)
+        )

@@ -1,0 +1,22 @@
+"""``virtnetplug metrics``."""
+
+from __future__ import annotations
+
+import click
+
+from virtnetplug.cli import options, render
+from virtnetplug.cli.session import Session
+
+
+@options.command(
+    "metrics",
+    epilog="Examples:\n  virtnetplug metrics\n  virtnetplug metrics > /var/lib/node_exporter/virtnetplug.prom",
+)
+@click.pass_obj
+def command(session: Session) -> None:
+    """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked."""
+    from virtnetplug.metrics import exposition
+
+    with session.journal() as journal:
+        text = exposition(journal)
+    session.answer(render.document(exposition=text), lambda screen: text)

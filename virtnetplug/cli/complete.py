@@ -1,0 +1,97 @@
+"""Shell completion of domains and NICs: quick, silent, read-only, and never an error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+    from virtnetplug.cli.session import Session
+
+PATIENCE = 1.0
+"""Seconds a hypervisor may take to answer before the shell gets its prompt back."""
+VARIABLE = "_VIRTNETPLUG_COMPLETE"
+"""The environment variable by which the shell's script asks for completions."""
+SHELLS = ("bash", "zsh", "fish")
+
+
+def domains(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of domains that begin with what was typed."""
+    session: Session = ctx.find_root().obj
+    return _beginning(incomplete, _soon(lambda: session.wiring.domains(session.uri)))
+
+
+def nics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Aliases, MACs and host devices of the domain's NICs that begin with what was typed."""
+    session: Session = ctx.find_root().obj
+    domain = ctx.params.get("domain")
+
+    def names() -> list[str]:
+        with session.wiring.open(session.uri, state_dir=session.state_dir, read_only=True, on_event=None) as plugger:
+            found = plugger.list(domain)
+        # A shell breaks words at the colons of a MAC, so an alias is offered where there is one.
+        return [name for nic in found for name in (nic.alias or nic.mac, nic.target) if name]
+
+    return _beginning(incomplete, _soon(names)) if domain else []
+
+
+def script(shell: str) -> str:
+    """The shell's own script, to be sourced by it."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    from virtnetplug.cli.commands import root
+
+    completer = get_completion_class(shell)
+    assert completer is not None, shell  # noqa: S101 - the choice of the argument
+    # The base class's: bash's own first starts a bash to ask for its version.
+    return ShellComplete.source(completer(root(), {}, "virtnetplug", VARIABLE))
+
+
+def answer(session: Session, instruction: str) -> int:
+    """Do what the shell's script asked through the environment; standard error stays silent."""
+    from click.shell_completion import shell_complete
+
+    from virtnetplug.cli.commands import root
+
+    with _silent_stderr():
+        try:
+            return shell_complete(root(), {"obj": session}, "virtnetplug", VARIABLE, instruction)
+        except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
+            return 1
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """The descriptor itself, since libvirt's C code writes to it too."""
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def _soon(ask: Callable[[], Iterable[str]]) -> list[str]:
+    """What `ask` answers within `PATIENCE`, or nothing; a thread left behind ends with the process."""
+    answers: list[str] = []
+
+    def run() -> None:
+        with suppress(BaseException):  # completion must not disturb the shell, whatever went wrong
+            answers.extend(ask())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return answers.copy()
+
+
+def _beginning(incomplete: str, names: list[str]) -> list[str]:
+    return sorted({name for name in names if name.startswith(incomplete) and name.isprintable()})

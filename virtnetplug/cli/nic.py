@@ -1,0 +1,131 @@
+"""From keys and their texts to model values: an `Interface` to attach, or the changes of an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from virtnetplug.cli.keys import BY_NAME, Key
+from virtnetplug.errors import UsageError
+from virtnetplug.model.interface import Interface, VirtualPort
+
+_SOURCE_TYPES = {"network": "network", "bridge": "bridge", "dev": "direct"}
+_SOURCE_FIELDS = ("source_network", "source_portgroup", "source_portid", "source_bridge", "source_dev", "source_mode")
+_SOURCES_OF = {
+    "network": ("source_network", "source_portgroup"),
+    "bridge": ("source_bridge",),
+    "direct": ("source_dev", "source_mode"),
+}
+"""Which source fields an interface of each type has; whatever is not named is cleared by a change of source."""
+
+
+def values_from_text(text: str) -> dict[str, str]:
+    """``key=value,key=value,…`` as a mapping by canonical key name.
+
+    A part without ``=`` continues the list before it (``vlan=10,20``) or is a boolean key said alone (``isolated``).
+    Raises `UsageError` for an unknown or repeated key.
+    """
+    found: dict[str, str] = {}
+    last: Key | None = None
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not equals and last is not None and last.is_list and name not in BY_NAME:
+            found[last.name] += f",{name}"
+            continue
+        key = _known(name)
+        if not equals and not key.is_boolean:
+            raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.metavar}.")
+        if key.name in found:
+            raise UsageError(f"--nic {text}: '{key.name}' is said twice; a NIC has one.")
+        found[key.name] = value.strip() if equals else "yes"
+        last = key
+    return found
+
+
+def interface_from_values(values: Mapping[str, str]) -> Interface:
+    """The NIC that `values` (texts by key name) describe; its type follows from its source if it is not said.
+
+    Raises `UsageError` where they contradict each other or say too little.
+    """
+    fields = _fields(_with_source(values), clearing=False)
+    return Interface(**fields)
+
+
+def changes_from_values(values: Mapping[str, str]) -> dict[str, Any]:
+    """Changes of an update by `Interface` field, None to remove one; a new source clears what only the old one had.
+
+    Raises `UsageError` where they contradict each other, or there are none.
+    """
+    if not values:
+        raise UsageError(
+            "There is nothing to update; say what to change, for example --link down, or the new XML with --xml."
+        )
+    has_source = any(name in values for name in (*_SOURCE_TYPES, "source"))
+    fields = _fields(_with_source(values) if has_source else dict(values), clearing=True)
+    if has_source:
+        kept = _SOURCES_OF.get(fields["type"], ())
+        fields.update({field: None for field in _SOURCE_FIELDS if field not in kept})
+    return fields
+
+
+def _known(name: str) -> Key:
+    key = BY_NAME.get(name)
+    if key is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, BY_NAME, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(near)}?" if near else f" Known are: {', '.join(sorted(BY_NAME))}."
+        raise UsageError(f"A NIC has no key '{name}'.{hint}")
+    return key
+
+
+def _with_source(values: Mapping[str, str]) -> dict[str, str]:
+    """`values` with ``source`` spelt as what the type makes it, and the type that follows from the source."""
+    values = dict(values)
+    if "source" in values:
+        named = {kind: name for name, kind in _SOURCE_TYPES.items()}.get(values.get("type", ""))
+        if named is None:
+            raise UsageError("--source needs --type network, bridge or direct to say what it names.")
+        if named in values:
+            raise UsageError(f"--source and --{named} say the same thing; leave one out.")
+        values[named] = values.pop("source")
+    given = [name for name in _SOURCE_TYPES if name in values]
+    if len(given) > 1:
+        raise UsageError(f"A NIC has one source: say only one of {' and '.join('--' + name for name in given)}.")
+    if given and values.setdefault("type", _SOURCE_TYPES[given[0]]) != _SOURCE_TYPES[given[0]]:
+        raise UsageError(
+            f"--{given[0]} makes a NIC of type {_SOURCE_TYPES[given[0]]}, not {values['type']}; leave --type out."
+        )
+    if "type" not in values:
+        raise UsageError(
+            "Say what the NIC connects to: --network NAME, --bridge NAME, --dev DEV, or a --type that needs none."
+        )
+    if values["type"] in _SOURCES_OF and not given:
+        needed = next(name for name, kind in _SOURCE_TYPES.items() if kind == values["type"])
+        raise UsageError(f"A NIC of type {values['type']} needs a source: add --{needed} NAME.")
+    return values
+
+
+def _fields(values: Mapping[str, str], *, clearing: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    port: dict[str, str] = {}
+    for name, value in values.items():
+        key = BY_NAME[name]
+        if clearing and key.can_clear and value in ("", "none"):
+            fields[key.field.partition(".")[0]] = None
+        elif not value:
+            raise UsageError(f"{name} needs a value: {key.metavar}.")
+        elif key.field.startswith("virtualport."):
+            port[key.field.partition(".")[2]] = key.parse(name, value)
+        else:
+            fields[key.field] = key.parse(name, value)
+    if port:
+        if "virtualport" in fields:
+            raise UsageError(
+                "--virtualport-type none removes it all; --interfaceid and --profileid have no place beside it."
+            )
+        if clearing and "type" not in port:
+            raise UsageError("A virtual port is replaced as a whole: say its --virtualport-type too.")
+        fields["virtualport"] = VirtualPort(**port)
+    return fields

@@ -1,0 +1,157 @@
+"""JSON: the one place that decides its keys. Every document has `result`, `reason`, `message` and `exit_code` first."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from virtnetplug.errors import Refused, VirtnetplugError
+
+if TYPE_CHECKING:
+    from virtnetplug.cli.wiring import NicDetail
+    from virtnetplug.model.audit import AuditReport
+    from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
+
+Document = dict[str, Any]
+
+DONE, PENDING, DISAGREEMENT = 0, 75, 1
+_EXIT_OF_RESULT = {"done": DONE, "already": DONE, "pending": PENDING, "undone": 4, "incomplete": 5, "refused": 3}
+_RESULT_OF_EXIT = {2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending", 130: "interrupted"}
+
+
+def dump(document: Document) -> str:
+    """The document as ASCII JSON text, keys in their documented order."""
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """A model value as JSON's own types: enums by value, addresses as text, dataclasses by field."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (str, int, bool)) or value is None:
+        return value
+    if isinstance(value, float):
+        return round(value, 6)
+    if dataclasses.is_dataclass(value):
+        if type(value).__str__ is not object.__str__:
+            return str(value)  # Mac and PciAddress say themselves
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def document(
+    result: str = "done", *, reason: str = "", message: str = "", exit_code: int = DONE, **rest: Any
+) -> Document:
+    """A document with the four keys that every one has, then `rest` as plain values."""
+    return {"result": result, "reason": reason, "message": message, "exit_code": exit_code, **plain(rest)}
+
+
+def document_from_error(error: VirtnetplugError) -> Document:
+    """What every command answers when it fails; `result` follows from the exit code."""
+    return document(
+        _RESULT_OF_EXIT.get(error.exit_code, "failed"),
+        reason=error.reason,
+        message=error.message,
+        exit_code=error.exit_code,
+        undo_failures=error.undo_failures,
+    )
+
+
+def document_from_outcome(outcome: Outcome, message: str) -> Document:
+    """An attach, detach or update, or one operation that recover took up."""
+    return {
+        **document(outcome.result.value, reason=outcome.reason, message=message, exit_code=exit_code_of(outcome)),
+        **{key: value for key, value in plain(outcome).items() if key not in ("result", "reason", "message")},
+    }
+
+
+def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
+    """All operations that recover took up; the exit code is the worst of theirs, an undone one being a success."""
+    operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
+    results = [outcome.result.value for outcome in outcomes]
+    worst = next((result for result in ("incomplete", "pending", "refused") if result in results), "done")
+    reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst), "")
+    message = f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover"
+    exit_code = _EXIT_OF_RESULT[worst]
+    return document(
+        worst, reason="" if exit_code == DONE else reason, message=message, exit_code=exit_code, operations=operations
+    )
+
+
+def document_from_plan(plan: Plan) -> Document:
+    """What an operation would do; exit code 3 if it would be refused."""
+    first = plan.refusals[0] if plan.refusals else None
+    return document(
+        "planned" if plan.fits else "refused",
+        reason="" if plan.fits or first is None else first.reason,
+        message="" if plan.fits or first is None else first.message,
+        exit_code=DONE if plan.fits else 3,
+        **plain(plan),
+    )
+
+
+def document_from_refusal(operation: str, domain: str, error: Refused) -> Document:
+    """A plan that was refused before there was one: the same keys, nothing in them."""
+    refusal = {"reason": error.reason, "message": error.message, "nic": ""}
+    return {
+        **document("refused", reason=error.reason, message=error.message, exit_code=3),
+        "operation": operation, "domain": domain, "scope": None, "fits": False, "refusals": [refusal],
+        "steps": [], "diff": {}, "actual": [], "warnings": [],
+    }  # fmt: skip
+
+
+def document_from_plans(plans: Sequence[Plan]) -> Document:
+    """What recover would do, one plan per operation."""
+    documents = [document_from_plan(plan) for plan in plans]
+    refused = next((one for one in documents if one["exit_code"]), None)
+    message = f"{len(plans)} operations to take up" if plans else "nothing to recover"
+    if refused is None:
+        return document("planned", message=message, plans=documents)
+    return document("refused", reason=refused["reason"], message=refused["message"], exit_code=3, plans=documents)
+
+
+def document_from_nics(nics: Sequence[Nic]) -> Document:
+    """What list answers."""
+    return document(nics=nics)
+
+
+def document_from_detail(detail: NicDetail) -> Document:
+    """What show answers."""
+    history = [plain_record(record) for record in detail.history]
+    return document(nic=detail.nic, live=detail.live, config=detail.config, history=history)
+
+
+def document_from_history(records: Sequence[OperationRecord]) -> Document:
+    """What history answers, newest first."""
+    return document(operations=[plain_record(record) for record in records])
+
+
+def plain_record(record: OperationRecord) -> Document:
+    """A journal record without what is the journal's own business (its request, its owner)."""
+    own = ("request", "owner", "domain_id")
+    return {key: value for key, value in plain(record).items() if key not in own}
+
+
+def document_from_audit(report: AuditReport) -> Document:
+    """What audit answers; exit code 1 while a finding is not repaired."""
+    left = sum(finding.repaired is not True for finding in report.findings)
+    agrees = not left
+    return document(
+        "done" if agrees else "disagreement",
+        reason="" if agrees else "disagreement",
+        message="all views agree" if agrees else f"{left} of {len(report.findings)} findings remain",
+        exit_code=DONE if agrees else DISAGREEMENT,
+        **plain(report),
+    )
+
+
+def exit_code_of(outcome: Outcome) -> int:
+    """The exit code of an attach, detach or update that answered."""
+    return _EXIT_OF_RESULT[outcome.result.value]

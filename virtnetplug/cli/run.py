@@ -1,0 +1,116 @@
+"""One run: parse, do, answer, and turn whatever happened into an exit code and a paragraph."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from virtnetplug.cli.commands import root
+from virtnetplug.cli.session import OutputFailed, Session, silence, write
+from virtnetplug.errors import Interrupted, UsageError, VirtnetplugError
+
+if TYPE_CHECKING:
+    from virtnetplug.cli.wiring import Wiring
+
+INTERRUPTED = "Interrupted; nothing was touched."
+INTERRUPTED_MIDWAY = (
+    "Interrupted. What could be undone was undone; whatever is left is in the journal, "
+    "and 'virtnetplug recover' finishes or undoes it."
+)
+
+
+def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    session = Session(wiring, is_json=_asks_for_json(arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name outside the terminal's encoding is no error
+    if instruction := os.environ.get("_VIRTNETPLUG_COMPLETE"):
+        from virtnetplug.cli.complete import answer
+
+        return answer(session, instruction)
+    try:
+        program = root()
+        with program.make_context("virtnetplug", arguments, obj=session) as context:
+            program.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except BrokenPipeError:
+        silence(sys.stdout)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the one place that answers for every fault
+        return _fail(session, error)
+    return session.exit_code
+
+
+def _fail(session: Session, error: BaseException) -> int:
+    """Answer the error as text or JSON, and return its exit code."""
+    if session.verbosity > 1:
+        _write_traceback(error)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.is_json:
+        write(sys.stderr, error.format_message() + "\n")
+        return UsageError.exit_code
+    fault = _fault(error, session)
+    session.exit_code = fault.exit_code
+    try:
+        if session.is_json and not isinstance(error, OutputFailed):
+            from virtnetplug.cli.render import document_from_error
+
+            session.write_document(document_from_error(fault))
+        else:
+            left = "".join(f"\n  not undone: {failure}" for failure in fault.undo_failures)
+            write(sys.stderr, f"virtnetplug: {_printable(fault.message + left)} [{fault.reason}]\n")
+    except OutputFailed:
+        pass  # the exit code still tells
+    return fault.exit_code
+
+
+def _fault(error: BaseException, session: Session) -> VirtnetplugError:
+    """`error` as one of ours, with a message a person can act on."""
+    if isinstance(error, VirtnetplugError):
+        return error
+    if isinstance(error, click.ClickException):
+        return UsageError(_usage(error))
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return Interrupted(INTERRUPTED_MIDWAY if session.may_have_effects else INTERRUPTED)
+    if isinstance(error, OutputFailed):
+        return VirtnetplugError(
+            f"The answer could not be written ({error}); what the command did stands. "
+            "Look with 'virtnetplug history', and free space where the output goes.",
+            reason="output-failed",
+        )
+    return VirtnetplugError(
+        f"This is a bug in virtnetplug ({type(error).__name__}: {error}). "
+        "Run the same command with -vv to see where it happened, and report it with that text; "
+        "'virtnetplug recover' settles whatever the command left open."
+    )
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message} Try '{context.command_path} --help'."
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` is there, before anything is parsed: a usage error is answered in JSON too."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
+
+
+def _write_traceback(error: BaseException) -> None:
+    import traceback
+
+    write(sys.stderr, "".join(traceback.format_exception(error)))
+
+
+def _printable(text: str) -> str:
+    from virtnetplug.cli.table import printable
+
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -1,0 +1,135 @@
+"""One run of the program: what was asked of all commands alike, and the one way out for their answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from virtnetplug.cli.table import Screen, screen_of
+
+if TYPE_CHECKING:
+    from virtnetplug.cli.progress import Progress
+    from virtnetplug.cli.render import Document
+    from virtnetplug.cli.wiring import Plugger, Wiring
+    from virtnetplug.ports.store import Journal
+
+
+class OutputFailed(Exception):
+    """The answer could not be written; what the command did stands."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The global options as far as they were given, and the exit code so far."""
+
+    wiring: Wiring
+    connect: str = ""
+    state: Path | None = None
+    is_json: bool = False
+    is_plan: bool = False
+    verbosity: int = 0
+    wants_colour: bool = True
+    exit_code: int = 0
+    may_have_effects: bool = False
+
+    @property
+    def uri(self) -> str | None:
+        """``--connect``, else LIBVIRT_DEFAULT_URI, else None for the hypervisor's own choice."""
+        return self.connect or os.environ.get("LIBVIRT_DEFAULT_URI") or None
+
+    @property
+    def state_dir(self) -> Path | None:
+        """``--state-dir``, else VIRTNETPLUG_STATE_DIR, else None for the default."""
+        named = os.environ.get("VIRTNETPLUG_STATE_DIR")
+        return self.state or (Path(named) if named else None)
+
+    @property
+    def screen(self) -> Screen:
+        """Standard output, as it is."""
+        return screen_of(sys.stdout, wants_colour=self.wants_colour)
+
+    def log(self) -> None:
+        """With -vv, debug logging to standard error."""
+        if self.verbosity > 1:
+            import logging
+
+            logging.basicConfig(
+                level=logging.DEBUG, format="%(relativeCreated)8.0f ms  %(name)s: %(message)s", force=True
+            )
+
+    @contextmanager
+    def plugger(self, doing: str, *, read_only: bool) -> Iterator[Plugger]:
+        """An open plugger; `doing` says for what, should it take long."""
+        self.log()
+        self.may_have_effects |= not read_only
+        with self.progress() as progress:
+            progress.say(f"connecting to {self.uri or 'the default hypervisor'}")
+            with self.wiring.open(
+                self.uri, state_dir=self.state_dir, read_only=read_only, on_event=progress.hear
+            ) as plugger:
+                progress.say(doing)
+                yield plugger
+
+    def progress(self) -> Progress:
+        """Progress on standard error, as the options want it."""
+        from virtnetplug.cli.progress import Progress
+
+        return Progress(sys.stderr, is_quiet=self.is_json, is_verbose=self.verbosity > 0)
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        """The journal for reading, with no hypervisor connection."""
+        journal = self.wiring.journal(self.state_dir, True)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+    def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
+        """Write the document (JSON) or the text for people to standard output; its exit code is the run's."""
+        self.exit_code = document["exit_code"]
+        if self.is_json:
+            self.write_document(document)
+        else:
+            write(sys.stdout, text(self.screen))
+
+    def write_document(self, document: Document) -> None:
+        """Write the document to standard output as JSON."""
+        from virtnetplug.cli.render import dump
+
+        write(sys.stdout, dump(document) + "\n")
+
+    def warn(self, text: str) -> None:
+        """A line on standard error for people; JSON carries it in its document instead."""
+        if not self.is_json or self.verbosity:
+            from virtnetplug.cli.table import printable
+
+            write(sys.stderr, f"virtnetplug: {printable(text)}\n")
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write and flush. A reader that went away is no fault; a full disk raises `OutputFailed`."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        silence(stream)
+    except OSError as error:
+        silence(stream)
+        raise OutputFailed(error.strerror or str(error)) from error
+
+
+def silence(stream: TextIO) -> None:
+    """Let all that is still written to `stream` vanish, so that nothing complains at exit."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)

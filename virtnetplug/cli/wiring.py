@@ -1,0 +1,112 @@
+"""What the commands need of the rest of the program, declared here, wired by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from virtnetplug.model.audit import AuditReport
+    from virtnetplug.model.interface import Interface
+    from virtnetplug.model.operation import Event, Nic, OperationRecord, Outcome, Plan, Scope
+    from virtnetplug.ports.store import Journal
+
+
+class NicDetail(Protocol):
+    """All that is known of one NIC; `live` and `config` are its elements as text."""
+
+    @property
+    def nic(self) -> Nic:
+        """The NIC as `list` gives it."""
+
+    @property
+    def live(self) -> str | None:
+        """Its element in the live definition."""
+
+    @property
+    def config(self) -> str | None:
+        """Its element in the persistent definition."""
+
+    @property
+    def history(self) -> tuple[OperationRecord, ...]:
+        """Its operations, newest first."""
+
+
+class Plugger(Protocol):
+    """One open connection, as `virtnetplug.hotplug.plugger.Plugger` offers it; used as a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+    def attach(
+        self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None, wait: float = 30.0
+    ) -> Outcome: ...
+
+    def detach(
+        self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None, wait: float = 30.0
+    ) -> Outcome: ...
+
+    def update(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, object] | str,
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome: ...
+
+    def plan_attach(self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None) -> Plan: ...
+
+    def plan_detach(self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None) -> Plan: ...
+
+    def plan_update(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, object] | str,
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+    ) -> Plan: ...
+
+    def list(self, domain: str | None = None) -> tuple[Nic, ...]: ...
+
+    def show(self, domain: str, nic: str) -> NicDetail: ...
+
+    def recover(self, domain: str | None = None, *, wait: float = 0.0) -> tuple[Outcome, ...]: ...
+
+    def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]: ...
+
+    def audit(self, domain: str | None = None) -> AuditReport: ...
+
+    def repair(self, report: AuditReport) -> AuditReport: ...
+
+
+class Wiring(Protocol):
+    """The composition root, as the commands see it; each call imports only what it needs."""
+
+    def open(
+        self,
+        uri: str | None,
+        *,
+        state_dir: Path | None,
+        read_only: bool,
+        on_event: Callable[[Event], None] | None,
+    ) -> Plugger:
+        """Connect; `uri` None means the hypervisor's own default."""
+
+    def journal(self, state_dir: Path | None, read_only: bool) -> Journal:
+        """The journal alone, with no hypervisor connection."""
+
+    def demo(self, say: Callable[[str], None], keep: bool) -> int:
+        """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
+
+    def domains(self, uri: str | None) -> Sequence[str]:
+        """Names of all domains over a read-only connection, for shell completion; nothing is written."""
