@@ -1,0 +1,60 @@
+"""What holds for every test: the driver it runs on, and that none is skipped where nothing may be.
+
+libvirt's embedded QEMU driver makes its process a daemon to libvirt, and such a process cannot connect to libvirtd.
+So a run has one driver: the private libvirtd, or with ``--driver=embedded`` the embedded one, and then only what
+depends on the driver is run. ``make test`` does both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+pytest_plugins = ["tests.real.fixtures"]
+
+NO_SKIP = bool(os.environ.get("VIRTNETPLUG_NO_SKIP"))
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--driver", choices=("daemon", "embedded"), default="daemon", help="libvirt's QEMU driver to use")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "driver(name): runs on this driver only, `daemon` or `embedded`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    driver = config.getoption("--driver")
+    wanted = [item for item in items if _belongs(item, driver)]
+    if len(wanted) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+        items[:] = wanted
+
+
+def _belongs(item: pytest.Item, driver: str) -> bool:
+    if marker := item.get_closest_marker("driver"):
+        return bool(marker.args[0] == driver)
+    return driver == "daemon" or "uri" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return report if hasattr(report, "wasxfail") else _without_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _without_skip(report)
+
+
+def _without_skip(report: Report) -> Report:
+    if NO_SKIP and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
+    return report

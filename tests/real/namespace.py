@@ -1,0 +1,36 @@
+"""Where the real tests run: in namespaces of their own, made by ``tests/namespace``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLACE = Path("/run/virtnetplug-tests")
+"""Private to a test run, gone with it, and short enough for the paths of sockets."""
+
+
+def require() -> None:
+    """Fail the test where it could touch the machine's own libvirt or network."""
+    if os.environ.get("VIRTNETPLUG_NAMESPACE") != "ready":
+        pytest.fail(
+            "needs namespaces of its own: run `make test`, or tests/namespace .venv/bin/pytest …", pytrace=False
+        )
+
+
+def has_real_root() -> bool:
+    """Whether root here is the machine's root, and not one of a user namespace."""
+    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0) -> float:
+    """Wait for `condition`; gives the seconds it took, and fails the test after `timeout` of them."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > timeout:
+            pytest.fail(f"waited {timeout:g} s for {what}")
+        time.sleep(0.005)
+    return time.monotonic() - start

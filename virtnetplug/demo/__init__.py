@@ -1,0 +1,1 @@
+"""What `virtnetplug demo` shows, and the small VM it shows it on."""
