@@ -79,6 +79,7 @@ class Interface:
     source_portid: str | None = None
     source_bridge: str | None = None
     source_dev: str | None = None
+    source_name: str | None = None
     source_mode: str | None = None
     source_type: str | None = None
     source_path: str | None = None
@@ -120,7 +121,14 @@ class Interface:
     @property
     def source(self) -> str:
         """What a person calls the source: the network, the bridge, the device, the address."""
-        for value in (self.source_network, self.source_bridge, self.source_dev, self.source_pci, self.source_path):
+        for value in (
+            self.source_network,
+            self.source_bridge,
+            self.source_dev,
+            self.source_pci,
+            self.source_path,
+            self.source_name,
+        ):
             if value is not None:
                 return str(value)
         return "-"

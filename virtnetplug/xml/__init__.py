@@ -1,0 +1,31 @@
+"""All that virtnetplug does with XML; the only room that knows lxml."""
+
+from __future__ import annotations
+
+from virtnetplug.model.topology import Topology
+from virtnetplug.xml.differences import diff
+from virtnetplug.xml.domains import devices, topology
+from virtnetplug.xml.glimpses import NetGlimpse, glimpse
+from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
+from virtnetplug.xml.networks import network, network_port
+from virtnetplug.xml.parser import MAX_BYTES
+from virtnetplug.xml.schema import validate
+
+__all__ = [
+    "MAX_BYTES",
+    "TYPES",
+    "NetGlimpse",
+    "Topology",
+    "devices",
+    "diff",
+    "edit",
+    "element",
+    "glimpse",
+    "interface",
+    "network",
+    "network_port",
+    "properties_of",
+    "strip_live",
+    "topology",
+    "validate",
+]

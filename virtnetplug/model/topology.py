@@ -1,0 +1,82 @@
+"""What a domain is built of, as far as plugging a NIC into it needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PCIE_MODELS = frozenset({"virtio", "virtio-non-transitional", "e1000e", "igb"})
+"""NIC models libvirt puts on a PCI Express port where the machine has any; all others need a conventional slot.
+
+``qemuDomainDeviceCalculatePCIConnectFlags``. An assigned PCI Express device counts as one of these.
+"""
+
+CONVENTIONAL_MODELS = frozenset(
+    {"e1000", "rtl8139", "ne2k_pci", "pcnet", "vmxnet3", "i82551", "i82557b", "i82559er", "i82562"}
+)
+"""Those of the others that QEMU has."""
+
+_X86 = frozenset({"x86_64", "i686"})
+_PORTS = frozenset({"pcie-root-port", "pcie-switch-downstream-port"})
+_BRIDGES = frozenset({"pci-bridge", "pcie-to-pci-bridge", "pci-expander-bus"})
+_LAST_SLOT = 31
+
+
+@dataclass(frozen=True, slots=True)
+class PciController:
+    """A PCI bus of the guest: its `index` and `model`, the slots `taken` on it, and whether it takes hot-plug."""
+
+    index: int
+    model: str
+    taken: frozenset[int] = frozenset()
+    hotplug: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """`controllers` are the PCI buses; a machine without any (s390x with CCW, microvm) has none."""
+
+    name: str
+    uuid: str = ""
+    virt_type: str = ""
+    arch: str = ""
+    machine: str = ""
+    emulator: str | None = None
+    controllers: tuple[PciController, ...] = ()
+
+    @property
+    def is_pcie(self) -> bool:
+        """Whether the root bus is PCI Express (q35, aarch64 virt): then hot-plug needs ports made beforehand."""
+        return any(bus.model == "pcie-root" for bus in self.controllers)
+
+    def has_bus(self, index: int) -> bool:
+        """Whether the guest has the PCI bus `index`."""
+        return any(bus.index == index for bus in self.controllers)
+
+    def free_hotplug_slots(self, model: str | None = None) -> int | None:
+        """How many more NICs of `model` (None is the hypervisor's default) can be hot-plugged.
+
+        None where that is not a matter of PCI. libvirt makes no controller for a hot-plugged device
+        (``virDomainPCIAddressGetNextAddr``): on a PCI Express machine a NIC of `PCIE_MODELS` needs a free root or
+        downstream port, any other a slot of a PCI bridge; on ``pc`` every NIC takes a slot of the root bus or a bridge.
+        """
+        if not self.controllers:
+            return None
+        if model is None:  # qemuDomainDefaultNetModel: rtl8139 on x86, virtio elsewhere
+            model = "rtl8139" if self.arch in _X86 else "virtio"
+        conventional = not self.is_pcie or model not in PCIE_MODELS
+        return sum(_free(bus, conventional=conventional) for bus in self.controllers if bus.hotplug)
+
+
+def _free(bus: PciController, *, conventional: bool) -> int:
+    """Free slots of one bus; slot 0 of a bridge is its own controller's, slots 0 and 1 of ``pci-root`` the chipset's."""
+    if bus.model in _PORTS:
+        return int(not conventional and not bus.taken)
+    if not conventional:
+        return 0
+    if bus.model == "pci-root":
+        reserved = {0, 1} if bus.index == 0 else {0}
+    elif bus.model in _BRIDGES:
+        reserved = {0}
+    else:
+        return 0
+    return len(set(range(_LAST_SLOT + 1)) - reserved - bus.taken)

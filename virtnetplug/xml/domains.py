@@ -1,0 +1,101 @@
+"""What a whole domain definition says of its NICs, its PCI devices and its PCI buses."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from lxml import etree
+
+from virtnetplug.errors import XmlInvalid
+from virtnetplug.model.devices import DomainDevices
+from virtnetplug.model.hostdev import Hostdev
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.topology import PciController, Topology
+from virtnetplug.xml.elements import HostdevElement
+from virtnetplug.xml.kinds import part, whole
+from virtnetplug.xml.nets import net_from
+from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
+from virtnetplug.xml.written import Written
+
+_BUS = part("bus", 0xFF, 2)
+_SLOT = part("slot", 0x1F, 2)
+_INDEX = whole(0, 0xFFFF)
+
+
+def devices(domain_xml: str) -> DomainDevices:
+    """All nets and PCI hostdevs of a domain definition; each net's `element` is its text, byte for byte.
+
+    A hostdev net owns a `Hostdev` whose parent is the net's alias. In a config a net may have no alias: its host device
+    cannot name it then, and stands without a parent. Raises `InvariantBroken` where the lists disagree.
+    """
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    nodes = list(root.iterfind("devices/interface"))
+    if not nodes and root.find("devices/hostdev") is None:
+        return DomainDevices()
+    written = Written(root, domain_xml)
+    nets = tuple(net_from(node, written.write(node)) for node in nodes)
+    owned = (_owned(net) for net in nets if net.is_hostdev)
+    return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
+
+
+def topology(domain_xml: str) -> Topology:
+    """The machine, and which slots of its PCI buses are taken."""
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    kind = root.find("os/type")
+    taken: dict[int, set[int]] = defaultdict(set)
+    for address in root.iterfind("devices//address[@type='pci'][@slot]"):
+        parent = address.getparent()
+        if parent is not None and parent.tag != "source":  # a <source> address is the host's
+            taken[_number(address, "bus", _BUS.read)].add(_number(address, "slot", _SLOT.read))
+    return Topology(
+        name=root.findtext("name", ""),
+        uuid=root.findtext("uuid", ""),
+        virt_type=root.get("type", ""),
+        arch="" if kind is None else kind.get("arch", ""),
+        machine="" if kind is None else kind.get("machine", ""),
+        emulator=root.findtext("devices/emulator"),
+        controllers=tuple(
+            PciController(index, node.get("model", ""), frozenset(taken[index]), _takes_hotplug(node))
+            for index, node in _pci_controllers(root)
+        ),
+    )
+
+
+def _owned(net: Interface) -> Hostdev | None:
+    if net.source_pci is None:  # a USB device: no PCI device is assigned
+        return None
+    return Hostdev(
+        host_address=net.source_pci,
+        managed=bool(net.managed),
+        alias=net.alias,
+        address=net.address,
+        parent=net.alias,
+    )
+
+
+def _hostdevs(root: etree._Element) -> Iterator[Hostdev]:
+    for node in root.iterfind("devices/hostdev[@type='pci']"):
+        fields = {name: item.read(node) for name, item in HostdevElement.properties.items()}
+        if fields["host_address"] is not None:
+            yield Hostdev(**fields)
+
+
+def _pci_controllers(root: etree._Element) -> Iterator[tuple[int, etree._Element]]:
+    for node in root.iterfind("devices/controller[@type='pci']"):
+        yield _number(node, "index", _INDEX.read), node
+
+
+def _takes_hotplug(controller: etree._Element) -> bool:
+    target = controller.find("target")
+    return target is None or target.get("hotplug") != "off"
+
+
+def _number(node: etree._Element, name: str, read: object) -> int:
+    assert callable(read)  # noqa: S101
+    try:
+        return int(read(node.get(name, "0")))
+    except ValueError:
+        raise XmlInvalid(
+            f"line {node.sourceline}: <{node.tag} {name}='{node.get(name)}'> is not a number in range"
+        ) from None

@@ -1,0 +1,45 @@
+"""A libvirt network, and one port of it."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.xml.elements import NetworkElement, NetworkPortElement, PciAddressElement
+from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
+
+
+def network(text: str) -> Network:
+    """The network of a ``<network>`` definition. Whether it is active is not in it: ``active`` is True here."""
+    root = root_from(text, "network", limit=MAX_DEFINITION_BYTES)
+    forward = root.find("forward")
+    fields = {name: item.read(root) for name, item in NetworkElement.properties.items()}
+    if forward is None:
+        return Network(**fields)
+    return Network(
+        # A <forward> without a mode means NAT (virNetworkForwardDefParseXML).
+        forward=forward.get("mode", "nat"),
+        devices=_devices(forward),
+        addresses=_addresses(forward),
+        **fields,
+    )
+
+
+def network_port(text: str, network: str = "") -> NetworkPort:
+    """The port of a ``<networkport>`` document, which does not itself name its `network`."""
+    root = root_from(text, "networkport", limit=MAX_DEFINITION_BYTES)
+    return NetworkPort(
+        network=network, **{name: item.read(root) for name, item in NetworkPortElement.properties.items()}
+    )
+
+
+def _devices(forward: etree._Element) -> tuple[str, ...]:
+    named = [forward.get("dev"), *(child.get("dev") for child in forward.iterchildren("interface"))]
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
+def _addresses(forward: etree._Element) -> tuple[PciAddress, ...]:
+    return tuple(
+        PciAddressElement(child).load() for child in forward.iterchildren("address") if PciAddressElement.is_said(child)
+    )

@@ -1,0 +1,149 @@
+"""An element beside the text it was written as, so that what an edit does not touch keeps its very bytes.
+
+lxml alone would turn libvirt's single quotes into double ones and ``<a></a>`` into ``<a/>``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lxml import etree
+
+_TOKEN = re.compile(
+    r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*')*>|[^<]+""",
+    re.DOTALL,
+)
+_ATTRIBUTE = re.compile(r"""(\s+)([^\s=/>]+)(\s*=\s*)("[^"]*"|'[^']*')""")
+_TAG_NAME = re.compile(r"<([^\s/>]+)")
+
+
+class _Original(NamedTuple):
+    """How one node was written, and what it held then."""
+
+    start: str
+    end: str
+    attributes: dict[str, str]
+
+
+class Written:
+    """A parsed `root` and its `text`. Nodes made later are written as libvirt writes: single quotes, ``<a/>``."""
+
+    def __init__(self, root: etree._Element, text: str = "") -> None:
+        self.root = root
+        self._nodes: dict[etree._Element, _Original] = {}
+        self._words: dict[tuple[etree._Element, bool], tuple[str | None, str]] = {}
+        if text:
+            self._read(text)
+
+    def _read(self, text: str) -> None:
+        """Walk the text's tokens and the tree's nodes side by side: both are in document order."""
+        nodes = self.root.iter()
+        open_nodes: list[etree._Element] = []
+        place: tuple[etree._Element, bool] | None = None  # whose text (True) or tail (False) comes now
+        words: list[str] = []
+        for token in _tokens(text):
+            if not token.startswith("<") or token.startswith("<![CDATA["):
+                words.append(token)
+                continue
+            self._keep(place, words)
+            words = []
+            if token.startswith("</"):
+                node = open_nodes.pop()
+                self._nodes[node] = self._nodes[node]._replace(end=token)
+                place = (node, False)
+            elif token.startswith(("<!--", "<?")):
+                if place is None or not open_nodes:
+                    continue
+                node = next(nodes)
+                self._nodes[node] = _Original(token, "", {})
+                place = (node, False)
+            else:
+                node = next(nodes) if open_nodes or place is None else self.root
+                self._nodes[node] = _Original(token, "", _attributes(node))
+                is_closed = token.endswith("/>")
+                if not is_closed:
+                    open_nodes.append(node)
+                place = (node, not is_closed)
+            if not open_nodes:
+                break
+
+    def _keep(self, place: tuple[etree._Element, bool] | None, words: list[str]) -> None:
+        if place is not None and words:
+            node, is_text = place
+            self._words[place] = (node.text if is_text else node.tail, "".join(words))
+
+    def write(self, node: etree._Element | None = None) -> str:
+        """The text of `node` (the root if None) as it is now, without what follows it."""
+        return "".join(self._pieces(self.root if node is None else node))
+
+    def _pieces(self, node: etree._Element) -> Iterator[str]:
+        original = self._nodes.get(node)
+        if not isinstance(node.tag, str):
+            yield original.start if original else etree.tostring(node, with_tail=False, encoding="unicode")
+            return
+        has_body = bool(node.text) or len(node) > 0 or (original is not None and bool(original.end))
+        yield self._start(node, original, has_body)
+        if not has_body:
+            return
+        yield self._text(node, True)
+        for child in node:
+            yield from self._pieces(child)
+            yield self._text(child, False)
+        yield original.end if original and original.end else f"</{_tag_name(node, original)}>"
+
+    def _start(self, node: etree._Element, original: _Original | None, has_body: bool) -> str:
+        if original is None:
+            start = f"<{node.tag}{''.join(f' {name}={_quoted(value)}' for name, value in _attributes(node).items())}>"
+        elif original.attributes == _attributes(node):
+            start = original.start
+        else:
+            start = _with_attributes(original, _attributes(node))
+        if has_body:
+            return start[:-2].rstrip() + ">" if start.endswith("/>") else start
+        return start if start.endswith("/>") else start[:-1] + "/>"
+
+    def _text(self, node: etree._Element, is_text: bool) -> str:
+        value = node.text if is_text else node.tail
+        was = self._words.get((node, is_text))
+        if was is not None and was[0] == value:
+            return was[1]
+        return _escaped(value or "")
+
+
+def _tokens(text: str) -> Iterator[str]:
+    return (match.group() for match in _TOKEN.finditer(text))
+
+
+def _attributes(node: etree._Element) -> dict[str, str]:
+    return {str(name): str(value) for name, value in node.attrib.items()}
+
+
+def _tag_name(node: etree._Element, original: _Original | None) -> str:
+    match = _TAG_NAME.match(original.start) if original else None
+    return match.group(1) if match else str(node.tag)
+
+
+def _with_attributes(original: _Original, now: dict[str, str]) -> str:
+    """The start tag as written, but for the attributes that have changed, come or gone."""
+
+    def rewrite(match: re.Match[str]) -> str:
+        space, name, equals, quoted = match.groups()
+        if name.startswith("xmlns") or ":" in name or now.get(name) == original.attributes.get(name):
+            return match.group()
+        return "" if name not in now else f"{space}{name}{equals}{_quoted(now[name], quoted[0])}"
+
+    start = _ATTRIBUTE.sub(rewrite, original.start)
+    new = "".join(f" {name}={_quoted(value)}" for name, value in now.items() if name not in original.attributes)
+    body = start.rstrip(">").rstrip("/").rstrip() if new else start
+    return start if not new else body + new + ("/>" if start.endswith("/>") else ">")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+
+
+def _quoted(value: str, quote: str = "'") -> str:
+    escaped = _escaped(value).replace("\n", "&#10;").replace("\t", "&#9;")
+    return quote + escaped.replace(quote, "&apos;" if quote == "'" else "&quot;") + quote
