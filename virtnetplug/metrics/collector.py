@@ -1,0 +1,131 @@
+"""The journal as metric families, named and labelled by Prometheus' conventions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from virtnetplug.metrics.pending import since_when
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.store import Journal
+
+_DEVICE = (
+    *("uri", "domain", "domain_uuid", "alias", "mac", "type"),
+    *("source", "network", "model", "target", "frontend", "backend"),
+)
+
+
+def exposition(journal: Journal) -> bytes:
+    """All metrics in Prometheus' text format (UTF-8), as the journal is now; raises what the journal raises."""
+    return generate_latest(registry(journal))
+
+
+def registry(journal: Journal) -> CollectorRegistry:
+    """A registry with nothing but this journal: each collection reads it anew."""
+    found = CollectorRegistry(auto_describe=False)
+    found.register(JournalCollector(journal))
+    return found
+
+
+class JournalCollector(Collector):
+    """Reads the journal at each collection.
+
+    Labels are bounded, but for those of ``virtnetplug_device_info``, which is there to be joined with.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, their series in a stable order."""
+        totals = sorted(self._journal.operation_totals())
+        open_operations = self._journal.open_operations()
+        yield _operations(totals)
+        yield self._durations()
+        yield self._in_progress({operation for operation, *_ in totals}, open_operations)
+        yield from _pending(open_operations)
+        yield self._compensations()
+        yield _devices(self._journal.nics())
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "virtnetplug_operation_duration_seconds",
+            "Time that ended operations spent in each phase, one observation per operation and phase.",
+            labels=["operation", "phase"],
+        )
+        for operation, phase, histogram in sorted(self._journal.durations(), key=lambda series: series[:2]):
+            buckets = [("+Inf" if math.isinf(bound) else str(bound), count) for bound, count in histogram.buckets]
+            family.add_metric([operation, phase], buckets, histogram.sum)
+        return family
+
+    def _in_progress(self, known: set[str], operations: Sequence[OperationRecord]) -> Metric:
+        family = GaugeMetricFamily(
+            "virtnetplug_operations_in_progress",
+            "Operations that a living process is working on.",
+            labels=["operation"],
+        )
+        running = Counter(dict.fromkeys(known, 0))
+        for record in operations:
+            if record.state is OperationState.RUNNING and self._journal.is_owner_alive(record):
+                running[record.operation] += 1
+        for operation, count in sorted(running.items()):
+            family.add_metric([operation], count)
+        return family
+
+    def _compensations(self) -> Metric:
+        family = CounterMetricFamily(
+            "virtnetplug_compensations_total",
+            "Steps that were undone (done), and attempts to undo one that failed (failed).",
+            labels=["step", "result"],
+        )
+        for step, result, count in sorted(self._journal.compensation_totals()):
+            family.add_metric([step, result], count)
+        return family
+
+
+def _operations(totals: Sequence[tuple[str, str, str, str, int]]) -> Metric:
+    family = CounterMetricFamily(
+        "virtnetplug_operations_total",
+        "Operations that ended, by how they ended and why.",
+        labels=["operation", "device_type", "result", "reason"],
+    )
+    for *labels, count in totals:
+        family.add_metric([_said(str(label)) for label in labels], count)
+    return family
+
+
+def _pending(operations: Sequence[OperationRecord]) -> Iterator[Metric]:
+    moments = [moment for record in operations for moment in since_when(record)]
+    yield GaugeMetricFamily(
+        "virtnetplug_detach_pending", "NICs whose guest was asked to let go and has not yet.", value=len(moments)
+    )
+    oldest = GaugeMetricFamily(
+        "virtnetplug_oldest_detach_pending_timestamp_seconds",
+        "When the guest that has kept a NIC longest was asked to let go (Unix time); absent while none is pending.",
+    )
+    # Absent, not 0 or NaN: `time() - this > 300` then finds nothing when nothing is pending.
+    if moments:
+        oldest.add_metric([], min(moments))
+    yield oldest
+
+
+def _devices(nics: Sequence[NicRecord]) -> Metric:
+    family = GaugeMetricFamily(
+        "virtnetplug_device_info",
+        "NICs that virtnetplug plugged and that are not known to be gone; always 1.",
+        labels=_DEVICE,
+    )
+    for nic in nics:
+        values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"} | {"domain": nic.domain_name}
+        family.add_metric([_said(str(values[name])) for name in _DEVICE], 1)
+    return family
+
+
+def _said(label: str) -> str:
+    """Prometheus drops an empty label, and a series without its target label joins with nothing."""
+    return label if label not in ("", "-") else "none"
