@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
@@ -13,10 +12,8 @@ from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain, DomainState
-
-if TYPE_CHECKING:
-    from virtnetplug.xml import Topology
 
 Pair = tuple[Interface | None, Interface | None]
 """One NIC in the live and in the config definition; never None in both."""
@@ -24,7 +21,7 @@ Pair = tuple[Interface | None, Interface | None]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DomainView:
-    """One look at a domain; a definition that was not asked for, or that does not exist, is None. Parsed when first used."""
+    """One look at a domain, parsed when first used; a definition not asked for, or that there is not, is None."""
 
     domain: Domain
     state: DomainState
@@ -117,7 +114,8 @@ def find(view: DomainView, selector: str) -> Pair:
     name = view.domain.name
     if matches:
         raise NicAmbiguous(
-            f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. Name the one you mean by its alias."
+            f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. "
+            "Name the one you mean by its alias."
         )
     there = f"It has {_names(view.pairs)}." if view.pairs else "It has no NIC at all."
     raise NicMissing(

@@ -52,6 +52,12 @@ class Topology:
         """Whether the guest has the PCI bus `index`."""
         return any(bus.index == index for bus in self.controllers)
 
+    def takes_port(self, model: str | None) -> bool:
+        """Whether a NIC of `model` goes into a PCI Express port here, and not into a conventional slot."""
+        if model is None:  # qemuDomainDefaultNetModel: rtl8139 on x86, virtio elsewhere
+            model = "rtl8139" if self.arch in _X86 else "virtio"
+        return self.is_pcie and model in PCIE_MODELS
+
     def free_hotplug_slots(self, model: str | None = None) -> int | None:
         """How many more NICs of `model` (None is the hypervisor's default) can be hot-plugged.
 
@@ -61,14 +67,12 @@ class Topology:
         """
         if not self.controllers:
             return None
-        if model is None:  # qemuDomainDefaultNetModel: rtl8139 on x86, virtio elsewhere
-            model = "rtl8139" if self.arch in _X86 else "virtio"
-        conventional = not self.is_pcie or model not in PCIE_MODELS
+        conventional = not self.takes_port(model)
         return sum(_free(bus, conventional=conventional) for bus in self.controllers if bus.hotplug)
 
 
 def _free(bus: PciController, *, conventional: bool) -> int:
-    """Free slots of one bus; slot 0 of a bridge is its own controller's, slots 0 and 1 of ``pci-root`` the chipset's."""
+    """Free slots of one bus; slot 0 of a bridge is its own, slots 0 and 1 of ``pci-root`` the chipset's."""
     if bus.model in _PORTS:
         return int(not conventional and not bus.taken)
     if not conventional:

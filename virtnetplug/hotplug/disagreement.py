@@ -1,0 +1,316 @@
+"""Where the views of an audit disagree: pure functions from a `Survey` to findings, one for each kind of place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug.survey import Seen, Survey
+from virtnetplug.model.audit import Finding
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.links import Link
+from virtnetplug.xml import NetGlimpse
+
+ON_BRIDGE = frozenset({"network", "bridge"})
+"""Actual types whose tap is a member of a bridge."""
+
+WITH_LINK = ON_BRIDGE | {"ethernet", "direct"}
+"""Actual types whose target is a link of the host (that of a vhost-user NIC is none)."""
+
+
+def disagreements(whole: Survey) -> Iterator[Finding]:
+    """All, but for ports of NICs nobody has (`orphaned_ports` in audit, which must read those ports)."""
+    aliases = {(nic.domain_uuid, nic.alias) for nic in whole.nics}
+    known = {uuid for uuid, _alias in aliases}
+    for seen in whole.domains.values():
+        if seen.live is not None:
+            yield from _doubles(seen, seen.live, Half.LIVE)
+            yield from _links(seen, seen.live, whole)
+            yield from _ports(seen, seen.live, whole)
+            yield from _orphan_taps(seen, seen.live, whole)
+        if seen.config is not None:
+            yield from _doubles(seen, seen.config, Half.CONFIG)
+        if seen.uuid in known and seen.live and seen.config:
+            yield from _config(seen, seen.live, seen.config, aliases)
+    yield from _operations(whole)
+    yield from _gone(whole)
+
+
+def name_of(net: NetGlimpse) -> str:
+    """A NIC by what it is best known by."""
+    return net.alias or net.mac or net.target or net.type
+
+
+def _finding(
+    kind: str,
+    seen: Seen,
+    nic: str,
+    message: str,
+    remedy: str,
+    *,
+    repair: str = "",
+    device: str = "",
+    network: str | None = None,
+) -> Finding:
+    return Finding(
+        kind=kind,
+        domain=seen.name,
+        domain_uuid=seen.uuid,
+        nic=nic,
+        message=message,
+        remedy=remedy,
+        repair=repair,
+        device=device,
+        network=network or "",
+    )
+
+
+def _twice(values: Iterable[str | None]) -> set[str]:
+    known: set[str] = set()
+    twice: set[str] = set()
+    for value in values:
+        if value is not None:
+            (twice if value in known else known).add(value)
+    return twice
+
+
+def _doubles(seen: Seen, nets: Sequence[NetGlimpse], half: Half) -> Iterator[Finding]:
+    if len({net.alias for net in nets}) < len(nets):
+        for alias in sorted(_twice(net.alias for net in nets)):
+            yield _finding(
+                "alias-duplicate",
+                seen,
+                alias,
+                f"In the {half} definition of {seen.name} the alias {alias} names more than one NIC.",
+                "Give each NIC an alias of its own (virsh edit); by this one neither can be named.",
+            )
+    if len({net.mac for net in nets}) < len(nets):
+        for mac in sorted(_twice(net.mac for net in nets)):
+            same = [net for net in nets if net.mac == mac]
+            if len(same) == 2 and _are_teamed(seen, half, mac):
+                continue
+            yield _finding(
+                "mac-duplicate",
+                seen,
+                mac,
+                f"In the {half} definition of {seen.name} {len(same)} NICs have the MAC {mac}: "
+                f"{', '.join(map(name_of, same))}.",
+                "Detach all but one of them by alias, and attach them again with MACs of their own.",
+            )
+
+
+def _are_teamed(seen: Seen, half: Half, mac: str) -> bool:
+    """A teaming pair shares its MAC by design."""
+    text = seen.live_xml if half is Half.LIVE else seen.config_xml
+    try:
+        nets = xml.devices(text or "<domain/>").nets
+    except VirtnetplugError:
+        return False
+    teaming = [net.teaming for net in nets if str(net.mac) == mac]
+    return sorted(each.type for each in teaming if each is not None) == ["persistent", "transient"]
+
+
+def _links(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
+    links = whole.links
+    if links is None:
+        return
+    for net in nets:
+        target = net.target
+        if target is None or net.type not in WITH_LINK:
+            continue
+        link = links.get(target)
+        if link is None:
+            if not _holds(whole, seen, target):
+                yield _tap_missing(seen, net, target)
+        elif net.bridge is not None and link.master != net.bridge and net.type in ON_BRIDGE:
+            yield from _outside(seen, net, net.bridge, link, links)
+
+
+def _holds(whole: Survey, seen: Seen, target: str) -> bool:
+    """Whether the domain's QEMU has the tap after all: then it is in another network namespace than ours."""
+    return whole.taps is not None and target in whole.taps.get(seen.uuid, ())
+
+
+def _tap_missing(seen: Seen, net: NetGlimpse, target: str) -> Finding:
+    return _finding(
+        "tap-missing",
+        seen,
+        name_of(net),
+        f"NIC {name_of(net)} of {seen.name} is said to have the host device {target}, and the host has no such link.",
+        "It carries no traffic: detach it and attach it again.",
+        device=target,
+        network=net.network,
+    )
+
+
+def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:
+    """A tap that is not where the live definition says."""
+    there = links.get(bridge)
+    master = links.get(link.master) if link.master is not None else None
+    if _is_switched(there, master):
+        return
+    nic = name_of(net)
+    more = {"device": link.name, "network": net.network or ""}
+    if there is None:
+        message = (
+            f"Host device {link.name} of NIC {nic} of {seen.name} should be in bridge {bridge}, which does not exist."
+        )
+        start = f"start network {net.network}" if net.network else f"make bridge {bridge}"
+        yield _finding(
+            "bridge-missing", seen, nic, message, f"To have traffic again, {start}, then audit again.", **more
+        )
+        return
+    where = f"is in bridge {link.master}" if link.master else "is in no bridge"
+    kind = "tap-in-other-bridge" if link.master else "tap-not-in-bridge"
+    yield _finding(
+        kind,
+        seen,
+        nic,
+        f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
+        f"Put it back with 'virtnetplug audit --repair', or with 'ip link set {link.name} master {bridge}'.",
+        repair=f"put {link.name} into bridge {bridge}" if there.kind == "bridge" else "",
+        device=link.name,
+        network=net.network,
+    )
+
+
+def _is_switched(bridge: Link | None, master: Link | None) -> bool:
+    """Open vSwitch: a port's master is the datapath (``ovs-system``), or none at all where that is in user space."""
+    if bridge is None or bridge.kind == "bridge":
+        return False
+    return bridge.kind != "openvswitch" or (master is not None and master.kind == "openvswitch")
+
+
+def _ports(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
+    if whole.ports is None:
+        return
+    for net in nets:
+        if net.portid is None or net.network is None:
+            continue
+        if net.portid not in whole.ports.get(net.network, ()):
+            is_defined = net.network in whole.ports
+            yield _finding(
+                "port-missing",
+                seen,
+                name_of(net),
+                f"NIC {name_of(net)} of {seen.name} names port {net.portid} of network {net.network}, "
+                + ("which has no such port." if is_defined else "and there is no such network."),
+                "The network was stopped or restarted under it: start it, then detach the NIC and attach it again.",
+                network=net.network,
+                device=net.portid,
+            )
+
+
+def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
+    held = whole.taps.get(seen.uuid) if whole.taps is not None else None
+    extra = held.difference([net.target for net in nets if net.target is not None]) if held else ()
+    if not extra or _has_own_netdevs(seen.live_xml or ""):
+        return
+    for tap in sorted(extra):
+        yield _finding(
+            "orphan-tap",
+            seen,
+            tap,
+            f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it: "
+            "an attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
+            "Shut the guest down and start it again when that suits; libvirt cannot remove what it does not know.",
+            device=tap,
+        )
+
+
+def _has_own_netdevs(live_xml: str) -> bool:
+    """Whether the definition hands QEMU network backends past libvirt (``<qemu:commandline>``)."""
+    return "qemu:arg" in live_xml and "netdev" in live_xml
+
+
+def _config(
+    seen: Seen, live: Sequence[NetGlimpse], config: Sequence[NetGlimpse], known: set[tuple[str, str]]
+) -> Iterator[Finding]:
+    """Only NICs virtnetplug attached to both: between others' definitions a difference may be meant."""
+    for net in live:
+        if net.alias is None or not net.alias.startswith("ua-") or (seen.uuid, net.alias) not in known:
+            continue
+        other = next((each for each in config if each.alias == net.alias), None)
+        differing = _differences(net, other) if other is not None else []
+        if differing:
+            yield _finding(
+                "config-differs",
+                seen,
+                net.alias,
+                f"NIC {net.alias} of {seen.name} will change at the next boot: {', '.join(differing)}.",
+                "If that is not meant, set the definition right with 'virtnetplug update --config'.",
+            )
+
+
+def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
+    rows = [("MAC", live.mac, config.mac), ("model", live.model, config.model)]
+    if live.network is not None or config.network is not None:
+        rows.append(("network", live.network, config.network))
+    else:
+        rows += [("type", live.type, config.type), ("bridge", live.bridge, config.bridge)]
+    rows.append(("guest address", live.address, config.address or live.address))
+    return [f"{what} {now or 'none'} becomes {then or 'none'}" for what, now, then in rows if now != then]
+
+
+def _operations(whole: Survey) -> Iterator[Finding]:
+    for record in whole.operations:
+        if record.id in whole.alive:
+            continue
+        if record.state is OperationState.PENDING:
+            why = _why_pending_is_over(whole, record)
+        else:
+            why = "was left open by a process that is gone, or could not be undone"
+        if why:
+            yield Finding(
+                kind="operation-open",
+                domain=record.domain_name,
+                domain_uuid=record.domain_uuid,
+                nic=", ".join(asked(record)),
+                message=f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}.",
+                remedy=f"Run 'virtnetplug recover {record.domain_name}'.",
+                device=record.id,
+            )
+
+
+def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
+    """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
+    seen = whole.domains.get(record.domain_uuid)
+    if seen is None or seen.live is None:
+        return "waits for a guest that does not run any more"
+    if not {net.alias for net in seen.live}.intersection(asked(record)):
+        return "waits for the guest, which has let go meanwhile"
+    return ""
+
+
+def asked(record: OperationRecord) -> list[str]:
+    """The aliases an operation is about; those the guest was asked to let go, if it was."""
+    nics = [str(entry["alias"]) for entry in record.request.get("nics", ()) if "alias" in entry]
+    return [str(alias) for alias in record.request.get("asked", nics)]
+
+
+def _gone(whole: Survey) -> Iterator[Finding]:
+    """NICs of the journal that are nowhere; those of an open operation are its own business."""
+    busy = {(record.domain_uuid, alias) for record in whole.operations for alias in asked(record)}
+    aliases: dict[str, set[str | None]] = {}
+    for nic in whole.nics:
+        seen = whole.domains.get(nic.domain_uuid)
+        if seen is not None and nic.domain_uuid not in aliases:
+            aliases[seen.uuid] = {net.alias for nets in (seen.live, seen.config) for net in nets or ()}
+        if nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy:
+            yield _nic_gone(nic, seen)
+
+
+def _nic_gone(nic: NicRecord, seen: Seen | None) -> Finding:
+    name = seen.name if seen is not None else nic.domain_name
+    why = "does not exist any more" if seen is None else "does not have it any more"
+    return Finding(
+        kind="nic-gone",
+        domain=name,
+        domain_uuid=nic.domain_uuid,
+        nic=nic.alias,
+        message=f"The journal has NIC {nic.alias} ({nic.mac}) of {name}, and that domain {why}.",
+        remedy="The guest was shut down, or others detached it: 'virtnetplug audit --repair' forgets it.",
+        repair=f"forget NIC {nic.alias} in the journal",
+        network=nic.network,
+    )

@@ -1,0 +1,217 @@
+"""Whether NICs fit into the guest: names, MACs, teaming, PCI addresses and places, models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+from virtnetplug.errors import DuplicateAlias, DuplicateMac, ModelUnknown, NoFreePort, TeamingIncomplete
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.view import DomainView, describe
+from virtnetplug.model.devices import DomainDevices
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Refusal, Scope
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.topology import Topology
+
+NOT_PCI = frozenset({"usb-net", "spapr-vlan", "lan9118", "smc91c111", "netfront"})
+"""Models that need no PCI place."""
+
+USER_ALIAS = "ua-"
+"""What an alias must begin with; libvirt silently replaces any other (``virDomainDeviceInfoParseXML``)."""
+
+
+def _halves(view: DomainView, scope: Scope) -> Iterator[tuple[str, DomainDevices]]:
+    for half in scope.halves:
+        devices = view.live if half is Half.LIVE else view.config
+        if devices is not None:
+            yield ("running guest" if half is Half.LIVE else "definition"), devices
+
+
+def aliases(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """Aliases libvirt would replace, and those that are taken."""
+    taken: dict[str, str] = {}
+    for where, devices in _halves(view, scope):
+        names = [net.alias for net in devices.nets] + [dev.alias for dev in devices.hostdevs]
+        taken.update({name: f"a device of the {where} of {view.domain.name}" for name in names if name is not None})
+    for net in nets:
+        if net.alias is None:
+            continue
+        if not net.alias.startswith(USER_ALIAS):
+            yield Refusal(
+                reason="alias-prefix",
+                nic=net.alias,
+                message=f"libvirt would drop the alias '{net.alias}' and choose another: one of your own begins with "
+                f"'{USER_ALIAS}'. Call it '{USER_ALIAS}{net.alias}', or leave the alias out.",
+            )
+        elif net.alias in taken:
+            yield Refusal(
+                reason=DuplicateAlias.reason,
+                nic=net.alias,
+                message=f"The alias {net.alias} belongs to {taken[net.alias]}. Choose another, or leave it out.",
+            )
+        taken.setdefault(net.alias, "another NIC of this request")
+
+
+def macs(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """MACs that are taken; the two of a teaming pair may share theirs."""
+    there = [
+        (net, f"the {where} of {view.domain.name}") for where, devices in _halves(view, scope) for net in devices.nets
+    ]
+    for net in nets:
+        for other, where in there if net.mac is not None else ():
+            if other.mac == net.mac and not _is_pair(net, other):
+                yield Refusal(
+                    reason=DuplicateMac.reason,
+                    nic=describe(net),
+                    message=f"The MAC {net.mac} is that of NIC {describe(other)} in {where}; libvirt would take it "
+                    "and could later not know the two apart. Choose another, or leave it out.",
+                )
+                break
+        there.append((net, "this request"))
+
+
+def _is_pair(one: Interface, other: Interface) -> bool:
+    return _is_partner(one, other) or _is_partner(other, one)
+
+
+def _is_partner(transient: Interface, persistent: Interface) -> bool:
+    """Whether `transient` names `persistent`, by alias, as its teaming partner."""
+    teaming = transient.teaming
+    named = teaming.persistent if teaming is not None and teaming.type == "transient" else None
+    return named is not None and named == persistent.alias
+
+
+def teaming(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """Teaming pairs that would not come together (``qemuValidateDomainDeviceDefNetwork``, Linux's net_failover)."""
+    for net in nets:
+        if net.teaming is None:
+            continue
+        if net.teaming.type == "persistent" and net.model != "virtio":
+            yield _incomplete(
+                net,
+                f"is the persistent half of a teaming pair and has the model {net.model or 'of libvirt’s choice'}: "
+                "the guest's failover needs model virtio. Use that.",
+            )
+        elif net.teaming.type == "transient":
+            for where, devices in _halves(view, scope):
+                yield from _transient(net, (*devices.nets, *nets), f"the {where} of {view.domain.name}")
+
+
+def _transient(net: Interface, candidates: Iterable[Interface], where: str) -> Iterator[Refusal]:
+    partner = net.teaming.persistent if net.teaming is not None else None
+    if partner is None:
+        yield _incomplete(net, "is the transient half of a teaming pair and names no partner. Add persistent='ALIAS'.")
+        return
+    other = next((each for each in candidates if each.alias == partner), None)
+    if other is None or other.teaming is None or other.teaming.type != "persistent":
+        what = "has no NIC of that alias" if other is None else "has it as a NIC without <teaming type='persistent'/>"
+        yield _incomplete(
+            net,
+            f"names {partner} as its persistent teaming partner, and {where} {what}. Attach the persistent half first, "
+            "or both in one call.",
+        )
+    elif net.mac != other.mac:
+        yield _incomplete(
+            net,
+            f"has the MAC {net.mac or 'none said'}, and its teaming partner {partner} {other.mac or 'none said'}: "
+            "the guest pairs them by MAC. Give both the same.",
+        )
+
+
+def _incomplete(net: Interface, why: str) -> Refusal:
+    return Refusal(reason=TeamingIncomplete.reason, nic=describe(net), message=f"{describe(net)} {why}")
+
+
+def addresses(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """Guest PCI addresses asked for that are taken, or on a bus the running guest does not have."""
+    topology = view.topology
+    if topology is None or not topology.controllers or not any(net.address for net in nets):
+        return
+    buses = {bus.index: bus for bus in topology.controllers}
+    asked: set[PciAddress] = set()
+    for net in nets:
+        address = net.address
+        if address is None:
+            continue
+        bus = buses.get(address.bus)
+        if bus is None:
+            there = ", ".join(f"{index:#04x}" for index in sorted(buses))
+            yield _taken(net, f"is on a PCI bus that {view.domain.name} does not have; it has {there}", "no-such-bus")
+        elif address.slot in bus.taken or address in asked:
+            yield _taken(net, f"is in use in {view.domain.name} or in this request already", "pci-address-in-use")
+        asked.add(address)
+
+
+def _taken(net: Interface, why: str, reason: str) -> Refusal:
+    return Refusal(
+        reason=reason,
+        nic=describe(net),
+        message=f"The guest PCI address {net.address} of {describe(net)} {why}. "
+        "Leave the address out, and libvirt finds one.",
+    )
+
+
+def ports(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """Too few free hot-plug places of the running guest for all of the request."""
+    if Half.LIVE not in scope.halves or view.live_xml is None or view.topology is None:
+        return
+    topology = _without(view.topology, [net.address for net in nets if net.address is not None])
+    groups: dict[bool, list[Interface]] = {}
+    for net in nets:
+        if net.address is None and net.model not in NOT_PCI:
+            groups.setdefault(topology.takes_port(net.model), []).append(net)
+    for is_express, group in groups.items():
+        free = topology.free_hotplug_slots(group[0].model)
+        if free is not None and free < len(group):
+            yield _no_port(view, topology, group, free, is_express=is_express)
+
+
+def _without(topology: Topology, taken: Sequence[PciAddress]) -> Topology:
+    """The topology once the addresses that were asked for are taken."""
+    if not taken:
+        return topology
+    return replace(
+        topology,
+        controllers=tuple(
+            replace(bus, taken=bus.taken | {address.slot for address in taken if address.bus == bus.index})
+            for bus in topology.controllers
+        ),
+    )
+
+
+def _no_port(
+    view: DomainView, topology: Topology, group: Sequence[Interface], free: int, *, is_express: bool
+) -> Refusal:
+    models = ", ".join(sorted({net.model or "libvirt's default" for net in group}))
+    if is_express:
+        place, controller = "PCIe hot-plug ports", "pcie-root-port"
+    else:
+        place, controller = "PCI slots", "pcie-to-pci-bridge" if topology.is_pcie else "pci-bridge"
+    hint = " A virtio NIC takes a PCIe port instead." if topology.is_pcie and not is_express else ""
+    return Refusal(
+        reason=NoFreePort.reason,
+        nic=", ".join(describe(net) for net in group),
+        message=f"{view.domain.name} has {free or 'no'} free {place}, and {len(group)} NIC(s) of model {models} need "
+        f"one each. Detach a device, or add <controller type='pci' model='{controller}'/> to its definition "
+        f"(virsh edit) for the next boot.{hint}",
+    )
+
+
+def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
+    """Models the domain's emulator does not offer. What a NIC of the guest has is offered, and virtio always is."""
+    devices = [devices for devices in (view.live, view.config) if devices is not None]
+    known = {"virtio", None} | {net.model for each in devices for net in each.nets}
+    unknown = [net for net in nets if net.model not in known]
+    text = view.live_xml or view.config_xml
+    # Asking the emulator starts it: some 30 ms, and only for a model of which nothing is known.
+    offered = host.hypervisor.nic_models(text) if unknown and text is not None else None
+    for net in unknown if offered is not None else ():
+        if offered is not None and net.model is not None and net.model not in offered:
+            near = " or ".join(get_close_matches(net.model, offered, n=3)) or "virtio"
+            yield Refusal(
+                reason=ModelUnknown.reason,
+                nic=describe(net),
+                message=f"The emulator of {view.domain.name} has no NIC model '{net.model}'; did you mean {near}?",
+            )

@@ -1,0 +1,91 @@
+"""Why an attach cannot work, and what to do about it: said before anything is touched, and all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
+from virtnetplug.hotplug import fit, sources
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.view import DomainView, describe
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.network import Network
+from virtnetplug.model.operation import Half, Refusal, Scope
+
+
+def check_attach(
+    host: Host,
+    view: DomainView,
+    nets: Sequence[Interface],
+    scope: Scope,
+    *,
+    networks: dict[str, Network] | None = None,
+) -> tuple[Refusal, ...]:
+    """Everything that speaks against attaching `nets` in `scope`; empty if nothing does.
+
+    `view` must have the definitions that `scope` touches. Networks that are looked up are added to `networks`,
+    so that the caller need not ask for them again.
+    """
+    refusals = [*check_scope(view, scope)]
+    fitting = []
+    for net in nets:
+        found = [*_element(net)]
+        refusals += found
+        if not found:
+            fitting.append(net)
+    for refuse in (fit.aliases, fit.macs, fit.teaming, fit.addresses, fit.ports):
+        refusals += refuse(view, fitting, scope)
+    refusals += fit.models(host, view, fitting)
+    refusals += sources.missing(host, fitting, scope, {} if networks is None else networks)
+    return tuple(refusals)
+
+
+def check_source(host: Host, net: Interface, scope: Scope = Scope.LIVE) -> tuple[Refusal, ...]:
+    """What speaks against connecting `net` to the source it names: network, portgroup, bridge or host device."""
+    return tuple(sources.missing(host, [net], scope, {}))
+
+
+def check_scope(view: DomainView, scope: Scope) -> tuple[Refusal, ...]:
+    """What speaks against touching the definitions of `scope` at all."""
+    return tuple(_scope(view, scope))
+
+
+def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
+    name = view.domain.name
+    if Half.LIVE in scope.halves and not view.state.is_active:
+        yield Refusal(
+            reason=DomainNotRunning.reason,
+            message=f"Domain {name} is not running, so nothing can be hot-plugged into it. "
+            "Start it, or change its definition alone with --config.",
+        )
+    if Half.CONFIG in scope.halves and not view.state.persistent:
+        yield Refusal(
+            reason=DomainTransient.reason,
+            message=f"Domain {name} is transient: it has no persistent definition to change. Use --live.",
+        )
+    if view.state.job:
+        yield Refusal(
+            reason=DomainBusy.reason,
+            message=f"Domain {name} is busy with a job ({view.state.job}); NICs cannot be changed under it. "
+            f"Wait until it has ended ('virsh domjobinfo {name}').",
+        )
+
+
+def _element(net: Interface) -> Iterator[Refusal]:
+    """What makes one element no candidate at all: then nothing more is said of it."""
+    name = describe(net)
+    if net.is_hostdev:
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=name,
+            message=f"{name} is an assigned PCI device (type='hostdev'), and this version attaches emulated NICs only. "
+            "Use a bridge or a network that is no pool of PCI devices.",
+        )
+        return
+    try:
+        if net.element:
+            xml.validate(net.element)
+    except XmlInvalid as error:
+        message = f"libvirt on this host would not take the element of {name}: {error.message}"
+        yield Refusal(reason=error.reason, nic=name, message=message)

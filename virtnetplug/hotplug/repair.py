@@ -1,0 +1,99 @@
+"""The repairs that are safe: each looks again, under the domain's lock, and does only what is still needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.audit import AuditReport, Finding
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+
+
+def repair(host: Host, report: AuditReport) -> AuditReport:
+    """Mend what `report` says is safe to mend; each of those comes back with `repaired` True or False.
+
+    Every repair looks again first and does nothing that is not needed any more. Open operations are for `recover`.
+    """
+    return replace(report, findings=tuple(mend(host, finding) for finding in report.findings))
+
+
+def mend(host: Host, finding: Finding) -> Finding:
+    """`finding` with `repaired` set, and why not in its message; as it was where nothing is safe to do."""
+    work = REPAIRS.get(finding.kind) if finding.repair else None
+    if work is None:
+        return finding
+    try:
+        with host.journal.lock(host.hypervisor.uri, finding.domain_uuid):
+            work(host, finding)
+    except VirtnetplugError as error:
+        return replace(finding, repaired=False, message=f"{finding.message} It could not be mended: {error.message}")
+    return replace(finding, repaired=True)
+
+
+def put_back(host: Host, finding: Finding) -> None:
+    """Put a tap into the bridge its definition names, if it is still out of it."""
+    net = _live_net(host, finding)
+    bridge, target = net.source_bridge, net.target_dev
+    if bridge is None or target is None:
+        raise Failed(f"{finding.nic} is in no bridge by its definition any more; audit again.")
+    link = host.links.link(target)
+    if link is not None and link.master == bridge:
+        return
+    if net.port_isolated or net.vlan is not None or net.virtualport is not None:
+        # Membership is not all of it: without isolation or its VLAN the guest would see traffic it must not see.
+        raise Failed(
+            f"{finding.nic} has port isolation, a VLAN or a virtual port, which joining {bridge} alone would not give "
+            "back. Detach it and attach it again."
+        )
+    host.links.set_master(target, bridge)
+
+
+def _live_net(host: Host, finding: Finding) -> Interface:
+    try:
+        devices = xml.devices(host.hypervisor.domain(finding.domain_uuid).xml(Half.LIVE))
+    except (DomainMissing, DomainNotRunning):
+        raise Failed(f"{finding.domain} does not run any more; audit again.") from None
+    for net in devices.nets:
+        if net.target_dev == finding.device:
+            return net
+    raise Failed(f"{finding.domain} has no NIC with {finding.device} any more; audit again.")
+
+
+def delete_port(host: Host, finding: Finding) -> None:
+    """Delete a network port, unless its owner uses it by now."""
+    try:
+        text = host.hypervisor.domain(finding.domain_uuid).xml(Half.LIVE)
+    except (DomainMissing, DomainNotRunning):
+        text = None
+    for net in xml.glimpse(text) if text is not None else ():
+        if net.portid == finding.device or net.mac == finding.nic:
+            raise Failed(f"{finding.domain} has a NIC in port {finding.device} by now; audit again.")
+    host.networks.delete_port(finding.network, finding.device)
+
+
+def forget(host: Host, finding: Finding) -> None:
+    """Take a NIC that went by itself out of the journal, unless it is there again."""
+    for half in Half:
+        if finding.nic in _aliases(host, finding.domain_uuid, half):
+            raise Failed(f"{finding.domain} has NIC {finding.nic} again; audit again.")
+    host.journal.drop_nic(host.hypervisor.uri, finding.domain_uuid, finding.nic)
+
+
+def _aliases(host: Host, uuid: str, half: Half) -> set[str | None]:
+    try:
+        return {net.alias for net in xml.glimpse(host.hypervisor.domain(uuid).xml(half))}
+    except (DomainMissing, DomainNotRunning, DomainTransient):
+        return set()
+
+
+REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
+    "tap-not-in-bridge": put_back,
+    "tap-in-other-bridge": put_back,
+    "port-orphaned": delete_port,
+    "nic-gone": forget,
+}
+"""What is done about each kind of finding; the others are for a person, or for `recover`."""

@@ -1,0 +1,143 @@
+"""Everything an audit compares, fetched once and as cheaply as it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.recover import is_abandoned
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord
+from virtnetplug.ports.domain import Domain, DomainState
+from virtnetplug.ports.links import Link
+from virtnetplug.xml import NetGlimpse
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One domain: `live` and `config` are the nets of its definitions, None where there is no such definition."""
+
+    domain: Domain
+    name: str
+    uuid: str
+    state: DomainState
+    live_xml: str | None
+    config_xml: str | None
+    live: tuple[NetGlimpse, ...] | None
+    config: tuple[NetGlimpse, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """All views of the same NICs; a view that could not be had is None, and `unseen` says why.
+
+    `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
+    each network's ports. `alive` holds the ids of those of `operations` that somebody is working on.
+    """
+
+    domains: Mapping[str, Seen]
+    is_whole: bool
+    links: Mapping[str, Link] | None = None
+    taps: Mapping[str, frozenset[str]] | None = None
+    ports: Mapping[str, frozenset[str]] | None = None
+    nics: tuple[NicRecord, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
+    alive: frozenset[str] = frozenset()
+    unseen: tuple[str, ...] = ()
+
+
+def survey(host: Host, domain: str | None = None) -> Survey:
+    """Look at every domain, or at one; a domain that goes away meanwhile is left out."""
+    if domain is None:
+        definitions: Iterable[tuple[Domain, DomainState]] = host.hypervisor.definitions()
+    else:
+        one = host.hypervisor.domain(domain)
+        definitions = [(one, one.state())]
+    seen = (_see(*definition) for definition in definitions)
+    return _surroundings(host, {each.uuid: each for each in seen if each is not None}, is_whole=domain is None)
+
+
+def look_again(host: Host, first: Survey, uuids: Collection[str]) -> Survey:
+    """`first` with the domains `uuids` and everything around them fetched afresh."""
+    domains = dict(first.domains)
+    for uuid in uuids:
+        old = domains.pop(uuid, None)
+        new = _see_again(old) if old is not None else None
+        if new is not None:
+            domains[uuid] = new
+    return _surroundings(host, domains, is_whole=first.is_whole)
+
+
+def _see(domain: Domain, state: DomainState) -> Seen | None:
+    try:
+        live_xml = domain.xml(Half.LIVE) if state.is_active else None
+    except DomainNotRunning:
+        live_xml = None  # it stopped since it was listed
+    except DomainMissing:
+        return None
+    try:
+        config_xml = domain.xml(Half.CONFIG) if state.persistent else None
+    except DomainTransient:
+        config_xml = None
+    except DomainMissing:
+        return None
+    live = None if live_xml is None else xml.glimpse(live_xml)
+    config = None if config_xml is None else xml.glimpse(config_xml)
+    return Seen(domain, domain.name, domain.uuid, state, live_xml, config_xml, live, config)
+
+
+def _see_again(old: Seen) -> Seen | None:
+    try:
+        return _see(old.domain, old.domain.state())
+    except DomainMissing:
+        return None
+
+
+def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) -> Survey:
+    """The host, the networks and the journal around `domains`."""
+    whole = Survey(domains=domains, is_whole=is_whole)
+    whole = _with_links(host, whole)
+    whole = _with_ports(host, whole)
+    return _with_journal(host, whole)
+
+
+def _with_links(host: Host, whole: Survey) -> Survey:
+    active = [seen.uuid for seen in whole.domains.values() if seen.live is not None]
+    if not active:
+        return whole
+    if not host.hypervisor.is_local:
+        return _blind(whole, "taps and bridges: the hypervisor runs on another host")
+    try:
+        whole = replace(whole, links=host.links.links(), taps=host.links.taps_by_domain())
+    except OSError as error:
+        return _blind(whole, f"taps and bridges: {error}")
+    hidden = sum(uuid not in (whole.taps or ()) for uuid in active)
+    if hidden:
+        return _blind(whole, f"the taps that QEMU holds open, for {hidden} running domain(s): that takes root")
+    return whole
+
+
+def _with_ports(host: Host, whole: Survey) -> Survey:
+    try:
+        names = host.networks.names()
+        # Neither the ports' own XML nor the network's is read here: 8,000 NICs have 8,000 ports.
+        return replace(whole, ports={name: frozenset(host.networks.port_uuids(name)) for name in names})
+    except VirtnetplugError as error:
+        return _blind(whole, f"networks and their ports: {error.message}")
+
+
+def _with_journal(host: Host, whole: Survey) -> Survey:
+    uri = host.hypervisor.uri
+    only = None if whole.is_whole else next(iter(whole.domains), "")
+    try:
+        operations = tuple(host.journal.open_operations(uri, only))
+        alive = frozenset(record.id for record in operations if not is_abandoned(host, record))
+        return replace(whole, nics=tuple(host.journal.nics(uri, only)), operations=operations, alive=alive)
+    except VirtnetplugError as error:
+        return _blind(whole, f"the journal: {error.message}")
+
+
+def _blind(whole: Survey, why: str) -> Survey:
+    return replace(whole, unseen=(*whole.unseen, why))
