@@ -15,9 +15,12 @@ demo: ## boot a small VM and attach, list, update and detach NICs while it runs
 	@contrib/setup demo
 	@.venv/bin/virtnetplug demo
 
-test: ## every test, in namespaces of its own (PYTEST_ARGS=… for pytest)
+test: ## every test, in namespaces of its own; those of the driver also on the embedded one
 	@contrib/setup test
-	@tests/namespace $(PYTHON) -m pytest $(PYTEST_ARGS)
+	@status=0; \
+	tests/namespace $(PYTHON) -m pytest || status=1; \
+	tests/namespace $(PYTHON) -m pytest --driver=embedded || status=1; \
+	exit $$status
 
 check: ## format, lint, types and the fast tests
 	@contrib/setup test

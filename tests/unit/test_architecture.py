@@ -1,0 +1,166 @@
+"""The rooms of the package, who may import whom, and which outside module is let in where."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A room, and what it may import besides itself. Imports go down only: each room names rooms above it on this page.
+ROOMS = {
+    "errors": "",
+    "lifecycle": "errors",
+    "model": "errors lifecycle",
+    "retry": "errors lifecycle model",
+    "undo": "errors lifecycle model",
+    "ports": "errors lifecycle model",
+    "xml": "errors lifecycle model ports",
+    "resolve": "errors lifecycle model ports xml",
+    "backends": "errors lifecycle model ports retry undo xml resolve",
+    "hotplug": "errors lifecycle model ports retry undo xml resolve backends",
+    "metrics": "errors lifecycle model ports hotplug",
+    "cli": "errors lifecycle model ports hotplug metrics",
+    "demo": "errors lifecycle model ports hotplug",
+    # Adapters implement ports; only the composition root knows them.
+    "adapters.clock": "errors model ports",
+    "adapters.linux": "errors model ports retry",
+    "adapters.libvirt": "errors lifecycle model ports retry xml",
+    "adapters.sqlite": "errors lifecycle model ports retry adapters.clock",
+    "app": "errors lifecycle model ports hotplug metrics cli demo"
+    " adapters.clock adapters.linux adapters.libvirt adapters.sqlite",
+    # What `import virtnetplug` gives: names of other rooms, on first use.
+    "virtnetplug": "errors model hotplug app",
+}
+
+# An outside module that is not let in everywhere, and the rooms that may import it. None but these and the standard
+# library may be imported at all.
+OUTSIDE = {
+    "click": "cli",
+    "libvirt": "adapters.libvirt",
+    "lxml": "xml",
+    "prometheus_client": "metrics",
+    "pyroute2": "adapters.linux",
+    "rich": "cli",
+    "sqlite3": "adapters.sqlite",
+    "tenacity": "retry",
+}
+
+
+def room_of(module: str) -> str:
+    """``virtnetplug.adapters.sqlite.rows`` is in ``adapters.sqlite``; the package itself is ``virtnetplug``."""
+    words = module.split(".")[1:]
+    if not words or words == ["adapters"]:
+        return "virtnetplug"
+    return ".".join(words[:2] if words[0] == "adapters" else words[:1])
+
+
+def imports_of(source: str, module: str, *, is_package: bool, modules: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and full name of every module `source` imports, those inside functions, too."""
+    package = module if is_package else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield node.lineno, name.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            for name in node.names:
+                full = f"{base}.{name.name}"
+                yield node.lineno, full if full in modules else base
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield node.lineno, _computed(node.args[0])
+
+
+def _computed(name: ast.expr) -> str:
+    """The module, or as much of its name as stands at the front of an f-string; ``?`` for one that cannot be known."""
+    if isinstance(name, ast.JoinedStr) and name.values:
+        name = name.values[0]
+    return str(name.value).rstrip(".") if isinstance(name, ast.Constant) else "?"
+
+
+def faults_of(source: str, module: str, *, is_package: bool = False, modules: set[str]) -> list[str]:
+    """What is wrong with the imports of one module."""
+    room = room_of(module)
+    if room not in ROOMS:
+        return [f"{module}: the room {room!r} is not in the table"]
+    faults = []
+    for line, name in imports_of(source, module, is_package=is_package, modules=modules):
+        top = name.partition(".")[0]
+        if top == "virtnetplug":
+            allowed = room_of(name) in {room, *ROOMS[room].split()}
+        elif top in OUTSIDE:
+            allowed = room in OUTSIDE[top].split()
+        else:
+            allowed = top in sys.stdlib_module_names
+        if not allowed:
+            faults.append(f"{module}:{line}: {room} must not import {name}")
+    return faults
+
+
+def test_every_import_is_in_the_tables() -> None:
+    files = {}
+    for path in sorted((ROOT / "virtnetplug").rglob("*.py")):
+        words = path.relative_to(ROOT).with_suffix("").parts
+        files[".".join(words[:-1] if words[-1] == "__init__" else words)] = path
+    assert len(files) > 20
+    faults = []
+    for module, path in files.items():
+        is_package = path.name == "__init__.py"
+        faults += faults_of(path.read_text(), module, is_package=is_package, modules=set(files))
+    assert not faults, "\n".join(faults)
+
+
+def test_table_has_no_way_up() -> None:
+    seen: set[str] = set()
+    for room, allowed in ROOMS.items():
+        assert set(allowed.split()) <= seen, f"{room} may import a room below it in the table"
+        seen.add(room)
+    assert {room for rooms in OUTSIDE.values() for room in rooms.split()} <= seen
+
+
+def test_every_dependency_has_its_room() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    installed = {name.strip() for name in setup["options"]["install_requires"].split()}
+    modules = {"libvirt-python": "libvirt", "prometheus-client": "prometheus_client"}
+    assert {modules.get(name, name) for name in installed} == OUTSIDE.keys() - {"sqlite3"}
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("virtnetplug.model.mac", "import virtnetplug.hotplug.attach"),
+        ("virtnetplug.model.mac", "from virtnetplug import hotplug"),
+        ("virtnetplug.model.mac", "from ..hotplug import attach"),
+        ("virtnetplug.model.mac", "def late():\n    from virtnetplug.xml import nets"),
+        ("virtnetplug.model.mac", "if TYPE_CHECKING:\n    from virtnetplug.ports.domain import Domain"),
+        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module('virtnetplug.cli')"),
+        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module('virtnetplug.' + 'cli')"),
+        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module(f'virtnetplug.cli.{name}')"),
+        ("virtnetplug.hotplug.attach", "import libvirt"),
+        ("virtnetplug.hotplug.attach", "from lxml import etree"),
+        ("virtnetplug.hotplug.attach", "import requests"),
+        ("virtnetplug.hotplug.attach", "from virtnetplug.adapters.libvirt import loop"),
+        ("virtnetplug.adapters.linux.links", "from virtnetplug.adapters.libvirt import loop"),
+        ("virtnetplug.cli.run", "import virtnetplug.app"),
+        ("virtnetplug.cli.run", "import virtnetplug"),
+        ("virtnetplug.utils", ""),
+    ],
+)
+def test_fault_is_seen(module: str, source: str) -> None:
+    modules = {"virtnetplug", "virtnetplug.hotplug", "virtnetplug.hotplug.attach", "virtnetplug.xml.nets"}
+    assert len(faults_of(source, module, modules=modules)) == 1
+
+
+def test_good_imports_are_let_in() -> None:
+    source = "import os.path\nfrom virtnetplug import errors\nfrom . import view\nfrom ..model.mac import Mac"
+    modules = {"virtnetplug", "virtnetplug.errors", "virtnetplug.hotplug.view", "virtnetplug.model.mac"}
+    assert faults_of(source, "virtnetplug.hotplug.attach", modules=modules) == []
