@@ -81,7 +81,7 @@ def scope_options(function: _F) -> _F:
 
 
 def scope_from_flags(*, live: bool, config: bool, persistent: bool) -> Scope | None:
-    """The scope the flags say; None where none was given (live for a running domain, else config)."""
+    """The scope the flags say; None where none was given (live)."""
     if persistent or (live and config):
         return Scope.BOTH
     return Scope.LIVE if live else Scope.CONFIG if config else None

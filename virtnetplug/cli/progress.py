@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from virtnetplug.cli.table import printable
+from virtnetplug.cli.table import columns_of, printable
 
 if TYPE_CHECKING:
     from virtnetplug.model.operation import Event
@@ -96,12 +95,8 @@ class Progress:
 
     def _draw(self) -> None:
         line = f"{printable(self._text)} ({self._elapsed():.0f} s)"
-        try:
-            width = os.get_terminal_size(self._stream.fileno()).columns
-        except (OSError, ValueError):
-            width = 80
         self._is_drawn = True
-        self._write(f"\r{line[: width - 1]}\x1b[K")
+        self._write(f"\r{line[: columns_of(self._stream) - 1]}\x1b[K")
 
     def _elapsed(self) -> float:
         return self._monotonic() - self._start

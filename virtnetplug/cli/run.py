@@ -65,7 +65,7 @@ def _fail(session: Session, error: BaseException) -> int:
             session.write_document(document_from_error(fault))
         else:
             left = "".join(f"\n  not undone: {failure}" for failure in fault.undo_failures)
-            write(sys.stderr, f"virtnetplug: {_printable(fault.message + left)} [{fault.reason}]\n")
+            write(sys.stderr, _printable(f"virtnetplug: {fault.message} [{fault.reason}]{left}") + "\n")
     except OutputFailed:
         pass  # the exit code still tells
     return fault.exit_code

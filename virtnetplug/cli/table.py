@@ -1,10 +1,11 @@
-"""Tables: with colour and folding on a terminal (rich, imported only then), plain aligned text in a pipe."""
+"""Tables: with colour on a terminal (rich, imported only then), plain aligned text in a pipe; nothing is folded."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 _STYLES = {
     "Connected": "green", "done": "green", "up": "green", "already": "green",
@@ -12,14 +13,16 @@ _STYLES = {
     "incomplete": "red", "undone": "red", "refused": "red", "failed": "red",
 }  # fmt: skip
 
+_UNBOUNDED = 100_000
+"""Columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Where text goes: `width` in columns and whether colour is wanted; a pipe has neither (`is_terminal` false)."""
+    """Where text goes, and whether colour is wanted there."""
 
     is_terminal: bool = False
     has_colour: bool = False
-    width: int = 80
 
 
 def printable(text: object) -> str:
@@ -30,7 +33,7 @@ def printable(text: object) -> str:
 def table(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """The table as text that ends in a newline; an empty cell is shown as ``-``."""
     cells = [[printable(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
-    return _fold(screen, headings, cells) if screen.is_terminal else _align(headings, cells)
+    return _paint(screen, headings, cells) if screen.is_terminal else _align(headings, cells)
 
 
 def _align(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -39,7 +42,7 @@ def _align(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def _fold(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _paint(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from io import StringIO
 
     from rich.console import Console
@@ -48,13 +51,13 @@ def _fold(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[str]]
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        grid.add_column(heading, overflow="fold")
+        grid.add_column(heading, no_wrap=True)
     for row in rows:
         grid.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in row))
     out = StringIO()
     console = Console(
         file=out,
-        width=screen.width,
+        width=_UNBOUNDED,  # a long row wraps where the terminal ends: a folded MAC could not be copied
         force_terminal=screen.has_colour,
         no_color=not screen.has_colour,
         legacy_windows=False,
@@ -64,14 +67,17 @@ def _fold(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[str]]
     return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
 
 
-def screen_of(stream: object, *, wants_colour: bool) -> Screen:
-    """The screen that text stream is; NO_COLOR (no-color.org) and TERM=dumb switch colour off."""
-    isatty = getattr(stream, "isatty", None)
-    if isatty is None or not isatty():
-        return Screen()
+def columns_of(stream: TextIO) -> int:
+    """How many columns the terminal has; 80 where it does not say."""
     try:
-        width = os.get_terminal_size(stream.fileno()).columns  # type: ignore[attr-defined]
+        return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
-        width = 80
+        return 80
+
+
+def screen_of(stream: TextIO, *, wants_colour: bool) -> Screen:
+    """The screen that text stream is; NO_COLOR (no-color.org) and TERM=dumb switch colour off."""
+    if not stream.isatty():
+        return Screen()
     allowed = wants_colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Screen(is_terminal=True, has_colour=allowed, width=width or 80)
+    return Screen(is_terminal=True, has_colour=allowed)

@@ -32,7 +32,7 @@ _EPILOG = """Examples:
 )  # fmt: skip
 @options.xml_option(multiple=True)
 @options.scope_options
-@options.wait_option(30.0, "Wait this long for the domain, should another operation hold it")
+@options.wait_option(30.0, "Wait this long for the guest, should something have to be undone")
 @options.plan_option
 @click.pass_obj
 def command(

@@ -18,5 +18,5 @@ def command(session: Session) -> None:
     from virtnetplug.metrics import exposition
 
     with session.journal() as journal:
-        text = exposition(journal)
+        text = exposition(journal).decode()
     session.answer(render.document(exposition=text), lambda screen: text)

@@ -1,0 +1,281 @@
+"""A wiring without a hypervisor: it answers what a test put into it, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from virtnetplug.cli import main
+from virtnetplug.lifecycle import State
+from virtnetplug.model.audit import AuditReport, Finding
+from virtnetplug.model.operation import (
+    Event,
+    Half,
+    Nic,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Plan,
+    Refusal,
+    Result,
+    Scope,
+    Step,
+    StepState,
+)
+from virtnetplug.model.pci import PciAddress
+
+NIC = Nic(
+    domain="web1",
+    domain_uuid="0c1e8a52-0000-4000-8000-000000000001",
+    alias="ua-1f0c",
+    mac="52:54:00:12:34:56",
+    type="network",
+    source="default",
+    model="virtio",
+    network="default",
+    target="vnet3",
+    address=PciAddress(0, 1, 0, 0),
+    live=True,
+    config=True,
+    frontend=State.CONNECTED,
+    backend=State.CONNECTED,
+    origin="virtnetplug",
+)
+STEP = Step(
+    seq=1,
+    name="attach",
+    nic="ua-1f0c",
+    phase=Phase.GUEST,
+    half=Half.LIVE,
+    state=StepState.DONE,
+    started=1.0,
+    seconds=0.5,
+)
+RECORD = OperationRecord(
+    id="op-1",
+    operation="attach",
+    uri="qemu:///system",
+    domain_uuid=NIC.domain_uuid,
+    domain_name="web1",
+    request={"secret": "of the journal"},
+    state=OperationState.DONE,
+    result="done",
+    started=1_700_000_000.0,
+    ended=1_700_000_000.25,
+    steps=(STEP,),
+)
+FINDING = Finding(
+    kind="tap-not-in-bridge",
+    domain="web1",
+    nic="ua-1f0c",
+    message="vnet3 is not in virbr0.",
+    remedy="Put it back.",
+    repair="put vnet3 into virbr0",
+)
+
+
+@dataclass
+class Detail:
+    nic: Nic = NIC
+    live: str | None = "<interface type='network'>\n  <live/>\n</interface>"
+    config: str | None = "<interface type='network'>\n  <config/>\n</interface>"
+    history: tuple[OperationRecord, ...] = (RECORD,)
+
+
+@dataclass
+class FakePlugger:
+    """Every method notes its call; `raises` is raised instead of an answer, `events` are published first."""
+
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    raises: BaseException | None = None
+    events: list[str] = field(default_factory=list)
+    while_running: Callable[[], object] = lambda: None
+    result: Result = Result.DONE
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    nics: tuple[Nic, ...] = (NIC,)
+    report: AuditReport = field(
+        default_factory=lambda: AuditReport(domains=1, nics=1, findings=(FINDING,), seconds=0.1)
+    )
+    detail: Detail = field(default_factory=Detail)
+    outcomes: tuple[Outcome, ...] | None = None
+    on_event: Callable[[Event], None] | None = None
+    is_closed: bool = False
+
+    def __enter__(self) -> FakePlugger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+
+    def _do(self, *call: Any) -> None:
+        self.calls.append(call)
+        for text in self.events:
+            assert self.on_event is not None
+            self.on_event(Event(kind="step", text=text))
+        self.while_running()
+        if self.raises is not None:
+            raise self.raises
+
+    def _outcome(self, operation: str) -> Outcome:
+        return Outcome(
+            operation=operation, domain="web1", result=self.result, operation_id="op-1", message=self.message,
+            nics=self.nics, steps=(STEP,), seconds=0.5, warnings=self.warnings,
+        )  # fmt: skip
+
+    def _plan(self, operation: str) -> Plan:
+        return Plan(
+            operation=operation, domain="web1", scope=Scope.LIVE, fits=not self.refusals, refusals=self.refusals,
+            steps=(STEP,), diff={"live": "+<interface/>\n"},
+        )  # fmt: skip
+
+    def attach(self, domain, nics, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("attach", domain, nics, scope, wait)
+        return self._outcome("attach")
+
+    def detach(self, domain, nics, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("detach", domain, nics, scope, wait)
+        return self._outcome("detach")
+
+    def update(self, domain, nic, changes, *, scope=None, replace=False, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("update", domain, nic, changes, scope, replace, wait)
+        return self._outcome("update")
+
+    def plan_attach(self, domain, nics, *, scope=None):  # type: ignore[no-untyped-def]
+        self._do("plan_attach", domain, nics, scope)
+        return self._plan("attach")
+
+    def plan_detach(self, domain, nics, *, scope=None):  # type: ignore[no-untyped-def]
+        self._do("plan_detach", domain, nics, scope)
+        return self._plan("detach")
+
+    def plan_update(self, domain, nic, changes, *, scope=None, replace=False):  # type: ignore[no-untyped-def]
+        self._do("plan_update", domain, nic, changes, scope, replace)
+        return self._plan("update")
+
+    def list(self, domain=None):  # type: ignore[no-untyped-def]
+        self._do("list", domain)
+        return self.nics
+
+    def show(self, domain, nic):  # type: ignore[no-untyped-def]
+        self._do("show", domain, nic)
+        return self.detail
+
+    def recover(self, domain=None, *, wait=0.0):  # type: ignore[no-untyped-def]
+        self._do("recover", domain, wait)
+        return (self._outcome("detach"),) if self.outcomes is None else self.outcomes
+
+    def plan_recover(self, domain=None):  # type: ignore[no-untyped-def]
+        self._do("plan_recover", domain)
+        return (self._plan("detach"),)
+
+    def audit(self, domain=None):  # type: ignore[no-untyped-def]
+        self._do("audit", domain)
+        return self.report
+
+    def repair(self, report):  # type: ignore[no-untyped-def]
+        from dataclasses import replace
+
+        self._do("repair")
+        return replace(report, findings=tuple(replace(finding, repaired=True) for finding in report.findings))
+
+
+@dataclass
+class FakeJournal:
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    is_closed: bool = False
+
+    def history(self, *, uri=None, domain=None, limit=20):  # type: ignore[no-untyped-def]
+        self.calls.append(("history", uri, domain, limit))
+        return (RECORD,)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@dataclass
+class FakeWiring:
+    plugger: FakePlugger = field(default_factory=FakePlugger)
+    fake_journal: FakeJournal = field(default_factory=FakeJournal)
+    opened: list[tuple[str | None, Path | None, bool]] = field(default_factory=list)
+    journals: list[tuple[Path | None, bool]] = field(default_factory=list)
+    open_raises: BaseException | None = None
+    demo_code: int = 0
+    names: tuple[str, ...] = ("web1", "web2", "db")
+
+    def open(self, uri, *, state_dir, read_only, on_event):  # type: ignore[no-untyped-def]
+        self.opened.append((uri, state_dir, read_only))
+        if self.open_raises is not None:
+            raise self.open_raises
+        self.plugger.on_event = on_event
+        return self.plugger
+
+    def journal(self, state_dir, read_only):  # type: ignore[no-untyped-def]
+        self.journals.append((state_dir, read_only))
+        return self.fake_journal
+
+    def demo(self, say, keep):  # type: ignore[no-untyped-def]
+        say(f"keep: {keep}")
+        return self.demo_code
+
+    def domains(self, uri):  # type: ignore[no-untyped-def]
+        return self.names
+
+
+@dataclass
+class Ran:
+    """What one command line gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIBVIRT_DEFAULT_URI", "VIRTNETPLUG_STATE_DIR", "NO_COLOR", "_VIRTNETPLUG_COMPLETE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def wiring() -> FakeWiring:
+    return FakeWiring()
+
+
+@pytest.fixture
+def plugger(wiring: FakeWiring) -> FakePlugger:
+    return wiring.plugger
+
+
+@pytest.fixture
+def run(wiring: FakeWiring, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run one command line given as words."""
+
+    def call(*words: str) -> Ran:
+        capsys.readouterr()
+        code = main(wiring, words)  # type: ignore[arg-type]
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def samples() -> Any:
+    """The values the fakes answer with."""
+
+    class Samples:
+        nic, step, record, finding = NIC, STEP, RECORD, FINDING
+
+    return Samples

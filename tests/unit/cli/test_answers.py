@@ -1,0 +1,291 @@
+"""JSON's keys, the text for people, and the exit code of everything."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from virtnetplug import errors
+from virtnetplug.lifecycle import State
+from virtnetplug.model.audit import AuditReport
+from virtnetplug.model.operation import Nic, Outcome, Refusal, Result
+
+TOP = ["result", "reason", "message", "exit_code"]
+NIC = [
+    "domain", "domain_uuid", "alias", "mac", "type", "source", "model", "network", "portgroup", "portid", "target",
+    "address", "host_address", "link_state", "live", "config", "frontend", "backend", "pending", "origin",
+]  # fmt: skip
+STEP = ["seq", "name", "nic", "phase", "half", "state", "started", "seconds", "detail"]
+OUTCOME = [*TOP, "operation", "domain", "operation_id", "nics", "steps", "seconds", "warnings"]
+PLAN = [*TOP, "operation", "domain", "scope", "fits", "refusals", "steps", "diff", "actual", "warnings"]
+RECORD = [
+    "id", "operation", "uri", "domain_uuid", "domain_name", "scope", "device_type", "state", "result", "reason",
+    "error", "started", "ended", "steps",
+]  # fmt: skip
+FINDING = ["kind", "domain", "nic", "message", "remedy", "repair", "repaired", "network", "device"]
+AUDIT = [*TOP, "domains", "nics", "findings", "seconds", "unseen"]
+
+DOCUMENTS = {
+    ("attach", "web1", "--network", "default"): OUTCOME,
+    ("detach", "web1", "x"): OUTCOME,
+    ("update", "web1", "x", "--mtu", "9000"): OUTCOME,
+    ("plan", "attach", "web1", "--network", "default"): PLAN,
+    ("plan", "detach", "web1", "x"): PLAN,
+    ("plan", "update", "web1", "x", "--mtu", "9000"): PLAN,
+    ("plan", "recover"): [*TOP, "plans"],
+    ("list",): [*TOP, "nics"],
+    ("show", "web1", "x"): [*TOP, "nic", "live", "config", "history"],
+    ("recover",): [*TOP, "operations"],
+    ("audit",): AUDIT,
+    ("history",): [*TOP, "operations"],
+    ("demo",): [*TOP, "lines"],
+    ("completion", "bash"): [*TOP, "shell", "script"],
+    ("--version",): [*TOP, "version"],
+}
+ERRORS = sorted(
+    (
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.VirtnetplugError)
+    ),
+    key=lambda error: error.__name__,
+)
+
+
+@pytest.mark.parametrize("words", DOCUMENTS, ids=" ".join)
+def test_the_keys_of_every_document(words, run):
+    ran = run(*words, "--json")
+    assert _missing(list(ran.document), DOCUMENTS[words]) == []
+    assert list(ran.document)[:4] == TOP
+    assert ran.document["exit_code"] == ran.code
+    assert ran.err == ""
+
+
+def test_the_keys_within(run, samples, plugger):
+    plugger.refusals = (Refusal(reason="no-free-port", message="No port is free."),)
+    (nic,) = run("list", "--json").document["nics"]
+    assert _missing(list(nic), NIC) == []
+    assert (nic["address"], nic["frontend"], nic["mac"]) == ("0000:01:00.0", "Connected", "52:54:00:12:34:56")
+    (step,) = run("attach", "web1", "--network", "a", "--json").document["steps"]
+    assert _missing(list(step), STEP) == []
+    (record,) = run("history", "--json").document["operations"]
+    assert list(record) == RECORD
+    assert record["steps"][0]["half"] == "live"
+    (operation,) = run("recover", "--json").document["operations"]
+    assert _missing(list(operation), OUTCOME) == []
+    (plan,) = run("plan", "recover", "--json").document["plans"]
+    assert _missing(list(plan), PLAN) == []
+    assert list(plan["refusals"][0]) == ["reason", "message", "nic"]
+    (finding,) = run("audit", "--json").document["findings"]
+    assert _missing(list(finding), FINDING) == []
+    assert run("show", "web1", "x", "--json").document["history"] == [record]
+
+
+def test_every_key_is_documented():
+    page = Path("docs/cli.md").read_text()
+    keys = {key for document in (*DOCUMENTS.values(), NIC, STEP, RECORD, FINDING) for key in document}
+    keys |= {field.name for field in fields(Nic)} | {"undo_failures", "exposition", "listen", "files"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_every_error_has_its_exit_code_and_reason(error, run, plugger):
+    plugger.raises = error("Something is wrong; change it.")
+    ran = run("detach", "web1", "x")
+    assert ran.code == error.exit_code
+    assert ran.err == f"virtnetplug: Something is wrong; change it. [{error.reason}]\n"
+    assert ran.out == ""
+    ran = run("detach", "web1", "x", "--json")
+    assert ran.code == error.exit_code
+    assert list(ran.document) == [*TOP, "undo_failures"]
+    assert (ran.document["reason"], ran.document["exit_code"]) == (error.reason, error.exit_code)
+    results = {2: "usage", 3: "refused", 4: "undone", 5: "incomplete", 70: "failed", 130: "interrupted"}
+    assert ran.document["result"] == results[error.exit_code]
+    assert ran.err == ""
+
+
+def test_an_error_at_connecting(run, wiring):
+    wiring.open_raises = errors.ConnectionFailed("Nobody answers.")
+    assert run("list").code == 3
+
+
+def test_undo_failures_are_said(run, plugger):
+    plugger.raises = errors.incomplete_from(
+        errors.HypervisorFailed("It failed."), ["the tap is left", "the port is left"]
+    )
+    ran = run("attach", "web1", "--network", "a")
+    assert ran.code == 5
+    assert ran.err.splitlines()[1:] == ["  not undone: the tap is left", "  not undone: the port is left"]
+    ran = run("attach", "web1", "--network", "a", "--json")
+    assert ran.document["undo_failures"] == ["the tap is left", "the port is left"]
+
+
+def test_a_refusal_while_planning_is_a_plan_that_does_not_fit(run, plugger):
+    plugger.raises = errors.DomainMissing("There is no domain web1.")
+    ran = run("plan", "attach", "web1", "--network", "a", "--json")
+    assert (ran.code, ran.document["reason"], ran.document["fits"]) == (3, "domain-missing", False)
+    assert list(ran.document) == PLAN
+    assert "would be refused" in run("plan", "attach", "web1", "--network", "a").out
+
+
+def test_an_internal_error_is_a_paragraph_and_a_traceback_only_at_vv(run, plugger):
+    plugger.raises = ValueError("deep inside")
+    ran = run("list")
+    assert ran.code == 70
+    assert "This is a bug in virtnetplug (ValueError: deep inside)" in ran.err
+    assert "-vv" in ran.err
+    assert "Traceback" not in ran.err + ran.out
+    assert "Traceback" not in run("list", "-v").err
+    assert "Traceback" in run("list", "-vv").err
+    ran = run("list", "--json")
+    assert (ran.code, ran.document["reason"]) == (70, "internal")
+
+
+@pytest.mark.parametrize("word", ["list", "detach web1 x"])
+def test_an_interrupt_is_130(word, run, plugger):
+    plugger.raises = KeyboardInterrupt()
+    ran = run(*word.split())
+    assert ran.code == 130
+    assert ("virtnetplug recover" in ran.err) == (word != "list")
+    assert run(*word.split(), "--json").document["result"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lisst",), "Did you mean list"),
+        (("attach",), "DOMAIN"),
+        (("attach", "web1", "--netwrok", "a"), "--network"),
+        (("plan", "list"), "no command 'list'"),
+        (("show", "web1"), "NIC"),
+        (("detach", "web1"), "NIC"),
+        (("history", "--limit", "0"), "--limit"),
+        (("completion", "tcsh"), "tcsh"),
+        (("serve", "--listen", "nowhere"), "host:port"),
+        (("serve", "--listen", "::1:99"), "host:port"),
+        (("serve", "--listen", "a:70000"), "host:port"),
+    ],
+)
+def test_usage(words, said, run, wiring):
+    ran = run(*words)
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.out == ""
+    assert "Traceback" not in ran.err
+    ran = run(*words, "--json")
+    assert (ran.code, ran.document["result"], ran.err) == (2, "usage", "")
+    assert wiring.opened == []
+
+
+def test_no_command_shows_the_help(run):
+    ran = run()
+    assert ran.code == 2
+    assert ran.err.startswith("Usage: virtnetplug")
+    assert run("--json").document["result"] == "usage"
+
+
+def test_a_pending_detach(run, plugger, samples):
+    plugger.result = Result.PENDING
+    plugger.nics = (replace(samples.nic, pending="op-1", frontend=State.CLOSING),)
+    ran = run("detach", "web1", "ua-1f0c", "--wait", "0")
+    assert ran.code == 75
+    for said in ("still holds ua-1f0c", "journal keeps", "virtnetplug recover --wait", "reset"):
+        assert said in ran.out
+    ran = run("detach", "web1", "ua-1f0c", "--wait", "0", "--json")
+    assert (ran.code, ran.document["result"]) == (75, "pending")
+    assert "virtnetplug recover" in ran.document["message"]
+    assert "Closing (pending)" in run("list").out
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [("done", 0), ("already", 0), ("pending", 75), ("undone", 4), ("incomplete", 5), ("refused", 3)]
+)
+def test_the_exit_code_of_an_outcome(result, code, run, plugger):
+    plugger.result = Result(result)
+    ran = run("attach", "web1", "--network", "a", "--json")
+    assert (ran.code, ran.document["result"], ran.document["exit_code"]) == (code, result, code)
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ((), 0), (("done", "undone", "already"), 0), (("done", "pending"), 75), (("pending", "incomplete"), 5),
+        (("refused", "done"), 3), (("refused", "pending"), 75),
+    ],
+)  # fmt: skip
+def test_the_exit_code_of_recover_is_the_worst(results, code, run, plugger):
+    plugger.outcomes = tuple(Outcome(operation="detach", domain="web1", result=Result(result)) for result in results)
+    ran = run("recover", "--json")
+    assert (ran.code, ran.document["exit_code"], len(ran.document["operations"])) == (code, code, len(results))
+    assert run("recover").code == code
+
+
+def test_warnings_go_to_standard_error_or_into_the_document(run, plugger):
+    plugger.warnings = ("the alias was changed",)
+    ran = run("attach", "web1", "--network", "a")
+    assert ran.err == "virtnetplug: warning: the alias was changed\n"
+    ran = run("attach", "web1", "--network", "a", "--json")
+    assert (ran.err, ran.document["warnings"]) == ("", ["the alias was changed"])
+
+
+def test_list_for_people(run, plugger, samples):
+    plugger.nics = (samples.nic, replace(samples.nic, alias=None, config=False, target=None, address=None))
+    heading, first, second = run("list").out.splitlines()
+    assert " ".join(heading.split()) == (
+        "DOMAIN ALIAS MAC TYPE SOURCE MODEL TARGET ADDRESS LINK SCOPE FRONTEND BACKEND"
+    )
+    assert " ".join(first.split()) == (
+        "web1 ua-1f0c 52:54:00:12:34:56 network default virtio vnet3 0000:01:00.0 up both Connected Connected"
+    )
+    assert " ".join(second.split()) == (
+        "web1 - 52:54:00:12:34:56 network default virtio - - up live Connected Connected"
+    )
+    assert first.index("52:54") == heading.index("MAC") == second.index("52:54")
+    plugger.nics = ()
+    assert run("list").out == "no NICs\n"
+
+
+def test_show_for_people(run, plugger):
+    ran = run("show", "web1", "x")
+    for said in ("ua-1f0c", "<live/>", "<config/>", "op-1", "2023-11-1"):
+        assert said in ran.out
+    assert run("show", "web1", "x", "--xml").out == plugger.detail.live + "\n"
+    plugger.detail.live = None
+    assert run("show", "web1", "x", "--xml").out == plugger.detail.config + "\n"
+
+
+def test_audit_for_people(run, plugger):
+    ran = run("audit")
+    assert "web1/ua-1f0c: tap-not-in-bridge: vnet3 is not in virbr0." in ran.out
+    assert "Put it back." in ran.out
+    assert "1 NICs of 1 domains" in ran.out
+    assert "--repair would: put vnet3 into virbr0" in run("audit", "--plan").out
+    assert "1 repaired" in run("audit", "--repair").out
+    plugger.report = AuditReport(domains=0, nics=0, findings=(), seconds=0.0, unseen=("taps of web2: not permitted",))
+    ran = run("audit")
+    assert (ran.code, "not looked at: taps of web2" in ran.out, "all views agree" in ran.out) == (0, True, True)
+
+
+def test_plans_for_people(run, plugger):
+    ran = run("plan", "detach", "web1", "x")
+    for said in ("would be done", " 1. attach ua-1f0c [live]", "+<interface/>"):
+        assert said in ran.out
+    plugger.refusals = (Refusal(reason="no-free-port", message="No port is free.", nic="ua-9"),)
+    ran = run("plan", "detach", "web1", "x")
+    assert (ran.code, "refused: ua-9: No port is free. [no-free-port]" in ran.out) == (3, True)
+
+
+def test_names_cannot_drive_the_terminal(run, plugger, samples):
+    plugger.nics = (replace(samples.nic, domain="\x1b[2Jweb\n1"),)
+    out = run("list").out
+    assert "\x1b" not in out
+    assert out.count("\n") == 2
+    plugger.raises = errors.DomainMissing("There is no \x1b[2J.")
+    assert "\x1b" not in run("list").err
+
+
+def _missing(found: list[str], expected: list[str]) -> list[str]:
+    """What was promised and is not there; keys may be added, never taken away or renamed."""
+    return [key for key in expected if key not in found]

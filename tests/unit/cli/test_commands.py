@@ -1,0 +1,189 @@
+"""What each command asks of the plugger, and that the options reach it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from virtnetplug.model.interface import Interface, Limit, Vlan, VlanTag
+from virtnetplug.model.operation import Refusal, Scope
+
+NET = ("--network", "default")
+A = Interface(type="network", source_network="a")
+B = Interface(type="bridge", source_bridge="b", vlan=Vlan((VlanTag(1), VlanTag(2)), trunk=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "scope"),
+    [
+        ((), None),
+        (("--live",), Scope.LIVE),
+        (("--config",), Scope.CONFIG),
+        (("--persistent",), Scope.BOTH),
+        (("--live", "--config"), Scope.BOTH),
+        (("--live", "--persistent"), Scope.BOTH),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("attach", "web1", *NET), ("detach", "web1", "x"), ("update", "web1", "x", "--mtu", "9000")]
+)
+@pytest.mark.parametrize("plan", [False, True])
+def test_scope(words, flags, scope, plan, run, plugger):
+    assert run(*words, *flags, *(["--plan"] if plan else [])).code == 0
+    ((name, *arguments),) = plugger.calls
+    assert name == (f"plan_{words[0]}" if plan else words[0])
+    assert [argument for argument in arguments if isinstance(argument, Scope)] == ([scope] if scope else [])
+
+
+def test_attach_several(run, plugger, tmp_path: Path):
+    file = tmp_path / "nic.xml"
+    file.write_text("<interface/>")
+    assert run("attach", "web1", "--nic", "network=a", "--nic", "bridge=b,vlan=1,2", "--xml", str(file)).code == 0
+    assert plugger.calls == [("attach", "web1", [A, B, "<interface/>"], None, 30.0)]
+
+
+@pytest.mark.parametrize("other", [("--nic", "network=a"), ("--xml", "-")])
+def test_flat_flags_beside_several_nics_are_refused_with_a_remedy(other, run, wiring):
+    ran = run("attach", "web1", "--mac", "52:54:00:00:00:01", *other)
+    assert ran.code == 2
+    assert "another --nic (mac=52:54:00:00:00:01)" in ran.err
+    assert wiring.opened == []
+
+
+def test_wait(run, plugger):
+    run("attach", "web1", *NET, "--wait", "5")
+    run("detach", "web1", "x", "--wait=0.5")
+    run("update", "web1", "x", "--link", "down", "--wait", "7", "--replace")
+    run("recover", "--wait", "9")
+    run("recover", "web1")
+    assert plugger.calls == [
+        ("attach", "web1", [Interface(type="network", source_network="default")], None, 5.0),
+        ("detach", "web1", ("x",), None, 0.5),
+        ("update", "web1", "x", {"link_state": "down"}, None, True, 7.0),
+        ("recover", None, 9.0),
+        ("recover", "web1", 0.0),
+    ]
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "soon", "1e999"])
+def test_a_wait_that_is_no_time_is_refused(wait, run, wiring):
+    ran = run("detach", "web1", "x", f"--wait={wait}")
+    assert (ran.code, wiring.opened) == (2, [])
+    assert "number of seconds" in ran.err
+
+
+def test_update_by_flags_and_by_xml(run, plugger, tmp_path):
+    file = tmp_path / "nic.xml"
+    file.write_text("<interface type='user'/>")
+    assert run("update", "web1", "x", "--inbound", "1,2", "--vlan", "none").code == 0
+    assert run("update", "web1", "x", "--xml", str(file), "--replace").code == 0
+    assert plugger.calls == [
+        ("update", "web1", "x", {"bandwidth_inbound": Limit(1, 2), "vlan": None}, None, False, 30.0),
+        ("update", "web1", "x", "<interface type='user'/>", None, True, 30.0),
+    ]
+    ran = run("update", "web1", "x", "--xml", str(file), "--mtu", "9000")
+    assert ran.code == 2
+    assert "--mtu" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("attach", "web1", *NET, "--persistent"),
+        ("attach", "web1", "--nic", "network=a", "--nic", "bridge=b"),
+        ("detach", "web1", "x", "y", "--live"),
+        ("update", "web1", "x", "--mtu", "9000", "--replace"),
+        ("recover",),
+        ("recover", "web1"),
+        ("audit",),
+    ],
+)
+@pytest.mark.parametrize("fits", [True, False])
+def test_plan_is_the_operation_with_plan(words, fits, run, plugger):
+    plugger.refusals = () if fits else (Refusal(reason="no-free-port", message="No port is free."),)
+    answers, calls = [], []
+    for line in (("plan", *words), (*words, "--plan"), (*words, "--dry-run")):
+        plugger.calls.clear()
+        ran = run(*line, "--json")
+        answers.append((ran.code, ran.document, ran.err))
+        calls.append(list(plugger.calls))
+    assert answers[0] == answers[1] == answers[2]
+    assert calls[0] == calls[1] == calls[2]
+    assert answers[0][0] == (1 if words[0] == "audit" else 0 if fits or words[0] == "audit" else 3)
+    assert all(name in ("plan_attach", "plan_detach", "plan_update", "plan_recover", "audit") for name, *_ in calls[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "read_only"),
+    [
+        (("attach", "web1", *NET), False),
+        (("attach", "web1", *NET, "--plan"), True),
+        (("plan", "attach", "web1", *NET), True),
+        (("detach", "web1", "x"), False),
+        (("update", "web1", "x", "--mtu", "9000"), False),
+        (("list",), True),
+        (("show", "web1", "x"), True),
+        (("recover",), False),
+        (("recover", "--plan"), True),
+        (("audit",), True),
+        (("audit", "--repair"), False),
+        (("audit", "--repair", "--plan"), True),
+    ],
+)
+def test_only_what_changes_something_opens_for_writing(words, read_only, run, wiring, plugger):
+    run(*words)
+    assert wiring.opened == [(None, None, read_only)]
+    assert plugger.is_closed
+
+
+def test_audit_repairs_only_when_asked(run, plugger):
+    assert run("audit").code == 1
+    assert run("audit", "--repair", "--plan").code == 1
+    assert [name for name, *_ in plugger.calls] == ["audit", "audit"]
+    assert run("audit", "web1", "--repair").code == 0
+    assert [name for name, *_ in plugger.calls] == ["audit", "audit", "audit", "repair"]
+
+
+def test_history_reads_the_journal_alone(run, wiring):
+    assert run("history", "web1", "--limit", "5").code == 0
+    assert run("history", "-c", "xen:///system").code == 0
+    assert wiring.opened == []
+    assert wiring.journals == [(None, True), (None, True)]
+    assert wiring.fake_journal.calls == [("history", None, "web1", 5), ("history", "xen:///system", None, 20)]
+    assert wiring.fake_journal.is_closed
+
+
+def test_demo(run, wiring):
+    assert run("demo").out == "keep: False\n"
+    wiring.demo_code = 4
+    ran = run("demo", "--keep", "--json")
+    assert (ran.code, ran.document["lines"], ran.document["exit_code"]) == (4, ["keep: True"], 4)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "test:///a", "--state-dir", "/s", "list"),
+        ("list", "-c", "test:///a", "--state-dir", "/s"),
+        ("-c", "test:///other", "list", "--connect=test:///a", "--state-dir=/s"),
+        ("--state-dir", "/s", "plan", "-c", "test:///a", "recover"),
+    ],
+)
+def test_global_options_before_and_after_the_command(words, run, wiring):
+    assert run(*words).code == 0
+    assert wiring.opened == [("test:///a", Path("/s"), True)]
+
+
+def test_the_environment_and_what_overrides_it(run, wiring, monkeypatch):
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///env")
+    monkeypatch.setenv("VIRTNETPLUG_STATE_DIR", "/env")
+    run("list")
+    run("-c", "test:///a", "--state-dir", "/s", "list")
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "")
+    run("list")
+    assert wiring.opened == [
+        ("test:///env", Path("/env"), True),
+        ("test:///a", Path("/s"), True),
+        (None, Path("/env"), True),
+    ]

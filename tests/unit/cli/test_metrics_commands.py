@@ -1,0 +1,75 @@
+"""metrics and serve: the journal alone, no hypervisor."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+JOURNALS = """
+import sys
+from virtnetplug.cli import main
+class Journal:
+    def open_operations(self, *_, **__): return ()
+    def operation_totals(self): return [("attach", "bridge", "done", "none", 3)]
+    def durations(self): return ()
+    def compensation_totals(self): return ()
+    def nics(self, *_, **__): return ()
+    def close(self): pass
+class wiring:
+    def journal(*_): return Journal()
+code = main(wiring, sys.argv[1:])
+print(" ".join(sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd()}
+SAMPLE = 'virtnetplug_operations_total{device_type="bridge",operation="attach",reason="none",result="done"} 3.0'
+
+
+def test_metrics_prints_the_exposition_and_imports_no_hypervisor():
+    done = subprocess.run(
+        [sys.executable, "-c", JOURNALS, "metrics"], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
+    assert SAMPLE in done.stdout.splitlines()
+    modules = done.stderr.split()
+    assert [name for name in ("libvirt", "lxml", "rich", "pyroute2", "tenacity") if name in modules] == []
+    assert "prometheus_client" in modules
+
+
+def test_metrics_in_json():
+    done = subprocess.run(
+        [sys.executable, "-c", JOURNALS, "metrics", "--json"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
+    document = json.loads(done.stdout)
+    assert list(document) == ["result", "reason", "message", "exit_code", "exposition"]
+    assert SAMPLE in document["exposition"].splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_answers_until_it_is_told_to_stop(number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", JOURNALS, "serve", "--listen", "127.0.0.1:0", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    with process:
+        try:
+            assert process.stdout is not None
+            lines = ""
+            while not lines.endswith("}\n"):
+                lines += process.stdout.readline()
+            document = json.loads(lines)
+            assert (document["result"], document["exit_code"]) == ("serving", 0)
+            with urllib.request.urlopen(f"http://{document['listen']}/metrics", timeout=10) as answer:
+                assert SAMPLE in answer.read().decode().splitlines()
+        finally:
+            process.send_signal(number)
+    assert process.returncode == 0

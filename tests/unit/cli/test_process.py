@@ -1,0 +1,238 @@
+"""What only a process of its own shows: what is imported, pipes that close, Ctrl-C, a terminal, shells."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).with_name("conftest.py")
+PROGRAM = f"""
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+{{before}}
+from virtnetplug.cli import main
+spec = spec_from_file_location("fakes", {str(CONFTEST)!r})
+{{between}}
+code = main(wiring, sys.argv[1:])
+{{after}}
+sys.stdout.flush()
+sys.exit(code)
+"""
+FAKES = (
+    "fakes = module_from_spec(spec); sys.modules['fakes'] = fakes; "
+    "spec.loader.exec_module(fakes); wiring = fakes.FakeWiring()"
+)
+HEAVY = ("libvirt", "lxml", "rich", "prometheus_client", "tenacity", "pyroute2", "sqlite3", "virtnetplug.app")
+LIGHT = """
+class Plugger:
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def list(self, domain=None): return ()
+    def attach(self, domain, nics, **_):
+        from virtnetplug.model.operation import Outcome, Result
+        return Outcome(operation="attach", domain=domain, result=Result.DONE)
+class Journal:
+    def history(self, **_): return ()
+    def close(self): pass
+class wiring:
+    def open(*_, **__): return Plugger()
+    def journal(*_): return Journal()
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd(), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def program(*, before: str = "", between: str = FAKES, after: str = "") -> list[str]:
+    return [sys.executable, "-c", PROGRAM.format(before=before, between=between, after=after)]
+
+
+def imported(*words: str) -> set[str]:
+    after = "print('\\n' + ' '.join(sys.modules), file=sys.stderr)"
+    done = subprocess.run(
+        [*program(between=LIGHT, after=after), *words], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--version",
+        "--help",
+        "attach --help",
+        "list",
+        "list --json",
+        "attach web1 --network a",
+        "history",
+        "completion bash",
+    ],
+)
+def test_only_what_a_command_needs_is_imported(words):
+    modules = imported(*words.split())
+    assert [name for name in HEAVY if name in modules] == []
+    assert "virtnetplug.cli.run" in modules
+    others = {"detach", "update", "show", "audit", "serve", "demo", "man"}
+    assert {name for name in others if f"virtnetplug.cli.commands.{name}" in modules} == set()
+
+
+def test_the_package_alone_imports_no_click():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, virtnetplug.cli; print('click' in sys.modules)"],
+        capture_output=True, text=True, env=ENVIRONMENT, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(("words", "code"), [("list", 0), ("list --json", 0), ("--help", 0), ("audit", 1)])
+def test_a_reader_that_went_away_is_no_fault_and_changes_no_exit_code(words, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run([*program(), *words.split()], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_a_full_disk_under_the_output_is_said():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*program(), "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert done.returncode == 70
+    assert "could not be written (No space left on device)" in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_ctrl_c():
+    between = (
+        f"{FAKES}; import time; wiring.plugger.while_running = lambda: (print('ready', flush=True), time.sleep(60))"
+    )
+    process = subprocess.Popen(
+        [*program(between=between), "detach", "web1", "x"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "virtnetplug recover" in err
+    assert "Traceback" not in err
+
+
+def test_a_terminal_gets_a_coloured_table_and_a_status_line():
+    between = f"{FAKES}; import time; wiring.plugger.while_running = lambda: time.sleep(1.5)"
+    leader, follower = pty.openpty()
+    process = subprocess.Popen([*program(between=between), "list"], stdout=follower, stderr=follower, env=ENVIRONMENT)
+    os.close(follower)
+    text = _read_all(leader)
+    assert process.wait(30) == 0
+    assert "\rreading the NICs (1 s)\x1b[K" in text
+    table = text.rpartition("\r\x1b[K")[2]
+    assert "\x1b[32mConnected" in table
+
+
+def test_a_name_outside_the_encoding_is_no_error():
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    between = (
+        f"{FAKES}; from dataclasses import replace; wiring.plugger.nics = (replace(fakes.NIC, domain='w\u00e9b'),)"
+    )
+    done = subprocess.run([*program(between=between), "list"], capture_output=True, env=environment)
+    assert (done.returncode, b"w\\xe9b" in done.stdout) == (0, True)
+
+
+def complete(words: list[str], current: str, between: str = FAKES) -> tuple[list[str], str]:
+    environment = {
+        **ENVIRONMENT, "_VIRTNETPLUG_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["virtnetplug", *words, current]), "COMP_CWORD": str(len(words) + 1),
+    }  # fmt: skip
+    done = subprocess.run(program(between=between), capture_output=True, text=True, env=environment)
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "current", "expected"),
+    [
+        (["list"], "", ["db", "web1", "web2"]),
+        (["detach"], "we", ["web1", "web2"]),
+        (["-c", "test:///default", "plan", "detach"], "we", ["web1", "web2"]),
+        (["detach", "web1"], "", ["ua-1f0c", "vnet3"]),
+        (["show", "web1"], "ua", ["ua-1f0c"]),
+        ([], "det", ["detach"]),
+        (["plan"], "re", ["recover"]),
+        (["attach", "web1"], "--netw", ["--network"]),
+        (["completion"], "", ["bash", "zsh", "fish"]),
+    ],
+)
+def test_completion(words, current, expected):
+    assert complete(words, current) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "wiring.open_raises = RuntimeError('x'); wiring.names = None",
+        "import os, time; wiring.domains = lambda uri: (os.write(2, b'libvirt: error'), time.sleep(60))",
+        "wiring.domains = lambda uri: sys.exit(3)",
+    ],
+)
+def test_completion_never_disturbs_the_shell(fault):
+    assert complete(["list"], "", f"{FAKES}; {fault}") == ([], "")
+    assert complete(["detach", "web1"], "", f"{FAKES}; {fault}; wiring.open = wiring.domains")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("shell", "said"), [("bash", "complete -o"), ("zsh", "#compdef virtnetplug"), ("fish", "complete --no-files")]
+)
+def test_completion_scripts(shell, said, run):
+    ran = run("completion", shell)
+    assert ran.code == 0
+    assert said in ran.out
+    assert "_VIRTNETPLUG_COMPLETE" in ran.out
+    assert json.dumps(ran.out.rstrip("\n")) == json.dumps(
+        run("completion", shell, "--json").document["script"].rstrip("\n")
+    )
+
+
+def test_the_bash_script_works_in_a_bash(tmp_path):
+    launcher = tmp_path / "virtnetplug"
+    launcher.write_text(f"#!{sys.executable}\n{program()[2]}")
+    launcher.chmod(0o755)
+    script = """
+        source <(virtnetplug completion bash)
+        COMP_WORDS=(virtnetplug detach we); COMP_CWORD=2
+        _virtnetplug_completion virtnetplug
+        echo "${COMPREPLY[@]}"
+    """
+    environment = {**ENVIRONMENT, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("web1 web2\n", "")
+
+
+def test_man_pages(tmp_path, run):
+    ran = run("man", "--output", str(tmp_path / "man1"), "--json")
+    assert ran.code == 0
+    assert "virtnetplug.1" in ran.document["files"]
+    page = (tmp_path / "man1" / "virtnetplug-attach.1").read_text()
+    assert "\\-\\-network NAME" in page
+    assert run("man", "--output", "/proc/none").code == 2
+
+
+def _read_all(descriptor: int) -> str:
+    data = b""
+    while select.select([descriptor], [], [], 30)[0]:
+        try:
+            piece = os.read(descriptor, 65536)
+        except OSError:  # the other end closed
+            break
+        if not piece:
+            break
+        data += piece
+    os.close(descriptor)
+    return data.decode()
