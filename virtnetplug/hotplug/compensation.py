@@ -27,22 +27,24 @@ class StillHeld(Failed):
     reason = "pending"
 
 
-def take_out(host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int) -> None:
+def take_out(
+    host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int, was_asked: bool = False
+) -> None:
     """Make `alias` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it."""
     domain.await_idle()
     try:
-        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id)
+        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id, was_asked=was_asked)
     except GuestBusy as busy:
         raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
     if answer is guest.Answer.HELD:
         raise StillHeld(f"the guest still has {alias}; it was asked to let go")
-    host.journal.drop_nic(host.hypervisor.uri, domain.uuid, alias)
 
 
 def put_in(domain: Domain, element: str, alias: str) -> None:
     """Make the guest have the NIC again, at the address and with the names of `element`; nothing if the guest has ended."""
     try:
         if guest.net_of(domain, alias, Half.LIVE) is None:
+            domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
             domain.attach(xml.strip_live(element), Half.LIVE)
     except (DomainNotRunning, DomainMissing):
         return

@@ -189,11 +189,15 @@ class GuestRelease:
     ) -> None:
         self.host, self.domain, self.watch, self.deadline = host, domain, watch, deadline
         self.domain_id = domain_id
+        self._asked_before = frozenset(asked)
         self._asked: set[str] = set(asked)
         self._refused: set[str] = set()
 
     def ask(self, tx: Transaction, alias: str, element: str) -> None:
-        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone."""
+        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone.
+
+        One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
+        """
         tx.effect("ask", alias, lambda: self._ask(alias), lambda: self._put_back(alias, element), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -202,9 +206,7 @@ class GuestRelease:
         tx.tell("waiting", f"the guest to let go of {alias}", alias)
         tx.begin("guest_release", alias)
         try:
-            answer = guest.wait(
-                self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id
-            )
+            answer = self._wait_for(alias)
         except RemovalFailed as error:
             self._refused.add(alias)
             tx.fail("guest_release", alias, error)
@@ -214,14 +216,23 @@ class GuestRelease:
             tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
         return answer
 
+    def _wait_for(self, alias: str) -> Answer:
+        if alias in self._asked_before:
+            until = min(self.deadline, self.host.clock.monotonic() + guest.GRACE)
+            answer = guest.wait(self.host, self.domain, alias, self.watch, until, domain_id=self.domain_id)
+            if answer is not Answer.HELD or self.host.clock.monotonic() >= self.deadline:
+                return answer
+            guest.ask(self.host, self.domain, alias, self.watch, self.deadline)
+        return guest.wait(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id)
+
     def _ask(self, alias: str) -> None:
-        was_asked = alias in self._asked
+        if alias in self._asked_before:
+            return
         self._asked.add(alias)
         try:
             guest.ask(self.host, self.domain, alias, self.watch, self.deadline)
         except HypervisorFailed:
-            if not was_asked:
-                self._asked.discard(alias)
+            self._asked.discard(alias)
             raise
 
     def _put_back(self, alias: str, element: str) -> None:
@@ -330,7 +341,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock
     """Take up a detach that is in the journal, and go forward with it; `lock` is held."""
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
-        asked = {step.nic for step in record.steps if step.name == "ask" and step.state is not StepState.PLANNED}
+        asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
         return _Detach(host, domain, lock, release, record).run(tx)
 

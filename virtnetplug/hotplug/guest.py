@@ -31,6 +31,14 @@ ASK_AGAIN = 0.5
 """Seconds before a guest whose slot was busy is asked again (its PCIe power indicator blinks for 5 s after a plug)."""
 
 
+GRACE = 5.0
+"""Seconds a guest that has been asked already is left alone before it is asked again.
+
+On native PCIe hot-plug a second press of the button within 5 s cancels the first. And libvirt, asked for a device that QEMU has just
+removed, forgets it at once; the queued DEVICE_DELETED then strikes whatever next bears that alias.
+"""
+
+
 class Answer(enum.Enum):
     """How a guest answered."""
 
@@ -98,12 +106,18 @@ def look_for(domain: Domain, alias: str, *, domain_id: int) -> Answer:
     return Answer.HELD
 
 
-def withdraw(host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int) -> Answer:
-    """Ask and wait, in one: for undoing an attach."""
+def withdraw(
+    host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int, was_asked: bool = False
+) -> Answer:
+    """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
     deadline = host.clock.monotonic() + seconds
     if (answer := look_for(domain, alias, domain_id=domain_id)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
+        if was_asked:
+            answer = wait(host, domain, alias, watch, min(deadline, host.clock.monotonic() + GRACE), domain_id=domain_id)
+            if answer is not Answer.HELD or host.clock.monotonic() >= deadline:
+                return answer
         ask(host, domain, alias, watch, deadline)
         return wait(host, domain, alias, watch, deadline, domain_id=domain_id)
 

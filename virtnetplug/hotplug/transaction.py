@@ -188,9 +188,11 @@ class Transaction:
         return error
 
     def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> None:
-        if not self._is_begun and not self._had_effect:
-            return
         try:
+            # a commit that failed may have been written all the same: the journal itself knows
+            self._is_begun = self._is_begun or self.host.journal.operation(self.record.id) is not None
+            if not self._is_begun:
+                return
             self.finish(state, result, reason=error.reason, error=error.message)
         except VirtnetplugError as journal_error:
             error.undo_failures.append(f"the journal could not be written: {journal_error.message}")

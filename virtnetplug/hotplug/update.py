@@ -283,7 +283,7 @@ class _Update:
         tx.effect(
             "host_net_add",
             self.alias,
-            lambda: self.domain.attach(xml.strip_live(live["after"]), Half.LIVE),
+            lambda: put_in(self.domain, live["after"], self.alias),
             lambda: take_out(self.host, self.domain, self.alias, self.seconds, domain_id=self.release.domain_id),
             half=Half.LIVE,
         )
@@ -368,7 +368,8 @@ def undo_update(host: Host, domain: Domain, record: OperationRecord, tx: Transac
         take_out(host, domain, alias, seconds, domain_id=record.domain_id)
 
     def back() -> None:
-        out()
+        if not tx.was_begun("host_net_add", alias):  # then what is there is the old one, on its way out
+            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
         put_in(domain, live["before"], alias)
 
     tx.compensate("host_net_add", alias, out)

@@ -49,16 +49,14 @@ class LibvirtNetworks:
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, name)
-            if not handle.isActive():
-                return []
-            try:
-                ports = handle.listAllPorts(0)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                    return []
-                raise
-            texts = [_port_xml(port) for port in ports]
+            texts = [_port_xml(port) for port in self._handles(handle)]
         return [xml.network_port(text, name) for text in texts if text is not None]
+
+    def port_uuids(self, name: str) -> frozenset[str]:
+        """The UUIDs of those ports alone."""
+        connection = self._connection()
+        with translated(connection):
+            return frozenset(port.UUIDString() for port in self._handles(self._look_up(connection, name)))
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""
@@ -88,6 +86,16 @@ class LibvirtNetworks:
             if self._own is None:
                 self._own = dial("network:///system" if os.geteuid() == 0 else "network:///session")
             return self._own
+
+    def _handles(self, network: libvirt.virNetwork) -> Sequence[libvirt.virNetworkPort]:
+        if not network.isActive():
+            return []
+        try:
+            return network.listAllPorts(0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                return []
+            raise
 
     def _look_up(self, connection: libvirt.virConnect, name: str) -> libvirt.virNetwork:
         try:

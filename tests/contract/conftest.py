@@ -1,0 +1,126 @@
+"""The worlds of the contract suite: a fake host, and a real one with real QEMU, bridges, taps and a libvirt network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.world import World
+from tests.fakes.hypervisor import FakeHypervisor
+from virtnetplug.adapters.clock import SystemClock
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.network import Network
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["fake", "real"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The same suite against both."""
+    if request.param == "fake":
+        yield from fake_world(tmp_path)
+    else:
+        yield from real_world(request, tmp_path)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[World]:
+    """The imaginary one alone, for what has many cases."""
+    yield from fake_world(tmp_path)
+
+
+@pytest.fixture
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """The real one alone."""
+    yield from real_world(request, tmp_path)
+
+
+def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
+    hypervisor = FakeHypervisor()
+    guest = hypervisor.add("fake", machine=machine)
+    bridges = hypervisor.add_bridge("br0"), hypervisor.add_bridge("br1")
+    hypervisor.add_network(Network(name="default", uuid="", forward="nat", bridge="virbr0"))
+    events: list[Any] = []
+
+    def make() -> Host:
+        return Host(
+            hypervisor=hypervisor,
+            networks=hypervisor,
+            links=hypervisor,
+            journal=SqliteJournal.open(tmp_path / "state"),
+            clock=SystemClock(),
+            publish=events.append,
+        )
+
+    yield from _worlds(make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges[b], tmp_path, "fake", events)
+
+
+def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    from tests.real import links
+    from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+    from virtnetplug.adapters.linux.links import LinuxLinks
+
+    uri: str = request.getfixturevalue("uri")
+    guest = request.getfixturevalue("guest")()
+    bridge: Callable[[], str] = request.getfixturevalue("bridge")
+    network = request.getfixturevalue("network")("isolated")
+    events: list[Any] = []
+    opened: list[LibvirtHypervisor] = []
+
+    def make() -> Host:
+        hypervisor = LibvirtHypervisor.open(uri)
+        opened.append(hypervisor)
+        return Host(
+            hypervisor=hypervisor,
+            networks=LibvirtNetworks(hypervisor),
+            links=LinuxLinks(),
+            journal=SqliteJournal.open(tmp_path / "state"),
+            clock=SystemClock(),
+            publish=events.append,
+        )
+
+    bridges = bridge(), bridge()
+    yield from _worlds(make, guest, guest.name, bridges, network.name(), links.members, tmp_path, uri, events)
+    for hypervisor in opened:
+        hypervisor.close()
+
+
+def _worlds(
+    make: Callable[[], Host],
+    guest: Any,
+    name: str,
+    bridges: tuple[str, str],
+    network: str,
+    members: Callable[[str], set[str]],
+    tmp_path: Path,
+    uri: str,
+    events: list[Any],
+) -> Iterator[World]:
+    hosts: list[Host] = []
+
+    def reopen() -> Host:
+        hosts.append(make())
+        return hosts[-1]
+
+    world = World(
+        host=reopen(),
+        guest=guest,
+        name=name,
+        bridges=bridges,
+        network=network,
+        members=lambda bridge: set(members(bridge)),
+        reopen=reopen,
+        state_dir=tmp_path / "state",
+        kind="fake" if uri == "fake" else "real",
+        uri=uri,
+        events=events,
+    )
+    yield world
+    for host in hosts:
+        host.journal.close()

@@ -1,0 +1,132 @@
+"""Faults at the k-th call an operation makes of its ports: an error, an error that stays, or the end of the process.
+
+Every call counts, looks and effects and journal writes alike, so "for every step k" is every point at which the world outside
+the process can have changed or been seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from virtnetplug.errors import HypervisorFailed
+from virtnetplug.hotplug.host import Host
+
+EFFECTS = ("attach", "detach", "detach_element", "update")
+
+
+class Crash(BaseException):
+    """The process is dead: nothing of it runs any more, no undo either."""
+
+
+class Trigger:
+    """Counts calls; at number `at` (from 0) it acts, `before` or `after` the call happened."""
+
+    def __init__(self, at: int, kind: str, *, after: bool = False) -> None:
+        self.at, self.kind, self.after = at, kind, after
+        self.count = 0
+        self.calls: list[str] = []
+        self.fired = False
+
+    def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
+        number, self.count = self.count, self.count + 1
+        self.calls.append(name)
+        if self.fired and self.kind == "crash":
+            raise Crash
+        if self.fired and self.kind == "broken" and name in EFFECTS:
+            raise HypervisorFailed(f"{name} keeps failing")
+        if number == self.at and not self.after:
+            self._fire(name)
+        answer = call(*args, **named)
+        if number == self.at and self.after:
+            self._fire(name)
+        return answer
+
+    def _fire(self, name: str) -> None:
+        self.fired = True
+        if self.kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "crash":
+            raise Crash
+        raise HypervisorFailed(f"{name} failed, for the test")
+
+
+class _Wrapped:
+    """Every method of `inner` through the trigger."""
+
+    def __init__(self, inner: Any, trigger: Trigger, prefix: str = "") -> None:
+        self._inner, self._trigger, self._prefix = inner, trigger, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        if not callable(value):
+            return value
+        return lambda *args, **named: self._trigger.around(self._prefix + name, value, *args, **named)
+
+
+class _Domain(_Wrapped):
+    def watch(self) -> AbstractContextManager[Any]:
+        return self._inner.watch()  # type: ignore[no-any-return]
+
+
+class _Hypervisor(_Wrapped):
+    def domain(self, name: str) -> _Domain:
+        return _Domain(self._inner.domain(name), self._trigger)
+
+
+class _Journal(_Wrapped):
+    """A journal whose commits are the points: what is inside a batch is written at its end."""
+
+    def __init__(self, inner: Any, trigger: Trigger) -> None:
+        super().__init__(inner, trigger, "journal.")
+        self._depth = 0
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._inner, name)
+        writes = ("begin", "amend", "finish", "claim", "release", "put_nic", "drop_nic")
+        if name in writes and not self._depth:
+            return super().__getattr__(name)
+        return value
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            with _Commit(self._inner.batch(), self._trigger):
+                yield
+        finally:
+            self._depth -= 1
+
+    def lock(self, *args: Any, **named: Any) -> Any:
+        return self._inner.lock(*args, **named)
+
+
+class _Commit:
+    def __init__(self, batch: Any, trigger: Trigger) -> None:
+        self._batch, self._trigger = batch, trigger
+
+    def __enter__(self) -> None:
+        self._batch.__enter__()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
+        if kind is not None:
+            return self._batch.__exit__(kind, error, trace)
+        trigger = self._trigger
+        if trigger.count == trigger.at and not trigger.after or trigger.fired and trigger.kind == "crash":
+            try:
+                trigger.around("journal.commit", lambda: None)
+            except BaseException as fault:
+                self._batch.__exit__(type(fault), fault, fault.__traceback__)
+                raise
+        return trigger.around("journal.commit", self._batch.__exit__, None, None, None)
+
+
+def faulty(host: Host, trigger: Trigger) -> Host:
+    """`host`, with every call of an operation on its hypervisor and journal going through `trigger`."""
+    hypervisor: Any = _Hypervisor(host.hypervisor, trigger, "hypervisor.")
+    journal: Any = _Journal(host.journal, trigger)
+    return dataclasses.replace(host, hypervisor=hypervisor, journal=journal, busy=set())

@@ -1,0 +1,201 @@
+"""For every step k: fail at k, fail at k with undos that fail too, and die at k then recover."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.world import World
+from virtnetplug.errors import RollbackIncomplete, VirtnetplugError
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Result, Scope
+
+Act = Callable[[World, Plugger], Any]
+
+
+def _nothing(world: World) -> None:
+    """No NIC is there before."""
+
+
+def _one(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+
+
+def _two(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1), world.network_nic(2)], scope=Scope.BOTH)
+
+
+OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
+    "attach": (
+        _nothing,
+        lambda w, p: p.attach(w.name, [w.bridge_nic(1), w.network_nic(2)], scope=Scope.BOTH, wait=20),
+    ),
+    "detach": (_two, lambda w, p: p.detach(w.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH, wait=20)),
+    "update": (_one, lambda w, p: p.update(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.BOTH, wait=20)),
+    "replace": (
+        _one,
+        lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20),
+    ),
+}
+
+
+def _plugger(world: World, trigger: Trigger) -> Plugger:
+    return Plugger(faulty(world.host, trigger), lambda: None)
+
+
+def _run(world: World, act: Act, trigger: Trigger) -> VirtnetplugError | None:
+    try:
+        act(world, _plugger(world, trigger))
+    except VirtnetplugError as error:
+        return error
+    return None
+
+
+def _is_complete(name: str, world: World, before: dict[str, Any]) -> bool:
+    """Whether the operation has had all of its effect."""
+    now = world.snapshot()
+    has = [alias in now[half] for alias in ("ua-nic1", "ua-nic2") for half in ("live", "config")]
+    if name == "attach":
+        return all(has)
+    if name == "detach":
+        return not any(has)
+    changed = now["live"] != before["live"] and now["config"] != before["config"]
+    return changed and sum(now["taps"].values()) == sum(before["taps"].values())
+
+
+def _assert_as_before_or_complete(name: str, world: World, before: dict[str, Any], what: str) -> None:
+    now = world.snapshot()
+    assert now["open"] == [] and now["claims"] == {}, what
+    if not _is_complete(name, world, before):
+        assert _without_order(now) == _without_order(before), what
+    taps, ports = sum(now["taps"].values()), now["ports"]
+    assert taps == now["live"].count("<interface") and ports == now["live"].count('type="network"') + now["live"].count("type='network'"), what
+
+
+def _without_order(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """libvirt appends what is put back: the order of the interfaces is compared apart."""
+    return {**snapshot, "live": sorted(snapshot["live"].split()), "config": sorted(snapshot["config"].split())}
+
+
+def _count(world: World, act: Act) -> list[str]:
+    trigger = Trigger(-1, "none")
+    act(world, _plugger(world, trigger))
+    return trigger.calls
+
+
+def _reset(world: World) -> None:
+    """No NIC anywhere."""
+    for nic in world.plugger.list(world.name):
+        scope = Scope.BOTH if nic.live and nic.config else Scope.LIVE if nic.live else Scope.CONFIG
+        world.plugger.detach(world.name, nic.alias or nic.mac or "", scope=scope, wait=20)
+
+
+def _cases(world: World, name: str) -> tuple[Act, int]:
+    prepare, act = OPERATIONS[name]
+    prepare(world)
+    calls = _count(world, act)
+    _reset(world)
+    assert {"attach": "attach", "detach": "detach", "update": "update", "replace": "attach"}[name] in calls
+    return act, len(calls)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fail_at_every_step(world: World, name: str) -> None:
+    act, steps = _cases(world, name)
+    for after in (False, True):
+        for k in range(steps):
+            OPERATIONS[name][0](world)
+            before = world.snapshot()
+            trigger = Trigger(k, "fail", after=after)
+            error = _run(world, act, trigger)
+            what = f"{name}, {'after' if after else 'at'} call {k} ({trigger.calls[-1] if trigger.calls else '-'}): {error}"
+            assert trigger.fired, what
+            if isinstance(error, RollbackIncomplete):
+                world.plugger.recover(wait=20)
+            _assert_as_before_or_complete(name, world, before, what)
+            _reset(world)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fail_at_every_step_with_failing_undos(world: World, name: str) -> None:
+    act, steps = _cases(world, name)
+    incomplete = 0
+    for k in range(steps):
+        OPERATIONS[name][0](world)
+        before = world.snapshot()
+        trigger = Trigger(k, "broken")
+        error = _run(world, act, trigger)
+        what = f"{name}, broken from call {k}: {error}"
+        if isinstance(error, RollbackIncomplete):
+            incomplete += 1
+            assert error.exit_code == 5 and error.undo_failures, what
+            outcomes = world.plugger.recover(wait=20)
+            assert {outcome.result for outcome in outcomes} <= {Result.UNDONE, Result.DONE}, what
+        _assert_as_before_or_complete(name, world, before, what)
+        assert world.plugger.recover() == ()
+        _reset(world)
+    assert incomplete > 0, "no undo ever failed: the fault is not where it should be"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_crash_at_every_step_then_recover(fake: World, name: str) -> None:
+    """Imaginary host, imaginary death: nothing of the process runs after call k, no undo either."""
+    act, steps = _cases(fake, name)
+    for after in (False, True):
+        for k in range(steps):
+            OPERATIONS[name][0](fake)
+            before = fake.snapshot()
+            trigger = Trigger(k, "crash", after=after)
+            with pytest.raises(Crash):
+                act(fake, _plugger(fake, trigger))
+            fake.host.journal.close()
+            fake.host = fake.reopen()
+            fake.plugger.recover(wait=20)
+            what = f"{name}, died {'after' if after else 'at'} call {k} ({trigger.calls[-1]})"
+            _assert_as_before_or_complete(name, fake, before, what)
+            assert fake.plugger.recover() == (), what
+            _reset(fake)
+
+
+@pytest.mark.driver("daemon")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_kill_at_every_step_then_recover(real: World, name: str) -> None:
+    """Real QEMU, a real process, a real SIGKILL at call k."""
+    act, steps = _cases(real, name)
+    points = [(k, after) for k in range(steps) for after in (False, True)]
+    for k, after in points:
+        OPERATIONS[name][0](real)
+        before = real.snapshot()
+        real.host.journal.close()
+        child = subprocess.run(
+            [sys.executable, "-m", "tests.contract.victim", name, str(k), str(int(after))],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, **_environment(real)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        what = f"{name}, killed {'after' if after else 'at'} call {k}: {child.stdout}{child.stderr}"
+        assert child.returncode == -9, what
+        real.host = real.reopen()
+        real.plugger.recover(wait=20)
+        _assert_as_before_or_complete(name, real, before, what)
+        assert real.plugger.recover() == (), what
+        _reset(real)
+
+
+def _environment(world: World) -> dict[str, str]:
+    return {
+        "VICTIM_URI": world.uri,
+        "VICTIM_DOMAIN": world.name,
+        "VICTIM_BRIDGES": " ".join(world.bridges),
+        "VICTIM_NETWORK": world.network,
+        "VICTIM_STATE": str(world.state_dir),
+    }

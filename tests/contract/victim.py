@@ -1,0 +1,50 @@
+"""A process that runs one operation and is killed in the middle: ``python -m tests.contract.victim NAME K AFTER``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from tests.contract.faults import Trigger, faulty
+from tests.contract.test_steps import OPERATIONS
+from tests.contract.world import World
+from virtnetplug.adapters.clock import SystemClock
+from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+from virtnetplug.adapters.linux.links import LinuxLinks
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.plugger import Plugger
+
+
+def main(name: str, k: int, after: bool) -> None:
+    hypervisor = LibvirtHypervisor.open(os.environ["VICTIM_URI"])
+    state = Path(os.environ["VICTIM_STATE"])
+    host = Host(
+        hypervisor=hypervisor,
+        networks=LibvirtNetworks(hypervisor),
+        links=LinuxLinks(),
+        journal=SqliteJournal.open(state),
+        clock=SystemClock(),
+        publish=lambda event: None,
+    )
+    first, second = os.environ["VICTIM_BRIDGES"].split()
+    world = World(
+        host=host,
+        guest=None,
+        name=os.environ["VICTIM_DOMAIN"],
+        bridges=(first, second),
+        network=os.environ["VICTIM_NETWORK"],
+        members=lambda bridge: set(),
+        reopen=lambda: host,
+        state_dir=state,
+        kind="real",
+        uri=os.environ["VICTIM_URI"],
+    )
+    OPERATIONS[name][1](world, Plugger(faulty(host, Trigger(k, "kill", after=after)), lambda: None))
+    sys.exit(f"call {k} never came")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1")

@@ -1,0 +1,75 @@
+"""One host with a running guest, imaginary or real, as the contract suite sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Half
+
+_MADE_BY_LIBVIRT = re.compile(r"\s*<target dev=['\"]vnet\d+['\"]/>|\s*portid=['\"][^'\"]*['\"]")
+
+
+@dataclass
+class World:
+    """`guest` has hold, resume, reset, destroy; `bridges` are two real or imaginary bridges; `network` is active."""
+
+    host: Host
+    guest: Any
+    name: str
+    bridges: tuple[str, str]
+    network: str
+    members: Callable[[str], set[str]]
+    reopen: Callable[[], Host]
+    state_dir: Path
+    kind: str
+    uri: str
+    events: list[Any] = field(default_factory=list)
+
+    @property
+    def plugger(self) -> Plugger:
+        return Plugger(self.host, lambda: None)
+
+    def definition(self, half: Half) -> str:
+        """That definition, without what libvirt makes anew for each backend."""
+        return _MADE_BY_LIBVIRT.sub("", self.host.hypervisor.domain(self.name).xml(half))
+
+    def taps(self) -> dict[str, int]:
+        return {bridge: len(self.members(bridge)) for bridge in (*self.bridges, *self._network_bridge())}
+
+    def ports(self) -> int:
+        return len(self.host.networks.ports(self.network))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that an operation which was undone must leave as it was."""
+        return {
+            "live": self.definition(Half.LIVE),
+            "config": self.definition(Half.CONFIG),
+            "taps": self.taps(),
+            "ports": self.ports(),
+            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.uri)),
+            "claims": dict(self.host.journal.claims()),
+            "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.uri)],
+        }
+
+    def bridge_nic(self, number: int = 1, *, bridge: str | None = None, extra: str = "", alias: str | None = None) -> str:
+        return (
+            f"<interface type='bridge'><mac address='52:54:00:00:00:{number:02x}'/>"
+            f"<source bridge='{bridge or self.bridges[0]}'/><model type='virtio'/>{extra}"
+            f"<alias name='{alias or f'ua-nic{number}'}'/></interface>"
+        )
+
+    def network_nic(self, number: int = 1) -> str:
+        return (
+            f"<interface type='network'><mac address='52:54:00:00:00:{number:02x}'/>"
+            f"<source network='{self.network}'/><model type='virtio'/><alias name='ua-nic{number}'/></interface>"
+        )
+
+    def _network_bridge(self) -> tuple[str, ...]:
+        bridge = self.host.networks.network(self.network).bridge
+        return () if bridge is None else (bridge,)

@@ -1,0 +1,359 @@
+"""A hypervisor in memory: it behaves as libvirt with QEMU was seen to, and runs the same contract suite as the real one."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import queue
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from lxml import etree
+
+from virtnetplug.errors import (
+    DeviceMissing,
+    DomainMissing,
+    DomainNotRunning,
+    DomainTransient,
+    HypervisorFailed,
+    NetworkMissing,
+)
+from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import DomainState, GuestEvent, GuestEventKind, PowerState
+from virtnetplug.ports.links import Link
+
+_FIXED = ("model/@type", "mtu/@size", "mac/@address", "alias/@name", "driver/@queues", "boot/@order")
+"""What qemuDomainChangeNet refuses to change."""
+
+
+def _domain_xml(name: str, uid: str, machine: str) -> str:
+    ports = ""
+    if machine == "q35":
+        ports = "<controller type='pci' index='0' model='pcie-root'/>" + "".join(
+            f"<controller type='pci' index='{i}' model='pcie-root-port'>"
+            f"<address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x{i - 1:x}'/></controller>"
+            for i in range(1, 9)
+        )
+    else:
+        ports = "<controller type='pci' index='0' model='pci-root'/>"
+    return (
+        f"<domain type='qemu'><name>{name}</name><uuid>{uid}</uuid>"
+        f"<os><type arch='x86_64' machine='{machine}'>hvm</type></os><devices>"
+        f"<emulator>/usr/bin/qemu-system-x86_64</emulator>{ports}</devices></domain>"
+    )
+
+
+class FakeWatch:
+    """`ports.domain.Watch`."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
+
+    def put(self, event: GuestEvent) -> None:
+        self._events.put(event)
+
+    def next(self, timeout: float) -> GuestEvent | None:
+        try:
+            return self._events.get(timeout=max(timeout, 0))
+        except queue.Empty:
+            return None
+
+
+class FakeDomain:
+    """`ports.domain.Domain`, with the knobs of the boot-sector guest: hold, resume, reset, destroy."""
+
+    def __init__(self, hypervisor: FakeHypervisor, name: str, *, machine: str = "pc", persistent: bool = True) -> None:
+        self._hypervisor = hypervisor
+        self._name, self._uuid = name, str(uuid.uuid4())
+        self._config = etree.fromstring(_domain_xml(name, self._uuid, machine)) if persistent else None
+        self._live: etree._Element | None = etree.fromstring(_domain_xml(name, self._uuid, machine))
+        self._id = next(hypervisor.ids)
+        self._watches: list[FakeWatch] = []
+        self._leaving: list[str] = []
+        self.holds = False
+        self.refuses = False
+        self.paused = False
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def uuid(self) -> str:
+        return self._uuid
+
+    def state(self) -> DomainState:
+        if self._live is None and self._config is None:
+            raise DomainMissing(f"no domain {self._name}")
+        power = PowerState.SHUTOFF if self._live is None else PowerState.PAUSED if self.paused else PowerState.RUNNING
+        return DomainState(power=power, id=self._id if self._live is not None else -1, persistent=self._config is not None)
+
+    def xml(self, half: Half) -> str:
+        return etree.tostring(self._tree(half), encoding="unicode")
+
+    def attach(self, element: str, half: Half) -> None:
+        tree, nic = self._tree(half), etree.fromstring(element)
+        alias = nic.find("alias")
+        if alias is not None and self._find(half, alias.get("name", "")) is not None:
+            raise HypervisorFailed(f"unsupported configuration: non unique alias detected: {alias.get('name')}")
+        if nic.find("address") is None:
+            self._place(tree, nic)
+        if half is Half.LIVE:
+            self._hypervisor.plug(nic, self._uuid)
+        nic.tail = None
+        devices = tree.find("devices")
+        assert devices is not None
+        devices.append(nic)
+
+    def detach(self, alias: str, half: Half) -> None:
+        nic = self._find(half, alias)
+        if nic is None:
+            raise DeviceMissing(f"internal error: no device found with alias {alias}")
+        if half is Half.CONFIG:
+            nic.getparent().remove(nic)
+            return
+        self._leaving.append(alias)
+        if self.refuses:
+            self._leaving.remove(alias)
+            self._tell(GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
+        elif not self.holds and not self.paused:
+            self._let_go()
+
+    def detach_element(self, element: str) -> None:
+        mac = etree.fromstring(element).find("mac").get("address")
+        for nic in self._tree(Half.CONFIG).iterfind("devices/interface"):
+            if nic.find("mac").get("address") == mac:
+                nic.getparent().remove(nic)
+                return
+        raise DeviceMissing(f"no device with MAC {mac}")
+
+    def update(self, element: str, half: Half) -> None:
+        new = etree.fromstring(element)
+        alias, mac = new.find("alias"), new.find("mac").get("address")
+        nics = list(self._tree(half).iterfind("devices/interface"))
+        old = next((nic for nic in nics if nic.find("mac").get("address") == mac), None)
+        if old is None or (alias is not None and old.find("alias").get("name") != alias.get("name")):
+            raise DeviceMissing(f"no device matching MAC address {mac} found")
+        if half is Half.LIVE:
+            for path in _FIXED:
+                if old.xpath(path) != new.xpath(path):
+                    raise HypervisorFailed(f"Operation not supported: cannot modify network device {path}", code=84)
+            self._hypervisor.unplug(old)
+            for path in ("target", "address"):
+                for stale in new.findall(path):
+                    new.remove(stale)
+                if (kept := old.find(path)) is not None:
+                    new.append(copy.deepcopy(kept))
+            self._hypervisor.plug(new, self._uuid)
+        elif new.find("address") is None and old.find("address") is not None:
+            new.append(copy.deepcopy(old.find("address")))
+        new.tail = old.tail
+        old.getparent().replace(old, new)
+
+    def packets_sent(self, target: str) -> int:
+        return 0
+
+    def await_idle(self) -> None:
+        return
+
+    @contextmanager
+    def watch(self) -> Iterator[FakeWatch]:
+        watch = FakeWatch()
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
+
+    # -- what the guest does ----------------------------------------------------------------------
+
+    def hold(self) -> None:
+        self.holds = True
+
+    def resume(self) -> None:
+        self.holds = False
+        self._let_go()
+
+    def reset(self) -> None:
+        self._let_go()
+
+    def destroy(self) -> None:
+        for nic in list(self._tree(Half.LIVE).iterfind("devices/interface")):
+            self._hypervisor.unplug(nic)
+        self._live, self._leaving = None, []
+        self._tell(GuestEvent(GuestEventKind.ENDED))
+
+    def start(self) -> None:
+        assert self._config is not None and self._live is None
+        self._live = copy.deepcopy(self._config)
+        self._id = next(self._hypervisor.ids)
+        for nic in self._live.iterfind("devices/interface"):
+            self._hypervisor.plug(nic, self._uuid)
+
+    def _let_go(self) -> None:
+        for alias in self._leaving:
+            nic = self._find(Half.LIVE, alias)
+            if nic is not None:
+                self._hypervisor.unplug(nic)
+                nic.getparent().remove(nic)
+                self._tell(GuestEvent(GuestEventKind.REMOVED, alias))
+        self._leaving = []
+
+    def _tell(self, event: GuestEvent) -> None:
+        for watch in self._watches:
+            watch.put(event)
+
+    def _tree(self, half: Half) -> etree._Element:
+        if half is Half.LIVE:
+            if self._live is None:
+                raise DomainNotRunning(f"domain {self._name} is not running")
+            return self._live
+        if self._config is None:
+            raise DomainTransient(f"domain {self._name} is transient")
+        return self._config
+
+    def _find(self, half: Half, alias: str) -> etree._Element | None:
+        for nic in self._tree(half).iterfind("devices/interface"):
+            named = nic.find("alias")
+            if named is not None and named.get("name") == alias:
+                return nic
+        return None
+
+    def _place(self, tree: etree._Element, nic: etree._Element) -> None:
+        used = {(a.get("bus"), a.get("slot")) for a in tree.iterfind("devices/*/address")}
+        is_pcie = tree.find("devices/controller[@model='pcie-root']") is not None
+        places = [(f"0x{b:02x}", "0x00") for b in range(1, 9)] if is_pcie else [("0x00", f"0x{s:02x}") for s in range(2, 32)]
+        free = next((place for place in places if place not in used), None)
+        if free is None:
+            raise HypervisorFailed("internal error: No more available PCI slots")
+        etree.SubElement(nic, "address", type="pci", domain="0x0000", bus=free[0], slot=free[1], function="0x0")
+
+
+class FakeHypervisor:
+    """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host."""
+
+    uri = "fake:///host"
+    is_local = True
+
+    def __init__(self) -> None:
+        self.ids = itertools.count(1)
+        self._taps = itertools.count(0)
+        self._ports = itertools.count(1)
+        self.all: dict[str, FakeDomain] = {}
+        self.bridges: dict[str, set[str]] = {}
+        self.nets: dict[str, Network] = {}
+        self.net_ports: dict[str, NetworkPort] = {}
+
+    # -- making -----------------------------------------------------------------------------------
+
+    def add(self, name: str, **options: object) -> FakeDomain:
+        self.all[name] = FakeDomain(self, name, **options)  # type: ignore[arg-type]
+        return self.all[name]
+
+    def add_bridge(self, name: str) -> str:
+        self.bridges[name] = set()
+        return name
+
+    def add_network(self, network: Network) -> Network:
+        self.nets[network.name] = network
+        if network.bridge is not None:
+            self.bridges.setdefault(network.bridge, set())
+        return network
+
+    # -- plugging, as libvirt does inside attach and detach ------------------------------------------
+
+    def plug(self, nic: etree._Element, owner: str) -> None:
+        source = nic.find("source")
+        assert source is not None
+        bridge = source.get("bridge")
+        if nic.get("type") == "network":
+            network = self.network(source.get("network", ""))
+            if not network.active:
+                raise HypervisorFailed(f"Requested operation is not valid: network '{network.name}' is not active", code=55)
+            bridge = network.bridge
+            number = next(self._ports)
+            port = f"00000000-0000-4000-8000-{number:012d}"
+            self.net_ports[port] = NetworkPort(uuid=port, network=network.name, owner_uuid=owner, bridge=bridge)
+            source.set("portid", port)
+            source.set("bridge", bridge or "")
+        if bridge not in self.bridges:
+            raise HypervisorFailed(f"Cannot get interface MTU on '{bridge}': No such device", code=38)
+        target = nic.find("target")
+        if target is None:
+            target = etree.SubElement(nic, "target", dev=f"vnet{next(self._taps)}")
+        self.bridges[bridge].add(target.get("dev"))
+
+    def unplug(self, nic: etree._Element) -> None:
+        source, target = nic.find("source"), nic.find("target")
+        self.net_ports.pop(source.get("portid", ""), None)
+        for key in ("portid",):
+            source.attrib.pop(key, None)
+        for taps in self.bridges.values():
+            taps.discard(target.get("dev"))
+
+    # -- Hypervisor ---------------------------------------------------------------------------------
+
+    def domain(self, name: str) -> FakeDomain:
+        for domain in self.all.values():
+            if name in (domain.name, domain.uuid):
+                domain.state()
+                return domain
+        raise DomainMissing(f"no domain called '{name}'")
+
+    def domains(self) -> Iterable[FakeDomain]:
+        return list(self.all.values())
+
+    def definitions(self) -> Iterable[tuple[FakeDomain, DomainState]]:
+        return [(domain, domain.state()) for domain in self.all.values()]
+
+    def nic_models(self, domain_xml: str) -> frozenset[str] | None:
+        return frozenset({"virtio", "e1000", "e1000e", "rtl8139"})
+
+    def close(self) -> None:
+        return
+
+    # -- Networks -----------------------------------------------------------------------------------
+
+    def network(self, name: str) -> Network:
+        if name not in self.nets:
+            raise NetworkMissing(f"there is no network called '{name}'")
+        return self.nets[name]
+
+    def names(self) -> Sequence[str]:
+        return sorted(self.nets)
+
+    def ports(self, name: str) -> Sequence[NetworkPort]:
+        return [port for port in self.net_ports.values() if port.network == name]
+
+    def port_uuids(self, name: str) -> frozenset[str]:
+        return frozenset(port.uuid for port in self.ports(name))
+
+    def delete_port(self, network: str, uuid: str) -> None:
+        self.net_ports.pop(uuid, None)
+
+    # -- HostLinks ----------------------------------------------------------------------------------
+
+    def links(self) -> dict[str, Link]:
+        found = {name: Link(name=name, index=1, kind="bridge", up=True) for name in self.bridges}
+        for bridge, taps in self.bridges.items():
+            found.update({tap: Link(name=tap, index=2, kind="tun", master=bridge, up=True) for tap in taps})
+        return found
+
+    def link(self, name: str) -> Link | None:
+        return self.links().get(name)
+
+    def is_bridge(self, name: str) -> bool:
+        return name in self.bridges
+
+    def set_master(self, name: str, master: str) -> None:
+        for taps in self.bridges.values():
+            taps.discard(name)
+        self.bridges[master].add(name)
+
+    def taps_of(self, domain_uuid: str) -> frozenset[str]:
+        return frozenset()
+
+    def taps_by_domain(self) -> dict[str, frozenset[str]]:
+        return {}
