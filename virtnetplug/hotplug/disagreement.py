@@ -25,12 +25,10 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
     known = {uuid for uuid, _alias in aliases}
     for seen in whole.domains.values():
         if seen.live is not None:
-            yield from _doubles(seen, seen.live, Half.LIVE)
             yield from _links(seen, seen.live, whole)
             yield from _ports(seen, seen.live, whole)
             yield from _orphan_taps(seen, seen.live, whole)
-        if seen.config is not None:
-            yield from _doubles(seen, seen.config, Half.CONFIG)
+        yield from _doubles(seen)
         if seen.uuid in known and seen.live and seen.config:
             yield from _config(seen, seen.live, seen.config, aliases)
     yield from _operations(whole)
@@ -75,29 +73,41 @@ def _twice(values: Iterable[str | None]) -> set[str]:
     return twice
 
 
-def _doubles(seen: Seen, nets: Sequence[NetGlimpse], half: Half) -> Iterator[Finding]:
-    if len({net.alias for net in nets}) < len(nets):
-        for alias in sorted(_twice(net.alias for net in nets)):
-            yield _finding(
-                "alias-duplicate",
-                seen,
-                alias,
-                f"In the {half} definition of {seen.name} the alias {alias} names more than one NIC.",
-                "Give each NIC an alias of its own (virsh edit); by this one neither can be named.",
-            )
-    if len({net.mac for net in nets}) < len(nets):
-        for mac in sorted(_twice(net.mac for net in nets)):
-            same = [net for net in nets if net.mac == mac]
-            if len(same) == 2 and _are_teamed(seen, half, mac):
-                continue
-            yield _finding(
-                "mac-duplicate",
-                seen,
-                mac,
-                f"In the {half} definition of {seen.name} {len(same)} NICs have the MAC {mac}: "
-                f"{', '.join(map(name_of, same))}.",
-                "Detach all but one of them by alias, and attach them again with MACs of their own.",
-            )
+def _doubles(seen: Seen) -> Iterator[Finding]:
+    """Aliases and MACs that occur twice; one that does in both definitions is found in the live one."""
+    told: set[str] = set()
+    for half, nets in ((Half.LIVE, seen.live or ()), (Half.CONFIG, seen.config or ())):
+        if len({net.alias for net in nets}) < len(nets):
+            aliases = _twice(net.alias for net in nets) - told
+            yield from (_alias_double(seen, alias, half) for alias in sorted(aliases))
+            told |= aliases
+        if len({net.mac for net in nets}) < len(nets):
+            for mac in sorted(_twice(net.mac for net in nets) - told):
+                same = [net for net in nets if net.mac == mac]
+                if len(same) > 2 or not _are_teamed(seen, half, mac):
+                    told.add(mac)
+                    yield _mac_double(seen, mac, same, half)
+
+
+def _alias_double(seen: Seen, alias: str, half: Half) -> Finding:
+    return _finding(
+        "alias-duplicate",
+        seen,
+        alias,
+        f"In the {half} definition of {seen.name} the alias {alias} names more than one NIC.",
+        "Give each NIC an alias of its own (virsh edit); by this one neither can be named.",
+    )
+
+
+def _mac_double(seen: Seen, mac: str, same: Sequence[NetGlimpse], half: Half) -> Finding:
+    return _finding(
+        "mac-duplicate",
+        seen,
+        mac,
+        f"In the {half} definition of {seen.name} {len(same)} NICs have the MAC {mac}: "
+        f"{', '.join(map(name_of, same))}.",
+        "Detach all but one of them by alias, and attach them again with MACs of their own.",
+    )
 
 
 def _are_teamed(seen: Seen, half: Half, mac: str) -> bool:

@@ -1,0 +1,457 @@
+"""Audit and repair: each kind of disagreement, what is no disagreement, and what a repair may touch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.fakes.stage import URI, Stage, StageDomain, definition, nic
+from virtnetplug.errors import DomainMissing
+from virtnetplug.hotplug.audit import audit
+from virtnetplug.hotplug.repair import repair
+from virtnetplug.model.audit import AuditReport
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.links import Link
+
+PORT = "aaaaaaaa-0000-4000-8000-000000000001"
+IN_PORT = f"network='default' portid='{PORT}' bridge='virbr0'"
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Two bridges, br0 with the taps of three NICs."""
+    stage = Stage()
+    stage.bridge("br0", "vnet1", "vnet2", "vnet3")
+    stage.bridge("br1")
+    return stage
+
+
+def networked(stage: Stage) -> StageDomain:
+    """A guest with one NIC in a port of a network."""
+    stage.nets["default"] = Network(name="default", bridge="virbr0")
+    stage.bridge("virbr0", "vnet1")
+    domain = stage.add("web", nic(1, kind="network", source=IN_PORT))
+    stage.net_ports.append(port(PORT, domain.uuid))
+    return domain
+
+
+def port(uuid: str, owner: str, number: int = 1, **more: str) -> NetworkPort:
+    mac = Mac(f"52:54:00:00:00:{number:02x}")
+    return NetworkPort(uuid=uuid, network="default", owner_uuid=owner, owner_name="web", mac=mac, **more)
+
+
+def record(domain: StageDomain, number: int = 1) -> NicRecord:
+    mac = f"52:54:00:00:00:{number:02x}"
+    return NicRecord(
+        uri=URI, domain_uuid=domain.uuid, domain_name=domain.name, alias=f"ua-{number}", mac=mac, type="bridge"
+    )
+
+
+def operation(domain: StageDomain, state: OperationState, *aliases: str) -> OperationRecord:
+    nics = [{"alias": alias} for alias in aliases]
+    return OperationRecord(
+        id="op1",
+        operation="detach",
+        uri=URI,
+        domain_uuid=domain.uuid,
+        domain_name=domain.name,
+        state=state,
+        request={"nics": nics},
+    )
+
+
+def found(report: AuditReport) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.nic) for finding in report.findings]
+
+
+def mended(stage: Stage, report: AuditReport) -> list[bool | None]:
+    return [finding.repaired for finding in repair(stage.host(), report).findings]
+
+
+# -- nothing wrong ---------------------------------------------------------------------------------
+
+
+def test_what_agrees_is_counted_and_nothing_is_found(stage: Stage) -> None:
+    stage.add("web", nic(1), nic(2))
+    stage.add("off", nic(3)).live = None
+    report = audit(stage.host())
+    assert (report.domains, report.nics, report.findings, report.unseen) == (2, 3, (), ())
+    assert report.seconds > 0
+
+
+def test_each_definition_is_fetched_once_and_no_port_is_read(stage: Stage) -> None:
+    web = networked(stage)
+    audit(stage.host())
+    assert web.looks == 2
+    assert stage.calls.count("links") == 1
+    assert "ports default" not in stage.calls
+
+
+def test_a_domain_that_goes_away_meanwhile_is_left_out(stage: Stage) -> None:
+    stage.add("web", nic(1))
+    stage.add("gone", nic(2)).gone = True
+    report = audit(stage.host())
+    assert (report.domains, report.findings) == (1, ())
+
+
+def test_one_domain_alone_is_looked_at_when_named(stage: Stage) -> None:
+    stage.add("web", nic(1, target="vnet8"))
+    other = stage.add("other", nic(1, target="vnet9"))
+    stage.held = dict.fromkeys(stage.held, frozenset())
+    report = audit(stage.host(), "web")
+    assert (report.domains, found(report), other.looks) == (1, [("tap-missing", "ua-1")], 0)
+    with pytest.raises(DomainMissing):
+        audit(stage.host(), "nobody")
+
+
+def test_a_fault_that_is_over_at_the_second_look_is_none(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.add("web", nic(1))
+    now = stage.links()
+    looks = iter([{name: link for name, link in now.items() if name != "vnet1"}, now])
+    monkeypatch.setattr(stage, "links", lambda: next(looks))
+    assert audit(stage.host()).findings == ()
+
+
+# -- taps and bridges ------------------------------------------------------------------------------
+
+
+def test_a_tap_that_is_not_there(stage: Stage) -> None:
+    domain = stage.add("web", nic(1), nic(4))
+    stage.held[domain.uuid] = frozenset({"vnet1"})
+    report = audit(stage.host())
+    assert found(report) == [("tap-missing", "ua-4")]
+    assert "vnet4" in report.findings[0].message
+    assert report.findings[0].repair == ""
+
+
+def test_a_tap_that_qemu_holds_is_in_another_network_namespace_and_not_missing(stage: Stage) -> None:
+    stage.add("web", nic(1), nic(4))
+    assert found(audit(stage.host())) == []
+
+
+@pytest.mark.parametrize("kind", ["user", "vhostuser"])
+def test_a_target_that_is_no_link_is_not_looked_for(stage: Stage, kind: str) -> None:
+    domain = stage.add("web", nic(4, kind=kind, source="mode='server'"))
+    stage.held[domain.uuid] = frozenset()
+    assert found(audit(stage.host())) == []
+
+
+@pytest.mark.parametrize(("master", "kind"), [(None, "tap-not-in-bridge"), ("br1", "tap-in-other-bridge")])
+def test_a_tap_outside_its_bridge_is_put_back(stage: Stage, master: str | None, kind: str) -> None:
+    stage.add("web", nic(1), nic(2))
+    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun", master=master)
+    report = audit(stage.host())
+    assert found(report) == [(kind, "ua-2")]
+    assert report.findings[0].repair == "put vnet2 into bridge br0"
+    assert mended(stage, report) == [True]
+    assert stage.there["vnet2"].master == "br0"
+    assert audit(stage.host()).findings == ()
+
+
+def test_a_bridge_that_is_gone_is_said_and_not_repaired(stage: Stage) -> None:
+    domain = networked(stage)
+    del stage.there["virbr0"]
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    report = audit(stage.host())
+    assert found(report) == [("bridge-missing", "ua-1")]
+    assert "start network default" in report.findings[0].remedy
+    assert mended(stage, report) == [None]
+    assert domain.name == report.findings[0].domain
+
+
+@pytest.mark.parametrize(
+    "extra", ["<port isolated='yes'/>", "<vlan><tag id='7'/></vlan>", "<virtualport type='openvswitch'/>"]
+)
+def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, extra: str) -> None:
+    stage.add("web", nic(1, extra=extra))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    report = audit(stage.host())
+    assert mended(stage, report) == [False]
+    assert stage.there["vnet1"].master is None
+
+
+@pytest.mark.parametrize("then", ["gone", "stopped", "detached", "moved"])
+def test_a_repair_looks_again_first(stage: Stage, then: str) -> None:
+    domain = stage.add("web", nic(1))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    report = audit(stage.host())
+    domain.gone = then == "gone"
+    domain.live = {"gone": domain.live, "stopped": None, "detached": definition("web")}.get(
+        then, definition("web", nic(1, kind="user", source="dev='x'"))
+    )
+    assert mended(stage, report) == [False]
+    assert stage.there["vnet1"].master is None
+
+
+def test_open_vswitch_ports_belong_to_the_datapath(stage: Stage) -> None:
+    stage.there["ovs-system"] = Link(name="ovs-system", index=8, kind="openvswitch")
+    stage.there["ovsbr0"] = Link(name="ovsbr0", index=9, kind="openvswitch")
+    stage.add("web", nic(1, source="bridge='ovsbr0'"), nic(2, source="bridge='ovsbr0'"))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovs-system")
+    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun")
+    report = audit(stage.host())
+    assert found(report) == [("tap-not-in-bridge", "ua-2")]
+    assert report.findings[0].repair == ""
+
+
+def test_a_tap_qemu_holds_and_nobody_names_is_an_orphan(stage: Stage) -> None:
+    domain = stage.add("web", nic(1))
+    stage.held[domain.uuid] = frozenset({"vnet1", "vnet7"})
+    assert found(audit(stage.host())) == [("orphan-tap", "vnet7")]
+    passed = "<qemu:commandline xmlns:qemu='x'><qemu:arg value='-netdev'/></qemu:commandline></domain>"
+    domain.live = definition("web", nic(1)).replace("</domain>", passed)
+    assert found(audit(stage.host())) == []
+
+
+# -- network ports ---------------------------------------------------------------------------------
+
+
+def test_a_port_that_is_gone_with_its_network(stage: Stage) -> None:
+    networked(stage)
+    stage.net_ports.clear()
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    report = audit(stage.host())
+    assert found(report) == [("port-missing", "ua-1"), ("tap-not-in-bridge", "ua-1")]
+    assert mended(stage, report) == [None, True]
+    assert found(audit(stage.host())) == [("port-missing", "ua-1")]
+    stage.nets.clear()
+    assert "no such network" in audit(stage.host()).findings[0].message
+
+
+OTHER = "bbbbbbbb-0000-4000-8000-000000000002"
+
+
+def test_a_port_of_a_domain_that_runs_without_it_is_deleted(stage: Stage) -> None:
+    domain = networked(stage)
+    stage.net_ports.append(port(OTHER, domain.uuid, 9))
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:09")]
+    assert mended(stage, report) == [True]
+    assert [each.uuid for each in stage.net_ports] == [PORT]
+
+
+def test_a_port_of_a_domain_that_does_not_run_is_deleted(stage: Stage) -> None:
+    domain = networked(stage)
+    domain.live = None
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:01")]
+    assert mended(stage, report) == [True]
+    assert stage.net_ports == []
+
+
+def test_a_port_that_came_into_use_since_the_audit_is_kept(stage: Stage) -> None:
+    domain = networked(stage)
+    live, domain.live = domain.live, None
+    report = audit(stage.host())
+    domain.live = live
+    assert mended(stage, report) == [False]
+    assert [each.uuid for each in stage.net_ports] == [PORT]
+
+
+def test_a_port_whose_mac_is_in_use_is_said_and_kept(stage: Stage) -> None:
+    domain = networked(stage)
+    stage.net_ports.append(port(OTHER, domain.uuid, 1))
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:01")]
+    assert mended(stage, report) == [None]
+
+
+def test_a_port_of_the_definition_of_a_running_domain_is_kept(stage: Stage) -> None:
+    domain = networked(stage)
+    domain.config = definition("web", nic(1), nic(9))
+    stage.net_ports.append(port(OTHER, domain.uuid, 9))
+    assert mended(stage, audit(stage.host())) == [None]
+
+
+def test_a_port_may_be_that_of_an_orphan_and_is_kept(stage: Stage) -> None:
+    domain = networked(stage)
+    stage.net_ports.append(port(OTHER, domain.uuid, 9))
+    stage.held[domain.uuid] = frozenset({"vnet1", "vnet9"})
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:09"), ("orphan-tap", "vnet9")]
+    assert mended(stage, report) == [None, None]
+
+
+def test_a_port_of_a_pci_pool_is_never_deleted(stage: Stage) -> None:
+    domain = networked(stage)
+    stage.net_ports.append(port(OTHER, domain.uuid, 1, plug_type="hostdev-pci"))
+    assert found(audit(stage.host())) == [], "attached by address: its NIC names no port"
+    domain.live = None
+    stage.net_ports = stage.net_ports[1:]
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:01")]
+    assert mended(stage, report) == [None]
+
+
+def test_a_port_of_another_connections_guest_is_none_of_our_business(stage: Stage) -> None:
+    networked(stage)
+    elsewhere = "cccccccc-0000-4000-8000-000000000003"
+    stage.net_ports.append(port(OTHER, elsewhere, 9))
+    stage.held[elsewhere] = frozenset()
+    assert found(audit(stage.host())) == []
+
+
+def test_a_port_of_nobody_is_deleted_only_if_the_owner_was_ours(stage: Stage) -> None:
+    networked(stage)
+    gone = StageDomain("past", None, None)
+    stage.net_ports.append(port(OTHER, gone.uuid, 9))
+    report = audit(stage.host())
+    assert found(report) == [("port-orphaned", "52:54:00:00:00:09")]
+    assert mended(stage, report) == [None]
+    stage.past.append(operation(gone, OperationState.DONE))
+    assert mended(stage, audit(stage.host())) == [True]
+    assert [each.uuid for each in stage.net_ports] == [PORT]
+    stage.net_ports.append(port(OTHER, gone.uuid, 9))
+    assert found(audit(stage.host(), "web")) == [], "with one domain looked at, the others' ports say nothing"
+
+
+# -- definitions -----------------------------------------------------------------------------------
+
+
+def test_a_mac_or_an_alias_twice_is_found_once(stage: Stage) -> None:
+    twin = nic(2).replace("00:02", "00:01")
+    stage.add("web", nic(1), twin)
+    report = audit(stage.host())
+    assert found(report) == [("mac-duplicate", "52:54:00:00:00:01")]
+    assert "In the live definition" in report.findings[0].message
+    stage.all["web"].live = definition("web", nic(1), nic(2))
+    assert "In the config definition" in audit(stage.host()).findings[0].message
+    stage.all["web"].config = definition("web")
+    stage.all["web"].live = definition("web", nic(1), nic(2).replace("ua-2", "ua-1"))
+    assert found(audit(stage.host())) == [("alias-duplicate", "ua-1")]
+
+
+def test_a_teaming_pair_shares_its_mac_and_a_third_may_not(stage: Stage) -> None:
+    one = nic(1, extra="<teaming type='persistent'/>")
+    two = nic(2, extra="<teaming type='transient' persistent='ua-1'/>").replace("00:02", "00:01")
+    domain = stage.add("web", one, two)
+    assert found(audit(stage.host())) == []
+    domain.config = definition("web", one, two, nic(3).replace("00:03", "00:01"))
+    assert found(audit(stage.host())) == [("mac-duplicate", "52:54:00:00:00:01")]
+
+
+def test_nics_without_names_are_not_doubles(stage: Stage) -> None:
+    bare = "<interface type='user'/>"
+    stage.add("off", bare, bare).live = None
+    assert found(audit(stage.host())) == []
+
+
+def test_a_definition_that_differs_is_found_for_our_own_nics_only(stage: Stage) -> None:
+    domain = stage.add("web", nic(1), nic(2), config=(nic(1, source="bridge='br1'"), nic(2, source="bridge='br1'")))
+    assert found(audit(stage.host())) == []
+    stage.records.append(record(domain))
+    report = audit(stage.host())
+    assert found(report) == [("config-differs", "ua-1")]
+    assert "bridge br0 becomes br1" in report.findings[0].message
+
+
+def test_what_libvirt_writes_differently_in_the_two_definitions_is_no_difference(stage: Stage) -> None:
+    stage.nets["default"] = Network(name="default", bridge="br0")
+    place = "<address type='pci' domain='0x0000' bus='0x00' slot='0x03' function='0x0'/>"
+    live = nic(1, kind="bridge", source=f"network='default' portid='{PORT}' bridge='br0'", extra=place)
+    domain = stage.add("web", live, config=(nic(1, kind="network", source="network='default'", target=None),))
+    stage.net_ports.append(port(PORT, domain.uuid))
+    stage.records.append(record(domain))
+    assert found(audit(stage.host())) == []
+    other = place.replace("0x03", "0x05")
+    domain.config = definition("web", nic(1, kind="network", source="network='default'", extra=other))
+    assert "guest address 0000:00:03.0 becomes 0000:00:05.0" in audit(stage.host()).findings[0].message
+
+
+# -- the journal -----------------------------------------------------------------------------------
+
+
+def test_a_nic_that_went_by_itself_is_forgotten(stage: Stage) -> None:
+    domain = stage.add("web", nic(1))
+    stage.records += [record(domain, 1), record(domain, 2)]
+    report = audit(stage.host())
+    assert found(report) == [("nic-gone", "ua-2")]
+    assert mended(stage, report) == [True]
+    assert [each.alias for each in stage.records] == ["ua-1"]
+    assert f"lock {domain.uuid}" in stage.calls
+
+
+def test_a_nic_of_the_definition_alone_is_not_gone_and_one_of_no_domain_is(stage: Stage) -> None:
+    domain = stage.add("web", config=(nic(1),))
+    stage.records.append(record(domain))
+    assert found(audit(stage.host())) == []
+    stage.all.clear()
+    report = audit(stage.host())
+    assert found(report) == [("nic-gone", "ua-1")]
+    assert mended(stage, report) == [True]
+    assert stage.records == []
+
+
+def test_a_nic_that_came_back_since_the_audit_is_kept(stage: Stage) -> None:
+    domain = stage.add("web", nic(1))
+    stage.records.append(record(domain, 2))
+    report = audit(stage.host())
+    domain.live = definition("web", nic(1), nic(2))
+    assert mended(stage, report) == [False]
+    assert len(stage.records) == 1
+
+
+@pytest.mark.parametrize("state", [OperationState.RUNNING, OperationState.INCOMPLETE])
+def test_an_operation_left_open_is_for_recover(stage: Stage, state: OperationState) -> None:
+    domain = stage.add("web", nic(1))
+    stage.open.append(operation(domain, state, "ua-1"))
+    report = audit(stage.host())
+    assert found(report) == [("operation-open", "ua-1")]
+    assert report.findings[0].remedy == "Run 'virtnetplug recover web'."
+    assert mended(stage, report) == [None]
+
+
+def test_an_operation_that_is_being_worked_on_is_none_nor_are_its_nics(stage: Stage) -> None:
+    domain = stage.add("web")
+    stage.records.append(record(domain))
+    stage.open.append(operation(domain, OperationState.RUNNING, "ua-1"))
+    stage.alive.add("op1")
+    assert found(audit(stage.host())) == []
+
+
+def test_a_pending_detach_is_a_disagreement_only_once_the_guest_has_let_go(stage: Stage) -> None:
+    domain = stage.add("web", nic(1), nic(2))
+    stage.records.append(record(domain))
+    stage.open.append(operation(domain, OperationState.PENDING, "ua-1"))
+    assert found(audit(stage.host())) == []
+    domain.live = domain.config = definition("web", nic(2))
+    stage.held[domain.uuid] = frozenset({"vnet2"})
+    report = audit(stage.host())
+    assert found(report) == [("operation-open", "ua-1")], "and not that the NIC is gone: recover says that"
+    domain.live = None
+    assert "does not run" in audit(stage.host()).findings[0].message
+
+
+# -- what cannot be seen ---------------------------------------------------------------------------
+
+
+def test_another_hosts_taps_are_not_looked_at(stage: Stage) -> None:
+    stage.add("web", nic(9))
+    stage.is_local = False
+    report = audit(stage.host())
+    assert report.findings == ()
+    assert ["taps and bridges" in why for why in report.unseen] == [True]
+
+
+def test_what_may_not_be_read_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain = stage.add("web", nic(1))
+    del stage.held[domain.uuid]
+    assert [why.split(",")[0] for why in audit(stage.host()).unseen] == ["the taps that QEMU holds open"]
+
+    def refuse(*arguments: object) -> object:
+        raise DomainMissing("it is broken")
+
+    monkeypatch.setattr(stage, "names", refuse)
+    monkeypatch.setattr(stage, "open_operations", refuse)
+    report = audit(stage.host())
+    assert [why.split(":")[0] for why in report.unseen[1:]] == ["networks and their ports", "the journal"]
+    assert report.findings == ()
+
+
+def test_a_report_is_changed_in_nothing_but_its_findings(stage: Stage) -> None:
+    stage.add("web", nic(9))
+    report = dataclasses.replace(audit(stage.host()), unseen=("something",))
+    assert dataclasses.replace(repair(stage.host(), report), findings=report.findings) == report
