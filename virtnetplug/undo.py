@@ -27,7 +27,7 @@ class UndoStack:
         self._undos.clear()
 
     def unwind(self) -> list[tuple[str, VirtnetplugError]]:
-        """Run all undos, newest first; returns those that failed. Every one is tried. Safe twice."""
+        """Run all undos, newest first, and return those that failed, whatever they raised. Safe twice."""
         failures: list[tuple[str, VirtnetplugError]] = []
         while self._undos:
             name, undo = self._undos.pop()
@@ -35,4 +35,8 @@ class UndoStack:
                 undo()
             except VirtnetplugError as error:
                 failures.append((name, error))
+            except Exception as error:  # noqa: BLE001 - a fault in one undo must not keep the others from being tried
+                failure = VirtnetplugError(f"{type(error).__name__}: {error}")
+                failure.__cause__ = error
+                failures.append((name, failure))
         return failures
