@@ -71,4 +71,5 @@ def _definitions(records: list[tuple[str, str]]) -> list[str]:
 def _roff(text: str) -> str:
     """`text` with roff's own characters escaped; a leading dot or quote would be a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    escaped = "".join(char if char.isascii() else f"\\[u{ord(char):04X}]" for char in escaped)
     return "\\&" + escaped if escaped[:1] in (".", "'") else escaped

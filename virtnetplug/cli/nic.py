@@ -10,13 +10,7 @@ from virtnetplug.errors import UsageError
 from virtnetplug.model.interface import Interface, VirtualPort
 
 _SOURCE_TYPES = {"network": "network", "bridge": "bridge", "dev": "direct"}
-_SOURCE_FIELDS = ("source_network", "source_portgroup", "source_portid", "source_bridge", "source_dev", "source_mode")
-_SOURCES_OF = {
-    "network": ("source_network", "source_portgroup"),
-    "bridge": ("source_bridge",),
-    "direct": ("source_dev", "source_mode"),
-}
-"""Which source fields an interface of each type has; whatever is not named is cleared by a change of source."""
+_NOT_OF_DIRECT = ("source_network", "source_portgroup", "source_portid", "source_bridge")
 
 
 def values_from_text(text: str) -> dict[str, str]:
@@ -53,7 +47,7 @@ def interface_from_values(values: Mapping[str, str]) -> Interface:
 
 
 def changes_from_values(values: Mapping[str, str]) -> dict[str, Any]:
-    """Changes of an update by `Interface` field, None to remove one; a new source clears what only the old one had.
+    """Changes of an update by `Interface` field, None to remove one; a source brings its type.
 
     Raises `UsageError` where they contradict each other, or there are none.
     """
@@ -63,9 +57,8 @@ def changes_from_values(values: Mapping[str, str]) -> dict[str, Any]:
         )
     has_source = any(name in values for name in (*_SOURCE_TYPES, "source"))
     fields = _fields(_with_source(values) if has_source else dict(values), clearing=True)
-    if has_source:
-        kept = _SOURCES_OF.get(fields["type"], ())
-        fields.update({field: None for field in _SOURCE_FIELDS if field not in kept})
+    if fields.get("type") == "direct":
+        fields.update(dict.fromkeys(_NOT_OF_DIRECT))
     return fields
 
 
@@ -101,7 +94,7 @@ def _with_source(values: Mapping[str, str]) -> dict[str, str]:
         raise UsageError(
             "Say what the NIC connects to: --network NAME, --bridge NAME, --dev DEV, or a --type that needs none."
         )
-    if values["type"] in _SOURCES_OF and not given:
+    if values["type"] in _SOURCE_TYPES.values() and not given:
         needed = next(name for name, kind in _SOURCE_TYPES.items() if kind == values["type"])
         raise UsageError(f"A NIC of type {values['type']} needs a source: add --{needed} NAME.")
     return values

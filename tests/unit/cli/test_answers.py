@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
+import click
 import pytest
 
 from virtnetplug import errors
+from virtnetplug.cli.commands import COMMANDS, root
+from virtnetplug.cli.keys import KEYS
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport
 from virtnetplug.model.operation import Nic, Outcome, Refusal, Result
 
+PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 TOP = ["result", "reason", "message", "exit_code"]
 NIC = [
     "domain", "domain_uuid", "alias", "mac", "type", "source", "model", "network", "portgroup", "portid", "target",
@@ -84,10 +88,26 @@ def test_the_keys_within(run, samples, plugger):
 
 
 def test_every_key_is_documented():
-    page = Path("docs/cli.md").read_text()
+    page = PAGE.read_text()
     keys = {key for document in (*DOCUMENTS.values(), NIC, STEP, RECORD, FINDING) for key in document}
     keys |= {field.name for field in fields(Nic)} | {"undo_failures", "exposition", "listen", "files"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_every_command_flag_reason_and_exit_code_is_documented():
+    page = PAGE.read_text()
+    words = [f"| `{name}" for name in COMMANDS] + [f"`{key.name}`" for key in KEYS]
+    words += [f"`{error.reason}`" for error in ERRORS] + [f"| {error.exit_code} |" for error in ERRORS]
+    assert [word for word in words if word not in page] == []
+
+
+def test_every_option_has_a_help_sentence():
+    program = root()
+    context = click.Context(program)
+    commands = [program, *(program.get_command(context, name) for name in COMMANDS)]
+    options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not (option.help or "").endswith((".", "…"))] == []
+    assert [command.name for command in commands if not command.help or not command.epilog] == []
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

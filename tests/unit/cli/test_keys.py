@@ -102,18 +102,22 @@ def test_fields_not_said_are_none():
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"),
+    ("source", "changes"),
     [
-        ({"network": "x"}, ("network", "x", "absent", None, None, None)),
-        ({"bridge": "x"}, ("bridge", None, None, "x", None, None)),
-        ({"dev": "x", "mode": "bridge"}, ("direct", None, None, None, "x", "bridge")),
+        ({"network": "x"}, {"type": "network", "source_network": "x"}),
+        ({"bridge": "x"}, {"type": "bridge", "source_bridge": "x"}),
+        (
+            {"dev": "x", "mode": "bridge"},
+            {
+                "type": "direct", "source_dev": "x", "source_mode": "bridge", "source_network": None,
+                "source_portgroup": None, "source_portid": None, "source_bridge": None,
+            },
+        ),
+        ({"mode": "vepa"}, {"source_mode": "vepa"}),
     ],
-)
-def test_a_new_source_clears_what_only_the_old_one_had(source, expected):
-    changes = changes_from_values(source)
-    fields = ("type", "source_network", "source_portgroup", "source_bridge", "source_dev", "source_mode")
-    assert tuple(changes.get(field, "absent") for field in fields) == expected
-    assert changes["source_portid"] is None
+)  # fmt: skip
+def test_a_source_brings_its_type_into_an_update(source, changes):
+    assert changes_from_values(source) == changes
 
 
 def test_the_second_spelling_of_dev():

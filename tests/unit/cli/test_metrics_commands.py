@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ code = main(wiring, sys.argv[1:])
 print(" ".join(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd()}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 SAMPLE = 'virtnetplug_operations_total{device_type="bridge",operation="attach",reason="none",result="done"} 3.0'
 
 

@@ -46,7 +46,12 @@ class wiring:
     def open(*_, **__): return Plugger()
     def journal(*_): return Journal()
 """
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.getcwd(), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(__file__).parents[3]),
+    "TERM": "xterm",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 
 def program(*, before: str = "", between: str = FAKES, after: str = "") -> list[str]:
@@ -221,6 +226,9 @@ def test_man_pages(tmp_path, run):
     assert "virtnetplug.1" in ran.document["files"]
     page = (tmp_path / "man1" / "virtnetplug-attach.1").read_text()
     assert "\\-\\-network NAME" in page
+    assert "ID[,ID\\[u2026]]" in page
+    for name in ran.document["files"]:
+        assert (tmp_path / "man1" / name).read_text().isascii()
     assert run("man", "--output", "/proc/none").code == 2
 
 
