@@ -81,7 +81,7 @@ def _as_written(interface: Interface) -> ActualDevice:
 
 
 def _inherit(interface: Interface, network: Network, portgroup: Portgroup | None) -> ActualDevice:
-    """The interface's own settings, else the portgroup's, else the network's; bandwidth comes whole from one of them."""
+    """The interface's own settings, else the portgroup's, else the network's; bandwidth whole from one of them."""
     group = portgroup or Portgroup(name="")
     own_bandwidth = interface.bandwidth_inbound is not None or interface.bandwidth_outbound is not None
     limits = interface if own_bandwidth else group
@@ -151,8 +151,8 @@ def merge_virtualports(*ports: VirtualPort | None) -> VirtualPort | None:
             value = getattr(port, field.name)
             if value is not None and merged.setdefault(field.name, value) != value:
                 raise NotSupported(
-                    f"the virtualport {field.name} is '{merged[field.name]}' in one of interface, network and portgroup, "
-                    f"and '{value}' in another; libvirt refuses to merge them, so say it in one place"
+                    f"interface, network and portgroup disagree on the virtualport's {field.name} "
+                    f"('{merged[field.name]}' and '{value}'); libvirt refuses to merge them, so say it in one place"
                 )
     return VirtualPort(**merged)
 

@@ -10,6 +10,7 @@ from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of,
 from virtnetplug.xml.networks import network, network_port
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
+from virtnetplug.xml.skims import may_have_doubles, nic_count
 
 __all__ = [
     "MAX_BYTES",
@@ -22,8 +23,10 @@ __all__ = [
     "element",
     "glimpse",
     "interface",
+    "may_have_doubles",
     "network",
     "network_port",
+    "nic_count",
     "properties_of",
     "strip_live",
     "topology",

@@ -16,7 +16,7 @@ from virtnetplug.xml.elements import HostdevElement
 from virtnetplug.xml.kinds import part, whole
 from virtnetplug.xml.nets import net_from
 from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
-from virtnetplug.xml.written import Written
+from virtnetplug.xml.written import slices
 
 _BUS = part("bus", 0xFF, 2)
 _SLOT = part("slot", 0x1F, 2)
@@ -30,11 +30,8 @@ def devices(domain_xml: str) -> DomainDevices:
     cannot name it then, and stands without a parent. Raises `InvariantBroken` where the lists disagree.
     """
     root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
-    nodes = list(root.iterfind("devices/interface"))
-    if not nodes and root.find("devices/hostdev") is None:
-        return DomainDevices()
-    written = Written(root, domain_xml)
-    nets = tuple(net_from(node, written.write(node)) for node in nodes)
+    nodes = root.iterfind("devices/interface")
+    nets = tuple(net_from(node, text) for node, text in zip(nodes, slices(domain_xml, "interface"), strict=True))
     owned = (_owned(net) for net in nets if net.is_hostdev)
     return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
 

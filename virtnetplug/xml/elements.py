@@ -30,6 +30,9 @@ class PciAddressElement(Mapped):
             self.node.attrib.clear()
         if not self.node.attrib:
             self.node.set("type", "pci")
+        for name, item in self.properties.items():
+            if name not in self.node.attrib:  # libvirt's schema wants all parts, also those that are 0
+                item.write(self.node, getattr(value, name))
         super().store(value)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from lxml import etree
 
 _RNG = "{http://relaxng.org/ns/structure/1.0}"
-_TRANSPARENT = frozenset({"group", "interleave", "grammar", "start", "mixed"})
-_WORDS = tuple(_RNG + kind for kind in ("text", "data", "value", "mixed"))
+_TRANSPARENT = frozenset({"group", "interleave", "grammar", "start"})
+_WORDS = frozenset({"text", "data", "value", "mixed"})
 _SAID = {
     **dict.fromkeys(
         ("unsignedInt", "positiveInteger", "unsignedShort", "unsignedLong", "speed", "BurstSize"), "a whole number"
@@ -78,11 +78,11 @@ class Grammar:
     def _fault(self, node: etree._Element, definition: _Item) -> str | None:
         items = list(self._items(definition.node, node))
         attributes = [item for item in items if item.is_attribute]
-        elements = [item for item in items if not item.is_attribute]
+        elements = [item for item in items if not item.is_attribute and item.name]
         return (
             self._attribute_fault(node, attributes, definition)
             or self._child_fault(node, elements, definition)
-            or self._words_fault(node, definition)
+            or _words_fault(node, items)
             or self._missing(node, attributes, elements)
         )
 
@@ -119,13 +119,6 @@ class Grammar:
                 return faults[0]
         return None
 
-    def _words_fault(self, node: etree._Element, definition: _Item) -> str | None:
-        words = [node.text, *(child.tail for child in node)]
-        stray = next((word.strip() for word in words if word and word.strip()), None)
-        if stray is None or next(definition.node.iter(*_WORDS), None) is not None:
-            return None
-        return f"line {node.sourceline}: <{node.tag}> has the words '{stray[:40]}' in it, where there can be none"
-
     def _missing(self, node: etree._Element, attributes: Iterable[_Item], elements: Iterable[_Item]) -> str | None:
         here = f"line {node.sourceline}: {_context(node)}"
         for item in attributes:
@@ -157,6 +150,8 @@ class Grammar:
                 name = pattern.get("name")
                 if name:
                     yield _Item(pattern, name, kind == "attribute", required, repeats)
+            elif kind in _WORDS:
+                yield _Item(pattern, "", False, False, repeats)
             elif kind == "ref":
                 name = pattern.get("name", "")
                 if name not in inside:
@@ -240,3 +235,13 @@ def _known(what: str, name: str, items: Iterable[_Item]) -> str:
 def _near(word: str, words: Iterable[str], form: str) -> str | None:
     near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.7)
     return f"did you mean {form.format(near[0])}?" if near else None
+
+
+def _words_fault(node: etree._Element, items: Iterable[_Item]) -> str | None:
+    if any(not item.name for item in items):
+        return None
+    words = [node.text, *(child.tail for child in node)]
+    stray = next((word.strip() for word in words if word and word.strip()), None)
+    if stray is None:
+        return None
+    return f"line {node.sourceline}: <{node.tag}> has the words '{stray[:40]}' in it, where there can be none"

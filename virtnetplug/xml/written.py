@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from lxml import etree
 
-_TOKEN = re.compile(
-    r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*')*>|[^<]+""",
-    re.DOTALL,
-)
+_MARK = r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*')*>"""
+_MARKUP = re.compile(_MARK, re.DOTALL)
+_TOKEN = re.compile(_MARK + "|[^<]+", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(\s+)([^\s=/>]+)(\s*=\s*)("[^"]*"|'[^']*')""")
 _TAG_NAME = re.compile(r"<([^\s/>]+)")
 
@@ -112,6 +111,35 @@ class Written:
         return _escaped(value or "")
 
 
+def slices(text: str, tag: str) -> list[str]:
+    """The text, as written, of each `tag` element in the ``<devices>`` of a well-formed domain definition, in order."""
+    found: list[str] = []
+    depth, start, is_among_devices = 0, -1, False
+    for match in _MARKUP.finditer(text):
+        token = match.group()
+        if token[1] in "!?":
+            continue
+        if token[1] == "/":
+            depth -= 1
+        else:
+            if depth < 3:
+                name = _tag_of(token)
+                if depth == 1:
+                    is_among_devices = name == "devices"
+                elif depth == 2 and is_among_devices and name == tag:
+                    start = match.start()
+            depth += token[-2] != "/"
+        if depth == 2 and start >= 0:
+            found.append(text[start : match.end()])
+            start = -1
+    return found
+
+
+def _tag_of(token: str) -> str:
+    match = _TAG_NAME.match(token)
+    return match.group(1) if match else ""
+
+
 def _tokens(text: str) -> Iterator[str]:
     return (match.group() for match in _TOKEN.finditer(text))
 
@@ -121,8 +149,7 @@ def _attributes(node: etree._Element) -> dict[str, str]:
 
 
 def _tag_name(node: etree._Element, original: _Original | None) -> str:
-    match = _TAG_NAME.match(original.start) if original else None
-    return match.group(1) if match else str(node.tag)
+    return _tag_of(original.start) if original else str(node.tag)
 
 
 def _with_attributes(original: _Original, now: dict[str, str]) -> str:

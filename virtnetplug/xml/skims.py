@@ -1,0 +1,27 @@
+"""What can be said of a definition as libvirt writes it without parsing it: for an audit of thousands.
+
+libvirt has one formatter (``virXMLFormatElement``): single quotes, one space. Text that is written otherwise, or that
+only looks like a NIC, makes the answers here cautious, never wrong.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = (re.compile(r"<mac address='([^']*)'"), re.compile(r"<alias name='([^']*)'"))
+
+
+def may_have_doubles(domain_xml: str) -> bool:
+    """Whether two NICs may have the same MAC or alias; False is certain, True asks for a real look."""
+    counts = []
+    for pattern in _NAMES:
+        found = pattern.findall(domain_xml)
+        if len(set(found)) < len(found):
+            return True
+        counts.append(len(found))
+    return counts[0] < domain_xml.count("<interface")
+
+
+def nic_count(domain_xml: str) -> int:
+    """How many NICs a definition has, near enough to be told to people."""
+    return domain_xml.count("</interface>")
