@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,28 @@ def test_a_reader_that_went_away_is_no_fault_and_changes_no_exit_code(words, cod
     assert (done.returncode, done.stderr) == (code, b"")
 
 
+@pytest.mark.parametrize(
+    ("fault", "words", "code"),
+    [
+        ("wiring.plugger.raises = __import__('virtnetplug.errors').errors.DomainMissing('x')", "list", 3),
+        ("wiring.plugger.raises = KeyError('x')", "list -vv", 70),
+        ("wiring.plugger.warnings = ('x',)", "attach web1 --network a", 0),
+        ("", "list -v", 0),
+        ("", "demo", 0),
+    ],
+)
+def test_nor_is_one_of_standard_error(fault, words, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*program(between=f"{FAKES}; {fault}"), *words.split()], stdout=writing, stderr=writing, env=ENVIRONMENT
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == code
+
+
 def test_a_full_disk_under_the_output_is_said():
     with open("/dev/full", "w") as full:
         done = subprocess.run([*program(), "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
@@ -188,8 +211,10 @@ def test_completion(words, current, expected):
     ],
 )
 def test_completion_never_disturbs_the_shell(fault):
+    start = time.monotonic()
     assert complete(["list"], "", f"{FAKES}; {fault}") == ([], "")
     assert complete(["detach", "web1"], "", f"{FAKES}; {fault}; wiring.open = wiring.domains")[1] == ""
+    assert time.monotonic() - start < 15  # of two, each of which may ask for a second; a hypervisor may hang for ever
 
 
 @pytest.mark.parametrize(
