@@ -30,7 +30,7 @@ def audit(host: Host, domain: str | None = None) -> AuditReport:
         findings = tuple(finding for finding in _findings(host, whole) if _key(finding) in before)
     return AuditReport(
         domains=len(whole.domains),
-        nics=sum(len(seen.config or () if seen.live is None else seen.live) for seen in whole.domains.values()),
+        nics=sum(seen.nics for seen in whole.domains.values()),
         findings=tuple(sorted(findings, key=lambda finding: (finding.domain, finding.nic, finding.kind))),
         seconds=host.clock.monotonic() - started,
         unseen=whole.unseen,
@@ -43,9 +43,11 @@ def _key(finding: Finding) -> tuple[str, str, str, str]:
 
 def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     yield from disagreements(whole)
-    named = {net.portid for seen in whole.domains.values() for net in seen.live or () if net.portid is not None}
+    if not any((whole.ports or {}).values()):
+        return
+    named = {net.portid for seen in whole.domains.values() for net in seen.live if net.portid is not None}
     for network, uuids in (whole.ports or {}).items():
-        if uuids and not named.issuperset(uuids):
+        if not named.issuperset(uuids):
             yield from _orphaned_ports(host, whole, network, named)
 
 
@@ -67,20 +69,20 @@ def _orphaned_ports(host: Host, whole: Survey, network: str, named: set[str]) ->
 
 def _orphaned(port: NetworkPort, network: str, owner: Seen, whole: Survey) -> Iterator[Finding]:
     mac = str(port.mac) if port.mac is not None else None
-    macs = {net.mac for nets in (owner.live, owner.config) for net in nets or ()}
+    macs = {net.mac for net in (*owner.live, *owner.config)}
     has_mac = mac is not None and mac in macs
-    if owner.live is not None and has_mac and port.plug_type == POOLED:
+    if owner.is_active and has_mac and port.plug_type == POOLED:
         return  # a pool's claim of a NIC that was attached by address names no port
-    why = "is not running" if owner.live is None else "has no NIC in it"
+    why = "has no NIC in it" if owner.is_active else "is not running"
     # Not safe by itself: a PCI device must be seen free first, and of two ports with one MAC this may be the wrong one.
-    is_safe = port.plug_type != POOLED and (owner.live is None or not has_mac) and not _has_orphan(whole, owner)
+    is_safe = port.plug_type != POOLED and not (owner.is_active and has_mac) and not _has_orphan(whole, owner)
     yield _orphan(port, network, owner.name, why, is_safe=is_safe)
 
 
 def _has_orphan(whole: Survey, owner: Seen) -> bool:
     """Whether the owner's QEMU holds a tap its definition does not name: the port may be that NIC's."""
     held = (whole.taps or {}).get(owner.uuid, frozenset())
-    return not held.issubset([net.target for net in owner.live or ()])
+    return not held.issubset([net.target for net in owner.live])
 
 
 def _lives_elsewhere(whole: Survey, port: NetworkPort) -> bool:

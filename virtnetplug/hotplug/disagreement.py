@@ -24,12 +24,15 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
     aliases = {(nic.domain_uuid, nic.alias) for nic in whole.nics}
     known = {uuid for uuid, _alias in aliases}
     for seen in whole.domains.values():
-        if seen.live is not None:
-            yield from _links(seen, seen.live, whole)
-            yield from _ports(seen, seen.live, whole)
-            yield from _orphan_taps(seen, seen.live, whole)
         yield from _doubles(seen)
-        if seen.uuid in known and seen.live and seen.config:
+        if not seen.is_active:
+            continue
+        if whole.links is not None:
+            yield from _links(seen, seen.live, whole, whole.links)
+            yield from _orphan_taps(seen, seen.live, whole)
+        if whole.ports is not None:
+            yield from _ports(seen, seen.live, whole.ports)
+        if seen.uuid in known:
             yield from _config(seen, seen.live, seen.config, aliases)
     yield from _operations(whole)
     yield from _gone(whole)
@@ -76,17 +79,18 @@ def _twice(values: Iterable[str | None]) -> set[str]:
 def _doubles(seen: Seen) -> Iterator[Finding]:
     """Aliases and MACs that occur twice; one that does in both definitions is found in the live one."""
     told: set[str] = set()
-    for half, nets in ((Half.LIVE, seen.live or ()), (Half.CONFIG, seen.config or ())):
-        if len({net.alias for net in nets}) < len(nets):
-            aliases = _twice(net.alias for net in nets) - told
-            yield from (_alias_double(seen, alias, half) for alias in sorted(aliases))
-            told |= aliases
-        if len({net.mac for net in nets}) < len(nets):
-            for mac in sorted(_twice(net.mac for net in nets) - told):
-                same = [net for net in nets if net.mac == mac]
-                if len(same) > 2 or not _are_teamed(seen, half, mac):
-                    told.add(mac)
-                    yield _mac_double(seen, mac, same, half)
+    for half, text in ((Half.LIVE, seen.live_xml), (Half.CONFIG, seen.config_xml)):
+        if text is None or not xml.may_have_doubles(text):
+            continue
+        nets = seen.live if half is Half.LIVE else seen.config
+        for alias in sorted(_twice(net.alias for net in nets) - told):
+            told.add(alias)
+            yield _alias_double(seen, alias, half)
+        for mac in sorted(_twice(net.mac for net in nets) - told):
+            same = [net for net in nets if net.mac == mac]
+            if len(same) > 2 or not _are_teamed(seen, half, mac):
+                told.add(mac)
+                yield _mac_double(seen, mac, same, half)
 
 
 def _alias_double(seen: Seen, alias: str, half: Half) -> Finding:
@@ -121,10 +125,7 @@ def _are_teamed(seen: Seen, half: Half, mac: str) -> bool:
     return sorted(each.type for each in teaming if each is not None) == ["persistent", "transient"]
 
 
-def _links(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
-    links = whole.links
-    if links is None:
-        return
+def _links(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey, links: Mapping[str, Link]) -> Iterator[Finding]:
     for net in nets:
         target = net.target
         if target is None or net.type not in WITH_LINK:
@@ -192,14 +193,12 @@ def _is_switched(bridge: Link | None, master: Link | None) -> bool:
     return bridge.kind != "openvswitch" or (master is not None and master.kind == "openvswitch")
 
 
-def _ports(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
-    if whole.ports is None:
-        return
+def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
     for net in nets:
         if net.portid is None or net.network is None:
             continue
-        if net.portid not in whole.ports.get(net.network, ()):
-            is_defined = net.network in whole.ports
+        if net.portid not in networks.get(net.network, ()):
+            is_defined = net.network in networks
             yield _finding(
                 "port-missing",
                 seen,
@@ -286,7 +285,7 @@ def _operations(whole: Survey) -> Iterator[Finding]:
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
     seen = whole.domains.get(record.domain_uuid)
-    if seen is None or seen.live is None:
+    if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     if not {net.alias for net in seen.live}.intersection(asked(record)):
         return "waits for the guest, which has let go meanwhile"
@@ -306,7 +305,7 @@ def _gone(whole: Survey) -> Iterator[Finding]:
     for nic in whole.nics:
         seen = whole.domains.get(nic.domain_uuid)
         if seen is not None and nic.domain_uuid not in aliases:
-            aliases[seen.uuid] = {net.alias for nets in (seen.live, seen.config) for net in nets or ()}
+            aliases[seen.uuid] = {net.alias for net in (*seen.live, *seen.config)}
         if nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy:
             yield _nic_gone(nic, seen)
 

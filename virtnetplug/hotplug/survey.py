@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
@@ -15,18 +16,35 @@ from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
-    """One domain: `live` and `config` are the nets of its definitions, None where there is no such definition."""
+    """One domain with its definitions, None where it has no such one; each is parsed only if somebody looks into it."""
 
     domain: Domain
     name: str
     uuid: str
-    state: DomainState
     live_xml: str | None
     config_xml: str | None
-    live: tuple[NetGlimpse, ...] | None
-    config: tuple[NetGlimpse, ...] | None
+
+    @cached_property
+    def live(self) -> tuple[NetGlimpse, ...]:
+        """The nets the guest has."""
+        return () if self.live_xml is None else xml.glimpse(self.live_xml)
+
+    @cached_property
+    def config(self) -> tuple[NetGlimpse, ...]:
+        """The nets of the next boot."""
+        return () if self.config_xml is None else xml.glimpse(self.config_xml)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs, or did a moment ago."""
+        return self.live_xml is not None
+
+    @property
+    def nics(self) -> int:
+        """How many it has; of the definition if it does not run."""
+        return xml.nic_count(self.live_xml if self.live_xml is not None else self.config_xml or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +101,7 @@ def _see(domain: Domain, state: DomainState) -> Seen | None:
         config_xml = None
     except DomainMissing:
         return None
-    live = None if live_xml is None else xml.glimpse(live_xml)
-    config = None if config_xml is None else xml.glimpse(config_xml)
-    return Seen(domain, domain.name, domain.uuid, state, live_xml, config_xml, live, config)
+    return Seen(domain, domain.name, domain.uuid, live_xml, config_xml)
 
 
 def _see_again(old: Seen) -> Seen | None:
@@ -104,7 +120,7 @@ def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) ->
 
 
 def _with_links(host: Host, whole: Survey) -> Survey:
-    active = [seen.uuid for seen in whole.domains.values() if seen.live is not None]
+    active = [seen.uuid for seen in whole.domains.values() if seen.is_active]
     if not active:
         return whole
     if not host.hypervisor.is_local:

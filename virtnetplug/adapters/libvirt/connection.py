@@ -96,7 +96,7 @@ class LibvirtHypervisor:
         for handle in handles:
             power = PowerState.RUNNING if handle.ID() >= 0 else PowerState.SHUTOFF
             state = DomainState(power=power, id=handle.ID(), persistent=handle.UUID() in persistent)
-            yield LibvirtDomain(handle, self._events), state
+            yield LibvirtDomain(handle, self._events, was_persistent=state.persistent), state
 
     def nic_models(self, domain_xml: str) -> frozenset[str] | None:
         """What the domain's emulator lists with ``-device help``; None for another host's, or one that will not say."""
@@ -157,7 +157,9 @@ class EmulatorModels:
 def _ask_emulator(emulator: str) -> frozenset[str] | None:
     command = [emulator, "-machine", "none", "-device", "help"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     _, _, rest = answer.stdout.partition("Network devices:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 
 import libvirt
@@ -28,14 +29,18 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: "paused by an I/O error",
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: "paused because it crashed",
 }
+_HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
+"""Only the definition of a domain that runs has an id (``virDomainDefFormatInternal``)."""
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
 class LibvirtDomain:
     """`ports.domain.Domain` on a ``virDomain``."""
 
-    def __init__(self, handle: libvirt.virDomain, events: EventHub) -> None:
+    def __init__(self, handle: libvirt.virDomain, events: EventHub, *, was_persistent: bool = False) -> None:
+        """`was_persistent`: a list has just said so, and the first look at the config need not ask again."""
         self._handle = handle
+        self._was_persistent = was_persistent
         self._events = events
         self._connection = handle.connect()
         self._name: str = handle.name()
@@ -66,19 +71,22 @@ class LibvirtDomain:
             )
 
     def xml(self, half: Half) -> str:
-        """``virDomainGetXMLDesc``, without secrets."""
+        """``virDomainGetXMLDesc``, without secrets: one call for the live definition, as each is a round trip."""
         with translated(self._connection):
             if half is Half.CONFIG:
-                if not self._handle.isPersistent():
-                    raise DomainTransient(
-                        f"domain {self._name} is transient: it has no persistent definition, so use --live"
-                    )
-                return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-            if not self._handle.isActive():
-                raise DomainNotRunning(
-                    f"domain {self._name} is not running, so it has no live definition; start it, or use --config"
-                )
-            return str(self._handle.XMLDesc(0))
+                return self._config_xml()
+            text = str(self._handle.XMLDesc(0))
+        if not _HAS_ID.match(text):
+            raise DomainNotRunning(
+                f"domain {self._name} is not running, so it has no live definition; start it, or use --config"
+            )
+        return text
+
+    def _config_xml(self) -> str:
+        is_persistent, self._was_persistent = self._was_persistent or bool(self._handle.isPersistent()), False
+        if not is_persistent:
+            raise DomainTransient(f"domain {self._name} is transient: it has no persistent definition, so use --live")
+        return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
     def attach(self, element: str, half: Half) -> None:
         """``virDomainAttachDeviceFlags``."""
