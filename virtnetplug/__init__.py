@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from virtnetplug.errors import VirtnetplugError
 
 if TYPE_CHECKING:
-    from virtnetplug.app import open as open
+    from virtnetplug.app import open as open  # noqa: A004 - virtnetplug.open is what a caller writes
     from virtnetplug.hotplug.plugger import Plugger as Plugger
     from virtnetplug.model.interface import Interface as Interface
     from virtnetplug.model.mac import Mac as Mac
@@ -35,7 +35,7 @@ _WHERE = {
     "PciAddress": "model.pci",
 }
 
-__all__ = ["VirtnetplugError", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = ["VirtnetplugError", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> object:

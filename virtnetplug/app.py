@@ -104,7 +104,7 @@ def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], Non
             return
         try:
             listener(event)
-        except Exception:  # noqa: BLE001 - whatever a caller's listener does wrong is not the operation's fault
+        except Exception:
             import logging
 
             logging.getLogger("virtnetplug").exception("an event listener failed")

@@ -94,4 +94,6 @@ def move(end: End, state: State, trigger: Trigger) -> State:
     try:
         return TRANSITIONS[end, state, trigger]
     except KeyError:
-        raise IllegalTransition(f"a {end} that is {state} cannot take '{trigger}'; the lifecycle table has no such move") from None
+        raise IllegalTransition(
+            f"a {end} that is {state} cannot take '{trigger}'; the lifecycle table has no such move"
+        ) from None

@@ -57,7 +57,9 @@ def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
             publish=events.append,
         )
 
-    yield from _worlds(make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges[b], tmp_path, "fake", events)
+    yield from _worlds(
+        make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges[b], tmp_path, "fake", events
+    )
 
 
 def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from virtnetplug.errors import HypervisorFailed
+from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
 EFFECTS = ("attach", "detach", "detach_element", "update")
@@ -52,6 +52,9 @@ class Trigger:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == "crash":
             raise Crash
+        if self.after and name == "detach":
+            # libvirt says so when it could not ask a guest; asked and not told is a connection that broke
+            raise ConnectionLost(f"the connection broke after {name}, for the test")
         raise HypervisorFailed(f"{name} failed, for the test")
 
 
@@ -116,7 +119,7 @@ class _Commit:
         if kind is not None:
             return self._batch.__exit__(kind, error, trace)
         trigger = self._trigger
-        if trigger.count == trigger.at and not trigger.after or trigger.fired and trigger.kind == "crash":
+        if (trigger.count == trigger.at and not trigger.after) or (trigger.fired and trigger.kind == "crash"):
             try:
                 trigger.around("journal.commit", lambda: None)
             except BaseException as fault:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.contract.faults import Trigger, faulty
-from tests.contract.test_steps import OPERATIONS
+from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
@@ -16,6 +16,9 @@ from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
+
+NEVER_CAME = 7
+"""Exit status: the operation ended before call k, for how often a guest is looked at depends on how fast it is."""
 
 
 def main(name: str, k: int, after: bool) -> None:
@@ -43,7 +46,7 @@ def main(name: str, k: int, after: bool) -> None:
         uri=os.environ["VICTIM_URI"],
     )
     OPERATIONS[name][1](world, Plugger(faulty(host, Trigger(k, "kill", after=after)), lambda: None))
-    sys.exit(f"call {k} never came")
+    sys.exit(NEVER_CAME)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ class World:
             "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.uri)],
         }
 
-    def bridge_nic(self, number: int = 1, *, bridge: str | None = None, extra: str = "", alias: str | None = None) -> str:
+    def bridge_nic(
+        self, number: int = 1, *, bridge: str | None = None, extra: str = "", alias: str | None = None
+    ) -> str:
         return (
             f"<interface type='bridge'><mac address='52:54:00:00:00:{number:02x}'/>"
             f"<source bridge='{bridge or self.bridges[0]}'/><model type='virtio'/>{extra}"

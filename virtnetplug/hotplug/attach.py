@@ -126,7 +126,10 @@ def _steps(nets: Sequence[Interface], scope: Scope) -> tuple[Step, ...]:
         alias = net.alias or "-"
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
     for net in nets if Half.LIVE in scope.halves else ():
-        parts += [("host_net_add", net.alias or "-", Phase.PLUG, Half.LIVE), ("confirm", net.alias or "-", Phase.PLUG, Half.LIVE)]
+        parts += [
+            ("host_net_add", net.alias or "-", Phase.PLUG, Half.LIVE),
+            ("confirm", net.alias or "-", Phase.PLUG, Half.LIVE),
+        ]
     for net in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", net.alias or "-", Phase.PLUG, Half.CONFIG)]
     return plan_steps(*parts)
@@ -200,7 +203,9 @@ class _Attach:
     def _confirm(self, net: Interface) -> Interface:
         found = guest.net_of(self.domain, _alias(net), Half.LIVE)
         if found is None:
-            raise NotApplied(f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it")
+            raise NotApplied(
+                f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it"
+            )
         return found
 
     def _define(self, tx: Transaction, net: Interface) -> None:

@@ -263,7 +263,9 @@ def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> I
 class _Detach:
     """One detach on its way, fresh or taken up again: every step may be run twice."""
 
-    def __init__(self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord) -> None:
+    def __init__(
+        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord
+    ) -> None:
         self.host, self.domain, self.lock, self.release = host, domain, lock, release
         self.entries = record.request["nics"]
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}

@@ -69,6 +69,8 @@ def wait(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, 
     """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed."""
     while True:
         answer = look_for(domain, alias, domain_id=domain_id)
+        if answer is Answer.GONE:
+            domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         left = deadline - host.clock.monotonic()
         if answer is not Answer.HELD or left <= 0:
             return answer
@@ -115,7 +117,9 @@ def withdraw(
         return answer
     with domain.watch() as watch:
         if was_asked:
-            answer = wait(host, domain, alias, watch, min(deadline, host.clock.monotonic() + GRACE), domain_id=domain_id)
+            answer = wait(
+                host, domain, alias, watch, min(deadline, host.clock.monotonic() + GRACE), domain_id=domain_id
+            )
             if answer is not Answer.HELD or host.clock.monotonic() >= deadline:
                 return answer
         ask(host, domain, alias, watch, deadline)

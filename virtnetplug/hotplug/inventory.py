@@ -68,7 +68,7 @@ def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
     for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
         if record.state in (OperationState.PENDING, OperationState.INCOMPLETE):
             nics = [entry["alias"] for entry in record.request.get("nics", ())]
-            found.update({alias: record.id for alias in record.request.get("asked", nics)})
+            found.update(dict.fromkeys(record.request.get("asked", nics), record.id))
     return found
 
 

@@ -147,5 +147,3 @@ class Plugger:
         with DomainLock(self._host, domain) as lock:
             recover.settle_crashed(self._host, domain, lock)
             yield domain, lock
-
-

@@ -147,7 +147,9 @@ def _plan(record: OperationRecord) -> Plan:
     what = "finished" if forward else "undone"
     steps: list[Step] = []
     for step in record.steps if forward else reversed(record.steps):
-        is_left = step.state is not StepState.DONE if forward else step.state not in (StepState.PLANNED, StepState.UNDONE)
+        is_left = (
+            step.state is not StepState.DONE if forward else step.state not in (StepState.PLANNED, StepState.UNDONE)
+        )
         if is_left:
             steps.append(step)
     return Plan(

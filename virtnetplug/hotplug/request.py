@@ -22,9 +22,7 @@ def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
         raise UsageError("no NIC was asked for: name at least one, by flags, --nic or --xml")
     if len(requests) > MOST_NICS:
         raise UsageError(f"{len(requests)} NICs in one call: at most {MOST_NICS}; split it")
-    return tuple(
-        xml.interface(request if isinstance(request, str) else xml.element(request)) for request in requests
-    )
+    return tuple(xml.interface(request if isinstance(request, str) else xml.element(request)) for request in requests)
 
 
 def name(net: Interface) -> Interface:

@@ -75,7 +75,13 @@ class Transaction:
         return self._run(seq, run)
 
     def effect(
-        self, name: str, nic: str, run: Callable[[], T], undo: Callable[[], None] | None = None, *, half: Half | None = None
+        self,
+        name: str,
+        nic: str,
+        run: Callable[[], T],
+        undo: Callable[[], None] | None = None,
+        *,
+        half: Half | None = None,
     ) -> T:
         """Run a planned step that changes something.
 
@@ -129,16 +135,27 @@ class Transaction:
             self.host.journal.amend(self.record.id, self.record.request)
 
     def finish(
-        self, state: OperationState, result: Result, *, reason: str = "", error: str = "", also: Callable[[], None] | None = None
+        self,
+        state: OperationState,
+        result: Result,
+        *,
+        reason: str = "",
+        error: str = "",
+        also: Callable[[], None] | None = None,
     ) -> None:
         """The operation's end (or that it is pending), with what `also` writes, in one commit."""
-        with self.host.journal.batch():
-            if not self._is_begun:
-                self.host.journal.begin(self.record)
-            self._write_marks()
-            if also is not None:
-                also()
-            self.host.journal.finish(self.record.id, state, result=result, reason=reason, error=error)
+        try:
+            with self.host.journal.batch():
+                if not self._is_begun:
+                    self.host.journal.begin(self.record)
+                self._write_marks()
+                if also is not None:
+                    also()
+                self.host.journal.finish(self.record.id, state, result=result, reason=reason, error=error)
+        except VirtnetplugError:
+            written = self._written()
+            if written is None or written.state is not state:
+                raise
         self._is_begun = True
         self._settled = True
         self.undo.commit()
@@ -189,8 +206,7 @@ class Transaction:
 
     def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> None:
         try:
-            # a commit that failed may have been written all the same: the journal itself knows
-            self._is_begun = self._is_begun or self.host.journal.operation(self.record.id) is not None
+            self._is_begun = self._is_begun or self._written() is not None
             if not self._is_begun:
                 return
             self.finish(state, result, reason=error.reason, error=error.message)
@@ -202,6 +218,10 @@ class Transaction:
         self._mark(seq, StepState.STARTED)
         self.tell("step", name, nic)
         return seq
+
+    def _written(self) -> OperationRecord | None:
+        """What the journal has of it: a commit that failed may have been written all the same."""
+        return self.host.journal.operation(self.record.id)
 
     def _planned(self, name: str, nic: str, half: Half | None = None) -> int:
         for step in self.steps:

@@ -154,7 +154,10 @@ def _with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any
     full = dict(changes)
     if full.get("source_network") is not None and full["source_network"] != before.source_network:
         full = {"source_bridge": None, "source_portid": None, "source_portgroup": None, **full, "type": "network"}
-    elif full.get("source_bridge") is not None and (before.type, before.source_bridge) != ("bridge", full["source_bridge"]):
+    elif full.get("source_bridge") is not None and (before.type, before.source_bridge) != (
+        "bridge",
+        full["source_bridge"],
+    ):
         full = {"source_network": None, "source_portid": None, "source_portgroup": None, **full, "type": "bridge"}
     return full
 
@@ -232,7 +235,13 @@ class _Update:
     """One update on its way, fresh or (a replacement the guest made wait) taken up again."""
 
     def __init__(
-        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord, seconds: float
+        self,
+        host: Host,
+        domain: Domain,
+        lock: DomainLock,
+        release: GuestRelease,
+        record: OperationRecord,
+        seconds: float,
     ) -> None:
         self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
         self.request = record.request
@@ -306,9 +315,7 @@ class _Update:
             f"guest lets go of the old one: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
         tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-        return outcome(
-            tx, self.domain, Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics()
-        )
+        return outcome(tx, self.domain, Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
 
     def _keep(self) -> None:
         uri, uuid = self.host.hypervisor.uri, self.domain.uuid

@@ -39,15 +39,15 @@ class Journal(Protocol):
     def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
         """Replace the operation's request."""
 
-    def step(
-        self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None
-    ) -> None:
+    def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
         """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""
 
     def add_steps(self, operation_id: str, steps: Sequence[Step]) -> None:
         """Steps that were not foreseen at the beginning (a recovery's own)."""
 
-    def finish(self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = "") -> None:
+    def finish(
+        self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
+    ) -> None:
         """Set the state; a state that is not open also sets the end time and drops the operation's claims."""
 
     def adopt(self, operation_id: str) -> bool:
@@ -62,7 +62,9 @@ class Journal(Protocol):
     def open_operations(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
         """Those not settled, oldest first, with their steps."""
 
-    def history(self, *, uri: str | None = None, domain: str | None = None, limit: int = 20) -> Sequence[OperationRecord]:
+    def history(
+        self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
+    ) -> Sequence[OperationRecord]:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
 
     def claim(self, key: str, operation_id: str) -> None:

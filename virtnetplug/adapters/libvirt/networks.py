@@ -91,7 +91,7 @@ class LibvirtNetworks:
         if not network.isActive():
             return []
         try:
-            return network.listAllPorts(0)
+            return list(network.listAllPorts(0))
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
                 return []

@@ -14,13 +14,14 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from virtnetplug.adapters.sqlite import schema
-from virtnetplug.adapters.sqlite.directory import open_private
+from virtnetplug.adapters.sqlite.directory import ELSEWHERE, open_private
 from virtnetplug.adapters.sqlite.faults import busy, is_busy
+from virtnetplug.errors import JournalBroken
 
 PATIENCE = 30.0
 """Seconds to wait for other processes' writes, which take a millisecond each."""
 
-_SLICE = 0.25  # seconds SQLite itself waits: Ctrl-C is heard between two of these
+_SLICE = 0.005  # seconds SQLite itself waits: its own sleeps grow to 100 ms, and it does not hear Ctrl-C
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,7 @@ def open_writable(path: Path) -> sqlite3.Connection:
 
 def open_readable(path: Path) -> sqlite3.Connection:
     """A connection to read with, also where nothing can be written; no journal at all reads as an empty one."""
-    if not path.exists():
+    if not _is_there(path):
         return _current(_connect(":memory:"), path)
     try:
         return _current(_connect(_uri(path, "mode=ro")), path)
@@ -82,12 +83,30 @@ def identity(path: Path) -> tuple[int, ...]:
     """Changes whenever a reader of `path` would have to open it again to see it as it is now."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ()
     if os.access(path.parent, os.W_OK):
         return found.st_dev, found.st_ino
     # A copy, or a file opened as immutable, shows nothing of later writes.
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, _size(_wal(path))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        raise _forbidden(path) from None
+    if not os.access(path, os.R_OK):
+        raise _forbidden(path)
+    return True
+
+
+def _forbidden(path: Path) -> JournalBroken:
+    return JournalBroken(
+        f"the journal {path} cannot be read by this user. Run as its owner, or {ELSEWHERE}.", reason="journal-forbidden"
+    )
 
 
 def _current(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:

@@ -44,6 +44,10 @@ def busy(path: Path, seconds: float) -> JournalBroken:
 
 def _from_sqlite(path: Path, error: sqlite3.Error) -> VirtnetplugError:
     code = _primary(error)
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return VirtnetplugError(
+            f"the journal refused a row ({error}); this is a fault in virtnetplug, please report it."
+        )
     if code == sqlite3.SQLITE_FULL or (_is_disk(code) and _is_full(path)):
         return _full(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) or (_is_disk(code) and not _is_writable(path)):
@@ -81,7 +85,7 @@ def _read_only(path: Path) -> JournalReadOnly:
 
 
 def _primary(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
 
 
 def _is_disk(code: int) -> bool:

@@ -12,6 +12,7 @@ APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
 VERSION = 1
+_LEAST = 512  # bytes: SQLite's smallest page
 
 MIGRATIONS: Mapping[int, str] = {
     0: f"""
@@ -104,6 +105,8 @@ MIGRATIONS: Mapping[int, str] = {
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
     """The journal's version; raises `JournalNewer`, or `JournalBroken` for a database that is something else."""
+    if path.exists() and 0 < path.stat().st_size < _LEAST:
+        raise sqlite3.DatabaseError("file is not a database")  # SQLite itself would take it for an empty one
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID and (application or version or _has_tables(connection)):

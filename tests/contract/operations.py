@@ -1,0 +1,41 @@
+"""The operations that the step tests break at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.contract.world import World
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Scope
+
+Act = Callable[[World, Plugger], Any]
+
+
+def _nothing(world: World) -> None:
+    """No NIC is there before."""
+
+
+def _one(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+
+
+def _two(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1), world.network_nic(2)], scope=Scope.BOTH)
+
+
+OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
+    "attach": (
+        _nothing,
+        lambda w, p: p.attach(w.name, [w.bridge_nic(1), w.network_nic(2)], scope=Scope.BOTH, wait=20),
+    ),
+    "detach": (_two, lambda w, p: p.detach(w.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH, wait=20)),
+    "update": (
+        _one,
+        lambda w, p: p.update(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.BOTH, wait=20),
+    ),
+    "replace": (
+        _one,
+        lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20),
+    ),
+}
