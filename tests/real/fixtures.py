@@ -40,13 +40,6 @@ def place() -> Path:
     return path
 
 
-@pytest.fixture
-def real_root() -> None:
-    """Skip, and say so, without the machine's own root."""
-    if not namespace.has_real_root():
-        pytest.skip("needs the machine's root: dnsmasq changes its user, which a user namespace of one user forbids")
-
-
 @pytest.fixture(scope="session")
 def libvirtd(event_loop: None) -> Iterator[daemon.Daemon]:
     """A private libvirtd (``qemu:///system``, ``network:///system``), started when first asked for."""

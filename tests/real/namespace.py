@@ -21,11 +21,6 @@ def require() -> None:
         )
 
 
-def has_real_root() -> bool:
-    """Whether root here is the machine's root, and not one of a user namespace."""
-    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
-
-
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0) -> float:
     """Wait for `condition`; gives the seconds it took, and fails the test after `timeout` of them."""
     start = time.monotonic()

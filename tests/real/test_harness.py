@@ -138,7 +138,7 @@ def test_network_on_an_existing_bridge(
     assert not network("bridge", bridge=switch, active=False).isActive()
 
 
-def test_nat_network_starts(uri: str, network: Callable[..., libvirt.virNetwork], real_root: None) -> None:
+def test_nat_network_starts(uri: str, network: Callable[..., libvirt.virNetwork]) -> None:
     net = network("nat")
     assert net.isActive()
     assert "192.168." in links.ip("address", "show", net.bridgeName())
