@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
+from virtnetplug.adapters.sqlite.faults import damaged
 from virtnetplug.errors import JournalBroken, JournalNewer
 
 APPLICATION_ID = 0x766E706C
@@ -106,7 +107,7 @@ MIGRATIONS: Mapping[int, str] = {
 def check(connection: sqlite3.Connection, path: Path) -> int:
     """The journal's version; raises `JournalNewer`, or `JournalBroken` for a database that is something else."""
     if path.exists() and 0 < path.stat().st_size < _LEAST:
-        raise sqlite3.DatabaseError("file is not a database")  # SQLite itself would take it for an empty one
+        raise damaged(path, "file is not a database")  # SQLite itself would take it for an empty one
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID and (application or version or _has_tables(connection)):

@@ -1,0 +1,66 @@
+"""Records to write into journals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from virtnetplug.lifecycle import State
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord, Phase, Scope, Step
+
+URI = "qemu:///system"
+UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
+STEPS = (
+    Step(seq=0, name="allocate_actual_device", nic="ua-1", phase=Phase.ALLOCATE),
+    Step(seq=1, name="host_net_add", nic="ua-1", phase=Phase.PLUG, half=Half.LIVE),
+    Step(seq=2, name="define", nic="ua-1", phase=Phase.PLUG, half=Half.CONFIG, detail="slot 3"),
+)
+
+
+class Clock:
+    """Stands at `time` until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+def operation(operation_id: str = "op1", **changes: Any) -> OperationRecord:
+    record = OperationRecord(
+        id=operation_id,
+        operation="attach",
+        uri=URI,
+        domain_uuid=UUID,
+        domain_name="web",
+        domain_id=7,
+        scope=Scope.BOTH,
+        device_type="bridge",
+        request={"nics": [{"alias": "ua-1", "live": "<interface type='bridge'>é\n</interface>", "index": None}]},
+        started=1_700_000_000.0,
+        steps=STEPS,
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def nic(alias: str = "ua-1", **changes: Any) -> NicRecord:
+    record = NicRecord(
+        uri=URI,
+        domain_uuid=UUID,
+        domain_name="web",
+        alias=alias,
+        mac="52:54:00:00:00:01",
+        type="bridge",
+        source="br0",
+        model="virtio",
+        target="vnet0",
+        frontend=State.INITIALISED,
+        backend=State.CONNECTED,
+        operation_id="op1",
+        since=1_700_000_000.0,
+    )
+    return dataclasses.replace(record, **changes)

@@ -1,0 +1,252 @@
+"""What is written is what is read, in this process and in the next."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.unit.adapters.sqlite.conftest import Open
+from tests.unit.adapters.sqlite.records import STEPS, URI, UUID, Clock, nic, operation
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.errors import ClaimTaken, Failed, JournalBroken, VirtnetplugError
+from virtnetplug.lifecycle import State
+from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Phase, Step, StepState
+from virtnetplug.ports.store import Journal
+
+
+def read(journal: Journal, operation_id: str = "op1") -> OperationRecord:
+    record = journal.operation(operation_id)
+    assert record is not None
+    return record
+
+
+def step_of(journal: Journal, seq: int) -> Step:
+    return next(step for step in read(journal).steps if step.seq == seq)
+
+
+def batch_that_fails(journal: Journal, record: OperationRecord, plugged: NicRecord) -> None:
+    with journal.batch():
+        journal.begin(record)
+        journal.put_nic(plugged)
+        raise Failed("in the middle")
+
+
+def test_an_operation_is_read_back_whole_with_its_owner(journal: SqliteJournal, opened: Open) -> None:
+    journal.begin(operation())
+    for reader in (journal, opened(), opened(read_only=True)):
+        record = read(reader)
+        assert record.owner
+        assert dataclasses.replace(record, owner="") == operation()
+
+
+def test_one_that_is_not_there_is_none(journal: SqliteJournal) -> None:
+    assert journal.operation("op1") is None
+
+
+def test_an_id_is_used_once(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    with pytest.raises(VirtnetplugError, match="fault in virtnetplug"):
+        journal.begin(operation(domain_name="other"))
+    assert read(journal).domain_name == "web"
+
+
+def test_an_amended_request_replaces_the_first(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    journal.amend("op1", {"asked": ["ua-1"], "tap": {"name": "vnet3"}})
+    assert read(journal).request == {"asked": ["ua-1"], "tap": {"name": "vnet3"}}
+
+
+def test_a_step_keeps_its_times_to_the_end(journal: SqliteJournal, clock: Clock) -> None:
+    journal.begin(operation())
+    journal.step("op1", 1, StepState.STARTED)
+    assert step_of(journal, 1) == dataclasses.replace(STEPS[1], state=StepState.STARTED, started=clock.time)
+    clock.time += 0.25
+    journal.step("op1", 1, StepState.FAILED, "the tap is busy")
+    failed = dataclasses.replace(
+        STEPS[1], state=StepState.FAILED, started=clock.time - 0.25, seconds=0.25, detail="the tap is busy"
+    )
+    assert step_of(journal, 1) == failed
+    clock.time += 5
+    journal.step("op1", 1, StepState.UNDONE)
+    assert step_of(journal, 1) == dataclasses.replace(failed, state=StepState.UNDONE)
+    assert step_of(journal, 0) == STEPS[0]
+
+
+def test_times_may_be_told(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    journal.step("op1", 2, StepState.STARTED, at=100.0)
+    journal.step("op1", 2, StepState.DONE, at=100.5)
+    assert (step_of(journal, 2).started, step_of(journal, 2).seconds) == (100.0, 0.5)
+    assert step_of(journal, 2).detail == "slot 3"
+
+
+def test_a_clock_set_back_makes_no_negative_duration(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    journal.step("op1", 0, StepState.STARTED, at=100.0)
+    journal.step("op1", 0, StepState.DONE, at=40.0)
+    assert step_of(journal, 0).seconds == 0.0
+
+
+def test_a_step_begun_again_is_measured_again(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    for state, at in ((StepState.STARTED, 1.0), (StepState.FAILED, 2.0), (StepState.STARTED, 10.0)):
+        journal.step("op1", 0, state, at=at)
+    assert (step_of(journal, 0).started, step_of(journal, 0).seconds) == (10.0, None)
+
+
+def test_steps_can_be_added(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    more = (Step(seq=10, name="return_port", nic="ua-1", phase=Phase.RELEASE),)
+    journal.add_steps("op1", more)
+    assert read(journal).steps == (*STEPS, *more)
+
+
+@pytest.mark.parametrize("call", ["amend", "step", "finish"])
+def test_what_was_never_begun_is_a_fault_of_ours(journal: SqliteJournal, call: str) -> None:
+    calls = {
+        "amend": lambda: journal.amend("op9", {}),
+        "step": lambda: journal.step("op9", 0, StepState.DONE),
+        "finish": lambda: journal.finish("op9", OperationState.DONE, result="done"),
+    }
+    with pytest.raises(VirtnetplugError, match="op9") as caught:
+        calls[call]()
+    assert caught.value.exit_code == 70
+
+
+@pytest.mark.parametrize("state", OperationState)
+def test_only_open_operations_are_open_and_only_ended_ones_let_go_of_claims(
+    journal: SqliteJournal, clock: Clock, state: OperationState
+) -> None:
+    journal.begin(operation())
+    journal.claim("vf 0000:01:10.0", "op1")
+    clock.time += 3
+    journal.finish("op1", state, result=str(state), reason="why", error="because")
+    record = read(journal)
+    is_open = state in OPEN_STATES
+    assert (record.state, record.result, record.reason, record.error) == (state, str(state), "why", "because")
+    assert record.ended == (None if is_open else clock.time)
+    assert journal.open_operations(URI, UUID) == ([record] if is_open else [])
+    assert journal.claims() == ({"vf 0000:01:10.0": "op1"} if is_open else {})
+
+
+def test_an_operation_that_has_ended_stays_as_it_ended(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    journal.finish("op1", OperationState.DONE, result="done")
+    journal.finish("op1", OperationState.UNDONE, result="undone")
+    assert read(journal).state is OperationState.DONE
+    assert [total[-1] for total in journal.operation_totals()] == [1]
+
+
+def test_open_operations_are_those_of_the_domain_oldest_first(journal: SqliteJournal) -> None:
+    journal.begin(operation("late", started=20.0))
+    journal.begin(operation("early", started=10.0))
+    journal.begin(operation("other domain", domain_uuid="u2", started=5.0))
+    journal.begin(operation("other host", uri="qemu:///session", started=1.0))
+    ids = [[record.id for record in journal.open_operations(*where)] for where in ((URI, UUID), (URI,), ())]
+    assert ids == [
+        ["early", "late"],
+        ["other domain", "early", "late"],
+        ["other host", "other domain", "early", "late"],
+    ]
+    assert all(record.steps == STEPS for record in journal.open_operations())
+
+
+def test_history_is_the_newest_first_by_name_or_uuid(journal: SqliteJournal) -> None:
+    for number in range(6):
+        journal.begin(operation(f"op{number}", started=float(number), domain_name="db" if number % 2 else "web"))
+    journal.finish("op4", OperationState.DONE, result="done")
+    assert [record.id for record in journal.history(limit=4)] == ["op5", "op4", "op3", "op2"]
+    assert [record.id for record in journal.history(domain="db")] == ["op5", "op3", "op1"]
+    assert [record.id for record in journal.history(domain=UUID, limit=2)] == ["op5", "op4"]
+    assert journal.history(uri="qemu:///session") == []
+    assert journal.history(limit=0) == []
+    assert journal.history(limit=1)[0].steps == STEPS
+
+
+def test_a_claim_names_who_has_it(journal: SqliteJournal, opened: Open) -> None:
+    journal.begin(operation())
+    journal.begin(operation("op2"))
+    journal.claim("vf 0000:01:10.0", "op1")
+    journal.claim("vf 0000:01:10.0", "op1")
+    with pytest.raises(ClaimTaken) as caught:
+        opened().claim("vf 0000:01:10.0", "op2")
+    for word in ("vf 0000:01:10.0", "op1", "attach", "web", "2023-11-1", "recover"):
+        assert word in caught.value.message
+    assert journal.claims() == {"vf 0000:01:10.0": "op1"}
+    journal.release("vf 0000:01:10.0")
+    journal.release("vf 0000:01:10.0")
+    journal.claim("vf 0000:01:10.0", "op2")
+    assert journal.claims() == {"vf 0000:01:10.0": "op2"}
+
+
+def test_a_claim_may_be_made_in_the_batch_that_begins_its_operation(journal: SqliteJournal) -> None:
+    with journal.batch():
+        journal.claim("vf 0000:01:10.0", "op1")
+        journal.begin(operation())
+    assert journal.claims() == {"vf 0000:01:10.0": "op1"}
+
+
+def test_a_claim_of_no_operation_is_refused(journal: SqliteJournal) -> None:
+    with pytest.raises(VirtnetplugError, match="fault in virtnetplug"):
+        journal.claim("vf 0000:01:10.0", "op1")
+    assert journal.claims() == {}
+
+
+def test_nics_are_kept_by_uri_domain_and_alias(journal: SqliteJournal, opened: Open) -> None:
+    records = [nic("ua-1"), nic("ua-2", since=1_700_000_001.0), nic("ua-1", domain_uuid="u2", domain_name="zoo")]
+    for record in records:
+        journal.put_nic(record)
+    assert opened(read_only=True).nics() == records
+    assert journal.nics(URI, UUID) == records[:2]
+    assert journal.nics("qemu:///session") == []
+    changed = nic("ua-1", backend=State.CLOSING)
+    journal.put_nic(changed)
+    assert journal.nics(URI, UUID)[0] == changed
+    journal.drop_nic(URI, UUID, "ua-1")
+    journal.drop_nic(URI, UUID, "ua-1")
+    assert journal.nics() == records[1:]
+
+
+def test_a_batch_is_written_whole_or_not_at_all(journal: SqliteJournal, opened: Open) -> None:
+    other = opened(read_only=True)
+    with pytest.raises(Failed, match="in the middle"):
+        batch_that_fails(journal, operation(), nic())
+    assert (journal.operation("op1"), list(journal.nics())) == (None, [])
+    with journal.batch():
+        journal.begin(operation())
+        with journal.batch():
+            journal.put_nic(nic())
+        assert other.operation("op1") is None
+        assert other.nics() == []
+    assert read(other).id == "op1"
+    assert other.nics() == [nic()]
+
+
+def test_a_batch_in_a_batch_can_fail_by_itself(journal: SqliteJournal) -> None:
+    with journal.batch():
+        journal.begin(operation())
+        with pytest.raises(Failed):
+            batch_that_fails(journal, operation("op2"), nic())
+        journal.put_nic(nic("ua-2"))
+    assert [record.alias for record in journal.nics()] == ["ua-2"]
+    assert [record.id for record in journal.history()] == ["op1"]
+
+
+def test_interrupted_between_two_lines_the_next_write_still_works(journal: SqliteJournal) -> None:
+    journal._database._usable().execute("BEGIN IMMEDIATE")
+    journal.begin(operation())
+    assert read(journal).id == "op1"
+
+
+def test_a_request_that_is_no_json_writes_nothing(journal: SqliteJournal) -> None:
+    with pytest.raises(TypeError):
+        journal.begin(operation(request={"when": object()}))
+    assert journal.operation("op1") is None
+
+
+def test_closed_it_says_so(journal: SqliteJournal) -> None:
+    journal.close()
+    journal.close()
+    with pytest.raises(JournalBroken, match="closed"):
+        journal.operation("op1")

@@ -1,0 +1,244 @@
+"""Who lives, who may change a domain: decided by locks that end with their process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.unit.adapters.sqlite.conftest import Open
+from tests.unit.adapters.sqlite.records import URI, UUID, operation
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.errors import JournalReadOnly
+from virtnetplug.model.operation import OperationRecord, OperationState
+
+OTHER_PROCESS = """
+import pathlib, sys
+from tests.unit.adapters.sqlite.records import *
+from virtnetplug.adapters.sqlite import SqliteJournal
+journal = SqliteJournal.open(pathlib.Path(sys.argv[1]))
+"""
+
+
+@contextmanager
+def other_process(directory: Path, script: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs `script` on its own journal in `directory`, once it has said its first line."""
+    command = [sys.executable, "-c", OTHER_PROCESS + script, str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def read(journal: SqliteJournal, operation_id: str = "op1") -> OperationRecord:
+    record = journal.operation(operation_id)
+    assert record is not None
+    return record
+
+
+def owners(directory: Path) -> set[str]:
+    return set(os.listdir(directory / "owners"))
+
+
+def test_an_owner_lives_as_long_as_its_process_however_that_ends(directory: Path, journal: SqliteJournal) -> None:
+    with other_process(directory, "journal.begin(operation()); print('ready', flush=True); input()") as process:
+        record = read(journal)
+        assert owners(directory) == {record.owner}
+        assert journal.is_owner_alive(record)
+        assert not journal.adopt("op1")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not journal.is_owner_alive(record)
+    assert record.owner not in owners(directory)
+    assert journal.adopt("op1")
+    assert journal.is_owner_alive(read(journal))
+    assert owners(directory) == {read(journal).owner} != {record.owner}
+
+
+def test_a_closed_journal_is_a_dead_owner(journal: SqliteJournal, opened: Open, directory: Path) -> None:
+    other = opened()
+    other.begin(operation())
+    assert journal.is_owner_alive(read(journal))
+    other.close()
+    assert owners(directory) == set()
+    assert not journal.is_owner_alive(read(journal))
+
+
+def test_of_two_who_adopt_one_does(journal: SqliteJournal, opened: Open) -> None:
+    dead = opened()
+    dead.begin(operation())
+    dead.close()
+    heirs = [opened() for _ in range(8)]
+    start, wins = threading.Barrier(len(heirs)), []
+
+    def adopt(heir: SqliteJournal) -> None:
+        start.wait()
+        if heir.adopt("op1"):
+            wins.append(heir)
+
+    run([threading.Thread(target=adopt, args=(heir,)) for heir in heirs])
+    assert len(wins) == 1
+    assert wins[0].adopt("op1"), "its own operation stays its own"
+
+
+def test_what_has_ended_or_never_was_is_adopted_by_nobody(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    journal.finish("op1", OperationState.DONE, result="done")
+    assert not journal.adopt("op1")
+    assert not journal.adopt("op9")
+
+
+@pytest.mark.parametrize("token", ["", "0" * 32, "../journal.db", "/etc/passwd", ".."])
+def test_a_token_that_names_no_owner_is_dead_and_leads_nowhere(
+    journal: SqliteJournal, directory: Path, token: str
+) -> None:
+    assert not journal.is_owner_alive(operation(owner=token))
+    assert (directory / "journal.db").exists()
+
+
+def test_two_who_ask_at_once_do_not_take_each_other_for_the_owner(directory: Path, journal: SqliteJournal) -> None:
+    (directory / "owners/stale").touch()
+    with open(directory / "owners/stale") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not journal.is_owner_alive(operation(owner="stale"))
+
+
+def test_files_of_the_dead_are_swept_and_those_of_the_living_kept(journal: SqliteJournal, directory: Path) -> None:
+    journal.begin(operation())
+    (directory / "owners/stale").touch()
+    journal.prune(keep_seconds=0)
+    assert owners(directory) == {read(journal).owner}
+
+
+def test_a_forked_child_keeps_nothing_of_its_parent_alive(directory: Path, journal: SqliteJournal) -> None:
+    script = """
+import os, time
+journal.begin(operation())
+held = journal.lock(URI, UUID)
+held.__enter__()
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+print('ready', child, sep='\\n', flush=True)
+input()
+"""
+    with other_process(directory, script) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            assert journal.is_owner_alive(read(journal))
+            process.kill()
+            process.wait()
+            assert not journal.is_owner_alive(read(journal))
+            with journal.lock(URI, UUID, on_wait=lambda: pytest.fail("still locked")):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_forked_child_is_told_to_open_its_own(journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    child = os.fork()
+    if child == 0:
+        try:
+            journal.operation("op1")
+        except Exception as error:  # noqa: BLE001 - the child must end here, whatever happens
+            os._exit(0 if "forked" in str(error) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert journal.is_owner_alive(read(journal))
+
+
+def test_the_lock_of_a_domain_excludes_threads(journal: SqliteJournal) -> None:
+    inside, most = [0], [0]
+
+    def work() -> None:
+        for _ in range(20):
+            with journal.lock(URI, UUID):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0)
+                inside[0] -= 1
+
+    run([threading.Thread(target=work) for _ in range(6)])
+    assert most == [1]
+
+
+def test_locks_of_different_domains_do_not_meet(journal: SqliteJournal) -> None:
+    def fail() -> None:
+        pytest.fail("it had to wait")
+
+    with journal.lock(URI, UUID), journal.lock(URI, "u2", on_wait=fail), journal.lock("xen:///", UUID, on_wait=fail):
+        pass
+
+
+def test_who_must_wait_for_another_process_is_told_once_and_then_gets_it(
+    directory: Path, journal: SqliteJournal
+) -> None:
+    waits: list[float] = []
+    script = "held = journal.lock(URI, UUID); held.__enter__(); print('ready', flush=True); input()"
+    with other_process(directory, script) as process:
+
+        def on_wait() -> None:
+            waits.append(time.monotonic())
+            process.kill()
+
+        with journal.lock(URI, UUID, on_wait=on_wait):
+            process.wait()
+    assert len(waits) == 1
+
+
+def test_ctrl_c_ends_the_wait(directory: Path, journal: SqliteJournal) -> None:
+    script = """
+try:
+    with journal.lock(URI, UUID, on_wait=lambda: print('ready', flush=True)):
+        print('got it', flush=True)
+except KeyboardInterrupt:
+    print('interrupted', flush=True)
+"""
+    with journal.lock(URI, UUID), other_process(directory, script) as process:
+        assert process.stdout is not None
+        while not is_waiting(process.pid):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+
+
+def is_waiting(pid: int) -> bool:
+    """Whether ``/proc/locks`` has it blocked on a lock."""
+    return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_the_lock_is_let_go_when_what_it_guards_fails(journal: SqliteJournal) -> None:
+    with pytest.raises(ZeroDivisionError), journal.lock(URI, UUID):
+        _ = 1 / 0
+    with journal.lock(URI, UUID, on_wait=lambda: pytest.fail("still locked")):
+        pass
+
+
+def test_a_reader_locks_and_owns_nothing(opened: Open, journal: SqliteJournal) -> None:
+    journal.begin(operation())
+    reader = opened(read_only=True)
+    assert reader.is_owner_alive(read(journal))
+    for call in (lambda: reader.adopt("op1"), lambda: reader.lock(URI, UUID), lambda: reader.begin(operation("op2"))):
+        with pytest.raises(JournalReadOnly):
+            call()
+
+
+def run(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
