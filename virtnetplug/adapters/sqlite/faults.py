@@ -42,6 +42,14 @@ def busy(path: Path, seconds: float) -> JournalBroken:
     )
 
 
+def damaged(path: Path, why: str) -> JournalBroken:
+    """The file at `path` is no database, or not whole."""
+    return JournalBroken(
+        f"the journal {path} is damaged ({why}). Move it away to start with an empty one, or restore it from a "
+        "backup; 'virtnetplug audit' then shows what libvirt and the host have that the journal does not know."
+    )
+
+
 def _from_sqlite(path: Path, error: sqlite3.Error) -> VirtnetplugError:
     code = _primary(error)
     if code == sqlite3.SQLITE_CONSTRAINT:
@@ -53,10 +61,7 @@ def _from_sqlite(path: Path, error: sqlite3.Error) -> VirtnetplugError:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) or (_is_disk(code) and not _is_writable(path)):
         return _read_only(path)
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return JournalBroken(
-            f"the journal {path} is damaged ({error}). Move it away to start with an empty one, or restore it from a "
-            "backup; 'virtnetplug audit' then shows what libvirt and the host have that the journal does not know."
-        )
+        return damaged(path, str(error))
     return JournalBroken(
         f"the journal {path} could not be used ({error}). Check that file and its disk, or {ELSEWHERE}."
     )
@@ -85,7 +90,7 @@ def _read_only(path: Path) -> JournalReadOnly:
 
 
 def _primary(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_NOTADB) & 0xFF
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _is_disk(code: int) -> bool:
