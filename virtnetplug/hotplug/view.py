@@ -92,8 +92,8 @@ def _has_alias_of(net: Interface, other: Interface) -> bool:
 
 
 def _has_mac_of(net: Interface, other: Interface) -> bool:
-    if net.alias and other.alias and other.alias.startswith("ua-"):
-        return False  # an alias of one's own names the NIC; another one's is another NIC
+    if (net.alias or "").startswith("ua-") and (other.alias or "").startswith("ua-"):
+        return False  # aliases that somebody gave, and not the same: another NIC
     return net.mac is not None and net.mac == other.mac
 
 
