@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real: depends on the driver, although it does not name the fixture `uri`")
     config.addinivalue_line("markers", "driver(name): runs on this driver only, `daemon` or `embedded`")
 
 
@@ -38,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item, driver: str) -> bool:
     if marker := item.get_closest_marker("driver"):
         return bool(marker.args[0] == driver)
-    return driver == "daemon" or "uri" in getattr(item, "fixturenames", ())
+    depends = "uri" in getattr(item, "fixturenames", ()) or item.get_closest_marker("real") is not None
+    return driver == "daemon" or depends
 
 
 @pytest.hookimpl(wrapper=True)
