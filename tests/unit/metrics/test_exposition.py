@@ -1,0 +1,134 @@
+"""The exposition of a journal: byte for byte, and by Prometheus' conventions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.golden_file import assert_golden
+from tests.unit.metrics.journal import DETACH, START, begin, scripted
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.metrics import exposition
+from virtnetplug.model.operation import OperationState, StepState
+
+GOLDEN = Path(__file__).parents[2] / "golden/metrics/exposition.prom"
+ON_INFO_ONLY = {"mac", "domain_uuid", "alias", "domain", "target", "uri", "source"}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    journal = scripted(tmp_path / "state")
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[SqliteJournal]:
+    journal = SqliteJournal.open(tmp_path / "empty")
+    yield journal
+    journal.close()
+
+
+def families(journal: SqliteJournal) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(exposition(journal).decode())}
+
+
+def value(journal: SqliteJournal, name: str, **labels: str) -> float | None:
+    samples = [sample for family in families(journal).values() for sample in family.samples]
+    return next((one.value for one in samples if one.name == name and one.labels == labels), None)
+
+
+def test_the_exposition_is_the_golden_one(journal: SqliteJournal) -> None:
+    assert_golden(GOLDEN, exposition(journal).decode())
+
+
+def test_it_is_the_same_each_time_and_for_a_reader(journal: SqliteJournal) -> None:
+    reader = SqliteJournal.open(journal.directory, read_only=True)
+    assert exposition(journal) == exposition(journal) == exposition(reader)
+    reader.close()
+
+
+def test_names_units_and_labels_follow_the_conventions(journal: SqliteJournal) -> None:
+    for family in families(journal).values():
+        assert family.documentation.endswith(".") or "(" in family.documentation
+        assert re.fullmatch(r"virtnetplug(_[a-z]+)+", family.name)
+        for sample in family.samples:
+            assert all(sample.labels.values()), f"an empty label value: {sample}"
+            assert not math.isnan(sample.value)
+            if family.name != "virtnetplug_device_info":
+                assert not ON_INFO_ONLY & sample.labels.keys(), "unbounded: belongs on the info metric"
+            if family.type == "counter":
+                assert sample.name.endswith("_total")
+
+
+def test_a_histogram_is_whole(journal: SqliteJournal) -> None:
+    family = families(journal)["virtnetplug_operation_duration_seconds"]
+    series = {(s.labels["operation"], s.labels["phase"]) for s in family.samples}
+    assert ("attach", "guest") in series
+    for operation, phase in series:
+        counts = [
+            sample.value
+            for sample in family.samples
+            if sample.name.endswith("_bucket")
+            and (sample.labels["operation"], sample.labels["phase"]) == (operation, phase)
+        ]
+        assert counts == sorted(counts)
+        assert len(counts) == 16
+        assert counts[-1] == value(
+            journal, "virtnetplug_operation_duration_seconds_count", operation=operation, phase=phase
+        )
+
+
+def test_an_empty_journal_has_zeroes_and_no_nan(empty: SqliteJournal) -> None:
+    assert value(empty, "virtnetplug_detach_pending") == 0
+    assert value(empty, "virtnetplug_oldest_detach_pending_timestamp_seconds") is None
+    assert {sample.value for family in families(empty).values() for sample in family.samples} == {0.0}
+
+
+def test_a_detach_is_pending_until_it_is_over(empty: SqliteJournal) -> None:
+    pending = "virtnetplug_detach_pending"
+    oldest = "virtnetplug_oldest_detach_pending_timestamp_seconds"
+    begin(empty, "op", "detach", DETACH)
+    empty.step("op", 0, StepState.STARTED, at=START)
+    assert value(empty, pending) == 0, "not yet asked"
+    empty.step("op", 1, StepState.STARTED, at=START + 1)
+    assert (value(empty, pending), value(empty, oldest)) == (1, START + 1)
+    empty.finish("op", OperationState.PENDING, result="pending")
+    assert (value(empty, pending), value(empty, oldest)) == (1, START + 1)
+    empty.step("op", 1, StepState.DONE)
+    empty.finish("op", OperationState.DONE, result="done")
+    assert (value(empty, pending), value(empty, oldest)) == (0, None)
+
+
+def test_only_a_living_process_has_operations_in_progress(empty: SqliteJournal, tmp_path: Path) -> None:
+    name = "virtnetplug_operations_in_progress"
+    other = SqliteJournal.open(empty.directory)
+    begin(other, "op", "detach", DETACH)
+    assert value(empty, name, operation="detach") == 1
+    other.close()
+    assert not value(empty, name, operation="detach")
+    assert empty.adopt("op")
+    assert value(empty, name, operation="detach") == 1
+    empty.finish("op", OperationState.DONE, result="done")
+    assert value(empty, name, operation="detach") == 0, "a series that was there stays"
+
+
+def test_counters_outlive_what_they_counted(journal: SqliteJournal) -> None:
+    def counters() -> list[tuple[str, tuple[tuple[str, str], ...], float]]:
+        return [
+            (sample.name, tuple(sample.labels.items()), sample.value)
+            for family in families(journal).values()
+            if family.type in ("counter", "histogram")
+            for sample in family.samples
+        ]
+
+    before = counters()
+    assert journal.prune(keep_seconds=-1) == 6
+    assert counters() == before
+    assert before
