@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from virtnetplug.demo.story import Machines
     from virtnetplug.hotplug.plugger import Plugger
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
@@ -93,7 +94,33 @@ class _Wiring:
     def demo(self, say: Callable[[str], None], keep: bool) -> int:
         from virtnetplug.demo.story import tell
 
-        return tell(open, say, keep=keep)
+        return tell(_DemoTools(), say, keep=keep)
+
+    def domains(self, uri: str | None) -> Sequence[str]:
+        from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+
+        hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
+        try:
+            return [domain.name for domain in hypervisor.domains()]
+        finally:
+            hypervisor.close()
+
+
+class _DemoTools:
+    """What the demonstration gets (`demo.story.Tools`)."""
+
+    def machines(self, uri: str) -> Machines:
+        from virtnetplug.adapters.libvirt import machines
+
+        return machines.Machines(uri)
+
+    def plugger(self, uri: str, state_dir: Path) -> Plugger:
+        return open(uri, state_dir=state_dir)
+
+    def own_network(self) -> bool:
+        from virtnetplug.adapters.linux import namespaces
+
+        return namespaces.leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

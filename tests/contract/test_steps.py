@@ -144,7 +144,7 @@ def test_crash_at_every_step_then_recover(fake: World, name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_kill_at_every_step_then_recover(real: World, name: str) -> None:
     """Real QEMU, a real process, a real SIGKILL at call k."""
-    act, steps = _cases(real, name)
+    _, steps = _cases(real, name)
     points = [(k, after) for k in range(steps) for after in (False, True)]
     killed = 0
     for k, after in points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from virtnetplug import xml
 from virtnetplug.errors import NotApplied
@@ -81,13 +82,10 @@ def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transac
     for entry in reversed(record.request["nics"]):
         alias = entry["alias"]
         if Half.CONFIG in record.scope.halves:
-            tx.compensate("define", alias, lambda alias=alias: undefine(domain, alias))
+            tx.compensate("define", alias, partial(undefine, domain, alias))
         if Half.LIVE in record.scope.halves:
-            tx.compensate(
-                "host_net_add",
-                alias,
-                lambda alias=alias: take_out(host, domain, alias, seconds, domain_id=record.domain_id),
-            )
+            out = partial(take_out, host, domain, alias, seconds, domain_id=record.domain_id)
+            tx.compensate("host_net_add", alias, out)
 
 
 def _look(domain: Domain, scope: Scope | None) -> tuple[DomainView, Scope]:

@@ -153,13 +153,19 @@ def _with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any
     """The changes with what a new source brings along: the type, and no trace of the old port."""
     full = dict(changes)
     if full.get("source_network") is not None and full["source_network"] != before.source_network:
-        full = {"source_bridge": None, "source_portid": None, "source_portgroup": None, **full, "type": "network"}
-    elif full.get("source_bridge") is not None and (before.type, before.source_bridge) != (
+        return {**_cleared(before, "source_network"), **full, "type": "network"}
+    if full.get("source_bridge") is not None and (before.type, before.source_bridge) != (
         "bridge",
         full["source_bridge"],
     ):
-        full = {"source_network": None, "source_portid": None, "source_portgroup": None, **full, "type": "bridge"}
+        return {**_cleared(before, "source_bridge"), **full, "type": "bridge"}
     return full
+
+
+def _cleared(before: Interface, keep: str) -> dict[str, None]:
+    """Every source field that is set, but `keep`, as a change that clears it."""
+    names = [field.name for field in dataclasses.fields(before) if field.name.startswith("source_")]
+    return {name: None for name in names if name != keep and getattr(before, name) is not None}
 
 
 def _refusals(

@@ -66,7 +66,9 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         return DeviceMissing(text, code=code)
     if "already in the process of unplug" in text:  # QEMU's qdev_unplug
         return UnplugInProgress(text, code=code)
-    if "guest is busy" in text or ("is busy" in text and "indicator" in text):  # QEMU's pcie.c: power indicator blinking
+    if "guest is busy" in text or (
+        "is busy" in text and "indicator" in text
+    ):  # QEMU's pcie.c: power indicator blinking
         return GuestBusy(text, code=code)
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
         return DomainNotRunning(text + "; start it, or use --config to change only its definition")

@@ -1,0 +1,184 @@
+"""What ``virtnetplug demo`` does and says: a NIC's whole life in a real, if small, virtual machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from virtnetplug.demo import guest, machine
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Outcome, Result
+
+NAME = "demo"
+BRIDGES = ("demo0", "demo1")
+
+
+class Machines(Protocol):
+    """What starts and ends the virtual machine."""
+
+    def start(self, xml: str) -> None:
+        """Define and start it."""
+
+    def reset(self, name: str) -> None:
+        """Press its reset button."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Tools(Protocol):
+    """What the composition root lends to the demonstration."""
+
+    def machines(self, uri: str) -> Machines:
+        """On that connection."""
+
+    def plugger(self, uri: str, state_dir: Path) -> Plugger:
+        """On that connection, with a journal of its own."""
+
+    def own_network(self) -> bool:
+        """Move this process into a network namespace of its own; False where it may not."""
+
+
+def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int:
+    """Run it all; 0 if everything went as told."""
+    place = Path(tempfile.mkdtemp(prefix="virtnetplug-demo-"))
+    # read when libvirt is first used, which is below: its warnings are not part of the story
+    os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", f"3:file:{place}/libvirt.log")
+    try:
+        with ExitStack() as stack:
+            _Story(tools, say, place, stack).run()
+    finally:
+        if keep:
+            say(f"Left in place: {place}")
+        else:
+            shutil.rmtree(place, ignore_errors=True)
+    return 0
+
+
+class _Story:
+    def __init__(self, tools: Tools, say: Callable[[str], None], place: Path, stack: ExitStack) -> None:
+        self.say, self.place = say, place
+        self.bridged = tools.own_network() and _has_ip()
+        if self.bridged:
+            for bridge in BRIDGES:
+                _ip("link", "add", bridge, "type", "bridge")
+                _ip("link", "set", bridge, "up")
+        self.serial, self.log = place / "serial", place / "serial.log"
+        uri = machine.embedded_root(place / "root")
+        started = time.monotonic()
+        self.machines = tools.machines(uri)
+        stack.callback(self.machines.close)
+        self.machines.start(self._machine())
+        machine.keep_capabilities(place / "root")
+        self.plugger = stack.enter_context(tools.plugger(uri, place / "journal"))
+        self._await_boot(1)
+        self.say(
+            f"A virtual machine of 32 MB runs, emulated by QEMU, started by libvirt's embedded driver: no daemon, no KVM."
+            f" ({time.monotonic() - started:.1f} s)"
+        )
+
+    def run(self) -> None:
+        """The life of a NIC, then that of one whose guest will not let go."""
+        self._attach("1. Attach a NIC while the machine runs.", "ua-one")
+        self._list()
+        with self._timed() as took:
+            self.plugger.update(NAME, "ua-one", {"link_state": "down"})
+        self.say(f"2. Update it in place: its link is down now. ({took()})")
+        if self.bridged:
+            with self._timed() as took:
+                self.plugger.update(NAME, "ua-one", {"source_bridge": BRIDGES[1]})
+            self.say(f"   And its tap is in another bridge, {BRIDGES[1]}; the guest's device is the same. ({took()})")
+        with self._timed() as took:
+            outcome = self.plugger.detach(NAME, "ua-one")
+        self._expect(outcome, Result.DONE)
+        self.say(f"3. Detach it. The guest acknowledged, and only then is this said: done. ({took()})")
+        self._stubborn()
+        self.say(f"The journal has it all: {self._operations()}.")
+
+    def _stubborn(self) -> None:
+        self._order(guest.HOLD)
+        self._attach("4. Attach another, to a guest that from now on lets nothing go.", "ua-two")
+        with self._timed() as took:
+            outcome = self.plugger.detach(NAME, "ua-two", wait=1.0)
+        self._expect(outcome, Result.PENDING)
+        self.say(
+            f"5. Detach it: {outcome.result}, for the guest still has it. ({took()}, exit code 75 on the command line)"
+        )
+        self._list()
+        self.machines.reset(NAME)
+        with self._timed() as took:
+            (settled,) = self.plugger.recover(NAME, wait=20.0)
+        self._expect(settled, Result.DONE)
+        self.say(
+            f"6. Reset the guest, and recover: {settled.result}; the detach that was pending has completed. ({took()})"
+        )
+
+    def _attach(self, title: str, alias: str) -> None:
+        if self.bridged:
+            nic = Interface(type="bridge", source_bridge=BRIDGES[0], model="virtio", alias=alias)
+        else:
+            nic = Interface(type="user", model="virtio", alias=alias)
+        with self._timed() as took:
+            outcome = self.plugger.attach(NAME, [nic])
+        self._expect(outcome, Result.DONE)
+        self.say(f"{title} ({took()})")
+
+    def _list(self) -> None:
+        for nic in self.plugger.list(NAME):
+            behind = f"{nic.type} {nic.source}" if nic.source != "-" else nic.type
+            tap = f", tap {nic.target}" if nic.target else ""
+            states = f"frontend {nic.frontend}, backend {nic.backend}"
+            self.say(f"   {nic.alias}  {nic.mac}  {behind}{tap}, at {nic.address} in the guest; {states}")
+
+    def _operations(self) -> str:
+        records = self.plugger.history(limit=100)
+        return ", ".join(f"{record.operation} {record.result}" for record in reversed(records))
+
+    def _expect(self, outcome: Outcome, result: Result) -> None:
+        if outcome.result is not result:
+            raise RuntimeError(f"{outcome.operation} was {outcome.result} ({outcome.message}), and should be {result}")
+
+    def _machine(self) -> str:
+        image = self.place / "guest.img"
+        image.write_bytes(guest.image())
+        self.log.write_bytes(b"")
+        return machine.domain_xml(NAME, image, serial_socket=self.serial, serial_log=self.log)
+
+    def _await_boot(self, times: int) -> None:
+        until = time.monotonic() + 30
+        while self.log.read_bytes().count(guest.READY) < times:
+            if time.monotonic() > until:
+                raise RuntimeError("the virtual machine did not boot within 30 s")
+            time.sleep(0.01)
+
+    def _order(self, order: bytes) -> None:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(str(self.serial))
+            line.sendall(order)
+            while line.recv(1) != order:
+                continue
+
+    @contextmanager
+    def _timed(self) -> Iterator[Callable[[], str]]:
+        started = time.monotonic()
+        ended: list[float] = []
+        yield lambda: f"{(ended[0] - started) * 1000:.0f} ms"
+        ended.append(time.monotonic())
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def _has_ip() -> bool:
+    return shutil.which("ip") is not None and os.geteuid() == 0
