@@ -23,7 +23,9 @@ def stage() -> Stage:
     """A bridge, a network, and a running guest called ``web`` with one NIC."""
     stage = Stage()
     stage.bridge("br0", "vnet1")
-    stage.nets["default"] = Network(name="default", bridge="virbr0", portgroups=(Portgroup(name="green"),))
+    stage.nets["default"] = Network(
+        name="default", forward="nat", bridge="virbr0", portgroups=(Portgroup(name="green"),)
+    )
     stage.add("web", nic(1, extra=at(3)))
     return stage
 
@@ -171,6 +173,8 @@ def test_an_address_asked_for_takes_a_place_from_the_others(stage: Stage) -> Non
     stage.add("web", hardware=q35(2))
     assert check(stage, request(2, extra=at(0, bus=1)), request(3)) == ()
     assert reasons(check(stage, request(2, extra=at(0, bus=1)), request(3), request(4))) == ["no-free-port"]
+    stage.add("web", nic(1, extra=at(0, bus=1)), hardware=q35(2))
+    assert reasons(check(stage, request(2, extra=at(0, bus=2)), request(3))) == ["no-free-port"]
 
 
 def test_conventional_models_need_places_of_their_own(stage: Stage) -> None:
@@ -264,7 +268,7 @@ def test_a_source_alone_can_be_checked(stage: Stage) -> None:
 
 
 def test_an_assigned_device_is_not_supported(stage: Stage) -> None:
-    net = Interface(type="hostdev", alias="ua-9")
+    net = Interface(type="hostdev", alias="ua-1")  # an alias that is taken: of no interest any more
     view = look(stage.all["web"], BOTH)  # type: ignore[arg-type]
     assert reasons(check_attach(stage.host(), view, [net], Scope.LIVE)) == ["not-supported"]
 

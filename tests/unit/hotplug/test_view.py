@@ -38,6 +38,9 @@ def test_a_look_fetches_only_what_is_asked_and_what_there_is() -> None:
     view = look(domain, BOTH)  # type: ignore[arg-type]
     assert view.live is not None
     assert domain.looks == 1
+    off = StageDomain("off", None, definition("off"))
+    assert look(off, BOTH).live is None  # type: ignore[arg-type]
+    assert off.looks == 1
     domain.gone = True
     with pytest.raises(DomainMissing):
         look(domain, BOTH)  # type: ignore[arg-type]
