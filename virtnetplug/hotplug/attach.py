@@ -242,16 +242,7 @@ class _Attach:
     def _outcome(self, tx: Transaction, view: DomainView) -> Outcome:
         aliases = {net.alias for net in self.nets}
         pairs = [pair for pair in view.pairs if any(net is not None and net.alias in aliases for net in pair)]
-        return Outcome(
-            operation="attach",
-            domain=self.domain.name,
-            result=Result.DONE,
-            operation_id=tx.record.id,
-            nics=tuple(nics_of(self.host, view, pairs)),
-            steps=tuple(tx.steps),
-            seconds=tx.seconds,
-            warnings=tuple(tx.warnings),
-        )
+        return tx.outcome(Result.DONE, nics=nics_of(self.host, view, pairs))
 
 
 def _alias(net: Interface) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, HypervisorFailed, Interrupted, NicMissing, RemovalFailed, UsageError
-from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import StillHeld, define, put_in, remove_from_config
+from virtnetplug.errors import DomainMissing, NicMissing, UsageError
+from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.release import GuestRelease, unlocked
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
 from virtnetplug.hotplug.view import DomainView, Pair, describe, find, look
-from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
@@ -33,7 +31,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain, PowerState, Watch
+from virtnetplug.ports.domain import Domain, PowerState
 
 BOTH = (Half.LIVE, Half.CONFIG)
 
@@ -171,95 +169,6 @@ def _key(pair: Pair) -> str:
     return net.alias or str(net.mac)
 
 
-class GuestRelease:
-    """Asking guests to let go, and waiting: what a detach and a replacement have in common.
-
-    `domain_id` is the run of the domain that was asked; another run of it has let go of everything.
-    """
-
-    def __init__(
-        self,
-        host: Host,
-        domain: Domain,
-        watch: Watch,
-        deadline: float,
-        *,
-        domain_id: int,
-        asked: Iterable[str] = (),
-    ) -> None:
-        self.host, self.domain, self.watch, self.deadline = host, domain, watch, deadline
-        self.domain_id = domain_id
-        self._asked_before = frozenset(asked)
-        self._asked: set[str] = set(asked)
-        self._refused: set[str] = set()
-
-    def ask(self, tx: Transaction, alias: str, element: str) -> None:
-        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone.
-
-        One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
-        """
-        tx.effect("ask", alias, lambda: self._ask(alias), lambda: self._put_back(alias, element), half=Half.LIVE)
-        tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
-
-    def wait(self, tx: Transaction, alias: str) -> Answer:
-        """Until the deadline; a NIC still held leaves its step as started, for that is what it is."""
-        tx.tell("waiting", f"the guest to let go of {alias}", alias)
-        tx.begin("guest_release", alias)
-        try:
-            answer = self._wait_for(alias)
-        except RemovalFailed as error:
-            self._refused.add(alias)
-            tx.fail("guest_release", alias, error)
-            raise
-        if answer is not Answer.HELD:
-            tx.end("guest_release", alias)
-            tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
-        return answer
-
-    def _wait_for(self, alias: str) -> Answer:
-        if alias in self._asked_before:
-            until = min(self.deadline, self.host.clock.monotonic() + guest.GRACE)
-            answer = guest.wait(self.host, self.domain, alias, self.watch, until, domain_id=self.domain_id)
-            if answer is not Answer.HELD or self.host.clock.monotonic() >= self.deadline:
-                return answer
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline)
-        return guest.wait(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id)
-
-    def _ask(self, alias: str) -> None:
-        if alias in self._asked_before:
-            return
-        self._asked.add(alias)
-        try:
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline)
-        except HypervisorFailed:
-            self._asked.discard(alias)
-            raise
-
-    def _put_back(self, alias: str, element: str) -> None:
-        """A NIC that has gone comes back; one that still may go cannot be called back."""
-        if guest.net_of(self.domain, alias, Half.LIVE) is None:
-            put_in(self.domain, element, alias)
-        elif alias in self._asked - self._refused:
-            raise StillHeld(f"the guest was asked to let go of {alias} and still may")
-
-
-@contextmanager
-def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> Iterator[None]:
-    """Wait for a guest inside: the journal says all so far, the lock is let go, and Ctrl-C leaves the operation pending."""
-    tx.flush()
-    lock.release()
-    try:
-        yield
-    except KeyboardInterrupt:
-        tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
-        raise Interrupted(
-            f"interrupted while the guest was letting go of {names}. It has been asked, so the NIC may go at any "
-            f"moment; the journal keeps it: 'virtnetplug recover {domain.name} --wait 60' finishes it."
-        ) from None
-    finally:
-        lock.take()
-
-
 class _Detach:
     """One detach on its way, fresh or taken up again: every step may be run twice."""
 
@@ -285,7 +194,7 @@ class _Detach:
         if held:
             return self._pending(tx, held)
         tx.finish(OperationState.DONE, Result.DONE, also=self._forget)
-        return outcome(tx, self.domain, Result.DONE, nics=_remains(self.host, self.domain, self.entries))
+        return tx.outcome(Result.DONE, nics=_remains(self.host, self.domain, self.entries))
 
     def _wait(self, tx: Transaction) -> dict[str, Answer]:
         if not self.live:
@@ -326,7 +235,7 @@ class _Detach:
         tx.amend(asked=list(held))
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
         nics = _remains(self.host, self.domain, self.entries)
-        return outcome(tx, self.domain, Result.PENDING, reason=reason, message=message, nics=nics)
+        return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
 
     def _is_paused(self) -> bool:
         try:
@@ -356,24 +265,6 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
         return domain.state().id
     except DomainMissing:
         return record.domain_id
-
-
-def outcome(
-    tx: Transaction, domain: Domain, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()
-) -> Outcome:
-    """What the caller of an operation gets."""
-    return Outcome(
-        operation=tx.record.operation,
-        domain=domain.name,
-        result=result,
-        operation_id=tx.record.id,
-        reason=reason,
-        message=message,
-        nics=tuple(nics),
-        steps=tuple(tx.steps),
-        seconds=tx.seconds,
-        warnings=tuple(tx.warnings),
-    )
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from virtnetplug.errors import DomainMissing, VirtnetplugError
+from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
 from virtnetplug.hotplug import attach, detach, update
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
@@ -79,6 +79,8 @@ def settle(
         _tell(host, record)
         try:
             outcomes.append(_settle(host, domain, record, lock, seconds))
+        except Interrupted:
+            raise
         except VirtnetplugError as error:
             outcomes.append(_unsettled(record, error))
     return outcomes
@@ -101,10 +103,10 @@ def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float) -
         held = isinstance(error, StillHeld)
         tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
         result = Result.PENDING if held else Result.INCOMPLETE
-        return detach.outcome(tx, domain, result, reason=error.reason, message=error.message)
+        return tx.outcome(result, reason=error.reason, message=error.message)
     message = f"the {record.operation} that was left open has been undone"
     tx.finish(OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message)
-    return detach.outcome(tx, domain, Result.UNDONE, reason="recovered", message=message)
+    return tx.outcome(Result.UNDONE, reason="recovered", message=message)
 
 
 def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome:

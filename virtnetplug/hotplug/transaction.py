@@ -21,8 +21,10 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import (
     Event,
     Half,
+    Nic,
     OperationRecord,
     OperationState,
+    Outcome,
     Phase,
     Result,
     Scope,
@@ -159,6 +161,21 @@ class Transaction:
         self._is_begun = True
         self._settled = True
         self.undo.commit()
+
+    def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
+        """What the caller of the operation gets."""
+        return Outcome(
+            operation=self.record.operation,
+            domain=self.record.domain_name,
+            result=result,
+            operation_id=self.record.id,
+            reason=reason,
+            message=message,
+            nics=tuple(nics),
+            steps=tuple(self.steps),
+            seconds=self.seconds,
+            warnings=tuple(self.warnings),
+        )
 
     def warn(self, text: str) -> None:
         """Something the caller should know, that stops nothing."""

@@ -10,8 +10,8 @@ class Finding:
     """One disagreement between two views of the same NIC.
 
     `kind` is stable (``tap-not-in-bridge``, ``port-missing``, ``port-orphaned``, ``config-differs``, ``alias-duplicate``,
-    ``mac-duplicate``, ``nic-gone``, ``operation-open``, ``orphan-tap``, …). `repair` says in a sentence what `--repair` would do, empty where nothing is safe to
-    do by itself; `repaired` is None until a repair was tried.
+    ``mac-duplicate``, ``nic-gone``, ``operation-open``, ``orphan-tap``, …). `repair` says in a sentence what
+    `--repair` would do, empty where nothing is safe to do by itself; `repaired` is None until a repair was tried.
     """
 
     kind: str
