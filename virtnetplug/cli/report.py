@@ -36,16 +36,15 @@ def message_from_outcome(outcome: Outcome) -> str:
     """The outcome in one paragraph; for a pending detach, who holds the NIC and what finishes it."""
     nics = ", ".join(_called(nic) for nic in outcome.nics) or "the NIC"
     result = outcome.result.value
+    if outcome.message:
+        return outcome.message
     if result == "pending":
-        why = f" {outcome.message}" if outcome.message else ""
         return (
-            f"pending: the guest of {outcome.domain} still holds {nics}.{why} The journal keeps the operation "
+            f"pending: the guest of {outcome.domain} still holds {nics}. The journal keeps the operation "
             f"({outcome.operation_id}); it ends when the guest lets go: "
             f"'virtnetplug recover --wait SECONDS {outcome.domain}' waits for that, "
             f"and a reset of the guest ('virsh reset {outcome.domain}') completes it at once."
         )
-    if outcome.message:
-        return outcome.message
     if result == "already":
         return (
             f"{nics}: already {_DONE.get(outcome.operation, outcome.operation)} {outcome.domain}; nothing was changed"

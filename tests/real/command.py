@@ -1,0 +1,92 @@
+"""The whole command as a process of its own, as a person or a program runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).with_name("virtnetplug")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run left behind: its exit code, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Its JSON, which must be all of standard output and agree with the exit code."""
+        found: dict[str, Any] = json.loads(self.out)
+        assert found["exit_code"] == self.code, self
+        return found
+
+    @property
+    def nic(self) -> dict[str, Any]:
+        """The one NIC of an operation."""
+        (nic,) = self.document["nics"]
+        assert isinstance(nic, dict)
+        return nic
+
+
+class Command:
+    """``virtnetplug -c URI --state-dir DIR``."""
+
+    def __init__(self, uri: str, state: Path) -> None:
+        self.uri, self.state = uri, state
+        self._started: list[subprocess.Popen[str]] = []
+
+    def words(self, *words: str) -> list[str]:
+        """The command line that `run` and `start` use."""
+        return [str(PROGRAM), "-c", self.uri, "--state-dir", str(self.state), *words]
+
+    def run(self, *words: str, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+        """Run it to its end, whatever that is."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(self.words(*words), input=data, capture_output=True, timeout=timeout)
+        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+        """Run it, and hold it to an exit code."""
+        answer = self.run(*words, stdin=stdin, timeout=timeout)
+        assert answer.code == code, f"{words} exited with {answer.code}, not {code}:\n{answer.out}\n{answer.err}"
+        return answer
+
+    def json(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+        """Run it with ``--json``, where all is on standard output."""
+        answer = self(*words, "--json", code=code, stdin=stdin, timeout=timeout)
+        assert answer.err == "", answer.err
+        return answer
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start it and let it run."""
+        process = subprocess.Popen(
+            self.words(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self._started:
+            with process:
+                process.kill()
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 60) -> Answer:
+    """Wait for a process of `Command.start`."""
+    with process:
+        out, err = process.communicate(timeout=timeout)
+    return Answer(process.returncode, out, err)
