@@ -1,0 +1,59 @@
+"""Runs the figures one after the other and prints the table; a figure that is missed is said, and is no error."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import audits
+import commands
+import parallel
+import single
+from stage import Stage
+from table import Row, as_json, as_text
+
+FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
+    "single": single.measure,
+    "parallel": parallel.measure,
+    "commands": commands.measure,
+    "audit": audits.measure,
+}
+
+
+def main() -> None:
+    options = _options()
+    rows: list[Row] = []
+    with ExitStack() as cleanup:
+        stage = Stage(cleanup, is_quick=options.quick)
+        for name in options.only or FIGURES:
+            gc.collect()
+            for row in FIGURES[name](stage):
+                rows.append(row)
+                print(f"measured: {row.what}", file=sys.stderr, flush=True)
+        conditions = stage.conditions()
+    if options.json:
+        print(json.dumps(as_json(rows, conditions), indent=2))
+    else:
+        print(as_text(rows, conditions))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="contrib/bench/run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, for a first look")
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--only", type=_names, help=f"some figures only, by commas: {', '.join(FIGURES)}")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := set(names) - set(FIGURES):
+        raise argparse.ArgumentTypeError(f"no such figure: {', '.join(sorted(unknown))}")
+    return names
+
+
+main()
