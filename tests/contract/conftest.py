@@ -19,7 +19,7 @@ from virtnetplug.model.network import Network
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The same suite against both."""
     if request.param == "fake":

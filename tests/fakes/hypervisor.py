@@ -88,7 +88,9 @@ class FakeDomain:
         if self._live is None and self._config is None:
             raise DomainMissing(f"no domain {self._name}")
         power = PowerState.SHUTOFF if self._live is None else PowerState.PAUSED if self.paused else PowerState.RUNNING
-        return DomainState(power=power, id=self._id if self._live is not None else -1, persistent=self._config is not None)
+        return DomainState(
+            power=power, id=self._id if self._live is not None else -1, persistent=self._config is not None
+        )
 
     def xml(self, half: Half) -> str:
         return etree.tostring(self._tree(half), encoding="unicode")
@@ -224,7 +226,9 @@ class FakeDomain:
     def _place(self, tree: etree._Element, nic: etree._Element) -> None:
         used = {(a.get("bus"), a.get("slot")) for a in tree.iterfind("devices/*/address")}
         is_pcie = tree.find("devices/controller[@model='pcie-root']") is not None
-        places = [(f"0x{b:02x}", "0x00") for b in range(1, 9)] if is_pcie else [("0x00", f"0x{s:02x}") for s in range(2, 32)]
+        places = (
+            [(f"0x{b:02x}", "0x00") for b in range(1, 9)] if is_pcie else [("0x00", f"0x{s:02x}") for s in range(2, 32)]
+        )
         free = next((place for place in places if place not in used), None)
         if free is None:
             raise HypervisorFailed("internal error: No more available PCI slots")
@@ -271,7 +275,9 @@ class FakeHypervisor:
         if nic.get("type") == "network":
             network = self.network(source.get("network", ""))
             if not network.active:
-                raise HypervisorFailed(f"Requested operation is not valid: network '{network.name}' is not active", code=55)
+                raise HypervisorFailed(
+                    f"Requested operation is not valid: network '{network.name}' is not active", code=55
+                )
             bridge = network.bridge
             number = next(self._ports)
             port = f"00000000-0000-4000-8000-{number:012d}"

@@ -47,7 +47,7 @@ def script(shell: str) -> str:
     from virtnetplug.cli.commands import root
 
     completer = get_completion_class(shell)
-    assert completer is not None, shell  # noqa: S101 - the choice of the argument
+    assert completer is not None, shell
     # The base class's: bash's own first starts a bash to ask for its version.
     return ShellComplete.source(completer(root(), {}, "virtnetplug", VARIABLE))
 

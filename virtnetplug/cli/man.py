@@ -13,7 +13,7 @@ def pages() -> dict[str, str]:
     program = root()
     context = click.Context(program, info_name="virtnetplug")
     found = {"virtnetplug.1": _page(program, context)}
-    assert isinstance(program, click.Group)  # noqa: S101 - for the type checker
+    assert isinstance(program, click.Group)
     for name in program.list_commands(context):
         command = program.get_command(context, name)
         if command is not None:

@@ -89,7 +89,7 @@ def _takes_hotplug(controller: etree._Element) -> bool:
 
 
 def _number(node: etree._Element, name: str, read: object) -> int:
-    assert callable(read)  # noqa: S101
+    assert callable(read)
     try:
         return int(read(node.get(name, "0")))
     except ValueError:

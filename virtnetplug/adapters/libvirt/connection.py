@@ -19,10 +19,31 @@ from virtnetplug.adapters.libvirt.watch import EventHub
 from virtnetplug.errors import ConnectionFailed, DomainMissing, VirtnetplugError
 from virtnetplug.ports.domain import DomainState, PowerState
 
+_embedded: dict[str, libvirt.virConnect] = {}
+_embedded_lock = threading.Lock()
+
 
 def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
-    """``virConnectOpen``; raises `ConnectionFailed` with what to check."""
+    """``virConnectOpen``; raises `ConnectionFailed` with what to check.
+
+    An embedded driver is opened once per process and kept: every open registers the driver anew, and libvirt has room for
+    sixteen (``VIR_CONNECT_MAX_DRIVERS``); after the last close it would lose sight of its guests.
+    """
     libvirt.registerErrorHandler(_hush, None)
+    if uri is None or not is_embedded(uri):
+        return _open(uri, read_only=read_only)
+    with _embedded_lock:
+        if uri not in _embedded:
+            _embedded[uri] = _open(uri, read_only=False)
+        return _embedded[uri]
+
+
+def is_embedded(uri: str) -> bool:
+    """Whether the driver runs inside this process (``qemu:///embed``)."""
+    return urlsplit(uri).path == "/embed"
+
+
+def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
     try:
         return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
     except libvirt.libvirtError as error:
@@ -52,7 +73,7 @@ class LibvirtHypervisor:
         """Connect; with `run_event_loop` libvirt's event loop runs in a thread of ours (`loop.start`)."""
         if run_event_loop:
             loop.start()
-        return cls(dial(uri, read_only=read_only and not _is_embedded(uri)))
+        return cls(dial(uri, read_only=read_only))
 
     @property
     def connection(self) -> libvirt.virConnect:
@@ -106,6 +127,8 @@ class LibvirtHypervisor:
     def close(self) -> None:
         """Let go of the connection; safe twice."""
         self._events.close()
+        if is_embedded(self._uri):
+            return
         try:
             self._connection.close()
         except libvirt.libvirtError:
@@ -171,7 +194,3 @@ def _ask_emulator(emulator: str) -> frozenset[str] | None:
     if any(name.startswith("virtio-net") for name in names):
         names |= {"virtio", "virtio-transitional", "virtio-non-transitional"}
     return frozenset(names) or None
-
-
-def _is_embedded(uri: str | None) -> bool:
-    return uri is not None and urlsplit(uri).path == "/embed"

@@ -10,7 +10,7 @@ from virtnetplug.adapters.libvirt.faults import translated
 
 
 class Machines:
-    """Starts and ends transient domains on one connection."""
+    """Starts and ends the domains of one embedded driver, which has no others."""
 
     def __init__(self, uri: str) -> None:
         loop.start()
@@ -27,10 +27,9 @@ class Machines:
             self._connection.lookupByName(name).reset(0)
 
     def close(self) -> None:
-        """End and forget every domain of the connection, then let go of it."""
+        """End and forget every domain of the connection."""
         for domain in self._connection.listAllDomains(0):
             self._end(domain)
-        self._connection.close()
 
     def _end(self, domain: libvirt.virDomain) -> None:
         with translated(self._connection):

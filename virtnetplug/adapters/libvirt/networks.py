@@ -6,12 +6,11 @@ import dataclasses
 import os
 import threading
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import libvirt
 
 from virtnetplug import xml
-from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial
+from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.errors import NetworkMissing
 from virtnetplug.model.network import Network, NetworkPort
@@ -80,7 +79,7 @@ class LibvirtNetworks:
                 return
 
     def _connection(self) -> libvirt.virConnect:
-        if urlsplit(self._hypervisor.uri).path != "/embed":
+        if not is_embedded(self._hypervisor.uri):
             return self._hypervisor.connection
         with self._lock:
             if self._own is None:
