@@ -38,7 +38,7 @@ class Server:
         self._stops.put(None)
 
     def run(self) -> None:
-        """Answer until `stop`; the socket is closed when this returns or raises."""
+        """Answer until `stop`."""
         thread = threading.Thread(target=self._http.serve_forever, name="metrics", daemon=True)
         thread.start()
         try:
@@ -46,7 +46,6 @@ class Server:
         finally:
             self._http.shutdown()
             thread.join()
-            self.close()
 
     def close(self) -> None:
         """Let go of the socket; safe twice."""

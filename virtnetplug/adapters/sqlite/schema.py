@@ -108,9 +108,8 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """The journal's version; raises `JournalNewer`, or `JournalBroken` for a database that is something else."""
     if path.exists() and 0 < path.stat().st_size < _LEAST:
         raise damaged(path, "file is not a database")  # SQLite itself would take it for an empty one
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    if application != APPLICATION_ID and (application or version or _has_tables(connection)):
+    version, application, has_tables = _read(connection)
+    if application != APPLICATION_ID and (application or version or has_tables):
         raise JournalBroken(
             f"{path} is a SQLite database, but not a virtnetplug journal. "
             "Choose another directory with --state-dir (or VIRTNETPLUG_STATE_DIR), or move that file away."
@@ -133,5 +132,16 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+def _read(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """Version, application and whether there is any table, of one moment: another process may just be making them."""
+    is_alone = not connection.in_transaction
+    if is_alone:
+        connection.execute("BEGIN")
+    try:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        has_tables = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+    finally:
+        if is_alone and connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return version, application, has_tables

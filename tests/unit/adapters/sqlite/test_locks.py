@@ -128,10 +128,9 @@ import os, time
 journal.begin(operation())
 held = journal.lock(URI, UUID)
 held.__enter__()
-child = os.fork()
-if child == 0:
+if os.fork() == 0:
+    print('ready', os.getpid(), sep='\\n', flush=True)
     time.sleep(60)
-print('ready', child, sep='\\n', flush=True)
 input()
 """
     with other_process(directory, script) as process:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import URI, nic, operation
-from virtnetplug.adapters.sqlite import SqliteJournal, connection
+from virtnetplug.adapters.sqlite import SqliteJournal, connection, schema
 from virtnetplug.errors import JournalBroken
 from virtnetplug.model.operation import OperationState, StepState
 
@@ -100,6 +100,31 @@ def test_the_first_to_open_it_may_be_many(directory: Path, opened: Open) -> None
         process.communicate()
     assert [process.returncode for process in writers] == [0] * 5
     assert [total[-1] for total in opened().operation_totals()] == [5]
+
+
+def test_a_journal_made_while_one_looks_is_not_taken_for_a_foreign_database(directory: Path, opened: Open) -> None:
+    directory.mkdir()
+    (directory / "journal.db").touch()
+    maker = threading.Thread(target=opened)
+
+    def look(statement: str) -> None:
+        if "sqlite_master" in statement and not maker.ident:
+            maker.start()
+            maker.join(0.2)
+
+    looking = connection._connect(connection._uri(directory / "journal.db", "mode=rw"))
+    looking.set_trace_callback(look)
+    assert schema.check(looking, directory / "journal.db") == 0
+    maker.join()
+    assert schema.check(looking, directory / "journal.db") == schema.VERSION
+    connection._migrate(looking, directory / "journal.db")
+    looking.close()
+    assert opened().history() == []
+
+
+def test_a_commit_is_on_the_disk_before_it_returns(journal: SqliteJournal) -> None:
+    settings = {name: journal._database.fetch(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous")}
+    assert settings == {"journal_mode": "wal", "synchronous": 2}, "2 is FULL"
 
 
 def test_threads_share_one_journal(journal: SqliteJournal) -> None:
