@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from virtnetplug import xml
+from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import take_out, undefine
@@ -18,6 +19,7 @@ from virtnetplug.hotplug.view import DomainView, look
 from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -50,9 +52,10 @@ def attach(
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
         nics = tuple(nics_of(host, view, pairs))
         return Outcome(operation="attach", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
-    refuse(check_attach(host, view, nets, scope))
+    networks: dict[str, Network] = {}
+    refuse(check_attach(host, view, nets, scope, networks=networks))
     nets = tuple(name(net) for net in nets)
-    actuals = [_resolve(host, net) for net in nets]
+    actuals = [_resolve(net, networks) for net in nets]
     return _Attach(host, view, nets, actuals, scope, seconds).run()
 
 
@@ -61,9 +64,10 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
     view, scope = _look(domain, scope)
     if _already(view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
-    refusals = check_attach(host, view, nets, scope)
+    networks: dict[str, Network] = {}
+    refusals = check_attach(host, view, nets, scope, networks=networks)
     nets = tuple(name(net) for net in nets)
-    actuals = () if refusals else tuple(_resolve(host, net) for net in nets)
+    actuals = () if refusals else tuple(_resolve(net, networks) for net in nets)
     added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
     return Plan(
         operation="attach",
@@ -71,7 +75,7 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
         scope=scope,
         fits=not refusals,
         refusals=refusals,
-        steps=_steps(nets, scope),
+        steps=_steps(nets, actuals, scope) if actuals else (),
         diff={half.value: added for half in scope.halves},
         actual=actuals,
     )
@@ -83,9 +87,13 @@ def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transac
         alias = entry["alias"]
         if Half.CONFIG in record.scope.halves:
             tx.compensate("define", alias, partial(undefine, domain, alias))
-        if Half.LIVE in record.scope.halves:
-            out = partial(take_out, host, domain, alias, seconds, domain_id=record.domain_id)
-            tx.compensate("host_net_add", alias, out)
+        if Half.LIVE not in record.scope.halves:
+            continue
+        backend = backend_for(ActualDevice(type=entry["type"]))
+        out = partial(take_out, host, domain, alias, seconds, domain_id=record.domain_id)
+        tx.compensate(backend.attach_step, alias, out)
+        for step, _ in reversed(backend.plug_steps):
+            tx.compensate(step, alias, partial(backend.unplug, host, domain, xml.interface(entry["element"])))
 
 
 def _look(domain: Domain, scope: Scope | None) -> tuple[DomainView, Scope]:
@@ -114,22 +122,21 @@ def _is_same(request: Interface, there: Interface) -> bool:
     return named and request.type == there.type and request.source == there.source
 
 
-def _resolve(host: Host, net: Interface) -> ActualDevice:
-    return resolve(net, host.networks.network(net.source_network) if net.source_network is not None else None)
+def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
+    return resolve(net, networks[net.source_network] if net.source_network is not None else None)
 
 
-def _steps(nets: Sequence[Interface], scope: Scope) -> tuple[Step, ...]:
+def _steps(nets: Sequence[Interface], actuals: Sequence[ActualDevice], scope: Scope) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     for net in nets:
-        alias = net.alias or "-"
+        alias = _alias(net)
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
-    for net in nets if Half.LIVE in scope.halves else ():
-        parts += [
-            ("host_net_add", net.alias or "-", Phase.PLUG, Half.LIVE),
-            ("confirm", net.alias or "-", Phase.PLUG, Half.LIVE),
-        ]
+    for net, actual in zip(nets, actuals, strict=True) if Half.LIVE in scope.halves else ():
+        backend = backend_for(actual)
+        own = [*backend.plug_steps, (backend.attach_step, Phase.PLUG), ("confirm", Phase.PLUG)]
+        parts += [(step, _alias(net), phase, Half.LIVE) for step, phase in own]
     for net in nets if Half.CONFIG in scope.halves else ():
-        parts += [("define", net.alias or "-", Phase.PLUG, Half.CONFIG)]
+        parts += [("define", _alias(net), Phase.PLUG, Half.CONFIG)]
     return plan_steps(*parts)
 
 
@@ -159,15 +166,21 @@ class _Attach:
             domain_id=self.view.state.id,
             scope=self.scope,
             device_types=[actual.type for actual in self.actuals],
-            request={"nics": [{"alias": net.alias, "mac": str(net.mac), "element": net.element} for net in self.nets]},
-            steps=_steps(self.nets, self.scope),
+            request={
+                "nics": [
+                    {"alias": net.alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
+                    for net, actual in zip(self.nets, self.actuals, strict=True)
+                ]
+            },
+            steps=_steps(self.nets, self.actuals, self.scope),
         )
         with transaction(self.host, record) as tx:
             for net, actual in zip(self.nets, self.actuals, strict=True):
                 self._reserve(tx, net, actual)
-            for half in self.scope.halves:
-                for net in self.nets:
-                    (self._host_net_add if half is Half.LIVE else self._define)(tx, net)
+            for net, actual in zip(self.nets, self.actuals, strict=True) if Half.LIVE in self.scope.halves else ():
+                self._attach(tx, net, actual)
+            for net in self.nets if Half.CONFIG in self.scope.halves else ():
+                self._define(tx, net)
             view = look(self.domain, BOTH if self.view.config_xml is not None else (Half.LIVE,))
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
             return self._outcome(tx, view)
@@ -180,21 +193,25 @@ class _Attach:
         tx.note("allocate_actual_device", alias, lambda: actual)
         self.states[alias] = frontend, move(End.BACKEND, backend, Trigger.ALLOCATE)
 
-    def _host_net_add(self, tx: Transaction, net: Interface) -> None:
-        alias = _alias(net)
+    def _attach(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
+        """The backend's part, then the guest's. Which of the two paths it takes, never both, is the backend's choice."""
+        alias, backend = _alias(net), backend_for(actual)
+        run = self.view.state.id
+        order = Order(domain=self.domain, domain_id=run, net=net, actual=actual, operation_id=tx.record.id)
+        plugged = backend.plug(self.host, order, tx)
         tx.effect(
-            "host_net_add",
+            backend.attach_step,
             alias,
-            lambda: self.domain.attach(net.element, Half.LIVE),
-            lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=self.view.state.id),
+            lambda: self.domain.attach(plugged.element, Half.LIVE),
+            lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=run),
             half=Half.LIVE,
         )
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
-        frontend, backend = self.states[alias]
-        backend = move(End.BACKEND, backend, Trigger.PLUG)
+        frontend, behind = self.states[alias]
+        behind = move(End.BACKEND, behind, Trigger.PLUG)
         self.states[alias] = (
             move(End.FRONTEND, frontend, Trigger.ATTACH),
-            move(End.BACKEND, backend, Trigger.ATTACH),
+            move(End.BACKEND, behind, Trigger.ATTACH),
         )
         tx.tell("state", f"{alias}: {self.states[alias][0]}/{self.states[alias][1]}", alias)
 

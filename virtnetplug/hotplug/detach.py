@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, NicMissing, UsageError
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.guest import Answer
@@ -150,7 +151,7 @@ def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
             parts += [
                 ("ask", _key(pair), Phase.UNPLUG, Half.LIVE),
                 ("guest_release", _key(pair), Phase.GUEST, Half.LIVE),
-                ("host_net_remove", _key(pair), Phase.RELEASE, Half.LIVE),
+                (backend_of(pair[0]).release_step, _key(pair), Phase.RELEASE, Half.LIVE),
             ]
     for pair in pairs if Half.CONFIG in scope.halves else ():
         if pair[1] is not None:
@@ -186,7 +187,7 @@ class _Detach:
         answers = self._wait(tx)
         for alias, answer in answers.items():
             if answer is not Answer.HELD:
-                self._host_net_remove(tx, alias)
+                self._unplug(tx, alias)
         for entry in self.entries:
             if entry["config"] is not None:
                 self._undefine(tx, entry["alias"], entry["config"])
@@ -202,16 +203,11 @@ class _Detach:
         with unlocked(self.domain, self.lock, tx, ", ".join(self.live)):
             return {alias: self.release.wait(tx, alias) for alias in self.live}
 
-    def _host_net_remove(self, tx: Transaction, alias: str) -> None:
-        """libvirt removes the backend with the device; what the host still shows of it is said, never ignored."""
-        target = xml.interface(self.live[alias]).target_dev
-        tx.note("host_net_remove", alias, lambda: None)
-        if target is None or not self.host.hypervisor.is_local or self.host.links.link(target) is None:
-            return
-        if target in self.host.links.taps_of(self.domain.uuid):
-            tx.warn(
-                f"libvirt no longer lists {alias}, but the domain's QEMU still holds its tap {target}; 'virtnetplug audit' follows it up"
-            )
+    def _unplug(self, tx: Transaction, alias: str) -> None:
+        net = xml.interface(self.live[alias])
+        backend = backend_of(net)
+        for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
+            tx.warn(text)
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)

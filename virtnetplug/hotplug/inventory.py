@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, Pair, find, look
@@ -131,12 +132,6 @@ def _frontend(domain: Domain, live: Interface) -> State:
 
 
 def _backend(host: Host, live: Interface, record: NicRecord | None) -> State:
-    """From the host's links where they can be seen, else what the journal has."""
+    """What the host shows where it shows anything, else what the journal has."""
     told = record.backend if record else State.UNKNOWN
-    if live.target_dev is None or not host.hypervisor.is_local:
-        return told
-    link = host.links.link(live.target_dev)
-    if link is None:
-        return told if host.links.link("lo") is None else State.CLOSED
-    needs_bridge = live.source_bridge is not None
-    return State.INITIALISED if needs_bridge and link.master is None else State.CONNECTED
+    return backend_of(live).probe(host, live) or told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
@@ -41,9 +41,32 @@ def check_attach(
     return tuple(refusals)
 
 
-def check_source(host: Host, net: Interface, scope: Scope = Scope.LIVE) -> tuple[Refusal, ...]:
-    """What speaks against connecting `net` to the source it names: network, portgroup, bridge or host device."""
-    return tuple(sources.missing(host, [net], scope, {}))
+def check_update(
+    host: Host, view: DomainView, after: Interface, changed: Collection[str], scope: Scope = Scope.LIVE
+) -> tuple[Refusal, ...]:
+    """What speaks against a NIC of `view` becoming `after`, of which the fields `changed` are new."""
+    return tuple(_update(host, view, after, changed, scope))
+
+
+def _update(host: Host, view: DomainView, net: Interface, changed: Collection[str], scope: Scope) -> Iterator[Refusal]:
+    if "alias" in changed:
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=describe(net),
+            message=f"An update keeps the alias, so the NIC cannot become {net.alias}. Leave the alias as it is, or "
+            "detach the NIC and attach it with the other one.",
+        )
+        return
+    if found := tuple(_element(net)):
+        yield from found
+        return
+    for field, refuse in (("mac", fit.macs), ("teaming", fit.teaming), ("address", fit.addresses)):
+        if field in changed:
+            yield from refuse(view, [net], scope)
+    if "model" in changed:
+        yield from fit.models(host, view, [net])
+    if not {"type", "source_network", "source_bridge", "source_dev", "source_portgroup"}.isdisjoint(changed):
+        yield from sources.missing(host, [net], scope, {})
 
 
 def check_scope(view: DomainView, scope: Scope) -> tuple[Refusal, ...]:

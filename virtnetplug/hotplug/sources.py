@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from virtnetplug.errors import BridgeMissing, NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
+from virtnetplug.backends import backend_for
+from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import describe
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Refusal, Scope
-
-BRIDGED = "bridge"
-"""Forward mode of a network that puts its NICs into a bridge it does not own."""
+from virtnetplug.resolve import resolve
 
 
 def missing(host: Host, nets: Sequence[Interface], scope: Scope, networks: dict[str, Network]) -> Iterator[Refusal]:
@@ -21,8 +20,8 @@ def missing(host: Host, nets: Sequence[Interface], scope: Scope, networks: dict[
     for net in nets:
         if net.type == "network" and net.source_network is not None:
             yield from _network(host, net, net.source_network, is_live, networks)
-        elif is_live and host.hypervisor.is_local:
-            yield from _link(host, net)
+        elif is_live:
+            yield from _backend(host, net, None)
 
 
 def _network(host: Host, net: Interface, name: str, is_live: bool, networks: dict[str, Network]) -> Iterator[Refusal]:
@@ -51,27 +50,18 @@ def _network(host: Host, net: Interface, name: str, is_live: bool, networks: dic
         yield _refusal(
             NetworkInactive.reason, net, f"network {name} is not active. Start it with 'virsh net-start {name}'."
         )
-    elif is_live and network.forward == BRIDGED and network.bridge is not None and host.hypervisor.is_local:
-        yield from _bridge(host, net, network.bridge, f"network {name} uses")
+    elif is_live:
+        yield from _backend(host, net, network)
 
 
-def _link(host: Host, net: Interface) -> Iterator[Refusal]:
-    if net.type == "bridge" and net.source_bridge is not None:
-        yield from _bridge(host, net, net.source_bridge, "it names")
-    elif net.type == "direct" and net.source_dev is not None and host.links.link(net.source_dev) is None:
-        yield _refusal(
-            "link-missing", net, f"this host has no link '{net.source_dev}'; 'ip link' lists those there are."
-        )
-
-
-def _bridge(host: Host, net: Interface, bridge: str, who: str) -> Iterator[Refusal]:
-    if host.links.is_bridge(bridge):
-        return
-    if host.links.link(bridge) is None:
-        remedy = f"there is no such link on this host. Make it ('ip link add {bridge} type bridge'), or name another."
-    else:
-        remedy = "that is a link of this host, but no bridge. For macvtap on it use type='direct'."
-    yield _refusal(BridgeMissing.reason, net, f"{who} bridge {bridge}, and {remedy}")
+def _backend(host: Host, net: Interface, network: Network | None) -> Iterator[Refusal]:
+    """What the backend that would realise it says."""
+    try:
+        actual = resolve(net, network)
+        yield from backend_for(actual).refusals(host, net, actual)
+    except (NotSupported, PortgroupMissing) as error:
+        if not isinstance(error, PortgroupMissing):  # said already
+            yield _refusal(error.reason, net, error.message)
 
 
 def _refusal(reason: str, net: Interface, why: str) -> Refusal:

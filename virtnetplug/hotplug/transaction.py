@@ -125,9 +125,7 @@ class Transaction:
     def flush(self) -> None:
         """Make the journal say all that has happened so far."""
         with self.host.journal.batch():
-            if not self._is_begun:
-                self.host.journal.begin(self.record)
-            self._write_marks()
+            self._write()
         self._is_begun = True
 
     def amend(self, **changes: Any) -> None:
@@ -148,9 +146,7 @@ class Transaction:
         """The operation's end (or that it is pending), with what `also` writes, in one commit."""
         try:
             with self.host.journal.batch():
-                if not self._is_begun:
-                    self.host.journal.begin(self.record)
-                self._write_marks()
+                self._write()
                 if also is not None:
                     also()
                 self.host.journal.finish(self.record.id, state, result=result, reason=reason, error=error)
@@ -273,9 +269,12 @@ class Transaction:
             if step.seq == seq:
                 self.steps[index] = _moved(step, state, detail, at)
 
-    def _write_marks(self) -> None:
-        for mark in self._marks:
-            self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
+    def _write(self) -> None:
+        if self._is_begun:
+            for mark in self._marks:
+                self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
+        else:
+            self.host.journal.begin(dataclasses.replace(self.record, steps=tuple(self.steps)))
         self._marks.clear()
 
 

@@ -16,7 +16,7 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.preflight import check_scope, check_source
+from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.release import GuestRelease, unlocked
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
@@ -123,9 +123,9 @@ def _refusals(
                 f"with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
             )
         )
-    for edit in edits.values():
-        if edit.before.source != edit.after.source or edit.before.type != edit.after.type:
-            found += check_source(host, edit.after)
+    for half, edit in edits.items():
+        changed = (*edit.in_place, *edit.by_replacement)
+        found += check_update(host, view, edit.after, changed, Scope(half.value))
     return tuple(dict.fromkeys(found))
 
 
