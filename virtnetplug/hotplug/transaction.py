@@ -109,7 +109,7 @@ class Transaction:
         """It failed."""
         self._mark(self._planned(name, nic), StepState.FAILED, error.message)
 
-    def compensate(self, name: str, nic: str, undo: Callable[[], None]) -> None:
+    def compensate(self, name: str, nic: str, undo: Callable[[], object]) -> None:
         """Take back a step of an operation that another process left open, if it was ever begun."""
         step = next((step for step in self.steps if (step.name, step.nic) == (name, nic)), None)
         if step is None or step.state in (StepState.PLANNED, StepState.UNDONE):
@@ -251,7 +251,7 @@ class Transaction:
         self._mark(seq, StepState.DONE)
         return answer
 
-    def _marked_undo(self, seq: int, undo: Callable[[], None]) -> Callable[[], None]:
+    def _marked_undo(self, seq: int, undo: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
             try:
                 undo()
