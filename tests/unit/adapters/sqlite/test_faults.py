@@ -213,21 +213,22 @@ print(before, during, after)
     assert run_mounted(view, mount, script) == "['ua-1'] ['ua-1', 'ua-2'] ['ua-1', 'ua-2']\n"
 
 
-def test_a_directory_of_another_user_is_refused_for_both(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to be another user")
-    directory = tmp_path / "state"
-    SqliteJournal.open(directory).close()
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    command = [
-        sys.executable,
-        "-c",
-        PRELUDE + "print(refusal(lambda: SqliteJournal.open(directory)).reason, "
-        "refusal(lambda: SqliteJournal.open(directory, read_only=True)).reason)",
-        str(directory),
-    ]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, user=65534)
+def test_a_directory_of_another_user_is_refused_for_both(directory: Path, written: SqliteJournal) -> None:
+    written.close()
+    script = """
+print(refusal(lambda: SqliteJournal.open(directory)).reason)
+print(refusal(lambda: SqliteJournal.open(directory, read_only=True)).reason)
+"""
+    # Even root is like any other user without the capabilities to pass over a mode.
+    as_other = (
+        ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    )
+    command = [*as_other, sys.executable, "-c", PRELUDE + script, str(directory)]
+    directory.chmod(0)
+    try:
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    finally:
+        directory.chmod(0o700)
     assert ran.stdout.split() == ["journal-read-only", "journal-forbidden"]
 
 

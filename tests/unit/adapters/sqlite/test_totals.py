@@ -180,3 +180,29 @@ def test_an_open_operation_is_never_pruned(journal: SqliteJournal, clock: Clock)
     clock.time += 1e9
     assert journal.prune(keep_seconds=0) == 0
     assert journal.operation("op1") is not None
+
+
+def test_a_new_operation_removes_what_ended_ninety_days_ago(
+    journal: SqliteJournal, clock: Clock, directory: Path
+) -> None:
+    for number in range(130):
+        journal.begin(operation(f"old{number}"))
+        if number:
+            journal.finish(f"old{number}", OperationState.DONE, result="done")
+    owner = directory / "owners" / "0123456789abcdef"
+    owner.touch()  # what a killed process leaves
+    totals = totals_of(journal)
+    clock.time += 90 * 86400
+    journal.begin(operation("young"))
+    assert len(journal.history(limit=200)) == 131
+    clock.time += 1
+    journal.begin(operation("second"))
+    assert [record.id for record in journal.history(limit=200)] == [
+        *("second", "young"),
+        *(f"old{number}" for number in range(129, 100, -1)),
+        "old0",
+    ]
+    journal.begin(operation("third"))
+    assert {record.id for record in journal.history(limit=200)} == {"old0", "young", "second", "third"}
+    assert not owner.exists()
+    assert totals_of(journal) == totals
