@@ -18,6 +18,9 @@ from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord,
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.store import Histogram
 
+KEEP_SECONDS = 90 * 86400.0
+"""How long an operation that has ended stays in the history; counters are kept for ever."""
+
 
 class SqliteJournal:
     """`ports.store.Journal` in one directory, usable from many threads and many processes at a time."""
@@ -54,12 +57,17 @@ class SqliteJournal:
 
     # -- operations ------------------------------------------------------------------------------
 
-    # -- operations ------------------------------------------------------------------------------
-
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps, owned by this process."""
+        """Write a new operation with its planned steps, owned by this process.
+
+        It makes room in the same commit: operations that ended more than `KEEP_SECONDS` ago go, some at a time. Here, and
+        not at the end of one, a full disk refuses an operation that has touched nothing yet.
+        """
         self._refuse_read_only()
-        operations.insert(self._database, record, self._owner.token)
+        with self.batch():
+            operations.insert(self._database, record, self._owner.token)
+            if operations.remove_some(self._database, self._clock.now() - KEEP_SECONDS):
+                self._owner.sweep()
 
     def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
         """Replace the operation's request."""
@@ -109,7 +117,7 @@ class SqliteJournal:
 
     def prune(self, *, keep_seconds: float) -> int:
         """Remove operations that ended longer ago, and the files of dead owners; counters stay. Returns how many."""
-        removed = self._database.write("DELETE FROM operations WHERE ended < ?", (self._clock.now() - keep_seconds,))
+        removed = operations.remove(self._database, self._clock.now() - keep_seconds)
         self._owner.sweep()
         return removed
 

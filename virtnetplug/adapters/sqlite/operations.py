@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
 
@@ -40,14 +41,13 @@ def amend(database: Database, operation_id: str, request: Mapping[str, Any]) -> 
 def move_step(database: Database, operation_id: str, seq: int, state: StepState, note: str, at: float) -> None:
     """Set a step's state at Unix time `at`, its times with it, and count a compensation."""
     values = {"id": operation_id, "seq": seq, "state": state, "detail": note, "at": at}
-    with database.transaction():
-        found = database.fetch("SELECT name, state FROM steps WHERE operation_id = :id AND seq = :seq", values)
-        _expect(len(found), f"step {seq} of operation {operation_id}")
-        times = _TIMES.get(state, "")
-        detail = "detail = coalesce(nullif(:detail, ''), detail)"
-        step = "operation_id = :id AND seq = :seq"
-        database.write(f"UPDATE steps SET {times}state = :state, {detail} WHERE {step}", values)  # noqa: S608 - no input in it
-        totals.count_compensation(database, found[0]["name"], found[0]["state"], state)
+    times = _TIMES.get(state, "")
+    detail = "detail = coalesce(nullif(:detail, ''), detail)"
+    step = "operation_id = :id AND seq = :seq"
+    with database.transaction() if state in totals.COMPENSATIONS else nullcontext():
+        totals.count_compensation(database, operation_id, seq, state)
+        changed = database.write(f"UPDATE steps SET {times}state = :state, {detail} WHERE {step}", values)  # noqa: S608 - no input in it
+        _expect(changed, f"step {seq} of operation {operation_id}")
 
 
 def finish(
@@ -83,6 +83,17 @@ def adopt(database: Database, operation_id: str, owner: Owner) -> bool:
             return False
         database.write("UPDATE operations SET owner = ? WHERE id = ?", (token, operation_id))
         return True
+
+
+def remove(database: Database, before: float) -> int:
+    """Forget those that ended before that Unix time; returns how many."""
+    return database.write("DELETE FROM operations WHERE ended < ?", (before,))
+
+
+def remove_some(database: Database, before: float, limit: int = 100) -> int:
+    """The same for at most `limit`, the oldest first, so that whoever calls it with every new one is never held up."""
+    oldest = "SELECT number FROM operations WHERE ended < ? ORDER BY ended LIMIT ?"
+    return database.write(f"DELETE FROM operations WHERE number IN ({oldest})", (before, limit))  # noqa: S608 - no input in it
 
 
 def read(database: Database, where: str, values: tuple[Any, ...]) -> list[OperationRecord]:
