@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 
-.PHONY: help setup demo test check format bench guest clean
+.PHONY: help setup demo test check format bench man guest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ format: ## put the code into its format
 bench: ## speed, side by side with libvirt-python, virsh and virt-xml
 	@contrib/setup test
 	@tests/namespace contrib/bench/run
+
+man: ## write the man pages into build/man
+	@contrib/setup demo
+	@.venv/bin/virtnetplug man --output build/man
 
 guest: ## assemble the test guest anew and write it into virtnetplug/demo/guest.py
 	@contrib/guest/build
