@@ -13,7 +13,8 @@ from virtnetplug.ports.store import Histogram
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
 """Upper bounds of the histogram's buckets, in seconds."""
 
-_COMPENSATIONS = {StepState.UNDONE: "done", StepState.UNDO_FAILED: "failed"}
+COMPENSATIONS = {StepState.UNDONE: "done", StepState.UNDO_FAILED: "failed"}
+"""Steps that end so have been taken back, or not; what that is counted as."""
 
 
 def count_operation(database: Database, operation_id: str) -> None:
@@ -36,12 +37,14 @@ def count_operation(database: Database, operation_id: str) -> None:
     )
 
 
-def count_compensation(database: Database, name: str, before: str, state: StepState) -> None:
-    """Count an undo that `name` has just been through: each failed attempt, and its success once."""
-    if state in _COMPENSATIONS and not (state is StepState.UNDONE and before == state):
+def count_compensation(database: Database, operation_id: str, seq: int, state: StepState) -> None:
+    """Count an undo that a step is just going through to `state`: each failed attempt, and its success once."""
+    if state in COMPENSATIONS:
         database.write(
-            "INSERT INTO compensation_totals VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
-            (name, _COMPENSATIONS[state]),
+            """INSERT INTO compensation_totals SELECT name, :result, 1 FROM steps
+               WHERE operation_id = :id AND seq = :seq AND (:result <> 'done' OR state <> :state)
+               ON CONFLICT DO UPDATE SET count = count + 1""",
+            {"id": operation_id, "seq": seq, "state": state, "result": COMPENSATIONS[state]},
         )
 
 
