@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, Step, StepState
+from virtnetplug.model.pci import PciAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,18 @@ class Journal(Protocol):
 
     def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
         """Those virtnetplug plugged and that are not known to be gone."""
+
+    def hold(self, holding: Holding) -> None:
+        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined."""
+
+    def amend_holding(self, holding: Holding) -> None:
+        """Replace what is written of a device that is held; one not held is no error."""
+
+    def let_go(self, address: PciAddress) -> None:
+        """The device is nobody's any more; one not held is no error."""
+
+    def holdings(self) -> Sequence[Holding]:
+        """Every device held or quarantined on this host, by address."""
 
     def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> AbstractContextManager[None]:
         """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for."""

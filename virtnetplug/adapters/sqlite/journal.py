@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from virtnetplug.adapters.clock import SystemClock
-from virtnetplug.adapters.sqlite import claims, operations, rows, totals
+from virtnetplug.adapters.sqlite import claims, holdings, operations, rows, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
 from virtnetplug.adapters.sqlite.faults import translated
 from virtnetplug.adapters.sqlite.locks import Owner, domain_lock_name, locked
 from virtnetplug.errors import JournalReadOnly
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.store import Histogram
 
@@ -153,6 +155,24 @@ class SqliteJournal:
         order = "ORDER BY uri, domain_name, since, alias"
         found = self._database.fetch(f"SELECT * FROM nics WHERE {where} {order}", values)  # noqa: S608 - no input in it
         return [rows.nic_from_row(row) for row in found]
+
+    # -- host devices ----------------------------------------------------------------------------
+
+    def hold(self, holding: Holding) -> None:
+        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined."""
+        holdings.take(self._database, holding)
+
+    def amend_holding(self, holding: Holding) -> None:
+        """Replace what is written of a device that is held; one not held is no error."""
+        holdings.amend(self._database, holding)
+
+    def let_go(self, address: PciAddress) -> None:
+        """The device is nobody's any more; one not held is no error."""
+        self._database.write("DELETE FROM holdings WHERE address = ?", (str(address),))
+
+    def holdings(self) -> Sequence[Holding]:
+        """Every device held or quarantined on this host, by address."""
+        return [rows.holding_from_row(row) for row in self._database.fetch("SELECT * FROM holdings ORDER BY address")]
 
     # -- locks and counters ----------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from virtnetplug.lifecycle import State
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -19,9 +20,11 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
+from virtnetplug.model.pci import PciAddress
 
 OPERATION = [field.name for field in fields(OperationRecord) if field.name != "steps"]
 STEP = [field.name for field in fields(Step)]
+HOLDING = [field.name for field in fields(Holding)]
 NIC = [field.name for field in fields(NicRecord)]
 
 
@@ -73,6 +76,23 @@ def nic_from_row(row: sqlite3.Row) -> NicRecord:
     """The record."""
     values = {name: row[name] for name in NIC}
     return NicRecord(**values | {"frontend": State(values["frontend"]), "backend": State(values["backend"])})
+
+
+def row_from_holding(holding: Holding) -> dict[str, Any]:
+    """The named values of one device."""
+    row = {name: getattr(holding, name) for name in HOLDING}
+    return row | {"address": str(holding.address), "snapshot": text_from_request(holding.snapshot)}
+
+
+def holding_from_row(row: sqlite3.Row) -> Holding:
+    """The record."""
+    values = {name: row[name] for name in HOLDING}
+    values |= {
+        "address": PciAddress.parse(values["address"]),
+        "managed": bool(values["managed"]),
+        "snapshot": json.loads(values["snapshot"]),
+    }
+    return Holding(**values)
 
 
 def _step_from_row(row: sqlite3.Row) -> Step:

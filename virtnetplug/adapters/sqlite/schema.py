@@ -77,6 +77,22 @@ MIGRATIONS: Mapping[int, str] = {
         since REAL NOT NULL,
         PRIMARY KEY (uri, domain_uuid, alias)
     ) WITHOUT ROWID;
+    CREATE TABLE holdings (
+        address TEXT PRIMARY KEY,
+        uri TEXT NOT NULL,
+        domain_uuid TEXT NOT NULL,
+        domain_name TEXT NOT NULL,
+        domain_id INTEGER NOT NULL,
+        alias TEXT NOT NULL,
+        mac TEXT NOT NULL,
+        managed INTEGER NOT NULL,
+        network TEXT NOT NULL,
+        port TEXT NOT NULL,
+        operation_id TEXT NOT NULL,
+        snapshot TEXT NOT NULL,
+        quarantine TEXT NOT NULL,
+        since REAL NOT NULL
+    ) WITHOUT ROWID;
     CREATE TABLE operation_totals (
         operation TEXT NOT NULL,
         device_type TEXT NOT NULL,

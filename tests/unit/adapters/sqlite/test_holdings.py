@@ -1,0 +1,78 @@
+"""Host devices in the journal: one holder each, kept until it is proved that they are back."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+import pytest
+
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.errors import ClaimTaken
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.pci import PciAddress
+
+
+def holding(alias: str = "ua-a", address: str = "0000:01:10.0", **changes: object) -> Holding:
+    made = Holding(
+        address=PciAddress.parse(address),
+        uri="qemu:///system",
+        domain_uuid="11111111-1111-4111-8111-111111111111",
+        domain_name="web",
+        domain_id=3,
+        alias=alias,
+        mac="52:54:00:00:00:01",
+        managed=True,
+        network="pool",
+        port="22222222-2222-4222-8222-222222222222",
+        operation_id=f"op-{alias}",
+        snapshot={"mac": "02:00:00:00:00:01", "vlan": 0, "trust": False, "link_state": None},
+        since=1000.0,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_what_is_held_reads_as_it_was_written_and_outlives_the_process(tmp_path: Path) -> None:
+    SqliteJournal.open(tmp_path).hold(holding())
+    assert SqliteJournal.open(tmp_path, read_only=True).holdings() == [holding()]
+
+
+def test_a_device_has_one_holder(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path)
+    journal.hold(holding())
+    journal.hold(holding())  # again by the same
+    with pytest.raises(ClaimTaken, match="held by ua-a of domain web"):
+        journal.hold(holding("ua-b"))
+    journal.let_go(holding().address)
+    journal.let_go(holding().address)
+    journal.hold(holding("ua-b"))
+    assert [one.alias for one in journal.holdings()] == ["ua-b"]
+
+
+def test_a_quarantined_device_is_nobodys_and_says_why(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path)
+    journal.hold(holding())
+    journal.amend_holding(holding(quarantine="its MAC is still 52:54:00:00:00:01"))
+    with pytest.raises(ClaimTaken, match="quarantined: its MAC is still"):
+        journal.hold(holding("ua-b"))
+
+
+def test_of_many_only_one_gets_it(tmp_path: Path) -> None:
+    won: list[str] = []
+
+    def take(alias: str) -> None:
+        journal = SqliteJournal.open(tmp_path)
+        try:
+            journal.hold(holding(alias))
+            won.append(alias)
+        except ClaimTaken:
+            return
+
+    threads = [threading.Thread(target=take, args=(f"ua-{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = won
+    assert [one.alias for one in SqliteJournal.open(tmp_path).holdings()] == [winner]

@@ -1,0 +1,35 @@
+"""A host device virtnetplug holds for a guest, from before it is touched until it is proved to be as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from virtnetplug.model.pci import PciAddress
+
+Setting = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One row of the journal, unique by `address`: two processes can never hold the same device.
+
+    `snapshot` is the device's settings before it was changed, by field name of `VfSettings`; `port` the uuid of its
+    port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
+    while it is in use. `since` in Unix seconds.
+    """
+
+    address: PciAddress
+    uri: str
+    domain_uuid: str
+    domain_name: str
+    domain_id: int
+    alias: str
+    mac: str
+    managed: bool
+    network: str = ""
+    port: str = ""
+    operation_id: str = ""
+    snapshot: Mapping[str, Setting] = field(default_factory=dict)
+    quarantine: str = ""
+    since: float = 0.0
