@@ -8,14 +8,13 @@ from functools import partial
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied
-from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
-from virtnetplug.hotplug.view import DomainView, look
+from virtnetplug.hotplug.view import DomainView, look, look_again
 from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -181,9 +180,10 @@ class _Attach:
                 self._attach(tx, net, actual)
             for net in self.nets if Half.CONFIG in self.scope.halves else ():
                 self._define(tx, net)
-            view = look(self.domain, BOTH if self.view.config_xml is not None else (Half.LIVE,))
+            if Half.CONFIG in self.scope.halves:
+                self.view = look_again(self.view, Half.CONFIG)
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
-            return self._outcome(tx, view)
+            return self._outcome(tx)
 
     def _reserve(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
         alias = _alias(net)
@@ -216,7 +216,9 @@ class _Attach:
         tx.tell("state", f"{alias}: {self.states[alias][0]}/{self.states[alias][1]}", alias)
 
     def _confirm(self, net: Interface) -> Interface:
-        found = guest.net_of(self.domain, _alias(net), Half.LIVE)
+        self.view = look_again(self.view, Half.LIVE)
+        nets = self.view.live.nets if self.view.live is not None else ()
+        found = next((each for each in nets if each.alias == net.alias), None)
         if found is None:
             raise NotApplied(
                 f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it"
@@ -256,10 +258,10 @@ class _Attach:
                     nic_record(self.host, self.domain, self.live[alias], actual.network, frontend, backend)
                 )
 
-    def _outcome(self, tx: Transaction, view: DomainView) -> Outcome:
+    def _outcome(self, tx: Transaction) -> Outcome:
         aliases = {net.alias for net in self.nets}
-        pairs = [pair for pair in view.pairs if any(net is not None and net.alias in aliases for net in pair)]
-        return tx.outcome(Result.DONE, nics=nics_of(self.host, view, pairs))
+        pairs = [pair for pair in self.view.pairs if any(net is not None and net.alias in aliases for net in pair)]
+        return tx.outcome(Result.DONE, nics=nics_of(self.host, self.view, pairs))
 
 
 def _alias(net: Interface) -> str:

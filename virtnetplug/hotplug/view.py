@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from virtnetplug import xml
@@ -65,6 +65,12 @@ def look(domain: Domain, halves: Sequence[Half]) -> DomainView:
     live = _definition(domain, Half.LIVE) if Half.LIVE in halves and state.is_active else None
     config = _definition(domain, Half.CONFIG) if Half.CONFIG in halves and state.persistent else None
     return DomainView(domain=domain, state=state, live_xml=live, config_xml=config)
+
+
+def look_again(view: DomainView, half: Half) -> DomainView:
+    """`view` with that definition read once more."""
+    text = _definition(view.domain, half)
+    return replace(view, live_xml=text) if half is Half.LIVE else replace(view, config_xml=text)
 
 
 def _definition(domain: Domain, half: Half) -> str | None:

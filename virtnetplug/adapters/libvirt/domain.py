@@ -57,14 +57,14 @@ class LibvirtDomain:
         return self._uuid
 
     def state(self) -> DomainState:
-        """``virDomainGetState``, ``virDomainIsPersistent`` and, while it runs, ``virDomainGetJobInfo``."""
+        """State, reason and id from one call, ``virDomainIsPersistent`` and, while it runs, ``virDomainGetJobInfo``."""
         with translated(self._connection):
-            code, detail = self._handle.state()
+            code, detail, live_id = self._state()
             power = _POWER.get(code, PowerState.SHUTOFF)
             active = power is not PowerState.SHUTOFF
             return DomainState(
                 power=power,
-                id=self._live_id() if active else -1,
+                id=live_id if active else -1,
                 persistent=bool(self._handle.isPersistent()),
                 paused_reason=_PAUSED.get(detail, "paused") if power is PowerState.PAUSED else "",
                 job=self._job() if active else "",
@@ -123,9 +123,19 @@ class LibvirtDomain:
         """Begin to collect this domain's events."""
         return self._events.watch(self._uuid)
 
-    def _live_id(self) -> int:
-        # a handle keeps the id it was looked up with: look it up again, or a restarted domain is taken for the old one
-        return int(self._connection.lookupByUUIDString(self._uuid).ID())
+    def _state(self) -> tuple[int, int, int]:
+        """State, reason and id now: a handle keeps the id it was looked up with, that of a restarted domain is another."""
+        try:
+            found = self._connection.domainListGetStats([self._handle], libvirt.VIR_DOMAIN_STATS_STATE)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+                raise
+            found = []
+        if found:  # not for a domain that has gone, or by a driver without bulk statistics
+            ((handle, values),) = found
+            return values["state.state"], values["state.reason"], handle.ID()
+        code, detail = self._handle.state()
+        return code, detail, self._connection.lookupByUUIDString(self._uuid).ID()
 
     def _job(self) -> str:
         try:
