@@ -6,7 +6,11 @@ the message is one paragraph that names the fault and the remedy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_LONG = re.compile(r"\S{241,}")
+"""A word longer than any name or path that a person could compare."""
 
 
 class VirtnetplugError(Exception):
@@ -16,8 +20,8 @@ class VirtnetplugError(Exception):
     exit_code = 70
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _LONG.sub(lambda word: f"{word.group()[:80]}… ({len(word.group())} characters)", message)
+        super().__init__(self.message)
         if reason is not None:
             self.reason = reason
         self.undo_failures: list[str] = []
@@ -216,6 +220,34 @@ class ClaimTaken(Refused):
     reason = "claim-taken"
 
 
+class HostDeviceMissing(Refused):
+    """The host has no PCI device at this address."""
+
+    reason = "host-device-missing"
+
+
+class HostDeviceBusy(Refused):
+    """Somebody has this device: a domain, or a process that holds its VFIO group."""
+
+    reason = "host-device-busy"
+
+
+class HostDeviceUnfit(Refused):
+    """A device that cannot be lent: no VF, in bad company in its IOMMU group, without a setting that was asked for."""
+
+    reason = "host-device-unfit"
+
+
+class PoolExhausted(Refused):
+    """No VF of the pool is free."""
+
+    reason = "pool-exhausted"
+
+
+class VlanInvalid(Refused):
+    reason = "vlan-invalid"
+
+
 # -- effects -------------------------------------------------------------------------------------
 
 
@@ -257,6 +289,12 @@ class NotApplied(Failed):
     """libvirt said success and changed nothing."""
 
     reason = "not-applied"
+
+
+class HostDeviceFailed(Failed):
+    """The kernel would not do to a host device what was asked; the message names what."""
+
+    reason = "host-device-failed"
 
 
 class ConnectionLost(RollbackIncomplete):

@@ -1,0 +1,43 @@
+"""What operations need of the host's SR-IOV devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.pci import PciAddress
+
+
+class HostDevices(Protocol):
+    """The PCI devices of this host, and the VFs' settings. A look is always a fresh one."""
+
+    def device(self, address: PciAddress) -> PciDevice:
+        """Any PCI device; raises `HostDeviceMissing`."""
+
+    def devices(self) -> Sequence[PciDevice]:
+        """Every network PF, each followed by its VFs; none on a host without SR-IOV."""
+
+    def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
+        """The VFs of `pf` by index; none for a device that is no PF. Raises `HostDeviceMissing`."""
+
+    def settings(self, vf: PciAddress) -> VfSettings:
+        """What is set of it now. Raises `HostDeviceMissing`; `HostDeviceUnfit` for what is no VF, or whose PF has no network interface."""
+
+    def apply(self, vf: PciAddress, settings: VfSettings) -> None:
+        """Set what `settings` says (is not None) and differs from what is set now.
+
+        Everything is tried, and what could not be set is named by a `HostDeviceFailed`. Raises what `settings` raises, too.
+        """
+
+    def group(self, address: PciAddress) -> Sequence[PciDevice]:
+        """All devices of its IOMMU group, itself among them; none if it is in none. Raises `HostDeviceMissing`."""
+
+    def vfio_users(self, address: PciAddress) -> frozenset[int]:
+        """The ids of the processes that hold its VFIO device or group open.
+
+        Raises `HostDeviceMissing`, and `HostDeviceFailed` where some process may not be looked at (that takes root).
+        """
+
+    def is_link_up(self, pf: PciAddress) -> bool:
+        """Whether the network interface of a device has a carrier; False if it has no interface. Raises `HostDeviceMissing`."""
