@@ -20,6 +20,8 @@ from virtnetplug.model.operation import Outcome, Result
 
 NAME = "demo"
 BRIDGES = ("demo0", "demo1")
+ROOM = 40
+"""Bytes the temporary directory's path may have: QEMU's monitor is a socket 67 further down, and its path has 107."""
 
 
 class Machines(Protocol):
@@ -50,7 +52,7 @@ class Tools(Protocol):
 
 def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int:
     """Run it all; 0 if everything went as told."""
-    place = Path(tempfile.mkdtemp(prefix="virtnetplug-demo-"))
+    place = _make_place()
     # read when libvirt is first used, which is below: its warnings are not part of the story
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", f"3:file:{place}/libvirt.log")
     try:
@@ -174,6 +176,12 @@ class _Story:
         ended: list[float] = []
         yield lambda: f"{(ended[0] - started) * 1000:.0f} ms"
         ended.append(time.monotonic())
+
+
+def _make_place() -> Path:
+    """A new private directory, in TMPDIR unless that is too deep for libvirt's sockets."""
+    is_deep = len(os.fsencode(tempfile.gettempdir())) > ROOM
+    return Path(tempfile.mkdtemp(prefix="virtnetplug-demo-", dir="/tmp" if is_deep else None))  # noqa: S108 - made as a new one of ours
 
 
 def _ip(*words: str) -> None:

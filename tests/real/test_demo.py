@@ -1,0 +1,55 @@
+"""``virtnetplug demo``: it runs through, tells the story it is there for, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = "from virtnetplug.app import main; main()"
+WITHOUT_PRIVILEGES = f"from virtnetplug import app; app._DemoTools.own_network = lambda self: False; {RUN}"
+
+
+def demo(program: str, temporary: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    return subprocess.run(
+        [sys.executable, "-c", program, "demo", *options], env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(("program", "kind"), [(RUN, "bridge demo0"), (WITHOUT_PRIVILEGES, "user")])
+def test_demo_shows_a_nic_that_goes_and_one_that_is_pending(program: str, kind: str, tmp_path: Path) -> None:
+    ran = demo(program, tmp_path, "--json")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    lines = json.loads(ran.stdout)["lines"]
+    nics = [line for line in lines if line.startswith("   ua-")]
+    assert [line.split()[0] for line in nics] == ["ua-one", "ua-two"]
+    assert all(f"  {kind}" in line for line in nics)
+    assert "Closing" in nics[1]
+    assert any("pending, for the guest still has it" in line for line in lines)
+    assert lines[-1].startswith("The journal has it all: attach done,")
+    assert lines[-1].endswith("attach done, detach done.")
+
+
+def test_demo_leaves_nothing_behind_and_needs_no_short_tmpdir(tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    before = set(Path("/tmp").iterdir())
+    ran = demo(RUN, deep)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert list(deep.iterdir()) == []
+    assert [path for path in set(Path("/tmp").iterdir()) - before if path.name.startswith("virtnetplug-demo")] == []
+
+
+def test_demo_keeps_its_directory_when_asked(tmp_path: Path) -> None:
+    ran = demo(RUN, tmp_path, "--keep")
+    kept = Path(ran.stdout.splitlines()[-1].removeprefix("Left in place: "))
+    try:
+        assert (kept / "root").is_dir() and (kept / "journal").is_dir()
+    finally:
+        shutil.rmtree(kept)
