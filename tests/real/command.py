@@ -61,7 +61,7 @@ class Command:
 
     def json(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
         """Run it with ``--json``, where all is on standard output."""
-        answer = self(*words, "--json", code=code, stdin=stdin, timeout=timeout)
+        answer = self("--json", *words, code=code, stdin=stdin, timeout=timeout)
         assert answer.err == "", answer.err
         return answer
 

@@ -64,8 +64,10 @@ def _fail(session: Session, error: BaseException) -> int:
 
             session.write_document(document_from_error(fault))
         else:
-            left = "".join(f"\n  not undone: {failure}" for failure in fault.undo_failures)
-            write(sys.stderr, _printable(f"virtnetplug: {fault.message} [{fault.reason}]{left}") + "\n")
+            from virtnetplug.cli.table import printable
+
+            left = "".join(f"  not undone: {printable(failure)}\n" for failure in fault.undo_failures)
+            write(sys.stderr, f"virtnetplug: {printable(fault.message)} [{fault.reason}]\n{left}")
     except OutputFailed:
         pass  # the exit code still tells
     return fault.exit_code
@@ -108,9 +110,3 @@ def _write_traceback(error: BaseException) -> None:
     import traceback
 
     write(sys.stderr, "".join(traceback.format_exception(error)))
-
-
-def _printable(text: str) -> str:
-    from virtnetplug.cli.table import printable
-
-    return "\n".join(printable(line) for line in text.split("\n"))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.stage import PC, Stage, StageDomain, at, definition, nic, q35
 from virtnetplug import xml
-from virtnetplug.hotplug.preflight import check_attach, check_scope, check_source
+from virtnetplug.hotplug.preflight import check_attach, check_scope, check_update
 from virtnetplug.hotplug.view import look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, Portgroup
@@ -260,8 +260,20 @@ def test_each_network_is_asked_for_once_and_handed_on(stage: Stage) -> None:
 
 
 def test_a_source_alone_can_be_checked(stage: Stage) -> None:
-    assert check_source(stage.host(), xml.interface(request())) == ()
-    assert reasons(check_source(stage.host(), xml.interface(request(source="bridge='br7'")))) == ["bridge-missing"]
+    view = look(stage.all["web"], BOTH)  # type: ignore[arg-type]
+    after = xml.interface(request(source="bridge='br7'"))
+    assert check_update(stage.host(), view, xml.interface(request()), ["source_bridge"]) == ()
+    assert reasons(check_update(stage.host(), view, after, ["source_bridge"])) == ["bridge-missing"]
+    assert check_update(stage.host(), view, after, ["link_state"]) == (), "what does not change is not looked at"
+
+
+def test_an_update_is_refused_for_what_it_makes_of_the_nic(stage: Stage) -> None:
+    view = look(stage.all["web"], BOTH)  # type: ignore[arg-type]
+    host = stage.host()
+    assert reasons(check_update(host, view, xml.interface(request(7)), ["alias"])) == ["not-supported"]
+    assert reasons(check_update(host, view, xml.interface(request().replace("virtio", "e1000x")), ["model"])) == [
+        "model-unknown"
+    ]
 
 
 # -- elements --------------------------------------------------------------------------------------

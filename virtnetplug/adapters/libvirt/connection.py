@@ -30,6 +30,8 @@ def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
     sixteen (``VIR_CONNECT_MAX_DRIVERS``); after the last close it would lose sight of its guests.
     """
     libvirt.registerErrorHandler(_hush, None)
+    if uri is not None and not _is_text(uri):
+        raise ConnectionFailed(f"'{uri}' is no URI, for it is no valid text. Check -c and LIBVIRT_DEFAULT_URI.")
     if uri is None or not is_embedded(uri):
         return _open(uri, read_only=read_only)
     with _embedded_lock:
@@ -40,7 +42,10 @@ def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
 
 def is_embedded(uri: str) -> bool:
     """Whether the driver runs inside this process (``qemu:///embed``)."""
-    return urlsplit(uri).path == "/embed"
+    try:
+        return urlsplit(uri).path == "/embed"
+    except ValueError:
+        return False
 
 
 def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
@@ -93,7 +98,7 @@ class LibvirtHypervisor:
 
     def domain(self, name: str) -> LibvirtDomain:
         """By name, UUID or id, in that order."""
-        for look_up in (self._by_name, self._by_uuid, self._by_id):
+        for look_up in (self._by_name, self._by_uuid, self._by_id) if _is_text(name) else ():
             handle = look_up(name)
             if handle is not None:
                 return LibvirtDomain(handle, self._events)
@@ -145,7 +150,8 @@ class LibvirtHypervisor:
         return self._found(lambda: self._connection.lookupByUUIDString(canonical))
 
     def _by_id(self, text: str) -> libvirt.virDomain | None:
-        return self._found(lambda: self._connection.lookupByID(int(text))) if text.isdecimal() else None
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # a C int
+        return self._found(lambda: self._connection.lookupByID(number)) if number >= 0 else None
 
     def _found(self, look_up: object) -> libvirt.virDomain | None:
         assert callable(look_up)
@@ -156,6 +162,11 @@ class LibvirtHypervisor:
                 return None
             fault: VirtnetplugError = translate(error, self._connection)
             raise fault from None
+
+
+def _is_text(name: str) -> bool:
+    """Whether libvirt could have been given such a name: UTF-8, without NUL."""
+    return "\0" not in name and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 class EmulatorModels:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from virtnetplug.adapters.sqlite import schema
 from virtnetplug.adapters.sqlite.directory import ELSEWHERE, open_private
-from virtnetplug.adapters.sqlite.faults import busy, is_busy
+from virtnetplug.adapters.sqlite.faults import busy, is_busy, is_full
 from virtnetplug.errors import JournalBroken
 
 PATIENCE = 30.0
@@ -65,8 +65,8 @@ def open_readable(path: Path) -> sqlite3.Connection:
     try:
         return _current(_connect(_uri(path, "mode=ro")), path)
     except sqlite3.OperationalError as error:
-        # Reading WAL makes a -shm file, and a read-only directory has none; anything else is a fault.
-        if os.access(path.parent, os.W_OK):
+        # Reading WAL makes a -shm file, and a read-only directory or a full disk takes none; anything else is a fault.
+        if _has_room(path):
             raise
         if error.sqlite_errorcode & 0xFF not in (
             sqlite3.SQLITE_CANTOPEN,
@@ -85,10 +85,15 @@ def identity(path: Path) -> tuple[int, ...]:
         found = path.stat()
     except (FileNotFoundError, PermissionError):
         return ()
-    if os.access(path.parent, os.W_OK):
+    if _has_room(path):
         return found.st_dev, found.st_ino
     # A copy, or a file opened as immutable, shows nothing of later writes.
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, _size(_wal(path))
+
+
+def _has_room(path: Path) -> bool:
+    """Whether SQLite can make its files beside the database."""
+    return os.access(path.parent, os.W_OK) and not is_full(path)
 
 
 def _is_there(path: Path) -> bool:

@@ -56,7 +56,7 @@ def _from_sqlite(path: Path, error: sqlite3.Error) -> VirtnetplugError:
         return VirtnetplugError(
             f"the journal refused a row ({error}); this is a fault in virtnetplug, please report it."
         )
-    if code == sqlite3.SQLITE_FULL or (_is_disk(code) and _is_full(path)):
+    if code == sqlite3.SQLITE_FULL or (_is_disk(code) and is_full(path)):
         return _full(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) or (_is_disk(code) and not _is_writable(path)):
         return _read_only(path)
@@ -97,7 +97,8 @@ def _is_disk(code: int) -> bool:
     return code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
-def _is_full(path: Path) -> bool:
+def is_full(path: Path) -> bool:
+    """Whether the disk under `path` has no room left for SQLite's files beside it."""
     # Growing the -shm file on a full disk is SQLITE_IOERR_SHMSIZE, not SQLITE_FULL.
     try:
         disk = os.statvfs(path.parent)
