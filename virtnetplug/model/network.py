@@ -45,7 +45,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPort:
-    """``<networkport>``: a NIC's place in a network, owned by a domain."""
+    """``<networkport>``: a NIC's place in a network, owned by a domain. `managed` and `host_address` are of a PCI device's."""
 
     uuid: str
     network: str
@@ -54,4 +54,5 @@ class NetworkPort:
     mac: Mac | None = None
     plug_type: str | None = None
     bridge: str | None = None
+    managed: bool = False
     host_address: PciAddress | None = None

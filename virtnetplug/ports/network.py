@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.pci import PciAddress
 
 
 class Networks(Protocol):
@@ -22,6 +23,23 @@ class Networks(Protocol):
 
     def port_uuids(self, name: str) -> frozenset[str]:
         """The UUIDs of those ports alone, without reading each port (``virNetworkListAllPorts``)."""
+
+    def create_port(
+        self,
+        network: str,
+        *,
+        uuid: str,
+        owner_uuid: str,
+        owner_name: str,
+        mac: str,
+        host_address: PciAddress,
+        managed: bool,
+    ) -> NetworkPort:
+        """Reserve exactly the device `host_address` of a pool (``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``).
+
+        Raises `ClaimTaken` where a port has it already, `HostDeviceUnfit` where the pool does not have it, `NetworkInactive`,
+        `NetworkMissing`, `NotSupported` for a network that is no pool of PCI devices.
+        """
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""

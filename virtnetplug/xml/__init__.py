@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from virtnetplug.model.topology import Topology
 from virtnetplug.xml.differences import diff
-from virtnetplug.xml.domains import devices, topology
+from virtnetplug.xml.domains import devices, memory_nodes, topology
 from virtnetplug.xml.glimpses import NetGlimpse, glimpse
 from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
-from virtnetplug.xml.networks import network, network_port
+from virtnetplug.xml.networks import network, network_port, network_port_text
+from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
 from virtnetplug.xml.skims import may_have_doubles, nic_count
@@ -24,9 +25,12 @@ __all__ = [
     "glimpse",
     "interface",
     "may_have_doubles",
+    "memory_nodes",
     "network",
     "network_port",
+    "network_port_text",
     "nic_count",
+    "node_device_driver",
     "properties_of",
     "strip_live",
     "topology",

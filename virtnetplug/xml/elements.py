@@ -184,5 +184,6 @@ class NetworkPortElement(Mapped):
     owner_name = Text("owner/name")
     mac = Attribute("mac/@address", MAC)
     plug_type = Attribute("plug/@type", TEXT)
+    managed = Attribute("plug/@managed", YES_NO, default=False)
     bridge = Attribute("plug/@bridge", TEXT)
     host_address = Part("plug/address", PciAddressElement)

@@ -8,6 +8,7 @@ from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.xml.elements import NetworkElement, NetworkPortElement, PciAddressElement
 from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
+from virtnetplug.xml.written import Written
 
 
 def network(text: str) -> Network:
@@ -32,6 +33,21 @@ def network_port(text: str, network: str = "") -> NetworkPort:
     return NetworkPort(
         network=network, **{name: item.read(root) for name, item in NetworkPortElement.properties.items()}
     )
+
+
+def network_port_text(port: NetworkPort) -> str:
+    """The ``<networkport>`` document of a port that holds a PCI device (libvirt's ``networkport.rng``)."""
+    root = etree.Element("networkport")
+    etree.SubElement(root, "uuid").text = port.uuid
+    owner = etree.SubElement(root, "owner")
+    etree.SubElement(owner, "name").text = port.owner_name
+    etree.SubElement(owner, "uuid").text = port.owner_uuid
+    mapped = NetworkPortElement(root)
+    mapped.mac, mapped.plug_type = port.mac, port.plug_type
+    mapped.managed, mapped.host_address = port.managed, port.host_address
+    for address in root.iterfind("plug/address"):
+        del address.attrib["type"]  # a port's address has none
+    return Written(root).write()
 
 
 def _devices(forward: etree._Element) -> tuple[str, ...]:

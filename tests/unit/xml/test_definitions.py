@@ -249,6 +249,7 @@ def test_a_network_port_is_read() -> None:
         owner_name="web",
         mac=Mac("52:54:00:00:00:01"),
         plug_type="hostdev-pci",
+        managed=True,
         host_address=PciAddress(0, 7, 16, 3),
     )
     assert xml.network_port("<networkport><uuid>u</uuid><plug type='bridge' bridge='b'/></networkport>").bridge == "b"

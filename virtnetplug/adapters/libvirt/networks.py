@@ -12,8 +12,10 @@ import libvirt
 from virtnetplug import xml
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
 from virtnetplug.adapters.libvirt.faults import translated
-from virtnetplug.errors import NetworkMissing
+from virtnetplug.errors import ClaimTaken, HostDeviceUnfit, NetworkInactive, NetworkMissing, NotSupported
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.pci import PciAddress
 
 
 class LibvirtNetworks:
@@ -56,6 +58,40 @@ class LibvirtNetworks:
         connection = self._connection()
         with translated(connection):
             return frozenset(port.UUIDString() for port in self._handles(self._look_up(connection, name)))
+
+    def create_port(
+        self,
+        network: str,
+        *,
+        uuid: str,
+        owner_uuid: str,
+        owner_name: str,
+        mac: str,
+        host_address: PciAddress,
+        managed: bool,
+    ) -> NetworkPort:
+        """``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``: this very device, or an error.
+
+        Asked again for a port that is there already with this UUID and device, it gives that one.
+        """
+        wanted = NetworkPort(
+            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
+            plug_type="hostdev-pci", managed=managed, host_address=host_address,
+        )  # fmt: skip
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, network)
+            try:
+                made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NETWORK_PORT_EXIST:
+                    _raise_refusal(error, handle, wanted)
+                    raise
+                made = handle.portLookupByUUIDString(uuid)
+            found = xml.network_port(made.XMLDesc(0), network)
+        if found.host_address != host_address:
+            raise ClaimTaken(f"port {uuid} of network {network} is there already, and holds {found.host_address}")
+        return found
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""
@@ -113,3 +149,23 @@ def _port_xml(port: libvirt.virNetworkPort) -> str | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK_PORT:  # gone since it was listed
             return None
         raise
+
+
+def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wanted: NetworkPort) -> None:
+    """The error of ours for what ``networkNotifyPort`` and ``networkPortCreateXML`` say; none if it says something else."""
+    text, name = error.get_error_message() or "", wanted.network
+    if "already in use by a different" in text:
+        raise ClaimTaken(
+            f"{wanted.host_address} is in use: a port of network {name} holds it for another NIC"
+        ) from None
+    if "is not active" in text:
+        raise NetworkInactive(f"network {name} is not active; start it with 'virsh net-start {name}'") from None
+    if "doesn't have PCI device" not in text:
+        return
+    if xml.network(network.XMLDesc(0)).forward != "hostdev":
+        raise NotSupported(
+            f"network {name} is no pool of PCI devices (<forward mode='hostdev'>); name one that is"
+        ) from None
+    raise HostDeviceUnfit(
+        f"network {name} does not have the device {wanted.host_address}; 'virsh net-dumpxml {name}' shows those it has"
+    ) from None
