@@ -51,7 +51,9 @@ def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scop
 
 
 def refuse(refusals: Sequence[Refusal]) -> None:
-    """Raise what speaks against the operation, all of it in one error with the first one's reason; nothing if nothing does."""
+    """Raise what speaks against the operation, all of it in one error of the first one's class and reason; nothing if nothing does."""
     if not refusals:
         return
-    raise Refused(" Also: ".join(refusal.message for refusal in refusals), reason=refusals[0].reason)
+    reason = refusals[0].reason
+    kind = next((kind for kind in Refused.__subclasses__() if kind.reason == reason), Refused)
+    raise kind(" Also: ".join(refusal.message for refusal in refusals), reason=reason)
