@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.world import World
 from virtnetplug.errors import NeedsReplace, NicMissing, Refused, VirtnetplugError
+from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Limit
 from virtnetplug.model.operation import Half, OperationState, Result, Scope
@@ -266,6 +267,19 @@ def test_threads_share_one_plugger(world: World) -> None:
     for thread in threads:
         thread.join(60)
     assert failures == []
+    assert world.snapshot() == before
+
+
+def test_several_openings_in_one_process_do_not_disturb_each_other(world: World) -> None:
+    before = world.snapshot()
+    second = world.reopen()
+    for plugger in (world.plugger, Plugger(second, lambda: None)):
+        plugger.attach(world.name, [world.bridge_nic()])
+        assert plugger.detach(world.name, "ua-nic1").result is Result.DONE
+    second.hypervisor.close()
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    outcome = world.plugger.detach(world.name, "ua-nic1", wait=1.5)  # time for its event, and none to look again
+    assert outcome.result is Result.DONE
     assert world.snapshot() == before
 
 

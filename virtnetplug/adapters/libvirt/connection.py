@@ -20,6 +20,7 @@ from virtnetplug.errors import ConnectionFailed, DomainMissing, VirtnetplugError
 from virtnetplug.ports.domain import DomainState, PowerState
 
 _embedded: dict[str, libvirt.virConnect] = {}
+_embedded_events: dict[str, EventHub] = {}
 _embedded_lock = threading.Lock()
 
 
@@ -59,6 +60,14 @@ def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
         ) from None
 
 
+def _events_of(connection: libvirt.virConnect, uri: str) -> EventHub:
+    """One for all who share a connection: it takes a callback once per event (``virObjectEventCallbackLookup``)."""
+    if not is_embedded(uri):
+        return EventHub(connection)
+    with _embedded_lock:
+        return _embedded_events.setdefault(uri, EventHub(connection))
+
+
 def _hush(context: object, error: object) -> None:
     """libvirt prints every error to stderr unless told otherwise; ours are raised."""
 
@@ -68,10 +77,10 @@ class LibvirtHypervisor:
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self._connection = connection
-        self._events = EventHub(connection)
         self._models = EmulatorModels()
         with translated(connection):
             self._uri: str = connection.getURI()
+        self._events = _events_of(connection, self._uri)
 
     @classmethod
     def open(cls, uri: str | None, *, read_only: bool = False, run_event_loop: bool = True) -> LibvirtHypervisor:
@@ -131,9 +140,9 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         """Let go of the connection; safe twice."""
-        self._events.close()
         if is_embedded(self._uri):
             return
+        self._events.close()
         try:
             self._connection.close()
         except libvirt.libvirtError:
