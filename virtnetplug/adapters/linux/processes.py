@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 _TUN = "/dev/net/tun"
@@ -58,3 +58,28 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def holders(proc: Path, files: Collection[str]) -> frozenset[int]:
+    """The processes that have one of these device files open.
+
+    A device file that has been removed since, as libvirt does in a guest's own ``/dev``, still counts. Raises `PermissionError`
+    naming a process whose descriptors may not be looked at.
+    """
+    wanted = {name for file in files for name in (file, f"{file} (deleted)")}
+    return frozenset(int(pid) for pid in os.listdir(proc) if pid.isdigit() and not wanted.isdisjoint(_open(proc, pid)))
+
+
+def _open(proc: Path, pid: str) -> Iterator[str]:
+    folder = f"{proc}/{pid}/fd"
+    try:
+        descriptors = os.listdir(folder)
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, pid) from None
+    except OSError:
+        return  # just gone
+    for number in descriptors:
+        try:
+            yield os.readlink(f"{folder}/{number}")
+        except OSError:
+            continue

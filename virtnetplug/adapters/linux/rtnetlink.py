@@ -1,4 +1,4 @@
-"""Read links from the kernel: one ``RTM_GETLINK`` with the standard library alone.
+"""Links of the kernel: one ``RTM_GETLINK`` or ``RTM_SETLINK`` with the standard library alone.
 
 Netlink answers for the network namespace of the caller (a sysfs mount may belong to another one), and a dump of 2,000
 links takes a third of the time of a walk through ``/sys/class/net``. Layout: ``linux/netlink.h``, ``linux/if_link.h``.
@@ -19,14 +19,17 @@ _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 _INT = struct.Struct("=I")
 _ERROR = struct.Struct("=i")
 
-_DONE, _FAULT, _NEWLINK, _GETLINK = 3, 2, 16, 18
-_REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10
+_DONE, _FAULT, _NEWLINK, _GETLINK, _SETLINK = 3, 2, 16, 18, 19
+_REQUEST, _ACK, _DUMP, _INTERRUPTED, _CAPPED, _HAS_TLVS = 0x1, 0x4, 0x300, 0x10, 0x100, 0x200
+_SOL_NETLINK, _EXT_ACK, _ACK_WORDS = 270, 11, 1
 _ADDRESS, _NAME, _MTU, _MASTER, _LINKINFO, _EXT_MASK = 1, 3, 4, 10, 18, 29
 _INFO_KIND = 1
 _SKIP_STATS = 8  # RTEXT_FILTER_SKIP_STATS: statistics are half of a message, and nobody here reads them
+_FILTER_VF = 1  # RTEXT_FILTER_VF: the kernel tells of a PF's VFs only if it is asked
 _IFF_UP = 1
 _NAME_MOST = 15  # IFNAMSIZ - 1
 _BUFFER = 1 << 16
+_VF_BUFFER = 1 << 18  # a PF may have 256 VFs, and each takes some 200 bytes
 _TRIES = 5
 
 Span = tuple[int, int]
@@ -71,12 +74,63 @@ def get(name: str) -> RawLink | None:
     raw = os.fsencode(name)
     if not raw or len(raw) > _NAME_MOST or b"\0" in raw:
         return None
-    return _one(_message(0, 0, _packed(_NAME, raw + b"\0")))
+    return _one(_message(0, 0, packed(_NAME, raw + b"\0")))
 
 
 def get_index(index: int) -> RawLink | None:
     """One link by its index, or None."""
     return _one(_message(index, 0))
+
+
+def attributes_with_vfs(index: int) -> tuple[memoryview, dict[int, Span]]:
+    """The attributes of one link, ``IFLA_VFINFO_LIST`` among them if it is a PF; raises `OSError`."""
+    message = _message(index, 0, mask=_SKIP_STATS | _FILTER_VF)
+    with _kernel() as kernel:
+        kernel.send(message)
+        chunk = memoryview(kernel.recv(_VF_BUFFER))
+    length, kind, *_ = _HEADER.unpack_from(chunk)
+    if kind == _FAULT:
+        _raise(chunk, 0)
+    return chunk, attributes(chunk, _HEADER.size + _INFO.size, min(length, len(chunk)))
+
+
+def write(index: int, attribute: bytes) -> None:
+    """Set one attribute of a link (``RTM_SETLINK``); raises `OSError`, in the kernel's own words where it has any."""
+    body = _INFO.pack(0, 0, index, 0, 0) + attribute
+    with _kernel() as kernel:
+        kernel.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), _SETLINK, _REQUEST | _ACK, 1, 0) + body)
+        acknowledge(memoryview(kernel.recv(_BUFFER)))
+
+
+def acknowledge(chunk: memoryview) -> None:
+    """Raise `OSError` if this acknowledgement (``nlmsgerr``) is of a failure."""
+    length, _kind, flags, _sequence, _port = _HEADER.unpack_from(chunk)
+    (number,) = _ERROR.unpack_from(chunk, _HEADER.size)
+    if not number:
+        return
+    words = os.strerror(-number)
+    if flags & _HAS_TLVS:
+        start = _HEADER.size + _ERROR.size
+        (request,) = _INT.unpack_from(chunk, start)
+        start += _HEADER.size if flags & _CAPPED else (request + 3) & ~3
+        span = attributes(chunk, start, length).get(_ACK_WORDS)
+        words = f"{bytes(chunk[slice(*span)]).rstrip(bytes(1)).decode(errors='replace')} ({words})" if span else words
+    raise OSError(-number, words)
+
+
+def packed(kind: int, value: bytes) -> bytes:
+    """One attribute, padded to its alignment."""
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + b"\0" * (-length % 4)
+
+
+def items(chunk: memoryview, start: int, end: int) -> Iterator[tuple[int, Span]]:
+    """The type and the span of each attribute between two offsets."""
+    while start < end:
+        length, kind = _ATTRIBUTE.unpack_from(chunk, start)
+        yield kind & 0x3FFF, (start + _ATTRIBUTE.size, start + length)
+        start += (max(length, _ATTRIBUTE.size) + 3) & ~3
 
 
 def _one(message: bytes) -> RawLink | None:
@@ -90,21 +144,16 @@ def _one(message: bytes) -> RawLink | None:
     return links[0] if links else None
 
 
-def _message(index: int, flags: int, attributes: bytes = b"") -> bytes:
-    body = _INFO.pack(0, 0, index, 0, 0) + attributes + _packed(_EXT_MASK, _INT.pack(_SKIP_STATS))
+def _message(index: int, flags: int, wanted: bytes = b"", *, mask: int = _SKIP_STATS) -> bytes:
+    body = _INFO.pack(0, 0, index, 0, 0) + wanted + packed(_EXT_MASK, _INT.pack(mask))
     return _HEADER.pack(_HEADER.size + len(body), _GETLINK, _REQUEST | flags, 1, 0) + body
-
-
-def _packed(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + b"\0" * (-length % 4)
 
 
 def _receive(message: bytes, links: list[RawLink], *, is_dump: bool = True) -> bool:
     """Send, and collect what comes; False if the kernel says that the links changed in the middle."""
     is_whole = True
     buffer = bytearray(_BUFFER)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
+    with _kernel() as kernel:
         kernel.send(message)
         while True:
             chunk = memoryview(buffer)[: kernel.recv_into(buffer)]
@@ -113,6 +162,10 @@ def _receive(message: bytes, links: list[RawLink], *, is_dump: bool = True) -> b
             links.extend(links_from(chunk))
             if kind == _DONE or not is_dump or _ends(chunk):
                 return is_whole
+
+
+def _kernel() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
 
 
 def _ends(chunk: memoryview) -> bool:
@@ -132,7 +185,8 @@ def _raise(chunk: memoryview, offset: int) -> None:
         raise OSError(-number, os.strerror(-number))
 
 
-def _attributes(chunk: memoryview, start: int, end: int) -> dict[int, Span]:
+def attributes(chunk: memoryview, start: int, end: int) -> dict[int, Span]:
+    """The spans of the attributes between two offsets, by type; the last of a type counts."""
     spans = {}
     unpack = _ATTRIBUTE.unpack_from
     while start < end:
@@ -144,7 +198,7 @@ def _attributes(chunk: memoryview, start: int, end: int) -> dict[int, Span]:
 
 def _link(chunk: memoryview, start: int, end: int) -> RawLink:
     _family, _type, index, flags, _change = _INFO.unpack_from(chunk, start)
-    spans = _attributes(chunk, start + _INFO.size, end)
+    spans = attributes(chunk, start + _INFO.size, end)
 
     def number(kind: int) -> int | None:
         return _INT.unpack_from(chunk, spans[kind][0])[0] if kind in spans else None
@@ -152,7 +206,7 @@ def _link(chunk: memoryview, start: int, end: int) -> RawLink:
     def text(span: Span) -> str:
         return os.fsdecode(bytes(chunk[span[0] : span[1]]).rstrip(b"\0"))
 
-    info = _attributes(chunk, *spans[_LINKINFO]) if _LINKINFO in spans else {}
+    info = attributes(chunk, *spans[_LINKINFO]) if _LINKINFO in spans else {}
     address = bytes(chunk[slice(*spans[_ADDRESS])]) if _ADDRESS in spans else b""
     return RawLink(
         name=text(spans[_NAME]),

@@ -1,0 +1,155 @@
+"""The host's SR-IOV devices: found in sysfs, set through the kernel's netlink."""
+
+from __future__ import annotations
+
+import errno
+import sys as interpreter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from virtnetplug.adapters.linux import processes, rtnetlink, vf
+from virtnetplug.adapters.linux.pci import PciTree
+from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
+from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.pci import PciAddress
+
+_ADDRESS, _MTU = 1, 4
+_WITHOUT_LINK_STATE = frozenset({"igb"})
+"""PF drivers without ``ndo_set_vf_link_state``: the kernel says ``auto`` for their VFs, too."""
+
+Change = tuple[str, Callable[[], None]]
+
+
+class LinuxHostDevices:
+    """`ports.host_devices.HostDevices` of the network namespace of the calling thread."""
+
+    def __init__(self, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> None:
+        self._tree = PciTree(sys)
+        self._proc = proc
+
+    def device(self, address: PciAddress) -> PciDevice:
+        """Any PCI device."""
+        return self._tree.device(address)
+
+    def devices(self) -> Sequence[PciDevice]:
+        """Every network PF, each followed by its VFs."""
+        return list(self._tree.sriov())
+
+    def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
+        """The VFs of `pf` by index."""
+        return self._tree.vfs(pf)
+
+    def group(self, address: PciAddress) -> Sequence[PciDevice]:
+        """All devices of its IOMMU group."""
+        return self._tree.group(address)
+
+    def is_link_up(self, pf: PciAddress) -> bool:
+        """From the interface's ``carrier``."""
+        return self._tree.is_link_up(pf)
+
+    def vfio_users(self, address: PciAddress) -> frozenset[int]:
+        """From ``/proc/PID/fd``: whoever has one of its device files open."""
+        try:
+            return processes.holders(self._proc, self._tree.vfio_names(address))
+        except PermissionError as error:
+            raise HostDeviceFailed(
+                f"who has {address} open through VFIO cannot be seen ({error.strerror} for process {error.filename}); "
+                "run this as root"
+            ) from None
+
+    def settings(self, vf: PciAddress) -> VfSettings:
+        """The PF's view of it, and the MAC and MTU of its own interface."""
+        device, pf, index = self._of(vf)
+        return self._settings(device, pf, index)
+
+    def apply(self, vf: PciAddress, settings: VfSettings) -> None:
+        """Each setting that differs by a message of its own; all are tried."""
+        device, pf, index = self._of(vf)
+        now = self._settings(device, pf, index)
+        failures = []
+        for name, change in self._changes(device, index, now, settings):
+            try:
+                change()
+            except OSError as error:
+                failures.append(f"{name}: {_reason(error, name, pf)}")
+        if failures:
+            raise HostDeviceFailed(f"{vf} could not be set as it should be: {'; '.join(failures)}")
+
+    def _of(self, vf: PciAddress) -> tuple[PciDevice, PciDevice, int]:
+        """The VF, its PF, and the index of the PF's interface."""
+        device = self._tree.device(vf)
+        if device.pf is None or device.vf_index is None:
+            raise HostDeviceUnfit(f"{vf} is no VF; 'virtnetplug devices' shows the VFs of this host")
+        pf = self._tree.device(device.pf)
+        index = self._tree.interface_index(pf)
+        if index is None:
+            raise HostDeviceUnfit(
+                f"{pf.address}, the PF of {vf}, has no network interface here (its driver is {pf.driver or 'missing'}), "
+                "so nothing can be set of its VFs; load its driver, or bring its interface back to this network namespace"
+            )
+        return device, pf, index
+
+    def _settings(self, device: PciDevice, pf: PciDevice, index: int) -> VfSettings:
+        try:
+            raw = vf.read(index).get(device.vf_index if device.vf_index is not None else -1)
+        except OSError as error:
+            raise HostDeviceFailed(f"the VFs of {pf.netdev} cannot be read: {error.strerror}") from None
+        if raw is None:
+            raise HostDeviceMissing(f"{pf.netdev} knows no VF {device.vf_index} ({device.address}) any more")
+        return VfSettings(
+            mac=self._tree.interface_mac(device),
+            admin_mac=raw.mac,
+            vlan=raw.vlan,
+            qos=raw.qos,
+            vlan_proto=raw.vlan_proto,
+            spoofchk=raw.spoofchk,
+            trust=raw.trust,
+            min_rate=raw.min_rate,
+            max_rate=raw.max_rate,
+            link_state=None if pf.driver in _WITHOUT_LINK_STATE else raw.link_state,
+            mtu=self._tree.interface_mtu(device),
+        )
+
+    def _changes(self, device: PciDevice, pf: int, now: VfSettings, wanted: VfSettings) -> Iterator[Change]:
+        """What differs, in an order that works: what the PF allows the VF comes before what the VF does itself."""
+        index = device.vf_index or 0
+        if wanted.admin_mac != now.admin_mac:
+            yield "admin MAC", lambda: vf.set_mac(pf, index, wanted.admin_mac)
+        if (wanted.vlan, wanted.qos, wanted.vlan_proto) != (now.vlan, now.qos, now.vlan_proto):
+            yield "VLAN", lambda: vf.set_vlan(pf, index, wanted.vlan, wanted.qos, wanted.vlan_proto)
+        if (wanted.min_rate, wanted.max_rate) != (now.min_rate, now.max_rate):
+            yield "rate", lambda: vf.set_rate(pf, index, wanted.min_rate, wanted.max_rate)
+        if (spoofchk := wanted.spoofchk) is not None and spoofchk is not now.spoofchk:
+            yield "spoofchk", lambda: vf.set_spoofchk(pf, index, spoofchk)
+        if (trust := wanted.trust) is not None and trust is not now.trust:
+            yield "trust", lambda: vf.set_trust(pf, index, trust)
+        if (state := wanted.link_state) is not None and state != now.link_state:
+            yield "link state", lambda: vf.set_link_state(pf, index, state)
+        yield from self._own_changes(device, now, wanted)
+
+    def _own_changes(self, device: PciDevice, now: VfSettings, wanted: VfSettings) -> Iterator[Change]:
+        mac, mtu = wanted.mac, wanted.mtu
+        if mac is not None and mac != now.mac:
+            value = bytes.fromhex(mac.replace(":", ""))
+            yield "MAC of its own interface", lambda: self._set_own(device, rtnetlink.packed(_ADDRESS, value))
+        if mtu is not None and mtu != now.mtu:
+            number = mtu.to_bytes(4, interpreter.byteorder)
+            yield "MTU", lambda: self._set_own(device, rtnetlink.packed(_MTU, number))
+
+    def _set_own(self, device: PciDevice, attribute: bytes) -> None:
+        index = self._tree.interface_index(device)
+        if index is None:
+            raise OSError(errno.ENODEV, f"it has no network interface while its driver is {device.driver or 'missing'}")
+        rtnetlink.write(index, attribute)
+
+
+def _reason(error: OSError, name: str, pf: PciDevice) -> str:
+    """The kernel's words, with what a person would have to look up."""
+    words = error.strerror or str(error)
+    if error.errno == errno.EPERM:
+        return f"{words}; it takes CAP_NET_ADMIN, so run this as root"
+    if error.errno == errno.EOPNOTSUPP:
+        return f"{words}: the driver {pf.driver} of its PF {pf.netdev} has no such setting"
+    if name == "rate" and error.errno == errno.EINVAL:
+        return f"{words}; a rate must be below the speed of {pf.netdev}, whose link has to be up"
+    return words
