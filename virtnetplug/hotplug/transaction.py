@@ -98,8 +98,12 @@ class Transaction:
         return self._run(seq, run)
 
     def begin(self, name: str, nic: str) -> None:
-        """A planned step began that ends by itself, later, or not at all."""
-        self._begin_step(name, nic, None)
+        """A planned step began that ends by itself, later, or not at all; one begun before goes on, and its time with it."""
+        seq = self._planned(name, nic)
+        if any(step.seq == seq and step.state is StepState.STARTED for step in self.steps):
+            self.tell("step", name, nic)
+        else:
+            self._begin_step(name, nic, None)
 
     def end(self, name: str, nic: str) -> None:
         """It did."""
