@@ -68,8 +68,10 @@ def text_from_recovery(outcomes: Sequence[Outcome]) -> str:
         return "nothing to recover\n"
     lines = []
     for outcome in outcomes:
-        what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {outcome.result.value}"
-        lines.append(f"{printable(what)}: {printable(message_from_outcome(outcome))}\n")
+        result = outcome.result.value
+        message = message_from_outcome(outcome).removeprefix(f"{result}: ")
+        what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
+        lines.append(f"{printable(what)}: {printable(message)}\n")
     return "".join(lines)
 
 

@@ -242,6 +242,14 @@ def test_the_exit_code_of_recover_is_the_worst(results, code, run, plugger):
     assert run("recover").code == code
 
 
+def test_recover_says_each_result_once(run, plugger):
+    waits = Outcome(
+        operation="detach", domain="web1", result=Result.PENDING, operation_id="op1", message="pending: it holds."
+    )
+    plugger.outcomes = (waits,)
+    assert run("recover").out == "detach on web1 (op1): pending: it holds.\n"
+
+
 def test_warnings_go_to_standard_error_or_into_the_document(run, plugger):
     plugger.warnings = ("the alias was changed",)
     ran = run("attach", "web1", "--network", "a")
