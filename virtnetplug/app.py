@@ -32,6 +32,8 @@ def open(  # noqa: A001 - it is what it does
     from virtnetplug.adapters.clock import SystemClock
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
     from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+    from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+    from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.links import LinuxLinks
     from virtnetplug.adapters.sqlite import SqliteJournal
     from virtnetplug.hotplug.host import Host
@@ -54,6 +56,8 @@ def open(  # noqa: A001 - it is what it does
         hypervisor=hypervisor,
         networks=networks,
         links=LinuxLinks(),
+        host_devices=LinuxHostDevices(),
+        nodedevs=LibvirtNodeDevices(hypervisor),
         journal=journal,
         clock=SystemClock(),
         publish=_tolerant(on_event),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.world import World
+from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
@@ -41,7 +42,7 @@ def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
-    hypervisor = FakeHypervisor()
+    hypervisor, devices = FakeHypervisor(), FakeHostDevices()
     guest = hypervisor.add("fake", machine=machine)
     bridges = hypervisor.add_bridge("br0"), hypervisor.add_bridge("br1")
     hypervisor.add_network(Network(name="default", uuid="", forward="nat", bridge="virbr0"))
@@ -52,6 +53,8 @@ def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
             hypervisor=hypervisor,
             networks=hypervisor,
             links=hypervisor,
+            host_devices=devices,
+            nodedevs=devices,
             journal=SqliteJournal.open(tmp_path / "state"),
             clock=SystemClock(),
             publish=events.append,
@@ -66,6 +69,8 @@ def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World
     from tests.real import links
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
     from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+    from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+    from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.links import LinuxLinks
 
     uri: str = request.getfixturevalue("uri")
@@ -82,6 +87,8 @@ def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World
             hypervisor=hypervisor,
             networks=LibvirtNetworks(hypervisor),
             links=LinuxLinks(),
+            host_devices=LinuxHostDevices(),
+            nodedevs=LibvirtNodeDevices(hypervisor),
             journal=SqliteJournal.open(tmp_path / "state"),
             clock=SystemClock(),
             publish=events.append,

@@ -12,6 +12,8 @@ from tests.contract.world import World
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.hotplug.host import Host
@@ -28,6 +30,8 @@ def main(name: str, k: int, after: bool) -> None:
         hypervisor=hypervisor,
         networks=LibvirtNetworks(hypervisor),
         links=LinuxLinks(),
+        host_devices=LinuxHostDevices(),
+        nodedevs=LibvirtNodeDevices(hypervisor),
         journal=SqliteJournal.open(state),
         clock=SystemClock(),
         publish=lambda event: None,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, DomainTransient, NetworkMissing
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.network import Network, NetworkPort
@@ -101,12 +102,15 @@ class Stage:
     past: list[OperationRecord] = field(default_factory=list)
     alive: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    devices: FakeHostDevices = field(default_factory=FakeHostDevices)
 
     def host(self) -> Host:
         return Host(
             hypervisor=self,  # type: ignore[arg-type]
             networks=self,
             links=self,
+            host_devices=self.devices,
+            nodedevs=self.devices,
             journal=self,  # type: ignore[arg-type]
             clock=self,
             publish=lambda event: None,

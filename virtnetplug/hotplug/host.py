@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from virtnetplug.model.operation import Event
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Hypervisor
+from virtnetplug.ports.host_devices import HostDevices
 from virtnetplug.ports.links import HostLinks
 from virtnetplug.ports.network import Networks
+from virtnetplug.ports.nodedev import NodeDevices
 from virtnetplug.ports.store import Journal
 
 
@@ -24,6 +26,8 @@ class Host:
     hypervisor: Hypervisor
     networks: Networks
     links: HostLinks
+    host_devices: HostDevices
+    nodedevs: NodeDevices
     journal: Journal
     clock: Clock
     publish: Callable[[Event], None]
