@@ -42,7 +42,8 @@ def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
-    hypervisor, devices = FakeHypervisor(), FakeHostDevices()
+    devices = FakeHostDevices()
+    hypervisor = FakeHypervisor(devices)
     guest = hypervisor.add("fake", machine=machine)
     bridges = hypervisor.add_bridge("br0"), hypervisor.add_bridge("br1")
     hypervisor.add_network(Network(name="default", uuid="", forward="nat", bridge="virbr0"))

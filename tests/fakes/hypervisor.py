@@ -11,16 +11,24 @@ from contextlib import contextmanager
 
 from lxml import etree
 
+from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import (
+    ClaimTaken,
     DeviceMissing,
     DomainMissing,
     DomainNotRunning,
     DomainTransient,
+    HostDeviceUnfit,
     HypervisorFailed,
+    NetworkInactive,
     NetworkMissing,
+    NotSupported,
 )
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import DomainState, GuestEvent, GuestEventKind, PowerState
 from virtnetplug.ports.links import Link
 
@@ -43,6 +51,20 @@ def _domain_xml(name: str, uid: str, machine: str) -> str:
         f"<os><type arch='x86_64' machine='{machine}'>hvm</type></os><devices>"
         f"<emulator>/usr/bin/qemu-system-x86_64</emulator>{ports}</devices></domain>"
     )
+
+
+def _source_of(nic: etree._Element) -> PciAddress:
+    address = nic.find("source/address")
+    return PciAddress(*(int(address.get(part, "0"), 16) for part in ("domain", "bus", "slot", "function")))
+
+
+def _parts(address: PciAddress) -> dict[str, str]:
+    return {
+        "domain": f"0x{address.domain:04x}",
+        "bus": f"0x{address.bus:02x}",
+        "slot": f"0x{address.slot:02x}",
+        "function": f"0x{address.function:x}",
+    }
 
 
 class FakeWatch:
@@ -139,6 +161,10 @@ class FakeDomain:
         if old is None or (alias is not None and old.find("alias").get("name") != alias.get("name")):
             raise DeviceMissing(f"no device matching MAC address {mac} found")
         if half is Half.LIVE:
+            if old.get("type") == "hostdev":
+                raise HypervisorFailed(
+                    "Operation not supported: cannot modify network device of type 'hostdev'", code=84
+                )
             for path in _FIXED:
                 if old.xpath(path) != new.xpath(path):
                     raise HypervisorFailed(f"Operation not supported: cannot modify network device {path}", code=84)
@@ -194,6 +220,9 @@ class FakeDomain:
         for nic in self._live.iterfind("devices/interface"):
             self._hypervisor.plug(nic, self._uuid)
 
+    def live_nics(self) -> Sequence[etree._Element]:
+        return [] if self._live is None else list(self._live.iterfind("devices/interface"))
+
     def _let_go(self) -> None:
         for alias in self._leaving:
             nic = self._find(Half.LIVE, alias)
@@ -236,12 +265,18 @@ class FakeDomain:
 
 
 class FakeHypervisor:
-    """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host."""
+    """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host.
+
+    With `devices`, that host also has VFs: NICs of type hostdev, and pools of them, behave as libvirt makes them.
+    """
 
     uri = "fake:///host"
     is_local = True
 
-    def __init__(self) -> None:
+    def __init__(self, devices: FakeHostDevices | None = None) -> None:
+        self.devices = devices or FakeHostDevices()
+        self._before: dict[PciAddress, dict[str, object]] = {}
+        self._allocated: dict[PciAddress, str] = {}
         self.ids = itertools.count(1)
         self._taps = itertools.count(0)
         self._ports = itertools.count(1)
@@ -272,12 +307,19 @@ class FakeHypervisor:
         source = nic.find("source")
         assert source is not None
         bridge = source.get("bridge")
+        if nic.get("type") == "hostdev":
+            self._lend(nic, owner)
+            return
         if nic.get("type") == "network":
             network = self.network(source.get("network", ""))
             if not network.active:
                 raise HypervisorFailed(
                     f"Requested operation is not valid: network '{network.name}' is not active", code=55
                 )
+            if network.forward == "hostdev":
+                self._allocate(nic, network, owner)
+                self._lend(nic, owner)
+                return
             bridge = network.bridge
             number = next(self._ports)
             port = f"00000000-0000-4000-8000-{number:012d}"
@@ -293,11 +335,89 @@ class FakeHypervisor:
 
     def unplug(self, nic: etree._Element) -> None:
         source, target = nic.find("source"), nic.find("target")
+        if nic.get("type") == "hostdev":
+            self._take_back(nic)
+            return
         self.net_ports.pop(source.get("portid", ""), None)
         for key in ("portid",):
             source.attrib.pop(key, None)
         for taps in self.bridges.values():
             taps.discard(target.get("dev"))
+
+    # -- assigned devices, as virHostdevPreparePCIDevices and networkAllocatePort do ------------------
+
+    def _lend(self, nic: etree._Element, owner: str) -> None:
+        address, user = _source_of(nic), self._user_of(_source_of(nic))
+        if user is not None:
+            raise HypervisorFailed(
+                f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {user}",
+                code=55,
+            )
+        if address not in self.devices.found:
+            raise HypervisorFailed(f"Device {address} not found: could not access its config space", code=99)
+        if nic.get("managed") == "yes":
+            self.devices.bind(address, VFIO_DRIVER)
+        elif self.devices.found[address].driver != VFIO_DRIVER:
+            raise HypervisorFailed(
+                f"Requested operation is not valid: Unmanaged PCI device {address} must be manually detached from the host",
+                code=55,
+            )
+        now, tag = self.devices.set[address], nic.find("vlan/tag")
+        self._before[address] = {"admin_mac": now.admin_mac, "vlan": now.vlan}
+        mac = nic.find("mac")
+        self.devices.set_by_hand(
+            address,
+            admin_mac=NO_MAC if mac is None else mac.get("address"),
+            vlan=int(tag.get("id")) if tag is not None else now.vlan,
+        )
+        self.devices.held[address] = {1000 + next(self.ids)}
+        if nic.find("alias") is None:
+            etree.SubElement(nic, "alias", name=f"hostdev{len(self._before)}")
+
+    def _take_back(self, nic: etree._Element) -> None:
+        address = _source_of(nic)
+        self.devices.held.pop(address, None)
+        before = self._before.pop(address, {})
+        self.net_ports.pop(self._allocated.pop(address, ""), None)
+        if address not in self.devices.found:
+            return  # numvfs was changed under it
+        self.devices.set_by_hand(address, **before)
+        if nic.get("managed") == "yes":
+            self.devices.reattach(address)
+
+    def _allocate(self, nic: etree._Element, network: Network, owner: str) -> None:
+        """The first device without a port: one attached by address is not known here, and is lent again."""
+        taken = {port.host_address for port in self.ports(network.name)}
+        free = next((address for address in self._pool(network) if address not in taken), None)
+        if free is None:
+            raise HypervisorFailed(
+                f"internal error: network '{network.name}' requires exclusive access to interfaces, but none are available",
+                code=1,
+            )
+        mac = nic.find("mac").get("address")
+        self._allocated[free] = f"00000000-0000-4000-8000-{next(self._ports):012d}"
+        self.create_port(
+            network.name, uuid=self._allocated[free], owner_uuid=owner, owner_name="",
+            mac=mac, host_address=free, managed=network.managed,
+        )  # fmt: skip
+        nic.set("type", "hostdev")
+        nic.set("managed", "yes" if network.managed else "no")
+        old = nic.find("source")
+        old.attrib.clear()
+        etree.SubElement(old, "address", type="pci", **_parts(free))
+
+    def _pool(self, network: Network) -> Sequence[PciAddress]:
+        if network.addresses:
+            return network.addresses
+        pf = next((one for one in self.devices.found.values() if one.total_vfs and one.netdev == network.pf), None)
+        return [] if pf is None else sorted(one.address for one in self.devices.found.values() if one.pf == pf.address)
+
+    def _user_of(self, address: PciAddress) -> str | None:
+        for domain in self.all.values():
+            for nic in domain.live_nics():
+                if nic.get("type") == "hostdev" and _source_of(nic) == address:
+                    return domain.name
+        return None
 
     # -- Hypervisor ---------------------------------------------------------------------------------
 
@@ -335,6 +455,33 @@ class FakeHypervisor:
 
     def port_uuids(self, name: str) -> frozenset[str]:
         return frozenset(port.uuid for port in self.ports(name))
+
+    def create_port(
+        self,
+        network: str,
+        *,
+        uuid: str,
+        owner_uuid: str,
+        owner_name: str,
+        mac: str,
+        host_address: PciAddress,
+        managed: bool,
+    ) -> NetworkPort:
+        pool = self.network(network)
+        if not pool.active:
+            raise NetworkInactive(f"network {network} is not active")
+        if pool.forward != "hostdev":
+            raise NotSupported(f"network {network} is no pool of PCI devices")
+        if host_address not in self._pool(pool):
+            raise HostDeviceUnfit(f"network {network} does not have the device {host_address}")
+        for port in self.net_ports.values():
+            if port.host_address == host_address and port.uuid != uuid:
+                raise ClaimTaken(f"{host_address} is in use: a port of network {network} holds it")
+        self.net_ports[uuid] = NetworkPort(
+            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
+            plug_type="hostdev-pci", managed=managed, host_address=host_address,
+        )  # fmt: skip
+        return self.net_ports[uuid]
 
     def delete_port(self, network: str, uuid: str) -> None:
         self.net_ports.pop(uuid, None)
