@@ -30,8 +30,9 @@ def devices(domain_xml: str) -> DomainDevices:
     cannot name it then, and stands without a parent. Raises `InvariantBroken` where the lists disagree.
     """
     root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
-    nodes = root.iterfind("devices/interface")
-    nets = tuple(net_from(node, text) for node, text in zip(nodes, slices(domain_xml, "interface"), strict=True))
+    nodes = root.findall("devices/interface")
+    texts = slices(domain_xml, "interface", len(nodes))
+    nets = tuple(net_from(node, text) for node, text in zip(nodes, texts, strict=True))
     owned = (_owned(net) for net in nets if net.is_hostdev)
     return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
 

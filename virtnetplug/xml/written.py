@@ -15,6 +15,7 @@ _MARK = r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*'
 _MARKUP = re.compile(_MARK, re.DOTALL)
 _TOKEN = re.compile(_MARK + "|[^<]+", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(\s+)([^\s=/>]+)(\s*=\s*)("[^"]*"|'[^']*')""")
+_ELEMENT = r"""<{tag}(?:[^<>"']|"[^"]*"|'[^']*')*>(?:(?<=/>)|.*?</{tag}\s*>)"""
 _TAG_NAME = re.compile(r"<([^\s/>]+)")
 
 
@@ -111,8 +112,19 @@ class Written:
         return _escaped(value or "")
 
 
-def slices(text: str, tag: str) -> list[str]:
-    """The text, as written, of each `tag` element in the ``<devices>`` of a well-formed domain definition, in order."""
+def slices(text: str, tag: str, number: int) -> list[str]:
+    """The text, as written, of each `tag` element in the ``<devices>`` of a well-formed domain definition, in order.
+
+    `number` is how many there are, by its parser. A text with no other mention of the tag need not be walked through.
+    """
+    if number == 0:
+        return []
+    if text.count(f"<{tag}") == number and "<!" not in text and "<?" not in text:
+        return re.findall(_ELEMENT.format(tag=tag), text, re.DOTALL)
+    return _among_devices(text, tag)
+
+
+def _among_devices(text: str, tag: str) -> list[str]:
     found: list[str] = []
     depth, start, is_among_devices = 0, -1, False
     for match in _MARKUP.finditer(text):

@@ -14,6 +14,7 @@ from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort, Portgroup
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import PciController
+from virtnetplug.xml.written import slices
 
 TOPOLOGIES = Path(__file__).parents[2] / "golden" / "topology"
 
@@ -268,3 +269,25 @@ def test_what_comes_and_what_goes_is_a_diff_too() -> None:
     element = "<interface type='user'><alias name='a'/></interface>"
     assert [line[0] for line in xml.diff("", element, "x").splitlines()[3:]] == ["+", "+", "+"]
     assert [line[0] for line in xml.diff(element, "", "x").splitlines()[3:]] == ["-", "-", "-"]
+
+
+ONE = "<interface type='bridge'><mac address='52:54:00:00:00:01'/></interface>"
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (f"<devices>{ONE}<interface type='user'/>{ONE}</devices>", [ONE, "<interface type='user'/>", ONE]),
+        (f"<metadata>{ONE}</metadata><devices>{ONE}</devices>", [ONE]),
+        (f"<!--{ONE}--><devices>{ONE}</devices>", [ONE]),
+        (
+            '<devices><interface type="/>"\n/><interface\n>x</interface ></devices>',
+            ['<interface type="/>"\n/>', "<interface\n>x</interface >"],
+        ),
+        ("<devices><interface><interface/></interface></devices>", ["<interface><interface/></interface>"]),
+        ("<devices><interface><a b='/>'/></interface><interfaces/></devices>", ["<interface><a b='/>'/></interface>"]),
+        ("<devices/>", []),
+    ],
+)
+def test_each_net_is_sliced_as_it_is_written(body: str, written: list[str]) -> None:
+    assert slices(f"<domain>{body}</domain>", "interface", len(written)) == written
