@@ -26,10 +26,13 @@ class UndoStack:
         """All went well: forget the undos."""
         self._undos.clear()
 
-    def unwind(self) -> list[tuple[str, VirtnetplugError]]:
-        """Run all undos, newest first, and return those that failed, whatever they raised. Safe twice."""
+    def __len__(self) -> int:
+        return len(self._undos)
+
+    def unwind(self, down_to: int = 0) -> list[tuple[str, VirtnetplugError]]:
+        """Run the undos, newest first, until only the oldest `down_to` are left; return those that failed, whatever they raised."""
         failures: list[tuple[str, VirtnetplugError]] = []
-        while self._undos:
+        while len(self._undos) > down_to:
             name, undo = self._undos.pop()
             try:
                 undo()

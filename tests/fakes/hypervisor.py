@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
     DomainTransient,
+    HostDeviceBusy,
     HostDeviceUnfit,
     HypervisorFailed,
     NetworkInactive,
@@ -349,9 +350,8 @@ class FakeHypervisor:
     def _lend(self, nic: etree._Element, owner: str) -> None:
         address, user = _source_of(nic), self._user_of(_source_of(nic))
         if user is not None:
-            raise HypervisorFailed(
-                f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {user}",
-                code=55,
+            raise HostDeviceBusy(
+                f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {user}"
             )
         if address not in self.devices.found:
             raise HypervisorFailed(f"Device {address} not found: could not access its config space", code=99)

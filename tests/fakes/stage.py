@@ -11,6 +11,7 @@ from typing import Any
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, DomainTransient, NetworkMissing
 from virtnetplug.hotplug.host import Host
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import DomainState, PowerState
@@ -102,6 +103,7 @@ class Stage:
     past: list[OperationRecord] = field(default_factory=list)
     alive: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    lent: list[Holding] = field(default_factory=list)
     devices: FakeHostDevices = field(default_factory=FakeHostDevices)
 
     def host(self) -> Host:
@@ -130,6 +132,9 @@ class Stage:
     def bridge(self, name: str, *taps: str, kind: str = "bridge") -> None:
         self.there[name] = Link(name=name, index=1, kind=kind)
         self.there.update({tap: Link(name=tap, index=2, kind="tun", master=name) for tap in taps})
+
+    def holdings(self) -> list[Holding]:
+        return self.lent
 
     # -- hypervisor, networks, links, journal, clock ------------------------------------------------
 

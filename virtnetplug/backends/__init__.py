@@ -22,8 +22,10 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
+from virtnetplug.ports.host_devices import HostDevices
 from virtnetplug.ports.links import HostLinks
 from virtnetplug.ports.network import Networks
+from virtnetplug.ports.nodedev import NodeDevices
 from virtnetplug.ports.store import Journal
 
 T = TypeVar("T")
@@ -45,6 +47,14 @@ class Ground(Protocol):
     @property
     def links(self) -> HostLinks:
         """The host's links."""
+
+    @property
+    def host_devices(self) -> HostDevices:
+        """The host's SR-IOV devices."""
+
+    @property
+    def nodedevs(self) -> NodeDevices:
+        """Who drives them."""
 
     @property
     def journal(self) -> Journal:
@@ -135,8 +145,9 @@ def backend_of(net: Interface) -> Backend:
 @cache
 def _own() -> tuple[Backend, ...]:
     from virtnetplug.backends.emulated import Emulated
+    from virtnetplug.backends.hostdev import AssignedDevice
 
-    return (Emulated(),)
+    return (Emulated(), AssignedDevice())
 
 
 @cache

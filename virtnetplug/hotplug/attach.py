@@ -7,7 +7,7 @@ from functools import partial
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied
+from virtnetplug.errors import HostDeviceBusy, NotApplied
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
@@ -37,6 +37,10 @@ from virtnetplug.resolve import resolve
 BOTH = (Half.LIVE, Half.CONFIG)
 
 
+MOST_RACES = 8
+"""How often a device may be lost to a domain started meanwhile before the attach gives up."""
+
+
 def attach(
     host: Host,
     domain: Domain,
@@ -47,7 +51,7 @@ def attach(
 ) -> Outcome:
     """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest."""
     view, scope = _look(domain, scope)
-    if there := _already(view, nets, scope):
+    if there := _already(host, view, nets, scope):
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
         nics = tuple(nics_of(host, view, pairs))
         return Outcome(operation="attach", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
@@ -61,7 +65,7 @@ def attach(
 def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scope: Scope | None = None) -> Plan:
     """What `attach` would do; nothing is touched, and every refusal is listed."""
     view, scope = _look(domain, scope)
-    if _already(view, nets, scope):
+    if _already(host, view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
     networks: dict[str, Network] = {}
     refusals = check_attach(host, view, nets, scope, networks=networks)
@@ -100,25 +104,36 @@ def _look(domain: Domain, scope: Scope | None) -> tuple[DomainView, Scope]:
     return view, scope_for(scope, view.state, domain.name)
 
 
-def _already(view: DomainView, nets: Sequence[Interface], scope: Scope) -> list[Interface]:
+def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Scope) -> list[Interface]:
     """The NICs there are, if every net of the request is there in every half of the scope; else nothing."""
     found = []
+    pools = _pools(host, view)
     for half in scope.halves:
         devices = view.live if half is Half.LIVE else view.config
         for net in nets:
-            match = next((other for other in devices.nets if _is_same(net, other)), None) if devices else None
+            match = next((other for other in devices.nets if _is_same(net, other, pools)), None) if devices else None
             if match is None:
                 return []
             found.append(match)
     return found
 
 
-def _is_same(request: Interface, there: Interface) -> bool:
+def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
+    """Alias of each assigned device to the network that lent it, which its live element does not name."""
+    if view.live is None or not any(net.is_hostdev for net in view.live.nets):
+        return {}
+    return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.uri, view.domain.uuid)}
+
+
+def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> bool:
     """Same alias and MAC, as far as the request names them (it must name one), and the same source."""
     if request.mac is None and request.alias is None:
         return False
-    named = (request.mac in (None, there.mac)) and (request.alias in (None, there.alias))
-    return named and request.type == there.type and request.source == there.source
+    if request.mac not in (None, there.mac) or request.alias not in (None, there.alias):
+        return False
+    if there.is_hostdev and request.type == "network":
+        return pools.get(there.alias or "") == request.source_network
+    return (request.type, request.source) == (there.type, there.source)
 
 
 def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
@@ -198,14 +213,22 @@ class _Attach:
         alias, backend = _alias(net), backend_for(actual)
         run = self.view.state.id
         order = Order(domain=self.domain, domain_id=run, net=net, actual=actual, operation_id=tx.record.id)
-        plugged = backend.plug(self.host, order, tx)
-        tx.effect(
-            backend.attach_step,
-            alias,
-            lambda: self.domain.attach(plugged.element, Half.LIVE),
-            lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=run),
-            half=Half.LIVE,
-        )
+        for is_last in (False,) * MOST_RACES + (True,):
+            undone_to = len(tx.undo)
+            plugged = backend.plug(self.host, order, tx)
+            try:
+                tx.effect(
+                    backend.attach_step,
+                    alias,
+                    partial(self.domain.attach, plugged.element, Half.LIVE),
+                    lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=run),
+                    half=Half.LIVE,
+                )
+                break
+            except HostDeviceBusy:
+                # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
+                if is_last or net.source_pci is not None or tx.undo.unwind(undone_to):
+                    raise
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         frontend, behind = self.states[alias]
         behind = move(End.BACKEND, behind, Trigger.PLUG)

@@ -7,7 +7,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainMissing, NicMissing, UsageError
+from virtnetplug.errors import ConnectionLost, DomainMissing, NicMissing, UsageError
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -185,12 +185,13 @@ class _Detach:
         for alias, element in self.live.items():
             self.release.ask(tx, alias, element)
         answers = self._wait(tx)
-        for alias, answer in answers.items():
-            if answer is not Answer.HELD:
-                self._unplug(tx, alias)
         for entry in self.entries:
             if entry["config"] is not None:
                 self._undefine(tx, entry["alias"], entry["config"])
+        tx.go_forward()
+        for alias, answer in answers.items():
+            if answer is not Answer.HELD:
+                self._unplug(tx, alias)
         held = [alias for alias, answer in answers.items() if answer is Answer.HELD]
         if held:
             return self._pending(tx, held)
@@ -264,10 +265,10 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
-    """Those NICs of the operation that some definition still has."""
+    """Those NICs of the operation that some definition still has; what was done stands if they cannot be seen."""
     try:
         view = look(domain, BOTH)
-    except DomainMissing:
+    except (DomainMissing, ConnectionLost):
         return []
     aliases = {entry["alias"] for entry in entries}
     pairs = [pair for pair in view.pairs if _key(pair) in aliases]

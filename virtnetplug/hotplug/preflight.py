@@ -98,14 +98,6 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
 def _element(net: Interface) -> Iterator[Refusal]:
     """What makes one element no candidate at all: then nothing more is said of it."""
     name = describe(net)
-    if net.is_hostdev:
-        yield Refusal(
-            reason=NotSupported.reason,
-            nic=name,
-            message=f"{name} is an assigned PCI device (type='hostdev'), and this version attaches emulated NICs only. "
-            "Use a bridge or a network that is no pool of PCI devices.",
-        )
-        return
     try:
         if net.element:
             xml.validate(net.element)

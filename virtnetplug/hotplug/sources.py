@@ -30,14 +30,6 @@ def _network(host: Host, net: Interface, name: str, is_live: bool, networks: dic
     except NetworkMissing as error:
         yield _refusal(NetworkMissing.reason, net, f"{error.message}.".replace("..", "."))
         return
-    if network.forward == "hostdev":
-        yield _refusal(
-            NotSupported.reason,
-            net,
-            f"network {name} is a pool of PCI devices (forward mode hostdev), and this version attaches emulated NICs "
-            "only. Name another network.",
-        )
-        return
     if net.source_portgroup is not None and all(group.name != net.source_portgroup for group in network.portgroups):
         there = ", ".join(group.name for group in network.portgroups) or "none"
         yield _refusal(

@@ -64,6 +64,7 @@ class Transaction:
         self._is_begun = is_begun
         self._had_effect = False
         self._settled = False
+        self._only_forward = False
         self._started = host.clock.monotonic()
 
     @property
@@ -177,6 +178,11 @@ class Transaction:
             warnings=tuple(self.warnings),
         )
 
+    def go_forward(self) -> None:
+        """From here on nothing is undone: what fails leaves the operation open, and `recover` finishes it."""
+        self.undo.commit()
+        self._only_forward = True
+
     def warn(self, text: str) -> None:
         """Something the caller should know, that stops nothing."""
         self.warnings.append(text)
@@ -194,6 +200,8 @@ class Transaction:
             return error
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
+        if self._only_forward:
+            return self._leave_open(incomplete_from(error, ["it only goes forward from where it is"]))
         failures = self.undo.unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):

@@ -11,7 +11,7 @@ from virtnetplug.xml.networks import network, network_port, network_port_text
 from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
-from virtnetplug.xml.skims import may_have_doubles, nic_count
+from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count
 
 __all__ = [
     "MAX_BYTES",
@@ -23,6 +23,7 @@ __all__ = [
     "edit",
     "element",
     "glimpse",
+    "has_own_netdevs",
     "interface",
     "may_have_doubles",
     "memory_nodes",

@@ -37,6 +37,18 @@ def devices(domain_xml: str) -> DomainDevices:
     return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
 
 
+def memory_nodes(domain_xml: str) -> frozenset[int]:
+    """The host NUMA nodes the guest's memory is on (``<numatune><memory nodeset=>``); none where it may be on any."""
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    memory = root.find("numatune/memory[@nodeset]")
+    nodes: set[int] = set()
+    for text in [] if memory is None else memory.get("nodeset", "").split(","):
+        first, _, last = text.strip().lstrip("^").partition("-")
+        span = range(int(first), int(last or first) + 1)
+        nodes = nodes - set(span) if text.strip().startswith("^") else nodes | set(span)
+    return frozenset(nodes)
+
+
 def topology(domain_xml: str) -> Topology:
     """The machine, and which slots of its PCI buses are taken."""
     root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)

@@ -25,3 +25,8 @@ def may_have_doubles(domain_xml: str) -> bool:
 def nic_count(domain_xml: str) -> int:
     """How many NICs a definition has, near enough to be told to people."""
     return domain_xml.count("</interface>")
+
+
+def has_own_netdevs(domain_xml: str) -> bool:
+    """Whether the definition hands QEMU network backends past libvirt (``<qemu:commandline>``)."""
+    return "qemu:arg" in domain_xml and "netdev" in domain_xml

@@ -236,7 +236,7 @@ def test_a_network_that_is_missing_inactive_or_a_pool(stage: Stage) -> None:
     assert reasons(check(stage, network("none"), scope=Scope.CONFIG)) == ["network-missing"]
     assert reasons(check(stage, network("off"))) == ["network-inactive"]
     assert reasons(check(stage, network("off"), scope=Scope.CONFIG)) == []
-    assert reasons(check(stage, network("pool"))) == ["not-supported"]
+    assert reasons(check(stage, network("pool"))) == ["pool-exhausted"], "it has no device at all"
     assert reasons(check(stage, network("lan"))) == ["bridge-missing"]
     assert check(stage, network("default", " portgroup='green'")) == ()
     assert "green" in only(check(stage, network("default", " portgroup='red'"))).message
@@ -277,12 +277,6 @@ def test_an_update_is_refused_for_what_it_makes_of_the_nic(stage: Stage) -> None
 
 
 # -- elements --------------------------------------------------------------------------------------
-
-
-def test_an_assigned_device_is_not_supported(stage: Stage) -> None:
-    net = Interface(type="hostdev", alias="ua-1")  # an alias that is taken: of no interest any more
-    view = look(stage.all["web"], BOTH)  # type: ignore[arg-type]
-    assert reasons(check_attach(stage.host(), view, [net], Scope.LIVE)) == ["not-supported"]
 
 
 def test_an_element_libvirts_schema_refuses(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     DomainNotRunning,
     DomainTransient,
     GuestBusy,
+    HostDeviceBusy,
     HypervisorFailed,
     NetworkMissing,
     Refused,
@@ -70,6 +71,8 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         "is busy" in text and "indicator" in text
     ):  # QEMU's pcie.c: power indicator blinking
         return GuestBusy(text, code=code)
+    if "is in use by driver" in text:  # virHostdevPreparePCIDevices
+        return HostDeviceBusy(text)
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
         return DomainNotRunning(text + "; start it, or use --config to change only its definition")
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "transient domain" in text:

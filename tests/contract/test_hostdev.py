@@ -1,0 +1,320 @@
+"""Assigned PCI devices against the fake host: what the lab shows with real VFs, in milliseconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import fake_world
+from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.world import World
+from tests.fakes.host_devices import PFS, FakeHostDevices
+from virtnetplug.errors import HostDeviceFailed, Refused, VirtnetplugError
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
+from virtnetplug.model.host_device import VFIO_DRIVER
+from virtnetplug.model.network import Network
+from virtnetplug.model.operation import Half, Result, Scope
+from virtnetplug.model.pci import PciAddress
+
+FIRST = PciAddress(0, 1, 0x10, 0)
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[World]:
+    for world in fake_world(tmp_path):
+        world.host.hypervisor.add_network(  # type: ignore[attr-defined]
+            Network(name="pool", forward="hostdev", pf="eth0", managed=True)
+        )
+        world.host.hypervisor.add_network(  # type: ignore[attr-defined]
+            Network(name="unmanaged", forward="hostdev", pf="eth1", managed=False)
+        )
+        yield world
+
+
+def devices(world: World) -> FakeHostDevices:
+    fake = world.host.host_devices
+    assert isinstance(fake, FakeHostDevices)
+    return fake
+
+
+def nic(number: int = 1, network: str = "pool", extra: str = "") -> str:
+    return (
+        f"<interface type='network'><mac address='52:54:00:00:00:{number:02x}'/><source network='{network}'/>{extra}"
+        f"<alias name='ua-vf{number}'/></interface>"
+    )
+
+
+def by_address(address: PciAddress = FIRST, managed: str = "yes") -> str:
+    return (
+        f"<interface type='hostdev' managed='{managed}'><mac address='52:54:00:00:00:09'/><source>"
+        f"<address type='pci' domain='0x0000' bus='0x{address.bus:02x}' slot='0x{address.slot:02x}' function='0x{address.function}'/>"
+        f"</source><alias name='ua-vf9'/></interface>"
+    )
+
+
+def state_of(world: World) -> dict[str, object]:
+    fake = devices(world)
+    return {
+        **world.snapshot(),
+        "devices": {address: (device.driver, device.netdev is None) for address, device in fake.found.items()},
+        "settings": {address: dataclasses.replace(one, mac=None) for address, one in fake.set.items()},
+        "ports": [port.host_address for name in ("pool", "unmanaged") for port in world.host.networks.ports(name)],
+        "held": list(world.host.journal.holdings()),
+    }
+
+
+@pytest.mark.parametrize("network", ["pool", "unmanaged"])
+def test_a_vf_is_lent_and_given_back(pool: World, network: str) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [nic(network=network, extra="<vlan><tag id='42'/></vlan>")]).nics
+    address = attached.host_address
+    assert address is not None
+    assert (attached.type, attached.network, attached.backend) == ("hostdev", network, State.CONNECTED)
+    assert devices(pool).found[address].driver == VFIO_DRIVER
+    assert devices(pool).set[address].vlan == 42
+    (holding,) = pool.host.journal.holdings()
+    assert (holding.address, holding.alias, holding.network) == (address, "ua-vf1", network)
+    assert [port.host_address for port in pool.host.networks.ports(network)] == [address]
+    outcome = pool.plugger.detach(pool.name, "ua-vf1")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert state_of(pool) == before
+
+
+@pytest.mark.parametrize("managed", ["yes", "no"])
+def test_a_vf_named_by_address(pool: World, managed: str) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [by_address(managed=managed)]).nics
+    assert attached.host_address == FIRST
+    pool.plugger.detach(pool.name, str(FIRST))
+    assert state_of(pool) == before
+
+
+def test_both_halves_keep_the_pool_in_the_definition(pool: World) -> None:
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [nic()], scope=Scope.BOTH)
+    detail = pool.plugger.show(pool.name, "ua-vf1")
+    assert detail.live is not None and "hostdev" in detail.live
+    assert detail.config is not None and "network=" in detail.config and "hostdev" not in detail.config
+    assert pool.plugger.detach(pool.name, "ua-vf1", scope=Scope.BOTH).result is Result.DONE
+    assert state_of(pool) == before
+
+
+def test_attach_again_is_already_done(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic()])
+    before = state_of(pool)
+    assert pool.plugger.attach(pool.name, [nic()]).result is Result.ALREADY
+    assert state_of(pool) == before
+
+
+def test_a_pool_lends_each_vf_once_and_says_who_has_them(pool: World) -> None:
+    lent = [pool.plugger.attach(pool.name, [nic(number)]).nics[0].host_address for number in range(1, 5)]
+    assert len(set(lent)) == 4
+    before = state_of(pool)
+    with pytest.raises(Refused) as caught:
+        pool.plugger.attach(pool.name, [nic(5)])
+    assert caught.value.reason == "pool-exhausted"
+    assert caught.value.message.count(f"domain {pool.name} has it") + caught.value.message.count("held for") == 4
+    assert state_of(pool) == before
+
+
+def test_a_vf_that_was_attached_by_address_is_passed_over(pool: World) -> None:
+    pool.plugger.attach(pool.name, [by_address(FIRST)])
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert attached.host_address not in (None, FIRST)
+
+
+def test_a_vf_lost_to_another_domain_at_the_last_moment_becomes_the_next_one(pool: World) -> None:
+    other = pool.host.hypervisor.add("other")  # type: ignore[attr-defined]
+    domain = pool.host.hypervisor.domain(pool.name)
+    attach, raced = domain.attach, []
+
+    def race(element: str, half: Half) -> None:
+        if not raced:
+            raced.append(element)
+            other.attach(by_address(FIRST), Half.LIVE)
+        attach(element, half)
+
+    domain.attach = race  # type: ignore[method-assign]
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert raced and attached.host_address not in (None, FIRST)
+    assert [one.address for one in pool.host.journal.holdings()] == [attached.host_address]
+
+
+def test_a_pf_whose_link_is_down_lends_nothing(pool: World) -> None:
+    devices(pool).links[PFS[0]] = False
+    with pytest.raises(Refused, match=r"link of its PF 0000:01:00\.0 is down"):
+        pool.plugger.attach(pool.name, [nic()])
+
+
+def test_a_guest_that_holds_on_keeps_its_vf_from_everybody(pool: World) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    pool.guest.hold()
+    assert pool.plugger.detach(pool.name, "ua-vf1", wait=0.2).result is Result.PENDING
+    assert devices(pool).found[attached.host_address].driver == VFIO_DRIVER  # type: ignore[index]
+    (second,) = pool.plugger.attach(pool.name, [nic(2)]).nics
+    assert second.host_address != attached.host_address
+    pool.guest.resume()
+    pool.plugger.recover(wait=5)
+    pool.plugger.detach(pool.name, "ua-vf2")
+    assert state_of(pool) == before
+
+
+def test_a_domain_that_ends_gives_its_vfs_back(pool: World) -> None:
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [nic(1), nic(2)])
+    pool.guest.destroy()
+    outcomes = pool.plugger.recover()
+    assert [(outcome.operation, outcome.result) for outcome in outcomes] == [("return", Result.DONE)] * 2
+    now = state_of(pool) if pool.guest.start() is None else {}
+    assert now == before
+
+
+def test_without_proof_a_vf_is_quarantined_until_it_can_be_given_back(pool: World) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [nic(extra="<vlan><tag id='42'/></vlan>")]).nics
+    address = attached.host_address
+    assert address is not None
+    devices(pool).set_by_hand(address, trust=True)  # behind our back
+    devices(pool).unsettable.add("trust")
+    outcome = pool.plugger.detach(pool.name, "ua-vf1")
+    assert outcome.result is Result.DONE
+    (warning,) = outcome.warnings
+    assert "quarantined" in warning and "trust" in warning
+    (holding,) = pool.host.journal.holdings()
+    assert holding.quarantine
+    lent = {pool.plugger.attach(pool.name, [nic(number)]).nics[0].host_address for number in (2, 3, 4)}
+    assert address not in lent
+    with pytest.raises(Refused, match="quarantined"):
+        pool.plugger.attach(pool.name, [nic(5)])
+    pool.plugger.detach(pool.name, ["ua-vf2", "ua-vf3", "ua-vf4"])
+    (still,) = pool.plugger.recover()
+    assert (still.result, still.reason) == (Result.INCOMPLETE, "quarantined")
+    devices(pool).unsettable.clear()
+    (mended,) = pool.plugger.recover()
+    assert mended.result is Result.DONE
+    assert state_of(pool) == before
+
+
+def test_a_vf_that_a_process_still_holds_is_not_given_back(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool.plugger.attach(pool.name, [nic()])
+    monkeypatch.setattr(devices(pool), "vfio_users", lambda address: frozenset({4242}))
+    outcome = pool.plugger.detach(pool.name, "ua-vf1")
+    assert outcome.warnings and "quarantined" in outcome.warnings[0]
+
+
+def test_eight_at_once_for_four_vfs(pool: World) -> None:
+    results: list[str] = []
+
+    def take(number: int) -> None:
+        try:
+            pool.plugger.attach(pool.name, [nic(number)])
+            results.append("done")
+        except VirtnetplugError as error:
+            results.append(error.reason)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == ["done"] * 4 + ["pool-exhausted"] * 4
+    assert len({one.address for one in pool.host.journal.holdings()}) == 4
+
+
+OPERATIONS = {
+    "attach": (lambda w: None, lambda w, p: p.attach(w.name, [nic(1), nic(2, "unmanaged")], scope=Scope.BOTH, wait=5)),
+    "detach": (
+        lambda w: w.plugger.attach(w.name, [nic(1), nic(2, "unmanaged")], scope=Scope.BOTH),
+        lambda w, p: p.detach(w.name, ["ua-vf1", "ua-vf2"], scope=Scope.BOTH, wait=5),
+    ),
+}
+
+
+def _steps(pool: World, name: str) -> int:
+    prepare, act = OPERATIONS[name]
+    prepare(pool)
+    trigger = Trigger(-1, "none")
+    act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
+    _clear(pool)
+    return len(trigger.calls)
+
+
+def _clear(pool: World) -> None:
+    for one in pool.plugger.list(pool.name):
+        scope = Scope.BOTH if one.live and one.config else Scope.LIVE if one.live else Scope.CONFIG
+        pool.plugger.detach(pool.name, one.alias or "", scope=scope)
+    pool.plugger.recover()
+
+
+def _error_of(pool: World, act: Any, trigger: Trigger) -> VirtnetplugError | None:
+    try:
+        act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
+    except VirtnetplugError as error:
+        return error
+    return None
+
+
+def _check(pool: World, name: str, before: dict[str, object], what: str) -> None:
+    now = state_of(pool)
+    assert now["open"] == [], what
+    lent = [one.address for one in pool.host.journal.holdings()]
+    live = [one.host_address for one in pool.plugger.list(pool.name) if one.live]
+    assert sorted(lent) == sorted(filter(None, live)), what
+    on_vfio = [address for address, device in devices(pool).found.items() if device.driver == VFIO_DRIVER]
+    assert sorted(on_vfio) == sorted(lent), what
+    assert sorted(now["ports"]) == sorted(lent), what  # type: ignore[call-overload]
+    if not lent and not before["held"]:
+        assert now == before, what
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_fail_at_every_step(pool: World, name: str) -> None:
+    prepare, act = OPERATIONS[name]
+    steps = _steps(pool, name)
+    for after in (False, True):
+        for k in range(steps):
+            prepare(pool)
+            before = state_of(pool)
+            trigger = Trigger(k, "fail", after=after)
+            error = _error_of(pool, act, trigger)
+            assert error is None or error.exit_code in (3, 4, 5)
+            pool.plugger.recover(wait=5)  # also what a look that failed has put into quarantine
+            assert trigger.fired
+            _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
+            _clear(pool)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_crash_at_every_step_then_recover(pool: World, name: str) -> None:
+    prepare, act = OPERATIONS[name]
+    steps = _steps(pool, name)
+    for after in (False, True):
+        for k in range(steps):
+            prepare(pool)
+            before = state_of(pool)
+            trigger = Trigger(k, "crash", after=after)
+            with pytest.raises(Crash):
+                act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
+            pool.host.journal.close()
+            pool.host = pool.reopen()
+            pool.plugger.recover(wait=5)
+            _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
+            assert pool.plugger.recover() == ()
+            _clear(pool)
+
+
+def test_a_failing_setting_undoes_the_attach(pool: World) -> None:
+    before = state_of(pool)
+    devices(pool).faults["settings"] = HostDeviceFailed("the PF does not answer")
+    with pytest.raises(VirtnetplugError):
+        pool.plugger.attach(pool.name, [nic()])
+    del devices(pool).faults["settings"]
+    pool.plugger.recover()
+    assert state_of(pool) == before

@@ -1,0 +1,41 @@
+"""Returning host devices that nobody uses any more: a domain that ended with them, a quarantine that can be lifted."""
+
+from __future__ import annotations
+
+from virtnetplug.backends.hostdev import give_back, users_of_devices
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.operation import Outcome, Result
+
+
+def return_devices(host: Host, domain_uuid: str | None = None) -> list[Outcome]:
+    """Give back, with proof, every device of this connection (or domain) that no running domain has and no open operation works on.
+
+    One `Outcome` for each: ``done``, or ``incomplete`` with the reason it is (still) quarantined.
+    """
+    uri = host.hypervisor.uri
+    held = [one for one in host.journal.holdings() if one.uri == uri and domain_uuid in (None, one.domain_uuid)]
+    if not held:
+        return []
+    busy = {
+        (record.domain_uuid, entry["alias"])
+        for record in host.journal.open_operations(uri)
+        for entry in record.request.get("nics", ())
+    }
+    users = users_of_devices(host)
+    outcomes = []
+    for holding in held:
+        if holding.address in users or (holding.domain_uuid, holding.alias) in busy:
+            continue
+        fault = give_back(host, holding)
+        host.journal.drop_nic(uri, holding.domain_uuid, holding.alias)
+        outcomes.append(
+            Outcome(
+                operation="return",
+                domain=holding.domain_name,
+                result=Result.DONE if fault is None else Result.INCOMPLETE,
+                operation_id=holding.operation_id,
+                reason="" if fault is None else "quarantined",
+                message=fault or f"host device {holding.address} is back as it was before {holding.alias} had it",
+            )
+        )
+    return outcomes

@@ -1,0 +1,23 @@
+"""Every retry policy of the program, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+FIRST, MOST = 0.01, 0.25
+"""Seconds between two looks: they double from the first to the second of these."""
+
+
+def until_true(look: Callable[[], bool], *, seconds: float) -> bool:
+    """Look until it is so or `seconds` have passed; for host state that no event announces."""
+    if look():
+        return True
+    import tenacity  # imported here: most operations never look twice
+
+    policy = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda is_so: not is_so),
+        wait=tenacity.wait_exponential(multiplier=FIRST, min=FIRST, max=MOST),
+        stop=tenacity.stop_after_delay(seconds),
+        retry_error_callback=lambda state: False,
+    )
+    return bool(policy(look))
