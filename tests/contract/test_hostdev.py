@@ -318,3 +318,53 @@ def test_a_failing_setting_undoes_the_attach(pool: World) -> None:
     del devices(pool).faults["settings"]
     pool.plugger.recover()
     assert state_of(pool) == before
+
+
+def kinds(world: World) -> list[str]:
+    return [finding.kind for finding in world.plugger.audit().findings]
+
+
+def test_audit_finds_and_mends_a_quarantined_vf_and_list_shows_it(pool: World) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert attached.host_address is not None
+    assert kinds(pool) == []
+    devices(pool).set_by_hand(attached.host_address, trust=True)
+    devices(pool).unsettable.add("trust")
+    pool.plugger.detach(pool.name, "ua-vf1")
+    (listed,) = pool.plugger.list()
+    assert listed.quarantine is not None and listed.host_address == attached.host_address
+    assert kinds(pool) == ["device-quarantined"]
+    report = pool.plugger.repair(pool.plugger.audit())
+    assert [finding.repaired for finding in report.findings] == [False]
+    devices(pool).unsettable.clear()
+    report = pool.plugger.repair(pool.plugger.audit())
+    assert [finding.repaired for finding in report.findings] == [True]
+    assert kinds(pool) == [] and pool.plugger.list() == ()
+    assert state_of(pool) == before
+
+
+def test_audit_finds_a_vf_whose_domain_ended(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic()])
+    pool.guest.destroy()
+    assert "device-leaked" in kinds(pool)
+    pool.plugger.repair(pool.plugger.audit())
+    assert "device-leaked" not in kinds(pool)
+    assert pool.host.journal.holdings() == []
+
+
+def test_audit_finds_what_others_did_to_a_vf_in_use(pool: World) -> None:
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    address = attached.host_address
+    assert address is not None
+    devices(pool).replace(address, driver="igbvf")
+    assert kinds(pool) == ["device-driver"]
+    devices(pool).replace(address, driver=VFIO_DRIVER)
+    pool.host.networks.delete_port("pool", pool.host.journal.holdings()[0].port)  # as net-destroy does
+    assert kinds(pool) == ["device-port-missing"]
+    pool.plugger.repair(pool.plugger.audit())
+    assert kinds(pool) == []
+    assert [port.host_address for port in pool.host.networks.ports("pool")] == [address]
+    devices(pool).held.clear()
+    devices(pool).set_numvfs(PFS[0], 0)
+    assert kinds(pool) == ["device-missing"]

@@ -88,6 +88,7 @@ def text_from_detail(screen: Screen, detail: NicDetail) -> str:
         ("PORT", nic.portid),
         ("HOST ADDRESS", nic.host_address),
         ("PENDING", nic.pending),
+        ("QUARANTINE", nic.quarantine),
         ("ORIGIN", nic.origin),
     ]
     text = "".join(
@@ -174,10 +175,11 @@ def _called(nic: Nic) -> str:
 def _row(nic: Nic) -> tuple[object, ...]:
     scope = "both" if nic.live and nic.config else "live" if nic.live else "config"
     frontend = f"{nic.frontend.value} (pending)" if nic.pending else nic.frontend.value
+    backend = f"{nic.backend.value} (quarantined)" if nic.quarantine else nic.backend.value
     address = nic.address or ""
     return (
         nic.domain, nic.alias, nic.mac, nic.type, nic.source, nic.model, nic.target, address, nic.link_state, scope,
-        frontend, nic.backend.value,
+        frontend, backend,
     )  # fmt: skip
 
 

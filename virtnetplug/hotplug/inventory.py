@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
@@ -39,7 +39,30 @@ def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
                 raise
             continue  # it went away since the list was made
         nics += nics_of(host, view)
-    return tuple(nics)
+    return (*nics, *_quarantined(host, domain_name, domains))
+
+
+def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain]) -> Iterator[Nic]:
+    """NICs that are gone but whose host device is not back: they are listed until it is."""
+    uuids = {domain.uuid for domain in domains}
+    for holding in host.journal.holdings():
+        if not holding.quarantine or holding.uri != host.hypervisor.uri:
+            continue
+        if domain_name is None or holding.domain_uuid in uuids:
+            yield Nic(
+                domain=holding.domain_name,
+                domain_uuid=holding.domain_uuid,
+                alias=holding.alias,
+                mac=holding.mac or None,
+                type="hostdev",
+                source=str(holding.address),
+                network=holding.network or None,
+                host_address=holding.address,
+                frontend=State.CLOSED,
+                backend=State.CLOSING,
+                quarantine=holding.quarantine,
+                origin="virtnetplug",
+            )
 
 
 def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:

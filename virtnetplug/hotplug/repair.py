@@ -8,6 +8,7 @@ from dataclasses import replace
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, VirtnetplugError
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lent import reclaim_port, take_back
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
@@ -95,5 +96,8 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "tap-in-other-bridge": put_back,
     "port-orphaned": delete_port,
     "nic-gone": forget,
+    "device-quarantined": take_back,
+    "device-leaked": take_back,
+    "device-port-missing": reclaim_port,
 }
 """What is done about each kind of finding; the others are for a person, or for `recover`."""

@@ -149,7 +149,7 @@ class Nic:
     """A NIC as `list` and `show` give it.
 
     `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for
-    the guest to let it go; `origin` is ``virtnetplug`` when the journal knows it, else ``foreign``.
+    the guest to let it go; `quarantine` why its host device could not be given back after it left; `origin` is ``virtnetplug`` when the journal knows it, else ``foreign``.
     """
 
     domain: str
@@ -171,6 +171,7 @@ class Nic:
     frontend: State = State.UNKNOWN
     backend: State = State.UNKNOWN
     pending: str | None = None
+    quarantine: str | None = None
     origin: str = "foreign"
 
 

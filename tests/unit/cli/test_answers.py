@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 TOP = ["result", "reason", "message", "exit_code"]
 NIC = [
     "domain", "domain_uuid", "alias", "mac", "type", "source", "model", "network", "portgroup", "portid", "target",
-    "address", "host_address", "link_state", "live", "config", "frontend", "backend", "pending", "origin",
+    "address", "host_address", "link_state", "live", "config", "frontend", "backend", "pending", "quarantine", "origin",
 ]  # fmt: skip
 STEP = ["seq", "name", "nic", "phase", "half", "state", "started", "seconds", "detail"]
 OUTCOME = [*TOP, "operation", "domain", "operation_id", "nics", "steps", "seconds", "warnings"]
@@ -29,6 +29,14 @@ RECORD = [
     "error", "started", "ended", "steps",
 ]  # fmt: skip
 FINDING = ["kind", "domain", "nic", "message", "remedy", "repair", "repaired", "network", "device"]
+DEVICE = ["address", "vendor", "device", "driver", "netdev", "iommu_group", "numa_node"]
+PF = [*DEVICE, "total_vfs", "num_vfs", "link_up", "pools", "problems", "vfs"]
+VF = [*DEVICE, "vf_index", "state", "users", "settings", "problems"]
+USER = ["view", "domain", "domain_uuid", "nic", "network", "port", "operation", "pid"]
+SETTINGS = [
+    "mac", "admin_mac", "vlan", "qos", "vlan_proto", "spoofchk", "trust", "min_rate", "max_rate", "link_state", "mtu",
+]  # fmt: skip
+CHECK = ["name", "verdict", "found", "subject", "remedy"]
 AUDIT = [*TOP, "domains", "nics", "findings", "seconds", "unseen"]
 
 DOCUMENTS = {
@@ -43,6 +51,8 @@ DOCUMENTS = {
     ("show", "web1", "x"): [*TOP, "nic", "live", "config", "history"],
     ("recover",): [*TOP, "operations"],
     ("audit",): AUDIT,
+    ("devices",): [*TOP, "devices", "unseen"],
+    ("doctor",): [*TOP, "fit", "checks"],
     ("history",): [*TOP, "operations"],
     ("demo",): [*TOP, "lines"],
     ("completion", "bash"): [*TOP, "shell", "script"],
@@ -89,7 +99,11 @@ def test_the_keys_within(run, samples, plugger):
 
 def test_every_key_is_documented():
     page = PAGE.read_text()
-    keys = {key for document in (*DOCUMENTS.values(), NIC, STEP, RECORD, FINDING) for key in document}
+    keys = {
+        key
+        for document in (*DOCUMENTS.values(), NIC, STEP, RECORD, FINDING, PF, VF, USER, SETTINGS, CHECK)
+        for key in document
+    }
     keys |= {field.name for field in fields(Nic)} | {"undo_failures", "exposition", "listen", "files"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
@@ -317,3 +331,40 @@ def test_names_cannot_drive_the_terminal(run, plugger, samples):
 def _missing(found: list[str], expected: list[str]) -> list[str]:
     """What was promised and is not there; keys may be added, never taken away or renamed."""
     return [key for key in expected if key not in found]
+
+
+def test_the_keys_of_devices(run):
+    (pf,) = run("devices", "--json").document["devices"]
+    (vf,) = pf["vfs"]
+    assert (list(pf), list(vf), list(vf["settings"])) == (PF, VF, SETTINGS)
+    assert [list(user) for user in vf["users"]] == [USER, USER]
+    assert (vf["address"], vf["state"], vf["users"][0]["domain"]) == ("0000:01:10.0", "attached", "web1")
+    assert (pf["pools"], pf["link_up"], vf["settings"]["link_state"]) == (["vfs"], True, None)
+
+
+def test_devices_are_a_tree(run, wiring):
+    ran = run("devices")
+    assert ran.code == 0 and wiring.opened[0][2] is True, "only a look"
+    pf, vf, settings, problem, unseen = ran.out.splitlines()
+    assert pf == "0000:01:00.0  eth0  igb  8086:10c9  link up  group 4  node 0  VFs 1 of 7  pools: vfs"
+    assert vf == "└─ 0  0000:01:10.0  -  vfio-pci  group 5  node 0  attached: web1 ua-1f0c, process 77"
+    assert "vlan 7 qos 0 802.1Q" in settings and "spoofchk on" in settings and "trust" not in settings
+    assert problem.endswith("! it is\\x1b[31m ill"), "what comes from outside does not drive the terminal"
+    assert unseen == "not looked at: processes: root sees them"
+
+
+def test_the_doctor_says_what_is_missing_and_exits_with_it(run, wiring, samples):
+    ran = run("doctor", "-c", "qemu:///system")
+    assert (ran.code, wiring.doctored, wiring.opened) == (0, ["qemu:///system"], [])
+    assert ran.out.splitlines() == [
+        "ok       iommu: on: 9 groups",
+        "warning  link 0000:01:00.0 (eth0): down",
+        "         → Pull it up.",
+        "fit for SR-IOV hot-plug",
+    ]
+    assert [list(check) for check in run("doctor", "--json").document["checks"]] == [CHECK, CHECK]
+    wiring.diagnosis = samples.unfit
+    assert run("doctor").code == 1
+    document = run("doctor", "--json").document
+    assert [document[key] for key in TOP] == ["unfit", "host-unfit", "not fit for SR-IOV hot-plug: vfio", 1]
+    assert document["fit"] is False

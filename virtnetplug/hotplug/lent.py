@@ -1,0 +1,145 @@
+"""Host devices the journal holds, against what guests, host and pools show of them: the audit's view of VFs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from virtnetplug.errors import Failed, HostDeviceMissing, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.returns import return_devices
+from virtnetplug.hotplug.survey import Seen, Survey
+from virtnetplug.model.audit import Finding
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VFIO_DRIVER
+from virtnetplug.model.pci import PciAddress
+
+GIVE_BACK = "give it back to the host, and to its pool, with proof that it is as it was"
+
+
+def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
+    """What disagrees about each device that is held; none are held on most hosts, and then this is one query."""
+    open_nics = {
+        (record.domain_uuid, entry["alias"]) for record in whole.operations for entry in record.request.get("nics", ())
+    }
+    for holding in host.journal.holdings():
+        seen = whole.domains.get(holding.domain_uuid)
+        if holding.uri != host.hypervisor.uri or (seen is None and not whole.is_whole):
+            continue
+        if holding.quarantine:
+            yield _quarantined(holding)
+        elif (holding.domain_uuid, holding.alias) in open_nics:
+            continue
+        elif seen is None or not _has(seen, holding):
+            yield _leaked(holding)
+        elif host.hypervisor.is_local:
+            yield from _drift(host, holding)
+
+
+def take_back(host: Host, finding: Finding) -> None:
+    """The repair: give the device back with proof; raises `Failed` with why it cannot be."""
+    address = PciAddress.parse(finding.device)
+    for outcome in return_devices(host, finding.domain_uuid):
+        if outcome.reason == "quarantined" and str(address) in outcome.message:
+            raise Failed(outcome.message)
+    if any(holding.address == address for holding in host.journal.holdings()):
+        raise Failed(f"host device {address} is in use again; audit again.")
+
+
+def reclaim_port(host: Host, finding: Finding) -> None:
+    """The repair: make the port of a device that is in use again, for its pool lost it and would lend the device a second time."""
+    for holding in host.journal.holdings():
+        if str(holding.address) == finding.device and holding.network:
+            host.networks.create_port(
+                holding.network,
+                uuid=holding.port,
+                owner_uuid=holding.domain_uuid,
+                owner_name=holding.domain_name,
+                mac=holding.mac,
+                host_address=holding.address,
+                managed=holding.managed,
+            )
+            return
+    raise Failed(f"host device {finding.device} is not held any more; audit again.")
+
+
+def _has(seen: Seen, holding: Holding) -> bool:
+    return any(net.host_address == str(holding.address) for net in seen.live)
+
+
+def _drift(host: Host, holding: Holding) -> Iterator[Finding]:
+    """What the host shows of a device that a guest has."""
+    try:
+        device = host.host_devices.device(holding.address)
+    except HostDeviceMissing:
+        yield _finding(
+            "device-missing",
+            holding,
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host: "
+            "someone changed sriov_numvfs, or removed it, while it was in use.",
+            "Detach the NIC, and change the number of VFs only while none is in use.",
+        )
+        return
+    if device.driver != VFIO_DRIVER:
+        yield _finding(
+            "device-driver",
+            holding,
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is on driver "
+            f"{device.driver or 'none'} and not on {VFIO_DRIVER}: someone bound it by hand.",
+            "Detach the NIC and attach it again.",
+        )
+    yield from _port(host, holding)
+
+
+def _port(host: Host, holding: Holding) -> Iterator[Finding]:
+    if not holding.network:
+        return
+    try:
+        if holding.port in host.networks.port_uuids(holding.network):
+            return
+        is_active = host.networks.network(holding.network).active
+    except VirtnetplugError:
+        return
+    yield _finding(
+        "device-port-missing",
+        holding,
+        f"Network {holding.network} has lost the port of host device {holding.address}, which {holding.alias} of "
+        f"{holding.domain_name} has; it would lend the device again.",
+        "Run 'virtnetplug audit --repair'."
+        if is_active
+        else f"Start the network ('virsh net-start {holding.network}'), then run 'virtnetplug audit --repair'.",
+        repair=f"reserve it in network {holding.network} again" if is_active else "",
+    )
+
+
+def _quarantined(holding: Holding) -> Finding:
+    return _finding(
+        "device-quarantined",
+        holding,
+        f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, is quarantined: {holding.quarantine}.",
+        "Mend that, then run 'virtnetplug audit --repair' or 'virtnetplug recover'.",
+        repair=GIVE_BACK,
+    )
+
+
+def _leaked(holding: Holding) -> Finding:
+    return _finding(
+        "device-leaked",
+        holding,
+        f"Host device {holding.address} is held for {holding.alias} of {holding.domain_name}, which does not have it any more.",
+        "Run 'virtnetplug recover'.",
+        repair=GIVE_BACK,
+    )
+
+
+def _finding(kind: str, holding: Holding, message: str, remedy: str, *, repair: str = "") -> Finding:
+    return Finding(
+        kind=kind,
+        domain=holding.domain_name,
+        domain_uuid=holding.domain_uuid,
+        nic=holding.alias,
+        message=message,
+        remedy=remedy,
+        repair=repair,
+        network=holding.network,
+        device=str(holding.address),
+    )
