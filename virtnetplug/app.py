@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from virtnetplug.demo.story import Machines
     from virtnetplug.hotplug.plugger import Plugger
+    from virtnetplug.model.diagnosis import Diagnosis
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
 
@@ -72,6 +73,30 @@ def journal(state_dir: Path | None = None, *, read_only: bool = True) -> Journal
     return SqliteJournal.open(state_dir, read_only=read_only)
 
 
+def doctor(uri: str | None = None) -> Diagnosis:
+    """Whether this host is fit for SR-IOV hot-plug, and what is missing; raises `NotSupported` for another host's `uri`."""
+    from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
+    from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
+    from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
+    from virtnetplug.errors import ConnectionFailed, NotSupported
+    from virtnetplug.hotplug.doctor import Reach, diagnose
+
+    facts, devices = LinuxHostFacts(), LinuxHostDevices()
+    try:
+        hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
+    except ConnectionFailed as error:
+        return diagnose(facts, devices, Reach(uri=uri or "", fault=error.message))
+    networks = LibvirtNetworks(hypervisor)
+    try:
+        if not hypervisor.is_local:
+            raise NotSupported(f"{hypervisor.uri} is another host, which can only be looked at there; run this on it")
+        return diagnose(facts, devices, Reach(uri=hypervisor.uri, version=hypervisor.version, networks=networks))
+    finally:
+        networks.close()
+        hypervisor.close()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The ``virtnetplug`` command."""
     from virtnetplug import cli
@@ -94,6 +119,9 @@ class _Wiring:
 
     def journal(self, state_dir: Path | None, read_only: bool) -> Journal:
         return journal(state_dir, read_only=read_only)
+
+    def doctor(self, uri: str | None) -> Diagnosis:
+        return doctor(uri)
 
     def demo(self, say: Callable[[str], None], keep: bool) -> int:
         from virtnetplug.demo.story import tell

@@ -13,11 +13,14 @@ from virtnetplug.errors import Refused, VirtnetplugError
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
     from virtnetplug.model.audit import AuditReport
+    from virtnetplug.model.device_tree import DeviceTree, VfView
+    from virtnetplug.model.diagnosis import Diagnosis
+    from virtnetplug.model.host_device import PciDevice
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
 
 Document = dict[str, Any]
 
-DONE, PENDING, DISAGREEMENT = 0, 75, 1
+DONE, PENDING, DISAGREEMENT, UNFIT = 0, 75, 1, 1
 _EXIT_OF_RESULT = {"done": DONE, "already": DONE, "pending": PENDING, "undone": 4, "incomplete": 5, "refused": 3}
 _RESULT_OF_EXIT = {2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending", 130: "interrupted"}
 
@@ -149,6 +152,43 @@ def document_from_audit(report: AuditReport) -> Document:
         message="all views agree" if agrees else f"{left} of {len(report.findings)} findings remain",
         exit_code=DONE if agrees else DISAGREEMENT,
         **plain(report),
+    )
+
+
+def document_from_devices(tree: DeviceTree) -> Document:
+    """What devices answers: PFs with their VFs; a VF's device and its place in the tree on one level."""
+    pfs = [
+        {**_device(pf.device), "total_vfs": pf.device.total_vfs, "num_vfs": pf.device.num_vfs, "link_up": pf.link_up,
+         "pools": pf.pools, "problems": pf.problems, "vfs": [_vf(vf) for vf in pf.vfs]}
+        for pf in tree.pfs
+    ]  # fmt: skip
+    return document(message="" if pfs else "no SR-IOV devices", devices=pfs, unseen=tree.unseen)
+
+
+def _device(device: PciDevice) -> Document:
+    names = ("address", "vendor", "device", "driver", "netdev", "iommu_group", "numa_node")
+    return {name: getattr(device, name) for name in names}
+
+
+def _vf(vf: VfView) -> Document:
+    return {
+        **_device(vf.device), "vf_index": vf.device.vf_index, "state": vf.state, "users": vf.users,
+        "settings": vf.settings, "problems": vf.problems,
+    }  # fmt: skip
+
+
+def document_from_diagnosis(diagnosis: Diagnosis) -> Document:
+    """What doctor answers; exit code 1 for a host that is not fit."""
+    missing = [check.name for check in diagnosis.checks if check.verdict.value == "missing"]
+    return document(
+        "unfit" if missing else "done",
+        reason="host-unfit" if missing else "",
+        message=f"not fit for SR-IOV hot-plug: {', '.join(dict.fromkeys(missing))}"
+        if missing
+        else "fit for SR-IOV hot-plug",
+        exit_code=UNFIT if missing else DONE,
+        fit=diagnosis.fit,
+        checks=diagnosis.checks,
     )
 
 

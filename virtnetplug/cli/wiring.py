@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from virtnetplug.model.audit import AuditReport
+    from virtnetplug.model.device_tree import DeviceTree
+    from virtnetplug.model.diagnosis import Diagnosis
     from virtnetplug.model.interface import Interface
     from virtnetplug.model.operation import Event, Nic, OperationRecord, Outcome, Plan, Scope
     from virtnetplug.ports.store import Journal
@@ -90,6 +92,8 @@ class Plugger(Protocol):
 
 
 class Wiring(Protocol):
+    def devices(self) -> DeviceTree: ...
+
     """The composition root, as the commands see it; each call imports only what it needs."""
 
     def open(
@@ -107,6 +111,9 @@ class Wiring(Protocol):
 
     def demo(self, say: Callable[[str], None], keep: bool) -> int:
         """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
+    def doctor(self, uri: str | None) -> Diagnosis:
+        """Look at this host; libvirt's absence is a finding, not an error. Needs no journal."""
+
 
     def domains(self, uri: str | None) -> Sequence[str]:
         """Names of all domains over a read-only connection, for shell completion; nothing is written."""

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from virtnetplug.hotplug import attach, audit, detach, inventory, recover, repair, request, update
+from virtnetplug.hotplug import attach, audit, detach, devices, inventory, recover, repair, request, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import NicDetail
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.model.audit import AuditReport
+from virtnetplug.model.device_tree import DeviceTree
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Scope
 from virtnetplug.ports.domain import Domain
@@ -126,6 +127,10 @@ class Plugger:
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
         """The newest operations first."""
+    def devices(self) -> DeviceTree:
+        """Every SR-IOV network device of the host, who has it and what is wrong with it; nothing is touched."""
+        return devices.device_tree(self._host)
+
         return tuple(self._host.journal.history(uri=self.uri, domain=domain, limit=limit))
 
     def close(self) -> None:

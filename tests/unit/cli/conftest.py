@@ -13,6 +13,9 @@ import pytest
 from virtnetplug.cli import main
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport, Finding
+from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
+from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
+from virtnetplug.model.host_device import PciDevice, VfSettings
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -78,6 +81,41 @@ FINDING = Finding(
     remedy="Put it back.",
     repair="put vnet3 into virbr0",
 )
+PF = PciDevice(
+    address=PciAddress(0, 1, 0, 0), vendor="8086", device="10c9", driver="igb", iommu_group=4, numa_node=0, netdev="eth0",
+    total_vfs=7, num_vfs=1,
+)  # fmt: skip
+VF = PciDevice(
+    address=PciAddress(0, 1, 16, 0), vendor="8086", device="10ca", driver="vfio-pci", iommu_group=5, numa_node=0,
+    pf=PF.address, vf_index=0,
+)  # fmt: skip
+USER = DeviceUser(view="domain", domain="web1", domain_uuid=NIC.domain_uuid, nic="ua-1f0c")
+TREE = DeviceTree(
+    pfs=(
+        PfView(
+            device=PF,
+            link_up=True,
+            pools=("vfs",),
+            vfs=(
+                VfView(
+                    device=VF,
+                    state=DeviceState.ATTACHED,
+                    users=(USER, DeviceUser(view="process", pid=77)),
+                    settings=VfSettings(admin_mac="52:54:00:12:34:56", vlan=7, spoofchk=True),
+                    problems=("it is\x1b[31m ill",),
+                ),
+            ),
+        ),
+    ),
+    unseen=("processes: root sees them",),
+)
+DIAGNOSIS = Diagnosis(
+    checks=(
+        Check(name="iommu", verdict=Verdict.OK, found="on: 9 groups"),
+        Check(name="link", subject="0000:01:00.0 (eth0)", verdict=Verdict.WARNING, found="down", remedy="Pull it up."),
+    )
+)
+UNFIT = Diagnosis(checks=(Check(name="vfio", verdict=Verdict.MISSING, found="no module", remedy="Install it."),))
 
 
 @dataclass
@@ -105,6 +143,7 @@ class FakePlugger:
         default_factory=lambda: AuditReport(domains=1, nics=1, findings=(FINDING,), seconds=0.1)
     )
     detail: Detail = field(default_factory=Detail)
+    tree: DeviceTree = TREE
     outcomes: tuple[Outcome, ...] | None = None
     on_event: Callable[[Event], None] | None = None
     is_closed: bool = False
@@ -180,6 +219,10 @@ class FakePlugger:
         self._do("audit", domain)
         return self.report
 
+    def devices(self):  # type: ignore[no-untyped-def]
+        self._do("devices")
+        return self.tree
+
     def repair(self, report):  # type: ignore[no-untyped-def]
         from dataclasses import replace
 
@@ -209,6 +252,8 @@ class FakeWiring:
     open_raises: BaseException | None = None
     demo_code: int = 0
     names: tuple[str, ...] = ("web1", "web2", "db")
+    diagnosis: Diagnosis = DIAGNOSIS
+    doctored: list[str | None] = field(default_factory=list)
 
     def open(self, uri, *, state_dir, read_only, on_event):  # type: ignore[no-untyped-def]
         self.opened.append((uri, state_dir, read_only))
@@ -224,6 +269,10 @@ class FakeWiring:
     def demo(self, say, keep):  # type: ignore[no-untyped-def]
         say(f"keep: {keep}")
         return self.demo_code
+
+    def doctor(self, uri):  # type: ignore[no-untyped-def]
+        self.doctored.append(uri)
+        return self.diagnosis
 
     def domains(self, uri):  # type: ignore[no-untyped-def]
         return self.names
@@ -277,5 +326,6 @@ def samples() -> Any:
 
     class Samples:
         nic, step, record, finding = NIC, STEP, RECORD, FINDING
+        tree, unfit = TREE, UNFIT
 
     return Samples

@@ -100,6 +100,13 @@ class LibvirtHypervisor:
         return self._uri
 
     @property
+    def version(self) -> tuple[int, int, int]:
+        """Of the daemon's libvirt (``virConnectGetLibVersion``)."""
+        with translated(self._connection):
+            number = int(self._connection.getLibVersion())
+        return number // 1_000_000, number // 1000 % 1000, number % 1000
+
+    @property
     def is_local(self) -> bool:
         """No host in the URI, and no driver that only pretends to have one."""
         parts = urlsplit(self._uri)

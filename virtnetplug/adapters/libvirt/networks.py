@@ -84,14 +84,12 @@ class LibvirtNetworks:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NETWORK_PORT_EXIST:
-                    _raise_refusal(error, handle, wanted)
-                    raise
-                made = handle.portLookupByUUIDString(uuid)
-            found = xml.network_port(made.XMLDesc(0), network)
-        if found.host_address != host_address:
-            raise ClaimTaken(f"port {uuid} of network {network} is there already, and holds {found.host_address}")
-        return found
+                there = _port_of(handle, wanted)
+                if there is not None:
+                    return there
+                _raise_refusal(error, handle, wanted)
+                raise
+            return xml.network_port(made.XMLDesc(0), network)
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""
@@ -149,6 +147,18 @@ def _port_xml(port: libvirt.virNetworkPort) -> str | None:
         if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK_PORT:  # gone since it was listed
             return None
         raise
+
+
+def _port_of(network: libvirt.virNetwork, wanted: NetworkPort) -> NetworkPort | None:
+    """The port with the UUID that is wanted, where there is one; raises `ClaimTaken` if it holds another device."""
+    try:
+        text = network.portLookupByUUIDString(wanted.uuid).XMLDesc(0)
+    except libvirt.libvirtError:
+        return None
+    found = xml.network_port(text, wanted.network)
+    if found.host_address == wanted.host_address:
+        return found
+    raise ClaimTaken(f"port {found.uuid} of network {found.network} is there already, and holds {found.host_address}")
 
 
 def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wanted: NetworkPort) -> None:

@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "plan": "Say what a command would do, touching nothing.",
     "recover": "Finish or undo what was interrupted or is pending.",
     "audit": "Compare the views of every NIC and repair what is safe.",
+    "devices": "Show the host's SR-IOV devices and who has them.",
+    "doctor": "Say whether this host is fit for SR-IOV hot-plug.",
     "history": "List past operations.",
     "metrics": "Print metrics for Prometheus.",
     "serve": "Answer Prometheus over HTTP.",
@@ -29,9 +31,10 @@ HIDDEN: dict[str, str] = {"man": "Write the man pages."}
 PLANNED = ("attach", "detach", "update", "recover", "audit")
 
 _EPILOG = """\b
-Exit codes: 0 done, 1 audit found a disagreement, 2 usage, 3 refused and nothing
-touched, 4 failed and rolled back, 5 rollback incomplete (run 'virtnetplug
-recover'), 70 internal error, 75 pending, 130 interrupted.
+Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,
+2 usage, 3 refused and nothing touched, 4 failed and rolled back, 5 rollback
+incomplete (run 'virtnetplug recover'), 70 internal error, 75 pending,
+130 interrupted.
 
 \b
 Examples:

@@ -1,0 +1,174 @@
+"""The host's VFs and their settings: a /sys made here, and a kernel that keeps what it is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
+from virtnetplug.adapters.linux import rtnetlink, vf
+from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
+from virtnetplug.adapters.linux.vf import RawVf
+from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
+from virtnetplug.model.host_device import NO_MAC, VfSettings
+from virtnetplug.model.pci import PciAddress
+
+FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
+MAC = "52:54:00:12:34:56"
+PLAIN = RawVf(
+    mac=NO_MAC,
+    vlan=0,
+    qos=0,
+    vlan_proto="802.1Q",
+    spoofchk=True,
+    trust=False,
+    min_rate=0,
+    max_rate=0,
+    link_state="auto",
+)
+
+
+class Kernel:
+    """Of eth0 (index 2) with two VFs; `refuses` maps a setter to the error it gets."""
+
+    def __init__(self) -> None:
+        self.vfs = {0: PLAIN, 1: PLAIN}
+        self.log: list[str] = []
+        self.refuses: dict[str, int] = {}
+
+    def read(self, pf: int) -> Mapping[int, RawVf]:
+        assert pf == 2
+        return dict(self.vfs)
+
+    def setter(self, name: str, *fields: str) -> object:
+        def call(pf: int, index: int, *values: object) -> None:
+            self._log(name)
+            assert pf == 2
+            self.vfs[index] = dataclasses.replace(self.vfs[index], **dict(zip(fields, values, strict=True)))
+
+        return call
+
+    def write(self, index: int, attribute: bytes) -> None:
+        self._log(f"own {index} {attribute[4:].hex()}")
+
+    def _log(self, name: str) -> None:
+        self.log.append(name)
+        if name in self.refuses:
+            raise OSError(self.refuses[name], os.strerror(self.refuses[name]))
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    one = Kernel()
+    monkeypatch.setattr(vf, "read", one.read)
+    monkeypatch.setattr(rtnetlink, "write", one.write)
+    for name, fields in (
+        ("mac", ("mac",)), ("vlan", ("vlan", "qos", "vlan_proto")), ("rate", ("min_rate", "max_rate")),
+        ("spoofchk", ("spoofchk",)), ("trust", ("trust",)), ("link_state", ("link_state",)),
+    ):  # fmt: skip
+        monkeypatch.setattr(vf, f"set_{name}", one.setter(name, *fields))
+    return one
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return igb(tmp_path)
+
+
+@pytest.fixture
+def host(tree: Tree, kernel: Kernel, tmp_path: Path) -> LinuxHostDevices:
+    (tmp_path / "proc").mkdir()
+    return LinuxHostDevices(tree.root, tmp_path / "proc")
+
+
+def test_settings_are_the_pfs_view_and_the_vfs_own(host: LinuxHostDevices) -> None:
+    assert host.settings(FIRST) == VfSettings(mac="02:00:00:00:00:01", spoofchk=True, trust=False, mtu=1500)
+    on_vfio = host.settings(SECOND)
+    assert (on_vfio.mac, on_vfio.mtu) == (None, None)
+    assert VfSettings(**dataclasses.asdict(on_vfio)) == on_vfio
+
+
+def test_a_link_state_that_the_driver_does_not_have_is_none(host: LinuxHostDevices, tree: Tree) -> None:
+    assert host.settings(FIRST).link_state is None
+    tree.bind(PF, "ice")
+    assert host.settings(FIRST).link_state == "auto"
+
+
+def test_only_what_differs_and_is_said_is_set(host: LinuxHostDevices, kernel: Kernel) -> None:
+    now = host.settings(FIRST)
+    host.apply(FIRST, now)
+    host.apply(FIRST, dataclasses.replace(now, mac=None, spoofchk=None, trust=None, mtu=None))
+    assert kernel.log == []
+    host.apply(FIRST, dataclasses.replace(now, vlan=7, max_rate=100, admin_mac=MAC, spoofchk=False, trust=True))
+    assert kernel.log == ["mac", "vlan", "rate", "spoofchk", "trust"]
+    assert kernel.vfs[0] == dataclasses.replace(PLAIN, vlan=7, max_rate=100, mac=MAC, spoofchk=False, trust=True)
+    assert kernel.vfs[1] == PLAIN
+    host.apply(FIRST, now)
+    assert kernel.vfs[0] == PLAIN, "back as it was"
+
+
+def test_its_own_mac_comes_after_what_lets_it_change(host: LinuxHostDevices, kernel: Kernel) -> None:
+    now = host.settings(FIRST)
+    host.apply(FIRST, dataclasses.replace(now, mac=MAC, trust=True, mtu=9000))
+    assert kernel.log == ["trust", "own 7 525400123456" + "0000", "own 7 28230000"]
+
+
+def test_all_is_tried_and_what_failed_is_named(host: LinuxHostDevices, kernel: Kernel) -> None:
+    kernel.refuses = {"vlan": errno.EPERM, "link_state": errno.EOPNOTSUPP, "rate": errno.EINVAL}
+    wanted = VfSettings(vlan=7, max_rate=10_000, trust=True, link_state="enable", mac=MAC)
+    with pytest.raises(HostDeviceFailed) as caught:
+        host.apply(SECOND, wanted)
+    text = caught.value.message
+    assert "VLAN: Operation not permitted; it takes CAP_NET_ADMIN" in text
+    assert "link state: Operation not supported: the driver igb of its PF eth0 has no such setting" in text
+    assert "rate: Invalid argument; a rate must be below the speed of eth0" in text
+    assert "MAC of its own interface: it has no network interface while its driver is vfio-pci" in text
+    assert kernel.vfs[1].trust is True
+
+
+def test_what_cannot_be_set_at_all(host: LinuxHostDevices, kernel: Kernel, tree: Tree) -> None:
+    with pytest.raises(HostDeviceUnfit, match="is no VF"):
+        host.settings(PciAddress.parse(PF))
+    with pytest.raises(HostDeviceMissing):
+        host.settings(PciAddress.parse("0000:09:00.0"))
+    del kernel.vfs[1]
+    with pytest.raises(HostDeviceMissing, match="knows no VF 1"):
+        host.settings(SECOND)
+    (tree.devices / PF / "net").rename(tree.devices / PF / "gone")
+    with pytest.raises(HostDeviceUnfit, match="has no network interface here"):
+        host.apply(FIRST, VfSettings())
+    assert host.vfs(PciAddress.parse(BARE_PF)) == []
+
+
+def hold(proc: Path, pid: int, *files: str) -> Path:
+    folder = proc / str(pid) / "fd"
+    folder.mkdir(parents=True)
+    for number, file in enumerate(files):
+        (folder / str(number)).symlink_to(file)
+    return folder
+
+
+def test_who_holds_a_group(host: LinuxHostDevices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc = tmp_path / "proc"
+    hold(proc, 10, "/dev/vfio/vfio", "/dev/vfio/12")
+    hold(proc, 11, "/dev/vfio/12 (deleted)", "socket:[7]")
+    hold(proc, 12, "/dev/vfio/121", "/dev/vfio/1", "/tmp/dev/vfio/12")
+    (proc / "13").mkdir()
+    (proc / "version").write_text("no process")
+    assert host.vfio_users(SECOND) == {10, 11}
+    assert host.vfio_users(FIRST) == frozenset()
+    real = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        if str(path).endswith("/12/fd"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(HostDeviceFailed, match=r"cannot be seen .*process 12.*run this as root"):
+        host.vfio_users(SECOND)

@@ -1,0 +1,122 @@
+"""VF settings as netlink carries them: bytes made here, and read by another implementation (pyroute2) too."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Callable
+
+import pytest
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from virtnetplug.adapters.linux import rtnetlink, vf
+from virtnetplug.adapters.linux.rtnetlink import acknowledge, attributes, packed
+from virtnetplug.adapters.linux.vf import RawVf
+
+MAC = "52:54:00:12:34:56"
+
+
+def info(
+    index: int, *, spoofchk: int = 1, trust: int = 0, state: int = 0, proto: bytes = b"\x81\x00", vlan: int = 0
+) -> bytes:
+    """One VF in the order ``rtnl_fill_vfinfo`` writes it."""
+    pair = struct.Struct("=II").pack
+    return packed(
+        1,
+        packed(1, struct.pack("=I32s", index, bytes.fromhex(MAC.replace(":", ""))))
+        + packed(13, b"\xff" * 32)
+        + packed(2, struct.pack("=III", index, vlan, 3))
+        + packed(6, struct.pack("=III", index, 10, 200))
+        + packed(3, pair(index, 200))
+        + packed(4, pair(index, spoofchk))
+        + packed(5, pair(index, state))
+        + packed(7, pair(index, 0xFFFFFFFF))
+        + packed(9, pair(index, trust))
+        + packed(12 | 0x8000, packed(1, struct.pack("=III2s2x", index, vlan, 3, proto)))
+        + packed(8 | 0x8000, packed(0, struct.pack("=Q", 5))),
+    )
+
+
+def parse(*infos: bytes) -> dict[int, RawVf]:
+    chunk = memoryview(b"".join(infos))
+    return dict(vf.vfs_from(chunk, (0, len(chunk))))
+
+
+def test_everything_the_kernel_says_of_a_vf() -> None:
+    assert parse(info(3, vlan=42, proto=b"\x88\xa8", state=2, trust=1)) == {
+        3: RawVf(
+            mac=MAC, vlan=42, qos=3, vlan_proto="802.1ad", spoofchk=True, trust=True, min_rate=10, max_rate=200,
+            link_state="disable",
+        )
+    }  # fmt: skip
+
+
+def test_a_switch_the_driver_does_not_tell_is_none() -> None:
+    found = parse(info(0, spoofchk=0xFFFFFFFF, trust=0xFFFFFFFF), info(1, spoofchk=0))
+    assert (found[0].spoofchk, found[0].trust, found[0].vlan_proto) == (None, None, "802.1Q")
+    assert (found[1].spoofchk, found[1].trust) == (False, False)
+
+
+def test_an_old_kernel_says_less() -> None:
+    bare = packed(1, packed(1, struct.pack("=I32s", 0, b"")) + packed(2, struct.pack("=III", 0, 5, 0)))
+    assert parse(bare)[0] == RawVf(
+        mac="00:00:00:00:00:00", vlan=5, qos=0, vlan_proto="802.1Q", spoofchk=None, trust=None, min_rate=0, max_rate=0,
+        link_state="auto",
+    )  # fmt: skip
+
+
+def test_a_pf_with_many_vfs() -> None:
+    assert list(parse(*(info(index) for index in range(200)))) == list(range(200))
+
+
+SETTERS: list[tuple[Callable[[], None], str, dict[str, object]]] = [
+    (lambda: vf.set_mac(2, 1, MAC), "IFLA_VF_MAC", {"vf": 1, "mac": MAC}),
+    (lambda: vf.set_rate(2, 1, 10, 500), "IFLA_VF_RATE", {"vf": 1, "min_tx_rate": 10, "max_tx_rate": 500}),
+    (lambda: vf.set_spoofchk(2, 1, False), "IFLA_VF_SPOOFCHK", {"vf": 1, "spoofchk": 0}),
+    (lambda: vf.set_trust(2, 1, True), "IFLA_VF_TRUST", {"vf": 1, "trust": 1}),
+    (lambda: vf.set_link_state(2, 1, "disable"), "IFLA_VF_LINK_STATE", {"vf": 1, "link_state": 2}),
+    (
+        lambda: vf.set_vlan(2, 1, 42, 3, "802.1ad"),
+        "IFLA_VF_VLAN_LIST",
+        {"vf": 1, "vlan": 42, "qos": 3, "proto": 0x88A8},
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "name", "fields"), SETTERS, ids=[name for _, name, _ in SETTERS])
+def test_what_is_sent_is_what_is_meant(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[], None], name: str, fields: dict[str, object]
+) -> None:
+    sent: list[tuple[int, bytes]] = []
+    monkeypatch.setattr(rtnetlink, "write", lambda index, attribute: sent.append((index, attribute)))
+    change()
+    ((index, attribute),) = sent
+    body = struct.pack("=BxHiII", 0, 0, index, 0, 0) + attribute
+    message = ifinfmsg(struct.pack("=IHHII", 16 + len(body), 19, 1, 1, 0) + body)
+    message.decode()
+    told = message.get_attr("IFLA_VFINFO_LIST").get_attr("IFLA_VF_INFO").get_attr(name)
+    if name == "IFLA_VF_VLAN_LIST":
+        told = told.get_attr("IFLA_VF_VLAN_INFO")
+        spans = attributes(memoryview(attribute), 8, len(attribute))
+        start, end = spans[12]
+        assert end - start == 4 + 16, "a kernel that checks the size refuses the struct without its padding"
+    assert index == 2
+    assert {key: told[key] for key in fields} == fields
+
+
+def nack(number: int, tlvs: bytes = b"", *, capped: bool = False, request: bytes = b"") -> memoryview:
+    original = struct.pack("=IHHII", 16 + len(request), 19, 5, 1, 0) + (b"" if capped else request)
+    flags = (0x100 if capped else 0) | (0x200 if tlvs else 0)
+    body = struct.pack("=i", -number) + original + tlvs
+    return memoryview(struct.pack("=IHHII", 16 + len(body), 2, flags, 1, 0) + body)
+
+
+@pytest.mark.parametrize("capped", [True, False])
+def test_the_kernels_own_words_are_told(capped: bool) -> None:
+    words = packed(1, b"mtu less than device minimum\0")
+    with pytest.raises(OSError, match=r"mtu less than device minimum \(Invalid argument\)") as caught:
+        acknowledge(nack(errno.EINVAL, words, capped=capped, request=b"12345678"))
+    assert caught.value.errno == errno.EINVAL
+    with pytest.raises(OSError, match="Operation not supported"):
+        acknowledge(nack(errno.EOPNOTSUPP))
+    acknowledge(nack(0))
