@@ -90,10 +90,10 @@ class Plugger(Protocol):
 
     def repair(self, report: AuditReport) -> AuditReport: ...
 
-
-class Wiring(Protocol):
     def devices(self) -> DeviceTree: ...
 
+
+class Wiring(Protocol):
     """The composition root, as the commands see it; each call imports only what it needs."""
 
     def open(
@@ -109,11 +109,11 @@ class Wiring(Protocol):
     def journal(self, state_dir: Path | None, read_only: bool) -> Journal:
         """The journal alone, with no hypervisor connection."""
 
-    def demo(self, say: Callable[[str], None], keep: bool) -> int:
-        """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
     def doctor(self, uri: str | None) -> Diagnosis:
         """Look at this host; libvirt's absence is a finding, not an error. Needs no journal."""
 
+    def demo(self, say: Callable[[str], None], keep: bool) -> int:
+        """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
 
     def domains(self, uri: str | None) -> Sequence[str]:
         """Names of all domains over a read-only connection, for shell completion; nothing is written."""

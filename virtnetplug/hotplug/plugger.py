@@ -125,12 +125,12 @@ class Plugger:
         """Mend what is safe to mend of `report`; each finding says whether it was."""
         return repair.repair(self._host, report)
 
-    def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
-        """The newest operations first."""
     def devices(self) -> DeviceTree:
         """Every SR-IOV network device of the host, who has it and what is wrong with it; nothing is touched."""
         return devices.device_tree(self._host)
 
+    def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
+        """The newest operations first."""
         return tuple(self._host.journal.history(uri=self.uri, domain=domain, limit=limit))
 
     def close(self) -> None:
