@@ -26,6 +26,7 @@ def measure(stage: Stage) -> Iterator[Row]:
         "VIRTNETPLUG_STATE_DIR": str(stage.state_dir / "commands"),
         "LIBVIRT_DEFAULT_URI": "qemu:///system",
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: what is imported is compiled already
     pairs = _pairs(guest, stage.bridge)
     times: dict[str, list[float]] = {name: [] for name in pairs}
     names = list(pairs)

@@ -130,7 +130,7 @@ class Backend(Protocol):
 
 def backend_for(actual: ActualDevice) -> Backend:
     """The backend that realises `actual`; raises `NotSupported` if none does."""
-    for kinds in (_own, _third_party):
+    for kinds in (_emulated, _assigned, _third_party):
         for backend in kinds():
             if backend.serves(actual):
                 return backend
@@ -143,11 +143,17 @@ def backend_of(net: Interface) -> Backend:
 
 
 @cache
-def _own() -> tuple[Backend, ...]:
+def _emulated() -> tuple[Backend, ...]:
     from virtnetplug.backends.emulated import Emulated
+
+    return (Emulated(),)
+
+
+@cache
+def _assigned() -> tuple[Backend, ...]:
     from virtnetplug.backends.hostdev import AssignedDevice
 
-    return (Emulated(), AssignedDevice())
+    return (AssignedDevice(),)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from virtnetplug.errors import DuplicateAlias, DuplicateMac, ModelUnknown, NoFreePort, TeamingIncomplete
 from virtnetplug.hotplug.host import Host
@@ -209,6 +208,8 @@ def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[
     offered = host.hypervisor.nic_models(text) if unknown and text is not None else None
     for net in unknown if offered is not None else ():
         if offered is not None and net.model is not None and net.model not in offered:
+            from difflib import get_close_matches
+
             near = " or ".join(get_close_matches(net.model, offered, n=3)) or "virtio"
             yield Refusal(
                 reason=ModelUnknown.reason,

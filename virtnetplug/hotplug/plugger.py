@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from virtnetplug.hotplug import attach, audit, detach, devices, inventory, recover, repair, request, update
+from virtnetplug.hotplug import attach, detach, inventory, recover, request, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import NicDetail
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.model.audit import AuditReport
-from virtnetplug.model.device_tree import DeviceTree
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Scope
 from virtnetplug.ports.domain import Domain
+
+if TYPE_CHECKING:
+    from virtnetplug.model.audit import AuditReport
+    from virtnetplug.model.device_tree import DeviceTree
 
 
 class Plugger:
@@ -119,14 +121,20 @@ class Plugger:
 
     def audit(self, domain: str | None = None) -> AuditReport:
         """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
+        from virtnetplug.hotplug import audit  # as those below: no attach or detach needs it
+
         return audit.audit(self._host, domain)
 
     def repair(self, report: AuditReport) -> AuditReport:
         """Mend what is safe to mend of `report`; each finding says whether it was."""
+        from virtnetplug.hotplug import repair
+
         return repair.repair(self._host, report)
 
     def devices(self) -> DeviceTree:
         """Every SR-IOV network device of the host, who has it and what is wrong with it; nothing is touched."""
+        from virtnetplug.hotplug import devices
+
         return devices.device_tree(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:

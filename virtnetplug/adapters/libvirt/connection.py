@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterable
@@ -205,6 +204,8 @@ class EmulatorModels:
 
 
 def _ask_emulator(emulator: str) -> frozenset[str] | None:
+    import subprocess  # a millisecond of every command's start, and most never ask
+
     command = [emulator, "-machine", "none", "-device", "help"]
     try:
         answer = subprocess.run(

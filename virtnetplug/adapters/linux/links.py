@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,6 +67,9 @@ def _link(raw: RawLink, master: str | None) -> Link:
 
 def _is_ovs_bridge(raw: RawLink) -> bool:
     """As Open vSwitch says; without its tools, a link of its kernel datapath is taken for one."""
+    import shutil  # with subprocess a millisecond of every command's start, and few hosts have Open vSwitch
+    import subprocess
+
     program = shutil.which("ovs-vsctl")
     if program is None:
         return raw.kind == "openvswitch"

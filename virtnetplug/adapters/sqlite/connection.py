@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -144,6 +142,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _copy(path: Path) -> sqlite3.Connection:
     """The database with its write-ahead log applied, in memory: its own directory cannot hold the log's index."""
+    import shutil  # both take two milliseconds of every command's start, and this is rare
+    import tempfile
+
     memory = _connect(":memory:")
     with tempfile.TemporaryDirectory(prefix="virtnetplug-") as scratch:
         copy = Path(scratch, path.name)
