@@ -81,6 +81,13 @@ class _Hypervisor(_Wrapped):
         return _Domain(self._inner.domain(name), self._trigger)
 
 
+class _Ports(_Wrapped):
+    """Networks of which only making and deleting a port are points: nothing else changes them."""
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name) if name in ("create_port", "delete_port") else getattr(self._inner, name)
+
+
 class _Journal(_Wrapped):
     """A journal whose commits are the points: what is inside a batch is written at its end."""
 
@@ -129,7 +136,13 @@ class _Commit:
 
 
 def faulty(host: Host, trigger: Trigger) -> Host:
-    """`host`, with every call of an operation on its hypervisor and journal going through `trigger`."""
+    """`host`, with every call of an operation on its hypervisor, journal, pools' ports and host devices going through `trigger`."""
     hypervisor: Any = _Hypervisor(host.hypervisor, trigger, "hypervisor.")
     journal: Any = _Journal(host.journal, trigger)
-    return dataclasses.replace(host, hypervisor=hypervisor, journal=journal, busy=set())
+    networks: Any = _Ports(host.networks, trigger, "networks.")
+    devices: Any = _Wrapped(host.host_devices, trigger, "host_devices.")
+    nodedevs: Any = _Wrapped(host.nodedevs, trigger, "nodedevs.")
+    return dataclasses.replace(
+        host, hypervisor=hypervisor, journal=journal, networks=networks, host_devices=devices, nodedevs=nodedevs,
+        busy=set(),
+    )  # fmt: skip
