@@ -297,6 +297,12 @@ class HostDeviceFailed(Failed):
     reason = "host-device-failed"
 
 
+class Orphaned(RollbackIncomplete):
+    """The guest has a NIC that the hypervisor does not know; undoing is not complete while it has."""
+
+    reason = "orphan-tap"
+
+
 class ConnectionLost(RollbackIncomplete):
     """The connection broke in the middle; the journal keeps the operation and `recover` settles it."""
 

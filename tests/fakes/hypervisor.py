@@ -184,6 +184,9 @@ class FakeDomain:
     def packets_sent(self, target: str) -> int:
         return 0
 
+    def evict(self, alias: str) -> bool:
+        return True
+
     def await_idle(self) -> None:
         return
 

@@ -7,10 +7,10 @@ from functools import partial
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import HostDeviceBusy, NotApplied
+from virtnetplug.errors import HostDeviceBusy, NicPending, NotApplied
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
@@ -27,6 +27,7 @@ from virtnetplug.model.operation import (
     Outcome,
     Phase,
     Plan,
+    Refusal,
     Result,
     Scope,
     Step,
@@ -51,6 +52,7 @@ def attach(
 ) -> Outcome:
     """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest."""
     view, scope = _look(domain, scope)
+    refuse(_unsettled(host, view, nets))
     if there := _already(host, view, nets, scope):
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
         nics = tuple(nics_of(host, view, pairs))
@@ -68,7 +70,7 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
     if _already(host, view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
     networks: dict[str, Network] = {}
-    refusals = check_attach(host, view, nets, scope, networks=networks)
+    refusals = _unsettled(host, view, nets) or check_attach(host, view, nets, scope, networks=networks)
     nets = tuple(name(net) for net in nets)
     actuals = () if refusals else tuple(_resolve(net, networks) for net in nets)
     added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
@@ -82,6 +84,27 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
         diff={half.value: added for half in scope.halves},
         actual=actuals,
     )
+
+
+def _unsettled(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[Refusal, ...]:
+    """NICs that an open operation may still take out of the guest: of those none is "there already", and none can come."""
+    pending = pending_nics(host, view.domain.uuid)
+    if not pending:
+        return ()
+    macs = {net.mac: net.alias for net in (view.live.nets if view.live is not None else ())}
+    refusals = []
+    for net in nets:
+        alias = net.alias if net.alias is not None else macs.get(net.mac)
+        if alias in pending:
+            refusals.append(
+                Refusal(
+                    reason=NicPending.reason,
+                    nic=alias or "",
+                    message=f"{alias} belongs to operation {pending[alias or '']}, which is not settled: that may yet take it "
+                    f"out of the guest. 'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
+                )
+            )
+    return tuple(refusals)
 
 
 def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import ConnectionLost, DomainMissing, NicMissing, UsageError
+from virtnetplug.errors import ConnectionLost, DomainMissing, NicMissing, NicPending, UsageError
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -101,11 +101,17 @@ def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tupl
 
 
 def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> OperationRecord | None:
-    """The open operation that already waits for one of these NICs."""
+    """The open detach that already waits for one of these NICs; raises `NicPending` if another operation is not settled."""
     pending = pending_nics(host, view.domain.uuid)
     for live, _ in pairs:
-        if live is not None and live.alias in pending:
-            return host.journal.operation(pending[live.alias])
+        record = host.journal.operation(pending[live.alias]) if live is not None and live.alias in pending else None
+        if record is not None and record.operation != "detach":
+            raise NicPending(
+                f"{describe(live)} belongs to the {record.operation} {record.id}, which is not settled; "
+                f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
+            )
+        if record is not None:
+            return record
     return None
 
 

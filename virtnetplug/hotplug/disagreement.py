@@ -214,7 +214,7 @@ def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozen
 def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
     held = whole.taps.get(seen.uuid) if whole.taps is not None else None
     extra = held.difference([net.target for net in nets if net.target is not None]) if held else ()
-    if not extra or _has_own_netdevs(seen.live_xml or ""):
+    if not extra or xml.has_own_netdevs(seen.live_xml or ""):
         return
     for tap in sorted(extra):
         yield _finding(
@@ -223,14 +223,10 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
             tap,
             f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it: "
             "an attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
-            "Shut the guest down and start it again when that suits; libvirt cannot remove what it does not know.",
+            "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know; or "
+            f"let 'virtnetplug recover {seen.name} --allow-taint' have QEMU remove what an operation left.",
             device=tap,
         )
-
-
-def _has_own_netdevs(live_xml: str) -> bool:
-    """Whether the definition hands QEMU network backends past libvirt (``<qemu:commandline>``)."""
-    return "qemu:arg" in live_xml and "netdev" in live_xml
 
 
 def _config(

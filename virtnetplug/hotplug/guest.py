@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
     GuestBusy,
+    HypervisorFailed,
     RemovalFailed,
     UnplugInProgress,
 )
@@ -62,7 +63,20 @@ def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float) -
                 raise
             watch.next(ASK_AGAIN)
             continue
+        except HypervisorFailed:
+            if _has_ended(domain):
+                return  # "Unable to read from monitor": it ended while it was asked
+            raise
         return
+
+
+def _has_ended(domain: Domain) -> bool:
+    domain.await_idle()
+    try:
+        domain.xml(Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
+        return True
+    return False
 
 
 def wait(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *, domain_id: int) -> Answer:

@@ -111,9 +111,11 @@ class Plugger:
         """One NIC with its elements and its history."""
         return inventory.show_nic(self._host, domain, nic)
 
-    def recover(self, domain: str | None = None, *, wait: float = 0.0) -> tuple[Outcome, ...]:
+    def recover(
+        self, domain: str | None = None, *, wait: float = 0.0, allow_taint: bool = False
+    ) -> tuple[Outcome, ...]:
         """Finish or undo what was left open, of one domain or all; one `Outcome` for each, ``pending`` while a guest still holds on."""
-        return recover.recover(self._host, domain, seconds=wait)
+        return recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint)
 
     def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""

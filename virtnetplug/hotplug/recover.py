@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
-from virtnetplug.hotplug import attach, detach, update
+from virtnetplug.hotplug import attach, detach, leftover, update
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.operation import (
     Event,
@@ -26,8 +27,13 @@ UNDOERS = {"attach": attach.undo_attach, "update": update.undo_update}
 """An attach or update that never ended is undone; a detach already asked of the guest only goes forward."""
 
 
-def recover(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
-    """Settle every open operation whose owner is gone; `seconds` bounds the wait for each guest."""
+def recover(
+    host: Host, domain_name: str | None = None, *, seconds: float = 0.0, allow_taint: bool = False
+) -> tuple[Outcome, ...]:
+    """Settle every open operation whose owner is gone; `seconds` bounds the wait for each guest.
+
+    With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor.
+    """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
     for record in host.journal.open_operations(host.hypervisor.uri, wanted):
@@ -39,8 +45,8 @@ def recover(host: Host, domain_name: str | None = None, *, seconds: float = 0.0)
             outcomes.append(_settle_without_domain(host, record))
             continue
         with DomainLock(host, domain) as lock:
-            outcomes += settle(host, domain, [record.id], lock, seconds=seconds)
-    return tuple(outcomes)
+            outcomes += settle(host, domain, [record.id], lock, seconds=seconds, allow_taint=allow_taint)
+    return (*outcomes, *return_devices(host, wanted))
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
@@ -55,6 +61,7 @@ def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     records = host.journal.open_operations(host.hypervisor.uri, domain.uuid)
     if records:
         settle(host, domain, [record.id for record in records], lock, seconds=0.0)
+    return_devices(host, domain.uuid)
 
 
 def is_abandoned(host: Host, record: OperationRecord) -> bool:
@@ -67,7 +74,13 @@ def is_abandoned(host: Host, record: OperationRecord) -> bool:
 
 
 def settle(
-    host: Host, domain: Domain, operation_ids: Sequence[str], lock: DomainLock, *, seconds: float
+    host: Host,
+    domain: Domain,
+    operation_ids: Sequence[str],
+    lock: DomainLock,
+    *,
+    seconds: float,
+    allow_taint: bool = False,
 ) -> list[Outcome]:
     """Finish or undo these operations of `domain`; `lock` is held. One that cannot be settled now stays open and is reported."""
     outcomes = []
@@ -78,7 +91,7 @@ def settle(
         host.journal.adopt(record.id)
         _tell(host, record)
         try:
-            outcomes.append(_settle(host, domain, record, lock, seconds))
+            outcomes.append(_settle(host, domain, record, lock, seconds, allow_taint=allow_taint))
         except Interrupted:
             raise
         except VirtnetplugError as error:
@@ -86,23 +99,35 @@ def settle(
     return outcomes
 
 
-def _settle(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+def _settle(
+    host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float, *, allow_taint: bool
+) -> Outcome:
     domain.await_idle()
     if record.operation == "detach":
         return detach.resume(host, domain, record, lock, seconds)
     if record.operation == "update" and record.state is OperationState.PENDING:
         return update.resume(host, domain, record, lock, seconds)
-    return _undo(host, domain, record, seconds)
+    return _undo(host, domain, record, seconds, allow_taint=allow_taint)
 
 
-def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Outcome:
+def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool) -> Outcome:
     tx = Transaction(host, record, is_begun=True)
+    error: VirtnetplugError | None
     try:
+        nets = leftover.nets_of(record)
+        if allow_taint:
+            leftover.evict(host, domain, nets, seconds)
         UNDOERS[record.operation](host, domain, record, tx, seconds)
-    except VirtnetplugError as error:
-        held = isinstance(error, StillHeld)
+        error = leftover.orphaned(host, domain, record)
+        if error is None:
+            leftover.drop_ports(host, domain, nets)
+    except StillHeld as held:
+        error = held
+    except VirtnetplugError as fault:
+        error = leftover.orphaned(host, domain, record) or fault
+    if error is not None:
+        result = Result.PENDING if isinstance(error, StillHeld) else Result.INCOMPLETE
         tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
-        result = Result.PENDING if held else Result.INCOMPLETE
         return tx.outcome(result, reason=error.reason, message=error.message)
     message = f"the {record.operation} that was left open has been undone"
     tx.finish(OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.errors import NeedsReplace, NicMissing, NicPending, NotApplied
+from virtnetplug.errors import ConnectionLost, DomainMissing, NeedsReplace, NicMissing, NicPending, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.attach import nic_record
 from virtnetplug.hotplug.compensation import put_in, rewrite, set_back, take_out
@@ -264,7 +264,11 @@ class _Update:
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
 
     def _nics(self) -> Sequence[Any]:
-        view = look(self.domain, BOTH)
+        """What became of it; what was done stands if that cannot be seen."""
+        try:
+            view = look(self.domain, BOTH)
+        except (DomainMissing, ConnectionLost):
+            return ()
         pairs = [
             pair
             for pair in view.pairs

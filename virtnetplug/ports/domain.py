@@ -91,6 +91,9 @@ class Domain(Protocol):
     def packets_sent(self, target: str) -> int:
         """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
 
+    def evict(self, alias: str) -> bool:
+        """Have the emulator itself remove a NIC that the hypervisor does not know; True once it has gone. Taints the domain."""
+
     def await_idle(self) -> None:
         """Return once no other call is changing the domain: a killed client does not cancel the call it made."""
 

@@ -207,8 +207,8 @@ class FakePlugger:
         self._do("show", domain, nic)
         return self.detail
 
-    def recover(self, domain=None, *, wait=0.0):  # type: ignore[no-untyped-def]
-        self._do("recover", domain, wait)
+    def recover(self, domain=None, *, wait=0.0, allow_taint=False):  # type: ignore[no-untyped-def]
+        self._do("recover", domain, wait, *(["tainting"] if allow_taint else []))
         return (self._outcome("detach"),) if self.outcomes is None else self.outcomes
 
     def plan_recover(self, domain=None):  # type: ignore[no-untyped-def]

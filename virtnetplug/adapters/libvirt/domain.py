@@ -9,7 +9,7 @@ import libvirt
 
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
-from virtnetplug.errors import DomainNotRunning, DomainTransient
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import DomainState, PowerState
 
@@ -113,11 +113,21 @@ class LibvirtDomain:
         with translated(self._connection):
             return int(self._handle.interfaceStats(target)[5])
 
+    def evict(self, alias: str) -> bool:
+        """``virDomainQemuMonitorCommand``: tell QEMU to remove a NIC that libvirt does not know; True once it has gone."""
+        from virtnetplug.adapters.libvirt import monitor  # rarely needed, and a library of its own
+
+        with translated(self._connection):
+            return monitor.evict(self._handle, alias)
+
     def await_idle(self) -> None:
         """``virDomainMemoryStats``: it takes the domain's query job, so it queues behind whatever changes the domain."""
-        with translated(self._connection):
-            if self._handle.isActive():
-                self._handle.memoryStats()
+        try:
+            with translated(self._connection):
+                if self._handle.isActive():
+                    self._handle.memoryStats()
+        except (DomainNotRunning, DomainMissing):
+            return  # nothing changes it any more
 
     def watch(self) -> AbstractContextManager[DomainWatch]:
         """Begin to collect this domain's events."""

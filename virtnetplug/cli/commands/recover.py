@@ -16,9 +16,13 @@ _EPILOG = """Examples:
 @options.command("recover", epilog=_EPILOG)
 @options.domain_argument(required=False)
 @options.wait_option(0.0, "Wait this long for guests that still hold a NIC")
+@click.option(
+    "--allow-taint", is_flag=True,
+    help="Have QEMU remove a NIC that libvirt has lost sight of, which taints the running domain.",
+)  # fmt: skip
 @options.plan_option
 @click.pass_obj
-def command(session: Session, domain: str | None, wait: float, plan: bool) -> None:
+def command(session: Session, domain: str | None, wait: float, allow_taint: bool, plan: bool) -> None:
     """Finish or undo what was interrupted on DOMAIN, or on all domains; safe at any time, and twice.
 
     A detach that the guest was asked for goes forward only; anything else that was not committed is undone.
@@ -30,7 +34,7 @@ def command(session: Session, domain: str | None, wait: float, plan: bool) -> No
         session.answer(render.document_from_plans(plans), lambda screen: report.text_from_plans(screen, plans))
         return
     with session.plugger("recovering", read_only=False) as plugger:
-        outcomes = plugger.recover(domain, wait=wait)
+        outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint)
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
     for outcome in outcomes:
         for warning in outcome.warnings:

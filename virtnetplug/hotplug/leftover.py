@@ -1,0 +1,106 @@
+"""What a hypervisor's daemon that died inside a call leaves behind, and does not know any more when it is back.
+
+libvirtd, killed a few milliseconds into an attach, leaves the guest with the NIC and its tap in the bridge, while the
+definition has neither; or, earlier, a network port that nobody is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned
+from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, OperationRecord
+from virtnetplug.ports.domain import Domain
+
+SETTLING = 1.0
+"""Seconds QEMU may take to close the tap of a NIC that libvirt has just removed."""
+
+_PAUSE = 0.05
+_POOLED = "hostdev-pci"
+
+
+def nets_of(record: OperationRecord) -> tuple[Interface, ...]:
+    """Every NIC that the operation may have plugged."""
+    elements = [entry.get("element") for entry in record.request.get("nics", ())]
+    live = record.request.get(Half.LIVE.value)
+    if live is not None:
+        elements += [live["before"], live["after"]]
+    return tuple(xml.interface(element) for element in elements if element)
+
+
+def orphans(host: Host, domain: Domain) -> frozenset[str]:
+    """Taps that the domain's QEMU holds and its live definition does not name; none where that cannot be seen."""
+    deadline = host.clock.monotonic() + SETTLING
+    while (found := _orphans(host, domain)) and host.clock.monotonic() < deadline:
+        _wait(domain, _PAUSE)
+    return found
+
+
+def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | None:
+    """The error that says that the host shows more than the live definition; None if it does not."""
+    taps = orphans(host, domain)
+    if not taps:
+        return None
+    return Orphaned(
+        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps))}, which no NIC of the live definition has: "
+        f"the {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
+        f"guest down when that suits and recover again; or let 'virtnetplug recover {domain.name} --allow-taint' "
+        "have QEMU remove it, after which libvirt marks the running domain as tainted."
+    )
+
+
+def evict(host: Host, domain: Domain, nets: Collection[Interface], seconds: float) -> None:
+    """Have QEMU itself remove those of `nets` that libvirt does not know. Taints the domain; `StillHeld` if the guest keeps one."""
+    if not orphans(host, domain):
+        return
+    deadline = host.clock.monotonic() + seconds
+    known = {net.alias for net in _live_nets(domain)}
+    for alias in dict.fromkeys(net.alias for net in nets if net.alias is not None and net.alias not in known):
+        while not domain.evict(alias):
+            if host.clock.monotonic() >= deadline:
+                raise StillHeld(f"QEMU was told to remove {alias}, and the guest has not let go of it yet")
+            _wait(domain, _PAUSE)
+
+
+def drop_ports(host: Host, domain: Domain, nets: Collection[Interface]) -> None:
+    """Delete the network ports made for `nets` that no NIC is in; a pool's port is another's business."""
+    macs = {net.mac for net in nets if net.mac is not None}
+    named = {net.source_portid for net in _live_nets(domain)}
+    for network in {net.source_network for net in nets if net.source_network is not None}:
+        try:
+            ports = host.networks.ports(network)
+        except NetworkMissing:
+            continue
+        for port in ports:
+            is_ours = port.owner_uuid == domain.uuid and port.mac in macs and port.plug_type != _POOLED
+            if is_ours and port.uuid not in named:
+                host.networks.delete_port(network, port.uuid)
+
+
+def _orphans(host: Host, domain: Domain) -> frozenset[str]:
+    if not host.hypervisor.is_local:
+        return frozenset()
+    try:
+        text = domain.xml(Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
+        return frozenset()
+    if xml.has_own_netdevs(text):
+        return frozenset()
+    return host.links.taps_of(domain.uuid).difference(net.target for net in xml.glimpse(text) if net.target is not None)
+
+
+def _live_nets(domain: Domain) -> tuple[Interface, ...]:
+    try:
+        return tuple(xml.devices(domain.xml(Half.LIVE)).nets)
+    except (DomainNotRunning, DomainMissing):
+        return ()
+
+
+def _wait(domain: Domain, seconds: float) -> None:
+    """Let the domain's own events end the pause."""
+    with domain.watch() as watch:
+        watch.next(seconds)
