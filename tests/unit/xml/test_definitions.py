@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from virtnetplug import xml
 from virtnetplug.errors import InvariantBroken, PciAddressInvalid, XmlInvalid, XmlUnsafe
@@ -291,3 +293,29 @@ ONE = "<interface type='bridge'><mac address='52:54:00:00:00:01'/></interface>"
 )
 def test_each_net_is_sliced_as_it_is_written(body: str, written: list[str]) -> None:
     assert slices(f"<domain>{body}</domain>", "interface", len(written)) == written
+
+
+def test_a_port_that_is_made_is_what_libvirts_schema_wants_and_reads_back() -> None:
+    port = NetworkPort(
+        uuid="9be380a8-85f4-47c6-8610-339c75eff162",
+        network="vfs",
+        owner_uuid="418cb219-6299-443c-affb-0ffeaab6093f",
+        owner_name="a <b> & 'c'",
+        mac=Mac("52:54:00:00:00:01"),
+        plug_type="hostdev-pci",
+        managed=True,
+        host_address=PciAddress(0, 7, 16, 3),
+    )
+    for one in (port, dataclasses.replace(port, managed=False)):
+        text = xml.network_port_text(one)
+        assert xml.network_port(text, "vfs") == one
+        schema = etree.RelaxNG(file="/usr/share/libvirt/schemas/networkport.rng")
+        assert schema.validate(etree.fromstring(text)), schema.error_log
+
+
+def test_the_driver_of_a_node_device() -> None:
+    bound = "<device><name>pci_0000_01_10_0</name><driver><name>igbvf</name></driver><capability type='pci'/></device>"
+    assert xml.node_device_driver(bound) == "igbvf"
+    assert xml.node_device_driver("<device><name>pci_0000_01_10_0</name></device>") is None
+    with pytest.raises(XmlInvalid):
+        xml.node_device_driver("<domain/>")
