@@ -131,7 +131,10 @@ def test_every_dependency_has_its_room() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     installed = {name.partition(">")[0].strip() for name in setup["options"]["install_requires"].split()}
-    modules = {"libvirt-python": "libvirt", "prometheus-client": "prometheus_client"}  # libvirt_qemu comes with the first
+    modules = {
+        "libvirt-python": "libvirt",
+        "prometheus-client": "prometheus_client",
+    }  # libvirt_qemu comes with the first
     assert {modules.get(name, name) for name in installed} == OUTSIDE.keys() - {"sqlite3", "libvirt_qemu"}
 
 

@@ -32,6 +32,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
+LIBVIRT_SECONDS = 3.0
+"""How long libvirt, which gives a managed device back after DEVICE_REMOVED, is left to do so."""
+
 HOST_DRIVER_SECONDS = 10.0
 """How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
 
@@ -193,12 +196,15 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
     """Driver, then settings, then proof; what is missing of the proof, or None."""
     if user is not None:
         return f"domain {user.name} still has it"
-    if ground.host_devices.device(holding.address).driver == VFIO_DRIVER and not holding.managed:
-        ground.nodedevs.reattach(holding.address)
     if users := ground.host_devices.vfio_users(holding.address):
         return f"process {min(users)} still has its VFIO group open"
-    if not until_true(lambda: _is_on_host_driver(ground, holding.address), seconds=HOST_DRIVER_SECONDS):
-        return f"it is on driver {ground.host_devices.device(holding.address).driver or 'none'}, not on its host's"
+    if not holding.managed:
+        ground.nodedevs.reattach(holding.address)
+    elif not until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
+        ground.nodedevs.reattach(holding.address)  # libvirt should have; it may have died at it
+    if not until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS):
+        driver = ground.host_devices.device(holding.address).driver
+        return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
     if not holding.snapshot:
         return None  # it was never changed
     before = VfSettings(**holding.snapshot)  # type: ignore[arg-type]
@@ -207,9 +213,11 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
     return _difference(before, ground.host_devices.settings(holding.address))
 
 
-def _is_on_host_driver(ground: Ground, address: PciAddress) -> bool:
-    driver = ground.host_devices.device(address).driver
-    return driver is not None and driver != VFIO_DRIVER
+def _is_back(ground: Ground, holding: Holding) -> bool:
+    """On its host driver, and with its interface if it had one: only then can its own MAC and MTU be seen."""
+    device = ground.host_devices.device(holding.address)
+    is_on_host = device.driver is not None and device.driver != VFIO_DRIVER
+    return is_on_host and (holding.snapshot.get("mac") is None or device.netdev is not None)
 
 
 def _difference(before: VfSettings, now: VfSettings) -> str | None:

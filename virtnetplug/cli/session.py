@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
     from virtnetplug.cli.render import Document
     from virtnetplug.cli.wiring import Plugger, Wiring
+    from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.ports.store import Journal
 
 
@@ -89,6 +90,15 @@ class Session:
             yield journal
         finally:
             journal.close()
+
+    @contextmanager
+    def devices(self) -> Iterator[Callable[[], DeviceTree] | None]:
+        """A look at the host's SR-IOV devices, if a hypervisor was named by ``--connect``; else None."""
+        if not self.connect:
+            yield None
+            return
+        with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
+            yield plugger.devices
 
     def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
         """Write the document (JSON) or the text for people to standard output; its exit code is the run's."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from virtnetplug.metrics.lent import pool_devices, quarantined
 from virtnetplug.metrics.pending import since_when
+from virtnetplug.model.device_tree import DeviceTree
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.store import Journal
 
@@ -20,15 +22,19 @@ _DEVICE = (
 )
 
 
-def exposition(journal: Journal) -> bytes:
-    """All metrics in Prometheus' text format (UTF-8), as the journal is now; raises what the journal raises."""
-    return generate_latest(registry(journal))
+Look = Callable[[], DeviceTree]
+"""A look at the host's SR-IOV devices; raises a `VirtnetplugError` where that cannot be had."""
 
 
-def registry(journal: Journal) -> CollectorRegistry:
-    """A registry with nothing but this journal: each collection reads it anew."""
+def exposition(journal: Journal, devices: Look | None = None) -> bytes:
+    """All metrics in Prometheus' text format (UTF-8), as the journal is now; raises what the journal (and `devices`) raises."""
+    return generate_latest(registry(journal, devices))
+
+
+def registry(journal: Journal, devices: Look | None = None) -> CollectorRegistry:
+    """A registry with nothing but this journal, and the host's devices if asked for: each collection looks anew."""
     found = CollectorRegistry(auto_describe=False)
-    found.register(JournalCollector(journal))
+    found.register(JournalCollector(journal, devices))
     return found
 
 
@@ -38,8 +44,9 @@ class JournalCollector(Collector):
     Labels are bounded, but for those of ``virtnetplug_device_info``, which is there to be joined with.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, devices: Look | None = None) -> None:
         self._journal = journal
+        self._look = devices
 
     def collect(self) -> Iterator[Metric]:
         """All families, their series in a stable order."""
@@ -51,6 +58,9 @@ class JournalCollector(Collector):
         yield from _pending(open_operations)
         yield self._compensations()
         yield _devices(self._journal.nics())
+        yield quarantined(self._journal.holdings())
+        if self._look is not None:
+            yield from pool_devices(self._look())
 
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(

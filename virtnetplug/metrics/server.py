@@ -17,17 +17,17 @@ from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from virtnetplug.errors import Refused, UsageError, VirtnetplugError
-from virtnetplug.metrics.collector import registry
+from virtnetplug.metrics.collector import Look, registry
 from virtnetplug.ports.store import Journal
 
 
 class Server:
     """A server that listens: `host` and `port` are where (a port asked for as 0 is the one the kernel gave)."""
 
-    def __init__(self, journal: Journal, host: str, port: int) -> None:
+    def __init__(self, journal: Journal, host: str, port: int, devices: Look | None = None) -> None:
         self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._http = _listen(host, port, self._answer)
-        self._app = make_wsgi_app(registry(journal))
+        self._app = make_wsgi_app(registry(journal, devices))
         self.host, self.port = host, self._http.server_port
 
     def __str__(self) -> str:
@@ -61,14 +61,20 @@ class Server:
         return body
 
 
-def serve(journal: Journal, listen: str, *, ready: Callable[[Server], object] | None = None) -> None:
+def serve(
+    journal: Journal,
+    listen: str,
+    *,
+    ready: Callable[[Server], object] | None = None,
+    devices: Look | None = None,
+) -> None:
     """Answer ``GET /metrics`` at `listen` (``host:port``, ``[ipv6]:port``; ``:port`` for every address) until stopped.
 
     Each scrape shows the journal as it is then; one that cannot be read is answered with 503 and the reason.
     `ready` is called with the `Server` once it listens. In the main thread SIGTERM and SIGINT stop it, too.
     Raises `UsageError` for an address that makes no sense, `Refused` (``listen-failed``) for one that cannot be had.
     """
-    server = Server(journal, *address_from_text(listen))
+    server = Server(journal, *address_from_text(listen), devices)
     try:
         with _stopped_by_signals(server):
             if ready is not None:

@@ -14,7 +14,8 @@ Setting = str | int | bool | None
 class Holding:
     """One row of the journal, unique by `address`: two processes can never hold the same device.
 
-    `snapshot` is the device's settings before it was changed, by field name of `VfSettings`; `port` the uuid of its
+    `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
+    `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
     port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
     while it is in use. `since` in Unix seconds.
     """
@@ -31,5 +32,6 @@ class Holding:
     port: str = ""
     operation_id: str = ""
     snapshot: Mapping[str, Setting] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     quarantine: str = ""
     since: float = 0.0

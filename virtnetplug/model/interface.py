@@ -63,12 +63,19 @@ class Teaming:
     persistent: str | None = None
 
 
+OF_DEVICES = ("trust", "spoofchk", "min_rate", "max_rate", "vlan_qos", "vlan_proto")
+"""Fields that are virtnetplug's own, of assigned devices alone: set through the PF, for libvirt has no place for them.
+
+No element ever has them. Rates in Mbit/s, 0 for no limit; `vlan_qos` 0-7; `vlan_proto` ``802.1Q`` or ``802.1ad``.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What virtnetplug reasons about of one ``<interface>``; None means not said.
 
     `element` is the whole element as text. It is what goes to libvirt: whatever this
-    class does not name passes through in it untouched (`virtnetplug.xml`).
+    class does not name passes through in it untouched (`virtnetplug.xml`). The fields of `OF_DEVICES` are not in it.
     """
 
     type: str
@@ -112,6 +119,12 @@ class Interface:
     managed: bool | None = None
     coalesce_rx_frames: int | None = None
     script: str | None = None
+    trust: bool | None = None
+    spoofchk: bool | None = None
+    min_rate: int | None = None
+    max_rate: int | None = None
+    vlan_qos: int | None = None
+    vlan_proto: str | None = None
 
     @property
     def is_hostdev(self) -> bool:

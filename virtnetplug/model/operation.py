@@ -148,8 +148,9 @@ class NicRecord:
 class Nic:
     """A NIC as `list` and `show` give it.
 
-    `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for
-    the guest to let it go; `quarantine` why its host device could not be given back after it left; `origin` is ``virtnetplug`` when the journal knows it, else ``foreign``.
+    `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for the guest
+    to let it go; `quarantine` why its host device could not be given back after it left; `origin` is ``virtnetplug``
+    when the journal knows it, else ``foreign``.
     """
 
     domain: str

@@ -14,9 +14,12 @@ from virtnetplug.cli.session import Session
 )
 @click.pass_obj
 def command(session: Session) -> None:
-    """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked."""
+    """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked.
+
+    With -c, the host's SR-IOV devices are looked at as well.
+    """
     from virtnetplug.metrics import exposition
 
-    with session.journal() as journal:
-        text = exposition(journal).decode()
+    with session.journal() as journal, session.devices() as devices:
+        text = exposition(journal, devices).decode()
     session.answer(render.document(exposition=text), lambda screen: text)

@@ -28,6 +28,7 @@ def holding(alias: str = "ua-a", address: str = "0000:01:10.0", **changes: objec
         port="22222222-2222-4222-8222-222222222222",
         operation_id=f"op-{alias}",
         snapshot={"mac": "02:00:00:00:00:01", "vlan": 0, "trust": False, "link_state": None},
+        settings={"trust": True, "max_rate": 1000},
         since=1000.0,
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
