@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
 
 from tests.contract.world import World
-from virtnetplug.errors import NeedsReplace, NicMissing, Refused, VirtnetplugError
+from virtnetplug.errors import (
+    HypervisorFailed,
+    NeedsReplace,
+    NicMissing,
+    Refused,
+    RemovalFailed,
+    RollbackIncomplete,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Limit
@@ -299,3 +308,98 @@ def test_bandwidth_is_planned_in_place(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic()])
     plan = world.plugger.plan_update(world.name, "ua-nic1", {"bandwidth_inbound": Limit(average=1000)})
     assert plan.fits and [step.name for step in plan.steps] == ["change", "confirm"]
+
+
+def test_a_guest_that_refuses_keeps_its_nic(fake: World) -> None:
+    """DEVICE_REMOVAL_FAILED: the boot sector cannot say no, so the imaginary guest does."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic()], scope=Scope.BOTH)
+    before = fake.snapshot()
+    fake.guest.refuses = True
+    with pytest.raises(RemovalFailed) as caught:
+        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=5)
+    assert (caught.value.reason, caught.value.exit_code) == ("removal-failed", 4)
+    assert "ua-nic1" in caught.value.message
+    assert fake.snapshot() == before
+    (nic,) = fake.plugger.list(fake.name)
+    assert (nic.backend, nic.pending) == (State.CONNECTED, None)
+    (record, _) = fake.plugger.history()
+    assert (record.operation, record.state, record.reason) == ("detach", OperationState.UNDONE, "removal-failed")
+    fake.guest.refuses = False
+    assert fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH).result is Result.DONE
+
+
+def test_a_refusal_puts_those_back_that_have_gone(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.network_nic(2)], scope=Scope.BOTH)
+    before = fake.snapshot()
+    ask = fake.guest.detach
+
+    def refuse_second(alias: str, half: Half) -> None:
+        fake.guest.refuses = alias == "ua-nic2"
+        ask(alias, half)
+
+    fake.guest.detach = refuse_second
+    with pytest.raises(RemovalFailed):
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH, wait=5)
+    now = fake.snapshot()
+    for half in ("live", "config"):
+        assert sorted(now[half].split()) == sorted(before[half].split()), "the address and every name are as before"
+    assert {key: now[key] for key in ("taps", "ports", "nics", "open")} == {
+        key: before[key] for key in ("taps", "ports", "nics", "open")
+    }
+    assert [nic.pending for nic in fake.plugger.list(fake.name)] == [None, None]
+
+
+def test_a_refusal_during_a_replacement_leaves_the_old_nic(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic()])
+    before = fake.snapshot()
+    fake.guest.refuses = True
+    with pytest.raises(RemovalFailed):
+        fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=5)
+    assert fake.snapshot() == before
+
+
+def test_a_nic_of_an_attach_that_is_not_settled_is_left_alone(fake: World) -> None:
+    """It is on its way out, so it is not "already" there, and its detach is `recover`'s."""
+    plug, count = fake.guest.attach, itertools.count()
+
+    def fail_second(element: str, half: Half) -> None:
+        if next(count) == 1:
+            raise HypervisorFailed("no second one today")
+        plug(element, half)
+
+    fake.guest.attach = fail_second
+    fake.guest.hold()
+    with pytest.raises(RollbackIncomplete):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], wait=0.1)
+    for act in (
+        lambda: fake.plugger.attach(fake.name, [fake.bridge_nic(1)]),
+        lambda: fake.plugger.detach(fake.name, "ua-nic1", wait=0.1),
+        lambda: fake.plugger.update(fake.name, "ua-nic1", {"link_state": "down"}),
+    ):
+        with pytest.raises(Refused) as caught:
+            act()
+        assert (caught.value.reason, caught.value.exit_code) == ("nic-pending", 3)
+    assert not fake.plugger.plan_attach(fake.name, [fake.bridge_nic(1)]).fits
+    fake.guest.resume()
+    fake.plugger.recover(wait=5)
+    assert fake.plugger.list(fake.name) == ()
+    assert fake.plugger.attach(fake.name, [fake.bridge_nic(1)]).result is Result.DONE
+
+
+def test_an_update_keeps_the_alias(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    before = world.snapshot()
+    for replace in (False, True):
+        with pytest.raises(Refused) as caught:
+            world.plugger.update(world.name, "ua-nic1", {"alias": "ua-other"}, replace=replace)
+        assert caught.value.exit_code == 3
+    assert world.snapshot() == before
+
+
+def test_a_replacement_that_cannot_be_is_refused_before_the_old_one_goes(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    before = world.snapshot()
+    with pytest.raises(Refused) as caught:
+        world.plugger.update(world.name, "ua-nic1", {"model": "e1000x"}, replace=True)
+    assert caught.value.reason == "model-unknown"
+    assert world.snapshot() == before

@@ -67,10 +67,11 @@ def attach(
 def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scope: Scope | None = None) -> Plan:
     """What `attach` would do; nothing is touched, and every refusal is listed."""
     view, scope = _look(domain, scope)
-    if _already(host, view, nets, scope):
+    unsettled = _unsettled(host, view, nets)
+    if not unsettled and _already(host, view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
     networks: dict[str, Network] = {}
-    refusals = _unsettled(host, view, nets) or check_attach(host, view, nets, scope, networks=networks)
+    refusals = unsettled or check_attach(host, view, nets, scope, networks=networks)
     nets = tuple(name(net) for net in nets)
     actuals = () if refusals else tuple(_resolve(net, networks) for net in nets)
     added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)

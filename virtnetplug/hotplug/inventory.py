@@ -87,12 +87,12 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None) -
 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
-    """Alias to the id of the operation whose detach the guest has not answered yet."""
+    """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
     found = {}
     for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
-        if record.state in (OperationState.PENDING, OperationState.INCOMPLETE):
-            nics = [entry["alias"] for entry in record.request.get("nics", ())]
-            found.update(dict.fromkeys(record.request.get("asked", nics), record.id))
+        is_left = record.state is not OperationState.RUNNING
+        nics = [entry["alias"] for entry in record.request.get("nics", ())] if is_left else []
+        found.update(dict.fromkeys(record.request.get("asked", nics), record.id))
     return found
 
 
