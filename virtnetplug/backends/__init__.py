@@ -10,16 +10,18 @@ actual types that no backend here serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol, TypeVar
 
 from virtnetplug.errors import NotSupported
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
 from virtnetplug.ports.host_devices import HostDevices
@@ -88,13 +90,19 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One NIC to be plugged for one run (`domain_id`) of a domain."""
+    """One NIC to be plugged for one run (`domain_id`) of a domain.
+
+    `settings` are what an assigned device shall have beyond what libvirt sets, by field name of `VfSettings`. `again` is the device that
+    the NIC had a moment ago: it gets that one, if anybody can.
+    """
 
     domain: Domain
     domain_id: int
     net: Interface
     actual: ActualDevice
     operation_id: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    again: PciAddress | None = None
 
 
 class Backend(Protocol):
@@ -115,8 +123,10 @@ class Backend(Protocol):
     def serves(self, actual: ActualDevice) -> bool:
         """Whether this kind realises that actual device."""
 
-    def refusals(self, ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:
-        """What speaks against plugging it. Touches nothing."""
+    def refusals(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
+    ) -> Sequence[Refusal]:
+        """What speaks against plugging it, once `leaving` has gone, which the guest has in its place. Touches nothing."""
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
         """Make the host's side ready, each effect a step with its undo; returns the net to give to the guest."""

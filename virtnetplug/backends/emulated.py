@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug.backends import Ground, Order, Steps
-from virtnetplug.errors import BridgeMissing
+from virtnetplug.errors import BridgeMissing, NotSupported
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Phase, Refusal
 from virtnetplug.ports.domain import Domain
 
@@ -45,8 +45,12 @@ class Emulated:
         """All but assigned PCI devices, and what libvirt does not know."""
         return actual.type in TYPES
 
-    def refusals(self, ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:
-        """A bridge or link that this host does not have."""
+    def refusals(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
+    ) -> Sequence[Refusal]:
+        """A bridge or link that this host does not have; what only an assigned device can be told."""
+        if asked := [name for name in OF_DEVICES if getattr(net, name) is not None]:
+            return [_not_assigned(net, asked)]
         if not ground.hypervisor.is_local:
             return ()
         if actual.type == "bridge" and actual.bridge is not None:
@@ -94,6 +98,12 @@ def _bridge(ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Re
     else:
         remedy = "that is a link of this host, but no bridge. For macvtap on it use type='direct'."
     return [_refusal(BridgeMissing.reason, net, f"{who} bridge {bridge}, and {remedy}")]
+
+
+def _not_assigned(net: Interface, asked: Sequence[str]) -> Refusal:
+    names = ", ".join(name.replace("_", "-") for name in asked)
+    why = f"it is emulated, and {names} can only be set of an assigned device (SR-IOV). Leave that out, or name a pool of VFs."
+    return _refusal(NotSupported.reason, net, why)
 
 
 def _refusal(reason: str, net: Interface, why: str) -> Refusal:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.choice import Pool, obstacle, rank
+from virtnetplug.backends.vf_settings import before_attach, of_request, put, unfit, vlan_fault
 from virtnetplug.errors import (
     ClaimTaken,
     DomainMissing,
@@ -21,6 +22,7 @@ from virtnetplug.errors import (
     HostDeviceBusy,
     PoolExhausted,
     VirtnetplugError,
+    VlanInvalid,
 )
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -59,16 +61,19 @@ class AssignedDevice:
         """Assigned PCI devices alone."""
         return actual.is_hostdev
 
-    def refusals(self, ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:
+    def refusals(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
+    ) -> Sequence[Refusal]:
         """What the request asks that a VF cannot hold, or that no device of this host can give."""
-        return tuple(_refusals(ground, net, actual))
+        return tuple(_refusals(ground, net, actual, leaving))
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Hold a device, make its port, bind it to VFIO where libvirt is not to; the net names it by address."""
+        """Hold a device, make its port, bind it to VFIO where libvirt is not to, set it; the net names it by address."""
         alias = order.net.alias or ""
 
         def undo() -> None:
-            if failures := self.unplug(ground, order.domain, order.net):
+            ours = [one for one in _held(ground, order.domain, alias) if one.operation_id == order.operation_id]
+            if failures := [text for one in ours if (text := give_back(ground, one)) is not None]:
                 raise Failed("; ".join(failures), reason="quarantined")
 
         holding = steps.effect("claim_device", alias, lambda: _claim(ground, order), undo, half=Half.LIVE)
@@ -77,7 +82,7 @@ class AssignedDevice:
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """Give the device back, or quarantine it and say why."""
-        held = [one for one in ground.journal.holdings() if (one.domain_uuid, one.alias) == (domain.uuid, net.alias)]
+        held = _held(ground, domain, net.alias or "")
         return [text for holding in held if (text := give_back(ground, holding)) is not None]
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
@@ -96,9 +101,14 @@ class AssignedDevice:
 
 def _claim(ground: Ground, order: Order) -> Holding:
     """The best device nobody has: a durable row first, then the port; the loser of a race gets the next one."""
+    if (kept := _kept(ground, order)) is not None:
+        return kept
     pool = _pool(ground, order.net, order.actual, order.domain)
     lost: dict[PciAddress, str] = {}
-    for device in rank(pool):
+    for device in _best(pool, order):
+        if order.settings and (why := unfit(order.settings, ground.host_devices.settings(device.address))) is not None:
+            lost[device.address] = why
+            continue
         holding = _holding(ground, order, device)
         try:
             ground.journal.hold(holding)
@@ -111,11 +121,35 @@ def _claim(ground: Ground, order: Order) -> Holding:
             ground.journal.let_go(holding.address)
             lost[device.address] = error.message
             continue
-        settings = ground.host_devices.settings(device.address)
-        holding = dataclasses.replace(holding, snapshot=dataclasses.asdict(settings))
+        holding = _with_snapshot(ground, holding)
         ground.journal.amend_holding(holding)
         return holding
     raise PoolExhausted(_exhausted(order.actual, pool, lost))
+
+
+def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
+    """By rank; the one that the NIC had before them, even where the link of its PF went down meanwhile."""
+    again = [one for one in pool.devices if one.address == order.again and one.address not in pool.taken]
+    return (*again, *(one for one in rank(pool) if one not in again))
+
+
+def _kept(ground: Ground, order: Order) -> Holding | None:
+    """The device that the NIC had a moment ago, where it is held for it still: also one that was quarantined on its way back."""
+    for one in _held(ground, order.domain, order.net.alias or ""):
+        if one.address == order.again:
+            kept = dataclasses.replace(
+                one, operation_id=order.operation_id, settings=dict(order.settings), quarantine=""
+            )
+            if not kept.snapshot:
+                kept = _with_snapshot(ground, kept)
+            ground.journal.amend_holding(kept)
+            _make_port(ground, kept)
+            return kept
+    return None
+
+
+def _held(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
+    return [one for one in ground.journal.holdings() if (one.domain_uuid, one.alias) == (domain.uuid, alias)]
 
 
 def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
@@ -132,8 +166,13 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         network=network,
         port=str(uuid.uuid4()) if network else "",
         operation_id=order.operation_id,
+        settings=dict(order.settings),
         since=ground.clock.now(),
     )
+
+
+def _with_snapshot(ground: Ground, holding: Holding) -> Holding:
+    return dataclasses.replace(holding, snapshot=dataclasses.asdict(ground.host_devices.settings(holding.address)))
 
 
 def _make_port(ground: Ground, holding: Holding) -> None:
@@ -150,9 +189,13 @@ def _make_port(ground: Ground, holding: Holding) -> None:
 
 
 def _prepare(ground: Ground, holding: Holding) -> None:
-    """With ``managed='no'`` the binding is ours, as libvirt defines it; else libvirt binds inside attach."""
+    """With ``managed='no'`` the binding is ours, as libvirt defines it; else libvirt binds inside attach.
+
+    What is set here the guest never sees otherwise; libvirt sets MAC and VLAN.
+    """
     if not holding.managed:
         ground.nodedevs.detach(holding.address)
+    put(ground, holding.address, before_attach(holding.settings))
 
 
 def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Interface:
@@ -207,8 +250,9 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
         return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
     if not holding.snapshot:
         return None  # it was never changed
-    before = VfSettings(**holding.snapshot)  # type: ignore[arg-type]
-    if before.differences(ground.host_devices.settings(holding.address)):
+    now = ground.host_devices.settings(holding.address)
+    before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]
+    if before.differences(now):
         ground.host_devices.apply(holding.address, before)
     return _difference(before, ground.host_devices.settings(holding.address))
 
@@ -249,7 +293,9 @@ def users_of_devices(ground: Ground) -> Mapping[PciAddress, Domain]:
     return found
 
 
-def _pool(ground: Ground, net: Interface, actual: ActualDevice, domain: Domain | None) -> Pool:
+def _pool(
+    ground: Ground, net: Interface, actual: ActualDevice, domain: Domain | None, leaving: Interface | None = None
+) -> Pool:
     devices = tuple(_candidates(ground, net, actual))
     taken = {address: f"domain {user.name} has it" for address, user in users_of_devices(ground).items()}
     for holding in ground.journal.holdings():
@@ -259,6 +305,8 @@ def _pool(ground: Ground, net: Interface, actual: ActualDevice, domain: Domain |
         for port in ground.networks.ports(actual.network):
             if port.host_address is not None:
                 taken.setdefault(port.host_address, f"lent by its network to {port.owner_name or 'another domain'}")
+    if leaving is not None and leaving.source_pci is not None:
+        taken.pop(leaving.source_pci, None)
     load: dict[PciAddress, int] = {}
     for device in devices:
         if device.pf is not None and device.address in taken:
@@ -297,7 +345,7 @@ def _exhausted(actual: ActualDevice, pool: Pool, lost: Mapping[PciAddress, str])
 # -- refusing ----------------------------------------------------------------------------------------
 
 
-def _refusals(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[Refusal]:
+def _refusals(ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None) -> Iterator[Refusal]:
     name = net.alias or str(net.mac or "the NIC")
 
     def refusal(reason: str, why: str) -> Refusal:
@@ -316,17 +364,30 @@ def _refusals(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[
             yield refusal(
                 "not-supported", f"asks for {what}, which libvirt refuses for an assigned PCI device. Leave it out."
             )
+    if (fault := vlan_fault(actual.vlan)) is not None:
+        yield refusal(VlanInvalid.reason, f"{fault}.")
     try:
-        pool = _pool(ground, net, actual, None)
-        unfit = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
+        pool = _pool(ground, net, actual, None, leaving)
+        faults = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
+        unset = [] if faults else [_unsettable(ground, net, device) for device in pool.devices]
     except VirtnetplugError as error:
         yield refusal(error.reason, f"cannot get a device: {error.message}")
         return
-    if net.source_pci is not None and unfit:
-        yield refusal("host-device-unfit", f"cannot get {net.source_pci}: {unfit[0]}")
+    if net.source_pci is not None and faults:
+        yield refusal("host-device-unfit", f"cannot get {net.source_pci}: {faults[0]}")
+    elif unset and None not in unset:
+        yield refusal(
+            "host-device-unfit", f"cannot be set as asked: {unset[0]}. Leave that out, or use another device."
+        )
     elif not rank(pool):
         kind = HostDeviceBusy if net.source_pci is not None else PoolExhausted
         yield refusal(kind.reason, f"cannot get a device: {_exhausted(actual, pool, {})}")
+
+
+def _unsettable(ground: Ground, net: Interface, device: PciDevice) -> str | None:
+    """Why this device could not be set as the NIC asks; None if it could, or nothing is asked."""
+    wanted = of_request(net)
+    return unfit(wanted, ground.host_devices.settings(device.address)) if wanted else None
 
 
 def _unfit(ground: Ground, device: PciDevice) -> str | None:

@@ -26,7 +26,9 @@ class Noop:
         """Decide by the actual device alone: it is asked for every NIC."""
         return actual.type == self._actual_type
 
-    def refusals(self, ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:
+    def refusals(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
+    ) -> Sequence[Refusal]:
         """Look, and say everything that is wrong at once. Change nothing."""
         return ()
 

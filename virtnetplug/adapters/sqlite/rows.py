@@ -81,7 +81,8 @@ def nic_from_row(row: sqlite3.Row) -> NicRecord:
 def row_from_holding(holding: Holding) -> dict[str, Any]:
     """The named values of one device."""
     row = {name: getattr(holding, name) for name in HOLDING}
-    return row | {"address": str(holding.address), "snapshot": text_from_request(holding.snapshot)}
+    texts = {name: text_from_request(getattr(holding, name)) for name in ("snapshot", "settings")}
+    return row | texts | {"address": str(holding.address)}
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
@@ -91,6 +92,7 @@ def holding_from_row(row: sqlite3.Row) -> Holding:
         "address": PciAddress.parse(values["address"]),
         "managed": bool(values["managed"]),
         "snapshot": json.loads(values["snapshot"]),
+        "settings": json.loads(values["settings"]),
     }
     return Holding(**values)
 

@@ -90,6 +90,7 @@ MIGRATIONS: Mapping[int, str] = {
         port TEXT NOT NULL,
         operation_id TEXT NOT NULL,
         snapshot TEXT NOT NULL,
+        settings TEXT NOT NULL,
         quarantine TEXT NOT NULL,
         since REAL NOT NULL
     ) WITHOUT ROWID;

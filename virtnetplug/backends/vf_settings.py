@@ -1,0 +1,134 @@
+"""What can be asked of a VF through its PF: from the fields of a request to its settings, whether they fit, and setting them.
+
+VLAN and link state are fields that every NIC has, the others are `OF_DEVICES`. Settings are mappings by field name of `VfSettings`, of
+plain values, as the journal keeps them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from virtnetplug.backends import Ground
+from virtnetplug.errors import HostDeviceFailed
+from virtnetplug.model.holding import Setting
+from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.interface import OF_DEVICES, Interface, Vlan, VlanTag
+from virtnetplug.model.pci import PciAddress
+
+Settings = Mapping[str, Setting]
+
+FIELDS = frozenset({*OF_DEVICES, "vlan", "link_state"})
+"""The fields of `Interface` that are settings of a VF while a guest has it."""
+
+MOST_VLAN, MOST_QOS = 4094, 7
+_SET_BY_LIBVIRT = frozenset({"vlan", "qos", "vlan_proto"})
+_PROTOCOLS = ("802.1Q", "802.1ad")
+_NONE: Settings = {}
+_WORDS = {"qos": "VLAN priority", "vlan": "VLAN", "vlan_proto": "VLAN protocol"}
+
+
+def of_request(net: Interface) -> dict[str, Setting]:
+    """What a NIC to be attached asks for beyond its element; a link that is up is what a VF has by itself."""
+    asked = {name: value for name in OF_DEVICES if (value := getattr(net, name)) is not None}
+    if net.link_state == "down":
+        asked["link_state"] = "down"
+    return settings_from(asked)
+
+
+def settings_from(fields: Mapping[str, Any], snapshot: Settings = _NONE) -> dict[str, Setting]:
+    """The settings that changes of fields come to; None (clear) is what the VF had before, as `snapshot` tells it."""
+    found: dict[str, Setting] = {}
+    for name, value in fields.items():
+        if name == "vlan":
+            found |= (
+                {"vlan": value.tags[0].id} if value and value.tags else {"vlan": 0, "qos": 0, "vlan_proto": "802.1Q"}
+            )
+        elif name == "link_state":
+            found[name] = {"down": "disable", "up": "auto"}.get(value) or snapshot.get(name) or "auto"
+    for name in OF_DEVICES:  # after the VLAN, which clears its priority along with itself
+        if name in fields:
+            own = "qos" if name == "vlan_qos" else name
+            found[own] = fields[name] if fields[name] is not None else snapshot.get(own)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def fields_from(settings: Settings) -> dict[str, Any]:
+    """The fields of an element that remembered settings come to: libvirt sets a VLAN by itself."""
+    vlan = settings.get("vlan")
+    found: dict[str, Any] = {}
+    if isinstance(vlan, int):
+        found["vlan"] = Vlan((VlanTag(vlan),)) if vlan else None
+    if "link_state" in settings:
+        found["link_state"] = "down" if settings["link_state"] == "disable" else None
+    return found
+
+
+def before_attach(settings: Settings) -> dict[str, Setting]:
+    """Those that can be set before the guest has the VF: libvirt sets the VLAN while it attaches."""
+    return {name: value for name, value in settings.items() if name not in _SET_BY_LIBVIRT}
+
+
+def vlan_fault(vlan: Vlan | None) -> str | None:
+    """Why a VF cannot have this VLAN (``virNetDevSetVfConfig``, ``do_setvfinfo``); None if it can."""
+    if vlan is None:
+        return None
+    if len(vlan.tags) != 1 or vlan.trunk:
+        return "has a VLAN trunk, and a VF has one VLAN; say one tag"
+    if not 0 <= vlan.tags[0].id <= MOST_VLAN:
+        return f"has the VLAN {vlan.tags[0].id}, and those of a VF are 0 (none) to {MOST_VLAN}"
+    return None
+
+
+def unfit(wanted: Settings, now: VfSettings) -> str | None:
+    """Why a VF that is set as `now` cannot be set as `wanted`; None if nothing is known against it."""
+    for name, value in wanted.items():
+        if getattr(now, name) is None and (name, value) != ("link_state", "auto"):
+            return f"its PF has no such setting as {name.replace('_', ' ')} of a VF"
+    least = _number(wanted.get("min_rate", now.min_rate))
+    most = _number(wanted.get("max_rate", now.max_rate))
+    if 0 < most < least:
+        return f"its least rate, {least} Mbit/s, would be above its most, {most} Mbit/s"
+    if not 0 <= _number(wanted.get("qos", 0)) <= MOST_QOS:
+        return f"a VLAN priority is 0 to {MOST_QOS}, not {wanted['qos']}"
+    if min(least, most) < 0:
+        return "a rate is 0 (no limit) or more Mbit/s"
+    if wanted.get("vlan_proto", _PROTOCOLS[0]) not in _PROTOCOLS:
+        return f"a VLAN protocol is {' or '.join(_PROTOCOLS)}, not {wanted['vlan_proto']}"
+    return None
+
+
+def differences(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
+    """What of `wanted` is not so now. A link forced up is up, and one that cannot be set is."""
+    return {
+        name: value
+        for name, value in wanted.items()
+        if getattr(now, name) != value
+        and not (name == "link_state" and value == "auto" and getattr(now, name) in (None, "enable"))
+    }
+
+
+def now_of(settings: VfSettings, names: Mapping[str, object]) -> dict[str, Setting]:
+    """Those of a VF's settings, as the journal keeps them."""
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
+
+
+def put(ground: Ground, address: PciAddress, wanted: Settings) -> None:
+    """Make the VF have these settings and read them back; raises `HostDeviceFailed` naming what it does not have after it."""
+    now = ground.host_devices.settings(address)
+    if not differences(wanted, now):
+        return
+    ground.host_devices.apply(address, dataclasses.replace(now, **differences(wanted, now)))  # type: ignore[arg-type]
+    now = ground.host_devices.settings(address)
+    if missed := differences(wanted, now):
+        told = ", ".join(f"{_word(name)} is {getattr(now, name)} and not {value}" for name, value in missed.items())
+        raise HostDeviceFailed(f"the settings of {address} were accepted, and yet its {told}")
+
+
+def _word(name: str) -> str:
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def _number(value: Setting) -> int:
+    return value if isinstance(value, int) else 0
