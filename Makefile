@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 
-.PHONY: help setup demo test check format bench man guest clean
+.PHONY: help setup demo test lab check format bench man guest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,10 @@ test: ## every test, in namespaces of its own; those of the driver also on the e
 	tests/namespace $(PYTHON) -m pytest || status=1; \
 	tests/namespace $(PYTHON) -m pytest --driver=embedded || status=1; \
 	exit $$status
+
+lab: ## real SR-IOV hot-plug, in an emulated host: the quick suite (as root; the first call also builds the image)
+	@contrib/setup lab
+	@contrib/lab/lab run sriov --timeout 1200 -- python3 -m pytest -v --timeout=600 tests/lab
 
 check: ## format, lint, types and the fast tests
 	@contrib/setup test
