@@ -51,13 +51,13 @@ def test_a_mac_and_an_alias_are_minted(world: World) -> None:
 
 
 def test_both_halves_have_the_same_guest_address(world: World) -> None:
-    # Something in the definition alone takes a slot, so that libvirt left to itself would choose two different ones.
+    # One slot is taken in the definition and two are live, so that libvirt left to itself would choose two different ones.
     world.plugger.attach(world.name, [world.bridge_nic(9)], scope=Scope.CONFIG)
-    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.LIVE)
+    world.plugger.attach(world.name, [world.bridge_nic(1), world.bridge_nic(3)], scope=Scope.LIVE)
     world.plugger.attach(world.name, [world.bridge_nic(2)], scope=Scope.BOTH)
     detail = world.plugger.show(world.name, "ua-nic2")
     assert detail.live is not None and detail.config is not None
-    assert str(detail.nic.address) == "0000:00:03.0" if world.kind == "fake" else detail.nic.address is not None
+    assert str(detail.nic.address) == "0000:00:04.0" if world.kind == "fake" else detail.nic.address is not None
     slot = detail.nic.address.slot if detail.nic.address else -1
     assert f'slot="0x{slot:02x}"' in detail.config.replace("'", '"')
 

@@ -118,10 +118,11 @@ def test_plan_says_the_same_in_both_spellings_and_touches_nothing(
 
 def test_scopes(command: Command, guest: Start, bridge: Bridge) -> None:
     one, switch = guest(), bridge()
-    # An address taken in the definition alone, so that libvirt left to itself would choose another for the next boot.
+    # Two slots taken live and one in the definition: left to itself libvirt would choose another for the next boot.
     command("attach", one.name, "--bridge", switch, "--alias", "ua-c", "--config")
     assert one.aliases() == []
     command("attach", one.name, "--bridge", switch, "--alias", "ua-l", "--live")
+    command("attach", one.name, "--bridge", switch, "--alias", "ua-m", "--live")
     nic = command.json("attach", one.name, "--bridge", switch, "--alias", "ua-b", "--persistent").nic
     assert nic["live"] and nic["config"]
     live, config = (
@@ -131,16 +132,16 @@ def test_scopes(command: Command, guest: Start, bridge: Bridge) -> None:
         }
         for inactive in (False, True)
     )
-    assert set(live) == {"ua-l", "ua-b"} and set(config) == {"ua-c", "ua-b"}
+    assert set(live) == {"ua-l", "ua-m", "ua-b"} and set(config) == {"ua-c", "ua-b"}
     assert live["ua-b"] == config["ua-b"]
-    assert live["ua-l"] == config["ua-c"], "the two took the same slot, or this test shows nothing"
+    assert live["ua-l"] == config["ua-c"] != live["ua-m"], "a slot is taken live that is free in the definition"
     rows = {row["alias"]: (row["live"], row["config"]) for row in command.json("list", one.name).document["nics"]}
-    assert rows == {"ua-c": (False, True), "ua-l": (True, False), "ua-b": (True, True)}
+    assert rows == {"ua-c": (False, True), "ua-l": (True, False), "ua-m": (True, False), "ua-b": (True, True)}
     wrong = command.json("detach", one.name, "ua-l", "--config", code=3).document
     assert wrong["reason"] == "nic-missing" and "--live" in wrong["message"]
     command("detach", one.name, "ua-b", "--live", "--config")
     command("detach", one.name, "ua-c", "--config")
-    assert one.xml(inactive=True).find("devices/interface") is None and one.aliases() == ["ua-l"]
+    assert one.xml(inactive=True).find("devices/interface") is None and one.aliases() == ["ua-l", "ua-m"]
 
 
 def test_a_transient_domain_has_no_config_scope(command: Command, guest: Start, bridge: Bridge) -> None:
