@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -29,36 +29,43 @@ def inside(
     *,
     timeout: float | None = None,
     console: Path | None = None,
-    keep_disk: bool = False,
+    new_disk: Callable[[], None] | None = None,
 ) -> int:
-    """Boot, run `command` for at most `timeout` seconds, power off; gives the command's exit code."""
-    with _console(console) as log, _booted(recipe, image, log, stages, keep_disk) as machine:
+    """Boot, run `command` for at most `timeout` seconds, power off; gives the command's exit code.
+
+    With `new_disk`, which writes the disk image and is called before each boot, what is done to the disk stays.
+    """
+    with _console(console) as log, _booted(recipe, image, log, stages, new_disk) as machine:
         start = time.monotonic()
         try:
             code = _follow(machine, command, stages, timeout)
+            stages.took("command", time.monotonic() - start)
+            if new_disk:
+                machine.power_off()
         except BootFailed as failure:
-            stages.say(f"{failure} while the command ran; the last on its console:\n{console_tail(log)}")
+            stages.say(f"{failure}, after it had come up; the last on its console:\n{console_tail(log)}")
             raise SystemExit(1) from None
-        stages.took("command", time.monotonic() - start)
-        if keep_disk:
-            machine.power_off()
         return code
 
 
 def shell(recipe: Recipe, image: Image, stages: Stages, *, console: Path | None = None) -> int:
     """Boot and give a shell on this terminal; gives the shell's exit code."""
-    with _console(console) as log, _booted(recipe, image, log, stages, False) as machine:
+    with _console(console) as log, _booted(recipe, image, log, stages, None) as machine:
         stages.say("a shell inside, in the checkout; leave it, and the lab powers off")
         return terminal.connect(machine, ["bash", "-l"])
 
 
 @contextmanager
-def _booted(recipe: Recipe, image: Image, log: IO[bytes], stages: Stages, keep_disk: bool) -> Iterator[Machine]:
+def _booted(
+    recipe: Recipe, image: Image, log: IO[bytes], stages: Stages, new_disk: Callable[[], None] | None
+) -> Iterator[Machine]:
     """A machine that is ready; a boot that fails is tried once more."""
     for attempt in (1, 2):
         start = time.monotonic()
         stages.say(f"booting {recipe.name} …")
-        machine = Machine(recipe, image, log, keep_disk=keep_disk)
+        if new_disk:
+            new_disk()
+        machine = Machine(recipe, image, log, keep_disk=new_disk is not None)
         try:
             try:
                 machine.wait_ready(stages.say)

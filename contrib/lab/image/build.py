@@ -28,14 +28,13 @@ def build(recipe: Recipe, image: Image, stages: Stages) -> None:
         _install(image.root, recipe)
     with stages.stage("guests that are restored inside"):
         recipe.guests(image.root)
-    with stages.stage("disk image"):
+    with stages.stage("kernel and initial RAM disk"):
         release = initrd.kernel_release(image.root)
         shutil.copyfile(image.root / f"boot/vmlinuz-{release}", image.kernel)
         busybox = {"bin/busybox": image.root / "usr/bin/busybox"}
         initrd.write(image.initrd, image.root, LABS / "inside/initrd", recipe.kernel_modules, busybox)
-        disk.write(image.disk, image.root)
     with stages.stage("first boot, kept on the disk"):
-        code = run.inside(recipe, image, recipe.seal, stages, keep_disk=True)
+        code = run.inside(recipe, image, recipe.seal, stages, new_disk=lambda: disk.write(image.disk, image.root))
         if code:
             raise SystemExit(f"lab: the first boot failed with code {code}")
 

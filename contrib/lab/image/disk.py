@@ -11,10 +11,11 @@ DISK_BYTES = 3 << 30
 
 
 def write(target: Path, root: Path) -> None:
-    """Write an ext4 image with all that is in the directory `root`.
+    """Write an ext4 image, anew, with all that is in the directory `root`.
 
     Without a journal or checksums, which under emulation are pure cost: no lab ever boots from a disk that was cut off.
     """
+    target.unlink(missing_ok=True)
     with target.open("wb") as image:
         image.truncate(DISK_BYTES)
     features = "^has_journal,^metadata_csum,^64bit"
