@@ -49,19 +49,18 @@ def test_what_a_killed_build_left_is_removed(home: Path) -> None:
     assert not (home / ".sriov-left").exists()
 
 
-def test_two_builds_do_not_collide() -> None:
-    at_once = threading.Barrier(2)
+def test_a_second_build_waits_for_the_first_and_says_so() -> None:
+    waiting = threading.Event()
     built: list[Image] = []
 
     def build(image: Image) -> None:
-        write(image)
         built.append(image)
+        assert waiting.wait(5)
+        write(image)
 
-    def start() -> None:
-        at_once.wait()
-        ensure(build)
-
-    threads = [threading.Thread(target=start) for _ in range(2)]
+    threads = [
+        threading.Thread(target=cache.ensure, args=(SRIOV, build, lambda _text: waiting.set())) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
