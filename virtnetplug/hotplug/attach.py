@@ -7,16 +7,19 @@ from functools import partial
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import HostDeviceBusy, NicPending, NotApplied
+from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.plugging import parts as plug_parts
+from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.preflight import check_attach
-from virtnetplug.hotplug.request import name, refuse, scope_for
+from virtnetplug.hotplug.request import name, pair, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
 from virtnetplug.hotplug.view import DomainView, look, look_again
 from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
@@ -38,10 +41,6 @@ from virtnetplug.resolve import resolve
 BOTH = (Half.LIVE, Half.CONFIG)
 
 
-MOST_RACES = 8
-"""How often a device may be lost to a domain started meanwhile before the attach gives up."""
-
-
 def attach(
     host: Host,
     domain: Domain,
@@ -52,6 +51,7 @@ def attach(
 ) -> Outcome:
     """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest."""
     view, scope = _look(domain, scope)
+    nets = _paired(view, nets)
     refuse(_unsettled(host, view, nets))
     if there := _already(host, view, nets, scope):
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
@@ -67,6 +67,7 @@ def attach(
 def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scope: Scope | None = None) -> Plan:
     """What `attach` would do; nothing is touched, and every refusal is listed."""
     view, scope = _look(domain, scope)
+    nets = _paired(view, nets)
     unsettled = _unsettled(host, view, nets)
     if not unsettled and _already(host, view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
@@ -85,6 +86,11 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
         diff={half.value: added for half in scope.halves},
         actual=actuals,
     )
+
+
+def _paired(view: DomainView, nets: Sequence[Interface]) -> tuple[Interface, ...]:
+    there = [net for devices in (view.live, view.config) if devices is not None for net in devices.nets]
+    return pair(nets, there) if any(net.teaming is not None for net in nets) else tuple(nets)
 
 
 def _unsettled(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[Refusal, ...]:
@@ -160,6 +166,14 @@ def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> 
     return (request.type, request.source) == (there.type, there.source)
 
 
+def _settings(net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:
+    if not actual.is_hostdev:
+        return {}
+    from virtnetplug.backends.vf_settings import of_request
+
+    return of_request(net)
+
+
 def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
     return resolve(net, networks[net.source_network] if net.source_network is not None else None)
 
@@ -171,8 +185,8 @@ def _steps(nets: Sequence[Interface], actuals: Sequence[ActualDevice], scope: Sc
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
     for net, actual in zip(nets, actuals, strict=True) if Half.LIVE in scope.halves else ():
         backend = backend_for(actual)
-        own = [*backend.plug_steps, (backend.attach_step, Phase.PLUG), ("confirm", Phase.PLUG)]
-        parts += [(step, _alias(net), phase, Half.LIVE) for step, phase in own]
+        parts += plug_parts(backend, _alias(net), has_settings=bool(_settings(net, actual)))
+        parts += [("confirm", _alias(net), Phase.PLUG, Half.LIVE)]
     for net in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", _alias(net), Phase.PLUG, Half.CONFIG)]
     return plan_steps(*parts)
@@ -233,26 +247,17 @@ class _Attach:
         self.states[alias] = frontend, move(End.BACKEND, backend, Trigger.ALLOCATE)
 
     def _attach(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
-        """The backend's part, then the guest's. Which of the two paths it takes, never both, is the backend's choice."""
+        """Into the guest, and seen there."""
         alias, backend = _alias(net), backend_for(actual)
-        run = self.view.state.id
-        order = Order(domain=self.domain, domain_id=run, net=net, actual=actual, operation_id=tx.record.id)
-        for is_last in (False,) * MOST_RACES + (True,):
-            undone_to = len(tx.undo)
-            plugged = backend.plug(self.host, order, tx)
-            try:
-                tx.effect(
-                    backend.attach_step,
-                    alias,
-                    partial(self.domain.attach, plugged.element, Half.LIVE),
-                    lambda: take_out(self.host, self.domain, alias, self.seconds, domain_id=run),
-                    half=Half.LIVE,
-                )
-                break
-            except HostDeviceBusy:
-                # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
-                if is_last or net.source_pci is not None or tx.undo.unwind(undone_to):
-                    raise
+        order = Order(
+            domain=self.domain,
+            domain_id=self.view.state.id,
+            net=net,
+            actual=actual,
+            operation_id=tx.record.id,
+            settings=_settings(net, actual),
+        )
+        plug(self.host, tx, backend, order, self.seconds)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         frontend, behind = self.states[alias]
         behind = move(End.BACKEND, behind, Trigger.PLUG)

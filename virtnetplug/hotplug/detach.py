@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from virtnetplug import xml
@@ -15,7 +15,7 @@ from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.release import GuestRelease, unlocked
-from virtnetplug.hotplug.request import refuse, scope_for
+from virtnetplug.hotplug.request import partner_of, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
 from virtnetplug.hotplug.view import DomainView, Pair, describe, find, look
 from virtnetplug.model.interface import Interface
@@ -97,7 +97,18 @@ def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tupl
             )
         if pair not in pairs:
             pairs.append(pair)
-    return view, scope, tuple(pairs)
+    named = {alias for pair in pairs for net in pair if net is not None and (alias := partner_of(net)) is not None}
+    return view, scope, tuple(sorted(pairs, key=lambda pair: _key(pair) in named))  # transient halves first
+
+
+def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
+    """Those that are the persistent teaming partner of others of them, with these."""
+    found: dict[str, list[str]] = {}
+    for alias, element in elements.items():
+        partner = partner_of(xml.interface(element)) if "<teaming" in element else None
+        if partner is not None and partner in elements and partner != alias:
+            found.setdefault(partner, []).append(alias)
+    return {alias: others for alias, others in found.items() if not any(other in found for other in others)}
 
 
 def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> OperationRecord | None:
@@ -187,10 +198,14 @@ class _Detach:
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
     def run(self, tx: Transaction) -> Outcome:
-        """Ask for all, wait for all, then finish; the lock is not held while waiting."""
-        for alias, element in self.live.items():
-            self.release.ask(tx, alias, element)
-        answers = self._wait(tx)
+        """Ask for all, wait for all, then finish; the lock is not held while waiting.
+
+        A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
+        """
+        last = _partners(self.live)
+        answers = self._release(tx, [alias for alias in self.live if alias not in last])
+        free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
+        answers |= dict.fromkeys(last, Answer.HELD) | self._release(tx, free)
         for entry in self.entries:
             if entry["config"] is not None:
                 self._undefine(tx, entry["alias"], entry["config"])
@@ -204,11 +219,13 @@ class _Detach:
         tx.finish(OperationState.DONE, Result.DONE, also=self._forget)
         return tx.outcome(Result.DONE, nics=_remains(self.host, self.domain, self.entries))
 
-    def _wait(self, tx: Transaction) -> dict[str, Answer]:
-        if not self.live:
+    def _release(self, tx: Transaction, aliases: Sequence[str]) -> dict[str, Answer]:
+        if not aliases:
             return {}
+        for alias in aliases:
+            self.release.ask(tx, alias, self.live[alias])
         with unlocked(self.domain, self.lock, tx, ", ".join(self.live)):
-            return {alias: self.release.wait(tx, alias) for alias in self.live}
+            return {alias: self.release.wait(tx, alias) for alias in aliases}
 
     def _unplug(self, tx: Transaction, alias: str) -> None:
         net = xml.interface(self.live[alias])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from virtnetplug.errors import DuplicateAlias, DuplicateMac, ModelUnknown, NoFreePort, TeamingIncomplete
+from virtnetplug.errors import (
+    DuplicateAlias,
+    DuplicateMac,
+    ModelUnknown,
+    NoFreePort,
+    NotSupported,
+    TeamingIncomplete,
+)
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, describe
 from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import Topology
@@ -87,7 +94,7 @@ def teaming(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
     for net in nets:
         if net.teaming is None:
             continue
-        if net.teaming.type == "persistent" and net.model != "virtio":
+        if net.teaming.type == "persistent" and not _is_virtio(net):
             yield _incomplete(
                 net,
                 f"is the persistent half of a teaming pair and has the model {net.model or 'of libvirt’s choice'}: "
@@ -95,10 +102,20 @@ def teaming(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
             )
         elif net.teaming.type == "transient":
             for where, devices in _halves(view, scope):
-                yield from _transient(net, (*devices.nets, *nets), f"the {where} of {view.domain.name}")
+                others = [
+                    other
+                    for other in (*devices.nets, *nets)
+                    if other is not net and (net.alias is None or other.alias != net.alias)
+                ]
+                yield from _transient(net, others, f"the {where} of {view.domain.name}")
 
 
-def _transient(net: Interface, candidates: Iterable[Interface], where: str) -> Iterator[Refusal]:
+def _is_virtio(net: Interface) -> bool:
+    """``virDomainNetIsVirtioModel``."""
+    return net.model in ("virtio", "virtio-transitional", "virtio-non-transitional")
+
+
+def _transient(net: Interface, candidates: Sequence[Interface], where: str) -> Iterator[Refusal]:
     partner = net.teaming.persistent if net.teaming is not None else None
     if partner is None:
         yield _incomplete(net, "is the transient half of a teaming pair and names no partner. Add persistent='ALIAS'.")
@@ -110,6 +127,18 @@ def _transient(net: Interface, candidates: Iterable[Interface], where: str) -> I
             net,
             f"names {partner} as its persistent teaming partner, and {where} {what}. Attach the persistent half first, "
             "or both in one call.",
+        )
+    elif not _is_virtio(other):
+        yield _incomplete(
+            net,
+            f"names {partner} as its persistent teaming partner, whose model is {other.model or 'of libvirt’s choice'}: "
+            "the guest's failover needs model virtio there.",
+        )
+    elif (second := next((each for each in candidates if _is_partner(each, other)), None)) is not None:
+        yield _incomplete(
+            net,
+            f"names {partner} as its persistent teaming partner, which has {describe(second)} already: a pair has one "
+            "transient half. Detach that one first, or leave one out.",
         )
     elif net.mac != other.mac:
         yield _incomplete(
@@ -152,17 +181,37 @@ def _taken(net: Interface, why: str, reason: str) -> Refusal:
     )
 
 
-def ports(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
-    """Too few free hot-plug places of the running guest for all of the request."""
+def of_devices(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
+    """Settings of assigned devices that a definition would have to keep: libvirt has no place for them."""
+    for net in nets if Half.CONFIG in scope.halves else ():
+        if asked := [name for name in OF_DEVICES if getattr(net, name) is not None]:
+            yield no_place(describe(net), asked)
+
+
+def no_place(nic: str, asked: Sequence[str]) -> Refusal:
+    """The definition cannot keep these fields of an assigned device."""
+    names = ", ".join(name.replace("_", "-") for name in asked)
+    return Refusal(
+        reason=NotSupported.reason,
+        nic=nic,
+        message=f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
+        "have it. Set it of the running guest alone (--live).",
+    )
+
+
+def ports(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Collection[str] = ()) -> Iterator[Refusal]:
+    """Too few free hot-plug places of the running guest for all of the request; NICs of `pools` are assigned PCI Express devices."""
     if Half.LIVE not in scope.halves or view.live_xml is None or view.topology is None:
         return
     topology = _without(view.topology, [net.address for net in nets if net.address is not None])
     groups: dict[bool, list[Interface]] = {}
     for net in nets:
-        if net.address is None and net.model not in NOT_PCI:
-            groups.setdefault(topology.takes_port(net.model), []).append(net)
+        is_assigned = net.is_hostdev or net.source_network in pools
+        if net.address is None and (is_assigned or net.model not in NOT_PCI):
+            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
+            groups.setdefault(is_express, []).append(net)
     for is_express, group in groups.items():
-        free = topology.free_hotplug_slots(group[0].model)
+        free = topology.free_hotplug_slots("virtio" if is_express else group[0].model)
         if free is not None and free < len(group):
             yield _no_port(view, topology, group, free, is_express=is_express)
 
@@ -183,7 +232,7 @@ def _without(topology: Topology, taken: Sequence[PciAddress]) -> Topology:
 def _no_port(
     view: DomainView, topology: Topology, group: Sequence[Interface], free: int, *, is_express: bool
 ) -> Refusal:
-    models = ", ".join(sorted({net.model or "libvirt's default" for net in group}))
+    models = ", ".join(sorted({net.model or "of libvirt's choice" for net in group}))
     if is_express:
         place, controller = "PCIe hot-plug ports", "pcie-root-port"
     else:

@@ -34,11 +34,14 @@ def check_attach(
         refusals += found
         if not found:
             fitting.append(net)
-    for refuse in (fit.aliases, fit.macs, fit.teaming, fit.addresses, fit.ports):
+    for refuse in (fit.aliases, fit.macs, fit.teaming, fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
+    known = {} if networks is None else networks
+    missing = list(sources.missing(host, fitting, scope, known))  # which also looks the networks up
+    pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
+    refusals += fit.ports(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
-    refusals += sources.missing(host, fitting, scope, {} if networks is None else networks)
-    return tuple(refusals)
+    return (*refusals, *missing)
 
 
 def check_update(

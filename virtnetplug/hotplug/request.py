@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, Refused, UsageError
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Refusal, Scope
 from virtnetplug.ports.domain import DomainState
@@ -22,7 +23,45 @@ def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
         raise UsageError("no NIC was asked for: name at least one, by flags, --nic or --xml")
     if len(requests) > MOST_NICS:
         raise UsageError(f"{len(requests)} NICs in one call: at most {MOST_NICS}; split it")
-    return tuple(xml.interface(request if isinstance(request, str) else xml.element(request)) for request in requests)
+    return tuple(
+        xml.interface(request) if isinstance(request, str) else like(request, xml.interface(xml.element(request)))
+        for request in requests
+    )
+
+
+def like(request: Interface, net: Interface) -> Interface:
+    """`net` with what no element has of `request`."""
+    said = {name: value for name in OF_DEVICES if (value := getattr(request, name)) is not None}
+    return dataclasses.replace(net, **said) if said else net
+
+
+def edited(net: Interface, changes: Mapping[str, object]) -> Interface:
+    """The net with these fields of its element changed."""
+    return like(net, xml.interface(xml.edit(net.element, changes))) if changes else net
+
+
+def pair(nets: Sequence[Interface], there: Sequence[Interface]) -> tuple[Interface, ...]:
+    """The nets with each teaming pair's one MAC where only a half says it (`there`: those of the guest), persistent halves first.
+
+    libvirt refuses a transient half whose partner is not there yet.
+    """
+    named = {net.alias: net for net in (*there, *nets) if net.alias is not None}
+    macs: dict[str, Mac] = {}
+    for net in nets:
+        partner = partner_of(net)
+        if partner is not None and partner in named:
+            mac = named[partner].mac or macs.get(partner) or net.mac or Mac.mint()
+            macs[partner] = mac
+    found = []
+    for net in nets:
+        mac_of_pair = macs.get(partner_of(net) or net.alias or "")
+        found.append(edited(net, {"mac": mac_of_pair}) if net.mac is None and mac_of_pair is not None else net)
+    return tuple(sorted(found, key=lambda net: partner_of(net) is not None))
+
+
+def partner_of(net: Interface) -> str | None:
+    """The alias of the persistent partner that a transient teaming half names."""
+    return net.teaming.persistent if net.teaming is not None and net.teaming.type == "transient" else None
 
 
 def name(net: Interface) -> Interface:
@@ -36,7 +75,7 @@ def name(net: Interface) -> Interface:
         changes["mac"] = Mac.mint()
     if net.alias is None:
         changes["alias"] = "ua-vnp" + os.urandom(4).hex()
-    return xml.interface(xml.edit(net.element, changes)) if changes else net
+    return edited(net, changes)
 
 
 def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scope:
