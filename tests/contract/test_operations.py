@@ -42,6 +42,13 @@ def test_detach_gives_everything_back(world: World) -> None:
     assert world.snapshot() == before
 
 
+def test_a_nic_that_stays_in_the_other_definition_is_told(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()], scope=Scope.BOTH)
+    (nic,) = world.plugger.detach(world.name, "ua-nic1", scope=Scope.LIVE).nics
+    assert (nic.alias, nic.live, nic.config) == ("ua-nic1", False, True)
+    assert world.plugger.detach(world.name, "ua-nic1", scope=Scope.CONFIG).nics == ()
+
+
 def test_a_mac_and_an_alias_are_minted(world: World) -> None:
     request = f"<interface type='bridge'><source bridge='{world.bridges[0]}'/><model type='virtio'/></interface>"
     (nic,) = world.plugger.attach(world.name, [request]).nics

@@ -57,7 +57,9 @@ def detach(
         with transaction(host, record) as tx:
             for text in _warnings(view, pairs, scope):
                 tx.warn(text)
-            return _Detach(host, domain, lock, release, record).run(tx)
+            outside = [half for half in BOTH if half not in scope.halves]
+            remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
+            return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
 
 
 def plan_detach(host: Host, domain: Domain, selectors: Sequence[str], *, scope: Scope | None = None) -> Plan:
@@ -188,13 +190,24 @@ def _key(pair: Pair) -> str:
 
 
 class _Detach:
-    """One detach on its way, fresh or taken up again: every step may be run twice."""
+    """One detach on its way, fresh or taken up again: every step may be run twice.
+
+    `may_remain` says that a definition it does not touch may have the NICs.
+    """
 
     def __init__(
-        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, record: OperationRecord
+        self,
+        host: Host,
+        domain: Domain,
+        lock: DomainLock,
+        release: GuestRelease,
+        record: OperationRecord,
+        *,
+        may_remain: bool = True,
     ) -> None:
         self.host, self.domain, self.lock, self.release = host, domain, lock, release
         self.entries = record.request["nics"]
+        self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
     def run(self, tx: Transaction) -> Outcome:
@@ -217,7 +230,8 @@ class _Detach:
         if held:
             return self._pending(tx, held)
         tx.finish(OperationState.DONE, Result.DONE, also=self._forget)
-        return tx.outcome(Result.DONE, nics=_remains(self.host, self.domain, self.entries))
+        remaining = _remains(self.host, self.domain, self.entries) if self.may_remain else ()
+        return tx.outcome(Result.DONE, nics=remaining)
 
     def _release(self, tx: Transaction, aliases: Sequence[str]) -> dict[str, Answer]:
         if not aliases:

@@ -117,9 +117,10 @@ def look_for(domain: Domain, alias: str, *, domain_id: int) -> Answer:
         return Answer.ENDED
     if all(net.alias != alias for net in xml.glimpse(text)):
         return Answer.GONE
-    if domain_id >= 0 and domain.state().id != domain_id:
-        return Answer.ENDED
-    return Answer.HELD
+    if domain_id < 0:
+        return Answer.HELD
+    run = xml.run_of(text)
+    return Answer.HELD if (domain.state().id if run is None else run) == domain_id else Answer.ENDED
 
 
 def withdraw(

@@ -11,7 +11,7 @@ from virtnetplug.xml.networks import network, network_port, network_port_text
 from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
-from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count
+from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count, run_of
 
 __all__ = [
     "MAX_BYTES",
@@ -33,6 +33,7 @@ __all__ = [
     "nic_count",
     "node_device_driver",
     "properties_of",
+    "run_of",
     "strip_live",
     "topology",
     "validate",

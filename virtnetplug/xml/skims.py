@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_RUN = re.compile(r"<domain\s[^>]*\bid='(\d+)'")
 _NAMES = (re.compile(r"<mac address='([^']*)'"), re.compile(r"<alias name='([^']*)'"))
 
 
@@ -25,6 +26,12 @@ def may_have_doubles(domain_xml: str) -> bool:
 def nic_count(domain_xml: str) -> int:
     """How many NICs a definition has, near enough to be told to people."""
     return domain_xml.count("</interface>")
+
+
+def run_of(domain_xml: str) -> int | None:
+    """The id of the run of the domain whose live definition this is (``virDomainDefFormatInternal``); None if it has none."""
+    match = _RUN.match(domain_xml)
+    return int(match.group(1)) if match else None
 
 
 def has_own_netdevs(domain_xml: str) -> bool:

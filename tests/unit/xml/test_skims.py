@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtnetplug.xml import may_have_doubles, nic_count
+from virtnetplug.xml import may_have_doubles, nic_count, run_of
 
 
 def definition(*nics: tuple[str, str | None]) -> str:
@@ -39,3 +39,16 @@ def test_what_is_not_written_as_libvirt_does_asks_for_a_real_look() -> None:
 def test_nics_are_counted() -> None:
     assert nic_count(definition()) == 0
     assert nic_count(definition((ONE, None), (TWO, "ua-1"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("definition", "run"),
+    [
+        ("<domain type='qemu' id='7'>\n  <devices/></domain>", 7),
+        ("<domain type='kvm' id='12' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'></domain>", 12),
+        ("<domain type='qemu'>\n  <metadata id='3'/></domain>", None),
+        ("<domain type='qemu' uuid='3'/>", None),
+    ],
+)
+def test_the_run_is_that_of_the_domain_itself(definition: str, run: int | None) -> None:
+    assert run_of(definition) == run
