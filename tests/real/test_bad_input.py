@@ -135,8 +135,8 @@ DOCUMENTS = {
     "missing network": (nic("<source network='nosuch'/>", "network"), "network-missing", "nosuch"),
     "host PCI device": (
         nic("<source><address type='pci' domain='0' bus='0' slot='1' function='0'/></source>", "hostdev"),
-        "not-supported",
-        "assigned PCI device",
+        "host-device-unfit",
+        "no VF",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -113,6 +114,16 @@ def test_every_command_flag_reason_and_exit_code_is_documented():
     words = [f"| `{name}" for name in COMMANDS] + [f"`{key.name}`" for key in KEYS]
     words += [f"`{error.reason}`" for error in ERRORS] + [f"| {error.exit_code} |" for error in ERRORS]
     assert [word for word in words if word not in page] == []
+
+
+def test_every_reason_that_the_source_names_is_documented():
+    page = PAGE.read_text()
+    source = "".join(path.read_text() for path in Path(PAGE.parents[1], "virtnetplug").rglob("*.py"))
+    reasons = set(re.findall(r'\breason=f?"([a-z-]+)"', source)) | set(
+        re.findall(r'^    reason = "([a-z-]+)"', source, re.M)
+    )
+    assert len(reasons) > 50
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in page] == []
 
 
 def test_every_option_has_a_help_sentence():
