@@ -26,7 +26,7 @@ def measure(stage: Stage) -> Iterator[Row]:
         plugger = stage.plugger(uri, f"many-{driver}")
         sides = [Ours(plugger, name) for name in names], [Bare(connection, name) for name in names]
         rates: tuple[list[float], list[float]] = ([], [])
-        for number in range(-1, stage.rounds(10)):
+        for number in range(-1, stage.rounds(8)):
             for which in (0, 1) if number % 2 else (1, 0):
                 rate = _rate(sides[which], stage.nic())
                 if number >= 0:

@@ -62,7 +62,7 @@ def measure(stage: Stage) -> Iterator[Row]:
         sides = Ours(stage.plugger(uri, f"single-{driver}"), guest.name), Bare(connection, guest.name)
         times: dict[str, tuple[list[float], list[float]]] = {"attach": ([], []), "detach": ([], [])}
         chance = random.Random(20)
-        for number in range(-3, stage.rounds(150)):
+        for number in range(-3, stage.rounds(120)):
             phase = chance.random() * TICK
             for which in (0, 1) if number % 2 else (1, 0):
                 attach = _timed(lambda side=sides[which]: side.attach(stage.nic()))

@@ -29,6 +29,7 @@ class Stage:
         namespace.require()
         self.cleanup = cleanup
         self.is_quick = is_quick
+        self._load = os.getloadavg()[0]
         self.state_dir = Path(tempfile.mkdtemp(prefix="virtnetplug-bench-", dir=DISK))
         cleanup.callback(shutil.rmtree, self.state_dir, ignore_errors=True)
         self.bridge = cleanup.enter_context(links.bridge("brbench"))
@@ -102,5 +103,5 @@ class Stage:
             "machine": f"{os.cpu_count()} processors, no KVM (QEMU emulates), Linux {platform.release()}",
             "versions": f"Python {platform.python_version()}, libvirt {version // 1000000}.{version // 1000 % 1000}",
             "journal": f"in {DISK}, on {subprocess.run(disk, capture_output=True, text=True).stdout.strip()}",
-            "load before and during": f"{os.getloadavg()[0]:.1f} at the end of the run",
+            "load": f"{self._load:.1f} before the run and {os.getloadavg()[0]:.1f} at its end",
         }
