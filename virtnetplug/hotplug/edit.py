@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
-from virtnetplug.errors import NotApplied, UsageError
-from virtnetplug.hotplug.view import DomainView, find
-from virtnetplug.model.interface import Interface
+from virtnetplug.errors import NotApplied, NotSupported, UsageError
+from virtnetplug.hotplug.fit import no_place
+from virtnetplug.hotplug.view import DomainView, describe, find
+from virtnetplug.model.holding import Setting
+from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Half, Scope
 from virtnetplug.resolve import fits_in_place
+
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.assigned import Assigned
 
 Changes = Mapping[str, Any] | str
 """Field names of `Interface` to new values (None clears), or the whole new element as XML."""
@@ -23,34 +28,61 @@ _LIBVIRTS_OWN = frozenset({"element", "mac", "alias", "address", "target_dev", "
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ."""
+    """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ.
+
+    `on_device` is what an assigned device is to be set to now, through its PF, and `kept` all that it (or the one that replaces it) is to
+    have beyond what libvirt sets.
+    """
 
     before: Interface
     after: Interface
-    in_place: tuple[str, ...]
-    by_replacement: tuple[str, ...]
+    in_place: tuple[str, ...] = ()
+    by_replacement: tuple[str, ...] = ()
+    on_device: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
+    kept: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
 
 
-def edits_of(view: DomainView, selector: str, changes: Changes, scope: Scope) -> dict[Half, Edit]:
-    """What differs, per half; a half that is as wanted already is left out."""
+def edits_of(
+    view: DomainView, selector: str, changes: Changes, scope: Scope, device: Assigned | None = None
+) -> dict[Half, Edit]:
+    """What differs, per half; a half that is as wanted already is left out. `device` is the one behind the live NIC."""
     live, config = find(view, selector)
     edits = {}
     for half in scope.halves:
         before = live if half is Half.LIVE else config
         assert before is not None
-        wanted = _changes_from_element(before, changes) if isinstance(changes, str) else dict(changes)
+        wanted = changes_from_element(before, changes) if isinstance(changes, str) else dict(changes)
         if not wanted and not isinstance(changes, str):
             raise UsageError("nothing to change was named: give at least one property, or the whole element")
-        after = xml.interface(xml.edit(before.element, _with_source(before, wanted)))
-        in_place, by_replacement = fits_in_place(before, after)
-        if half is Half.CONFIG:
-            in_place, by_replacement = (*in_place, *by_replacement), ()
-        if in_place or by_replacement:
-            edits[half] = Edit(before, after, in_place, by_replacement)
+        if half is Half.LIVE and device is not None:
+            from virtnetplug.hotplug.device_edit import edit_of_device
+
+            edit = edit_of_device(before, wanted, device, is_element=isinstance(changes, str))
+        else:
+            edit = _edit(before, wanted, half)
+        if edit is not None:
+            edits[half] = edit
     return edits
 
 
-def _changes_from_element(before: Interface, text: str) -> dict[str, Any]:
+def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | None:
+    own = {name: value for name, value in wanted.items() if name in OF_DEVICES and value is not None}
+    if own and half is Half.CONFIG:
+        raise NotSupported(no_place(describe(before), tuple(own)).message)
+    said = {name: value for name, value in wanted.items() if name not in OF_DEVICES}
+    after = replace(xml.interface(xml.edit(before.element, with_source(before, said))), **own)
+    in_place, by_replacement = fits_in_place(replace(before, **own), after)
+    if half is Half.CONFIG:
+        in_place, by_replacement = (*in_place, *by_replacement), ()
+    if own and not by_replacement:  # else it may become an assigned device
+        raise NotSupported(
+            f"{describe(before)} is no assigned device of this host, and {', '.join(own).replace('_', '-')} can only be set of one "
+            "(SR-IOV). Leave that out."
+        )
+    return Edit(before, after, in_place, by_replacement) if in_place or by_replacement else None
+
+
+def changes_from_element(before: Interface, text: str) -> dict[str, Any]:
     """The fields a new element changes; those libvirt fills in by itself may be left out of it."""
     after = xml.interface(text)
     changed = {}
@@ -64,7 +96,7 @@ def _changes_from_element(before: Interface, text: str) -> dict[str, Any]:
     return changed
 
 
-def _with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
+def with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes with what a new source brings along: the type, and no trace of the old port."""
     full = dict(changes)
     if full.get("source_network") is not None and full["source_network"] != before.source_network:

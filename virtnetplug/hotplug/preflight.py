@@ -13,6 +13,11 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Refusal, Scope
 
+_CONNECTION = frozenset({"type", "source_network", "source_bridge", "source_dev", "source_pci", "source_portgroup"})
+
+NOT_OF_A_VF = ("bandwidth_inbound", "bandwidth_outbound", "model", "driver_queues", "coalesce_rx_frames")
+"""Fields that libvirt drops from an assigned device, or refuses once it runs."""
+
 
 def check_attach(
     host: Host,
@@ -45,13 +50,29 @@ def check_attach(
 
 
 def check_update(
-    host: Host, view: DomainView, after: Interface, changed: Collection[str], scope: Scope = Scope.LIVE
+    host: Host,
+    view: DomainView,
+    after: Interface,
+    changed: Collection[str],
+    scope: Scope = Scope.LIVE,
+    *,
+    leaving: Interface | None = None,
 ) -> tuple[Refusal, ...]:
-    """What speaks against a NIC of `view` becoming `after`, of which the fields `changed` are new."""
-    return tuple(_update(host, view, after, changed, scope))
+    """What speaks against a NIC of `view` becoming `after`, of which the fields `changed` are new.
+
+    `leaving` is the NIC that `after` replaces as a whole, gone by then.
+    """
+    return tuple(_update(host, view, after, changed, scope, leaving))
 
 
-def _update(host: Host, view: DomainView, net: Interface, changed: Collection[str], scope: Scope) -> Iterator[Refusal]:
+def _update(
+    host: Host,
+    view: DomainView,
+    net: Interface,
+    changed: Collection[str],
+    scope: Scope,
+    leaving: Interface | None,
+) -> Iterator[Refusal]:
     if "alias" in changed:
         yield Refusal(
             reason=NotSupported.reason,
@@ -68,8 +89,24 @@ def _update(host: Host, view: DomainView, net: Interface, changed: Collection[st
             yield from refuse(view, [net], scope)
     if "model" in changed:
         yield from fit.models(host, view, [net])
-    if not {"type", "source_network", "source_bridge", "source_dev", "source_portgroup"}.isdisjoint(changed):
-        yield from sources.missing(host, [net], scope, {})
+    is_elsewhere = not _CONNECTION.isdisjoint(changed)
+    if is_elsewhere or (leaving is not None and leaving.is_hostdev):
+        networks: dict[str, Network] = {}
+        yield from sources.missing(host, [net], scope, networks, leaving)
+        network = networks.get(net.source_network or "")
+        if leaving is not None and (net.is_hostdev or (network is not None and network.forward == "hostdev")):
+            yield from _not_of_a_vf(net, changed)
+
+
+def _not_of_a_vf(net: Interface, changed: Collection[str]) -> Iterator[Refusal]:
+    """What is asked of an assigned device that none has, and that would silently come to nothing."""
+    if asked := [name for name in NOT_OF_A_VF if name in changed and getattr(net, name) is not None]:
+        names = ", ".join(asked).replace("_", " ")
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=describe(net),
+            message=f"{describe(net)} is an assigned PCI device, which has no {names}. Leave that out.",
+        )
 
 
 def check_scope(view: DomainView, scope: Scope) -> tuple[Refusal, ...]:

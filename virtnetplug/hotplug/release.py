@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from virtnetplug.errors import HypervisorFailed, Interrupted, RemovalFailed
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import StillHeld, put_in
+from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half, OperationState, Result
@@ -39,12 +41,16 @@ class GuestRelease:
         self._asked: set[str] = set(asked)
         self._refused: set[str] = set()
 
-    def ask(self, tx: Transaction, alias: str, element: str) -> None:
-        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone.
+    def ask(self, tx: Transaction, alias: str, element: str, *, old: Mapping[str, Any] | None = None) -> None:
+        """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone (`old`: see `put_back`).
 
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
-        tx.effect("ask", alias, lambda: self._ask(alias), lambda: self._put_back(alias, element), half=Half.LIVE)
+
+        def back() -> None:
+            self._put_back(alias, element, old, tx.record.id)
+
+        tx.effect("ask", alias, lambda: self._ask(alias), back, half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
     def wait(self, tx: Transaction, alias: str) -> Answer:
@@ -81,10 +87,12 @@ class GuestRelease:
             self._asked.discard(alias)
             raise
 
-    def _put_back(self, alias: str, element: str) -> None:
+    def _put_back(self, alias: str, element: str, old: Mapping[str, Any] | None, operation_id: str) -> None:
         """A NIC that has gone comes back; one that still may go cannot be called back."""
         if guest.net_of(self.domain, alias, Half.LIVE) is None:
-            put_in(self.domain, element, alias)
+            put_back(
+                self.host, self.domain, alias, element, old=old, operation_id=operation_id, domain_id=self.domain_id
+            )
         elif alias in self._asked - self._refused:
             raise StillHeld(f"the guest was asked to let go of {alias} and still may")
 

@@ -14,17 +14,33 @@ from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.resolve import resolve
 
 
-def missing(host: Host, nets: Sequence[Interface], scope: Scope, networks: dict[str, Network]) -> Iterator[Refusal]:
-    """What is not there, or not active while the live half needs it; `networks` is filled with those looked up."""
+def missing(
+    host: Host,
+    nets: Sequence[Interface],
+    scope: Scope,
+    networks: dict[str, Network],
+    leaving: Interface | None = None,
+) -> Iterator[Refusal]:
+    """What is not there, or not active while the live half needs it; `networks` is filled with those looked up.
+
+    `leaving` is a NIC of the guest that goes before they come.
+    """
     is_live = Half.LIVE in scope.halves
     for net in nets:
         if net.type == "network" and net.source_network is not None:
-            yield from _network(host, net, net.source_network, is_live, networks)
+            yield from _network(host, net, net.source_network, is_live, networks, leaving)
         elif is_live:
-            yield from _backend(host, net, None)
+            yield from _backend(host, net, None, leaving)
 
 
-def _network(host: Host, net: Interface, name: str, is_live: bool, networks: dict[str, Network]) -> Iterator[Refusal]:
+def _network(
+    host: Host,
+    net: Interface,
+    name: str,
+    is_live: bool,
+    networks: dict[str, Network],
+    leaving: Interface | None,
+) -> Iterator[Refusal]:
     try:
         network = networks[name] if name in networks else networks.setdefault(name, host.networks.network(name))
     except NetworkMissing as error:
@@ -43,14 +59,14 @@ def _network(host: Host, net: Interface, name: str, is_live: bool, networks: dic
             NetworkInactive.reason, net, f"network {name} is not active. Start it with 'virsh net-start {name}'."
         )
     elif is_live:
-        yield from _backend(host, net, network)
+        yield from _backend(host, net, network, leaving)
 
 
-def _backend(host: Host, net: Interface, network: Network | None) -> Iterator[Refusal]:
+def _backend(host: Host, net: Interface, network: Network | None, leaving: Interface | None) -> Iterator[Refusal]:
     """What the backend that would realise it says."""
     try:
         actual = resolve(net, network)
-        yield from backend_for(actual).refusals(host, net, actual)
+        yield from backend_for(actual).refusals(host, net, actual, leaving)
     except (NotSupported, PortgroupMissing) as error:
         if not isinstance(error, PortgroupMissing):  # said already
             yield _refusal(error.reason, net, error.message)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
 from virtnetplug.errors import ConnectionLost, DomainMissing, NeedsReplace, NicMissing, NicPending, NotApplied
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.attach import nic_record
-from virtnetplug.hotplug.compensation import put_in, rewrite, set_back, take_out
+from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
-from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope, check_update
-from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.release import GuestRelease
+from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
 from virtnetplug.hotplug.view import DomainView, describe, find, look
@@ -25,6 +25,7 @@ from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
+    NicRecord,
     OperationRecord,
     OperationState,
     Outcome,
@@ -36,6 +37,9 @@ from virtnetplug.model.operation import (
     Step,
 )
 from virtnetplug.ports.domain import Domain
+
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.assigned import Assigned
 
 BOTH = (Half.LIVE, Half.CONFIG)
 
@@ -53,14 +57,15 @@ def update(
 ) -> Outcome:
     """Make the NIC as `changes` say; `lock` is held, and let go while a replaced NIC's guest is waited for (`seconds`)."""
     view, scope, alias = _look(domain, selector, scope)
-    edits = edits_of(view, selector, changes, scope)
+    device = _device(host, view, selector, scope)
+    edits = edits_of(view, selector, changes, scope, device)
     if not edits:
         nics = nics_of(host, view, [find(view, selector)])
         return Outcome(
             operation="update", domain=domain.name, result=Result.ALREADY, reason="already", nics=tuple(nics)
         )
-    refuse(_refusals(host, view, edits, alias, scope, replace=replace))
-    record = _record(host, view, alias, edits, scope)
+    refuse(_refusals(host, view, edits, alias, scope, device, replace=replace))
+    record = _record(host, view, alias, edits, scope, device)
     with domain.watch() as watch, transaction(host, record) as tx:
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
         return _Update(host, domain, lock, release, record, seconds).run(tx)
@@ -71,16 +76,17 @@ def plan_update(
 ) -> Plan:
     """What `update` would do; nothing is touched."""
     view, scope, alias = _look(domain, selector, scope)
-    edits = edits_of(view, selector, changes, scope)
-    refusals = _refusals(host, view, edits, alias, scope, replace=replace) if edits else ()
+    device = _device(host, view, selector, scope)
+    edits = edits_of(view, selector, changes, scope, device)
+    refusals = _refusals(host, view, edits, alias, scope, device, replace=replace) if edits else ()
     return Plan(
         operation="update",
         domain=domain.name,
         scope=scope,
         fits=not refusals,
         refusals=refusals,
-        steps=_steps(alias, edits),
-        diff={half.value: xml.diff(edit.before.element, edit.after.element, alias) for half, edit in edits.items()},
+        steps=_steps(host, alias, edits) if not _is_lost(refusals) else (),
+        diff={half.value: _diff(edit, alias, device) for half, edit in edits.items()},
         warnings=() if edits else ("it is so already",),
     )
 
@@ -100,8 +106,38 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
     return view, scope, net.alias or str(net.mac)
 
 
+def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
+    """The assigned device behind the live NIC, if the update is about that."""
+    live, config = find(view, selector)
+    if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
+        return None
+    from virtnetplug.hotplug.assigned import assigned_to
+
+    return assigned_to(host, view.domain, live, config)
+
+
+def _is_lost(refusals: Sequence[Refusal]) -> bool:
+    """Whether so much is wrong that not even the steps can be said."""
+    return any(refusal.reason != NeedsReplace.reason for refusal in refusals)
+
+
+def _diff(edit: Edit, alias: str, device: Assigned | None) -> str:
+    """What changes in the element, and of the device."""
+    before = {name: getattr(device.now, name) for name in edit.on_device} if device is not None else {}
+    told = [f"-{name}: {before[name]}\n+{name}: {value}\n" for name, value in edit.on_device.items()]
+    head = f"--- {device.address}\n+++ {device.address}\n" if told and device is not None else ""
+    return xml.diff(edit.before.element, edit.after.element, alias) + head + "".join(told)
+
+
 def _refusals(
-    host: Host, view: DomainView, edits: Mapping[Half, Edit], alias: str, scope: Scope, *, replace: bool
+    host: Host,
+    view: DomainView,
+    edits: Mapping[Half, Edit],
+    alias: str,
+    scope: Scope,
+    device: Assigned | None,
+    *,
+    replace: bool,
 ) -> tuple[Refusal, ...]:
     found = list(check_scope(view, scope))
     if (operation := pending_nics(host, view.domain.uuid).get(alias)) is not None:
@@ -123,22 +159,24 @@ def _refusals(
                 f"with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
             )
         )
+    if live is not None and live.on_device and device is not None:
+        from virtnetplug.hotplug import assigned
+
+        found += assigned.refusals(alias, device, live.after, live.on_device)
     for half, edit in edits.items():
         changed = (*edit.in_place, *edit.by_replacement)
-        found += check_update(host, view, edit.after, changed, Scope(half.value))
+        leaving = edit.before if replace and half is Half.LIVE and edit.by_replacement else None
+        found += check_update(host, view, edit.after, changed, Scope(half.value), leaving=leaving)
     return tuple(dict.fromkeys(found))
 
 
-def _steps(alias: str, edits: Mapping[Half, Edit]) -> tuple[Step, ...]:
+def _steps(host: Host, alias: str, edits: Mapping[Half, Edit]) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     live = edits.get(Half.LIVE)
     if live is not None and live.by_replacement:
-        parts += [
-            ("ask", alias, Phase.UNPLUG, Half.LIVE),
-            ("guest_release", alias, Phase.GUEST, Half.LIVE),
-            ("host_net_add", alias, Phase.PLUG, Half.LIVE),
-            ("confirm", alias, Phase.PLUG, Half.LIVE),
-        ]
+        parts += replacement.steps_of(live, replacement.actual_of(host, live.after), alias)
+    elif live is not None and live.on_device:
+        parts += [("change_device", alias, Phase.PLUG, Half.LIVE)]
     elif live is not None:
         parts += [("change", alias, Phase.PLUG, Half.LIVE), ("confirm", alias, Phase.PLUG, Half.LIVE)]
     if Half.CONFIG in edits:
@@ -146,7 +184,14 @@ def _steps(alias: str, edits: Mapping[Half, Edit]) -> tuple[Step, ...]:
     return plan_steps(*parts)
 
 
-def _record(host: Host, view: DomainView, alias: str, edits: Mapping[Half, Edit], scope: Scope) -> OperationRecord:
+def _record(
+    host: Host,
+    view: DomainView,
+    alias: str,
+    edits: Mapping[Half, Edit],
+    scope: Scope,
+    device: Assigned | None,
+) -> OperationRecord:
     live = edits.get(Half.LIVE)
     is_replacement = live is not None and bool(live.by_replacement)
     request: dict[str, Any] = {
@@ -157,6 +202,14 @@ def _record(host: Host, view: DomainView, alias: str, edits: Mapping[Half, Edit]
     for half, edit in edits.items():
         request[half.value] = {"before": edit.before.element, "after": edit.after.element}
         request[half.value]["changed"] = [*edit.in_place, *edit.by_replacement]
+    if live is not None and is_replacement:
+        actual = replacement.actual_of(host, live.after)
+        request[Half.LIVE.value] |= replacement.request_of(host, view.domain, live, actual)
+    elif live is not None and live.on_device and device is not None:
+        from virtnetplug.hotplug import assigned
+
+        asked = assigned.request_of(live.before, device, live.on_device, live.kept)
+        request[Half.LIVE.value]["device"] = asked
     return record_of(
         host,
         "update",
@@ -165,7 +218,7 @@ def _record(host: Host, view: DomainView, alias: str, edits: Mapping[Half, Edit]
         scope=scope,
         device_types=[edit.before.type for edit in edits.values()],
         request=request,
-        steps=_steps(alias, edits),
+        steps=_steps(host, alias, edits),
     )
 
 
@@ -190,8 +243,11 @@ class _Update:
     def run(self, tx: Transaction) -> Outcome:
         """The guest first, then the definition."""
         if self.live is not None and self.request["replace"]:
-            if not self._replace(tx, self.live):
+            replaced = Replacement(self.host, self.domain, self.lock, self.release, self.alias, self.seconds)
+            if not replaced.run(tx, self.live):
                 return self._pending(tx)
+        elif self.live is not None and "device" in self.live:
+            self._change_device(tx, self.live["device"])
         elif self.live is not None:
             self._change(tx, self.live)
         if self.config is not None:
@@ -210,6 +266,24 @@ class _Update:
         )
         tx.note("confirm", self.alias, lambda: self._confirm(live))
 
+    def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
+        from virtnetplug.hotplug.assigned import change, change_back
+
+        tx.effect(
+            "change_device",
+            self.alias,
+            lambda: change(
+                self.host,
+                self.domain,
+                self.alias,
+                asked,
+                operation_id=tx.record.id,
+                domain_id=self.release.domain_id,
+            ),
+            lambda: change_back(self.host, self.domain, self.alias, asked),
+            half=Half.LIVE,
+        )
+
     def _confirm(self, live: Mapping[str, Any]) -> Interface:
         """libvirt answers success to some changes that it does not make; what it has now decides."""
         now = guest.net_of(self.domain, self.alias, Half.LIVE)
@@ -217,25 +291,6 @@ class _Update:
             raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
         check_applied(xml.interface(live["after"]), now, live["changed"])
         return now
-
-    def _replace(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
-        """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        self.release.ask(tx, self.alias, live["before"])
-        with unlocked(self.domain, self.lock, tx, self.alias):
-            answer = self.release.wait(tx, self.alias)
-        if answer is Answer.HELD:
-            return False
-        if answer is Answer.ENDED:
-            raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
-        tx.effect(
-            "host_net_add",
-            self.alias,
-            lambda: put_in(self.domain, live["after"], self.alias),
-            lambda: take_out(self.host, self.domain, self.alias, self.seconds, domain_id=self.release.domain_id),
-            half=Half.LIVE,
-        )
-        tx.note("confirm", self.alias, lambda: self._confirm(live))
-        return True
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
@@ -260,8 +315,15 @@ class _Update:
         known = next((nic for nic in self.host.journal.nics(uri, uuid) if nic.alias == self.alias), None)
         now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
         if known is not None and now is not None:
-            record = nic_record(self.host, self.domain, now, None, known.frontend, known.backend)
+            network = self._network(known) if now.is_hostdev else None
+            record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
+
+    def _network(self, known: NicRecord) -> str:
+        """The pool of an assigned device, which its live element does not name."""
+        assert self.live is not None
+        after = xml.interface(self.live["after"])
+        return (after.source_network or "") if self.request["replace"] else known.network
 
     def _nics(self) -> Sequence[Any]:
         """What became of it; what was done stands if that cannot be seen."""
@@ -295,14 +357,11 @@ def undo_update(host: Host, domain: Domain, record: OperationRecord, tx: Transac
     if live is None:
         return
 
-    def out() -> None:
-        take_out(host, domain, alias, seconds, domain_id=record.domain_id)
+    if record.request["replace"]:
+        replacement.undo(host, domain, record, tx, live, seconds)
+    elif (device := live.get("device")) is not None:
+        from virtnetplug.hotplug.assigned import change_back
 
-    def back() -> None:
-        if not tx.was_begun("host_net_add", alias):  # then what is there is the old one, on its way out
-            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
-        put_in(domain, live["before"], alias)
-
-    tx.compensate("host_net_add", alias, out)
-    tx.compensate("ask", alias, back)
-    tx.compensate("change", alias, lambda: set_back(domain, live["before"], Half.LIVE))
+        tx.compensate("change_device", alias, lambda: change_back(host, domain, alias, device))
+    else:
+        tx.compensate("change", alias, lambda: set_back(domain, live["before"], Half.LIVE))

@@ -1,0 +1,141 @@
+"""The assigned device behind a NIC of a running guest, and what an update changes of it through its PF.
+
+libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"), so its live
+definition goes on saying what the NIC was attached with; what has been set since is in the journal, with the device.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from virtnetplug.backends import vf_settings
+from virtnetplug.backends.vf_settings import Settings
+from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VlanInvalid
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Refusal
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """A device of this host that a guest has: the pool it came from, how it is set, and what the journal holds of it."""
+
+    address: PciAddress
+    network: str | None
+    now: VfSettings
+    holding: Holding | None
+
+    @property
+    def snapshot(self) -> Settings:
+        """Its settings before it was lent; nothing for one that another program attached."""
+        return self.holding.snapshot if self.holding is not None else {}
+
+    @property
+    def settings(self) -> Settings:
+        """What was set of it for this NIC so far, beyond what libvirt set."""
+        return self.holding.settings if self.holding is not None else {}
+
+
+def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Interface | None) -> Assigned | None:
+    """The device behind the NIC; None if it has none, or on another host. Raises what looking at the device raises."""
+    if live is None or not live.is_hostdev or live.source_pci is None or not host.hypervisor.is_local:
+        return None
+    holding = held(host, domain, live.alias or "", live.source_pci)
+    of_config = config.source_network if config is not None and not config.is_hostdev else None
+    return Assigned(
+        address=live.source_pci,
+        network=(holding.network or None) if holding is not None else of_config,
+        now=host.host_devices.settings(live.source_pci),
+        holding=holding,
+    )
+
+
+def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:
+    """What the journal holds of that device for that NIC."""
+    for one in host.journal.holdings():
+        if (one.address, one.domain_uuid, one.alias) == (address, domain.uuid, alias):
+            return one
+    return None
+
+
+def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
+    """What speaks against setting `settings` of the device, as `net` asks."""
+    if (fault := vf_settings.vlan_fault(net.vlan)) is not None:
+        yield Refusal(reason=VlanInvalid.reason, nic=nic, message=f"{nic} {fault}.")
+    if (why := vf_settings.unfit(settings, device.now)) is not None:
+        yield Refusal(
+            reason=HostDeviceUnfit.reason,
+            nic=nic,
+            message=f"{device.address}, which {nic} is, cannot be set as asked: {why}. Leave that out.",
+        )
+    if device.holding is None and not net.managed:
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=nic,
+            message=f"{nic} was attached by another program, which drives {device.address} itself (managed='no'), so what it "
+            "was before cannot be restored in the end. Detach it, and attach it with virtnetplug.",
+        )
+
+
+def request_of(net: Interface, device: Assigned, settings: Settings, kept: Settings) -> dict[str, Any]:
+    """What the journal keeps of a change: `settings` to make, and `kept`, which the device is to have from now on."""
+    return {
+        "address": str(device.address),
+        "mac": str(net.mac or ""),
+        "before": vf_settings.now_of(device.now, settings),
+        "after": dict(settings),
+        "kept": dict(kept),
+        "kept_before": None if device.holding is None else dict(device.settings),
+    }
+
+
+def change(
+    host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, operation_id: str, domain_id: int
+) -> None:
+    """Remember, then set, then read back; raises `HostDeviceFailed` where the device does not have it then."""
+    address = PciAddress.parse(asked["address"])
+    before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
+    holding = held(host, domain, alias, address)
+    if holding is not None:
+        snapshot = {**before, **holding.snapshot}
+        host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept"], snapshot=snapshot))
+    else:  # another program attached it: from now on it is ours to give back
+        host.journal.hold(
+            Holding(
+                address=address,
+                uri=host.hypervisor.uri,
+                domain_uuid=domain.uuid,
+                domain_name=domain.name,
+                domain_id=domain_id,
+                alias=alias,
+                mac=asked["mac"],
+                managed=True,
+                operation_id=operation_id,
+                snapshot=before,
+                settings=asked["kept"],
+                since=host.clock.now(),
+            )
+        )
+    vf_settings.put(host, address, asked["after"])
+
+
+def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
+    """Make the device as it was before `change`, if the NIC still has it; one that was given back is as it was before all that."""
+    address = PciAddress.parse(asked["address"])
+    holding = held(host, domain, alias, address)
+    if holding is None:
+        return
+    try:
+        vf_settings.put(host, address, {name: value for name, value in asked["before"].items() if value is not None})
+    except HostDeviceMissing:
+        return
+    if asked["kept_before"] is None:
+        host.journal.let_go(address)
+    else:
+        host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept_before"]))

@@ -1,0 +1,124 @@
+"""Making a guest have a NIC again that it had a moment ago, in the process that took it or in the one that recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from virtnetplug import xml
+from virtnetplug.backends import Order, backend_for
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.compensation import put_in
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import Domain
+from virtnetplug.undo import UndoStack
+
+T = TypeVar("T")
+
+
+class _Steps:
+    """`backends.Steps` of what is no operation of its own: nothing is journaled, and all is undone together."""
+
+    def __init__(self) -> None:
+        self.undo = UndoStack()
+
+    def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
+        return run()
+
+    def effect(
+        self,
+        name: str,
+        nic: str,
+        run: Callable[[], T],
+        undo: Callable[[], None] | None = None,
+        *,
+        half: Half | None = None,
+    ) -> T:
+        if undo is not None:
+            self.undo.add(name, undo)
+        return run()
+
+    def warn(self, text: str) -> None:
+        return
+
+
+def put_back(
+    host: Host,
+    domain: Domain,
+    alias: str,
+    element: str,
+    *,
+    old: Mapping[str, Any] | None = None,
+    operation_id: str,
+    domain_id: int,
+) -> None:
+    """Make the guest have the NIC whose live element was `element` again; nothing if it has it, or has ended.
+
+    An assigned device is lent again, the same one if anybody can have it, and set as it was. `old` says what the journal held of it, for
+    it may have been given back since; else it is still held, or was never ours.
+    """
+    net = xml.interface(element)
+    if not net.is_hostdev:
+        put_in(domain, element, alias)
+        return
+    if old is None:
+        old = held_of(host, domain, net)
+    if old is None:
+        put_in(domain, element, alias)
+        return
+    domain.await_idle()
+    if guest.look_for(domain, alias, domain_id=domain_id) is Answer.GONE:
+        _lend(host, domain, net, old, operation_id, domain_id)
+
+
+def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
+    """What `put_back` has to know of a NIC before its device is given back; None for what is no device of ours."""
+    if not net.is_hostdev or net.source_pci is None:
+        return None
+    from virtnetplug.hotplug.assigned import held
+
+    holding = held(host, domain, net.alias or "", net.source_pci)
+    return None if holding is None else {"network": holding.network, "settings": dict(holding.settings)}
+
+
+def _lend(
+    host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, domain_id: int
+) -> None:
+    from virtnetplug.backends.vf_settings import fields_from, put
+    from virtnetplug.hotplug.device_edit import of_pool
+
+    settings = old["settings"]
+    wanted = xml.interface(xml.edit(xml.strip_live(net.element), fields_from(settings)))
+    actual = ActualDevice(
+        type="hostdev",
+        network=old["network"] or None,
+        host_address=net.source_pci,
+        vlan=wanted.vlan,
+        virtualport=net.virtualport,
+    )
+    order = Order(
+        domain=domain,
+        domain_id=domain_id,
+        net=of_pool(wanted, old["network"]) if old["network"] else wanted,
+        actual=actual,
+        operation_id=operation_id,
+        settings=settings,
+        again=net.source_pci,
+    )
+    steps = _Steps()
+    try:
+        plugged = backend_for(actual).plug(host, order, steps)
+        domain.attach(plugged.element, Half.LIVE)
+        if settings and plugged.source_pci is not None:
+            put(host, plugged.source_pci, settings)
+    except (DomainNotRunning, DomainMissing):
+        steps.undo.unwind()
+    except VirtnetplugError:
+        if guest.look_for(domain, net.alias or "", domain_id=domain_id) is not Answer.HELD:
+            steps.undo.unwind()
+        raise

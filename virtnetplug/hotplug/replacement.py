@@ -1,0 +1,142 @@
+"""Replacing a NIC of a running guest by another of the same MAC, alias and guest address: old out, given back, new in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import Order, backend_for, backend_of
+from virtnetplug.errors import NetworkMissing, NotApplied
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.compensation import take_out
+from virtnetplug.hotplug.edit import Edit, check_applied
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.plugging import Part, parts, plug
+from virtnetplug.hotplug.reinstatement import held_of, put_back
+from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, OperationRecord, Phase
+from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import resolve
+
+_SOURCES = ("type", "managed", "source_")
+
+
+def actual_of(host: Host, net: Interface) -> ActualDevice:
+    """What libvirt would make of the new NIC; raises what `resolve` and looking up its network raise."""
+    if net.type == "network" and net.source_network is None:
+        raise NetworkMissing("the NIC names no network")
+    return resolve(net, host.networks.network(net.source_network or "") if net.type == "network" else None)
+
+
+def steps_of(edit: Edit, actual: ActualDevice, alias: str) -> list[Part]:
+    """Its steps, for plans and the journal."""
+    return [
+        ("ask", alias, Phase.UNPLUG, Half.LIVE),
+        ("guest_release", alias, Phase.GUEST, Half.LIVE),
+        (backend_of(edit.before).release_step, alias, Phase.RELEASE, Half.LIVE),
+        *parts(backend_for(actual), alias, has_settings=bool(_settings(edit, actual))),
+        ("confirm", alias, Phase.PLUG, Half.LIVE),
+    ]
+
+
+def request_of(host: Host, domain: Domain, edit: Edit, actual: ActualDevice) -> dict[str, Any]:
+    """What the journal keeps of it beside the two elements."""
+    return {
+        "type": actual.type,
+        "settings": dict(_settings(edit, actual)),
+        "old": held_of(host, domain, edit.before),
+    }
+
+
+def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
+    """What the new device is to have: as the old one, or as an attach would ask."""
+    if edit.kept or not actual.is_hostdev:
+        return edit.kept if actual.is_hostdev else {}
+    from virtnetplug.backends.vf_settings import of_request
+
+    return of_request(edit.after)
+
+
+class Replacement:
+    """One replacement on its way, fresh or taken up again."""
+
+    def __init__(
+        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, alias: str, seconds: float
+    ) -> None:
+        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+        self.alias, self.seconds = alias, seconds
+
+    def run(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
+        """Old out, new in at the same guest address; False if the guest still holds the old one."""
+        self.release.ask(tx, self.alias, live["before"], old=live.get("old"))
+        with unlocked(self.domain, self.lock, tx, self.alias):
+            answer = self.release.wait(tx, self.alias)
+        if answer is Answer.HELD:
+            return False
+        if answer is Answer.ENDED:
+            raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
+        self._give_back(tx, xml.interface(live["before"]))
+        net = xml.interface(xml.strip_live(live["after"]))
+        actual = actual_of(self.host, net)
+        order = Order(
+            domain=self.domain,
+            domain_id=self.release.domain_id,
+            net=net,
+            actual=actual,
+            operation_id=tx.record.id,
+            settings=live.get("settings", {}),
+        )
+        plugged = plug(self.host, tx, backend_for(actual), order, self.seconds)
+        tx.note("confirm", self.alias, lambda: self._confirm(live, plugged))
+        return True
+
+    def _give_back(self, tx: Transaction, old: Interface) -> None:
+        backend = backend_of(old)
+        for text in tx.note(backend.release_step, self.alias, lambda: backend.unplug(self.host, self.domain, old)):
+            tx.warn(text)
+
+    def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> None:
+        now = guest.net_of(self.domain, self.alias, Half.LIVE)
+        if now is None:
+            raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
+        changed = live["changed"]
+        if plugged.is_hostdev:  # its element names the device, whatever was asked for
+            check_applied(plugged, now, [name for name in changed if not name.startswith(_SOURCES)])
+        else:
+            check_applied(xml.interface(live["after"]), now, changed)
+
+
+def undo(
+    host: Host,
+    domain: Domain,
+    record: OperationRecord,
+    tx: Transaction,
+    live: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Take back what a replacement that never ended may have done: new out, old in again."""
+    alias = record.request["nics"][0]["alias"]
+    backend = backend_for(ActualDevice(type=live.get("type", "network")))
+    new = xml.interface(live["after"])
+
+    def out() -> None:
+        take_out(host, domain, alias, seconds, domain_id=record.domain_id)
+
+    def back() -> None:
+        if not tx.was_begun(backend.attach_step, alias):  # then what is there is the old one, on its way out
+            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
+        put_back(
+            host, domain, alias, live["before"], old=live.get("old"), operation_id=record.id, domain_id=record.domain_id
+        )
+
+    tx.compensate(backend.attach_step, alias, out)
+    for step, _ in reversed(backend.plug_steps):
+        tx.compensate(step, alias, lambda: backend.unplug(host, domain, new))
+    tx.compensate("ask", alias, back)
