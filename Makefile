@@ -24,7 +24,7 @@ test: ## every test, in namespaces of its own; those of the driver also on the e
 
 lab: ## real SR-IOV hot-plug, in an emulated host: the quick suite (as root; the first call also builds the image)
 	@contrib/setup lab
-	@contrib/lab/lab run sriov --timeout 1200 -- python3 -m pytest -v --timeout=600 tests/lab
+	@contrib/lab/lab run sriov --timeout 1200 -- env VIRTNETPLUG_NO_SKIP=$(VIRTNETPLUG_NO_SKIP) python3 -m pytest -v --timeout=600 tests/lab
 
 check: ## format, lint, types and the fast tests
 	@contrib/setup test
