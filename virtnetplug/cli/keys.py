@@ -34,6 +34,7 @@ class Key:
     spellings: tuple[str, ...] = ()
 
 
+_MOST_RATE = 2**32 - 1  # a __u32 in ``struct ifla_vf_rate``
 _RATE = "average[,peak[,burst"
 
 KEYS: tuple[Key, ...] = (
@@ -230,6 +231,56 @@ KEYS: tuple[Key, ...] = (
         parse=values.number(0, 2**32 - 1),
         metavar="N",
         help="Most received frames coalesced into one interrupt.",
+        can_clear=True,
+    ),
+    Key(
+        name="trust",
+        field="trust",
+        parse=values.yes_no,
+        metavar="[yes|no]",
+        help="Of an assigned device (VF): let it change its MAC and receive everything.",
+        is_boolean=True,
+        can_clear=True,
+    ),
+    Key(
+        name="spoofchk",
+        field="spoofchk",
+        parse=values.yes_no,
+        metavar="[yes|no]",
+        help="Of an assigned device: drop what it sends from a MAC or VLAN not its own.",
+        is_boolean=True,
+        can_clear=True,
+    ),
+    Key(
+        name="max-rate",
+        field="max_rate",
+        parse=values.number(0, _MOST_RATE),
+        metavar="MBIT/S",
+        help="Of an assigned device: most it may send, 0 for no limit.",
+        can_clear=True,
+    ),
+    Key(
+        name="min-rate",
+        field="min_rate",
+        parse=values.number(0, _MOST_RATE),
+        metavar="MBIT/S",
+        help="Of an assigned device: what it can always send, 0 for nothing promised.",
+        can_clear=True,
+    ),
+    Key(
+        name="vlan-qos",
+        field="vlan_qos",
+        parse=values.number(0, 7),
+        metavar="0-7",
+        help="Of an assigned device: priority (PCP) of its VLAN.",
+        can_clear=True,
+    ),
+    Key(
+        name="vlan-proto",
+        field="vlan_proto",
+        parse=values.choice("802.1Q", "802.1ad"),
+        metavar="802.1Q|802.1ad",
+        help="Of an assigned device: protocol of its VLAN.",
         can_clear=True,
     ),
     Key(

@@ -39,7 +39,7 @@ def check_attach(
         refusals += found
         if not found:
             fitting.append(net)
-    for refuse in (fit.aliases, fit.macs, fit.teaming, fit.addresses, fit.of_devices):
+    for refuse in (fit.aliases, fit.teaming, fit.macs, fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
     known = {} if networks is None else networks
     missing = list(sources.missing(host, fitting, scope, known))  # which also looks the networks up

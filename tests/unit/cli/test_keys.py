@@ -49,6 +49,12 @@ CASES = {
     "isolated": ("yes", "port_isolated", True, {"bridge": "br0"}),
     "trust-guest-rx-filters": ("no", "trust_guest_rx_filters", False, {"network": "default"}),
     "rx-frames": ("32", "coalesce_rx_frames", 32, {"network": "default"}),
+    "trust": ("yes", "trust", True, {"network": "vfs"}),
+    "spoofchk": ("no", "spoofchk", False, {"network": "vfs"}),
+    "max-rate": ("1000", "max_rate", 1000, {"network": "vfs"}),
+    "min-rate": ("100", "min_rate", 100, {"network": "vfs"}),
+    "vlan-qos": ("3", "vlan_qos", 3, {"network": "vfs"}),
+    "vlan-proto": ("802.1ad", "vlan_proto", "802.1ad", {"network": "vfs"}),
     "teaming": ("transient:ua-backup", "teaming", Teaming("transient", "ua-backup"), {"network": "default"}),
 }  # fmt: skip
 

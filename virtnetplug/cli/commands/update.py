@@ -16,6 +16,7 @@ _EPILOG = """Examples:
   virtnetplug update web1 ua-1f0c --link down
   virtnetplug update web1 ua-1f0c --network blue --vlan none
   virtnetplug update web1 ua-1f0c --inbound 1000,2000,512 --persistent
+  virtnetplug update web1 ua-vf0 --vlan 42 --trust yes --max-rate 1000
   virtnetplug update web1 ua-1f0c --mtu 9000 --replace"""
 
 

@@ -1,0 +1,175 @@
+"""Teaming pairs: both halves in one call, in the right order however they were given; refused where they cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.conftest import fake_world
+from tests.contract.test_hostdev import devices, pool, state_of
+from tests.contract.world import World
+from virtnetplug import xml
+from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
+from virtnetplug.model.interface import Interface, Teaming
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import Network
+from virtnetplug.model.operation import Half, Result, Scope
+
+__all__ = ["pool"]
+
+MAC = Mac("52:54:00:00:00:77")
+BOTH_WAYS = pytest.mark.parametrize("order", [1, -1], ids=["in order", "the other way round"])
+
+
+@pytest.fixture
+def q35(tmp_path: Path) -> Iterator[World]:
+    for world in fake_world(tmp_path, machine="q35"):
+        world.host.hypervisor.add_network(  # type: ignore[attr-defined]
+            Network(name="pool", forward="hostdev", pf="eth0", managed=True)
+        )
+        yield world
+
+
+def persistent(*, mac: Mac | None = MAC, model: str = "virtio", alias: str = "ua-e") -> Interface:
+    return Interface(
+        type="network", source_network="default", mac=mac, model=model, alias=alias, teaming=Teaming("persistent")
+    )
+
+
+def transient(*, mac: Mac | None = MAC, alias: str = "ua-p", partner: str = "ua-e") -> Interface:
+    return Interface(type="network", source_network="pool", mac=mac, alias=alias, teaming=Teaming("transient", partner))
+
+
+def order_of(world: World, half: Half = Half.LIVE) -> list[str]:
+    return [net.alias or "" for net in xml.devices(world.host.hypervisor.domain(world.name).xml(half)).nets]
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("machine", ["pool", "q35"])
+def test_both_halves_go_in_and_out_in_the_order_that_works(
+    request: pytest.FixtureRequest, machine: str, order: int
+) -> None:
+    world: World = request.getfixturevalue(machine)
+    domain = world.host.hypervisor.domain(world.name)
+    before = domain.xml(Half.LIVE)
+    asked: list[str] = []
+    detach = domain.detach
+
+    def tell(alias: str, half: Half) -> None:
+        asked.append(f"{alias} {half} of {order_of(world)}")
+        detach(alias, half)
+
+    domain.detach = tell  # type: ignore[method-assign]
+    outcome = world.plugger.attach(world.name, [persistent(), transient()][::order], scope=Scope.BOTH)
+    assert outcome.result is Result.DONE
+    assert order_of(world) == order_of(world, Half.CONFIG) == ["ua-e", "ua-p"]
+    assert {nic.mac for nic in outcome.nics} == {str(MAC)}
+    again = world.plugger.attach(world.name, [persistent(), transient()][::order], scope=Scope.BOTH)
+    assert again.result is Result.ALREADY
+    outcome = world.plugger.detach(world.name, ["ua-e", "ua-p"][::order], scope=Scope.BOTH)
+    assert outcome.result is Result.DONE
+    assert asked == [
+        "ua-p live of ['ua-e', 'ua-p']", "ua-e live of ['ua-e']", "ua-p config of []", "ua-e config of []"
+    ]  # fmt: skip
+    assert domain.xml(Half.LIVE) == before and list(world.host.journal.holdings()) == []
+
+
+@BOTH_WAYS
+def test_a_pair_without_a_mac_gets_one(pool: World, order: int) -> None:
+    outcome = pool.plugger.attach(pool.name, [persistent(mac=None), transient(mac=None)][::order])
+    assert len({nic.mac for nic in outcome.nics}) == 1 and outcome.nics[0].mac is not None
+
+
+@pytest.mark.parametrize(("one", "two"), [(MAC, None), (None, MAC)])
+def test_a_mac_that_one_half_says_is_that_of_both(pool: World, one: Mac | None, two: Mac | None) -> None:
+    outcome = pool.plugger.attach(pool.name, [persistent(mac=one), transient(mac=two)])
+    assert {nic.mac for nic in outcome.nics} == {str(MAC)}
+
+
+def test_a_transient_half_takes_the_mac_of_the_partner_in_the_guest(pool: World) -> None:
+    pool.plugger.attach(pool.name, [persistent()])
+    (vf,) = pool.plugger.attach(pool.name, [transient(mac=None)]).nics
+    assert vf.mac == str(MAC)
+
+
+OTHER = Mac("52:54:00:00:00:78")
+
+
+@pytest.mark.parametrize(
+    ("nics", "reason", "told"),
+    [
+        ([transient(mac=OTHER), persistent()], "teaming-incomplete", "Give both the same"),
+        ([transient()], "teaming-incomplete", "Attach the persistent half first"),
+        ([transient(partner="ua-other"), persistent()], "teaming-incomplete", "has no NIC of that alias"),
+        ([transient(), persistent(model="e1000")], "teaming-incomplete", "needs model virtio"),
+        (
+            [transient(), persistent(), transient(alias="ua-p2")],
+            "teaming-incomplete",
+            "has ua-p .*already: a pair has one transient half",
+        ),
+    ],
+)
+def test_a_pair_that_cannot_work_is_refused_and_nothing_is_touched(
+    pool: World, nics: list[Interface], reason: str, told: str
+) -> None:
+    before = state_of(pool)
+    with pytest.raises(Refused, match=told) as caught:
+        pool.plugger.attach(pool.name, nics)
+    assert (caught.value.reason, caught.value.exit_code) == (reason, 3)
+    assert pool.plugger.plan_attach(pool.name, nics).refusals[0].reason == reason
+    assert state_of(pool) == before
+
+
+def test_a_second_transient_half_for_a_partner_in_the_guest_is_refused(pool: World) -> None:
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    before = state_of(pool)
+    with pytest.raises(Refused, match=r"has ua-p .*already"):
+        pool.plugger.attach(pool.name, [transient(alias="ua-p2")])
+    assert state_of(pool) == before
+
+
+def test_a_machine_without_a_root_port_for_each_half_is_refused(q35: World) -> None:
+    for number in range(1, 8):
+        q35.plugger.attach(q35.name, [q35.bridge_nic(number)])
+    before = q35.snapshot()
+    with pytest.raises(Refused, match=r"1 free PCIe hot-plug ports, and 2 NIC.*pcie-root-port") as caught:
+        q35.plugger.attach(q35.name, [persistent(), transient()])
+    assert caught.value.reason == "no-free-port"
+    q35.plugger.attach(q35.name, [persistent()])
+    with pytest.raises(Refused, match="no free PCIe hot-plug ports"):
+        q35.plugger.attach(q35.name, [transient()])
+    q35.plugger.detach(q35.name, "ua-e")
+    assert q35.snapshot() == before
+
+
+def test_a_pair_of_which_one_half_fails_leaves_nothing(pool: World) -> None:
+    before = state_of(pool)
+    domain = pool.host.hypervisor.domain(pool.name)
+    attach = domain.attach
+
+    def fail(element: str, half: Half) -> None:
+        if "hostdev" in element:
+            raise HypervisorFailed("no")
+        attach(element, half)
+
+    domain.attach = fail  # type: ignore[method-assign]
+    with pytest.raises(VirtnetplugError):
+        pool.plugger.attach(pool.name, [transient(), persistent()])
+    assert state_of(pool) == before
+
+
+def test_a_guest_that_keeps_the_transient_half_is_not_asked_for_the_persistent_one(pool: World) -> None:
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    pool.guest.hold()
+    outcome = pool.plugger.detach(pool.name, ["ua-e", "ua-p"], wait=0.2)
+    assert outcome.result is Result.PENDING
+    assert pool.guest._leaving == ["ua-p"], "its traffic may need the other"
+    assert {nic.alias for nic in pool.plugger.list(pool.name) if nic.pending} == {"ua-e", "ua-p"}
+    assert len(devices(pool).held) == 1
+    pool.guest.resume()
+    (finished,) = pool.plugger.recover(wait=5)
+    assert finished.result is Result.DONE
+    assert state_of(pool) == before
