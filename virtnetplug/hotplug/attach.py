@@ -313,7 +313,7 @@ class _Attach:
     def _outcome(self, tx: Transaction) -> Outcome:
         aliases = {net.alias for net in self.nets}
         pairs = [pair for pair in self.view.pairs if any(net is not None and net.alias in aliases for net in pair)]
-        return tx.outcome(Result.DONE, nics=nics_of(self.host, self.view, pairs))
+        return tx.outcome(Result.DONE, nics=nics_of(self.host, self.view, pairs, are_new=True))
 
 
 def _alias(net: Interface) -> str:

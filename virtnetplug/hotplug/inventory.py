@@ -78,12 +78,16 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
     )
 
 
-def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None) -> list[Nic]:
-    """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them."""
+def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, are_new: bool = False) -> list[Nic]:
+    """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
+
+    Of those that `are_new` nothing is asked that a guest cannot have done yet.
+    """
     uri, uuid = host.hypervisor.uri, view.domain.uuid
     known = {record.alias: record for record in host.journal.nics(uri, uuid)}
     pending = pending_nics(host, uuid)
-    return [_nic(host, view, live, config, known, pending) for live, config in (view.pairs if pairs is None else pairs)]
+    chosen = view.pairs if pairs is None else pairs
+    return [_nic(host, view, live, config, known, pending, is_new=are_new) for live, config in chosen]
 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
@@ -103,13 +107,15 @@ def _nic(
     config: Interface | None,
     known: Mapping[str, NicRecord],
     pending: Mapping[str, str],
+    *,
+    is_new: bool,
 ) -> Nic:
     net = live or config
     assert net is not None
     record = known.get(net.alias or "")
     operation = pending.get(net.alias or "") if live else None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
-    frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None)
+    frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
     return Nic(
         domain=view.domain.name,
         domain_uuid=view.domain.uuid,
@@ -135,13 +141,19 @@ def _nic(
 
 
 def _states(
-    host: Host, domain: Domain, live: Interface | None, record: NicRecord | None, *, is_pending: bool
+    host: Host,
+    domain: Domain,
+    live: Interface | None,
+    record: NicRecord | None,
+    *,
+    is_pending: bool,
+    is_new: bool,
 ) -> tuple[State, State]:
     if live is None:
         return State.CLOSED, State.CLOSED
     if is_pending:
         return State.CLOSING, State.CLOSING
-    return _frontend(domain, live), _backend(host, live, record)
+    return State.UNKNOWN if is_new else _frontend(domain, live), _backend(host, live, record)
 
 
 def _frontend(domain: Domain, live: Interface) -> State:
