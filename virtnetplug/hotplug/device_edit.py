@@ -16,9 +16,7 @@ from virtnetplug.resolve import fits_in_place
 _OF_THE_DEVICE = ("source_pci", "source_type", "managed")
 
 
-def edit_of_device(
-    before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool
-) -> Edit | None:
+def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool) -> Edit | None:
     """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: a whole new element said so).
 
     Where the NIC came from a pool, a replacement comes from the pool again, and with what was set of the device so far.
@@ -39,7 +37,9 @@ def edit_of_device(
         on_device = differences(settings, device.now)
         return Edit(before, replace(before, **said), on_device=on_device, kept=kept) if on_device else None
     after = xml.interface(xml.edit(after.element, {**_source(before, after, device.network), **fields_from(kept)}))
-    after = xml.interface(xml.edit(after.element, {name: fields[name] for name in ("vlan", "link_state") if name in fields}))
+    after = xml.interface(
+        xml.edit(after.element, {name: fields[name] for name in ("vlan", "link_state") if name in fields})
+    )
     own = {name: value for name, value in said.items() if name in OF_DEVICES}
     return Edit(before, replace(after, **own), by_replacement=by_replacement, kept=kept)
 
