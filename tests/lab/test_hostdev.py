@@ -22,6 +22,7 @@ from virtnetplug import Plugger, Result, Scope
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.errors import Refused, VirtnetplugError
 from virtnetplug.lifecycle import State
+from virtnetplug.model.interface import Vlan, VlanTag
 from virtnetplug.model.pci import PciAddress
 
 PFS = ["0000:01:00.0", "0000:02:00.0"]
@@ -133,6 +134,22 @@ def test_both_halves(plugger: Plugger, guest: Callable[..., guests.Guest]) -> No
     config = vm.dom.XMLDesc(2)
     assert "network='pool0'" in config and "hostdev" not in config
     assert plugger.detach(vm.name, "ua-vf1", scope=Scope.BOTH).result is Result.DONE
+    assert_back(plugger, vm, before)
+
+
+def test_settings_of_a_vf_in_use_change_through_its_pf(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
+    """libvirt refuses to update such a NIC at all; the PF does it, and the pool gets its VF back as it was."""
+    vm = guest()
+    before = everything(plugger, vm)
+    (nic,) = plugger.attach(vm.name, [pool_nic(more="<vlan><tag id='42'/></vlan>")]).nics
+    vf = nic.host_address
+    assert vf is not None
+    changes = {"vlan": Vlan((VlanTag(43),)), "trust": True, "spoofchk": False, "max_rate": 100}
+    assert plugger.update(vm.name, "ua-vf1", changes).result is Result.DONE
+    now = LinuxHostDevices().settings(vf)
+    assert (now.vlan, now.trust, now.spoofchk, now.max_rate) == (43, True, False, 100)
+    assert plugger.update(vm.name, "ua-vf1", changes).result is Result.ALREADY
+    plugger.detach(vm.name, "ua-vf1", wait=60)
     assert_back(plugger, vm, before)
 
 
