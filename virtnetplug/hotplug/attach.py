@@ -16,7 +16,7 @@ from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, pair, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
-from virtnetplug.hotplug.view import DomainView, look, look_again
+from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
 from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -37,8 +37,6 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
-
-BOTH = (Half.LIVE, Half.CONFIG)
 
 
 def attach(

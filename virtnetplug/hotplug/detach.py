@@ -17,7 +17,7 @@ from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.release import GuestRelease, unlocked
 from virtnetplug.hotplug.request import partner_of, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
-from virtnetplug.hotplug.view import DomainView, Pair, describe, find, look
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
@@ -33,8 +33,6 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.ports.domain import Domain, PowerState
-
-BOTH = (Half.LIVE, Half.CONFIG)
 
 
 def detach(

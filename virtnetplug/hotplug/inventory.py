@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import DomainView, Pair, find, look
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import Nic, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import Domain
-
-BOTH = (Half.LIVE, Half.CONFIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

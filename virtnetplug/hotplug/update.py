@@ -20,7 +20,7 @@ from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
-from virtnetplug.hotplug.view import DomainView, describe, find, look
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
@@ -40,8 +40,6 @@ from virtnetplug.ports.domain import Domain
 
 if TYPE_CHECKING:
     from virtnetplug.hotplug.assigned import Assigned
-
-BOTH = (Half.LIVE, Half.CONFIG)
 
 
 def update(

@@ -15,6 +15,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain, DomainState
 
+BOTH = (Half.LIVE, Half.CONFIG)
+"""Both definitions, in the order in which they are looked at and changed."""
+
 Pair = tuple[Interface | None, Interface | None]
 """One NIC in the live and in the config definition; never None in both."""
 
