@@ -173,3 +173,37 @@ def test_a_guest_that_keeps_the_transient_half_is_not_asked_for_the_persistent_o
     (finished,) = pool.plugger.recover(wait=5)
     assert finished.result is Result.DONE
     assert state_of(pool) == before
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_the_persistent_half_does_not_go_alone(pool: World, scope: Scope) -> None:
+    pool.plugger.attach(pool.name, [persistent(), transient()], scope=Scope.BOTH)
+    before = state_of(pool)
+    with pytest.raises(Refused, match="Detach ua-p first, or both in one call") as caught:
+        pool.plugger.detach(pool.name, "ua-e", scope=scope)
+    assert (caught.value.reason, caught.value.exit_code) == ("teaming-incomplete", 3)
+    plan = pool.plugger.plan_detach(pool.name, "ua-e", scope=scope)
+    assert not plan.fits and plan.refusals[0].reason == "teaming-incomplete"
+    assert state_of(pool) == before
+    for alias in ("ua-p", "ua-e"):
+        assert pool.plugger.detach(pool.name, alias, scope=scope).result is Result.DONE
+
+
+def test_each_half_counts_by_itself(pool: World) -> None:
+    pool.plugger.attach(pool.name, [persistent(), transient()], scope=Scope.BOTH)
+    pool.plugger.detach(pool.name, "ua-p", scope=Scope.LIVE)
+    with pytest.raises(Refused, match=r"the definition of .* would keep without it"):
+        pool.plugger.detach(pool.name, "ua-e", scope=Scope.BOTH)
+    assert pool.plugger.detach(pool.name, "ua-e", scope=Scope.LIVE).result is Result.DONE
+
+
+def test_a_persistent_half_that_was_asked_for_already_may_be_waited_for_again(pool: World) -> None:
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    pool.guest.hold()
+    pool.plugger.detach(pool.name, ["ua-e", "ua-p"], wait=0.2)
+    assert pool.plugger.plan_detach(pool.name, "ua-e").fits
+    assert pool.plugger.detach(pool.name, "ua-e", wait=0.2).result is Result.PENDING
+    pool.guest.resume()
+    pool.plugger.recover(wait=5)
+    assert state_of(pool) == before

@@ -8,6 +8,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import ConnectionLost, DomainMissing, NicMissing, NicPending, UsageError
+from virtnetplug.hotplug import fit
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -27,6 +28,7 @@ from virtnetplug.model.operation import (
     Outcome,
     Phase,
     Plan,
+    Refusal,
     Result,
     Scope,
     Step,
@@ -50,6 +52,7 @@ def detach(
         refuse(check_scope(view, scope))
         if waiting := _pending_operation(host, view, pairs):
             return resume(host, domain, waiting, lock, seconds)
+        refuse(_widows(host, view, pairs, scope))
         record = _record(host, view, pairs, scope)
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
         with transaction(host, record) as tx:
@@ -63,7 +66,7 @@ def detach(
 def plan_detach(host: Host, domain: Domain, selectors: Sequence[str], *, scope: Scope | None = None) -> Plan:
     """What `detach` would do; nothing is touched."""
     view, scope, pairs = _look(domain, selectors, scope)
-    refusals = check_scope(view, scope)
+    refusals = (*check_scope(view, scope), *_widows(host, view, pairs, scope))
     diff = {
         half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
         for half in scope.halves
@@ -124,6 +127,15 @@ def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> O
         if record is not None:
             return record
     return None
+
+
+def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
+    """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
+    pending = pending_nics(host, view.domain.uuid)
+    if any(_key(pair) in pending for pair in pairs):
+        return ()
+    leaving = [(half, net) for half in scope.halves for pair in pairs if (net := _net(pair, half)) is not None]
+    return tuple(fit.widows(view, leaving))
 
 
 def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:

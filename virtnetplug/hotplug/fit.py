@@ -148,6 +148,21 @@ def _transient(net: Interface, candidates: Sequence[Interface], where: str) -> I
         )
 
 
+def widows(view: DomainView, leaving: Sequence[tuple[Half, Interface]]) -> Iterator[Refusal]:
+    """Persistent teaming halves that would leave while the transient half that names them stays."""
+    for half, net in leaving:
+        devices = view.live if half is Half.LIVE else view.config
+        going = [other for its, other in leaving if its is half]
+        for other in devices.nets if devices is not None else ():
+            if _is_partner(other, net) and other not in going:
+                where = "running guest" if half is Half.LIVE else "definition"
+                yield _incomplete(
+                    net,
+                    f"is the persistent teaming partner of {describe(other)}, which the {where} of {view.domain.name} would "
+                    f"keep without it. Detach {other.alias or describe(other)} first, or both in one call.",
+                )
+
+
 def _incomplete(net: Interface, why: str) -> Refusal:
     return Refusal(reason=TeamingIncomplete.reason, nic=describe(net), message=f"{describe(net)} {why}")
 
