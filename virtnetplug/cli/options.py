@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import click
 
 from virtnetplug.cli import complete, values
 from virtnetplug.cli.keys import KEYS
-from virtnetplug.cli.session import Session
+from virtnetplug.cli.session import Session, write
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -29,6 +30,13 @@ class WithGlobals(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(_global_options())
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """click's own, written as all answers are: one that cannot be written is no bug."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _write_help
+        return option
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Its own options, then those of all commands."""
         params = self.get_params(ctx)
@@ -39,6 +47,12 @@ class WithGlobals(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
+
+
+def _write_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        write(sys.stdout, ctx.get_help() + "\n")
+        ctx.exit()
 
 
 class Command(WithGlobals):

@@ -129,9 +129,11 @@ def test_nor_is_one_of_standard_error(fault, words, code):
     assert done.returncode == code
 
 
-def test_a_full_disk_under_the_output_is_said():
+@pytest.mark.parametrize("words", ["list", "--help", "attach --help", "--version"])
+def test_a_full_disk_under_the_output_is_said(words):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*program(), "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        line = [*program(), *words.split()]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     assert done.returncode == 70
     assert "could not be written (No space left on device)" in done.stderr
     assert "bug" not in done.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import click
 
 from virtnetplug.cli.options import CONTEXT, WithGlobals
-from virtnetplug.cli.session import Session
+from virtnetplug.cli.session import Session, write
 
 COMMANDS: dict[str, str] = {
     "attach": "Attach NICs to a domain.",
@@ -121,5 +122,5 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
         session.write_document(document(version=number))
     else:
-        click.echo(f"virtnetplug {number}")
+        write(sys.stdout, f"virtnetplug {number}\n")
     ctx.exit()
