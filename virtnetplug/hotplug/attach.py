@@ -11,6 +11,7 @@ from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.preflight import check_attach
@@ -24,7 +25,6 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
-    NicRecord,
     OperationRecord,
     OperationState,
     Outcome,
@@ -317,25 +317,3 @@ class _Attach:
 def _alias(net: Interface) -> str:
     assert net.alias is not None
     return net.alias
-
-
-def nic_record(
-    host: Host, domain: Domain, net: Interface, network: str | None, frontend: State, backend: State
-) -> NicRecord:
-    """What the journal keeps of a NIC that is in the guest."""
-    return NicRecord(
-        uri=host.hypervisor.uri,
-        domain_uuid=domain.uuid,
-        domain_name=domain.name,
-        alias=_alias(net),
-        mac=str(net.mac or ""),
-        type=net.type,
-        source=net.source,
-        model=net.model or "",
-        target=net.target_dev or "",
-        portid=net.source_portid or "",
-        network=network or net.source_network or "",
-        frontend=frontend,
-        backend=backend,
-        since=host.clock.now(),
-    )

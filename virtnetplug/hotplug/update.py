@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from virtnetplug import xml
 from virtnetplug.errors import ConnectionLost, DomainMissing, NeedsReplace, NicMissing, NicPending, NotApplied
 from virtnetplug.hotplug import guest, replacement
-from virtnetplug.hotplug.attach import nic_record
 from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
