@@ -248,6 +248,18 @@ class VlanInvalid(Refused):
     reason = "vlan-invalid"
 
 
+class MetadataInvalid(Refused):
+    """The domain's metadata of ours is not as virtnetplug writes it; virtnetplug changes nothing of what it cannot read."""
+
+    reason = "metadata-invalid"
+
+
+class MetadataTooNew(Refused):
+    """A newer virtnetplug wrote the domain's metadata."""
+
+    reason = "metadata-too-new"
+
+
 # -- effects -------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import DomainState, GuestEvent, GuestEventKind, PowerState
 from virtnetplug.ports.links import Link
+from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 
 _FIXED = ("model/@type", "mtu/@size", "mac/@address", "alias/@name", "driver/@queues", "boot/@order")
 """What qemuDomainChangeNet refuses to change."""
@@ -180,6 +181,42 @@ class FakeDomain:
             new.append(copy.deepcopy(old.find("address")))
         new.tail = old.tail
         old.getparent().replace(old, new)
+
+    def metadata(self, half: Half) -> str | None:
+        """``virXMLExtractNamespaceXML``: a copy, with no namespace left on what had ours."""
+        kept = self._kept(half)
+        if not kept:
+            return None
+        node = copy.deepcopy(kept[0])
+        for each in node.iter(f"{{{NAMESPACE}}}*"):
+            each.tag = etree.QName(each).localname
+        etree.cleanup_namespaces(node)
+        node.tail = None
+        return etree.tostring(node, encoding="unicode")
+
+    def set_metadata(self, half: Half, text: str | None) -> None:
+        """``virDomainDefSetMetadata`` and ``virXMLInjectNamespace``: whatever has no namespace gets ours."""
+        tree, kept = self._tree(half), self._kept(half)
+        if text:
+            new = etree.fromstring(text)
+            if PREFIX in new.nsmap:
+                raise HypervisorFailed("internal error: failed to create a new XML namespace", code=1)
+            node = etree.Element(f"{{{NAMESPACE}}}{new.tag}", attrib=dict(new.attrib), nsmap={PREFIX: NAMESPACE})
+            node.text = new.text
+            node.extend(new)
+            for each in node.iter(etree.Element):
+                if etree.QName(each).namespace is None:
+                    each.tag = f"{{{NAMESPACE}}}{each.tag}"
+            place = tree.find("metadata")
+            if place is None:
+                place = etree.Element("metadata")
+                tree.insert(2, place)  # after name and uuid
+            place.append(node)
+        for old in kept:
+            old.getparent().remove(old)
+
+    def _kept(self, half: Half) -> list[etree._Element]:
+        return self._tree(half).findall(f"metadata/{{{NAMESPACE}}}*")
 
     def packets_sent(self, target: str) -> int:
         return 0

@@ -88,6 +88,15 @@ class Domain(Protocol):
     def update(self, element: str, half: Half) -> None:
         """``virDomainUpdateDeviceFlags``."""
 
+    def metadata(self, half: Half) -> str | None:
+        """virtnetplug's own element of that definition's ``<metadata>``, without its namespace; None where there is none.
+
+        Raises `DomainNotRunning` or `DomainTransient` as `xml` does.
+        """
+
+    def set_metadata(self, half: Half, text: str | None) -> None:
+        """Replace it by this element, written without a namespace; None or an empty text removes it, and one not there is no error."""
+
     def packets_sent(self, target: str) -> int:
         """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
 

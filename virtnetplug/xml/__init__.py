@@ -6,6 +6,7 @@ from virtnetplug.model.topology import Topology
 from virtnetplug.xml.differences import diff
 from virtnetplug.xml.domains import devices, memory_nodes, topology
 from virtnetplug.xml.glimpses import NetGlimpse, glimpse
+from virtnetplug.xml.metadata import NAMESPACE, metadata, metadata_text
 from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
 from virtnetplug.xml.networks import network, network_port, network_port_text
 from virtnetplug.xml.node_devices import node_device_driver
@@ -15,6 +16,7 @@ from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count, 
 
 __all__ = [
     "MAX_BYTES",
+    "NAMESPACE",
     "TYPES",
     "NetGlimpse",
     "Topology",
@@ -27,6 +29,8 @@ __all__ = [
     "interface",
     "may_have_doubles",
     "memory_nodes",
+    "metadata",
+    "metadata_text",
     "network",
     "network_port",
     "network_port_text",

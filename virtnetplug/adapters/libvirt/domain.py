@@ -12,6 +12,7 @@ from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import DomainState, PowerState
+from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
 _POWER = {
@@ -107,6 +108,22 @@ class LibvirtDomain:
         """``virDomainUpdateDeviceFlags``."""
         with translated(self._connection):
             self._handle.updateDeviceFlags(element, _AFFECT[half])
+
+    def metadata(self, half: Half) -> str | None:
+        """``virDomainGetMetadata``; VIR_ERR_NO_DOMAIN_METADATA is None."""
+        with translated(self._connection):
+            try:
+                return str(self._handle.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, _AFFECT[half]))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+                    return None
+                raise
+
+    def set_metadata(self, half: Half, text: str | None) -> None:
+        """``virDomainSetMetadata``: what has our namespace goes, and this comes."""
+        with translated(self._connection):
+            kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, _AFFECT[half]
+            self._handle.setMetadata(kind, text or None, PREFIX, NAMESPACE, flags)
 
     def packets_sent(self, target: str) -> int:
         """``virDomainInterfaceStats``: its tx is what the guest sent."""
