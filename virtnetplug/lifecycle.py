@@ -38,7 +38,7 @@ class End(enum.StrEnum):
 class Trigger(enum.StrEnum):
     """What virtnetplug did, or was told, that moves a state."""
 
-    RESERVE = "reserve"  # a slot in nets is kept for it
+    RESERVE = "reserve"  # its names are in the journal, under the domain's lock
     ALLOCATE = "allocate"  # the actual device is known
     PLUG = "plug"  # host_net_add, or the VF bound
     ATTACH = "attach"  # the guest has the device

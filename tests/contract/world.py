@@ -53,7 +53,6 @@ class World:
             "taps": self.taps(),
             "ports": self.ports(),
             "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.uri)),
-            "claims": dict(self.host.journal.claims()),
             "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.uri)],
         }
 

@@ -42,14 +42,3 @@ class DomainDevices:
             owned = [dev for dev in self.hostdevs if dev.parent is not None and dev.parent == net.alias]
             if net.is_hostdev and net.alias is not None and len(owned) != 1:
                 yield f"hostdev net {net.alias} owns {len(owned)} host devices, and must own exactly one"
-
-    def with_net(self, net: Interface, hostdev: Hostdev | None = None) -> DomainDevices:
-        """The lists once `net` (and its `hostdev`) has been attached."""
-        return DomainDevices((*self.nets, net), self.hostdevs if hostdev is None else (*self.hostdevs, hostdev))
-
-    def without_net(self, alias: str) -> DomainDevices:
-        """The lists once the net called `alias` has gone, with the hostdev it owned."""
-        return DomainDevices(
-            tuple(net for net in self.nets if net.alias != alias),
-            tuple(dev for dev in self.hostdevs if dev.parent != alias),
-        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, Step, StepState
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, StepState
 from virtnetplug.model.pci import PciAddress
 
 
@@ -44,13 +44,10 @@ class Journal(Protocol):
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
         """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""
 
-    def add_steps(self, operation_id: str, steps: Sequence[Step]) -> None:
-        """Steps that were not foreseen at the beginning (a recovery's own)."""
-
     def finish(
         self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
     ) -> None:
-        """Set the state; a state that is not open also sets the end time and drops the operation's claims."""
+        """Set the state; a state that is not open also sets the end time."""
 
     def adopt(self, operation_id: str) -> bool:
         """Make this process the owner of an operation whose owner is dead; False if another process was first."""
@@ -68,15 +65,6 @@ class Journal(Protocol):
         self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
     ) -> Sequence[OperationRecord]:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
-
-    def claim(self, key: str, operation_id: str) -> None:
-        """Take `key`, or raise `ClaimTaken` naming who has it."""
-
-    def release(self, key: str) -> None:
-        """Let a claim go; one not held is no error."""
-
-    def claims(self) -> Mapping[str, str]:
-        """Claim to operation id."""
 
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by uri, domain UUID and alias."""

@@ -56,22 +56,3 @@ def test_every_disagreement_is_named(nets: tuple[Interface, ...], hostdevs: tupl
         DomainDevices(nets, hostdevs)
     assert fault in caught.value.message
     assert caught.value.reason == "invariant-broken"
-
-
-def test_a_hostdev_net_comes_and_goes_with_its_hostdev() -> None:
-    before = DomainDevices((net("net0"),), (hostdev(0x11),))
-    during = before.with_net(VF, OWNED)
-    assert (during.nets[-1], during.hostdevs[-1]) == (VF, OWNED)
-    assert during.without_net("ua-vf") == before
-
-
-def test_neither_half_is_taken_without_the_other() -> None:
-    with pytest.raises(InvariantBroken):
-        DomainDevices().with_net(VF)
-    with pytest.raises(InvariantBroken):
-        DomainDevices((VF,), (OWNED,)).with_net(net("ua-vf"))
-
-
-def test_one_that_is_not_there_changes_nothing() -> None:
-    devices = DomainDevices((VF,), (OWNED,))
-    assert devices.without_net("ua-other") == devices

@@ -89,6 +89,12 @@ def identity(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, _size(_wal(path))
 
 
+def is_outdated(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether it reads a copy, made because the journal is of an older version: it would never show a later write."""
+    _number, _name, file = connection.execute("PRAGMA database_list").fetchone()
+    return not file and _has_room(path) and path.exists()
+
+
 def _has_room(path: Path) -> bool:
     """Whether SQLite can make its files beside the database."""
     return os.access(path.parent, os.W_OK) and not is_full(path)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from virtnetplug.adapters.sqlite.connection import identity, open_readable, open_writable, patiently
+from virtnetplug.adapters.sqlite.connection import identity, is_outdated, open_readable, open_writable, patiently
 from virtnetplug.adapters.sqlite.directory import read_only_remedy
 from virtnetplug.adapters.sqlite.faults import translated
 from virtnetplug.errors import JournalBroken, JournalReadOnly
@@ -133,5 +133,10 @@ class Database:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if not self.read_only:
+            return open_writable(self.path)
         self._identity = identity(self.path)
-        return open_readable(self.path) if self.read_only else open_writable(self.path)
+        connection = open_readable(self.path)
+        if is_outdated(connection, self.path):
+            self._identity = ()
+        return connection

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from virtnetplug.adapters.clock import SystemClock
-from virtnetplug.adapters.sqlite import claims, holdings, operations, rows, totals
+from virtnetplug.adapters.sqlite import holdings, operations, rows, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
 from virtnetplug.adapters.sqlite.faults import translated
 from virtnetplug.adapters.sqlite.locks import Owner, domain_lock_name, locked
 from virtnetplug.errors import JournalReadOnly
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
+from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, StepState
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.store import Histogram
@@ -79,14 +79,10 @@ class SqliteJournal:
         """Move one step at Unix time `at` (None: now); an empty `detail` keeps what was written there before."""
         operations.move_step(self._database, operation_id, seq, state, detail, self._clock.now() if at is None else at)
 
-    def add_steps(self, operation_id: str, steps: Sequence[Step]) -> None:
-        """Steps that were not foreseen at the beginning (a recovery's own)."""
-        operations.insert_steps(self._database, operation_id, steps)
-
     def finish(
         self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
     ) -> None:
-        """Set the state; one that is not open ends the operation, counts it and drops its claims.
+        """Set the state; one that is not open ends the operation and counts it.
 
         An operation that has ended stays as it ended.
         """
@@ -122,20 +118,6 @@ class SqliteJournal:
         removed = operations.remove(self._database, self._clock.now() - keep_seconds)
         self._owner.sweep()
         return removed
-
-    # -- claims ----------------------------------------------------------------------------------
-
-    def claim(self, key: str, operation_id: str) -> None:
-        """Take `key`, or raise `ClaimTaken` naming who has it; taking what one has already changes nothing."""
-        claims.take(self._database, key, operation_id, self._clock.now())
-
-    def release(self, key: str) -> None:
-        """Let a claim go; one not held is no error."""
-        self._database.write("DELETE FROM claims WHERE key = ?", (key,))
-
-    def claims(self) -> Mapping[str, str]:
-        """Claim to operation id."""
-        return {row["key"]: row["operation_id"] for row in self._database.fetch("SELECT * FROM claims ORDER BY key")}
 
     # -- NICs ------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
@@ -11,7 +11,7 @@ from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.locks import Owner
 from virtnetplug.errors import VirtnetplugError
-from virtnetplug.model.operation import OperationRecord, OperationState, Step, StepState
+from virtnetplug.model.operation import OperationRecord, OperationState, StepState
 
 # A clock set back meanwhile must not make a duration negative.
 _ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(started, :at)), "
@@ -22,13 +22,8 @@ def insert(database: Database, record: OperationRecord, owner: str) -> None:
     """A new operation with its steps, as `owner`'s."""
     with database.transaction():
         database.write(rows.insert_into("operations", rows.OPERATION), rows.row_from_operation(record, owner))
-        insert_steps(database, record.id, record.steps)
-
-
-def insert_steps(database: Database, operation_id: str, steps: Sequence[Step]) -> None:
-    """More steps of an operation."""
-    values = [rows.row_from_step(operation_id, step) for step in steps]
-    database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), values)
+        steps = [rows.row_from_step(record.id, step) for step in record.steps]
+        database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), steps)
 
 
 def amend(database: Database, operation_id: str, request: Mapping[str, Any]) -> None:
@@ -59,7 +54,7 @@ def finish(
     error: str,
     ended: float | None,
 ) -> None:
-    """Set how an operation stands; with `ended` it is over: it is counted, and its claims go."""
+    """Set how an operation stands; with `ended` it is over: it is counted."""
     with database.transaction():
         changed = database.write(
             "UPDATE operations SET state = ?, result = ?, reason = ?, error = ?, ended = ? "
@@ -70,7 +65,6 @@ def finish(
             known = database.fetch("SELECT 1 FROM operations WHERE id = ?", (operation_id,))
             _expect(len(known), f"operation {operation_id}")
         elif ended is not None:
-            database.write("DELETE FROM claims WHERE operation_id = ?", (operation_id,))
             totals.count_operation(database, operation_id)
 
 

@@ -12,7 +12,7 @@ from virtnetplug.errors import JournalBroken, JournalNewer
 APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
-VERSION = 1
+VERSION = 2
 _LEAST = 512  # bytes: SQLite's smallest page
 
 MIGRATIONS: Mapping[int, str] = {
@@ -117,6 +117,7 @@ MIGRATIONS: Mapping[int, str] = {
         PRIMARY KEY (step, result)
     ) WITHOUT ROWID;
     """,
+    1: "DROP TABLE claims",  # what two operations must never both have is a holding
 }
 """From each version, the statements that lead to the next; version 0 is an empty file."""
 

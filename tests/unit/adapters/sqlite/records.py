@@ -6,7 +6,9 @@ import dataclasses
 from typing import Any
 
 from virtnetplug.lifecycle import State
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, Phase, Scope, Step
+from virtnetplug.model.pci import PciAddress
 
 URI = "qemu:///system"
 UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
@@ -64,3 +66,26 @@ def nic(alias: str = "ua-1", **changes: Any) -> NicRecord:
         since=1_700_000_000.0,
     )
     return dataclasses.replace(record, **changes)
+
+
+FIRST = PciAddress(0, 1, 0x10, 0)
+
+
+def holding(alias: str = "ua-a", address: PciAddress = FIRST, **changes: Any) -> Holding:
+    made = Holding(
+        address=address,
+        uri="qemu:///system",
+        domain_uuid="11111111-1111-4111-8111-111111111111",
+        domain_name="web",
+        domain_id=3,
+        alias=alias,
+        mac="52:54:00:00:00:01",
+        managed=True,
+        network="pool",
+        port="22222222-2222-4222-8222-222222222222",
+        operation_id=f"op-{alias}",
+        snapshot={"mac": "02:00:00:00:00:01", "vlan": 0, "trust": False, "link_state": None},
+        settings={"trust": True, "max_rate": 1000},
+        since=1000.0,
+    )
+    return dataclasses.replace(made, **changes)

@@ -234,7 +234,7 @@ print(refusal(lambda: SqliteJournal.open(directory, read_only=True)).reason)
 
 def test_where_there_is_no_journal_it_reads_as_empty_and_none_is_made(directory: Path, opened: Open) -> None:
     reader = opened(read_only=True)
-    assert (reader.history(), reader.nics(), reader.claims(), reader.open_operations()) == ([], [], {}, [])
+    assert (reader.history(), reader.nics(), reader.holdings(), reader.open_operations()) == ([], [], [], [])
     assert [list(totals()) for totals in (reader.operation_totals, reader.durations, reader.compensation_totals)] == [
         []
     ] * 3

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.unit.adapters.sqlite.records import holding
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import ClaimTaken
-from virtnetplug.model.holding import Holding
-from virtnetplug.model.pci import PciAddress
-
-
-def holding(alias: str = "ua-a", address: str = "0000:01:10.0", **changes: object) -> Holding:
-    made = Holding(
-        address=PciAddress.parse(address),
-        uri="qemu:///system",
-        domain_uuid="11111111-1111-4111-8111-111111111111",
-        domain_name="web",
-        domain_id=3,
-        alias=alias,
-        mac="52:54:00:00:00:01",
-        managed=True,
-        network="pool",
-        port="22222222-2222-4222-8222-222222222222",
-        operation_id=f"op-{alias}",
-        snapshot={"mac": "02:00:00:00:00:01", "vlan": 0, "trust": False, "link_state": None},
-        settings={"trust": True, "max_rate": 1000},
-        since=1000.0,
-    )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def test_what_is_held_reads_as_it_was_written_and_outlives_the_process(tmp_path: Path) -> None:

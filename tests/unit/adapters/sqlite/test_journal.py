@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import STEPS, URI, UUID, Clock, nic, operation
-from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import ClaimTaken, Failed, JournalBroken, VirtnetplugError
+from virtnetplug.adapters.sqlite import SqliteJournal, rows, schema
+from virtnetplug.errors import Failed, JournalBroken, VirtnetplugError
 from virtnetplug.lifecycle import State
-from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Phase, Step, StepState
+from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
 from virtnetplug.ports.store import Journal
 
 
@@ -95,13 +97,6 @@ def test_a_step_begun_again_is_measured_again(journal: SqliteJournal) -> None:
     assert (step_of(journal, 0).started, step_of(journal, 0).seconds) == (10.0, None)
 
 
-def test_steps_can_be_added(journal: SqliteJournal) -> None:
-    journal.begin(operation())
-    more = (Step(seq=10, name="return_port", nic="ua-1", phase=Phase.RELEASE),)
-    journal.add_steps("op1", more)
-    assert read(journal).steps == (*STEPS, *more)
-
-
 @pytest.mark.parametrize("call", ["amend", "step", "finish"])
 def test_what_was_never_begun_is_a_fault_of_ours(journal: SqliteJournal, call: str) -> None:
     calls = {
@@ -115,11 +110,8 @@ def test_what_was_never_begun_is_a_fault_of_ours(journal: SqliteJournal, call: s
 
 
 @pytest.mark.parametrize("state", OperationState)
-def test_only_open_operations_are_open_and_only_ended_ones_let_go_of_claims(
-    journal: SqliteJournal, clock: Clock, state: OperationState
-) -> None:
+def test_only_open_operations_are_open(journal: SqliteJournal, clock: Clock, state: OperationState) -> None:
     journal.begin(operation())
-    journal.claim("vf 0000:01:10.0", "op1")
     clock.time += 3
     journal.finish("op1", state, result=str(state), reason="why", error="because")
     record = read(journal)
@@ -127,7 +119,6 @@ def test_only_open_operations_are_open_and_only_ended_ones_let_go_of_claims(
     assert (record.state, record.result, record.reason, record.error) == (state, str(state), "why", "because")
     assert record.ended == (None if is_open else clock.time)
     assert journal.open_operations(URI, UUID) == ([record] if is_open else [])
-    assert journal.claims() == ({"vf 0000:01:10.0": "op1"} if is_open else {})
 
 
 def test_an_operation_that_has_ended_stays_as_it_ended(journal: SqliteJournal) -> None:
@@ -162,35 +153,6 @@ def test_history_is_the_newest_first_by_name_or_uuid(journal: SqliteJournal) -> 
     assert journal.history(uri="qemu:///session") == []
     assert journal.history(limit=0) == []
     assert journal.history(limit=1)[0].steps == STEPS
-
-
-def test_a_claim_names_who_has_it(journal: SqliteJournal, opened: Open) -> None:
-    journal.begin(operation())
-    journal.begin(operation("op2"))
-    journal.claim("vf 0000:01:10.0", "op1")
-    journal.claim("vf 0000:01:10.0", "op1")
-    with pytest.raises(ClaimTaken) as caught:
-        opened().claim("vf 0000:01:10.0", "op2")
-    for word in ("vf 0000:01:10.0", "op1", "attach", "web", "2023-11-1", "recover"):
-        assert word in caught.value.message
-    assert journal.claims() == {"vf 0000:01:10.0": "op1"}
-    journal.release("vf 0000:01:10.0")
-    journal.release("vf 0000:01:10.0")
-    journal.claim("vf 0000:01:10.0", "op2")
-    assert journal.claims() == {"vf 0000:01:10.0": "op2"}
-
-
-def test_a_claim_may_be_made_in_the_batch_that_begins_its_operation(journal: SqliteJournal) -> None:
-    with journal.batch():
-        journal.claim("vf 0000:01:10.0", "op1")
-        journal.begin(operation())
-    assert journal.claims() == {"vf 0000:01:10.0": "op1"}
-
-
-def test_a_claim_of_no_operation_is_refused(journal: SqliteJournal) -> None:
-    with pytest.raises(VirtnetplugError, match="fault in virtnetplug"):
-        journal.claim("vf 0000:01:10.0", "op1")
-    assert journal.claims() == {}
 
 
 def test_nics_are_kept_by_uri_domain_and_alias(journal: SqliteJournal, opened: Open) -> None:
@@ -250,3 +212,20 @@ def test_closed_it_says_so(journal: SqliteJournal) -> None:
     journal.close()
     with pytest.raises(JournalBroken, match="closed"):
         journal.operation("op1")
+
+
+def test_a_journal_of_the_first_version_is_brought_up_to_date(directory: Path, opened: Open) -> None:
+    directory.mkdir()
+    connection = sqlite3.connect(directory / "journal.db")
+    connection.executescript(schema.MIGRATIONS[0] + "PRAGMA user_version = 1;")
+    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic()))
+    connection.commit()
+    connection.close()
+    reader = opened(read_only=True)
+    assert reader.nics() == [nic()]
+    writer = opened()
+    assert writer.nics() == [nic()]
+    writer.put_nic(nic("ua-2"))
+    assert len(reader.nics()) == 2, "what was opened before must not show for ever what was then"
+    tables = {row["name"] for row in writer._database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert "claims" not in tables and tables >= {"operations", "holdings"}

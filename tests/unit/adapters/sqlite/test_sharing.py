@@ -19,17 +19,21 @@ from virtnetplug.errors import JournalBroken
 from virtnetplug.model.operation import OperationState, StepState
 
 WRITER = """
-import pathlib, sys
+import pathlib, sys, zlib
 from tests.unit.adapters.sqlite.records import *
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.model.operation import *
+from virtnetplug.model.pci import PciAddress
 directory, name, count = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+def address_of(name, number):
+    return PciAddress(zlib.crc32(name.encode()) % 0x8000, number >> 8 & 0xFF, number >> 3 & 0x1F, number & 7)
+
 journal = SqliteJournal.open(directory)
 for number in range(count):
     key = f"{name}-{number}"
     with journal.batch():
         journal.begin(operation(key))
-        journal.claim(key, key)
+        journal.hold(holding(key, address_of(name, number)))
     print("begun", key, flush=True)
     for step in STEPS:
         journal.step(key, step.seq, StepState.STARTED)
@@ -37,6 +41,7 @@ for number in range(count):
         print("step", key, step.seq, flush=True)
     with journal.batch():
         journal.put_nic(nic(key))
+        journal.let_go(address_of(name, number))
         journal.finish(key, OperationState.DONE, result="done")
     print("finished", key, flush=True)
 """
@@ -72,13 +77,14 @@ def test_killed_at_any_point_all_that_was_acknowledged_is_there_and_whole(
                 assert record is not None
                 assert record.state is OperationState.DONE
     aliases = {record.alias for record in journal.nics()}
+    held = {one.alias for one in journal.holdings()}
     records = journal.history(limit=1_000_000)
     assert records
     for record in records:
         is_done = record.state is OperationState.DONE
         assert len(record.steps) == 3
         assert (record.id in aliases) == is_done, "a batch is there whole, or not at all"
-        assert (record.id in journal.claims()) == (not is_done)
+        assert (record.id in held) == (not is_done)
     assert sum(count for *_, count in journal.operation_totals()) == len(aliases)
     for record in journal.open_operations(URI):
         assert not journal.is_owner_alive(record)
