@@ -181,7 +181,7 @@ def test_virtualports_are_merged_part_by_part() -> None:
 
 BRIDGED = Interface(type="bridge", source_bridge="br0", model="virtio", alias="ua-1", mac=Mac("52:54:00:00:00:01"))
 
-# What libvirt 9.0's update of a running NIC did with each of these, alone.
+# What was once seen of libvirt 9.0's update of one running virtio NIC on a bridge; nothing here asks libvirt again.
 IN_PLACE_THERE: list[dict[str, Any]] = [
     {"link_state": "down"},
     {"bandwidth_inbound": Limit(1000), "bandwidth_outbound": Limit(500)},
