@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from virtnetplug.model.holding import Holding
+from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, StepState
 from virtnetplug.model.pci import PciAddress
 
@@ -86,6 +87,12 @@ class Journal(Protocol):
 
     def holdings(self) -> Sequence[Holding]:
         """Every device held or quarantined on this host, by address."""
+
+    def host_policy(self) -> UnplugPolicy:
+        """The unplug policy of domains that have none of their own; ``keep`` where it was never set."""
+
+    def set_host_policy(self, policy: UnplugPolicy) -> None:
+        """Make it this one."""
 
     def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> AbstractContextManager[None]:
         """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for."""

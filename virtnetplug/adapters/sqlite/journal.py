@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from virtnetplug.adapters.clock import SystemClock
-from virtnetplug.adapters.sqlite import holdings, operations, rows, totals
+from virtnetplug.adapters.sqlite import holdings, operations, rows, settings, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
 from virtnetplug.adapters.sqlite.faults import translated
 from virtnetplug.adapters.sqlite.locks import Owner, domain_lock_name, locked
 from virtnetplug.errors import JournalReadOnly
 from virtnetplug.model.holding import Holding
+from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, StepState
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
@@ -155,6 +156,16 @@ class SqliteJournal:
     def holdings(self) -> Sequence[Holding]:
         """Every device held or quarantined on this host, by address."""
         return [rows.holding_from_row(row) for row in self._database.fetch("SELECT * FROM holdings ORDER BY address")]
+
+    # -- what the host's owner has said -------------------------------------------------------------
+
+    def host_policy(self) -> UnplugPolicy:
+        """The unplug policy of domains that have none of their own; ``keep`` where it was never set."""
+        return settings.unplug_policy(self._database)
+
+    def set_host_policy(self, policy: UnplugPolicy) -> None:
+        """Make it this one."""
+        settings.set_unplug_policy(self._database, policy)
 
     # -- locks and counters ----------------------------------------------------------------------
 

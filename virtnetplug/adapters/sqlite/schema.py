@@ -12,7 +12,7 @@ from virtnetplug.errors import JournalBroken, JournalNewer
 APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
-VERSION = 2
+VERSION = 3
 _LEAST = 512  # bytes: SQLite's smallest page
 
 MIGRATIONS: Mapping[int, str] = {
@@ -118,6 +118,12 @@ MIGRATIONS: Mapping[int, str] = {
     ) WITHOUT ROWID;
     """,
     1: "DROP TABLE claims",  # what two operations must never both have is a holding
+    2: """
+    CREATE TABLE host_settings (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 }
 """From each version, the statements that lead to the next; version 0 is an empty file."""
 
