@@ -1,8 +1,8 @@
 """Kinds of host backend: what stands on the host behind a NIC, and how it comes and goes.
 
-One file per kind. A backend works on the host alone; the guest's side (attach, detach, waiting) is `hotplug`'s, which calls a
-backend's methods in this order: `refusals` before anything is touched, `plug` before the guest gets the NIC, `probe` at any time,
-`unplug` after the guest has let go or an attach is undone.
+One file per kind, and beside it the modules of its parts where it has many. A backend works on the host alone; the guest's side
+(attach, detach, waiting) is `hotplug`'s, which calls a backend's methods in this order: `refusals` before anything is touched,
+`plug` before the guest gets the NIC, `probe` at any time, `unplug` after the guest has let go or an attach is undone.
 
 A third party adds a kind with an entry point in the group ``virtnetplug.backends`` that names an instance of it; it is asked about
 actual types that no backend here serves.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from virtnetplug.backends.hostdev import give_back, users_of_devices
+from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.returning import give_back
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Outcome, Result
 

@@ -1,0 +1,80 @@
+"""Giving a device back: as it was, with proof, or quarantined with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from virtnetplug.backends import Ground
+from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.errors import VirtnetplugError
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.ports.domain import Domain
+from virtnetplug.retry import until_true
+
+LIBVIRT_SECONDS = 3.0
+"""How long libvirt, which gives a managed device back after DEVICE_REMOVED, is left to do so."""
+
+HOST_DRIVER_SECONDS = 10.0
+"""How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
+
+
+def give_back(ground: Ground, holding: Holding) -> str | None:
+    """Make the device as it was and prove it, then let it go; else quarantine it and return the reason, a sentence.
+
+    A device that another domain got meanwhile is that domain's: it is let go as it is.
+    """
+    try:
+        user = users_of_devices(ground).get(holding.address)
+        is_ours = user is None or user.uuid == holding.domain_uuid
+        fault = _restore(ground, holding, user) if is_ours else None
+    except VirtnetplugError as error:
+        fault = error.message
+    if fault is not None:
+        ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
+        return (
+            f"host device {holding.address} is quarantined: {fault}. It is lent to nobody; "
+            "'virtnetplug recover' tries again to give it back."
+        )
+    if holding.network and holding.port:
+        ground.networks.delete_port(holding.network, holding.port)
+    ground.journal.let_go(holding.address)
+    return None
+
+
+def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | None:
+    """Driver, then settings, then proof; what is missing of the proof, or None."""
+    if user is not None:
+        return f"domain {user.name} still has it"
+    if users := ground.host_devices.vfio_users(holding.address):
+        return f"process {min(users)} still has its VFIO group open"
+    if not holding.managed:
+        ground.nodedevs.reattach(holding.address)
+    elif not until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
+        ground.nodedevs.reattach(holding.address)  # libvirt should have; it may have died at it
+    if not until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS):
+        driver = ground.host_devices.device(holding.address).driver
+        return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
+    if not holding.snapshot:
+        return None  # it was never changed
+    now = ground.host_devices.settings(holding.address)
+    before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]
+    if before.differences(now):
+        ground.host_devices.apply(holding.address, before)
+    return _difference(before, ground.host_devices.settings(holding.address))
+
+
+def _is_back(ground: Ground, holding: Holding) -> bool:
+    """On its host driver, and with its interface if it had one: only then can its own MAC and MTU be seen."""
+    device = ground.host_devices.device(holding.address)
+    is_on_host = device.driver is not None and device.driver != VFIO_DRIVER
+    return is_on_host and (holding.snapshot.get("mac") is None or device.netdev is not None)
+
+
+def _difference(before: VfSettings, now: VfSettings) -> str | None:
+    """What is not as it was, with both values; None if all is."""
+    found = [
+        f"its {name.replace('_', ' ')} is {getattr(now, name)}, and was {getattr(before, name)}"
+        for name in before.differences(now)
+    ]
+    return ", ".join(found) or None
