@@ -26,7 +26,8 @@ def make_guests(root: Path) -> None:
     shutil.copyfile(root / f"boot/vmlinuz-{initrd.kernel_release(root)}", images / "linux.kernel")
     with tempfile.TemporaryDirectory() as place:
         init = Path(place) / "init"
-        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", init, HERE / "init.c"], check=True)
+        sources = sorted(HERE.glob("*.c"))
+        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", init, *sources], check=True)
         initrd.write(images / "linux.initrd", root, init, MODULES, {})
     for name in ("linux.xml", "save.py"):
         shutil.copy(HERE / name, root / "usr/lib/lab" / name)
