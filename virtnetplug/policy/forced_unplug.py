@@ -1,0 +1,74 @@
+"""Whether an emulated NIC goes because its fast twin is there (XENBUS's forced unplug, with an owner's explicit opt-in)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtnetplug.errors import NotSupported, UsageError
+from virtnetplug.model.identity import UnplugPolicy
+from virtnetplug.model.operation import Half, Scope
+
+NICS = "NICS"
+DISKS = "DISKS"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """From which definitions the emulated NIC goes, and why, as a sentence for people."""
+
+    unplug_live: bool
+    unplug_config: bool
+    why: str
+
+    @property
+    def halves(self) -> tuple[Half, ...]:
+        """The definitions it goes from, live first."""
+        there = {Half.LIVE: self.unplug_live, Half.CONFIG: self.unplug_config}
+        return tuple(half for half, goes in there.items() if goes)
+
+
+def decide(
+    policy: UnplugPolicy, *, twin_present: bool, twin_connected: bool, is_teaming_persistent: bool, scope: Scope
+) -> Decision:
+    """What `policy` makes of an emulated NIC whose fast twin is in the definitions of `scope` (`twin_present`).
+
+    Nowhere does it go where no twin is to serve instead: from the config only with a twin there. `twin_connected` is evidence of
+    the running guest, so it says nothing of the config. The persistent half of a teaming pair stays, whatever the policy.
+    """
+    if is_teaming_persistent:
+        return _stays("it is the persistent half of a teaming pair, which the guest needs when its transient half goes")
+    if policy is UnplugPolicy.KEEP:
+        return _stays("nothing goes by itself with the policy keep")
+    if not twin_present:
+        return _stays("its fast twin is not there, and without it the guest would have no NIC")
+    if policy is UnplugPolicy.PRESENT:
+        return Decision(
+            unplug_live=Half.LIVE in scope.halves,
+            unplug_config=Half.CONFIG in scope.halves,
+            why="its fast twin is there, which is all that the policy present asks",
+        )
+    if Half.LIVE not in scope.halves:
+        return _stays("the policy active goes by the running guest, and its fast twin is only in the definition")
+    if not twin_connected:
+        return _stays("its fast twin is there, and the guest has not connected to it yet")
+    return Decision(unplug_live=True, unplug_config=False, why="the guest is connected to its fast twin")
+
+
+def parse(words: str) -> UnplugPolicy:
+    """The policy that the argument of ``force-unplug`` means: ``NICS`` is `PRESENT`.
+
+    Raises `NotSupported` for anything with ``DISKS`` in it, `UsageError` for all else.
+    """
+    asked = [word.strip().upper() for word in words.split(",")]
+    if DISKS in asked:
+        raise NotSupported(
+            f"{DISKS} is understood, and is not virtnetplug's work: it plugs and unplugs NICs, and never a disk. "
+            f"Say {NICS} alone."
+        )
+    if asked != [NICS]:
+        raise UsageError(f"'{words}' is nothing that can be unplugged by force; say {NICS}")
+    return UnplugPolicy.PRESENT
+
+
+def _stays(why: str) -> Decision:
+    return Decision(unplug_live=False, unplug_config=False, why=why)
