@@ -128,10 +128,18 @@ class FakeDomain:
             self._place(tree, nic)
         if half is Half.LIVE:
             self._hypervisor.plug(nic, self._uuid)
+            self._name_alias(nic)
         nic.tail = None
         devices = tree.find("devices")
         assert devices is not None
         devices.append(nic)
+
+    def _name_alias(self, nic: etree._Element) -> None:
+        """``qemuAssignDeviceNetAlias``."""
+        if nic.find("alias") is None:
+            names = [named.get("name", "") for named in self._tree(Half.LIVE).iterfind("devices/interface/alias")]
+            numbers = [int(name[3:]) for name in names if name.startswith("net") and name[3:].isdecimal()]
+            etree.SubElement(nic, "alias", name=f"net{max(numbers, default=-1) + 1}")
 
     def detach(self, alias: str, half: Half) -> None:
         nic = self._find(half, alias)
@@ -408,7 +416,7 @@ class FakeHypervisor:
         self.devices.set_by_hand(
             address,
             admin_mac=NO_MAC if mac is None else mac.get("address"),
-            vlan=int(tag.get("id")) if tag is not None else now.vlan,
+            vlan=int(tag.get("id")) if tag is not None else 0,
         )
         self.devices.held[address] = {1000 + next(self.ids)}
         if nic.find("alias") is None:

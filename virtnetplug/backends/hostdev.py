@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
 from virtnetplug.backends.lending import claim, element_for, held_for, prepare
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import GONE, give_back, is_gone
 from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -55,8 +55,14 @@ class AssignedDevice:
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """Give the device back, or quarantine it and say why."""
-        held = held_for(ground, domain, net.alias or "")
-        return [text for holding in held if (text := give_back(ground, holding)) is not None]
+        said = []
+        for holding in held_for(ground, domain, net.alias or ""):
+            was_gone = is_gone(ground, holding)
+            if (fault := give_back(ground, holding)) is not None:
+                said.append(fault)
+            elif was_gone:
+                said.append(f"host device {holding.address} {GONE}")
+        return said
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
         """Connected while VFIO has the device."""

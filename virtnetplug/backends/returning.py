@@ -6,7 +6,7 @@ import dataclasses
 
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import users_of_devices
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import HostDeviceMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.ports.domain import Domain
@@ -18,16 +18,21 @@ LIBVIRT_SECONDS = 3.0
 HOST_DRIVER_SECONDS = 10.0
 """How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
 
+GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
+"""What is to be said of a device that `is_gone`."""
+
 
 def give_back(ground: Ground, holding: Holding) -> str | None:
     """Make the device as it was and prove it, then let it go; else quarantine it and return the reason, a sentence.
 
-    A device that another domain got meanwhile is that domain's: it is let go as it is.
+    A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
+    is nobody's.
     """
     try:
         user = users_of_devices(ground).get(holding.address)
         is_ours = user is None or user.uuid == holding.domain_uuid
-        fault = _restore(ground, holding, user) if is_ours else None
+        is_there = user is not None or not is_gone(ground, holding)
+        fault = _restore(ground, holding, user) if is_ours and is_there else None
     except VirtnetplugError as error:
         fault = error.message
     if fault is not None:
@@ -40,6 +45,20 @@ def give_back(ground: Ground, holding: Holding) -> str | None:
         ground.networks.delete_port(holding.network, holding.port)
     ground.journal.let_go(holding.address)
     return None
+
+
+def is_gone(ground: Ground, holding: Holding) -> bool:
+    """Whether the host has no such device any more: the number of its PF's VFs was changed, or it was removed.
+
+    The kernel removes none that VFIO still has open (``vfio_unregister_group_dev`` waits), and makes VFs anew, with nothing set.
+    """
+    try:
+        ground.host_devices.device(holding.address)
+    except HostDeviceMissing:
+        return True
+    except VirtnetplugError:
+        pass  # one that cannot be looked at may well be there
+    return False
 
 
 def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | None:

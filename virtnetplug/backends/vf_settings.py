@@ -12,7 +12,7 @@ from typing import Any
 
 from virtnetplug.backends import Ground
 from virtnetplug.errors import HostDeviceFailed
-from virtnetplug.model.holding import Setting
+from virtnetplug.model.holding import Holding, Setting
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface, Vlan, VlanTag
 from virtnetplug.model.pci import PciAddress
@@ -24,9 +24,12 @@ FIELDS = frozenset({*OF_DEVICES, "vlan", "link_state"})
 
 MOST_VLAN, MOST_QOS = 4094, 7
 _SET_BY_LIBVIRT = frozenset({"vlan", "qos", "vlan_proto"})
+_NOT_KEPT = _SET_BY_LIBVIRT | {"admin_mac", "mac", "mtu"}
+"""What a VF does not keep of what it was before while a guest has it."""
+
 _PROTOCOLS = ("802.1Q", "802.1ad")
 _NONE: Settings = {}
-_WORDS = {"qos": "VLAN priority", "vlan": "VLAN", "vlan_proto": "VLAN protocol"}
+_WORDS = {"qos": "VLAN priority", "vlan": "VLAN", "vlan_proto": "VLAN protocol", "admin_mac": "MAC"}
 
 
 def of_request(net: Interface) -> dict[str, Setting]:
@@ -109,6 +112,39 @@ def differences(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
     }
 
 
+def of_lent(net: Interface, holding: Holding) -> dict[str, Setting]:
+    """What a VF that a guest has must be set as: as it was before, then as libvirt set it, then as was asked of it since.
+
+    From its element libvirt sets MAC and VLAN, VLAN 0 where that says none (``virHostdevSetNetConfig``), and neither where there is
+    a virtual port. A guest that is trusted may set its own MAC.
+    """
+    wanted = {name: value for name, value in holding.snapshot.items() if name not in _NOT_KEPT}
+    if net.virtualport is None:
+        tag = net.vlan.tags[0].id if net.vlan is not None and net.vlan.tags else 0
+        wanted |= {"vlan": tag, "qos": 0, "vlan_proto": _PROTOCOLS[0]}
+        if net.mac is not None:
+            wanted["admin_mac"] = str(net.mac)
+    wanted |= holding.settings
+    if wanted.get("trust"):
+        wanted.pop("admin_mac", None)
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def drift(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
+    """What of `wanted` a VF has lost; of a setting that its PF does not tell nothing is known."""
+    return {name: value for name, value in differences(wanted, now).items() if getattr(now, name) is not None}
+
+
+def told(missed: Settings, now: VfSettings) -> str:
+    """Each of them in words, with what it is and what it should be."""
+    return ", ".join(f"{_word(name)} is {getattr(now, name)} and not {value}" for name, value in missed.items())
+
+
+def words(settings: Settings) -> list[tuple[str, Setting]]:
+    """Each with the name a person knows it by."""
+    return [(_word(name), value) for name, value in settings.items()]
+
+
 def now_of(settings: VfSettings, names: Mapping[str, object]) -> dict[str, Setting]:
     """Those of a VF's settings, as the journal keeps them."""
     return {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
@@ -122,8 +158,7 @@ def put(ground: Ground, address: PciAddress, wanted: Settings) -> None:
     ground.host_devices.apply(address, dataclasses.replace(now, **differences(wanted, now)))  # type: ignore[arg-type]
     now = ground.host_devices.settings(address)
     if missed := differences(wanted, now):
-        told = ", ".join(f"{_word(name)} is {getattr(now, name)} and not {value}" for name, value in missed.items())
-        raise HostDeviceFailed(f"the settings of {address} were accepted, and yet its {told}")
+        raise HostDeviceFailed(f"the settings of {address} were accepted, and yet its {told(missed, now)}")
 
 
 def _word(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from virtnetplug import xml
+from virtnetplug.backends.returning import is_gone
 from virtnetplug.errors import NotSupported, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
@@ -44,8 +45,19 @@ class _Look:
 
     def tree(self) -> DeviceTree:
         found = list(self._host.host_devices.devices())
+        self._miss(found)
         pfs = tuple(self._pf(pf, [vf for vf in found if vf.pf == pf.address]) for pf in found if pf.is_pf)
         return DeviceTree(pfs=pfs, unseen=tuple(self._unseen))
+
+    def _miss(self, found: Sequence[PciDevice]) -> None:
+        """Devices that are held and that no PF shows."""
+        there = {device.address for device in found}
+        for address, holding in self._holdings.items():
+            if address not in there and is_gone(self._host, holding):
+                self._unseen[
+                    f"{address}, held for {holding.alias} of {holding.domain_name}: it is gone from the host; "
+                    "someone changed sriov_numvfs of its PF ('virtnetplug audit' says what to do)"
+                ] = None
 
     def _pf(self, pf: PciDevice, vfs: Sequence[PciDevice]) -> PfView:
         is_up = self._host.host_devices.is_link_up(pf.address)

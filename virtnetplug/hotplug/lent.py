@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from virtnetplug.errors import Failed, HostDeviceMissing, VirtnetplugError
+from virtnetplug.errors import Failed
+from virtnetplug.hotplug.drift import drift_findings, finding_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.model.pci import PciAddress
 
 GIVE_BACK = "give it back to the host, and to its pool, with proof that it is as it was"
@@ -32,7 +32,7 @@ def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
         elif seen is None or not _has(seen, holding):
             yield _leaked(holding)
         elif host.hypervisor.is_local:
-            yield from _drift(host, holding)
+            yield from drift_findings(host, seen, holding)
 
 
 def take_back(host: Host, finding: Finding) -> None:
@@ -66,53 +66,8 @@ def _has(seen: Seen, holding: Holding) -> bool:
     return any(net.host_address == str(holding.address) for net in seen.live)
 
 
-def _drift(host: Host, holding: Holding) -> Iterator[Finding]:
-    """What the host shows of a device that a guest has."""
-    try:
-        device = host.host_devices.device(holding.address)
-    except HostDeviceMissing:
-        yield _finding(
-            "device-missing",
-            holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host: "
-            "someone changed sriov_numvfs, or removed it, while it was in use.",
-            "Detach the NIC, and change the number of VFs only while none is in use.",
-        )
-        return
-    if device.driver != VFIO_DRIVER:
-        yield _finding(
-            "device-driver",
-            holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is on driver "
-            f"{device.driver or 'none'} and not on {VFIO_DRIVER}: someone bound it by hand.",
-            "Detach the NIC and attach it again.",
-        )
-    yield from _port(host, holding)
-
-
-def _port(host: Host, holding: Holding) -> Iterator[Finding]:
-    if not holding.network:
-        return
-    try:
-        if holding.port in host.networks.port_uuids(holding.network):
-            return
-        is_active = host.networks.network(holding.network).active
-    except VirtnetplugError:
-        return
-    yield _finding(
-        "device-port-missing",
-        holding,
-        f"Network {holding.network} has lost the port of host device {holding.address}, which {holding.alias} of "
-        f"{holding.domain_name} has; it would lend the device again.",
-        "Run 'virtnetplug audit --repair'."
-        if is_active
-        else f"Start the network ('virsh net-start {holding.network}'), then run 'virtnetplug audit --repair'.",
-        repair=f"reserve it in network {holding.network} again" if is_active else "",
-    )
-
-
 def _quarantined(holding: Holding) -> Finding:
-    return _finding(
+    return finding_of(
         "device-quarantined",
         holding,
         f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, is quarantined: {holding.quarantine}.",
@@ -122,24 +77,10 @@ def _quarantined(holding: Holding) -> Finding:
 
 
 def _leaked(holding: Holding) -> Finding:
-    return _finding(
+    return finding_of(
         "device-leaked",
         holding,
         f"Host device {holding.address} is held for {holding.alias} of {holding.domain_name}, which does not have it any more.",
         "Run 'virtnetplug recover'.",
         repair=GIVE_BACK,
-    )
-
-
-def _finding(kind: str, holding: Holding, message: str, remedy: str, *, repair: str = "") -> Finding:
-    return Finding(
-        kind=kind,
-        domain=holding.domain_name,
-        domain_uuid=holding.domain_uuid,
-        nic=holding.alias,
-        message=message,
-        remedy=remedy,
-        repair=repair,
-        network=holding.network,
-        device=str(holding.address),
     )

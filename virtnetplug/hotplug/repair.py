@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, VirtnetplugError
+from virtnetplug.hotplug.drift import set_again
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lent import reclaim_port, take_back
 from virtnetplug.model.audit import AuditReport, Finding
@@ -99,5 +100,6 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "device-quarantined": take_back,
     "device-leaked": take_back,
     "device-port-missing": reclaim_port,
+    "vf-settings-differ": set_again,
 }
 """What is done about each kind of finding; the others are for a person, or for `recover`."""

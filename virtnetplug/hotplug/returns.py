@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtnetplug.backends.candidates import users_of_devices
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import GONE, give_back, is_gone
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Outcome, Result
 
@@ -27,6 +27,7 @@ def return_devices(host: Host, domain_uuid: str | None = None) -> list[Outcome]:
     for holding in held:
         if holding.address in users or (holding.domain_uuid, holding.alias) in busy:
             continue
+        back = GONE if is_gone(host, holding) else f"is back as it was before {holding.alias} had it"
         fault = give_back(host, holding)
         host.journal.drop_nic(uri, holding.domain_uuid, holding.alias)
         outcomes.append(
@@ -36,7 +37,7 @@ def return_devices(host: Host, domain_uuid: str | None = None) -> list[Outcome]:
                 result=Result.DONE if fault is None else Result.INCOMPLETE,
                 operation_id=holding.operation_id,
                 reason="" if fault is None else "quarantined",
-                message=fault or f"host device {holding.address} is back as it was before {holding.alias} had it",
+                message=fault or f"host device {holding.address} {back}",
             )
         )
     return outcomes
