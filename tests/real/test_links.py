@@ -127,6 +127,66 @@ def test_set_master_says_what_is_wrong() -> None:
     inside(work)
 
 
+def test_set_master_takes_a_tap_out_of_its_bridge() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        host.set_master("vnet0", None)
+        host.set_master("vnet1", None)
+        assert {host.links()[name].master for name in ("vnet0", "vnet1")} == {None}
+
+    inside(work)
+
+
+def test_the_flags_of_a_bridge_port_are_set_and_seen() -> None:
+    def work() -> None:
+        make_links()
+        host = LinuxLinks()
+        for isolated, learning in ((True, True), (True, False), (False, True)):
+            host.set_port("vnet0", isolated=isolated, learning=learning)
+            link = host.link("vnet0")
+            assert link is not None and (link.isolated, link.learning) == (isolated, learning)
+            told = subprocess.run(["bridge", "-d", "link", "show", "dev", "vnet0"], capture_output=True, text=True)
+            assert f"flood {'on' if learning else 'off'}" in told.stdout.replace("mcast_flood", "")
+        for name in ("vnet1", "br0"):
+            link = host.link(name)
+            assert link is not None and (link.isolated, link.learning) == (None, None)
+        with pytest.raises(Failed, match="no link 'vnet1' in a bridge"):
+            host.set_port("vnet1", isolated=True, learning=True)
+
+    inside(work)
+
+
+def test_a_bridge_and_what_is_beyond_it_learn_where_a_mac_is() -> None:
+    """The MAC was known behind another port, of this bridge and of the switch beyond it (here another bridge)."""
+    mac = "52:54:00:00:00:77"
+
+    def place(bridge: str) -> str:
+        told = subprocess.run(["bridge", "fdb", "show", "br", bridge], capture_output=True, text=True).stdout
+        return " ".join(line.split()[2] for line in told.splitlines() if line.startswith(mac))
+
+    def work() -> None:
+        make_links()
+        for number in (0, 1):
+            ip(f"link add nic{number} type veth peer name guest{number}")
+            ip(f"link set guest{number} up")
+            ip(f"link set nic{number} master br{number} up")
+        ip("link add up0 type veth peer name up1")
+        for words in ("up0 master br0", "up1 master br1", "br0", "br1"):
+            ip(f"link set {words} up")
+        host = LinuxLinks()
+        host.introduce("nic1", mac)
+        assert (place("br1"), place("br0")) == ("nic1", "up0")
+        host.introduce("nic0", mac)
+        assert (place("br0"), place("br1")) == ("nic0", "up1")
+        host.introduce("vnet0", mac)  # has no carrier: it is no place for a MAC, and beyond the bridge all is as before
+        assert (place("br0"), place("br1")) == ("nic0", "up1")
+        with pytest.raises(Failed, match="no link 'vnet9'"):
+            host.introduce("vnet9", mac)
+
+    inside(work)
+
+
 _HOLDER = f"""
 import fcntl, os, struct, sys
 for name in sys.argv[3:]:

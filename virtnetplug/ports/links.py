@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One network device of the host: `master` is the bridge (or switch) it is enslaved to, `kind` as ``ip -d link`` names it."""
+    """One network device of the host: `master` is the bridge (or switch) it is enslaved to, `kind` as ``ip -d link`` names it.
+
+    `isolated` and `learning` are flags of a Linux bridge's port, None for any other link.
+    """
 
     name: str
     index: int
@@ -18,6 +21,8 @@ class Link:
     up: bool = False
     mac: str | None = None
     mtu: int | None = None
+    isolated: bool | None = None
+    learning: bool | None = None
 
 
 class HostLinks(Protocol):
@@ -32,8 +37,14 @@ class HostLinks(Protocol):
     def is_bridge(self, name: str) -> bool:
         """A Linux bridge or an Open vSwitch bridge."""
 
-    def set_master(self, name: str, master: str) -> None:
-        """Put a link into a bridge."""
+    def set_master(self, name: str, master: str | None) -> None:
+        """Put a link into a bridge, or out of the one it is in."""
+
+    def set_port(self, name: str, *, isolated: bool, learning: bool) -> None:
+        """Set these flags of a bridge's port; one that does not learn is not flooded with what is for unknown MACs, either."""
+
+    def introduce(self, name: str, mac: str) -> None:
+        """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Host devices the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""

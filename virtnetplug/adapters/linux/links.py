@@ -1,11 +1,12 @@
-"""The host's links: read from the kernel over netlink, written with pyroute2."""
+"""The host's links, over netlink."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from virtnetplug.adapters.linux import processes, rtnetlink
+from virtnetplug.adapters.linux import bridge_port, processes, rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
 from virtnetplug.ports.links import Link
@@ -40,17 +41,36 @@ class LinuxLinks:
             return False
         return raw.kind == "bridge" or (raw.kind in ("openvswitch", "tun") and _is_ovs_bridge(raw))
 
-    def set_master(self, name: str, master: str) -> None:
-        """Put a link into a Linux bridge (``IFLA_MASTER``); raises `BridgeMissing` or `Failed`, nothing changed."""
-        link, bridge = rtnetlink.get(name), rtnetlink.get(master)
+    def set_master(self, name: str, master: str | None) -> None:
+        """Put a link into a Linux bridge (``IFLA_MASTER``), or out of any; raises `BridgeMissing` or `Failed`, nothing changed."""
+        link = rtnetlink.get(name)
+        bridge = rtnetlink.get(master) if master is not None else None
         # Checked first: the kernel lets the old bridge go before it finds that the new one is none (do_set_master).
-        if bridge is None or bridge.kind != "bridge":
+        if master is not None and (bridge is None or bridge.kind != "bridge"):
             raise BridgeMissing(f"There is no Linux bridge '{master}' on this host; make it, or name another.")
         if link is None:
             raise Failed(
                 f"There is no link '{name}' on this host to put into bridge '{master}'.", reason="link-missing"
             )
-        _enslave(link, bridge)
+        with _permitted(f"put '{name}' into {f'bridge {master!r}' if master is not None else 'no bridge'}"):
+            rtnetlink.set_master(link.index, bridge.index if bridge is not None else 0)
+
+    def set_port(self, name: str, *, isolated: bool, learning: bool) -> None:
+        """Set these flags of a Linux bridge's port; raises `Failed`."""
+        link = _port(name)
+        with _permitted(f"set the flags of bridge port '{name}'"):
+            bridge_port.set_flags(link.index, isolated=isolated, learning=learning)
+
+    def introduce(self, name: str, mac: str) -> None:
+        """Tell the bridge that `mac` is behind its port `name`, and all beyond it by a RARP frame, as QEMU does after a migration.
+
+        Raises `Failed`.
+        """
+        link = _port(name)
+        with _permitted(f"say in the bridge of '{name}' that {mac} is there"):
+            with suppress(PermissionError):  # also what a port says that does not forward yet; an ordinary user fails below
+                bridge_port.learn(link.index, mac)
+            bridge_port.announce(link.master, mac)
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Taps the domain's QEMU process holds open; empty if that cannot be seen."""
@@ -62,7 +82,10 @@ class LinuxLinks:
 
 
 def _link(raw: RawLink, master: str | None) -> Link:
-    return Link(name=raw.name, index=raw.index, kind=raw.kind, master=master, up=raw.is_up, mac=raw.mac, mtu=raw.mtu)
+    return Link(
+        name=raw.name, index=raw.index, kind=raw.kind, master=master, up=raw.is_up, mac=raw.mac, mtu=raw.mtu,
+        isolated=raw.isolated, learning=raw.learning,
+    )  # fmt: skip
 
 
 def _is_ovs_bridge(raw: RawLink) -> bool:
@@ -82,15 +105,19 @@ def _is_ovs_bridge(raw: RawLink) -> bool:
     return answer.returncode == 0
 
 
-def _enslave(link: RawLink, bridge: RawLink) -> None:
-    from pyroute2 import IPRoute, NetlinkError  # a tenth of a second to import, and only repairs write
+def _port(name: str) -> RawLink:
+    link = rtnetlink.get(name)
+    if link is None or not link.master:
+        raise Failed(f"There is no link '{name}' in a bridge of this host.", reason="link-missing")
+    return link
 
+
+@contextmanager
+def _permitted(what: str) -> Iterator[None]:
     try:
-        with IPRoute() as route:
-            route.link("set", index=link.index, master=bridge.index)
-    except NetlinkError as error:
+        yield
+    except OSError as error:
         raise Failed(
-            f"The kernel would not put '{link.name}' into bridge '{bridge.name}': {error.args[-1]}. "
-            "It takes CAP_NET_ADMIN: run this as root.",
+            f"The kernel would not {what}: {error.args[-1]}. It takes CAP_NET_ADMIN and CAP_NET_RAW: run this as root.",
             reason="link-not-set",
         ) from error

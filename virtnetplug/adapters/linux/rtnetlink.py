@@ -23,7 +23,8 @@ _DONE, _FAULT, _NEWLINK, _GETLINK, _SETLINK = 3, 2, 16, 18, 19
 _REQUEST, _ACK, _DUMP, _INTERRUPTED, _CAPPED, _HAS_TLVS = 0x1, 0x4, 0x300, 0x10, 0x100, 0x200
 _SOL_NETLINK, _EXT_ACK, _ACK_WORDS = 270, 11, 1
 _ADDRESS, _NAME, _MTU, _MASTER, _LINKINFO, _EXT_MASK = 1, 3, 4, 10, 18, 29
-_INFO_KIND = 1
+_INFO_KIND, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 4, 5
+_LEARNING, _ISOLATED = 8, 33  # IFLA_BRPORT_…
 _SKIP_STATS = 8  # RTEXT_FILTER_SKIP_STATS: statistics are half of a message, and nobody here reads them
 _FILTER_VF = 1  # RTEXT_FILTER_VF: the kernel tells of a PF's VFs only if it is asked
 _IFF_UP = 1
@@ -37,7 +38,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RawLink:
-    """One link as the kernel tells it: `master` is an index, 0 for none."""
+    """One link as the kernel tells it: `master` is an index, 0 for none; `isolated` and `learning` are None but for ports of a bridge."""
 
     name: str
     index: int
@@ -46,6 +47,8 @@ class RawLink:
     mtu: int | None
     mac: str | None
     kind: str | None
+    isolated: bool | None = None
+    learning: bool | None = None
 
 
 def links_from(chunk: memoryview) -> Iterator[RawLink]:
@@ -94,12 +97,21 @@ def attributes_with_vfs(index: int) -> tuple[memoryview, dict[int, Span]]:
     return chunk, attributes(chunk, _HEADER.size + _INFO.size, min(length, len(chunk)))
 
 
-def write(index: int, attribute: bytes) -> None:
+def write(index: int, attribute: bytes, *, family: int = 0) -> None:
     """Set one attribute of a link (``RTM_SETLINK``); raises `OSError`, in the kernel's own words where it has any."""
-    body = _INFO.pack(0, 0, index, 0, 0) + attribute
+    order(_SETLINK, 0, _INFO.pack(family, 0, index, 0, 0) + attribute)
+
+
+def set_master(index: int, master: int) -> None:
+    """Put a link into a bridge, or (0) out of the one it is in; raises `OSError`."""
+    write(index, packed(_MASTER, _INT.pack(master)))
+
+
+def order(kind: int, flags: int, body: bytes) -> None:
+    """Have the kernel do something, and wait until it has; raises `OSError`."""
     with _kernel() as kernel:
         kernel.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        kernel.send(_HEADER.pack(_HEADER.size + len(body), _SETLINK, _REQUEST | _ACK, 1, 0) + body)
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0) + body)
         acknowledge(memoryview(kernel.recv(_BUFFER)))
 
 
@@ -207,6 +219,12 @@ def _link(chunk: memoryview, start: int, end: int) -> RawLink:
         return os.fsdecode(bytes(chunk[span[0] : span[1]]).rstrip(b"\0"))
 
     info = attributes(chunk, *spans[_LINKINFO]) if _LINKINFO in spans else {}
+    is_port = _INFO_SLAVE_KIND in info and text(info[_INFO_SLAVE_KIND]) == "bridge"
+    port = attributes(chunk, *info[_INFO_SLAVE_DATA]) if is_port and _INFO_SLAVE_DATA in info else {}
+
+    def flag(kind: int) -> bool | None:
+        return bool(chunk[port[kind][0]]) if kind in port else None
+
     address = bytes(chunk[slice(*spans[_ADDRESS])]) if _ADDRESS in spans else b""
     return RawLink(
         name=text(spans[_NAME]),
@@ -216,4 +234,6 @@ def _link(chunk: memoryview, start: int, end: int) -> RawLink:
         mtu=number(_MTU),
         mac=address.hex(":") if len(address) == 6 else None,
         kind=text(info[_INFO_KIND]) if _INFO_KIND in info else None,
+        isolated=flag(_ISOLATED),
+        learning=flag(_LEARNING),
     )

@@ -1,0 +1,43 @@
+"""A port of a Linux bridge: its flags, the MAC behind it, and that others hear of it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from virtnetplug.adapters.linux import rtnetlink
+
+_AF_BRIDGE = 7
+_NEWNEIGH, _CREATE, _REPLACE = 28, 0x400, 0x100
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, type
+_REACHABLE, _MASTER, _LLADDR = 0x02, 0x04, 2  # NUD_REACHABLE: it ages as a learnt one does; NTF_MASTER; NDA_LLADDR
+_PROTINFO, _NESTED = 12, 0x8000
+_LEARNING, _UNICAST_FLOOD, _ISOLATED = 8, 9, 33  # IFLA_BRPORT_…
+_RARP, _BROADCAST, _SHORTEST = 0x8035, b"\xff" * 6, 60
+
+
+def set_flags(index: int, *, isolated: bool, learning: bool) -> None:
+    """Set them; flooding of what is for unknown MACs goes with learning, as libvirt sets both at once. Raises `OSError`."""
+    flags = {_LEARNING: learning, _UNICAST_FLOOD: learning, _ISOLATED: isolated}
+    body = b"".join(rtnetlink.packed(kind, bytes([value])) for kind, value in flags.items())
+    rtnetlink.write(index, rtnetlink.packed(_PROTINFO | _NESTED, body), family=_AF_BRIDGE)
+
+
+def learn(index: int, mac: str) -> None:
+    """Have the bridge know `mac` behind this port, and behind no other; raises `OSError`."""
+    body = _NEIGHBOUR.pack(_AF_BRIDGE, index, _REACHABLE, _MASTER, 0)
+    body += rtnetlink.packed(_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    rtnetlink.order(_NEWNEIGH, _CREATE | _REPLACE, body)
+
+
+def announce(bridge: int, mac: str) -> None:
+    """Send, out of every port of the bridge, a RARP request from `mac`, so that switches learn where it is now.
+
+    QEMU's ``announce_self_create`` sends the same after a migration. Raises `OSError`.
+    """
+    address = bytes.fromhex(mac.replace(":", ""))
+    request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 3) + (address + bytes(4)) * 2
+    frame = _BROADCAST + address + struct.pack("!H", _RARP) + request
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as line:
+        line.bind((socket.if_indextoname(bridge), 0))
+        line.send(frame.ljust(_SHORTEST, b"\0"))
