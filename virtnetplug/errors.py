@@ -260,6 +260,24 @@ class MetadataTooNew(Refused):
     reason = "metadata-too-new"
 
 
+class IdentityMissing(Refused):
+    """Nothing is remembered of that NIC."""
+
+    reason = "identity-missing"
+
+
+class IdentityConflict(Refused):
+    """Two NICs would have one identity, or one NIC two."""
+
+    reason = "identity-conflict"
+
+
+class FilterLoss(Refused):
+    """The NIC's traffic would no longer be filtered."""
+
+    reason = "filter-loss"
+
+
 # -- effects -------------------------------------------------------------------------------------
 
 

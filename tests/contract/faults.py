@@ -16,7 +16,7 @@ from typing import Any
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
-EFFECTS = ("attach", "detach", "detach_element", "update")
+EFFECTS = ("attach", "detach", "detach_element", "update", "set_metadata")
 
 
 class Crash(BaseException):

@@ -24,6 +24,11 @@ def _two(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic(1), world.network_nic(2)], scope=Scope.BOTH)
 
 
+def _handed_over(world: World) -> None:
+    _one(world)
+    world.plugger.handover(world.name, "ua-nic1", world.network_nic(2), scope=Scope.BOTH)
+
+
 OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
     "attach": (
         _nothing,
@@ -38,4 +43,9 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
         _one,
         lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20),
     ),
+    "handover": (
+        _one,
+        lambda w, p: p.handover(w.name, "ua-nic1", w.network_nic(2), scope=Scope.BOTH, wait=20),
+    ),
+    "handback": (_handed_over, lambda w, p: p.handback(w.name, "ua-nic1", wait=20)),
 }

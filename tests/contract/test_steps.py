@@ -15,9 +15,10 @@ from tests.contract import victim
 from tests.contract.faults import Crash, Trigger, faulty
 from tests.contract.operations import OPERATIONS, Act
 from tests.contract.world import World
+from virtnetplug import xml
 from virtnetplug.errors import RollbackIncomplete, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.model.operation import Result, Scope
+from virtnetplug.model.operation import Half, Result, Scope
 
 
 def _plugger(world: World, trigger: Trigger) -> Plugger:
@@ -40,6 +41,15 @@ def _is_complete(name: str, world: World, before: dict[str, Any]) -> bool:
         return all(has)
     if name == "detach":
         return not any(has)
+    if name in ("handover", "handback"):
+        came = "ua-nic2" if name == "handover" else "ua-nic1"
+        nets = [xml.devices(now[half]).nets for half in ("live", "config")]
+        remembered = world.host.hypervisor.domain(world.name)
+        outs = [xml.metadata(remembered.metadata(half)).identity("ua-nic1") for half in (Half.LIVE, Half.CONFIG)]
+        is_out = [known is not None and known.is_out for known in outs]
+        return is_out == [name == "handover"] * 2 and all(
+            [(net.alias, str(net.mac)) for net in each] == [(came, "52:54:00:00:00:01")] for each in nets
+        )
     changed = now["live"] != before["live"] and now["config"] != before["config"]
     return changed and sum(now["taps"].values()) == sum(before["taps"].values())
 
@@ -70,7 +80,9 @@ def _reset(world: World) -> None:
     """No NIC anywhere."""
     for nic in world.plugger.list(world.name):
         scope = Scope.BOTH if nic.live and nic.config else Scope.LIVE if nic.live else Scope.CONFIG
-        world.plugger.detach(world.name, nic.alias or nic.mac or "", scope=scope, wait=20)
+        world.plugger.detach(world.name, nic.alias or nic.mac or "", scope=scope, restore_emulated=False, wait=20)
+    for half in (Half.LIVE, Half.CONFIG):
+        world.host.hypervisor.domain(world.name).set_metadata(half, None)
 
 
 def _cases(world: World, name: str) -> tuple[Act, int]:
@@ -78,7 +90,8 @@ def _cases(world: World, name: str) -> tuple[Act, int]:
     prepare(world)
     calls = _count(world, act)
     _reset(world)
-    assert {"attach": "attach", "detach": "detach", "update": "update", "replace": "attach"}[name] in calls
+    effects = {"attach": "attach", "detach": "detach", "update": "update", "replace": "attach"}
+    assert effects.get(name, "set_metadata") in calls
     return act, len(calls)
 
 

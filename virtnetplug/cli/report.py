@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from virtnetplug.model.audit import AuditReport, Finding
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
 
-_DONE = {"attach": "attached to", "detach": "detached from", "update": "updated in"}
+_DONE = {
+    "attach": "attached to",
+    "detach": "detached from",
+    "update": "updated in",
+    "handover": "handed over in",
+    "handback": "back in",
+}
 _LIST = (
     "DOMAIN",
     "ALIAS",

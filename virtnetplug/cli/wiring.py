@@ -46,11 +46,23 @@ class Plugger(Protocol):
     ) -> None: ...
 
     def attach(
-        self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None, wait: float = 30.0
+        self,
+        domain: str,
+        nics: Sequence[Interface | str],
+        *,
+        scope: Scope | None = None,
+        twin_of: str | None = None,
+        wait: float = 30.0,
     ) -> Outcome: ...
 
     def detach(
-        self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None, wait: float = 30.0
+        self,
+        domain: str,
+        nics: str | Sequence[str],
+        *,
+        scope: Scope | None = None,
+        restore_emulated: bool | None = None,
+        wait: float = 30.0,
     ) -> Outcome: ...
 
     def update(
@@ -64,9 +76,48 @@ class Plugger(Protocol):
         wait: float = 30.0,
     ) -> Outcome: ...
 
-    def plan_attach(self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None) -> Plan: ...
+    def handover(
+        self,
+        domain: str,
+        emulated: str,
+        fast: Interface | str,
+        *,
+        scope: Scope | None = None,
+        allow_filter_loss: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome: ...
 
-    def plan_detach(self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None) -> Plan: ...
+    def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome: ...
+
+    def plan_attach(
+        self,
+        domain: str,
+        nics: Sequence[Interface | str],
+        *,
+        scope: Scope | None = None,
+        twin_of: str | None = None,
+    ) -> Plan: ...
+
+    def plan_detach(
+        self,
+        domain: str,
+        nics: str | Sequence[str],
+        *,
+        scope: Scope | None = None,
+        restore_emulated: bool | None = None,
+    ) -> Plan: ...
+
+    def plan_handover(
+        self,
+        domain: str,
+        emulated: str,
+        fast: Interface | str,
+        *,
+        scope: Scope | None = None,
+        allow_filter_loss: bool = False,
+    ) -> Plan: ...
+
+    def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan: ...
 
     def plan_update(
         self,

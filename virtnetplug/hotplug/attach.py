@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
@@ -12,8 +13,8 @@ from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
-from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, pair, refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
@@ -38,6 +39,9 @@ from virtnetplug.model.operation import (
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.remembering import Remembered
+
 
 def attach(
     host: Host,
@@ -45,11 +49,15 @@ def attach(
     nets: tuple[Interface, ...],
     *,
     scope: Scope | None = None,
+    twin_of: str | None = None,
     seconds: float = 30.0,
 ) -> Outcome:
-    """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest."""
-    view, scope = _look(domain, scope)
-    nets = _paired(view, nets)
+    """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest.
+
+    `twin_of` is the emulated NIC whose identity the one net may take: that is remembered, and nothing is taken while the guest has it.
+    """
+    view, scope = _look(domain, scope, twin_of)
+    nets, said = _identified(host, view, _paired(view, nets))
     refuse(_unsettled(host, view, nets))
     if there := _already(host, view, nets, scope):
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
@@ -59,13 +67,20 @@ def attach(
     refuse(check_attach(host, view, nets, scope, networks=networks))
     nets = tuple(name(net) for net in nets)
     actuals = [_resolve(net, networks) for net in nets]
-    return _Attach(host, view, nets, actuals, scope, seconds).run()
+    return _Attach(host, view, nets, actuals, scope, seconds, remembered=_twin(view, nets, twin_of), said=said).run()
 
 
-def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scope: Scope | None = None) -> Plan:
+def plan_attach(
+    host: Host,
+    domain: Domain,
+    nets: tuple[Interface, ...],
+    *,
+    scope: Scope | None = None,
+    twin_of: str | None = None,
+) -> Plan:
     """What `attach` would do; nothing is touched, and every refusal is listed."""
-    view, scope = _look(domain, scope)
-    nets = _paired(view, nets)
+    view, scope = _look(domain, scope, twin_of)
+    nets, said = _identified(host, view, _paired(view, nets))
     unsettled = _unsettled(host, view, nets)
     if not unsettled and _already(host, view, nets, scope):
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
@@ -80,10 +95,30 @@ def plan_attach(host: Host, domain: Domain, nets: tuple[Interface, ...], *, scop
         scope=scope,
         fits=not refusals,
         refusals=refusals,
-        steps=_steps(nets, actuals, scope) if actuals else (),
+        steps=_steps(nets, actuals, scope, _twin(view, nets, twin_of)) if actuals else (),
         diff={half.value: added for half in scope.halves},
         actual=actuals,
+        warnings=tuple(said),
     )
+
+
+def _identified(
+    host: Host, view: DomainView, nets: tuple[Interface, ...]
+) -> tuple[tuple[Interface, ...], Sequence[str]]:
+    """The nets, each with the identity that a marker gives it, and what it cannot have of that."""
+    if all(xml.NAMESPACE not in (text or "") for text in (view.live_xml, view.config_xml)):
+        return nets, ()
+    from virtnetplug.hotplug.marker import follow
+
+    return follow(host, view, nets)
+
+
+def _twin(view: DomainView, nets: Sequence[Interface], emulated: str | None) -> tuple[Remembered, ...]:
+    if emulated is None:
+        return ()
+    from virtnetplug.hotplug.marker import twin
+
+    return (twin(view, nets, emulated),)
 
 
 def _paired(view: DomainView, nets: Sequence[Interface]) -> tuple[Interface, ...]:
@@ -114,6 +149,8 @@ def _unsettled(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple
 
 def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
     """Take back what an attach that never ended may have done."""
+    from virtnetplug.hotplug.remembering import forget
+
     for entry in reversed(record.request["nics"]):
         alias = entry["alias"]
         if Half.CONFIG in record.scope.halves:
@@ -125,10 +162,12 @@ def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transac
         tx.compensate(backend.attach_step, alias, out)
         for step, _ in reversed(backend.plug_steps):
             tx.compensate(step, alias, partial(backend.unplug, host, domain, xml.interface(entry["element"])))
+    forget(domain, tx, record.request.get("remembered", ()))
 
 
-def _look(domain: Domain, scope: Scope | None) -> tuple[DomainView, Scope]:
-    view = look(domain, BOTH if scope in (Scope.CONFIG, Scope.BOTH) else (Half.LIVE,))
+def _look(domain: Domain, scope: Scope | None, twin_of: str | None) -> tuple[DomainView, Scope]:
+    needs_config = scope in (Scope.CONFIG, Scope.BOTH) or twin_of is not None
+    view = look(domain, BOTH if needs_config else (Half.LIVE,))
     return view, scope_for(scope, view.state, domain.name)
 
 
@@ -176,8 +215,13 @@ def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
     return resolve(net, networks[net.source_network] if net.source_network is not None else None)
 
 
-def _steps(nets: Sequence[Interface], actuals: Sequence[ActualDevice], scope: Scope) -> tuple[Step, ...]:
-    parts: list[tuple[str, str, Phase, Half | None]] = []
+def _steps(
+    nets: Sequence[Interface],
+    actuals: Sequence[ActualDevice],
+    scope: Scope,
+    remembered: Sequence[Remembered] = (),
+) -> tuple[Step, ...]:
+    parts: list[Part] = [("remember", each.name, Phase.ALLOCATE, None) for each in remembered]
     for net in nets:
         alias = _alias(net)
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
@@ -201,8 +245,12 @@ class _Attach:
         actuals: Sequence[ActualDevice],
         scope: Scope,
         seconds: float,
+        *,
+        remembered: Sequence[Remembered] = (),
+        said: Sequence[str] = (),
     ) -> None:
         self.host, self.view, self.domain = host, view, view.domain
+        self.remembered, self.said = remembered, said
         self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
         self.live: dict[str, Interface] = {}
         self.states: dict[str, tuple[State, State]] = {}
@@ -220,11 +268,18 @@ class _Attach:
                 "nics": [
                     {"alias": net.alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
                     for net, actual in zip(self.nets, self.actuals, strict=True)
-                ]
+                ],
+                "remembered": [each.request for each in self.remembered],
             },
-            steps=_steps(self.nets, self.actuals, self.scope),
+            steps=_steps(self.nets, self.actuals, self.scope, self.remembered),
         )
         with transaction(self.host, record) as tx:
+            for text in self.said:
+                tx.warn(text)
+            if self.remembered:
+                from virtnetplug.hotplug.remembering import remember
+
+                remember(self.domain, tx, record.request["remembered"])
             for net, actual in zip(self.nets, self.actuals, strict=True):
                 self._reserve(tx, net, actual)
             for net, actual in zip(self.nets, self.actuals, strict=True) if Half.LIVE in self.scope.halves else ():

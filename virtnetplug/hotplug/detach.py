@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
@@ -36,6 +36,9 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain, PowerState
 
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.exchange import Prepared
+
 
 def detach(
     host: Host,
@@ -44,15 +47,22 @@ def detach(
     lock: DomainLock,
     *,
     scope: Scope | None = None,
+    restore_emulated: bool | None = None,
     seconds: float = 30.0,
 ) -> Outcome:
-    """Detach every NIC named; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+    """Detach every NIC named; `lock` is held, and let go while the guest is waited for (`seconds`).
+
+    Where one had been handed an emulated NIC's place, that comes back: the outcome is then that of a hand-back. `restore_emulated` says
+    whether it does, None that a hand-over which put it out, and no unplug policy, makes it.
+    """
     with domain.watch() as watch:
         view, scope, pairs = _look(domain, selectors, scope)
         refuse(check_scope(view, scope))
         if waiting := _pending_operation(host, view, pairs):
             return resume(host, domain, waiting, lock, seconds)
         refuse(_widows(host, view, pairs, scope))
+        if (exchanged := _exchange(host, view, pairs, scope, restore_emulated)) is not None:
+            return exchanged.run(host, lock, seconds)
         record = _record(host, view, pairs, scope)
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
         with transaction(host, record) as tx:
@@ -63,10 +73,19 @@ def detach(
             return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
 
 
-def plan_detach(host: Host, domain: Domain, selectors: Sequence[str], *, scope: Scope | None = None) -> Plan:
+def plan_detach(
+    host: Host,
+    domain: Domain,
+    selectors: Sequence[str],
+    *,
+    scope: Scope | None = None,
+    restore_emulated: bool | None = None,
+) -> Plan:
     """What `detach` would do; nothing is touched."""
     view, scope, pairs = _look(domain, selectors, scope)
     refusals = (*check_scope(view, scope), *_widows(host, view, pairs, scope))
+    if not refusals and (exchanged := _exchange(host, view, pairs, scope, restore_emulated)) is not None:
+        return exchanged.plan(host)
     diff = {
         half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
         for half in scope.halves
@@ -82,6 +101,25 @@ def plan_detach(host: Host, domain: Domain, selectors: Sequence[str], *, scope: 
         diff=diff,
         warnings=warnings,
     )
+
+
+def _exchange(
+    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, restore: bool | None
+) -> Prepared | None:
+    """What the detach comes to where an emulated NIC comes back for one that leaves."""
+    if not _has_metadata(view):
+        return None
+    from virtnetplug.hotplug.exchange import Prepared, obstacles
+    from virtnetplug.hotplug.marker import goes_back
+
+    exchange = goes_back(host, view, pairs, scope, restore=restore)
+    return (
+        None if exchange is None else Prepared(view=view, exchange=exchange, refusals=obstacles(host, view, exchange))
+    )
+
+
+def _has_metadata(view: DomainView) -> bool:
+    return any(xml.NAMESPACE in (text or "") for text in (view.live_xml, view.config_xml))
 
 
 def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tuple[DomainView, Scope, tuple[Pair, ...]]:
@@ -144,6 +182,10 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str
         said.append(
             f"the guest is {view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
         )
+    if _has_metadata(view):
+        from virtnetplug.hotplug.marker import left_without
+
+        said += left_without(view, pairs)
     for pair in pairs if scope is Scope.BOTH else ():
         for half in BOTH:
             if _net(pair, half) is None:

@@ -39,28 +39,45 @@ class Plugger:
         return self._host.hypervisor.uri
 
     def attach(
-        self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None, wait: float = 30.0
+        self,
+        domain: str,
+        nics: Sequence[Interface | str],
+        *,
+        scope: Scope | None = None,
+        twin_of: str | None = None,
+        wait: float = 30.0,
     ) -> Outcome:
         """Attach NICs: all of `nics` (models, or ``<interface>`` XML) or none.
 
-        `scope` None means live, for a running domain. A MAC and a ``ua-`` alias are minted where a request has none. The `Outcome` is ``done`` or
-        ``already``; `wait` bounds how long the guest is waited for if something has to be undone.
+        `scope` None means live, for a running domain. A MAC and a ``ua-`` alias are minted where a request has none. `twin_of` is the emulated NIC
+        whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
+        guest is waited for if something has to be undone.
         """
         nets = request.parse(nics)
         with self._locked(domain) as (found, _):
-            return attach.attach(self._host, found, nets, scope=scope, seconds=wait)
+            return attach.attach(self._host, found, nets, scope=scope, twin_of=twin_of, seconds=wait)
 
     def detach(
-        self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None, wait: float = 30.0
+        self,
+        domain: str,
+        nics: str | Sequence[str],
+        *,
+        scope: Scope | None = None,
+        restore_emulated: bool | None = None,
+        wait: float = 30.0,
     ) -> Outcome:
         """Detach NICs; done only when the guest has let go.
 
         The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds: the journal keeps it,
         and `recover` or the next operation on the domain finishes it. Naming a NIC that is pending already joins the wait.
+        The emulated NIC that a hand-over had put out for one of them comes back with it, as `handback` does, unless an unplug policy is
+        set; `restore_emulated` overrules both.
         """
         names = [nics] if isinstance(nics, str) else list(nics)
         with self._locked(domain) as (found, lock):
-            return detach.detach(self._host, found, names, lock, scope=scope, seconds=wait)
+            return detach.detach(
+                self._host, found, names, lock, scope=scope, restore_emulated=restore_emulated, seconds=wait
+            )
 
     def update(
         self,
@@ -80,15 +97,86 @@ class Plugger:
         with self._locked(domain) as (found, lock):
             return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
 
-    def plan_attach(self, domain: str, nics: Sequence[Interface | str], *, scope: Scope | None = None) -> Plan:
+    def handover(
+        self,
+        domain: str,
+        emulated: str,
+        fast: Interface | str,
+        *,
+        scope: Scope | None = None,
+        allow_filter_loss: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome:
+        """Let `fast` serve in place of the emulated NIC, with its MAC, guest PCI address and all else that it can have of it.
+
+        `fast` names a NIC that the guest has, or is one to be attached (a model, or ``<interface>`` XML). Where `emulated` is a teaming
+        pair's persistent half it stays, and `fast` becomes the transient one. The `Outcome` is ``done``, ``already`` or ``pending``.
+        """
+        from virtnetplug.hotplug import handover
+
+        with self._locked(domain) as (found, lock):
+            return handover.handover(
+                self._host, found, lock, emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss, seconds=wait
+            )
+
+    def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
+        """Put the emulated NIC back as it was before it was handed over; the one that served in its place leaves.
+
+        `scope` None means wherever it is out. The `Outcome` is ``done``, ``already`` or ``pending``.
+        """
+        from virtnetplug.hotplug import handback
+
+        with self._locked(domain) as (found, lock):
+            return handback.handback(self._host, found, lock, emulated, scope=scope, seconds=wait)
+
+    def plan_attach(
+        self,
+        domain: str,
+        nics: Sequence[Interface | str],
+        *,
+        scope: Scope | None = None,
+        twin_of: str | None = None,
+    ) -> Plan:
         """What `attach` would do, with every refusal; nothing is touched."""
         nets = request.parse(nics)
-        return attach.plan_attach(self._host, self._host.hypervisor.domain(domain), nets, scope=scope)
+        found = self._host.hypervisor.domain(domain)
+        return attach.plan_attach(self._host, found, nets, scope=scope, twin_of=twin_of)
 
-    def plan_detach(self, domain: str, nics: str | Sequence[str], *, scope: Scope | None = None) -> Plan:
+    def plan_detach(
+        self,
+        domain: str,
+        nics: str | Sequence[str],
+        *,
+        scope: Scope | None = None,
+        restore_emulated: bool | None = None,
+    ) -> Plan:
         """What `detach` would do; nothing is touched."""
         names = [nics] if isinstance(nics, str) else list(nics)
-        return detach.plan_detach(self._host, self._host.hypervisor.domain(domain), names, scope=scope)
+        found = self._host.hypervisor.domain(domain)
+        return detach.plan_detach(self._host, found, names, scope=scope, restore_emulated=restore_emulated)
+
+    def plan_handover(
+        self,
+        domain: str,
+        emulated: str,
+        fast: Interface | str,
+        *,
+        scope: Scope | None = None,
+        allow_filter_loss: bool = False,
+    ) -> Plan:
+        """What `handover` would do; nothing is touched."""
+        from virtnetplug.hotplug import handover
+
+        found = self._host.hypervisor.domain(domain)
+        return handover.plan_handover(
+            self._host, found, emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss
+        )
+
+    def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan:
+        """What `handback` would do; nothing is touched."""
+        from virtnetplug.hotplug import handback
+
+        return handback.plan_handback(self._host, self._host.hypervisor.domain(domain), emulated, scope=scope)
 
     def plan_update(
         self,

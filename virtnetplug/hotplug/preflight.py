@@ -26,11 +26,12 @@ def check_attach(
     scope: Scope,
     *,
     networks: dict[str, Network] | None = None,
+    leaving: Interface | None = None,
 ) -> tuple[Refusal, ...]:
     """Everything that speaks against attaching `nets` in `scope`; empty if nothing does.
 
-    `view` must have the definitions that `scope` touches. Networks that are looked up are added to `networks`,
-    so that the caller need not ask for them again.
+    `view` must have the definitions that `scope` touches, without the NIC `leaving`, which is gone by then. Networks that are
+    looked up are added to `networks`, so that the caller need not ask for them again.
     """
     refusals = [*check_scope(view, scope)]
     fitting = []
@@ -42,7 +43,7 @@ def check_attach(
     for refuse in (fit.aliases, fit.teaming, fit.macs, fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
     known = {} if networks is None else networks
-    missing = list(sources.missing(host, fitting, scope, known))  # which also looks the networks up
+    missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
     refusals += fit.ports(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
-from virtnetplug.hotplug import attach, detach, leftover, update
+from virtnetplug.hotplug import attach, detach, exchanging, leftover, update
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
@@ -23,8 +23,16 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain
 
-UNDOERS = {"attach": attach.undo_attach, "update": update.undo_update}
-"""An attach or update that never ended is undone; a detach already asked of the guest only goes forward."""
+UNDOERS = {
+    "attach": attach.undo_attach,
+    "update": update.undo_update,
+    "handover": exchanging.undo,
+    "handback": exchanging.undo,
+}
+"""What never ended is undone; a detach already asked of the guest only goes forward."""
+
+RESUMERS = {"update": update.resume, "handover": exchanging.resume, "handback": exchanging.resume}
+"""What waits for its guest goes on from there."""
 
 
 def recover(
@@ -105,8 +113,8 @@ def _settle(
     domain.await_idle()
     if record.operation == "detach":
         return detach.resume(host, domain, record, lock, seconds)
-    if record.operation == "update" and record.state is OperationState.PENDING:
-        return update.resume(host, domain, record, lock, seconds)
+    if record.state is OperationState.PENDING and record.operation in RESUMERS:
+        return RESUMERS[record.operation](host, domain, record, lock, seconds)
     return _undo(host, domain, record, seconds, allow_taint=allow_taint)
 
 

@@ -175,24 +175,40 @@ class FakePlugger:
             steps=(STEP,), diff={"live": "+<interface/>\n"},
         )  # fmt: skip
 
-    def attach(self, domain, nics, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
-        self._do("attach", domain, nics, scope, wait)
+    def attach(self, domain, nics, *, scope=None, twin_of=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("attach", domain, nics, scope, wait, *([twin_of] if twin_of else []))
         return self._outcome("attach")
 
-    def detach(self, domain, nics, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
-        self._do("detach", domain, nics, scope, wait)
+    def detach(self, domain, nics, *, scope=None, restore_emulated=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("detach", domain, nics, scope, wait, *([] if restore_emulated is None else [restore_emulated]))
         return self._outcome("detach")
 
     def update(self, domain, nic, changes, *, scope=None, replace=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("update", domain, nic, changes, scope, replace, wait)
         return self._outcome("update")
 
-    def plan_attach(self, domain, nics, *, scope=None):  # type: ignore[no-untyped-def]
-        self._do("plan_attach", domain, nics, scope)
+    def handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("handover", domain, emulated, fast, scope, allow_filter_loss, wait)
+        return self._outcome("handover")
+
+    def handback(self, domain, emulated, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("handback", domain, emulated, scope, wait)
+        return self._outcome("handback")
+
+    def plan_handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False):  # type: ignore[no-untyped-def]
+        self._do("plan_handover", domain, emulated, fast, scope, allow_filter_loss)
+        return self._plan("handover")
+
+    def plan_handback(self, domain, emulated, *, scope=None):  # type: ignore[no-untyped-def]
+        self._do("plan_handback", domain, emulated, scope)
+        return self._plan("handback")
+
+    def plan_attach(self, domain, nics, *, scope=None, twin_of=None):  # type: ignore[no-untyped-def]
+        self._do("plan_attach", domain, nics, scope, *([twin_of] if twin_of else []))
         return self._plan("attach")
 
-    def plan_detach(self, domain, nics, *, scope=None):  # type: ignore[no-untyped-def]
-        self._do("plan_detach", domain, nics, scope)
+    def plan_detach(self, domain, nics, *, scope=None, restore_emulated=None):  # type: ignore[no-untyped-def]
+        self._do("plan_detach", domain, nics, scope, *([] if restore_emulated is None else [restore_emulated]))
         return self._plan("detach")
 
     def plan_update(self, domain, nic, changes, *, scope=None, replace=False):  # type: ignore[no-untyped-def]

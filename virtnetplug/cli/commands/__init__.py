@@ -15,6 +15,8 @@ COMMANDS: dict[str, str] = {
     "attach": "Attach NICs to a domain.",
     "detach": "Detach NICs from a domain.",
     "update": "Change a NIC of a domain.",
+    "handover": "Let a fast NIC take an emulated one's place.",
+    "handback": "Put the emulated NIC back in its place.",
     "list": "List NICs with their states.",
     "show": "Show everything about one NIC.",
     "plan": "Say what a command would do, touching nothing.",
@@ -29,7 +31,7 @@ COMMANDS: dict[str, str] = {
     "completion": "Print the shell completion script.",
 }
 HIDDEN: dict[str, str] = {"man": "Write the man pages."}
-PLANNED = ("attach", "detach", "update", "recover", "audit")
+PLANNED = ("attach", "detach", "update", "handover", "handback", "recover", "audit")
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,

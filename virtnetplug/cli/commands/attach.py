@@ -31,13 +31,18 @@ _EPILOG = """Examples:
     help="One NIC by the names of the flags above; repeat it for several, all of which are attached or none.",
 )  # fmt: skip
 @options.xml_option(multiple=True)
+@click.option(
+    "--twin-of",
+    metavar="NIC",
+    help="The emulated NIC whose identity it may take once that is out; nothing is taken now.",
+)
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest, should something have to be undone")
 @options.plan_option
 @click.pass_obj
 def command(
-    session: Session, /, domain: str, nics: Sequence[str], xml: Sequence[str], live: bool, config: bool,
-    persistent: bool, wait: float, plan: bool, **flags: Any,
+    session: Session, /, domain: str, nics: Sequence[str], xml: Sequence[str], twin_of: str | None, live: bool,
+    config: bool, persistent: bool, wait: float, plan: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Attach NICs to DOMAIN: one by the flags, or several by --nic and --xml, all or nothing.
 
@@ -46,11 +51,15 @@ def command(
     wanted = _nics(options.said(flags), nics, xml)
     scope = options.scope_from_flags(live=live, config=config, persistent=persistent)
     if plan or session.is_plan:
-        perform.plan(session, "attach", domain, lambda plugger: plugger.plan_attach(domain, wanted, scope=scope))
+        perform.plan(
+            session, "attach", domain,
+            lambda plugger: plugger.plan_attach(domain, wanted, scope=scope, twin_of=twin_of),
+        )  # fmt: skip
     else:
         perform.operate(
-            session, f"attaching to {domain}", lambda plugger: plugger.attach(domain, wanted, scope=scope, wait=wait)
-        )
+            session, f"attaching to {domain}",
+            lambda plugger: plugger.attach(domain, wanted, scope=scope, twin_of=twin_of, wait=wait),
+        )  # fmt: skip
 
 
 def _nics(flags: dict[str, str], nics: Sequence[str], files: Sequence[str]) -> list[Interface | str]:

@@ -16,6 +16,10 @@ _EPILOG = """Examples:
 @options.command("detach", epilog=_EPILOG)
 @options.domain_argument()
 @options.nic_argument(many=True)
+@click.option(
+    "--restore-emulated/--no-restore-emulated", default=None,
+    help="Whether the emulated NIC comes back whose place it had; else it does if a hand-over put it out.",
+)  # fmt: skip
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the detach is pending (exit code 75)")
 @options.plan_option
@@ -24,6 +28,7 @@ def command(
     session: Session,
     domain: str,
     nics: tuple[str, ...],
+    restore_emulated: bool | None,
     live: bool,
     config: bool,
     persistent: bool,
@@ -37,8 +42,12 @@ def command(
     """
     scope = options.scope_from_flags(live=live, config=config, persistent=persistent)
     if plan or session.is_plan:
-        perform.plan(session, "detach", domain, lambda plugger: plugger.plan_detach(domain, nics, scope=scope))
+        perform.plan(
+            session, "detach", domain,
+            lambda plugger: plugger.plan_detach(domain, nics, scope=scope, restore_emulated=restore_emulated),
+        )  # fmt: skip
     else:
         perform.operate(
-            session, f"detaching from {domain}", lambda plugger: plugger.detach(domain, nics, scope=scope, wait=wait)
-        )
+            session, f"detaching from {domain}",
+            lambda plugger: plugger.detach(domain, nics, scope=scope, restore_emulated=restore_emulated, wait=wait),
+        )  # fmt: skip

@@ -1,0 +1,160 @@
+"""An exchange: NICs of a guest and of its definition leave and others come in their place, with what is remembered of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import backend_for, backend_of
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.plugging import Part, parts
+from virtnetplug.hotplug.preflight import check_attach
+from virtnetplug.hotplug.remembering import Remembered
+from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.transaction import plan_steps
+from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Outcome, Phase, Plan, Refusal, Result, Scope, Step
+from virtnetplug.model.pci import PciAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What is to leave and to come, in order, in each definition; every net that comes to the guest has a ``ua-`` alias and a MAC.
+
+    `again` is the host device that one of those which leave had, and the one that comes is to have. `remembered` is what the domain's
+    metadata is to say from now on.
+    """
+
+    operation: str
+    leaving: tuple[Interface, ...] = ()
+    entering: tuple[Interface, ...] = ()
+    config_leaving: tuple[Interface, ...] = ()
+    config_entering: tuple[Interface, ...] = ()
+    again: PciAddress | None = None
+    remembered: tuple[Remembered, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def scope(self) -> Scope:
+        """The definitions it touches."""
+        if not (self.config_leaving or self.config_entering):
+            return Scope.LIVE
+        return Scope.BOTH if self.leaving or self.entering else Scope.CONFIG
+
+
+def steps_of(host: Host, exchange: Exchange) -> tuple[Step, ...]:
+    """Its steps, for plans and the journal."""
+    found: list[Part] = [("remember", each.name, Phase.ALLOCATE, None) for each in exchange.remembered]
+    for net in exchange.leaving:
+        alias = net.alias or ""
+        found += [
+            ("ask", alias, Phase.UNPLUG, Half.LIVE),
+            ("guest_release", alias, Phase.GUEST, Half.LIVE),
+            (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
+        ]
+    for net in exchange.entering:
+        actual = actual_of(host, net)
+        found += parts(backend_for(actual), net.alias or "", has_settings=bool(settings_of(net, actual)))
+        found += [("confirm", net.alias or "", Phase.PLUG, Half.LIVE)]
+    found += [("undefine", name_in_config(net), Phase.UNPLUG, Half.CONFIG) for net in exchange.config_leaving]
+    found += [("define", name_in_config(net), Phase.PLUG, Half.CONFIG) for net in exchange.config_entering]
+    return plan_steps(*found)
+
+
+def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal, ...]:
+    """What speaks against those that are to come, once those that are to leave have."""
+    then = without(view, exchange.leaving, exchange.config_leaving)
+    leaving = next((net for net in exchange.leaving if net.is_hostdev), None)
+    found: list[Refusal] = []
+    if exchange.entering:
+        found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=leaving)
+    if exchange.config_entering:
+        found += check_attach(host, then, exchange.config_entering, Scope.CONFIG)
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is to be done in `view`, or why not; `already` are the NICs of one that has been done."""
+
+    view: DomainView
+    exchange: Exchange
+    refusals: tuple[Refusal, ...] = ()
+    already: tuple[Pair, ...] | None = None
+
+    def run(self, host: Host, lock: DomainLock, seconds: float) -> Outcome:
+        """Make it so, or raise why not; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+        from virtnetplug.hotplug import exchanging
+
+        refuse(self.refusals)
+        if self.already is None:
+            return exchanging.run(host, self.view, self.exchange, lock, seconds)
+        return Outcome(
+            operation=self.exchange.operation,
+            domain=self.view.domain.name,
+            result=Result.ALREADY,
+            reason="already",
+            nics=tuple(nics_of(host, self.view, self.already)),
+        )
+
+    def plan(self, host: Host) -> Plan:
+        """What `run` would do; nothing is touched."""
+        is_to_be = self.already is None
+        return Plan(
+            operation=self.exchange.operation,
+            domain=self.view.domain.name,
+            scope=self.exchange.scope,
+            fits=not self.refusals,
+            refusals=self.refusals,
+            steps=steps_of(host, self.exchange) if is_to_be and not self.refusals else (),
+            diff=_diff(self.exchange) if is_to_be else {},
+            warnings=self.exchange.warnings if is_to_be else ("it is so already",),
+        )
+
+
+def _diff(exchange: Exchange) -> dict[str, str]:
+    sides = (
+        (Half.LIVE, exchange.leaving, exchange.entering),
+        (Half.CONFIG, exchange.config_leaving, exchange.config_entering),
+    )
+    return {
+        half.value: "".join(
+            [xml.diff(net.element, "", name_in_config(net)) for net in leaving]
+            + [xml.diff("", net.element, name_in_config(net)) for net in entering]
+        )
+        for half, leaving, entering in sides
+        if leaving or entering
+    }
+
+
+def settings_of(net: Interface, actual: ActualDevice) -> Mapping[str, Any]:
+    """What is to be set of it through its PF, where it is an assigned device."""
+    if not actual.is_hostdev:
+        return {}
+    from virtnetplug.backends.vf_settings import of_request
+
+    return of_request(net)
+
+
+def name_in_config(net: Interface) -> str:
+    """What steps call a NIC of the definition, where an alias need not be."""
+    return net.alias or str(net.mac)
+
+
+def without(view: DomainView, live: Sequence[Interface], config: Sequence[Interface]) -> DomainView:
+    """The view as it would be had these NICs left."""
+    return dataclasses.replace(view, live_xml=_cut(view.live_xml, live), config_xml=_cut(view.config_xml, config))
+
+
+def _cut(text: str | None, nets: Sequence[Interface]) -> str | None:
+    for net in nets if text is not None else ():
+        text = text.replace(net.element, "", 1)  # type: ignore[union-attr]
+    return text

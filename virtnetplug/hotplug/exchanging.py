@@ -1,0 +1,258 @@
+"""An exchange on its way: all of it or nothing.
+
+Whatever fails, those that left are back, the same device at the same guest address where that can be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import Order, backend_for, backend_of
+from virtnetplug.errors import ConnectionLost, DomainMissing, NotApplied
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.compensation import define, remove_from_config, take_out
+from virtnetplug.hotplug.edit import check_applied
+from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.nic_state import nic_record, plugged
+from virtnetplug.hotplug.plugging import plug
+from virtnetplug.hotplug.reinstatement import held_of, put_back
+from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.remembering import forget, remember
+from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.transaction import Transaction, record_of, transaction
+from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+
+_TAKEN_OVER = ("mac", "address")
+"""What the guest knows a NIC by, and must find again."""
+
+
+def run(host: Host, view: DomainView, exchange: Exchange, lock: DomainLock, seconds: float) -> Outcome:
+    """Make it so; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+    domain = view.domain
+    record = record_of(
+        host,
+        exchange.operation,
+        domain,
+        domain_id=view.state.id,
+        scope=exchange.scope,
+        device_types=[net.type for net in (*exchange.leaving, *exchange.entering, *exchange.config_entering)],
+        request=_request(host, domain, exchange),
+        steps=steps_of(host, exchange),
+    )
+    with domain.watch() as watch, transaction(host, record) as tx:
+        for text in exchange.warnings:
+            tx.warn(text)
+        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
+        return _Running(host, domain, lock, release, record, seconds).run(tx)
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    """Take up one that waits for its guest, and go forward with it; `lock` is held."""
+    deadline = host.clock.monotonic() + seconds
+    asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
+    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+        release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
+        return _Running(host, domain, lock, release, record, seconds).run(tx)
+
+
+def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    """Take back what one that never ended may have done: those that came go, those that left are back."""
+    request = record.request
+    for element in reversed(request["config_entering"]):
+        net = xml.interface(element)
+        tx.compensate("define", name_in_config(net), lambda net=net: remove_from_config(domain, net))  # type: ignore[misc]
+    for element in reversed(request["config_leaving"]):
+        name = name_in_config(xml.interface(element))
+        tx.compensate("undefine", name, lambda element=element: define(domain, element))  # type: ignore[misc]
+    for entry in reversed(request["entering"]):
+        _undo_entering(host, domain, record, tx, entry, seconds)
+    for entry in reversed(request["leaving"]):
+        _undo_leaving(host, domain, record, tx, entry, seconds)
+    forget(domain, tx, request["remembered"])
+
+
+def _undo_entering(
+    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, entry: Mapping[str, Any], seconds: float
+) -> None:
+    alias, backend, net = entry["alias"], backend_for(ActualDevice(type=entry["type"])), xml.interface(entry["element"])
+    tx.compensate(
+        backend.attach_step, alias, lambda: take_out(host, domain, alias, seconds, domain_id=record.domain_id)
+    )
+    for step, _ in reversed(backend.plug_steps):
+        tx.compensate(step, alias, lambda: backend.unplug(host, domain, net))
+
+
+def _undo_leaving(
+    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, entry: Mapping[str, Any], seconds: float
+) -> None:
+    alias = entry["alias"]
+    steps = [backend_for(ActualDevice(type=one["type"])).attach_step for one in record.request["entering"]]
+
+    def back() -> None:
+        if not any(tx.was_begun(step, alias) for step in steps):  # else what bears that alias has been taken out
+            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
+        put_back(
+            host, domain, alias, entry["element"], old=entry["old"], operation_id=record.id, domain_id=record.domain_id
+        )
+
+    tx.compensate("ask", alias, back)
+
+
+class _Running:
+    """One on its way, fresh or taken up again."""
+
+    def __init__(
+        self,
+        host: Host,
+        domain: Domain,
+        lock: DomainLock,
+        release: GuestRelease,
+        record: OperationRecord,
+        seconds: float,
+    ) -> None:
+        self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
+        self.request = record.request
+
+    def run(self, tx: Transaction) -> Outcome:
+        """What is remembered, the guest, then the definition."""
+        remember(self.domain, tx, self.request["remembered"])
+        for entry in self.request["leaving"]:
+            if not self._leave(tx, entry):
+                return self._pending(tx, entry["alias"])
+        came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
+        for element in self.request["config_leaving"]:
+            self._undefine(tx, element)
+        for element in self.request["config_entering"]:
+            self._define(tx, element)
+        tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
+        return tx.outcome(Result.DONE, nics=self._nics())
+
+    def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> bool:
+        """False if the guest still holds it."""
+        alias, element = entry["alias"], entry["element"]
+        self.release.ask(tx, alias, element, old=entry["old"])
+        with unlocked(self.domain, self.lock, tx, alias):
+            answer = self.release.wait(tx, alias)
+        if answer is Answer.HELD:
+            return False
+        if answer is Answer.ENDED:
+            raise NotApplied(f"domain {self.domain.name} ended before {alias} could be exchanged")
+        net = xml.interface(element)
+        backend = backend_of(net)
+        for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
+            tx.warn(text)
+        return True
+
+    def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
+        """Into the guest, and seen there with what the guest knows it by."""
+        net = xml.interface(entry["element"])
+        actual = actual_of(self.host, net)
+        order = Order(
+            domain=self.domain,
+            domain_id=self.release.domain_id,
+            net=net,
+            actual=actual,
+            operation_id=tx.record.id,
+            settings=entry["settings"],
+            again=PciAddress.parse(entry["again"]) if entry["again"] else None,
+        )
+        plug(self.host, tx, backend_for(actual), order, self.seconds)
+        return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
+
+    def _confirm(self, wanted: Interface) -> Interface:
+        now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
+        if now is None:
+            raise NotApplied(
+                f"libvirt said that {wanted.alias} was attached, but the guest's live definition does not have it"
+            )
+        check_applied(wanted, now, [name for name in _TAKEN_OVER if getattr(wanted, name) is not None])
+        return now
+
+    def _undefine(self, tx: Transaction, element: str) -> None:
+        net = xml.interface(element)
+        tx.effect(
+            "undefine",
+            name_in_config(net),
+            lambda: remove_from_config(self.domain, net),
+            lambda: define(self.domain, element),
+            half=Half.CONFIG,
+        )
+
+    def _define(self, tx: Transaction, element: str) -> None:
+        net = xml.interface(element)
+        tx.effect(
+            "define",
+            name_in_config(net),
+            lambda: define(self.domain, element),
+            lambda: remove_from_config(self.domain, net),
+            half=Half.CONFIG,
+        )
+
+    def _pending(self, tx: Transaction, alias: str) -> Outcome:
+        message = (
+            f"pending: the guest has been asked, but still holds {alias}. The journal keeps the {tx.record.operation}, which goes on "
+            f"when the guest lets go: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        )
+        tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
+        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
+
+    def _keep(self, came: Mapping[str, Interface]) -> None:
+        journal, uri = self.host.journal, self.host.hypervisor.uri
+        for entry in self.request["leaving"]:
+            journal.drop_nic(uri, self.domain.uuid, entry["alias"])
+        for entry in self.request["entering"]:
+            network = xml.interface(entry["element"]).source_network
+            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
+
+    def _nics(self) -> Sequence[Any]:
+        """What became of those it was about; what was done stands if that cannot be seen."""
+        try:
+            view = look(self.domain, BOTH)
+        except (DomainMissing, ConnectionLost):
+            return ()
+        names = {entry["alias"] for entry in self.request["nics"]}
+        pairs = [pair for pair in view.pairs if any(net is not None and name_in_config(net) in names for net in pair)]
+        return nics_of(self.host, view, pairs)
+
+
+def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:
+    """What the journal keeps of it."""
+    leaving = [
+        {"alias": net.alias, "element": net.element, "old": held_of(host, domain, net)} for net in exchange.leaving
+    ]
+    entering = [_entry(host, net, exchange.again) for net in exchange.entering]
+    in_config = [*exchange.config_leaving, *exchange.config_entering]
+    return {
+        "nics": [
+            *({"alias": entry["alias"], "element": entry["element"]} for entry in (*leaving, *entering)),
+            *({"alias": name_in_config(net)} for net in in_config),
+        ],
+        "asked": [entry["alias"] for entry in leaving],
+        "leaving": leaving,
+        "entering": entering,
+        "config_leaving": [net.element for net in exchange.config_leaving],
+        "config_entering": [net.element for net in exchange.config_entering],
+        "remembered": [each.request for each in exchange.remembered],
+    }
+
+
+def _entry(host: Host, net: Interface, again: PciAddress | None) -> dict[str, Any]:
+    actual = actual_of(host, net)
+    return {
+        "alias": net.alias,
+        "element": net.element,
+        "type": actual.type,
+        "settings": dict(settings_of(net, actual)),
+        "again": str(again) if again is not None and actual.is_hostdev else "",
+    }

@@ -1,0 +1,99 @@
+"""Hand-back: an emulated NIC has its place and its identity again, however long it has been out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import IdentityMissing
+from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.handover import pairs_called, unsettled
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
+from virtnetplug.hotplug.request import name, refuse
+from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Outcome, Plan, Scope
+from virtnetplug.ports.domain import Domain
+
+
+def handback(
+    host: Host, domain: Domain, lock: DomainLock, emulated: str, *, scope: Scope | None = None, seconds: float = 30.0
+) -> Outcome:
+    """Let the emulated NIC be as it was before it was handed over; `lock` is held, and let go while the guest is waited for."""
+    return _handback(host, domain, emulated, scope).run(host, lock, seconds)
+
+
+def plan_handback(host: Host, domain: Domain, emulated: str, *, scope: Scope | None = None) -> Plan:
+    """What `handback` would do; nothing is touched."""
+    return _handback(host, domain, emulated, scope).plan(host)
+
+
+def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
+    """What is remembered of that NIC, by its alias or MAC; raises `IdentityMissing`."""
+    for known in metadata.identities:
+        nets = [xml.interface(text) for text in (known.live, known.config) if text is not None]
+        if emulated == known.alias or any(str(net.mac) == emulated.lower() for net in nets):
+            return known
+    there = ", ".join(known.alias for known in metadata.identities) or "nothing"
+    raise IdentityMissing(
+        f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): what has never been handed over cannot be "
+        f"handed back. 'virtnetplug identity show {view.domain.name}' lists them."
+    )
+
+
+def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) -> Prepared:
+    view = look(domain, BOTH)
+    known = identity_of(view, metadata_of(view), emulated)
+    if scope is not None:
+        refuse(check_scope(view, scope))
+    wanted = back(view, known, BOTH if scope is None else scope.halves)
+    there = pairs_called(view, known.alias)
+    if not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
+        return Prepared(view=view, exchange=wanted, already=there)
+    gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
+    refusals = [*unsettled(host, view, gone), *obstacles(host, view, wanted)]
+    return Prepared(view=view, exchange=wanted, refusals=tuple(refusals))
+
+
+def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Exchange:
+    """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
+    sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
+    for half, devices, element in ((Half.LIVE, view.live, known.live), (Half.CONFIG, view.config, known.config)):
+        if devices is None or half not in halves:
+            continue
+        there = _called(devices.nets, known, element)
+        fast = [net for net in devices.nets if net.alias is not None and net.alias == known.vif]
+        is_team = there is not None and there.teaming is not None
+        came = () if there is not None or element is None else (_returned(element, half),)
+        sides[half] = tuple(fast) if is_team or came else (), came
+    live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
+    after = dataclasses.replace(known, is_out=False)
+    return Exchange(
+        operation="handback",
+        leaving=live[0],
+        entering=live[1],
+        config_leaving=config[0],
+        config_entering=config[1],
+        remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
+    )
+
+
+def _called(nets: Sequence[Interface], known: Identity, element: str | None) -> Interface | None:
+    """The emulated NIC itself, where it is there."""
+    mac = xml.interface(element).mac if element is not None else None
+    for net in nets:
+        if net.alias == known.alias or (
+            not known.alias.startswith("ua-") and net.mac == mac and net.alias != known.vif
+        ):
+            return net
+    return None
+
+
+def _returned(element: str, half: Half) -> Interface:
+    """The element that puts it back: to the guest under an alias that an undo can name, to the definition byte for byte."""
+    return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)

@@ -1,0 +1,272 @@
+"""Hand-over: a fast NIC takes an emulated one's place, and all that the guest knows it by.
+
+The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a marker in the emulated NIC's own record names the fast one
+(`attach` writes it where both are there, and nothing is taken); with the emulated one out, whenever the marked one comes it has the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import (
+    FilterLoss,
+    IdentityConflict,
+    NicMissing,
+    NicPending,
+    NotSupported,
+    TeamingIncomplete,
+)
+from virtnetplug.hotplug.device_edit import of_pool
+from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import pending_nics
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
+from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.interface import Interface, Teaming
+from virtnetplug.model.operation import Half, Outcome, Plan, Refusal, Scope
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.policy import identity as deciding
+from virtnetplug.ports.domain import Domain
+
+
+def handover(
+    host: Host,
+    domain: Domain,
+    lock: DomainLock,
+    emulated: str,
+    fast: Interface | str,
+    *,
+    scope: Scope | None = None,
+    allow_filter_loss: bool = False,
+    seconds: float = 30.0,
+) -> Outcome:
+    """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`; `lock` is held."""
+    return _handover(host, domain, emulated, fast, scope, allow_filter_loss=allow_filter_loss).run(host, lock, seconds)
+
+
+def plan_handover(
+    host: Host,
+    domain: Domain,
+    emulated: str,
+    fast: Interface | str,
+    *,
+    scope: Scope | None = None,
+    allow_filter_loss: bool = False,
+) -> Plan:
+    """What `handover` would do; nothing is touched."""
+    return _handover(host, domain, emulated, fast, scope, allow_filter_loss=allow_filter_loss).plan(host)
+
+
+def _handover(
+    host: Host, domain: Domain, emulated: str, fast: Interface | str, scope: Scope | None, *, allow_filter_loss: bool
+) -> Prepared:
+    view = look(domain, BOTH)
+    scope = scope_for(scope, view.state, domain.name)
+    metadata = metadata_of(view)
+    nothing = Exchange(operation="handover")
+    refuse(check_scope(view, scope))
+    if (there := _is_over(view, metadata, emulated, fast)) is not None:
+        return Prepared(view=view, exchange=nothing, already=there)
+    e_pair = _pair_in(view, emulated, scope)
+    p_pair, request = _fast(view, fast, scope)
+    p = _named(view, request, e_pair)
+    first = _of(e_pair, scope.halves[0])
+    refusals = [*_unfit(view, metadata, first, p), *unsettled(host, view, [e_pair, p_pair])]
+    if refusals:
+        return Prepared(view=view, exchange=nothing, refusals=tuple(refusals))
+    if first.teaming is not None and first.teaming.type == "persistent":
+        wanted = _beside(view, metadata, e_pair, p_pair, p, scope)
+    else:
+        wanted = _instead(host, view, metadata, e_pair, p_pair, p, scope)
+    refusals += _losses(host, e_pair, p, scope) if not allow_filter_loss else ()
+    refusals += obstacles(host, view, wanted)
+    return Prepared(view=view, exchange=wanted, refusals=tuple(refusals))
+
+
+def _is_over(
+    view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str
+) -> tuple[Pair, ...] | None:
+    """The fast NIC, where `emulated` has been handed over to that one and it is there."""
+    known = metadata.identity(emulated)
+    if known is None or not known.is_out:
+        return None
+    wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
+    if wanted in (None, known.vif) and (there := pairs_called(view, known.vif)):
+        return there
+    raise IdentityConflict(
+        f"{emulated} of domain {view.domain.name} has been handed over to {known.vif}, and is out of the guest: "
+        f"'virtnetplug handback {view.domain.name} {emulated}' first"
+        + ("." if wanted not in (None, known.vif) else f", or attach {known.vif} again, which has its identity then.")
+    )
+
+
+def _pair_in(view: DomainView, selector: str, scope: Scope) -> Pair:
+    pair = find(view, selector)
+    for half, net in zip(BOTH, pair, strict=True):
+        if half in scope.halves and net is None:
+            raise NicMissing(
+                f"NIC {describe(pair[0] or pair[1])} of domain {view.domain.name} is not in its {half} definition; "
+                f"use --{'config' if half is Half.LIVE else 'live'}"
+            )
+    return pair
+
+
+def _of(pair: Pair, half: Half) -> Interface:
+    net = pair[0] if half is Half.LIVE else pair[1]
+    assert net is not None
+    return net
+
+
+def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Pair | None, Interface]:
+    """The NIC there is, if it is one, and the request for what is to come."""
+    if isinstance(fast, str) and not fast.lstrip().startswith("<"):
+        pair = _pair_in(view, fast, scope)
+        return pair, xml.interface(xml.strip_live(_of(pair, scope.halves[0]).element))
+    return None, parse([fast])[0]
+
+
+def _named(view: DomainView, request: Interface, e_pair: Pair) -> Interface:
+    """The request with an alias: its own, else one of the emulated NIC's family. Its MAC is the other's in the end."""
+    if request.alias is not None:
+        return request
+    family = next((net.alias for net in e_pair if net is not None and (net.alias or "").startswith("ua-")), None)
+    taken = {net.alias for pair in view.pairs for net in pair if net is not None}
+    wanted = f"{family}-fast"
+    return edited(request, {"alias": wanted}) if family is not None and wanted not in taken else name(request)
+
+
+def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: Interface) -> Iterator[Refusal]:
+    """What speaks against this pair, whatever the guest has room for."""
+    if e.is_hostdev:
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=describe(e),
+            message=f"{describe(e)} is an assigned device, and what is handed over is an emulated NIC's identity; "
+            f"'virtnetplug update {view.domain.name} {name_of(e)} --replace' changes what is behind a NIC.",
+        )
+    elif (why := deciding.fault(metadata, name_of(e), p.alias or "")) is not None:
+        yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
+
+
+def unsettled(host: Host, view: DomainView, pairs: Sequence[Pair | None]) -> Iterator[Refusal]:
+    pending = pending_nics(host, view.domain.uuid)
+    for live in [pair[0] for pair in pairs if pair is not None]:
+        if live is not None and live.alias in pending:
+            yield Refusal(
+                reason=NicPending.reason,
+                nic=live.alias,
+                message=f"{live.alias} belongs to operation {pending[live.alias]}, which is not settled; "
+                f"'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
+            )
+
+
+def _beside(
+    view: DomainView, metadata: DomainMetadata, e_pair: Pair, p_pair: Pair | None, p: Interface, scope: Scope
+) -> Exchange:
+    """Teaming: both are there, and the guest moves its traffic by itself."""
+    e = _of(e_pair, scope.halves[0])
+    remembered = (marked(view, metadata, e_pair, p, is_out=False),)
+    if p_pair is not None:
+        if partner_of(_of(p_pair, scope.halves[0])) != e.alias:
+            raise TeamingIncomplete(
+                f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
+                f"Detach {p.alias}, and hand over with --to-network or --to-xml: it is made the transient half then."
+            )
+        return Exchange(operation="handover", remembered=remembered)
+    team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
+    p = edited(p, {field: value for field, value in team.items() if getattr(p, field) is None})
+    return Exchange(
+        operation="handover",
+        entering=(p,) if Half.LIVE in scope.halves else (),
+        config_entering=(p,) if Half.CONFIG in scope.halves else (),
+        remembered=remembered,
+    )
+
+
+def _instead(
+    host: Host,
+    view: DomainView,
+    metadata: DomainMetadata,
+    e_pair: Pair,
+    p_pair: Pair | None,
+    p: Interface,
+    scope: Scope,
+) -> Exchange:
+    """No teaming: the fast NIC leaves first if it is there, then the emulated one, and the fast one comes at its address."""
+    sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
+    warnings: list[str] = []
+    again: PciAddress | None = None
+    for half in scope.halves:
+        there, request = None if p_pair is None else _of(p_pair, half), p
+        if there is not None:
+            again = again or there.source_pci
+            request = edited(_asked_again(host, view, there), {"alias": p.alias})
+        taken = deciding.take(_of(e_pair, half), request, is_hostdev=actual_of(host, request).is_hostdev)
+        warnings += [f"{p.alias} cannot have its {field.replace('_', ' ')}: {why}" for field, why in taken.left_out]
+        leaving = tuple(net for net in (there, _of(e_pair, half)) if net is not None)
+        sides[half] = leaving, edited(request, taken.changes)
+    live, config = sides.get(Half.LIVE), sides.get(Half.CONFIG)
+    return Exchange(
+        operation="handover",
+        leaving=live[0] if live else (),
+        entering=(live[1],) if live else (),
+        config_leaving=config[0] if config else (),
+        config_entering=(_for_config(config[1]),) if config else (),
+        again=again,
+        remembered=(marked(view, metadata, e_pair, p, is_out=True),),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _asked_again(host: Host, view: DomainView, there: Interface) -> Interface:
+    """How a NIC that is there would be asked for: one that a pool lent, of its pool."""
+    request = xml.interface(xml.strip_live(there.element))
+    if there.source_pci is None:
+        return request
+    from virtnetplug.hotplug.assigned import held
+
+    holding = held(host, view.domain, there.alias or "", there.source_pci)
+    return of_pool(request, holding.network) if holding is not None and holding.network else request
+
+
+def _for_config(net: Interface) -> Interface:
+    """As the definition can keep it: without what is set through a PF, which an attach sets again."""
+    return xml.interface(net.element)
+
+
+def marked(view: DomainView, metadata: DomainMetadata, e_pair: Pair, p: Interface, *, is_out: bool) -> Remembered:
+    """The emulated NIC's record with its marker, and with its elements as they are now."""
+    live, config = e_pair
+    net = live or config
+    assert net is not None
+    before = metadata.identity(name_of(net))
+    after = Identity(
+        alias=name_of(net),
+        vif=p.alias or "",
+        live=live.element if live is not None else (before.live if before is not None else None),
+        config=config.element if config is not None else (before.config if before is not None else None),
+        is_out=is_out,
+    )
+    return Remembered(name=after.alias, before=before, after=after, halves=halves_of(view))
+
+
+def _losses(host: Host, e_pair: Pair, p: Interface, scope: Scope) -> Iterator[Refusal]:
+    e = _of(e_pair, scope.halves[0])
+    if e.teaming is None and deciding.take(e, p, is_hostdev=actual_of(host, p).is_hostdev).loses_filter:
+        yield Refusal(
+            reason=FilterLoss.reason,
+            nic=describe(e),
+            message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of an assigned "
+            "device: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
+        )
+
+
+def pairs_called(view: DomainView, alias: str) -> tuple[Pair, ...]:
+    """The NICs remembered by that name."""
+    return tuple(pair for pair in view.pairs if any(net is not None and name_of(net) == alias for net in pair))

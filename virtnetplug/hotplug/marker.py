@@ -1,0 +1,132 @@
+"""The marker that names a fast NIC, at work in an ordinary attach and detach: written, followed, and what goes back with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from virtnetplug import xml
+from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
+from virtnetplug.hotplug.exchange import Exchange
+from virtnetplug.hotplug.handback import back
+from virtnetplug.hotplug.handover import marked
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
+from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import edited
+from virtnetplug.hotplug.view import DomainView, Pair, describe, find
+from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Scope
+from virtnetplug.policy import identity as deciding
+
+
+def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remembered:
+    """Discovery: what is to be remembered where the one NIC of `nets` comes beside the emulated one; nothing is taken.
+
+    Raises `IdentityConflict` where either belongs to another already.
+    """
+    if len(nets) != 1:
+        raise UsageError(
+            f"--twin-of says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
+        )
+    pair = find(view, emulated)
+    net = pair[0] or pair[1]
+    assert net is not None
+    if net.is_hostdev:
+        raise IdentityConflict(
+            f"{describe(net)} is an assigned device, and a twin is of an emulated NIC. Name one that is emulated."
+        )
+    metadata = metadata_of(view)
+    if (why := deciding.fault(metadata, name_of(net), nets[0].alias or "")) is not None:
+        raise IdentityConflict(why)
+    return marked(view, metadata, pair, nets[0], is_out=False)
+
+
+def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tuple[Interface, ...], tuple[str, ...]]:
+    """Theft: the nets, each that a marker names with the identity of its emulated NIC if that is out; and what it cannot have.
+
+    Raises `IdentityConflict` where the request says another MAC or guest address.
+    """
+    metadata = metadata_of(view)
+    found, said = [], list[str]()
+    for net in nets:
+        known = metadata.naming(net.alias or "")
+        if known is None or not is_out(view, known) or (known.live or known.config) is None:
+            found.append(net)
+            continue
+        stolen, left_out = _stolen(host, view, net, known)
+        found.append(stolen)
+        said += left_out
+    return tuple(found), tuple(said)
+
+
+def is_out(view: DomainView, known: Identity) -> bool:
+    """Whether the running guest has not got that NIC; of a domain that is off, its next boot."""
+    devices = view.live if view.live is not None else view.config
+    nets = devices.nets if devices is not None else ()
+    mac = xml.interface(known.live or known.config or "").mac if known.live or known.config else None
+    return not any(
+        net.alias == known.alias or (net.mac is not None and net.mac == mac and net.alias != known.vif) for net in nets
+    )
+
+
+def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tuple[Interface, list[str]]:
+    e = xml.interface(known.live or known.config or "")
+    taken = deciding.take(e, net, is_hostdev=actual_of(host, net).is_hostdev)
+    for field in ("mac", "address"):
+        asked, given = getattr(net, field), taken.changes.get(field)
+        if None not in (asked, given) and asked != given:
+            raise IdentityConflict(
+                f"{net.alias} is to have the identity of {known.alias}, which is out of the guest, and so its {field} {given}; the request says "
+                f"{asked}. Leave that out, or 'virtnetplug identity forget {view.domain.name} {known.alias}' first."
+            )
+    if taken.loses_filter and not known.is_out:
+        raise FilterLoss(
+            f"{net.alias} is to have the identity of {known.alias}, whose filter libvirt does not apply to an assigned device. "
+            f"'virtnetplug handover {view.domain.name} --from {known.alias} --allow-filter-loss' says that this is meant."
+        )
+    return edited(net, taken.changes), [f"{net.alias} cannot have its {field}: {why}" for field, why in taken.left_out]
+
+
+def goes_back(
+    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, *, restore: bool | None
+) -> Exchange | None:
+    """The exchange that a detach of `pairs` comes to where emulated NICs come back for them; None if none does.
+
+    One does where a hand-over had put it out and no unplug policy says that it is to stay so; `restore` overrules both.
+    """
+    metadata = metadata_of(view)
+    known = [each for pair in pairs if (each := _known(metadata, pair)) is not None]
+    knows = [each for each in known if restore is not False and (restore or _is_kept(host, metadata, each))]
+    backs = [each for each in (back(view, one, scope.halves) for one in knows) if each.entering or each.config_entering]
+    if not backs:
+        return None
+    entering = [net for each in backs for net in each.entering]
+    in_config = [net for each in backs for net in each.config_entering]
+    return Exchange(
+        operation="handback",
+        leaving=tuple(live for live, _ in pairs if live is not None and Half.LIVE in scope.halves),
+        entering=tuple(entering),
+        config_leaving=tuple(config for _, config in pairs if config is not None and Half.CONFIG in scope.halves),
+        config_entering=tuple(in_config),
+        remembered=tuple(each for one in backs for each in one.remembered),
+    )
+
+
+def left_without(view: DomainView, pairs: Sequence[Pair]) -> list[str]:
+    """The sentences that say that a guest will have no NIC where a fast one and its emulated twin were."""
+    metadata = metadata_of(view)
+    lost = [known for pair in pairs if (known := _known(metadata, pair)) is not None and is_out(view, known)]
+    return [
+        f"the guest will have no NIC in the place of {known.alias}, which is out: --restore-emulated puts it back"
+        for known in lost
+    ]
+
+
+def _known(metadata: DomainMetadata, pair: Pair) -> Identity | None:
+    return next((known for net in pair if net is not None and (known := metadata.naming(net.alias or ""))), None)
+
+
+def _is_kept(host: Host, metadata: DomainMetadata, known: Identity) -> bool:
+    policy = metadata.unplug if metadata.unplug is not None else host.journal.host_policy()
+    return known.is_out and policy is UnplugPolicy.KEEP
