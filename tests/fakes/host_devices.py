@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from virtnetplug.errors import (
     HostDeviceBusy,
@@ -13,7 +13,7 @@ from virtnetplug.errors import (
     HostDeviceUnfit,
     VirtnetplugError,
 )
-from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
 
 PFS = (PciAddress(0, 1, 0, 0), PciAddress(0, 2, 0, 0))
@@ -27,7 +27,8 @@ class FakeHostDevices:
     likewise on bus 2, each alone in its IOMMU group. `host` knows everything about a VF that survives what is done to it.
 
     A fault for a test: ``fake.faults["apply"] = HostDeviceFailed("…")`` is raised by each call of that method until it is taken
-    out; `unsettable` are settings that `apply` cannot set; `held` are pids by device, as of a QEMU that has not let go.
+    out; `unsettable` are settings that `apply` cannot set; `held` are pids by device, as of a QEMU that has not let
+    go; `counted` is what VFs have carried (igb counts nothing).
     """
 
     def __init__(self, *, vfs: int = 4) -> None:
@@ -39,6 +40,7 @@ class FakeHostDevices:
         self.held: dict[PciAddress, set[int]] = {}
         self.faults: dict[str, VirtnetplugError] = {}
         self.unsettable: set[str] = set()
+        self.counted: dict[PciAddress, VfCounters] = {}
         self.calls: list[str] = []
         for node, address in enumerate(PFS):
             self._add_pf(address, node, vfs)
@@ -115,6 +117,12 @@ class FakeHostDevices:
         self.set_by_hand(vf, **changes)
         if failures:
             raise HostDeviceFailed(f"{vf} could not be set as it should be: {'; '.join(failures)}")
+
+    def counters(self, pf: PciAddress) -> Mapping[PciAddress, VfCounters]:
+        self._called("counters", pf)
+        if self.device(pf).netdev is None:
+            raise HostDeviceUnfit(f"{pf} has no network interface")
+        return {one.address: self.counted[one.address] for one in self.vfs(pf) if one.address in self.counted}
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:
         self._called("group", address)

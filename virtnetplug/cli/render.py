@@ -173,7 +173,7 @@ def _device(device: PciDevice) -> Document:
 def _vf(vf: VfView) -> Document:
     return {
         **_device(vf.device), "vf_index": vf.device.vf_index, "state": vf.state, "users": vf.users,
-        "settings": vf.settings, "problems": vf.problems,
+        "settings": vf.settings, "counters": vf.counters, "problems": vf.problems,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from virtnetplug.errors import NotSupported, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
@@ -61,15 +61,16 @@ class _Look:
 
     def _pf(self, pf: PciDevice, vfs: Sequence[PciDevice]) -> PfView:
         is_up = self._host.host_devices.is_link_up(pf.address)
+        counted = self._counters(pf, vfs)
         return PfView(
             device=pf,
             link_up=is_up,
             pools=tuple(pool.name for pool in self._pools if _lends(pool, pf, vfs)),
-            vfs=tuple(self._vf(vf, is_settable=pf.netdev is not None) for vf in vfs),
+            vfs=tuple(self._vf(vf, counted.get(vf.address), is_settable=pf.netdev is not None) for vf in vfs),
             problems=tuple(_pf_problems(pf, is_up)),
         )
 
-    def _vf(self, vf: PciDevice, *, is_settable: bool) -> VfView:
+    def _vf(self, vf: PciDevice, counters: VfCounters | None, *, is_settable: bool) -> VfView:
         users = [*self._users.get(vf.address, ()), *self._processes(vf)]
         holding = self._holdings.get(vf.address)
         state = _state(users, holding)
@@ -78,8 +79,17 @@ class _Look:
             state=state,
             users=tuple(users),
             settings=self._settings(vf, is_settable=is_settable),
+            counters=counters if state is DeviceState.ATTACHED else None,
             problems=tuple(_vf_problems(vf, state, users, holding, self._host.host_devices.group(vf.address))),
         )
+
+    def _counters(self, pf: PciDevice, vfs: Sequence[PciDevice]) -> Mapping[PciAddress, VfCounters]:
+        """None is asked for of a PF of which no domain has a VF: its card may have to be asked."""
+        nothing: Mapping[PciAddress, VfCounters] = {}
+        is_lent = any(user.view == "domain" for vf in vfs for user in self._users.get(vf.address, ()))
+        if not is_lent or pf.netdev is None:
+            return nothing
+        return self._tried("the counters of the VFs", lambda: self._host.host_devices.counters(pf.address), nothing)
 
     def _settings(self, vf: PciDevice, *, is_settable: bool) -> VfSettings | None:
         def look() -> VfSettings | None:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from virtnetplug.metrics.lent import pool_devices, quarantined
+from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when
 from virtnetplug.model.device_tree import DeviceTree
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
@@ -41,7 +41,8 @@ def registry(journal: Journal, devices: Look | None = None) -> CollectorRegistry
 class JournalCollector(Collector):
     """Reads the journal at each collection.
 
-    Labels are bounded, but for those of ``virtnetplug_device_info``, which is there to be joined with.
+    Labels are bounded, but for those of ``virtnetplug_device_info``, which is there to be joined with, and of the VFs' counters,
+    which are about NICs.
     """
 
     def __init__(self, journal: Journal, devices: Look | None = None) -> None:
@@ -60,7 +61,9 @@ class JournalCollector(Collector):
         yield _devices(self._journal.nics())
         yield quarantined(self._journal.holdings())
         if self._look is not None:
-            yield from pool_devices(self._look())
+            tree = self._look()
+            yield from pool_devices(tree)
+            yield from vf_counters(tree)
 
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(

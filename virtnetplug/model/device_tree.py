@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
 
 
 class DeviceState(enum.StrEnum):
@@ -38,12 +38,16 @@ class DeviceUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VfView:
-    """One VF. `settings` is None where they could not be read; `problems` are sentences, none for a healthy one."""
+    """One VF. `settings` is None where they could not be read; `problems` are sentences, none for a healthy one.
+
+    `counters` are of a VF that a running domain has; None where nothing was counted of it, as by a driver that counts nothing.
+    """
 
     device: PciDevice
     state: DeviceState
     users: tuple[DeviceUser, ...] = ()
     settings: VfSettings | None = None
+    counters: VfCounters | None = None
     problems: tuple[str, ...] = ()
 
 

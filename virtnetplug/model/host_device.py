@@ -82,3 +82,17 @@ class VfSettings:
         names = (field.name for field in fields(self))
         both = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return tuple(name for name, mine, theirs in both if None not in (mine, theirs) and mine != theirs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VfCounters:
+    """What a VF has carried since its PF made it, as its PF counts it: frames and bytes, seen from the guest."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    broadcast: int = 0
+    multicast: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0

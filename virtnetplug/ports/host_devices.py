@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
 
 
@@ -28,6 +28,12 @@ class HostDevices(Protocol):
         """Set what `settings` says (is not None) and differs from what is set now.
 
         Everything is tried, and what could not be set is named by a `HostDeviceFailed`. Raises what `settings` raises, too.
+        """
+
+    def counters(self, pf: PciAddress) -> Mapping[PciAddress, VfCounters]:
+        """What each VF of `pf` has carried; without those of which nothing was ever counted, as a driver that counts nothing says zero.
+
+        Raises `HostDeviceMissing`, `HostDeviceFailed`; `HostDeviceUnfit` for a device without a network interface.
         """
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:

@@ -32,7 +32,7 @@ RECORD = [
 FINDING = ["kind", "domain", "nic", "message", "remedy", "repair", "repaired", "network", "device"]
 DEVICE = ["address", "vendor", "device", "driver", "netdev", "iommu_group", "numa_node"]
 PF = [*DEVICE, "total_vfs", "num_vfs", "link_up", "pools", "problems", "vfs"]
-VF = [*DEVICE, "vf_index", "state", "users", "settings", "problems"]
+VF = [*DEVICE, "vf_index", "state", "users", "settings", "counters", "problems"]
 USER = ["view", "domain", "domain_uuid", "nic", "network", "port", "operation", "pid"]
 SETTINGS = [
     "mac", "admin_mac", "vlan", "qos", "vlan_proto", "spoofchk", "trust", "min_rate", "max_rate", "link_state", "mtu",

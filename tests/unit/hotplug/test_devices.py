@@ -11,6 +11,7 @@ from virtnetplug.errors import HostDeviceFailed, HostDeviceUnfit, HypervisorFail
 from virtnetplug.hotplug.devices import device_tree
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, VfView
 from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VfCounters
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
@@ -170,3 +171,22 @@ def test_another_hosts_devices_are_not_looked_for(stage: Shelf) -> None:
     with pytest.raises(NotSupported, match="another host"):
         device_tree(stage.host())
     assert stage.devices.calls == []
+
+
+def test_counters_are_those_of_vfs_that_a_guest_has_and_asked_of_their_pf_alone(stage: Shelf) -> None:
+    counted = VfCounters(rx_packets=7)
+    stage.devices.counted = {FIRST: counted, SECOND: counted}
+    assert vf(device_tree(stage.host())).counters is None
+    assert not any(call.startswith("counters") for call in stage.devices.calls), "nobody has one"
+    lend(stage)
+    tree = device_tree(stage.host())
+    assert (vf(tree).counters, vf(tree, SECOND).counters) == (counted, None)
+    assert [call for call in stage.devices.calls if call.startswith("counters")] == [f"counters {PF}"]
+
+
+def test_counters_that_cannot_be_read_are_named(stage: Shelf) -> None:
+    lend(stage)
+    stage.devices.faults["counters"] = HostDeviceFailed("Message too long")
+    tree = device_tree(stage.host())
+    assert vf(tree).counters is None
+    assert tree.unseen == ("the counters of the VFs: Message too long",)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.golden_file import assert_golden
 from tests.unit.metrics.journal import DETACH, START, begin, scripted
+from tests.unit.metrics.tree import look
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import OperationState, StepState
@@ -45,7 +46,7 @@ def value(journal: SqliteJournal, name: str, **labels: str) -> float | None:
 
 
 def test_the_exposition_is_the_golden_one(journal: SqliteJournal) -> None:
-    assert_golden(GOLDEN, exposition(journal).decode())
+    assert_golden(GOLDEN, exposition(journal, look).decode())
 
 
 def test_it_is_the_same_each_time_and_for_a_reader(journal: SqliteJournal) -> None:
@@ -55,14 +56,16 @@ def test_it_is_the_same_each_time_and_for_a_reader(journal: SqliteJournal) -> No
 
 
 def test_names_units_and_labels_follow_the_conventions(journal: SqliteJournal) -> None:
-    for family in families(journal).values():
+    for family in text_string_to_metric_families(exposition(journal, look).decode()):
         assert family.documentation.endswith(".") or "(" in family.documentation
         assert re.fullmatch(r"virtnetplug(_[a-z]+)+", family.name)
         for sample in family.samples:
             assert all(sample.labels.values()), f"an empty label value: {sample}"
             assert not math.isnan(sample.value)
-            if family.name != "virtnetplug_device_info":
-                assert not ON_INFO_ONLY & sample.labels.keys(), "unbounded: belongs on the info metric"
+            if family.name != "virtnetplug_device_info" and not family.name.startswith("virtnetplug_vf_"):
+                assert not ON_INFO_ONLY & sample.labels.keys(), (
+                    "unbounded: belongs on the info metric, or is about one NIC"
+                )
             if family.type == "counter":
                 assert sample.name.endswith("_total")
 
@@ -132,3 +135,13 @@ def test_counters_outlive_what_they_counted(journal: SqliteJournal) -> None:
     assert journal.prune(keep_seconds=-1) == 6
     assert counters() == before
     assert before
+
+
+def test_the_page_names_every_family_and_its_labels(journal: SqliteJournal) -> None:
+    page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
+    told = set(re.findall(r"`(virtnetplug(?:_[a-z]+)+)`", page))
+    there = list(text_string_to_metric_families(exposition(journal, look).decode()))
+    assert told == {family.name + ("_total" if family.type == "counter" else "") for family in there}
+    for family in there:
+        for sample in family.samples:
+            assert all(f"`{label}`" in page for label in sample.labels if label != "le"), family.name

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import sys as interpreter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from virtnetplug.adapters.linux import processes, rtnetlink, vf
 from virtnetplug.adapters.linux.pci import PciTree
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
-from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
 
 _ADDRESS, _MTU = 1, 4
@@ -61,6 +61,21 @@ class LinuxHostDevices:
         """The PF's view of it, and the MAC and MTU of its own interface."""
         device, pf, index = self._of(vf)
         return self._settings(device, pf, index)
+
+    def counters(self, pf: PciAddress) -> Mapping[PciAddress, VfCounters]:
+        """One message for all VFs of the PF."""
+        device = self._tree.device(pf)
+        index = self._tree.interface_index(device)
+        if index is None:
+            raise HostDeviceUnfit(f"{pf} has no network interface here, so nothing is counted of its VFs")
+        try:
+            found = vf.read_counters(index)
+        except OSError as error:
+            raise HostDeviceFailed(
+                f"the counters of the VFs of {device.netdev} cannot be read: {error.strerror}"
+            ) from None
+        numbered = ((one.address, one.vf_index) for one in self._tree.vfs(pf))
+        return {address: found[number] for address, number in numbered if number is not None and number in found}
 
     def apply(self, vf: PciAddress, settings: VfSettings) -> None:
         """Each setting that differs by a message of its own; all are tried."""

@@ -30,7 +30,7 @@ _FILTER_VF = 1  # RTEXT_FILTER_VF: the kernel tells of a PF's VFs only if it is 
 _IFF_UP = 1
 _NAME_MOST = 15  # IFNAMSIZ - 1
 _BUFFER = 1 << 16
-_VF_BUFFER = 1 << 18  # a PF may have 256 VFs, and each takes some 200 bytes
+_VF_BUFFER = 1 << 18  # a PF may have 256 VFs, and each takes some 300 bytes
 _TRIES = 5
 
 Span = tuple[int, int]
@@ -85,9 +85,12 @@ def get_index(index: int) -> RawLink | None:
     return _one(_message(index, 0))
 
 
-def attributes_with_vfs(index: int) -> tuple[memoryview, dict[int, Span]]:
-    """The attributes of one link, ``IFLA_VFINFO_LIST`` among them if it is a PF; raises `OSError`."""
-    message = _message(index, 0, mask=_SKIP_STATS | _FILTER_VF)
+def attributes_with_vfs(index: int, *, has_counters: bool = False) -> tuple[memoryview, dict[int, Span]]:
+    """The attributes of one link, ``IFLA_VFINFO_LIST`` among them if it is a PF; raises `OSError`.
+
+    With `has_counters` each VF has its ``IFLA_VF_STATS``, for which a driver may have to ask its card.
+    """
+    message = _message(index, 0, mask=_FILTER_VF if has_counters else _SKIP_STATS | _FILTER_VF)
     with _kernel() as kernel:
         kernel.send(message)
         chunk = memoryview(kernel.recv(_VF_BUFFER))

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 
 from virtnetplug.adapters.linux import rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import Span, attributes, items, packed
+from virtnetplug.model.host_device import VfCounters
 
 _VFINFO_LIST, _VF_INFO = 22, 1
 _MAC, _VLAN, _SPOOFCHK, _LINK_STATE, _RATE, _TRUST, _VLAN_LIST = 1, 2, 4, 5, 6, 9, 12
+_STATS = 8
 _VLAN_INFO = 1
+_COUNTERS = (
+    *((0, "rx_packets"), (1, "tx_packets"), (2, "rx_bytes"), (3, "tx_bytes"), (4, "broadcast"), (5, "multicast")),
+    *((7, "rx_dropped"), (8, "tx_dropped")),  # 6 is padding
+)
+_COUNTER_FORM = struct.Struct("=Q")
 
 _MAC_FORM = struct.Struct("=I32s")
 _SWITCH_FORM = struct.Struct("=II")
@@ -58,6 +65,32 @@ def vfs_from(chunk: memoryview, span: Span) -> Mapping[int, RawVf]:
         if kind == _VF_INFO:
             index, vf = _vf(chunk, attributes(chunk, *inner))
             found[index] = vf
+    return found
+
+
+def read_counters(pf: int) -> Mapping[int, VfCounters]:
+    """What the VFs of that PF have carried, by their index; raises `OSError`."""
+    chunk, spans = rtnetlink.attributes_with_vfs(pf, has_counters=True)
+    return counters_from(chunk, spans[_VFINFO_LIST]) if _VFINFO_LIST in spans else {}
+
+
+def counters_from(chunk: memoryview, span: Span) -> Mapping[int, VfCounters]:
+    """The ``IFLA_VF_STATS`` of an ``IFLA_VFINFO_LIST``, of the VFs that have any.
+
+    A driver without ``ndo_get_vf_stats`` makes the kernel send zeroes (``rtnl_fill_vfinfo``): all zero is not known.
+    """
+    found = {}
+    for kind, inner in items(chunk, *span):
+        spans = attributes(chunk, *inner) if kind == _VF_INFO else {}
+        if _STATS not in spans:
+            continue
+        stats = attributes(chunk, *spans[_STATS])
+        counted = {
+            name: _COUNTER_FORM.unpack_from(chunk, stats[number][0])[0] for number, name in _COUNTERS if number in stats
+        }
+        if any(counted.values()):
+            index, _address = _MAC_FORM.unpack_from(chunk, spans[_MAC][0])
+            found[index] = VfCounters(**counted)
     return found
 
 

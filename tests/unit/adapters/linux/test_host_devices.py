@@ -15,7 +15,7 @@ from virtnetplug.adapters.linux import rtnetlink, vf
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
-from virtnetplug.model.host_device import NO_MAC, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
@@ -172,3 +172,28 @@ def test_who_holds_a_group(host: LinuxHostDevices, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "listdir", listdir)
     with pytest.raises(HostDeviceFailed, match=r"cannot be seen .*process 12.*run this as root"):
         host.vfio_users(SECOND)
+
+
+def test_counters_are_by_address_and_of_one_pf(host: LinuxHostDevices, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def read(pf: int) -> dict[int, VfCounters]:
+        asked.append(pf)
+        return {1: VfCounters(rx_packets=3), 6: VfCounters(rx_packets=9)}
+
+    monkeypatch.setattr(vf, "read_counters", read)
+    assert host.counters(PciAddress.parse(PF)) == {SECOND: VfCounters(rx_packets=3)}
+    assert asked == [2]
+    with pytest.raises(HostDeviceUnfit, match="no network interface"):
+        host.counters(PciAddress.parse(BARE_PF))
+    with pytest.raises(HostDeviceMissing):
+        host.counters(PciAddress(0, 9, 0, 0))
+
+
+def test_counters_that_cannot_be_read_are_a_failure(host: LinuxHostDevices, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(pf: int) -> dict[int, VfCounters]:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+
+    monkeypatch.setattr(vf, "read_counters", read)
+    with pytest.raises(HostDeviceFailed, match="counters of the VFs of eth0 cannot be read: Message too long"):
+        host.counters(PciAddress.parse(PF))

@@ -12,6 +12,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from virtnetplug.adapters.linux import rtnetlink, vf
 from virtnetplug.adapters.linux.rtnetlink import acknowledge, attributes, packed
 from virtnetplug.adapters.linux.vf import RawVf
+from virtnetplug.model.host_device import VfCounters
 
 MAC = "52:54:00:12:34:56"
 
@@ -63,6 +64,60 @@ def test_an_old_kernel_says_less() -> None:
         mac="00:00:00:00:00:00", vlan=5, qos=0, vlan_proto="802.1Q", spoofchk=None, trust=None, min_rate=0, max_rate=0,
         link_state="auto",
     )  # fmt: skip
+
+
+def stats(index: int, *values: int) -> bytes:
+    """One VF with its ``IFLA_VF_STATS``, the padding that the kernel puts between (``nla_put_u64_64bit``) among them."""
+    counted = b"".join(
+        packed(kind, struct.pack("=Q", value)) for kind, value in zip((0, 1, 2, 3, 4, 5, 7, 8), values, strict=True)
+    )
+    return packed(1, packed(1, struct.pack("=I32s", index, b"")) + packed(8 | 0x8000, packed(6, b"") + counted))
+
+
+def count(*infos: bytes) -> dict[int, VfCounters]:
+    chunk = memoryview(b"".join(infos))
+    return dict(vf.counters_from(chunk, (0, len(chunk))))
+
+
+def test_what_a_vf_has_carried() -> None:
+    assert count(info(0), stats(3, 1, 2, 3, 2**63, 5, 6, 7, 8), stats(5, 9, 0, 0, 0, 0, 0, 0, 0)) == {
+        0: VfCounters(rx_packets=5),
+        3: VfCounters(
+            rx_packets=1, tx_packets=2, rx_bytes=3, tx_bytes=2**63, broadcast=5, multicast=6, rx_dropped=7, tx_dropped=8
+        ),
+        5: VfCounters(rx_packets=9),
+    }
+
+
+def test_a_driver_that_counts_nothing_has_no_counters() -> None:
+    bare = packed(1, packed(1, struct.pack("=I32s", 0, b"")))
+    assert count(stats(0, *[0] * 8), bare) == {}
+
+
+def test_the_numbers_are_those_of_another_implementation() -> None:
+    names = [name.removeprefix("IFLA_VF_STATS_").lower() for name, _ in ifinfmsg.vflist.vfinfo.vf_stats.nla_map]
+    assert [(number, names[number]) for number, _ in vf._COUNTERS] == list(vf._COUNTERS)
+
+
+def test_statistics_are_asked_for_only_where_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    masks: list[int] = []
+
+    class Kernel:
+        def __enter__(self) -> Kernel:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def send(self, message: bytes) -> None:
+            masks.append(struct.unpack("=I", message[-4:])[0])
+
+        def recv(self, size: int) -> bytes:
+            return struct.pack("=IHHII", 32, 16, 0, 1, 0) + bytes(16)
+
+    monkeypatch.setattr(rtnetlink, "_kernel", Kernel)
+    assert vf.read(2) == vf.read_counters(2) == {}
+    assert masks == [9, 1]
 
 
 def test_a_pf_with_many_vfs() -> None:
