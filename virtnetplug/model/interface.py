@@ -10,7 +10,7 @@ from virtnetplug.model.pci import PciAddress
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One direction of ``<bandwidth>``: rates in KiB/s, burst in KiB (libvirt's units)."""
+    """One direction of ``<bandwidth>``: rates in kilobytes of 1000 bytes a second, burst in KiB (``virNetDevBandwidthRate``)."""
 
     average: int | None = None
     peak: int | None = None

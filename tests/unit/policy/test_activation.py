@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -119,6 +121,13 @@ def test_it_says_why() -> None:
 
 def test_nobody_is_no_answer() -> None:
     assert rank([]) == ()
+
+
+def test_the_document_has_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "identity.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `(\S+)` \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(str(place), device, name) for place, (device, name) in enumerate(activation.DEVICES.items(), 1)]
+    assert all(f"(`{pci_class}`)" in page for pci_class in activation.CLASSES)
 
 
 def test_the_tables_are_written_as_lspci_writes() -> None:
