@@ -14,6 +14,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
 
 PFS = (PciAddress(0, 1, 0, 0), PciAddress(0, 2, 0, 0))
@@ -41,6 +42,7 @@ class FakeHostDevices:
         self.faults: dict[str, VirtnetplugError] = {}
         self.unsettable: set[str] = set()
         self.counted: dict[PciAddress, VfCounters] = {}
+        self.against: list[Refusal] = []
         self.calls: list[str] = []
         for node, address in enumerate(PFS):
             self._add_pf(address, node, vfs)
@@ -79,6 +81,10 @@ class FakeHostDevices:
         self.set_by_hand(address, mac=mac, mtu=1500 if netdev else None)
 
     # -- HostDevices -----------------------------------------------------------------------------
+
+    def obstacles(self) -> Sequence[Refusal]:
+        self._called("obstacles")
+        return self.against
 
     def device(self, address: PciAddress) -> PciDevice:
         self._called("device", address)

@@ -40,6 +40,9 @@ def device_refusals(
     if (fault := vlan_fault(actual.vlan)) is not None:
         yield refusal(VlanInvalid.reason, f"{fault}.")
     try:
+        if against := ground.host_devices.obstacles():
+            yield from (refusal(one.reason, f"cannot get a device: {one.message}") for one in against)
+            return
         pool = pool_for(ground, net, actual, None, leaving)
         faults = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
         unset = [] if faults else [_unsettable(ground, net, device) for device in pool.devices]

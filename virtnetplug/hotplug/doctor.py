@@ -94,17 +94,15 @@ def _iommu_remedy(facts: HostFacts) -> str:
 def _vfio(facts: HostFacts) -> Iterator[Check]:
     if facts.has_driver(VFIO_DRIVER):
         yield Check(name="vfio", verdict=Verdict.OK, found=f"{VFIO_DRIVER} is loaded")
-    elif facts.has_module(VFIO_DRIVER):
+        return
+    fault = facts.module_fault(VFIO_DRIVER)
+    if fault is None:
         yield Check(
             name="vfio", verdict=Verdict.OK, found=f"{VFIO_DRIVER} is there; libvirt loads it when it is needed"
         )
     else:
-        yield Check(
-            name="vfio",
-            verdict=Verdict.MISSING,
-            found=f"kernel {facts.kernel_release()} has no module {VFIO_DRIVER}",
-            remedy="install a kernel that has it (CONFIG_VFIO_PCI): Debian's linux-image-amd64 does, its cloud kernel does not",
-        )
+        verdict = Verdict.MISSING if fault.is_certain else Verdict.UNKNOWN
+        yield Check(name="vfio", verdict=verdict, found=fault.found, remedy=fault.remedy)
 
 
 def _functions(devices: HostDevices) -> Iterator[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from virtnetplug import xml
 from virtnetplug.errors import (
     DuplicateAlias,
     DuplicateMac,
@@ -23,6 +24,9 @@ from virtnetplug.model.topology import Topology
 
 NOT_PCI = frozenset({"usb-net", "spapr-vlan", "lan9118", "smc91c111", "netfront"})
 """Models that need no PCI place."""
+
+SPARE_KIB = 1 << 20
+"""What libvirt adds to a guest's memory for the limit on what its QEMU may lock."""
 
 USER_ALIAS = "ua-"
 """What an alias must begin with; libvirt silently replaces any other (``virDomainDeviceInfoParseXML``)."""
@@ -260,6 +264,28 @@ def _no_port(
         f"one each. Detach a device, or add <controller type='pci' model='{controller}'/> to its definition "
         f"(virsh edit) for the next boot.{hint}",
     )
+
+
+def memory(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Collection[str] = ()) -> Iterator[Refusal]:
+    """A limit on locked memory that is below the guest's memory, all of which VFIO locks for a device.
+
+    libvirt raises QEMU's limit by itself, but takes ``<hard_limit>`` for it where there is one (``qemuDomainGetMemLockLimitBytes``). A guest
+    that has a device by then has what it takes.
+    """
+    assigned = [net for net in nets if net.is_hostdev or net.source_network in pools]
+    for half in scope.halves if assigned else ():
+        text, devices = (view.live_xml, view.live) if half is Half.LIVE else (view.config_xml, view.config)
+        found = xml.lockable_memory(text) if text is not None else None
+        if found is None or devices is None or devices.hostdevs or found[1] >= found[0]:
+            continue
+        where = "running guest" if half is Half.LIVE else "definition"
+        yield Refusal(
+            reason="memlock-too-small",
+            nic=", ".join(describe(net) for net in assigned),
+            message=f"The {where} {view.domain.name} has {found[0]} KiB of memory, all of which is locked for an assigned device, and its "
+            f"<memtune><hard_limit> allows {found[1]} KiB. Raise it, to {found[0] + SPARE_KIB} KiB as libvirt would by itself: "
+            f"'virsh memtune {view.domain.name} --hard-limit {found[0] + SPARE_KIB} --{half}'.",
+        )
 
 
 def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:

@@ -46,6 +46,7 @@ def check_attach(
     missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
     refusals += fit.ports(view, fitting, scope, pools)
+    refusals += fit.memory(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
     return (*refusals, *missing)
 
@@ -97,6 +98,8 @@ def _update(
         network = networks.get(net.source_network or "")
         if leaving is not None and (net.is_hostdev or (network is not None and network.forward == "hostdev")):
             yield from _not_of_a_vf(net, changed)
+            if not leaving.is_hostdev:
+                yield from fit.memory(view, [net], scope, [network.name] if network is not None else [])
 
 
 def _not_of_a_vf(net: Interface, changed: Collection[str]) -> Iterator[Refusal]:

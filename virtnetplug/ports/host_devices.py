@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
+from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
 
 
 class HostDevices(Protocol):
     """The PCI devices of this host, and the VFs' settings. A look is always a fresh one."""
+
+    def obstacles(self) -> Sequence[Refusal]:
+        """What keeps this program from lending any device of this host, each with its remedy; none if nothing is known to."""
 
     def device(self, address: PciAddress) -> PciDevice:
         """Any PCI device; raises `HostDeviceMissing`."""

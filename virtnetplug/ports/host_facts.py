@@ -16,6 +16,15 @@ class Memlock:
     may_raise: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleFault:
+    """Why a driver is not in the kernel and cannot be loaded, and what to do; not `is_certain` where that cannot be seen."""
+
+    found: str
+    remedy: str
+    is_certain: bool = True
+
+
 class HostFacts(Protocol):
     """Facts of this host; none of them needs root."""
 
@@ -43,8 +52,8 @@ class HostFacts(Protocol):
     def has_driver(self, name: str) -> bool:
         """Whether this PCI driver is in the kernel now."""
 
-    def has_module(self, name: str) -> bool:
-        """Whether the kernel has it built in, or as a module that can be loaded."""
+    def module_fault(self, name: str) -> ModuleFault | None:
+        """What keeps this PCI driver from being loaded when it is needed; None if it is in the kernel or can be loaded."""
 
     def memlock(self, *, own: bool) -> Memlock | None:
         """Of libvirt's QEMU daemon (`own`: of this process, in which an embedded driver runs); None while none runs."""

@@ -49,6 +49,25 @@ def memory_nodes(domain_xml: str) -> frozenset[int]:
     return frozenset(nodes)
 
 
+def lockable_memory(domain_xml: str) -> tuple[int, int] | None:
+    """The guest's memory, and how much of it its QEMU may lock (``<memtune><hard_limit>``), in KiB.
+
+    None where nothing limits that, or where a device need not have all memory: the guest has a virtual IOMMU.
+    """
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    memory, limit = root.find("memory"), root.find("memtune/hard_limit")
+    if memory is None or limit is None or root.find("devices/iommu") is not None:
+        return None
+    return _kibibytes(memory), _kibibytes(limit)
+
+
+def _kibibytes(node: etree._Element) -> int:
+    """libvirt writes no other unit."""
+    if node.get("unit", "KiB") != "KiB" or not (node.text or "").strip().isdecimal():
+        raise XmlInvalid(f"line {node.sourceline}: <{node.tag}> is not a number of KiB")
+    return int(node.text or "")
+
+
 def topology(domain_xml: str) -> Topology:
     """The machine, and which slots of its PCI buses are taken."""
     root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)

@@ -12,7 +12,7 @@ from virtnetplug.hotplug.doctor import Reach, diagnose
 from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
 from virtnetplug.model.network import Network
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.host_facts import Memlock
+from virtnetplug.ports.host_facts import Memlock, ModuleFault
 
 PFS = PciAddress.parse("0000:01:00.0"), PciAddress.parse("0000:02:00.0")
 
@@ -29,6 +29,7 @@ class Facts:
     remaps: bool | None = True
     loaded: bool = False
     modules: frozenset[str] = frozenset({"vfio-pci"})
+    certain: bool = True
     limit: Memlock | None = field(default_factory=lambda: Memlock(process="libvirtd (7)", hard=65536, may_raise=True))
     asked_own: list[bool] = field(default_factory=list)
 
@@ -56,8 +57,10 @@ class Facts:
     def has_driver(self, name: str) -> bool:
         return self.loaded
 
-    def has_module(self, name: str) -> bool:
-        return name in self.modules
+    def module_fault(self, name: str) -> ModuleFault | None:
+        if name in self.modules:
+            return None
+        return ModuleFault(found=f"kernel 6.12.1 has no module {name}", remedy="install one", is_certain=self.certain)
 
     def memlock(self, *, own: bool) -> Memlock | None:
         self.asked_own.append(own)
@@ -124,6 +127,8 @@ def test_vfio(ground: Ground) -> None:
     ground.facts = Facts(modules=frozenset())
     check = ground.check("vfio")
     assert check.verdict is Verdict.MISSING and "6.12.1 has no module vfio-pci" in check.found and check.remedy
+    ground.facts.certain = False
+    assert ground.check("vfio").verdict is Verdict.UNKNOWN
     ground.facts.loaded = True
     assert ground.check("vfio").verdict is Verdict.OK
 

@@ -319,3 +319,26 @@ def test_the_driver_of_a_node_device() -> None:
     assert xml.node_device_driver("<device><name>pci_0000_01_10_0</name></device>") is None
     with pytest.raises(XmlInvalid):
         xml.node_device_driver("<domain/>")
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ("<memory unit='KiB'>2048</memory><memtune><hard_limit unit='KiB'>1024</hard_limit></memtune>", (2048, 1024)),
+        ("<memory>2048</memory><memtune><hard_limit>1024</hard_limit></memtune>", (2048, 1024)),
+        ("<memory unit='KiB'>2048</memory><memtune><soft_limit unit='KiB'>1</soft_limit></memtune>", None),
+        ("<memory unit='KiB'>2048</memory>", None),
+        (
+            "<memory>2048</memory><memtune><hard_limit>1</hard_limit></memtune><devices><iommu model='intel'/></devices>",
+            None,
+        ),
+    ],
+)
+def test_how_much_memory_may_be_locked(parts: str, expected: tuple[int, int] | None) -> None:
+    assert xml.lockable_memory(f"<domain>{parts}</domain>") == expected
+
+
+@pytest.mark.parametrize("memory", ["<memory unit='GiB'>2</memory>", "<memory unit='KiB'>much</memory>"])
+def test_a_memory_that_libvirt_would_not_write_is_refused(memory: str) -> None:
+    with pytest.raises(XmlInvalid, match="not a number of KiB"):
+        xml.lockable_memory(f"<domain>{memory}<memtune><hard_limit>1</hard_limit></memtune></domain>")

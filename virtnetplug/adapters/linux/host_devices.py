@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from virtnetplug.adapters.linux import processes, rtnetlink, vf
+from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.pci import PciTree
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
-from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
 
 _ADDRESS, _MTU = 1, 4
@@ -23,9 +25,27 @@ Change = tuple[str, Callable[[], None]]
 class LinuxHostDevices:
     """`ports.host_devices.HostDevices` of the network namespace of the calling thread."""
 
-    def __init__(self, sys: Path = Path("/sys"), proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self, sys: Path = Path("/sys"), proc: Path = Path("/proc"), facts: LinuxHostFacts | None = None
+    ) -> None:
         self._tree = PciTree(sys)
         self._proc = proc
+        self._facts = LinuxHostFacts() if facts is None else facts
+
+    def obstacles(self) -> Sequence[Refusal]:
+        """Without root nothing can be set of a VF, nor its processes seen, nor is the journal the one that all share."""
+        found = []
+        if not self._facts.is_root():
+            found.append(
+                Refusal(
+                    reason="permission-denied",
+                    message="only root can lend a device of this host. Run virtnetplug as root.",
+                )
+            )
+        fault = self._facts.module_fault(VFIO_DRIVER)
+        if fault is not None and fault.is_certain:
+            found.append(Refusal(reason="vfio-missing", message=f"{fault.found}. Remedy: {fault.remedy}."))
+        return found
 
     def device(self, address: PciAddress) -> PciDevice:
         """Any PCI device."""

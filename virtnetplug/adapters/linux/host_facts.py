@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from virtnetplug.ports.host_facts import Memlock
+from virtnetplug.ports.host_facts import Memlock, ModuleFault
 
 _DAEMONS = frozenset({"virtqemud", "libvirtd"})
 _CAP_SYS_RESOURCE = 24  # <linux/capability.h>
@@ -17,7 +17,9 @@ class LinuxHostFacts:
     """`ports.host_facts.HostFacts`; `root` is where the file systems are looked for."""
 
     def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
         self._proc, self._sys, self._modules = root / "proc", root / "sys", root / "lib/modules"
+        self._rules = [root / place / "modprobe.d" for place in ("etc", "run", "usr/lib", "lib")]
 
     def is_root(self) -> bool:
         """By the effective user."""
@@ -54,13 +56,53 @@ class LinuxHostFacts:
         """``/sys/bus/pci/drivers``."""
         return (self._sys / "bus/pci/drivers" / name).is_dir()
 
-    def has_module(self, name: str) -> bool:
-        """By the lists that ``depmod`` and the kernel's build left."""
-        folder = self._modules / self.kernel_release()
+    def module_fault(self, name: str) -> ModuleFault | None:
+        """By the lists that ``depmod`` and the kernel's build left, and by what ``modprobe -b``, which is how libvirt loads it, would obey."""
+        if self.has_driver(name):
+            return None
+        release = self.kernel_release()
+        known = self._known_modules(release)
+        if not known:
+            return ModuleFault(
+                found=f"{name} is not loaded, and which modules kernel {release or 'of this host'} has cannot be seen",
+                remedy=f"load it ('modprobe {name}')",
+                is_certain=False,
+            )
+        if _module(name) not in known:
+            return ModuleFault(
+                found=f"kernel {release} has no module {name}",
+                remedy="install a kernel that has it (CONFIG_VFIO_PCI): Debian's linux-image-amd64 does, its cloud kernel does not",
+            )
+        if _text(self._proc / "sys/kernel/modules_disabled").strip() == "1":
+            return ModuleFault(
+                found=f"{name} is not loaded, and this kernel loads no modules any more (kernel.modules_disabled)",
+                remedy="load it at boot, by a line in /etc/modules-load.d, and reboot",
+            )
+        if (where := self._forbidden(name)) is not None:
+            return ModuleFault(
+                found=f"{name} is not to be loaded, says {where}", remedy=f"take that line out, or 'modprobe {name}'"
+            )
+        return None
+
+    def _known_modules(self, release: str) -> frozenset[str]:
+        folder = self._modules / release
         lines = (_text(folder / list_).splitlines() for list_ in ("modules.dep", "modules.builtin"))
-        paths = (line.partition(":")[0] for some in lines for line in some)
-        wanted = name.replace("-", "_")
-        return any(os.path.basename(path).partition(".ko")[0].replace("-", "_") == wanted for path in paths)
+        return frozenset(_module(os.path.basename(line.partition(":")[0])) for some in lines for line in some)
+
+    def _forbidden(self, name: str) -> str | None:
+        """The file of ``modprobe.d(5)`` that blacklists the module, or installs nothing in its place."""
+        for folder in self._rules:
+            for file in _listed(folder):
+                for line in _text(folder / file).splitlines() if file.endswith(".conf") else ():
+                    words = line.split()
+                    if len(words) < 2 or _module(words[1]) != _module(name):
+                        continue
+                    is_nothing = (
+                        words[0] == "install" and words[2:3] and os.path.basename(words[2]) in ("false", "true")
+                    )
+                    if words[0] == "blacklist" or is_nothing:
+                        return f"/{folder.relative_to(self._root)}/{file}"
+        return None
 
     def memlock(self, *, own: bool) -> Memlock | None:
         """From ``limits`` and ``status`` of the process."""
@@ -92,6 +134,11 @@ def _field(text: str, name: str) -> str:
         if colon and key.strip() == name:
             return value.strip()
     return ""
+
+
+def _module(name: str) -> str:
+    """As the kernel calls it: ``vfio-pci.ko.xz`` and ``vfio_pci`` are the same."""
+    return name.partition(".ko")[0].replace("-", "_")
 
 
 def _listed(folder: Path) -> list[str]:

@@ -13,10 +13,12 @@ import pytest
 from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
 from virtnetplug.adapters.linux import rtnetlink, vf
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
+from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import NO_MAC, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.host_facts import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
 MAC = "52:54:00:12:34:56"
@@ -197,3 +199,30 @@ def test_counters_that_cannot_be_read_are_a_failure(host: LinuxHostDevices, monk
     monkeypatch.setattr(vf, "read_counters", read)
     with pytest.raises(HostDeviceFailed, match="counters of the VFs of eth0 cannot be read: Message too long"):
         host.counters(PciAddress.parse(PF))
+
+
+class Facts(LinuxHostFacts):
+    """Of a host where all is well unless a test says otherwise."""
+
+    root = True
+    fault: ModuleFault | None = None
+
+    def is_root(self) -> bool:
+        return self.root
+
+    def module_fault(self, name: str) -> ModuleFault | None:
+        assert name == "vfio-pci"
+        return self.fault
+
+
+def test_what_keeps_every_device_from_being_lent(tree: Tree) -> None:
+    facts = Facts()
+    host = LinuxHostDevices(tree.root, facts=facts)
+    assert host.obstacles() == []
+    facts.root = False
+    facts.fault = ModuleFault(found="kernel 6 has no module vfio-pci", remedy="install one")
+    reasons = [(one.reason, one.message) for one in host.obstacles()]
+    assert [reason for reason, _ in reasons] == ["permission-denied", "vfio-missing"]
+    assert "as root" in reasons[0][1] and reasons[1][1] == "kernel 6 has no module vfio-pci. Remedy: install one."
+    facts.root, facts.fault = True, ModuleFault(found="it cannot be seen", remedy="", is_certain=False)
+    assert host.obstacles() == [], "what is not known is no reason to refuse"

@@ -35,8 +35,10 @@ def test_a_bare_metal_host_with_an_iommu(tmp_path: Path) -> None:
     assert (facts.cpu_vendor(), facts.is_virtual(), facts.iommu_groups()) == ("GenuineIntel", False, 2)
     assert list(facts.kernel_arguments()) == ["root=/dev/sda1", "intel_iommu=on", "iommu=pt"]
     assert facts.remaps_interrupts() is True
-    assert facts.has_module("vfio-pci") and facts.has_module("vfio_pci") and facts.has_module("pci-stub")
-    assert not facts.has_module("vfio") and not facts.has_driver("vfio-pci")
+    assert [facts.module_fault(name) for name in ("vfio-pci", "vfio_pci", "pci-stub")] == [None] * 3
+    missing = facts.module_fault("vfio")
+    assert missing is not None and missing.found == "kernel 6.12.1 has no module vfio" and missing.is_certain
+    assert not facts.has_driver("vfio-pci")
     (tmp_path / "sys/bus/pci/drivers/vfio-pci").mkdir(parents=True)
     assert facts.has_driver("vfio-pci")
 
@@ -52,7 +54,32 @@ def test_a_host_that_says_nothing(tmp_path: Path) -> None:
     facts = LinuxHostFacts(tmp_path)
     assert (facts.cpu_vendor(), facts.is_virtual(), facts.kernel_release()) == ("", False, "")
     assert (facts.iommu_groups(), facts.remaps_interrupts(), facts.memlock(own=False)) == (0, None, None)
-    assert not facts.has_module("vfio-pci")
+    unknown = facts.module_fault("vfio-pci")
+    assert unknown is not None and not unknown.is_certain and "cannot be seen" in unknown.found
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("etc/modprobe.d/local.conf", "# no\nblacklist vfio_pci\n", "says /etc/modprobe.d/local.conf"),
+        ("usr/lib/modprobe.d/x.conf", "install vfio-pci /bin/false\n", "says /usr/lib/modprobe.d/x.conf"),
+        ("proc/sys/kernel/modules_disabled", "1\n", "loads no modules any more"),
+    ],
+)
+def test_a_module_that_may_not_be_loaded(tmp_path: Path, path: str, text: str, told: str) -> None:
+    put(tmp_path, "proc/sys/kernel/osrelease", "6.12.1\n")
+    put(tmp_path, "lib/modules/6.12.1/modules.dep", "kernel/drivers/vfio/pci/vfio-pci.ko.xz:\n")
+    put(tmp_path, "proc/sys/kernel/modules_disabled", "0\n")
+    for name in ("#blacklist vfio-pci", "blacklist vfio", "install vfio-pci /sbin/modprobe x"):
+        put(tmp_path, f"etc/modprobe.d/{abs(hash(name))}.conf", f"{name}\n")
+    put(tmp_path, "etc/modprobe.d/README", "blacklist vfio-pci\n")
+    facts = LinuxHostFacts(tmp_path)
+    assert facts.module_fault("vfio-pci") is None
+    put(tmp_path, path, text)
+    fault = facts.module_fault("vfio-pci")
+    assert fault is not None and told in fault.found and fault.remedy
+    (tmp_path / "sys/bus/pci/drivers/vfio-pci").mkdir(parents=True)
+    assert facts.module_fault("vfio-pci") is None, "it is loaded already"
 
 
 @pytest.mark.parametrize(
