@@ -17,12 +17,20 @@ _TESTS = ("python3-pytest", "python3-pytest-timeout", "python3-hypothesis")
 
 
 def _port(number: int) -> tuple[str, ...]:
-    """One PF in a root port of its own. Both PFs are plugged into the same hub, and that into nothing."""
+    """One PF in a root port of its own, plugged into the hub."""
     return (
         *("-device", f"pcie-root-port,id=port{number},chassis={number + 1},slot={number + 1},addr={number + 5}.0"),
         *("-netdev", f"hubport,id=link{number},hubid=0"),
         *("-device", f"igb,bus=port{number},netdev=link{number},mac=52:54:00:aa:00:{number:02x},id=pf{number}"),
     )
+
+
+_UPLINK = (
+    *("-netdev", "hubport,id=uplink,hubid=0"),
+    *("-device", "virtio-net-pci,netdev=uplink,mac=52:54:00:aa:00:ff,romfile=,id=uplink"),
+)
+"""The bridge's way into the hub, which leads nowhere else. A PF would not do: this model gives what it sends to all back to the sender,
+and the bridge would then look there for its guests."""
 
 
 SRIOV = Recipe(
@@ -37,6 +45,7 @@ SRIOV = Recipe(
         *("-device", "intel-iommu,intremap=on"),
         *_port(0),
         *_port(1),
+        *_UPLINK,
     ),
     files={
         "sriov/prepare": "/usr/lib/lab/prepare",

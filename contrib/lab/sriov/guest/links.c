@@ -207,6 +207,12 @@ static void find_twin(const struct link *link, void *of)
         of_link->master = link->index;
 }
 
+/* A NIC on its way out also tells that it is down. */
+static int is_there(const struct link *link)
+{
+    return strcmp(link->driver, "-");
+}
+
 static void react(struct nlmsghdr *message)
 {
     struct link link = read_link(message);
@@ -224,7 +230,7 @@ static void react(struct nlmsghdr *message)
     /* A VF with another NIC's MAC is the other half of a pair, even while its master has not taken it yet. */
     if (!link.is_up && !link.master && !strcmp(link.driver, "igbvf"))
         for_each_link(find_twin, &link);
-    if (!link.is_up && !link.master)
+    if (!link.is_up && !link.master && is_there(&link))
         bring_up(&link);
 }
 
