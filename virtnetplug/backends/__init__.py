@@ -93,7 +93,7 @@ class Order:
     """One NIC to be plugged for one run (`domain_id`) of a domain.
 
     `settings` are what an assigned device shall have beyond what libvirt sets, by field name of `VfSettings`. `again` is the device that
-    the NIC had a moment ago: it gets that one, if anybody can.
+    the NIC had a moment ago: it gets that one, if anybody can. Of a pool it gets `only` that device, where one is said, and never `avoid`.
     """
 
     domain: Domain
@@ -103,6 +103,8 @@ class Order:
     operation_id: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     again: PciAddress | None = None
+    only: PciAddress | None = None
+    avoid: PciAddress | None = None
 
 
 class Backend(Protocol):

@@ -92,7 +92,8 @@ def held_for(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
 def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
     """By rank; the one that the NIC had before them, even where the link of its PF went down meanwhile."""
     again = [one for one in pool.devices if one.address == order.again and one.address not in pool.taken]
-    return (*again, *(one for one in rank(pool) if one not in again))
+    best = (*again, *(one for one in rank(pool) if one not in again))
+    return [one for one in best if one.address != order.avoid and order.only in (None, one.address)]
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:

@@ -29,8 +29,8 @@ from virtnetplug.model.pci import PciAddress
 class Exchange:
     """What is to leave and to come, in order, in each definition; every net that comes to the guest has a ``ua-`` alias and a MAC.
 
-    `again` is the host device that one of those which leave had, and the one that comes is to have. `remembered` is what the domain's
-    metadata is to say from now on.
+    `again` is the host device that one of those which leave had, and the one that comes is to have; `only` the one of its pool that it is
+    to have, `avoid` one that it is not. `remembered` is what the domain's metadata is to say from now on.
     """
 
     operation: str
@@ -39,6 +39,8 @@ class Exchange:
     config_leaving: tuple[Interface, ...] = ()
     config_entering: tuple[Interface, ...] = ()
     again: PciAddress | None = None
+    only: PciAddress | None = None
+    avoid: PciAddress | None = None
     remembered: tuple[Remembered, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -165,7 +165,9 @@ class _Running:
             actual=actual,
             operation_id=tx.record.id,
             settings=entry["settings"],
-            again=PciAddress.parse(entry["again"]) if entry["again"] else None,
+            again=_address(entry["again"]),
+            only=_address(entry.get("only")),
+            avoid=_address(entry.get("avoid")),
         )
         plug(self.host, tx, backend_for(actual), order, self.seconds)
         return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
@@ -231,7 +233,7 @@ def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:
     leaving = [
         {"alias": net.alias, "element": net.element, "old": held_of(host, domain, net)} for net in exchange.leaving
     ]
-    entering = [_entry(host, net, exchange.again) for net in exchange.entering]
+    entering = [_entry(host, net, exchange) for net in exchange.entering]
     in_config = [*exchange.config_leaving, *exchange.config_entering]
     return {
         "nics": [
@@ -247,12 +249,17 @@ def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _entry(host: Host, net: Interface, again: PciAddress | None) -> dict[str, Any]:
+def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
     actual = actual_of(host, net)
+    wishes = {"again": exchange.again, "only": exchange.only, "avoid": exchange.avoid}
     return {
         "alias": net.alias,
         "element": net.element,
         "type": actual.type,
         "settings": dict(settings_of(net, actual)),
-        "again": str(again) if again is not None and actual.is_hostdev else "",
+        **{name: str(wish) if wish is not None and actual.is_hostdev else "" for name, wish in wishes.items()},
     }
+
+
+def _address(text: str | None) -> PciAddress | None:
+    return PciAddress.parse(text) if text else None
