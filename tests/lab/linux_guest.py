@@ -1,12 +1,15 @@
 """The Linux guests of the SR-IOV lab: restored from their save files, and heard on their consoles.
 
-What they do and say is in ``contrib/lab/sriov/guest/init.c``.
+What they do, say and answer is in ``contrib/lab/sriov/guest/init.c``.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +21,35 @@ BACKUP = "ua-backup"
 """The alias of the virtio NIC that each has from the start, a teaming pair's persistent half."""
 
 _HOSTS = {"pc": 2, "q35": 3}
+_COMMAND_PORT = 8
+
+
+@dataclass(frozen=True)
+class Link:
+    """A NIC as the guest has it. `address` is None without one, `master` the index of the link on top of it or 0."""
+
+    name: str
+    mac: str
+    address: str | None
+    driver: str
+    index: int
+    master: int
+    is_up: bool
+    has_carrier: bool
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What came of a stream of blocks to another machine's echo; `end` is ``done`` if all came back."""
+
+    sent: int
+    received: int
+    wrong: int
+    longest_gap: float
+    seconds: float
+    end: str
 
 
 class LinuxGuest:
@@ -27,7 +59,8 @@ class LinuxGuest:
         self._log = Path(f"/run/linux-{machine}.log")
         self._log.unlink(missing_ok=True)
         connection.restore(f"/var/lib/libvirt/images/linux-{machine}.save")
-        self.dom = connection.lookupByName(f"linux-{machine}")
+        self.name = f"linux-{machine}"
+        self.dom = connection.lookupByName(self.name)
         self.mac = f"52:54:00:cc:00:0{_HOSTS[machine]}"
         self.address = f"10.9.0.{_HOSTS[machine]}"
         self.vf_address = f"10.9.1.{_HOSTS[machine]}"
@@ -47,6 +80,66 @@ class LinuxGuest:
             lambda: subprocess.run(ping, stdout=subprocess.DEVNULL).returncode == 0, f"{address} to answer", timeout
         )
 
+    def links(self) -> dict[str, Link]:
+        """Its NICs by name, asked over its first one."""
+        found = [_link(line.split()) for line in self._ask("links", 30.0).splitlines()]
+        return {link.name: link for link in found}
+
+    def nic(self, mac: str, driver: str) -> Link | None:
+        """The NIC with that MAC and driver, as it is now."""
+        return next((one for one in self.links().values() if (one.mac, one.driver) == (mac, driver)), None)
+
+    def wait_up(self, mac: str, driver: str, timeout: float = 6.0) -> Link:
+        """Wait until it has such a NIC, up and with a link: its own address on it, or a master."""
+        found: list[Link] = []
+
+        def is_up() -> bool:
+            link = self.nic(mac, driver)
+            if link and link.is_up and link.has_carrier and (link.address or link.master):
+                found.append(link)
+            else:
+                time.sleep(0.5)  # to answer costs it much of its time
+            return bool(found)
+
+        wait_until(is_up, f"{mac} of {driver} to be up in the guest", timeout)
+        return found[0]
+
+    def probe(self, address: str, count: int, pause: float = 0.0, timeout: float = 300.0) -> Probed:
+        """Let it send `count` blocks of 1 KiB, `pause` seconds apart, to the echo of `address` and check what comes back."""
+        said = self._ask(f"probe {address} {count} {pause * 1000:.0f}", timeout)
+        told = dict(word.split("=") for word in said.split()[1:])
+        return Probed(
+            sent=int(told["sent"]),
+            received=int(told["received"]),
+            wrong=int(told["wrong"]),
+            longest_gap=int(told["longest_gap_ms"]) / 1000,
+            seconds=int(told["ms"]) / 1000,
+            end=told["end"],
+        )
+
+    def _ask(self, command: str, timeout: float) -> str:
+        with socket.create_connection((self.address, _COMMAND_PORT), 30.0) as line:
+            line.settimeout(timeout)
+            line.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: line.recv(65536), b"")).decode()
+
     def destroy(self) -> None:
         """Pull its plug."""
         self.dom.destroy()
+
+
+def _link(words: list[str]) -> Link:
+    _, name, mac, *rest = words
+    told = dict(word.split("=") for word in rest)
+    return Link(
+        name=name,
+        mac=mac,
+        address=None if told["ip"] == "-" else told["ip"],
+        driver=told["driver"],
+        index=int(told["index"]),
+        master=int(told["master"]),
+        is_up=told["up"] == "1",
+        has_carrier=told["carrier"] == "1",
+        received=int(told["received"]),
+        sent=int(told["sent"]),
+    )

@@ -24,7 +24,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from tests.real.linux_guest import ECHO
-from tests.real.namespace import wait_until
+from tests.real.namespace import PATIENCE, wait_until
 
 BLOCK = 1024
 PACE = 0.002
@@ -42,8 +42,9 @@ def block(number: int) -> bytes:
 class Stream:
     """One; it connects again after a reset, and counts that."""
 
-    def __init__(self, address: str, port: int = ECHO) -> None:
+    def __init__(self, address: str, port: int = ECHO, *, pace: float = PACE) -> None:
         self._to = (address, port)
+        self._pace = pace
         self._times: list[float] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -51,6 +52,8 @@ class Stream:
         self.resets = 0
         self.blocks = 0
         """That came back whole, of all connections."""
+        self.lost = 0
+        """Blocks that had been sent and were not back in the end."""
         self.fault = ""
         """What was wrong with what came back."""
 
@@ -64,7 +67,7 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(10 * PATIENCE)
 
     def mark(self) -> float:
         """This moment."""
@@ -118,10 +121,11 @@ class Stream:
         while not (ends and received == sent and not out):
             # At the end what is underway still comes, unless the guest is gone.
             ends = ends or self._stop.is_set()
-            if ends and time.monotonic() > due + 3:
+            if ends and time.monotonic() > due + 3 * PATIENCE:
+                self.lost = sent - received
                 return
             if not ends and not out and time.monotonic() >= due and sent - received < MOST_UNDERWAY:
-                out, due = block(sent), max(due + PACE, time.monotonic() - PACE)
+                out, due = block(sent), max(due + self._pace, time.monotonic() - self._pace)
                 sent += 1
             wait = max(due - time.monotonic(), 0) if not ends else 0.1
             readable, _, _ = select.select([connection], [connection] if out else [], [], min(wait, 0.1) or 0.001)

@@ -1,0 +1,102 @@
+"""Traffic over VFs that virtnetplug plugs, and through a teaming pair while its VF comes and goes."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import libvirt
+import pytest
+
+import virtnetplug
+from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.test_hostdev import host_state, ports
+from tests.real.stream import Stream
+from virtnetplug import Plugger, Result
+
+ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
+BLOCKS = 150
+PACE = 0.05
+VF_MACS = "52:54:0a:09:03:02", "52:54:0a:09:03:03"
+"""They spell the addresses that the guests give them."""
+
+
+@pytest.fixture(scope="module")
+def both(uri: str) -> Iterator[tuple[LinuxGuest, LinuxGuest]]:
+    """The two Linux guests."""
+    connection = libvirt.open(uri)
+    restored = [LinuxGuest(connection, "pc"), LinuxGuest(connection, "q35")]
+    for vm in restored:
+        vm.wait_answers(vm.address)
+    yield restored[0], restored[1]
+    for vm in restored:
+        vm.destroy()
+
+
+@pytest.fixture
+def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
+    with virtnetplug.open(uri, state_dir=tmp_path / "journal") as opened:
+        yield opened
+
+
+def vf(mac: str, pool: str, more: str = "") -> str:
+    return f"<interface type='network'><mac address='{mac}'/><source network='{pool}'/>{more}<alias name='ua-vf'/></interface>"
+
+
+@pytest.mark.parametrize("pools", [("pool0", "pool0"), ("pool0", "pool1")], ids=["of one PF", "of two PFs"])
+def test_guests_talk_over_their_vfs(
+    plugger: Plugger, both: tuple[LinuxGuest, LinuxGuest], pools: tuple[str, str]
+) -> None:
+    before = host_state(), ports(plugger)
+    for vm, mac, pool in zip(both, VF_MACS, pools, strict=True):
+        plugger.attach(vm.name, [vf(mac, pool)])
+    first = [vm.wait_up(mac, "igbvf") for vm, mac in zip(both, VF_MACS, strict=True)]
+    assert [link.address for link in first] == ["10.9.3.2", "10.9.3.3"]
+    with ThreadPoolExecutor() as pool:
+        ways = [pool.submit(vm.probe, f"10.9.3.{other}", BLOCKS) for vm, other in zip(both, (3, 2), strict=True)]
+        probes = [way.result() for way in ways]
+    assert [(one.received, one.wrong, one.end) for one in probes] == [(BLOCKS, 0, "done")] * 2
+    for vm, mac, link in zip(both, VF_MACS, first, strict=True):
+        now = vm.nic(mac, "igbvf")
+        # 2 x 2 MiB in packets of at most 1,448 bytes: they did not come another way
+        assert now is not None and min(now.received - link.received, now.sent - link.sent) > BLOCKS
+    for vm in both:
+        assert plugger.detach(vm.name, "ua-vf", wait=60).result is Result.DONE
+    assert (host_state(), ports(plugger)) == before
+
+
+def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
+    plugger: Plugger, both: tuple[LinuxGuest, LinuxGuest], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One from outside to the guest, one from the guest to another: every byte, in its order, over whichever half is there."""
+    other, vm = both
+    before = host_state(), ports(plugger)
+    gaps: dict[str, list[float]] = {"VF in": [], "VF out": [], "from the guest": []}
+    with ThreadPoolExecutor() as threads, Stream(vm.address, pace=PACE) as stream:
+        for _ in range(ROUNDS):
+            outgoing = threads.submit(vm.probe, other.address, BLOCKS, PACE)
+            mark = stream.mark()
+            plugger.attach(vm.name, [vf(vm.mac, "pool0", f"<teaming type='transient' persistent='{BACKUP}'/>")])
+            first = vm.wait_up(vm.mac, "igbvf")
+            stream.wait_flowing()
+            gaps["VF in"].append(stream.longest_gap(mark))
+            now = vm.nic(vm.mac, "igbvf")
+            assert now is not None and min(now.received - first.received, now.sent - first.sent) >= 20
+            mark = stream.mark()
+            assert plugger.detach(vm.name, "ua-vf", wait=60).result is Result.DONE
+            stream.wait_flowing()
+            gaps["VF out"].append(stream.longest_gap(mark))
+            assert vm.nic(vm.mac, "igbvf") is None
+            probed = outgoing.result()
+            assert (probed.received, probed.wrong, probed.end) == (BLOCKS, 0, "done")
+            gaps["from the guest"].append(probed.longest_gap)
+    stream.check()
+    assert stream.lost == 0
+    assert (host_state(), ports(plugger)) == before
+    with capsys.disabled():
+        for what, times in gaps.items():
+            said = f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
+            print(f"\n  silence, {what}, of {len(times)}: {said}", end="")
