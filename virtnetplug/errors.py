@@ -238,6 +238,12 @@ class HostDeviceUnfit(Refused):
     reason = "host-device-unfit"
 
 
+class VfChanged(Refused):
+    """A VF's MAC or VLAN is not what the journal says: somebody set it since, and nothing overwrites that."""
+
+    reason = "vf-changed"
+
+
 class PoolExhausted(Refused):
     """No VF of the pool is free."""
 

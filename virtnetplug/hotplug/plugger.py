@@ -13,6 +13,7 @@ from virtnetplug.hotplug.inventory import NicDetail
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Scope
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
 if TYPE_CHECKING:
@@ -97,6 +98,17 @@ class Plugger:
         with self._locked(domain) as (found, lock):
             return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
 
+    def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Outcome:
+        """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other one of the NIC's pool.
+
+        MAC, VLAN and all else that was set of the VF, alias and guest address stay; a teaming partner carries the traffic meanwhile, and without
+        one it stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
+        """
+        from virtnetplug.hotplug import rebind_vf
+
+        with self._locked(domain) as (found, lock):
+            return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
+
     def handover(
         self,
         domain: str,
@@ -154,6 +166,12 @@ class Plugger:
         names = [nics] if isinstance(nics, str) else list(nics)
         found = self._host.hypervisor.domain(domain)
         return detach.plan_detach(self._host, found, names, scope=scope, restore_emulated=restore_emulated)
+
+    def plan_rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto") -> Plan:
+        """What `rebind_vf` would do; nothing is touched."""
+        from virtnetplug.hotplug import rebind_vf
+
+        return rebind_vf.plan_rebind_vf(self._host, self._host.hypervisor.domain(domain), nic, to)
 
     def plan_handover(
         self,

@@ -28,10 +28,16 @@ UNDOERS = {
     "update": update.undo_update,
     "handover": exchanging.undo,
     "handback": exchanging.undo,
+    "rebind-vf": exchanging.undo,
 }
 """What never ended is undone; a detach already asked of the guest only goes forward."""
 
-RESUMERS = {"update": update.resume, "handover": exchanging.resume, "handback": exchanging.resume}
+RESUMERS = {
+    "update": update.resume,
+    "handover": exchanging.resume,
+    "handback": exchanging.resume,
+    "rebind-vf": exchanging.resume,
+}
 """What waits for its guest goes on from there."""
 
 

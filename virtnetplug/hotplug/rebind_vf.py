@@ -1,0 +1,177 @@
+"""Rebind of an assigned NIC: another VF behind it, of its pool or of another PF, and all else as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import backend_for
+from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
+from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
+from virtnetplug.hotplug import fit
+from virtnetplug.hotplug.assigned import Assigned, assigned_to
+from virtnetplug.hotplug.device_edit import of_pool
+from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.handover import unsettled
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import partner_of, refuse
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.interface import OF_DEVICES, Interface
+from virtnetplug.model.operation import Half, Outcome, Plan, Refusal, Scope
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+
+AUTO = "auto"
+"""Any other VF of the NIC's pool, the best one."""
+
+_SOURCE: dict[str, Any] = dict.fromkeys(
+    ("source_network", "source_portgroup", "source_portid", "source_bridge", "source_dev")
+)
+_LIBVIRTS = ("admin_mac", "vlan")
+"""What libvirt set of a VF from the element of its NIC; whoever changed it since meant something by it."""
+
+
+def rebind_vf(
+    host: Host, domain: Domain, selector: str, to: PciAddress | str, lock: DomainLock, *, seconds: float = 30.0
+) -> Outcome:
+    """Move the NIC to the VF `to`, or (`AUTO`) to the best other one of its pool; `lock` is held, and let go while the guest is waited for."""
+    return _prepare(host, domain, selector, to).run(host, lock, seconds)
+
+
+def plan_rebind_vf(host: Host, domain: Domain, selector: str, to: PciAddress | str) -> Plan:
+    """What `rebind_vf` would do; nothing is touched."""
+    return _prepare(host, domain, selector, to).plan(host)
+
+
+def changed_by_others(nic: str, net: Interface, holding: Holding | None, now: VfSettings) -> Iterator[Refusal]:
+    """What somebody set of a lent VF since: its MAC or VLAN is not what the journal says. Nothing overwrites that."""
+    if holding is None:
+        return
+    wanted: Settings = {name: value for name, value in of_lent(net, holding).items() if name in _LIBVIRTS}
+    if missed := drift(wanted, now):
+        yield Refusal(
+            reason=VfChanged.reason,
+            nic=nic,
+            message=f"Host device {holding.address}, which {nic} is, is not as the journal says: its {told(missed, now)}. Someone set it by "
+            "hand; make it so again with 'virtnetplug audit --repair', or say that it is meant with 'virtnetplug update'.",
+        )
+
+
+def owning_pool(host: Host, address: PciAddress) -> str | None:
+    """The active network that lends this VF, if one does."""
+    device = host.host_devices.device(address)
+    pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
+    for name in host.networks.names():
+        network = host.networks.network(name)
+        if not network.active or network.forward != "hostdev":
+            continue
+        if address in network.addresses or (pf is not None and network.pf == pf):
+            return name
+    return None
+
+
+def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) -> Prepared:
+    view = look(domain, BOTH)
+    refuse(check_scope(view, Scope.LIVE))
+    pair = find(view, selector)
+    live, device = _assigned(host, view, pair)
+    target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
+    nothing = Exchange(operation="rebind-vf")
+    if target == device.address:
+        return Prepared(view=view, exchange=nothing, already=(pair,))
+    refusals = [
+        *unsettled(host, view, [pair]),
+        *fit.widows(view, [(Half.LIVE, live)]),
+        *changed_by_others(describe(live), live, device.holding, device.now),
+    ]
+    pool = device.network if target is None else owning_pool(host, target)
+    refusals += _unfit(host, live, device, target, pool)
+    if refusals:
+        return Prepared(view=view, exchange=nothing, refusals=tuple(refusals))
+    exchange = Exchange(
+        operation="rebind-vf",
+        leaving=(live,),
+        entering=(_moved(live, device.settings, target, pool),),
+        only=target,
+        avoid=device.address,
+        warnings=tuple(_warnings(view, pair, device.address, pool)),
+    )
+    return Prepared(view=view, exchange=exchange, refusals=obstacles(host, view, exchange))
+
+
+def _assigned(host: Host, view: DomainView, pair: Pair) -> tuple[Interface, Assigned]:
+    live, config = pair
+    name, domain = describe(live or config), view.domain.name
+    if live is None:
+        raise NicMissing(f"NIC {name} of domain {domain} is not in its live definition")
+    device = assigned_to(host, view.domain, live, config)
+    if device is None:
+        why = "is no assigned device" if not live.is_hostdev else "is a device of another host; run virtnetplug there"
+        raise NotSupported(f"{name} of domain {domain} {why}, so there is no VF behind it to be exchanged.")
+    if device.holding is None and not live.managed:
+        raise NotSupported(
+            f"{name} was attached by another program, which drives {device.address} itself (managed='no'). Detach it, and attach it with virtnetplug."
+        )
+    return live, device
+
+
+def _unfit(
+    host: Host, live: Interface, device: Assigned, target: PciAddress | None, pool: str | None
+) -> Iterator[Refusal]:
+    """Why it cannot have that VF, or any other of its pool: whoever has it now counts, the NIC itself, too."""
+    if target is None and pool is None:
+        yield Refusal(
+            reason=NotSupported.reason,
+            nic=describe(live),
+            message=f"{describe(live)} has {device.address} of no pool, so there is none to choose another VF from. Name the VF by its address.",
+        )
+        return
+    wanted = _moved(live, device.settings, target, None if target is not None else pool)
+    try:
+        actual = actual_of(host, wanted)
+        yield from backend_for(actual).refusals(host, wanted, actual)
+    except VirtnetplugError as error:
+        yield Refusal(reason=error.reason, nic=describe(live), message=error.message)
+
+
+def _moved(live: Interface, settings: Settings, target: PciAddress | None, pool: str | None) -> Interface:
+    """The NIC as it is to come: by its pool where that lends the VF, so that libvirt knows, else by address."""
+    net = xml.interface(xml.edit(xml.strip_live(live.element), fields_from(settings)))
+    if pool is not None:
+        net = of_pool(net, pool)
+    elif target is not None:
+        net = xml.interface(
+            xml.edit(net.element, {**_SOURCE, "type": "hostdev", "source_pci": target, "managed": live.managed})
+        )
+    return replace(net, **of_devices(settings))
+
+
+def of_devices(settings: Settings) -> dict[str, Any]:
+    """The fields of an `Interface` that no element has and that remembered settings come to."""
+    own = {"qos": "vlan_qos"}
+    named = {own.get(name, name): value for name, value in settings.items()}
+    return {name: value for name, value in named.items() if name in OF_DEVICES}
+
+
+def _warnings(view: DomainView, pair: Pair, old: PciAddress, pool: str | None) -> Iterator[str]:
+    live, config = pair
+    assert live is not None
+    nets = view.live.nets if view.live is not None else ()
+    if not has_partner(live, nets):
+        yield f"{describe(live)} has no teaming partner: its traffic stops until it has the other VF"
+    if config is not None and (config.source_pci == old or config.source_network not in (None, pool)):
+        there = f"network {config.source_network}" if config.source_network is not None else str(old)
+        yield f"the definition of the next boot still names {there}: 'virtnetplug update --config' changes that"
+
+
+def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
+    """Whether a persistent teaming half of the guest carries on while `net` is away."""
+    partner = partner_of(net)
+    return partner is not None and any(other.alias == partner for other in nets)
