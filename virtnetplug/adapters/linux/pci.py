@@ -28,7 +28,7 @@ class PciTree:
         place = self.place(address)
         pf = _linked(place / "physfn")
         index = None if pf is None else {vf: index for index, vf in self._virtfns(pf)}.get(address)
-        return _device(address, place, pf, index)
+        return self._device(address, place, pf, index)
 
     def sriov(self) -> Iterator[PciDevice]:
         """Every PF of a network class, each followed by its VFs."""
@@ -36,13 +36,13 @@ class PciTree:
             place = self._devices / str(address)
             is_pf = _number(place / "sriov_totalvfs") > 0
             if is_pf and _text(place / "class").startswith(_NETWORK_CLASS):
-                yield _device(address, place, None, None)
+                yield self._device(address, place, None, None)
                 yield from self.vfs(address)
 
     def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
         """The VFs of `pf`, by index; raises `HostDeviceMissing`."""
         self.place(pf)
-        return [_device(vf, self._devices / str(vf), pf, index) for index, vf in self._virtfns(pf)]
+        return [self._device(vf, self._devices / str(vf), pf, index) for index, vf in self._virtfns(pf)]
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:
         """All devices of its IOMMU group; raises `HostDeviceMissing`."""
@@ -86,6 +86,24 @@ class PciTree:
             )
         return place
 
+    def _device(self, address: PciAddress, place: Path, pf: PciAddress | None, index: int | None) -> PciDevice:
+        node = _text(place / "numa_node")
+        total = _number(place / "sriov_totalvfs")
+        return PciDevice(
+            address=address,
+            vendor=_text(place / "vendor").removeprefix("0x"),
+            device=_text(place / "device").removeprefix("0x"),
+            driver=_name_of(place / "driver"),
+            iommu_group=_group(place),
+            numa_node=int(node) if node.isdecimal() else None,  # -1 where the host has no nodes
+            pf=pf,
+            vf_index=index,
+            netdev=_netdev(place),
+            total_vfs=total,
+            # not from sriov_numvfs: whoever reads that waits, and cannot be killed, while a change of it waits for a guest
+            num_vfs=len(self._virtfns(address)) if total else 0,
+        )
+
     def _of_interface(self, device: PciDevice, name: str) -> str:
         return _text(self._devices / str(device.address) / "net" / str(device.netdev) / name)
 
@@ -97,23 +115,6 @@ class PciTree:
 
     def _addresses(self, folder: Path) -> list[PciAddress]:
         return sorted(address for name in _listed(folder) if (address := _parsed(name)) is not None)
-
-
-def _device(address: PciAddress, place: Path, pf: PciAddress | None, index: int | None) -> PciDevice:
-    node = _text(place / "numa_node")
-    return PciDevice(
-        address=address,
-        vendor=_text(place / "vendor").removeprefix("0x"),
-        device=_text(place / "device").removeprefix("0x"),
-        driver=_name_of(place / "driver"),
-        iommu_group=_group(place),
-        numa_node=int(node) if node.isdecimal() else None,  # -1 where the host has no nodes
-        pf=pf,
-        vf_index=index,
-        netdev=_netdev(place),
-        total_vfs=_number(place / "sriov_totalvfs"),
-        num_vfs=_number(place / "sriov_numvfs"),
-    )
 
 
 def _netdev(place: Path) -> str | None:

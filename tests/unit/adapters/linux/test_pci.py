@@ -37,6 +37,12 @@ def test_every_network_pf_with_its_vfs_and_nothing_else(tree: Tree) -> None:
     assert (found[3].is_pf, found[3].num_vfs, found[3].netdev) == (True, 0, None)
 
 
+def test_numvfs_itself_is_never_read(tree: Tree) -> None:
+    """A read of it waits, unkillable, while a change of it waits for a guest (``sriov_numvfs_show``)."""
+    (tree.devices / PF / "sriov_numvfs").unlink()
+    assert PciTree(tree.root).device(at(PF)).num_vfs == 2
+
+
 def test_one_device_is_the_same_alone(tree: Tree) -> None:
     look = PciTree(tree.root)
     assert [look.device(device.address) for device in look.sriov()] == list(look.sriov())
