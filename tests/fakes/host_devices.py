@@ -158,7 +158,7 @@ class FakeHostDevices:
 
     def reattach(self, address: PciAddress) -> None:
         self._called("reattach", address)
-        if self.device(address).driver == VFIO_DRIVER:
+        if self.device(address).driver in (VFIO_DRIVER, None):
             self.bind(address, VF_DRIVER)
 
     # -- how it is made --------------------------------------------------------------------------

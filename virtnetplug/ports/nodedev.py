@@ -17,4 +17,4 @@ class NodeDevices(Protocol):
         """``virNodeDeviceDetachFlags``: bind it to vfio-pci; one that is bound to it already is no error. Raises `HostDeviceBusy`."""
 
     def reattach(self, address: PciAddress) -> None:
-        """``virNodeDeviceReAttach``: give it back to its host driver. Raises `HostDeviceBusy` while a domain has it."""
+        """``virNodeDeviceReAttach``: give it back to its host driver, from vfio-pci or from none. Raises `HostDeviceBusy` while a domain has it."""

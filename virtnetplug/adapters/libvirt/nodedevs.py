@@ -36,10 +36,13 @@ class LibvirtNodeDevices:
             self._handle(address).detachFlags(_DRIVER, 0)
 
     def reattach(self, address: PciAddress) -> None:
-        """``virNodeDeviceReAttach``; one that is no longer on vfio-pci is left as it is."""
+        """``virNodeDeviceReAttach``; one that another driver has is left as it is.
+
+        One that has none, for somebody took it from vfio-pci by hand, still has vfio-pci as its ``driver_override``: libvirt takes that back.
+        """
         with self._asked(address, "reattach"):
             handle = self._handle(address)
-            if xml.node_device_driver(handle.XMLDesc(0)) == VFIO_DRIVER:
+            if xml.node_device_driver(handle.XMLDesc(0)) in (VFIO_DRIVER, None):
                 handle.reAttach()
 
     def _handle(self, address: PciAddress) -> libvirt.virNodeDevice:

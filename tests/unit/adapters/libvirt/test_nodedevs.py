@@ -84,6 +84,12 @@ def test_reattach_leaves_what_is_with_its_host_driver() -> None:
     assert device.calls == []
 
 
+def test_reattach_gives_a_driver_to_what_somebody_took_from_vfio() -> None:
+    devices, device = node(None)
+    devices.reattach(VF)
+    assert device.calls == [("reattach",)]
+
+
 def test_a_device_that_libvirt_does_not_know() -> None:
     devices = LibvirtNodeDevices(Hypervisor())  # type: ignore[arg-type]
     for call in (devices.driver, devices.detach, devices.reattach):
