@@ -9,7 +9,7 @@ from virtnetplug.backends import Ground
 from virtnetplug.backends.choice import Pool, obstacle
 from virtnetplug.errors import DomainMissing, DomainNotRunning
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.host_device import PciDevice
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
@@ -32,6 +32,11 @@ def pool_for(
         for port in ground.networks.ports(actual.network):
             if port.host_address is not None:
                 taken.setdefault(port.host_address, f"lent by its network to {port.owner_name or 'another domain'}")
+    for device in devices:
+        if device.driver != VFIO_DRIVER or device.address in taken:
+            continue
+        if users := ground.host_devices.vfio_users(device.address):
+            taken[device.address] = f"process {min(users)} has it open through VFIO"
     if leaving is not None and leaving.source_pci is not None:
         taken.pop(leaving.source_pci, None)
     load: dict[PciAddress, int] = {}

@@ -6,7 +6,7 @@ import dataclasses
 
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import users_of_devices
-from virtnetplug.errors import HostDeviceMissing, VirtnetplugError
+from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.ports.domain import Domain
@@ -74,13 +74,28 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
     if not until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS):
         driver = ground.host_devices.device(holding.address).driver
         return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
-    if not holding.snapshot:
-        return None  # it was never changed
+    return _set_back(ground, holding) if holding.snapshot else None  # without one it was never changed
+
+
+def _set_back(ground: Ground, holding: Holding) -> str | None:
+    """Every setting as it was; what is not so after it, or None."""
     now = ground.host_devices.settings(holding.address)
     before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]
     if before.differences(now):
-        ground.host_devices.apply(holding.address, before)
+        try:
+            ground.host_devices.apply(holding.address, before)
+        except HostDeviceFailed:
+            # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
+            _reload(ground, holding)
+            ground.host_devices.apply(holding.address, before)
     return _difference(before, ground.host_devices.settings(holding.address))
+
+
+def _reload(ground: Ground, holding: Holding) -> None:
+    """Have the host's driver start with the device anew, by way of VFIO."""
+    ground.nodedevs.detach(holding.address)
+    ground.nodedevs.reattach(holding.address)
+    until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
 def _is_back(ground: Ground, holding: Holding) -> bool:

@@ -29,6 +29,15 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
             "Detach the NIC and attach it again once there are VFs, and change their number only while none is held.",
         )
         return
+    if not device.is_vf:
+        yield finding_of(
+            "device-missing",
+            holding,
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host: someone "
+            "changed sriov_numvfs of its PF while it was in use, and that now waits for the guest to let go.",
+            "Detach the NIC; attach it again once there are VFs, and change their number only while none is held.",
+        )
+        return
     if device.driver != VFIO_DRIVER:
         yield finding_of(
             "device-driver",

@@ -1,0 +1,87 @@
+"""VFs that somebody else's hands were at, as the lab saw it: another driver, none, a process that has one open, one that is going away."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.test_hostdev import FIRST, by_address, devices, nic, pool, state_of
+from tests.contract.world import World
+from virtnetplug.errors import Refused
+from virtnetplug.model.host_device import VFIO_DRIVER
+from virtnetplug.model.operation import Result
+from virtnetplug.model.pci import PciAddress
+
+__all__ = ["pool"]
+
+
+def test_a_host_driver_that_keeps_the_mac_it_began_with_is_started_anew(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """igb: "Reload the VF driver to make this change effective"."""
+    before, bind = state_of(pool), devices(pool).bind
+    pool.plugger.attach(pool.name, [nic()])
+    devices(pool).unsettable.add("mac")
+    bound: list[str | None] = []
+
+    def told(address: PciAddress, driver: str | None) -> None:
+        bound.append(driver)
+        if bound.count("igbvf") == 2:
+            devices(pool).unsettable.clear()
+        bind(address, driver)
+
+    monkeypatch.setattr(devices(pool), "bind", told)
+    outcome = pool.plugger.detach(pool.name, "ua-vf1")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert bound == ["igbvf", VFIO_DRIVER, "igbvf"]
+    assert state_of(pool) == before
+
+
+def test_a_host_driver_that_never_takes_it_leaves_the_vf_in_quarantine(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic()])
+    devices(pool).unsettable.add("mac")
+    outcome = pool.plugger.detach(pool.name, "ua-vf1")
+    (warning,) = outcome.warnings
+    assert "quarantined" in warning and "mac" in warning
+    devices(pool).unsettable.clear()
+    assert [mended.result for mended in pool.plugger.recover()] == [Result.DONE]
+
+
+@pytest.mark.parametrize("managed", ["yes", "no"])
+def test_a_lent_vf_that_was_taken_from_its_driver_goes_back_to_the_hosts(
+    pool: World, monkeypatch: pytest.MonkeyPatch, managed: str
+) -> None:
+    monkeypatch.setattr("virtnetplug.backends.returning.LIBVIRT_SECONDS", 0.1)
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [by_address(managed=managed)])
+    detach = pool.host.hypervisor.domain(pool.name).detach
+
+    def unbound(*asked: str) -> None:
+        detach(*asked)  # type: ignore[arg-type]
+        devices(pool).held.clear()
+        devices(pool).bind(FIRST, None)
+
+    monkeypatch.setattr(pool.host.hypervisor.domain(pool.name), "detach", unbound)
+    outcome = pool.plugger.detach(pool.name, "ua-vf9")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert state_of(pool) == before
+
+
+def test_a_vf_that_a_process_has_open_is_lent_to_nobody(pool: World) -> None:
+    devices(pool).bind(FIRST, VFIO_DRIVER)
+    devices(pool).held[FIRST] = {4242}
+    before = state_of(pool)
+    with pytest.raises(Refused, match="process 4242 has it open") as caught:
+        pool.plugger.attach(pool.name, [by_address()])
+    assert (caught.value.reason, caught.value.exit_code) == ("host-device-busy", 3)
+    assert state_of(pool) == before
+    (other,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert other.host_address not in (None, FIRST)
+
+
+def test_a_vf_whose_removal_waits_for_its_guest_is_said(pool: World) -> None:
+    """The kernel unlinks it from its PF first, then waits until VFIO has it no more (``pci_iov_remove_virtfn``)."""
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert attached.host_address is not None
+    devices(pool).replace(attached.host_address, pf=None, vf_index=None)
+    (finding,) = pool.plugger.audit().findings
+    assert finding.kind == "device-missing" and "waits for the guest" in finding.message
