@@ -164,6 +164,30 @@ class BridgeMissing(Refused):
     reason = "bridge-missing"
 
 
+class PortForeign(Refused):
+    """The network port that a NIC names is another NIC's."""
+
+    reason = "port-foreign"
+
+
+class TapForeign(Refused):
+    """The tap that a NIC names is held by another domain, or by none that can be seen."""
+
+    reason = "tap-foreign"
+
+
+class TapMissing(Refused):
+    """The tap that a NIC names is not there."""
+
+    reason = "tap-missing"
+
+
+class TapElsewhere(Refused):
+    """A tap is in another bridge than the definition says, or should be in another than its network has now."""
+
+    reason = "tap-elsewhere"
+
+
 class ModelUnknown(Refused):
     reason = "model-unknown"
 

@@ -61,9 +61,12 @@ def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
             publish=events.append,
         )
 
-    yield from _worlds(
-        make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges[b], tmp_path, "fake", events
-    )
+    for world in _worlds(
+        make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges.get(b, set()), tmp_path, "fake", events
+    ):
+        world.stop_network = lambda: hypervisor.stop_network("default")
+        world.start_network = lambda: hypervisor.start_network("default")
+        yield world
 
 
 def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
@@ -96,7 +99,9 @@ def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World
         )
 
     bridges = bridge(), bridge()
-    yield from _worlds(make, guest, guest.name, bridges, network.name(), links.members, tmp_path, uri, events)
+    for world in _worlds(make, guest, guest.name, bridges, network.name(), links.members, tmp_path, uri, events):
+        world.stop_network, world.start_network = network.destroy, network.create
+        yield world
     for hypervisor in opened:
         hypervisor.close()
 

@@ -16,7 +16,7 @@ from typing import Any
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
-EFFECTS = ("attach", "detach", "detach_element", "update", "set_metadata")
+EFFECTS = ("links.set_master", "networks.delete_port", "attach", "detach", "detach_element", "update", "set_metadata")
 
 
 class Crash(BaseException):
@@ -85,7 +85,16 @@ class _Ports(_Wrapped):
     """Networks of which only making and deleting a port are points: nothing else changes them."""
 
     def __getattr__(self, name: str) -> Any:
-        return super().__getattr__(name) if name in ("create_port", "delete_port") else getattr(self._inner, name)
+        is_point = name in ("create_port", "restore_port", "delete_port")
+        return super().__getattr__(name) if is_point else getattr(self._inner, name)
+
+
+class _Links(_Wrapped):
+    """Links of which only what changes one is a point."""
+
+    def __getattr__(self, name: str) -> Any:
+        is_point = name in ("set_master", "set_port", "introduce")
+        return super().__getattr__(name) if is_point else getattr(self._inner, name)
 
 
 class _Journal(_Wrapped):
@@ -136,13 +145,14 @@ class _Commit:
 
 
 def faulty(host: Host, trigger: Trigger) -> Host:
-    """`host`, with every call of an operation on its hypervisor, journal, pools' ports and host devices going through `trigger`."""
+    """`host`, with every call of an operation on its hypervisor, journal, networks' ports, links and host devices going through `trigger`."""
     hypervisor: Any = _Hypervisor(host.hypervisor, trigger, "hypervisor.")
     journal: Any = _Journal(host.journal, trigger)
     networks: Any = _Ports(host.networks, trigger, "networks.")
+    links: Any = _Links(host.links, trigger, "links.")
     devices: Any = _Wrapped(host.host_devices, trigger, "host_devices.")
     nodedevs: Any = _Wrapped(host.nodedevs, trigger, "nodedevs.")
     return dataclasses.replace(
-        host, hypervisor=hypervisor, journal=journal, networks=networks, host_devices=devices, nodedevs=nodedevs,
-        busy=set(),
+        host, hypervisor=hypervisor, journal=journal, networks=networks, links=links, host_devices=devices,
+        nodedevs=nodedevs, busy=set(),
     )  # fmt: skip

@@ -29,6 +29,11 @@ def _handed_over(world: World) -> None:
     world.plugger.handover(world.name, "ua-nic1", world.network_nic(2), scope=Scope.BOTH)
 
 
+def _cut_off(world: World) -> None:
+    world.plugger.attach(world.name, [world.network_nic(1)], scope=Scope.BOTH)
+    world.restart_network()
+
+
 OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
     "attach": (
         _nothing,
@@ -39,6 +44,11 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
         _one,
         lambda w, p: p.update(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.BOTH, wait=20),
     ),
+    "rebind": (
+        _one,
+        lambda w, p: p.rebind(w.name, "ua-nic1", {"source_network": w.network}, scope=Scope.BOTH, flap_link=True),
+    ),
+    "heal": (_cut_off, lambda w, p: p.heal(w.name, "ua-nic1")),
     "replace": (
         _one,
         lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20),

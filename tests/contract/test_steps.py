@@ -50,6 +50,8 @@ def _is_complete(name: str, world: World, before: dict[str, Any]) -> bool:
         return is_out == [name == "handover"] * 2 and all(
             [(net.alias, str(net.mac)) for net in each] == [(came, "52:54:00:00:00:01")] for each in nets
         )
+    if name == "heal":
+        return bool(now["ports"] == 1 and sum(now["taps"].values()) == 1)
     changed = now["live"] != before["live"] and now["config"] != before["config"]
     return changed and sum(now["taps"].values()) == sum(before["taps"].values())
 
@@ -59,6 +61,8 @@ def _assert_as_before_or_complete(name: str, world: World, before: dict[str, Any
     assert now["open"] == [], what
     if not _is_complete(name, world, before):
         assert _without_order(now) == _without_order(before), what
+        if name == "heal":
+            return  # before, it was cut off
     taps, ports = sum(now["taps"].values()), now["ports"]
     assert taps == now["live"].count("<interface") and ports == now["live"].count('type="network"') + now["live"].count(
         "type='network'"
@@ -90,7 +94,14 @@ def _cases(world: World, name: str) -> tuple[Act, int]:
     prepare(world)
     calls = _count(world, act)
     _reset(world)
-    effects = {"attach": "attach", "detach": "detach", "update": "update", "replace": "attach"}
+    effects = {
+        "attach": "attach",
+        "detach": "detach",
+        "update": "update",
+        "replace": "attach",
+        "rebind": "update",
+        "heal": "links.set_master",
+    }
     assert effects.get(name, "set_metadata") in calls
     return act, len(calls)
 

@@ -30,6 +30,13 @@ class World:
     kind: str
     uri: str
     events: list[Any] = field(default_factory=list)
+    stop_network: Callable[[], None] = lambda: None
+    start_network: Callable[[], None] = lambda: None
+
+    def restart_network(self) -> None:
+        """``net-destroy`` and ``net-start``: the NICs in it are cut off."""
+        self.stop_network()
+        self.start_network()
 
     @property
     def plugger(self) -> Plugger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import queue
 import uuid
@@ -13,19 +14,23 @@ from lxml import etree
 
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import (
+    BridgeMissing,
     ClaimTaken,
     DeviceMissing,
     DomainMissing,
     DomainNotRunning,
     DomainTransient,
+    Failed,
     HostDeviceBusy,
     HostDeviceUnfit,
     HypervisorFailed,
     NetworkInactive,
     NetworkMissing,
     NotSupported,
+    PortForeign,
 )
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
@@ -331,6 +336,11 @@ class FakeHypervisor:
         self._ports = itertools.count(1)
         self.all: dict[str, FakeDomain] = {}
         self.bridges: dict[str, set[str]] = {}
+        self.taps: dict[str, str] = {}
+        """Each with the UUID of the domain whose QEMU has it."""
+        self.isolated: set[str] = set()
+        self.only_macs: dict[str, str] = {}
+        self.introduced: list[tuple[str, str]] = []
         self.nets: dict[str, Network] = {}
         self.net_ports: dict[str, NetworkPort] = {}
 
@@ -349,6 +359,24 @@ class FakeHypervisor:
         if network.bridge is not None:
             self.bridges.setdefault(network.bridge, set())
         return network
+
+    def stop_network(self, name: str) -> None:
+        """``net-destroy``: its ports are gone, and its bridge with it; taps stay, in nothing."""
+        self.nets[name] = dataclasses.replace(self.nets[name], active=False)
+        self.net_ports = {uuid: port for uuid, port in self.net_ports.items() if port.network != name}
+        for tap in self.bridges.pop(self.nets[name].bridge or "", set()):
+            self._leave(tap)
+
+    def start_network(self, name: str) -> None:
+        """``net-start``."""
+        self.nets[name] = dataclasses.replace(self.nets[name], active=True)
+        self.add_bridge(self.nets[name].bridge or "")
+
+    def _leave(self, tap: str) -> None:
+        for taps in self.bridges.values():
+            taps.discard(tap)
+        self.isolated.discard(tap)
+        self.only_macs.pop(tap, None)
 
     # -- plugging, as libvirt does inside attach and detach ------------------------------------------
 
@@ -372,7 +400,11 @@ class FakeHypervisor:
             bridge = network.bridge
             number = next(self._ports)
             port = f"00000000-0000-4000-8000-{number:012d}"
-            self.net_ports[port] = NetworkPort(uuid=port, network=network.name, owner_uuid=owner, bridge=bridge)
+            mac = nic.find("mac")
+            self.net_ports[port] = NetworkPort(
+                uuid=port, network=network.name, owner_uuid=owner, bridge=bridge,
+                mac=Mac(mac.get("address")) if mac is not None else None,
+            )  # fmt: skip
             source.set("portid", port)
             source.set("bridge", bridge or "")
         if bridge not in self.bridges:
@@ -381,6 +413,9 @@ class FakeHypervisor:
         if target is None:
             target = etree.SubElement(nic, "target", dev=f"vnet{next(self._taps)}")
         self.bridges[bridge].add(target.get("dev"))
+        self.taps[target.get("dev")] = owner
+        if nic.find("port[@isolated='yes']") is not None:
+            self.isolated.add(target.get("dev"))
 
     def unplug(self, nic: etree._Element) -> None:
         source, target = nic.find("source"), nic.find("target")
@@ -390,8 +425,8 @@ class FakeHypervisor:
         self.net_ports.pop(source.get("portid", ""), None)
         for key in ("portid",):
             source.attrib.pop(key, None)
-        for taps in self.bridges.values():
-            taps.discard(target.get("dev"))
+        self._leave(target.get("dev"))
+        self.taps.pop(target.get("dev"), None)
 
     # -- assigned devices, as virHostdevPreparePCIDevices and networkAllocatePort do ------------------
 
@@ -531,6 +566,22 @@ class FakeHypervisor:
         )  # fmt: skip
         return self.net_ports[uuid]
 
+    def port(self, network: str, uuid: str) -> NetworkPort | None:
+        return next((port for port in self.ports(self.network(network).name) if port.uuid == uuid), None)
+
+    def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
+        network, uuid = self.network(net.source_network or ""), net.source_portid or ""
+        if not network.active:
+            raise NetworkInactive(f"network {network.name} is not active")
+        there = self.port(network.name, uuid)
+        if there is not None and (there.mac, there.owner_uuid) != (net.mac, owner_uuid):
+            raise PortForeign(f"port {uuid} is there already for {there.mac}, not for {net.mac}")
+        self.net_ports[uuid] = there or NetworkPort(
+            uuid=uuid, network=network.name, owner_uuid=owner_uuid, owner_name=owner_name, mac=net.mac,
+            bridge=network.bridge,
+        )  # fmt: skip
+        return self.net_ports[uuid]
+
     def delete_port(self, network: str, uuid: str) -> None:
         self.net_ports.pop(uuid, None)
 
@@ -538,8 +589,13 @@ class FakeHypervisor:
 
     def links(self) -> dict[str, Link]:
         found = {name: Link(name=name, index=1, kind="bridge", up=True) for name in self.bridges}
+        found.update({tap: Link(name=tap, index=2, kind="tun", up=True) for tap in self.taps})
         for bridge, taps in self.bridges.items():
-            found.update({tap: Link(name=tap, index=2, kind="tun", master=bridge, up=True) for tap in taps})
+            for tap in taps:
+                found[tap] = Link(
+                    name=tap, index=2, kind="tun", master=bridge, up=True, isolated=tap in self.isolated,
+                    learning=tap not in self.only_macs,
+                )  # fmt: skip
         return found
 
     def link(self, name: str) -> Link | None:
@@ -548,13 +604,28 @@ class FakeHypervisor:
     def is_bridge(self, name: str) -> bool:
         return name in self.bridges
 
-    def set_master(self, name: str, master: str) -> None:
-        for taps in self.bridges.values():
-            taps.discard(name)
-        self.bridges[master].add(name)
+    def set_master(self, name: str, master: str | None) -> None:
+        if master is not None and master not in self.bridges:
+            raise BridgeMissing(f"There is no Linux bridge '{master}' on this host")
+        self._leave(name)
+        if master is not None:
+            self.bridges[master].add(name)
+
+    def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
+        if not any(name in taps for taps in self.bridges.values()):
+            raise Failed(f"There is no link '{name}' in a bridge of this host.", reason="link-missing")
+        (self.isolated.add if isolated else self.isolated.discard)(name)
+        if only_mac is not None:
+            self.only_macs[name] = only_mac
+        else:
+            self.only_macs.pop(name, None)
+
+    def introduce(self, name: str, mac: str) -> None:
+        self.introduced.append((name, mac))
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
-        return frozenset()
+        return self.taps_by_domain().get(domain_uuid, frozenset())
 
     def taps_by_domain(self) -> dict[str, frozenset[str]]:
-        return {}
+        running = [domain.uuid for domain in self.all.values() if domain.state().is_active]
+        return {uuid: frozenset(tap for tap, owner in self.taps.items() if owner == uuid) for uuid in running}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, DomainTransient, NetworkMissing
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.operation import Half, NicRecord, OperationRecord
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import DomainState, PowerState
 from virtnetplug.ports.links import Link
 
@@ -68,6 +69,9 @@ class StageDomain:
             raise DomainMissing(f"no domain {self.name}")
         power = PowerState.RUNNING if self.live is not None else PowerState.SHUTOFF
         return DomainState(power=power, persistent=self.config is not None, job=self.job)
+
+    def packets_sent(self, target: str) -> int:
+        return 0
 
     def xml(self, half: Half) -> str:
         self.looks += 1
@@ -167,6 +171,15 @@ class Stage:
     def port_uuids(self, name: str) -> frozenset[str]:
         return frozenset(port.uuid for port in self.net_ports if port.network == name)
 
+    def port(self, network: str, uuid: str) -> NetworkPort | None:
+        return next((port for port in self.net_ports if (port.network, port.uuid) == (network, uuid)), None)
+
+    def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
+        name, uuid = net.source_network or "", net.source_portid or ""
+        port = NetworkPort(uuid=uuid, network=name, owner_uuid=owner_uuid, owner_name=owner_name, mac=net.mac)
+        self.net_ports.append(port)
+        return port
+
     def delete_port(self, network: str, uuid: str) -> None:
         self.net_ports = [port for port in self.net_ports if port.uuid != uuid]
 
@@ -177,10 +190,19 @@ class Stage:
     def is_bridge(self, name: str) -> bool:
         return name in self.there and self.there[name].kind in ("bridge", "openvswitch")
 
-    def set_master(self, name: str, master: str) -> None:
-        if not self.is_bridge(master):
+    def set_master(self, name: str, master: str | None) -> None:
+        if master is not None and not self.is_bridge(master):
             raise BridgeMissing(f"no bridge {master}")
-        self.there[name] = Link(name=name, index=2, kind="tun", master=master)
+        flags = None if master is None else False
+        self.there[name] = Link(
+            name=name, index=2, kind="tun", master=master, isolated=flags, learning=master is not None or None
+        )
+
+    def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
+        self.there[name] = replace(self.there[name], isolated=isolated, learning=only_mac is None)
+
+    def introduce(self, name: str, mac: str) -> None:
+        self.calls.append(f"introduce {name} {mac}")
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         return self.held.get(domain_uuid, frozenset())
@@ -202,6 +224,23 @@ class Stage:
 
     def drop_nic(self, uri: str, domain_uuid: str, alias: str) -> None:
         self.records = [each for each in self.records if (each.domain_uuid, each.alias) != (domain_uuid, alias)]
+
+    def begin(self, record: OperationRecord) -> None:
+        self.open.append(record)
+
+    def step(self, *_: Any, **__: Any) -> None:
+        return
+
+    def finish(self, operation_id: str, state: OperationState, **_: Any) -> None:
+        self.past += [replace(each, state=state) for each in self.open if each.id == operation_id]
+        self.open = [each for each in self.open if each.id != operation_id]
+
+    def operation(self, operation_id: str) -> OperationRecord | None:
+        return next((each for each in (*self.open, *self.past) if each.id == operation_id), None)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
 
     @contextmanager
     def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> Iterator[None]:

@@ -25,8 +25,9 @@ def exists(link: str) -> bool:
 
 
 def members(bridge: str) -> set[str]:
-    """The links in a bridge."""
-    return {path.name for path in Path("/sys/class/net", bridge, "brif").iterdir()}
+    """The links in a bridge; none in one that is not there."""
+    place = Path("/sys/class/net", bridge, "brif")
+    return {path.name for path in place.iterdir()} if place.exists() else set()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,10 +75,10 @@ def domain_argument(*, required: bool = True) -> Callable[[_F], _F]:
     return click.argument("domain", required=required, shell_complete=complete.domains)
 
 
-def nic_argument(*, many: bool = False) -> Callable[[_F], _F]:
+def nic_argument(*, many: bool = False, required: bool = True) -> Callable[[_F], _F]:
     """NIC: an alias, MAC, host device or PCI address, that must match exactly one."""
     return click.argument(
-        "nics" if many else "nic", metavar="NIC..." if many else "NIC", nargs=-1 if many else 1, required=True,
+        "nics" if many else "nic", metavar="NIC..." if many else "NIC" if required else "[NIC]", nargs=-1 if many else 1, required=required,
         shell_complete=complete.nics,
     )  # fmt: skip
 
@@ -132,12 +132,12 @@ def plan_option(function: _F) -> _F:
     )(function)  # fmt: skip
 
 
-def nic_options(*, for_update: bool) -> Callable[[_F], _F]:
-    """A flag per key; `said` picks those that were given."""
+def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Callable[[_F], _F]:
+    """A flag per key, or per key of `only`; `said` picks those that were given."""
 
     def decorate(function: _F) -> _F:
         for key in reversed(KEYS):
-            if for_update and not key.for_update:
+            if (for_update and not key.for_update) or (only is not None and key.name not in only):
                 continue
             names = [f"--{spelling}" for spelling in (key.name, *key.spellings)]
             text = f"{key.help[:-1]}; 'none' removes it." if for_update and key.can_clear else key.help

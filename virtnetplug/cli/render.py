@@ -88,6 +88,22 @@ def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str])
     )
 
 
+def document_from_healing(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
+    """All NICs that were cut off; the exit code is the worst of theirs."""
+    operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
+    results = [outcome.result.value for outcome in outcomes]
+    worst = next((result for result in ("incomplete", "undone", "refused") if result in results), "done")
+    reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst != "done"), "")
+    healed = sum(result == "done" for result in results)
+    message = f"{healed} of {len(outcomes)} NICs healed" if outcomes else "no NIC is cut off"
+    return document(worst, reason=reason, message=message, exit_code=_EXIT_OF_RESULT[worst], operations=operations)
+
+
+def document_from_heal_plans(plans: Sequence[Plan]) -> Document:
+    """What a healing would do, one plan per NIC."""
+    return _document_from_plans(plans, f"{len(plans)} NICs to heal" if plans else "no NIC is cut off")
+
+
 def document_from_plan(plan: Plan) -> Document:
     """What an operation would do; exit code 3 if it would be refused."""
     first = plan.refusals[0] if plan.refusals else None
@@ -112,9 +128,12 @@ def document_from_refusal(operation: str, domain: str, error: Refused) -> Docume
 
 def document_from_plans(plans: Sequence[Plan]) -> Document:
     """What recover would do, one plan per operation."""
+    return _document_from_plans(plans, f"{len(plans)} operations to take up" if plans else "nothing to recover")
+
+
+def _document_from_plans(plans: Sequence[Plan], message: str) -> Document:
     documents = [document_from_plan(plan) for plan in plans]
     refused = next((one for one in documents if one["exit_code"]), None)
-    message = f"{len(plans)} operations to take up" if plans else "nothing to recover"
     if refused is None:
         return document("planned", message=message, plans=documents)
     return document("refused", reason=refused["reason"], message=refused["message"], exit_code=3, plans=documents)

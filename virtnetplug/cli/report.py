@@ -17,6 +17,7 @@ _DONE = {
     "attach": "attached to",
     "detach": "detached from",
     "update": "updated in",
+    "rebind": "rebound in",
     "handover": "handed over in",
     "handback": "back in",
 }
@@ -79,6 +80,17 @@ def text_from_recovery(outcomes: Sequence[Outcome]) -> str:
         what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
         lines.append(f"{printable(what)}: {printable(message)}\n")
     return "".join(lines)
+
+
+def text_from_healing(outcomes: Sequence[Outcome]) -> str:
+    """A line for each NIC that was cut off."""
+    lines = [f"{outcome.result.value}: {printable(message_from_outcome(outcome))}\n" for outcome in outcomes]
+    return "".join(lines) or "no NIC is cut off\n"
+
+
+def text_from_heal_plans(screen: Screen, plans: Sequence[Plan]) -> str:
+    """Each plan of a healing, a blank line between them."""
+    return "\n".join(text_from_plan(screen, plan) for plan in plans) or "no NIC is cut off\n"
 
 
 def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:

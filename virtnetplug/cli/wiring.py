@@ -129,6 +129,47 @@ class Plugger(Protocol):
         replace: bool = False,
     ) -> Plan: ...
 
+    def rebind(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, object],
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        flap_link: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome: ...
+
+    def plan_rebind(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, object],
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        flap_link: bool = False,
+    ) -> Plan: ...
+
+    def heal(
+        self,
+        domain: str | None = None,
+        nic: str | None = None,
+        *,
+        network: str | None = None,
+        bridge: str | None = None,
+    ) -> tuple[Outcome, ...]: ...
+
+    def plan_heal(
+        self,
+        domain: str | None = None,
+        nic: str | None = None,
+        *,
+        network: str | None = None,
+        bridge: str | None = None,
+    ) -> tuple[Plan, ...]: ...
+
     def list(self, domain: str | None = None) -> tuple[Nic, ...]: ...
 
     def show(self, domain: str, nic: str) -> NicDetail: ...

@@ -38,6 +38,14 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
     yield from _gone(whole)
 
 
+def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
+    """Of each NIC of a running guest, what is wrong behind it."""
+    for seen in whole.domains.values():
+        for net in seen.live:
+            for finding in (*_links(seen, [net], whole, whole.links or {}), *_ports(seen, [net], whole.ports or {})):
+                yield seen, net, finding
+
+
 def name_of(net: NetGlimpse) -> str:
     """A NIC by what it is best known by."""
     return net.alias or net.mac or net.target or net.type
@@ -136,6 +144,8 @@ def _links(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey, links: Mapping
                 yield _tap_missing(seen, net, target)
         elif net.bridge is not None and link.master != net.bridge and net.type in ON_BRIDGE:
             yield from _outside(seen, net, net.bridge, link, links)
+        elif net.is_isolated and link.isolated is False and net.type in ON_BRIDGE:
+            yield _not_isolated(seen, net, link)
 
 
 def _holds(whole: Survey, seen: Seen, target: str) -> bool:
@@ -179,8 +189,23 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
         seen,
         nic,
         f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
-        f"Put it back with 'virtnetplug audit --repair', or with 'ip link set {link.name} master {bridge}'.",
+        "Put it back with 'virtnetplug audit --repair'"
+        + ("." if link.master else ", or heal all that are out with 'virtnetplug rebind --heal'."),
         repair=f"put {link.name} into bridge {bridge}" if there.kind == "bridge" else "",
+        device=link.name,
+        network=net.network,
+    )
+
+
+def _not_isolated(seen: Seen, net: NetGlimpse, link: Link) -> Finding:
+    nic = name_of(net)
+    return _finding(
+        "tap-not-isolated",
+        seen,
+        nic,
+        f"NIC {nic} of {seen.name} should be isolated from the other isolated NICs of its bridge, and its host device {link.name} is not.",
+        "Isolate it with 'virtnetplug audit --repair' or 'virtnetplug rebind --heal'.",
+        repair=f"isolate {link.name} in bridge {link.master} again",
         device=link.name,
         network=net.network,
     )
@@ -199,13 +224,17 @@ def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozen
             continue
         if net.portid not in networks.get(net.network, ()):
             is_defined = net.network in networks
+            can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
             yield _finding(
                 "port-missing",
                 seen,
                 name_of(net),
                 f"NIC {name_of(net)} of {seen.name} names port {net.portid} of network {net.network}, "
                 + ("which has no such port." if is_defined else "and there is no such network."),
-                "The network was stopped or restarted under it: start it, then detach the NIC and attach it again.",
+                "The network was stopped or restarted under it: start it, then 'virtnetplug rebind --heal' makes the port again."
+                if can_return
+                else "Detach the NIC and attach it again.",
+                repair=f"make port {net.portid} of network {net.network} again" if can_return else "",
                 network=net.network,
                 device=net.portid,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,17 @@ class Edit:
 
 
 def edits_of(
-    view: DomainView, selector: str, changes: Changes, scope: Scope, device: Assigned | None = None
+    view: DomainView,
+    selector: str,
+    changes: Changes,
+    scope: Scope,
+    device: Assigned | None = None,
+    inherited: Collection[str] = (),
 ) -> dict[Half, Edit]:
-    """What differs, per half; a half that is as wanted already is left out. `device` is the one behind the live NIC."""
+    """What differs, per half; a half that is as wanted already is left out.
+
+    `device` is the one behind the live NIC. `inherited` fields the live NIC loses with its source, unless `changes` name them.
+    """
     live, config = find(view, selector)
     edits = {}
     for half in scope.halves:
@@ -59,6 +67,8 @@ def edits_of(
 
             edit = edit_of_device(before, wanted, device, is_element=isinstance(changes, str))
         else:
+            if half is Half.LIVE and changes_source(before, wanted):
+                wanted = {**dict.fromkeys(inherited), **wanted}
             edit = _edit(before, wanted, half)
         if edit is not None:
             edits[half] = edit
@@ -99,14 +109,21 @@ def changes_from_element(before: Interface, text: str) -> dict[str, Any]:
 def with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes with what a new source brings along: the type, and no trace of the old port."""
     full = dict(changes)
-    if full.get("source_network") is not None and full["source_network"] != before.source_network:
-        return {**_cleared(before, "source_network"), **full, "type": "network"}
-    if full.get("source_bridge") is not None and (before.type, before.source_bridge) != (
-        "bridge",
-        full["source_bridge"],
-    ):
-        return {**_cleared(before, "source_bridge"), **full, "type": "bridge"}
-    return full
+    if not changes_source(before, full):
+        if full.get("source_network") is not None and full.get("type") == "network":
+            del full["type"]  # the live NIC of a network has the type that came of it
+        return full
+    kind = "network" if full.get("source_network") is not None else "bridge"
+    return {**_cleared(before, f"source_{kind}"), **full, "type": kind}
+
+
+def changes_source(before: Interface, changes: Mapping[str, Any]) -> bool:
+    """Whether the changes name another network, or another bridge, than the NIC is in."""
+    if (network := changes.get("source_network")) is not None:
+        return bool(network != before.source_network)
+    if (bridge := changes.get("source_bridge")) is not None:
+        return (before.type, before.source_bridge, before.source_network) != ("bridge", bridge, None)
+    return False
 
 
 def _cleared(before: Interface, keep: str) -> dict[str, None]:

@@ -98,6 +98,50 @@ class Plugger:
         with self._locked(domain) as (found, lock):
             return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
 
+    def rebind(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, Any],
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        flap_link: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome:
+        """Change what is behind a running guest's NIC (`rebind.FIELDS` of `Interface`) while its connections live.
+
+        The guest's link does not flap unless `flap_link`. What libvirt cannot change in place raises `NeedsReplace` unless `replace`, as `update`
+        does. A NIC that is connected so already, but cut off, is healed. The `Outcome` is ``done``, ``already`` or (a replacement) ``pending``.
+        """
+        from virtnetplug.hotplug import rebind
+
+        with self._locked(domain) as (found, lock):
+            return rebind.rebind(
+                self._host, found, nic, changes, lock, scope=scope, replace=replace, flap_link=flap_link, seconds=wait
+            )
+
+    def heal(
+        self,
+        domain: str | None = None,
+        nic: str | None = None,
+        *,
+        network: str | None = None,
+        bridge: str | None = None,
+    ) -> tuple[Outcome, ...]:
+        """Put the taps and network ports of running guests back where their definitions say, after a network or bridge was made anew.
+
+        Of one NIC, one domain or all, of one `network` or `bridge`. One `Outcome` for each NIC that was cut off; ``refused``, ``undone`` or
+        ``incomplete`` tells one that could not be healed, which is raised if that NIC was named.
+        """
+        from virtnetplug.hotplug import heal, severed
+
+        if nic is not None and domain is not None:
+            with self._locked(domain) as (found, _):
+                return (heal.heal(self._host, found, nic),)
+        places = severed.severed(self._host, domain, network=network, bridge=bridge)
+        return severed.heal_severed(self._host, self._locked, places)
+
     def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Outcome:
         """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other one of the NIC's pool.
 
@@ -166,6 +210,38 @@ class Plugger:
         names = [nics] if isinstance(nics, str) else list(nics)
         found = self._host.hypervisor.domain(domain)
         return detach.plan_detach(self._host, found, names, scope=scope, restore_emulated=restore_emulated)
+
+    def plan_rebind(
+        self,
+        domain: str,
+        nic: str,
+        changes: Mapping[str, Any],
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        flap_link: bool = False,
+    ) -> Plan:
+        """What `rebind` would do; nothing is touched."""
+        from virtnetplug.hotplug import rebind
+
+        found = self._host.hypervisor.domain(domain)
+        return rebind.plan_rebind(self._host, found, nic, changes, scope=scope, replace=replace, flap_link=flap_link)
+
+    def plan_heal(
+        self,
+        domain: str | None = None,
+        nic: str | None = None,
+        *,
+        network: str | None = None,
+        bridge: str | None = None,
+    ) -> tuple[Plan, ...]:
+        """What `heal` would do, one plan for each NIC that is cut off; nothing is touched."""
+        from virtnetplug.hotplug import heal, severed
+
+        if nic is not None and domain is not None:
+            return (heal.plan_heal(self._host, self._host.hypervisor.domain(domain), nic),)
+        places = severed.severed(self._host, domain, network=network, bridge=bridge)
+        return severed.plan_heal_severed(self._host, places)
 
     def plan_rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto") -> Plan:
         """What `rebind_vf` would do; nothing is touched."""

@@ -23,12 +23,23 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain
 
+HEAL = "heal"
+"""The kind of a rebind that only goes forward, for it makes what should be so."""
+
+
+def _undo_rebind(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    from virtnetplug.hotplug import rebind  # few need it
+
+    rebind.undo(host, domain, record, tx, seconds)
+
+
 UNDOERS = {
     "attach": attach.undo_attach,
     "update": update.undo_update,
     "handover": exchanging.undo,
     "handback": exchanging.undo,
     "rebind-vf": exchanging.undo,
+    "rebind": _undo_rebind,
 }
 """What never ended is undone; a detach already asked of the guest only goes forward."""
 
@@ -37,6 +48,7 @@ RESUMERS = {
     "handover": exchanging.resume,
     "handback": exchanging.resume,
     "rebind-vf": exchanging.resume,
+    "rebind": update.resume,
 }
 """What waits for its guest goes on from there."""
 
@@ -119,6 +131,10 @@ def _settle(
     domain.await_idle()
     if record.operation == "detach":
         return detach.resume(host, domain, record, lock, seconds)
+    if record.request.get("kind") == HEAL:
+        from virtnetplug.hotplug import heal
+
+        return heal.resume(host, domain, record)
     if record.state is OperationState.PENDING and record.operation in RESUMERS:
         return RESUMERS[record.operation](host, domain, record, lock, seconds)
     return _undo(host, domain, record, seconds, allow_taint=allow_taint)
@@ -184,7 +200,9 @@ def _unsettled(record: OperationRecord, error: VirtnetplugError) -> Outcome:
 
 
 def _plan(record: OperationRecord) -> Plan:
-    forward = record.operation == "detach" or record.state is OperationState.PENDING
+    forward = (
+        record.operation == "detach" or record.state is OperationState.PENDING or record.request.get("kind") == HEAL
+    )
     what = "finished" if forward else "undone"
     steps: list[Step] = []
     for step in record.steps if forward else reversed(record.steps):

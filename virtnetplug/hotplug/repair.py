@@ -8,10 +8,10 @@ from dataclasses import replace
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, VirtnetplugError
 from virtnetplug.hotplug.drift import set_again
+from virtnetplug.hotplug.heal import heal
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lent import reclaim_port, take_back
 from virtnetplug.model.audit import AuditReport, Finding
-from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 
 
@@ -37,32 +37,9 @@ def mend(host: Host, finding: Finding) -> Finding:
 
 
 def put_back(host: Host, finding: Finding) -> None:
-    """Put a tap into the bridge its definition names, if it is still out of it."""
-    net = _live_net(host, finding)
-    bridge, target = net.source_bridge, net.target_dev
-    if bridge is None or target is None:
-        raise Failed(f"{finding.nic} is in no bridge by its definition any more; audit again.")
-    link = host.links.link(target)
-    if link is not None and link.master == bridge:
-        return
-    if net.port_isolated or net.vlan is not None or net.virtualport is not None:
-        # Membership is not all of it: without isolation or its VLAN the guest would see traffic it must not see.
-        raise Failed(
-            f"{finding.nic} has port isolation, a VLAN or a virtual port, which joining {bridge} alone would not give "
-            "back. Detach it and attach it again."
-        )
-    host.links.set_master(target, bridge)
-
-
-def _live_net(host: Host, finding: Finding) -> Interface:
-    try:
-        devices = xml.devices(host.hypervisor.domain(finding.domain_uuid).xml(Half.LIVE))
-    except (DomainMissing, DomainNotRunning):
-        raise Failed(f"{finding.domain} does not run any more; audit again.") from None
-    for net in devices.nets:
-        if net.target_dev == finding.device:
-            return net
-    raise Failed(f"{finding.domain} has no NIC with {finding.device} any more; audit again.")
+    """Make what is behind a NIC as its definition says, its port too; a tap in another bridge leaves that, for the finding named it."""
+    domain = host.hypervisor.domain(finding.domain_uuid)
+    heal(host, domain, finding.nic, may_move=finding.kind == "tap-in-other-bridge")
 
 
 def delete_port(host: Host, finding: Finding) -> None:
@@ -95,6 +72,8 @@ def _aliases(host: Host, uuid: str, half: Half) -> set[str | None]:
 REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "tap-not-in-bridge": put_back,
     "tap-in-other-bridge": put_back,
+    "tap-not-isolated": put_back,
+    "port-missing": put_back,
     "port-orphaned": delete_port,
     "nic-gone": forget,
     "device-quarantined": take_back,

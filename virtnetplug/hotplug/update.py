@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
@@ -15,6 +15,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
@@ -42,6 +43,44 @@ if TYPE_CHECKING:
     from virtnetplug.hotplug.assigned import Assigned
 
 
+class Manner:
+    """What of a change in place is an update's own; an operation that is more than that (`rebind`) brings its own."""
+
+    operation = "update"
+
+    def request(self) -> Mapping[str, Any]:
+        """More for the journal."""
+        return {}
+
+    def parts(self, alias: str) -> list[Part]:
+        """The steps after the change, for plans and the journal."""
+        return [("confirm", alias, Phase.PLUG, Half.LIVE)]
+
+    def inherited(self) -> Collection[str]:
+        """Fields of the live NIC that it only has of its network, and does not take along."""
+        return ()
+
+    def confirm(self, tx: Transaction, alias: str, live: Mapping[str, Any], domain: Domain) -> None:
+        """Run those steps."""
+        tx.note("confirm", alias, lambda: applied(domain, alias, live))
+
+    def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
+        """Undo the change itself."""
+        set_back(domain, live["before"], Half.LIVE)
+
+
+UPDATE = Manner()
+
+
+def applied(domain: Domain, alias: str, live: Mapping[str, Any], but: Collection[str] = ()) -> Interface:
+    """The NIC after the change. libvirt answers success to some changes that it does not make; what it has now decides."""
+    now = guest.net_of(domain, alias, Half.LIVE)
+    if now is None:
+        raise NotApplied(f"after the change the guest's live definition has no {alias}")
+    check_applied(xml.interface(live["after"]), now, [name for name in live["changed"] if name not in but])
+    return now
+
+
 def update(
     host: Host,
     domain: Domain,
@@ -52,38 +91,46 @@ def update(
     scope: Scope | None = None,
     replace: bool = False,
     seconds: float = 30.0,
+    manner: Manner = UPDATE,
 ) -> Outcome:
     """Make the NIC as `changes` say; `lock` is held, and let go while a replaced NIC's guest is waited for (`seconds`)."""
     view, scope, alias = _look(domain, selector, scope)
     device = _device(host, view, selector, scope)
-    edits = edits_of(view, selector, changes, scope, device)
+    edits = edits_of(view, selector, changes, scope, device, manner.inherited())
     if not edits:
         nics = nics_of(host, view, [find(view, selector)])
         return Outcome(
-            operation="update", domain=domain.name, result=Result.ALREADY, reason="already", nics=tuple(nics)
+            operation=manner.operation, domain=domain.name, result=Result.ALREADY, reason="already", nics=tuple(nics)
         )
     refuse(_refusals(host, view, edits, alias, scope, device, replace=replace))
-    record = _record(host, view, alias, edits, scope, device)
+    record = _record(host, view, alias, edits, scope, device, manner)
     with domain.watch() as watch, transaction(host, record) as tx:
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        return _Update(host, domain, lock, release, record, seconds).run(tx)
+        return _Update(host, domain, lock, release, record, seconds, manner).run(tx)
 
 
 def plan_update(
-    host: Host, domain: Domain, selector: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False
+    host: Host,
+    domain: Domain,
+    selector: str,
+    changes: Changes,
+    *,
+    scope: Scope | None = None,
+    replace: bool = False,
+    manner: Manner = UPDATE,
 ) -> Plan:
     """What `update` would do; nothing is touched."""
     view, scope, alias = _look(domain, selector, scope)
     device = _device(host, view, selector, scope)
-    edits = edits_of(view, selector, changes, scope, device)
+    edits = edits_of(view, selector, changes, scope, device, manner.inherited())
     refusals = _refusals(host, view, edits, alias, scope, device, replace=replace) if edits else ()
     return Plan(
-        operation="update",
+        operation=manner.operation,
         domain=domain.name,
         scope=scope,
         fits=not refusals,
         refusals=refusals,
-        steps=_steps(host, alias, edits) if not _is_lost(refusals) else (),
+        steps=_steps(host, alias, edits, manner) if not _is_lost(refusals) else (),
         diff={half.value: _diff(edit, alias, device) for half, edit in edits.items()},
         warnings=() if edits else ("it is so already",),
     )
@@ -168,15 +215,15 @@ def _refusals(
     return tuple(dict.fromkeys(found))
 
 
-def _steps(host: Host, alias: str, edits: Mapping[Half, Edit]) -> tuple[Step, ...]:
-    parts: list[tuple[str, str, Phase, Half | None]] = []
+def _steps(host: Host, alias: str, edits: Mapping[Half, Edit], manner: Manner) -> tuple[Step, ...]:
+    parts: list[Part] = []
     live = edits.get(Half.LIVE)
     if live is not None and live.by_replacement:
         parts += replacement.steps_of(live, replacement.actual_of(host, live.after), alias)
     elif live is not None and live.on_device:
         parts += [("change_device", alias, Phase.PLUG, Half.LIVE)]
     elif live is not None:
-        parts += [("change", alias, Phase.PLUG, Half.LIVE), ("confirm", alias, Phase.PLUG, Half.LIVE)]
+        parts += [("change", alias, Phase.PLUG, Half.LIVE), *manner.parts(alias)]
     if Half.CONFIG in edits:
         parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
     return plan_steps(*parts)
@@ -189,6 +236,7 @@ def _record(
     edits: Mapping[Half, Edit],
     scope: Scope,
     device: Assigned | None,
+    manner: Manner,
 ) -> OperationRecord:
     live = edits.get(Half.LIVE)
     is_replacement = live is not None and bool(live.by_replacement)
@@ -196,6 +244,7 @@ def _record(
         "nics": [{"alias": alias}],
         "asked": [alias] if is_replacement else [],
         "replace": is_replacement,
+        **manner.request(),
     }
     for half, edit in edits.items():
         request[half.value] = {"before": edit.before.element, "after": edit.after.element}
@@ -210,13 +259,13 @@ def _record(
         request[Half.LIVE.value]["device"] = asked
     return record_of(
         host,
-        "update",
+        manner.operation,
         view.domain,
         domain_id=view.state.id,
         scope=scope,
         device_types=[edit.before.type for edit in edits.values()],
         request=request,
-        steps=_steps(host, alias, edits),
+        steps=_steps(host, alias, edits, manner),
     )
 
 
@@ -231,8 +280,10 @@ class _Update:
         release: GuestRelease,
         record: OperationRecord,
         seconds: float,
+        manner: Manner,
     ) -> None:
         self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
+        self.manner = manner
         self.request = record.request
         self.alias: str = record.request["nics"][0]["alias"]
         self.live: dict[str, Any] | None = record.request.get(Half.LIVE.value)
@@ -259,10 +310,10 @@ class _Update:
             "change",
             self.alias,
             lambda: self.domain.update(xml.strip_live(live["after"]), Half.LIVE),
-            lambda: set_back(self.domain, live["before"], Half.LIVE),
+            lambda: self.manner.change_back(self.domain, live),
             half=Half.LIVE,
         )
-        tx.note("confirm", self.alias, lambda: self._confirm(live))
+        self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
         from virtnetplug.hotplug.assigned import change, change_back
@@ -281,14 +332,6 @@ class _Update:
             lambda: change_back(self.host, self.domain, self.alias, asked),
             half=Half.LIVE,
         )
-
-    def _confirm(self, live: Mapping[str, Any]) -> Interface:
-        """libvirt answers success to some changes that it does not make; what it has now decides."""
-        now = guest.net_of(self.domain, self.alias, Half.LIVE)
-        if now is None:
-            raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
-        check_applied(xml.interface(live["after"]), now, live["changed"])
-        return now
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
@@ -342,10 +385,12 @@ def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
-        return _Update(host, domain, lock, release, record, seconds).run(tx)
+        return _Update(host, domain, lock, release, record, seconds, UPDATE).run(tx)  # it changes nothing in place
 
 
-def undo_update(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+def undo_update(
+    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float, manner: Manner = UPDATE
+) -> None:
     """Take back what an update that never ended may have done."""
     alias = record.request["nics"][0]["alias"]
     live, config = record.request.get(Half.LIVE.value), record.request.get(Half.CONFIG.value)
@@ -362,4 +407,4 @@ def undo_update(host: Host, domain: Domain, record: OperationRecord, tx: Transac
 
         tx.compensate("change_device", alias, lambda: change_back(host, domain, alias, device))
     else:
-        tx.compensate("change", alias, lambda: set_back(domain, live["before"], Half.LIVE))
+        tx.compensate("change", alias, lambda: manner.change_back(domain, live))

@@ -24,13 +24,17 @@ class Portgroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """``<network>``: `forward` is its mode (None for an isolated one), `bridge` its bridge if it has one."""
+    """``<network>``: `forward` is its mode (None for an isolated one), `bridge` its bridge if it has one.
+
+    `mac_table` is ``libvirt`` where that manages the bridge's forwarding table itself (``macTableManager``).
+    """
 
     name: str
     uuid: str = ""
     active: bool = True
     forward: str | None = None
     bridge: str | None = None
+    mac_table: str | None = None
     devices: tuple[str, ...] = ()
     pf: str | None = None
     addresses: tuple[PciAddress, ...] = ()

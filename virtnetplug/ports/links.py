@@ -40,8 +40,8 @@ class HostLinks(Protocol):
     def set_master(self, name: str, master: str | None) -> None:
         """Put a link into a bridge, or out of the one it is in."""
 
-    def set_port(self, name: str, *, isolated: bool, learning: bool) -> None:
-        """Set these flags of a bridge's port; one that does not learn is not flooded with what is for unknown MACs, either."""
+    def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
+        """Set what a bridge's port may do; with `only_mac` it neither learns nor is flooded, and only what is for that MAC goes there."""
 
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
 
@@ -39,6 +40,15 @@ class Networks(Protocol):
 
         Raises `ClaimTaken` where a port has it already, `HostDeviceUnfit` where the pool does not have it, `NetworkInactive`,
         `NetworkMissing`, `NotSupported` for a network that is no pool of PCI devices.
+        """
+
+    def port(self, network: str, uuid: str) -> NetworkPort | None:
+        """One, or None; none of an inactive network. Raises `NetworkMissing`."""
+
+    def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
+        """Make the port that `net`, of a live definition, names by its portid, with that UUID; one that is there is no error.
+
+        Raises `PortForeign` if that one has another MAC or owner, `NetworkInactive`, `NetworkMissing`.
         """
 
     def delete_port(self, network: str, uuid: str) -> None:

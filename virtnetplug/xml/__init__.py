@@ -8,7 +8,7 @@ from virtnetplug.xml.domains import devices, lockable_memory, memory_nodes, topo
 from virtnetplug.xml.glimpses import NetGlimpse, glimpse
 from virtnetplug.xml.metadata import NAMESPACE, metadata, metadata_text
 from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
-from virtnetplug.xml.networks import network, network_port, network_port_text
+from virtnetplug.xml.networks import network, network_port, network_port_text, restored_port_text
 from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
@@ -38,6 +38,7 @@ __all__ = [
     "nic_count",
     "node_device_driver",
     "properties_of",
+    "restored_port_text",
     "run_of",
     "strip_live",
     "topology",

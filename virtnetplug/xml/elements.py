@@ -165,6 +165,7 @@ class NetworkElement(Mapped):
     name = Text("name")
     uuid = Text("uuid")
     bridge = Attribute("bridge/@name", TEXT)
+    mac_table = Attribute("bridge/@macTableManager", TEXT)
     pf = Attribute("forward/pf/@dev", TEXT)
     managed = Attribute("forward/@managed", YES_NO, default=False)
     mtu = Attribute("mtu/@size", WHOLE)

@@ -26,6 +26,7 @@ class NetGlimpse(NamedTuple):
     host_address: str | None = None
     filterref: str | None = None
     link_state: str | None = None
+    is_isolated: bool = False
 
 
 def glimpse(domain_xml: str) -> tuple[NetGlimpse, ...]:
@@ -40,6 +41,7 @@ def _glimpse(net: etree._Element) -> NetGlimpse:
     # One pass over the children: ten searches for ten tags would cost three times as much.
     mac = alias = target = network = portgroup = portid = bridge = dev = None
     model = address = host_address = filterref = link_state = None
+    is_isolated = False
     for child in net:
         tag = child.tag
         if tag == "mac":
@@ -61,9 +63,11 @@ def _glimpse(net: etree._Element) -> NetGlimpse:
             filterref = child.get("filter")
         elif tag == "link":
             link_state = child.get("state")
+        elif tag == "port":
+            is_isolated = child.get("isolated") == "yes"
     return NetGlimpse(
         *(net.get("type", ""), mac, alias, target, network, portgroup, portid, bridge, dev),
-        *(model, address, host_address, filterref, link_state),
+        *(model, address, host_address, filterref, link_state, is_isolated),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.xml.elements import NetworkElement, NetworkPortElement, PciAddressElement
@@ -47,6 +48,29 @@ def network_port_text(port: NetworkPort) -> str:
     mapped.managed, mapped.host_address = port.managed, port.host_address
     for address in root.iterfind("plug/address"):
         del address.attrib["type"]  # a port's address has none
+    return Written(root).write()
+
+
+def restored_port_text(net: Interface, *, owner_uuid: str, owner_name: str) -> str:
+    """The ``<networkport>`` document of the port that `net`, of a live definition, names by its portid.
+
+    As ``virDomainNetDefActualToNetworkPort`` makes it: with what the net has of it, and where it is plugged if that is a link.
+    """
+    node = root_from(net.element, "interface")
+    root = etree.Element("networkport")
+    etree.SubElement(root, "uuid").text = net.source_portid
+    owner = etree.SubElement(root, "owner")
+    etree.SubElement(owner, "name").text = owner_name
+    etree.SubElement(owner, "uuid").text = owner_uuid
+    if net.source_portgroup is not None:
+        etree.SubElement(root, "group").text = net.source_portgroup
+    if (trust := node.get("trustGuestRxFilters")) is not None:
+        etree.SubElement(root, "rxfilters", trustGuest=trust)
+    for tag in ("mac", "virtualport", "bandwidth", "vlan", "port"):
+        root.extend(node.findall(tag))
+    if net.type == "direct":
+        plug = etree.SubElement(root, "plug", type="direct")
+        etree.SubElement(plug, "source", dev=net.source_dev or "", mode=net.source_mode or "vepa")
     return Written(root).write()
 
 

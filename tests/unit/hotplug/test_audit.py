@@ -167,9 +167,39 @@ def test_a_bridge_that_is_gone_is_said_and_not_repaired(stage: Stage) -> None:
     assert domain.name == report.findings[0].domain
 
 
+def test_an_isolated_tap_is_put_back_isolated(stage: Stage) -> None:
+    stage.add("web", nic(1, extra="<port isolated='yes'/>"))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    assert mended(stage, audit(stage.host())) == [True]
+    assert (stage.there["vnet1"].master, stage.there["vnet1"].isolated) == ("br0", True)
+
+
+def test_a_tap_that_is_no_longer_isolated_is_again(stage: Stage) -> None:
+    """As 'ip link set vnet1 master br0' by hand leaves it."""
+    stage.add("web", nic(1, extra="<port isolated='yes'/>"))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="br0", isolated=False, learning=True)
+    report = audit(stage.host())
+    assert found(report) == [("tap-not-isolated", "ua-1")]
+    assert mended(stage, report) == [True]
+    assert stage.there["vnet1"].isolated
+    assert found(audit(stage.host())) == []
+
+
 @pytest.mark.parametrize(
-    "extra", ["<port isolated='yes'/>", "<vlan><tag id='7'/></vlan>", "<virtualport type='openvswitch'/>"]
+    ("holders", "said"),
+    [({}, "no domain whose processes can be seen"), ({"other": {"vnet1"}, "web": set()}, "domain other")],
 )
+def test_a_tap_of_another_is_not_put_back(stage: Stage, holders: dict[str, set[str]], said: str) -> None:
+    domain = stage.add("web", nic(1))
+    stage.held = {domain.uuid if name == "web" else name: frozenset(taps) for name, taps in holders.items()}
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    report = repair(stage.host(), audit(stage.host()))
+    assert [finding.repaired for finding in report.findings if finding.kind == "tap-not-in-bridge"] == [False]
+    assert said in report.findings[0].message and domain.uuid in report.findings[0].message
+    assert stage.there["vnet1"].master is None
+
+
+@pytest.mark.parametrize("extra", ["<vlan><tag id='7'/></vlan>", "<virtualport type='openvswitch'/>"])
 def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, extra: str) -> None:
     stage.add("web", nic(1, extra=extra))
     stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
@@ -220,10 +250,30 @@ def test_a_port_that_is_gone_with_its_network(stage: Stage) -> None:
     stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
     report = audit(stage.host())
     assert found(report) == [("port-missing", "ua-1"), ("tap-not-in-bridge", "ua-1")]
-    assert mended(stage, report) == [None, True]
-    assert found(audit(stage.host())) == [("port-missing", "ua-1")]
+    assert mended(stage, report) == [True, True]
+    assert found(audit(stage.host())) == []
+    (port,) = stage.net_ports
+    assert (port.uuid, str(port.mac), port.owner_name) == (PORT, "52:54:00:00:00:01", "web")
+    assert [(each.operation, each.request["kind"]) for each in stage.past] == [("rebind", "heal")]
+
+
+def test_a_port_of_a_network_that_is_gone_is_not_made(stage: Stage) -> None:
+    networked(stage)
+    stage.net_ports.clear()
     stage.nets.clear()
-    assert "no such network" in audit(stage.host()).findings[0].message
+    report = audit(stage.host())
+    assert "no such network" in report.findings[0].message
+    assert mended(stage, report) == [None]
+
+
+def test_a_port_in_a_network_with_another_bridge_is_not_made(stage: Stage) -> None:
+    networked(stage)
+    stage.net_ports.clear()
+    stage.nets["default"] = Network(name="default", bridge="br1")
+    report = repair(stage.host(), audit(stage.host()))
+    assert [finding.repaired for finding in report.findings] == [False]
+    assert "br1" in report.findings[0].message and "virbr0" in report.findings[0].message
+    assert stage.net_ports == []
 
 
 OTHER = "bbbbbbbb-0000-4000-8000-000000000002"

@@ -12,7 +12,15 @@ import libvirt
 from virtnetplug import xml
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
 from virtnetplug.adapters.libvirt.faults import translated
-from virtnetplug.errors import ClaimTaken, HostDeviceUnfit, NetworkInactive, NetworkMissing, NotSupported
+from virtnetplug.errors import (
+    ClaimTaken,
+    HostDeviceUnfit,
+    NetworkInactive,
+    NetworkMissing,
+    NotSupported,
+    PortForeign,
+)
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
@@ -91,6 +99,45 @@ class LibvirtNetworks:
                 raise
             return xml.network_port(made.XMLDesc(0), network)
 
+    def port(self, network: str, uuid: str) -> NetworkPort | None:
+        """``virNetworkPortLookupByUUID``; None if there is none."""
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, network)
+            try:
+                text = handle.portLookupByUUIDString(uuid).XMLDesc(0)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() in (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID):
+                    return None
+                raise
+        return xml.network_port(text, network)
+
+    def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
+        """``virNetworkPortCreateXML`` with the UUID that `net` names; a port that is there already is that one, or `PortForeign`.
+
+        A macvtap device's place is reclaimed as it is, as libvirtd does when it starts; a bridge's port is allocated, for only that
+        also takes a guaranteed bandwidth (``networkAllocatePort``).
+        """
+        network, uuid = net.source_network or "", net.source_portid or ""
+        text = xml.restored_port_text(net, owner_uuid=owner_uuid, owner_name=owner_name)
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, network)
+            flags = libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM if net.type == "direct" else 0
+            try:
+                return xml.network_port(handle.portCreateXML(text, flags).XMLDesc(0), network)
+            except libvirt.libvirtError as error:
+                there = self.port(network, uuid)
+                if there is None:
+                    if "is not active" in (error.get_error_message() or ""):
+                        raise _inactive(network) from None
+                    raise
+        if (there.mac, there.owner_uuid) != (net.mac, owner_uuid):
+            raise PortForeign(
+                f"port {uuid} of network {network} is there already, of {there.owner_name} for {there.mac}, not for {net.mac}"
+            )
+        return there
+
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""
         connection = self._connection()
@@ -161,6 +208,10 @@ def _port_of(network: libvirt.virNetwork, wanted: NetworkPort) -> NetworkPort | 
     raise ClaimTaken(f"port {found.uuid} of network {found.network} is there already, and holds {found.host_address}")
 
 
+def _inactive(name: str) -> NetworkInactive:
+    return NetworkInactive(f"network {name} is not active; start it with 'virsh net-start {name}'")
+
+
 def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wanted: NetworkPort) -> None:
     """The error of ours for what ``networkNotifyPort`` and ``networkPortCreateXML`` say; none if it says something else."""
     text, name = error.get_error_message() or "", wanted.network
@@ -169,7 +220,7 @@ def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wan
             f"{wanted.host_address} is in use: a port of network {name} holds it for another NIC"
         ) from None
     if "is not active" in text:
-        raise NetworkInactive(f"network {name} is not active; start it with 'virsh net-start {name}'") from None
+        raise _inactive(name) from None
     if "doesn't have PCI device" not in text:
         return
     if xml.network(network.XMLDesc(0)).forward != "hostdev":

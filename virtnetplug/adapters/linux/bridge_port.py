@@ -10,7 +10,8 @@ from virtnetplug.adapters.linux import rtnetlink
 _AF_BRIDGE = 7
 _NEWNEIGH, _CREATE, _REPLACE = 28, 0x400, 0x100
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, type
-_REACHABLE, _MASTER, _LLADDR = 0x02, 0x04, 2  # NUD_REACHABLE: it ages as a learnt one does; NTF_MASTER; NDA_LLADDR
+_REACHABLE, _STATIC = 0x02, 0x40  # NUD_REACHABLE ages as what was learnt does, NUD_NOARP does not
+_MASTER, _LLADDR = 0x04, 2  # NTF_MASTER, NDA_LLADDR
 _PROTINFO, _NESTED = 12, 0x8000
 _LEARNING, _UNICAST_FLOOD, _ISOLATED = 8, 9, 33  # IFLA_BRPORT_…
 _RARP, _BROADCAST, _SHORTEST = 0x8035, b"\xff" * 6, 60
@@ -23,9 +24,10 @@ def set_flags(index: int, *, isolated: bool, learning: bool) -> None:
     rtnetlink.write(index, rtnetlink.packed(_PROTINFO | _NESTED, body), family=_AF_BRIDGE)
 
 
-def learn(index: int, mac: str) -> None:
-    """Have the bridge know `mac` behind this port, and behind no other; raises `OSError`."""
-    body = _NEIGHBOUR.pack(_AF_BRIDGE, index, _REACHABLE, _MASTER, 0)
+def learn(index: int, mac: str, *, for_good: bool = False) -> None:
+    """Have the bridge know `mac` behind this port, and behind no other, until it ages or `for_good`; raises `OSError`."""
+    state = _REACHABLE | _STATIC if for_good else _REACHABLE
+    body = _NEIGHBOUR.pack(_AF_BRIDGE, index, state, _MASTER, 0)
     body += rtnetlink.packed(_LLADDR, bytes.fromhex(mac.replace(":", "")))
     rtnetlink.order(_NEWNEIGH, _CREATE | _REPLACE, body)
 

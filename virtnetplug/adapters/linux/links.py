@@ -55,11 +55,13 @@ class LinuxLinks:
         with _permitted(f"put '{name}' into {f'bridge {master!r}' if master is not None else 'no bridge'}"):
             rtnetlink.set_master(link.index, bridge.index if bridge is not None else 0)
 
-    def set_port(self, name: str, *, isolated: bool, learning: bool) -> None:
-        """Set these flags of a Linux bridge's port; raises `Failed`."""
+    def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
+        """Set flags and table of a Linux bridge's port as libvirt does (``virNetDevBridgeFDBAdd``); raises `Failed`."""
         link = _port(name)
         with _permitted(f"set the flags of bridge port '{name}'"):
-            bridge_port.set_flags(link.index, isolated=isolated, learning=learning)
+            bridge_port.set_flags(link.index, isolated=isolated, learning=only_mac is None)
+            if only_mac is not None:
+                bridge_port.learn(link.index, only_mac, for_good=True)
 
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `mac` is behind its port `name`, and all beyond it by a RARP frame, as QEMU does after a migration.
@@ -68,8 +70,9 @@ class LinuxLinks:
         """
         link = _port(name)
         with _permitted(f"say in the bridge of '{name}' that {mac} is there"):
-            with suppress(PermissionError):  # also what a port says that does not forward yet; an ordinary user fails below
-                bridge_port.learn(link.index, mac)
+            if link.learning:  # else what the bridge knows of it lasts
+                with suppress(PermissionError):  # a port that does not forward yet; an ordinary user fails below
+                    bridge_port.learn(link.index, mac)
             bridge_port.announce(link.master, mac)
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:

@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "attach": "Attach NICs to a domain.",
     "detach": "Detach NICs from a domain.",
     "update": "Change a NIC of a domain.",
+    "rebind": "Change or put back what is behind a NIC.",
     "handover": "Let a fast NIC take an emulated one's place.",
     "handback": "Put the emulated NIC back in its place.",
     "list": "List NICs with their states.",
@@ -31,7 +32,7 @@ COMMANDS: dict[str, str] = {
     "completion": "Print the shell completion script.",
 }
 HIDDEN: dict[str, str] = {"man": "Write the man pages."}
-PLANNED = ("attach", "detach", "update", "handover", "handback", "recover", "audit")
+PLANNED = ("attach", "detach", "update", "rebind", "handover", "handback", "recover", "audit")
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,

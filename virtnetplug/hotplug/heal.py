@@ -1,0 +1,250 @@
+"""Heal: put behind a NIC of a running guest again what its definition says, after its network or bridge was made anew.
+
+``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists it as if all were
+well. The port is made again with the UUID that the definition names, and the tap joins the bridge that it names, and no other: through
+another network a guest would also be healed, and see that network's traffic for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.errors import (
+    ConnectionLost,
+    Failed,
+    NicMissing,
+    NotApplied,
+    NotSupported,
+    VirtnetplugError,
+)
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.backing import Backing, backing_of, elsewhere, foreign, unfit
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.plugging import Part
+from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.request import refuse, scope_for
+from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Half,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Plan,
+    Refusal,
+    Result,
+    Scope,
+)
+from virtnetplug.ports.domain import Domain
+
+KIND = "heal"
+"""What the journal calls it, among the kinds of a rebind."""
+
+
+def heal(host: Host, domain: Domain, selector: str, *, may_move: bool = False) -> Outcome:
+    """Make the NIC whole again; the caller holds the domain's lock. `may_move`: also out of another bridge than its definition names."""
+    view, net, backing = _look(host, domain, selector)
+    refuse(_refusals(view, backing, may_move=may_move))
+    if backing.is_whole:
+        nics = tuple(nics_of(host, view, [find(view, selector)]))
+        return Outcome(operation="rebind", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
+    tap = backing.tap
+    request = {
+        "kind": KIND,
+        "nics": [{"alias": net.alias}],
+        "asked": [],
+        "before": {
+            "master": tap.master if tap is not None else None,
+            "isolated": bool(tap.isolated) if tap is not None else False,
+            "learning": tap is None or tap.learning is not False,
+        },
+        "element": net.element,
+    }
+    record = record_of(
+        host,
+        "rebind",
+        domain,
+        domain_id=view.state.id,
+        scope=Scope.LIVE,
+        device_types=[net.type],
+        request=request,
+        steps=plan_steps(*_parts(backing)),
+    )
+    with transaction(host, record) as tx:
+        _run(host, backing, tx)
+        tx.finish(OperationState.DONE, Result.DONE)
+        return tx.outcome(Result.DONE, message=_message(backing), nics=nics_of(host, view, [find(view, selector)]))
+
+
+def plan_heal(host: Host, domain: Domain, selector: str) -> Plan:
+    """What `heal` would do; nothing is touched."""
+    view, _, backing = _look(host, domain, selector)
+    refusals = _refusals(view, backing, may_move=False)
+    return Plan(
+        operation="rebind",
+        domain=domain.name,
+        scope=Scope.LIVE,
+        fits=not refusals,
+        refusals=refusals,
+        steps=() if refusals or backing.is_whole else plan_steps(*_parts(backing)),
+        warnings=("it is so already",) if backing.is_whole and not refusals else (),
+    )
+
+
+def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
+    if not host.hypervisor.is_local:
+        raise NotSupported("taps and bridges can only be put back on the hypervisor's own host; run this there")
+    view = look(domain, BOTH)
+    scope_for(None, view.state, domain.name)  # raises for one that does not run
+    live, config = find(view, selector)
+    if live is None:
+        raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
+    return view, live, backing_of(host, domain, live)
+
+
+def _refusals(view: DomainView, backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
+    found = [*foreign(backing), *(() if may_move else elsewhere(backing)), *unfit(backing)]
+    return (*found, *check_scope(view, Scope.LIVE))
+
+
+def _parts(backing: Backing) -> list[Part]:
+    alias = backing.net.alias or ""
+    parts: list[Part] = []
+    if backing.lacks_port:
+        parts.append(("restore_port", alias, Phase.ALLOCATE, Half.LIVE))
+    if backing.lacks_bridge:
+        parts.append(("join_bridge", alias, Phase.PLUG, Half.LIVE))
+    return [*parts, ("verify", alias, Phase.PLUG, Half.LIVE)]
+
+
+def _message(backing: Backing) -> str:
+    net = backing.net
+    done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
+    done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
+    return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
+
+
+def _run(host: Host, backing: Backing, tx: Transaction) -> None:
+    net, alias = backing.net, backing.net.alias or ""
+    if backing.lacks_port:
+        tx.effect(
+            "restore_port",
+            alias,
+            partial(restore_port, host, backing),
+            partial(host.networks.delete_port, net.source_network or "", net.source_portid or ""),
+            half=Half.LIVE,
+        )
+    if backing.lacks_bridge:
+        back = partial(leave_bridge, host, net, tx.record.request["before"])
+        tx.effect("join_bridge", alias, partial(join_bridge, host, backing), back, half=Half.LIVE)
+        introduce(host, net, tx)
+    tx.note("verify", alias, lambda: verify(host, backing.domain, net))
+
+
+def restore_port(host: Host, backing: Backing) -> None:
+    """Make the network port that the definition names."""
+    domain = backing.domain
+    host.networks.restore_port(backing.net, owner_uuid=domain.uuid, owner_name=domain.name)
+
+
+def join_bridge(host: Host, backing: Backing) -> None:
+    """Put the tap into its bridge, if it is not, with the isolation and the forwarding that it is to have there."""
+    net, tap, bridge = backing.net, backing.tap, backing.bridge
+    assert tap is not None and bridge is not None
+    is_there = tap.master == bridge.name
+    if not is_there:
+        host.links.set_master(tap.name, bridge.name)
+    if is_there or net.port_isolated or backing.only_mac is not None:  # a new port has neither
+        host.links.set_port(tap.name, isolated=bool(net.port_isolated), only_mac=backing.only_mac)
+
+
+def leave_bridge(host: Host, net: Interface, before: Mapping[str, Any]) -> None:
+    """Make the tap a port of what it was in before, as it was; nothing if it is gone."""
+    target, master = net.target_dev or "", before["master"]
+    link = host.links.link(target)
+    if link is None:
+        return
+    if link.master != master:
+        host.links.set_master(target, master)
+    if master is not None and (before["isolated"] or not before["learning"] or link.master == master):
+        only_mac = None if before["learning"] else str(net.mac)
+        host.links.set_port(target, isolated=before["isolated"], only_mac=only_mac)
+
+
+def verify(host: Host, domain: Domain, net: Interface) -> None:
+    """Look at the host again; `NotApplied` if what is behind the NIC is not what its definition says."""
+    backing = backing_of(host, domain, net)
+    wrong = [refusal.message for refusal in (*foreign(backing, is_held=False), *elsewhere(backing))]
+    if backing.lacks_port:
+        wrong.append(f"network {net.source_network} has no port {net.source_portid}")
+    if backing.lacks_bridge and not wrong:
+        tap = backing.tap
+        there = "is not there" if tap is None else f"is in bridge {tap.master}, isolated {tap.isolated}"
+        wrong.append(f"tap {net.target_dev} {there}, and not in {net.source_bridge} as the definition says")
+    if wrong:
+        raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
+
+
+def introduce(host: Host, net: Interface, tx: Transaction) -> None:
+    """Have the new bridge, and all beyond it, know where the NIC is, before the guest sends by itself; a failure is only said.
+
+    Not for a half of a teaming pair, whose MAC may be in use behind the other half.
+    """
+    if net.teaming is not None or net.link_state == "down" or net.mac is None or net.target_dev is None:
+        return
+    try:
+        host.links.introduce(net.target_dev, str(net.mac))
+    except Failed as error:
+        tx.warn(f"{describe(net)} may not be heard of in its network until the guest sends something: {error.message}")
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
+    """Finish a healing that was cut off, for it only makes so what should be so; if it cannot be, what was done is undone. `lock` is held."""
+    tx = Transaction(host, record, is_begun=True)
+    alias = record.request["nics"][0]["alias"]
+    try:
+        net = guest.net_of(domain, alias, Half.LIVE)
+        if net is None or net.element != record.request["element"]:
+            raise NicMissing(f"{alias} is not in the guest any more as it was")
+        backing = backing_of(host, domain, net)
+        refuse((*foreign(backing), *unfit(backing), *(elsewhere(backing) if not _may_move(backing, record) else ())))
+        planned = {step.name for step in record.steps}
+        lacking = next((name for name, *_ in _parts(backing) if name not in planned), None)
+        if lacking is not None:
+            raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
+        _run(host, backing, tx)
+    except ConnectionLost:
+        raise
+    except VirtnetplugError as error:
+        undo(host, domain, record, tx)
+        tx.finish(OperationState.UNDONE, Result.UNDONE, reason=error.reason, error=error.message)
+        return tx.outcome(Result.UNDONE, reason="recovered", message=f"the healing was undone: {error.message}")
+    tx.finish(OperationState.DONE, Result.DONE)
+    message = f"the healing of {alias} that was left open has been finished"
+    return tx.outcome(Result.DONE, reason="recovered", message=message)
+
+
+def _may_move(backing: Backing, record: OperationRecord) -> bool:
+    """Whether the tap is in the other bridge in which it was when it was asked to leave that."""
+    return backing.tap is not None and backing.tap.master == record.request["before"]["master"]
+
+
+def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction) -> None:
+    """Take back what a healing that never ended may have done."""
+    alias = record.request["nics"][0]["alias"]
+    net = xml.interface(record.request["element"])
+    held = net.target_dev in host.links.taps_of(domain.uuid)
+    if held:  # else its name may be another's by now
+        tx.compensate("join_bridge", alias, lambda: leave_bridge(host, net, record.request["before"]))
+    try:
+        port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
+    except VirtnetplugError:
+        port = None
+    if port is not None and (port.mac, port.owner_uuid) == (net.mac, domain.uuid):
+        tx.compensate("restore_port", alias, lambda: host.networks.delete_port(port.network, port.uuid))

@@ -1,0 +1,220 @@
+"""Rebind: change what is behind a NIC of a running guest, its network, bridge or VLAN, while its connections live.
+
+The change itself is libvirt's (``qemuDomainChangeNetBridge``): the tap leaves one bridge and joins another, the guest sees nothing of it.
+What libvirt leaves out is done here: the NIC takes nothing along that it only had of its old network, its port forwards as the new network
+says, and all who talk to it learn where it is now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
+from virtnetplug.hotplug import guest, heal, update
+from virtnetplug.hotplug.backing import backing_of, elsewhere, foreign
+from virtnetplug.hotplug.compensation import set_back
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.plugging import Part
+from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.view import BOTH, describe, find, look
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, OperationRecord, Outcome, Phase, Plan, Refusal, Result, Scope
+from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import resolve
+
+KIND = "move"
+"""What the journal calls it, among the kinds of a rebind."""
+
+FIELDS = frozenset(
+    {
+        *("type", "source_network", "source_bridge", "source_dev", "source_mode", "source_portgroup", "source_portid"),
+        *("vlan", "virtualport", "port_isolated"),
+    }
+)
+"""What can be named: what is behind the NIC. The rest of it is for `update`."""
+
+INHERITED = (
+    "vlan",
+    "virtualport",
+    "bandwidth_inbound",
+    "bandwidth_outbound",
+    "port_isolated",
+    "trust_guest_rx_filters",
+)
+"""Fields that a live NIC shows although only its network or portgroup says them."""
+
+FLAP = 0.2
+"""Seconds a link is down that is asked to flap: long enough for the guest to notice."""
+
+
+def rebind(
+    host: Host,
+    domain: Domain,
+    selector: str,
+    changes: Mapping[str, Any],
+    lock: DomainLock,
+    *,
+    scope: Scope | None = None,
+    replace: bool = False,
+    flap_link: bool = False,
+    seconds: float = 30.0,
+) -> Outcome:
+    """Connect the NIC as `changes` say; `lock` is held. One that is connected so, but cut off, is healed."""
+    live, config = _look(domain, selector, changes, scope)
+    refuse(_refusals(host, domain, live))
+    manner = _Move(host, live, config, flap_link=flap_link)
+    outcome = update.update(
+        host, domain, selector, changes, lock, scope=scope, replace=replace, seconds=seconds, manner=manner
+    )
+    if outcome.result is Result.ALREADY and manner.is_local and not backing_of(host, domain, live).is_whole:
+        return heal.heal(host, domain, selector)
+    return outcome
+
+
+def plan_rebind(
+    host: Host,
+    domain: Domain,
+    selector: str,
+    changes: Mapping[str, Any],
+    *,
+    scope: Scope | None = None,
+    replace: bool = False,
+    flap_link: bool = False,
+) -> Plan:
+    """What `rebind` would do; nothing is touched."""
+    live, config = _look(domain, selector, changes, scope)
+    refusals = _refusals(host, domain, live)
+    manner = _Move(host, live, config, flap_link=flap_link)
+    plan = update.plan_update(host, domain, selector, changes, scope=scope, replace=replace, manner=manner)
+    if refusals:
+        return dataclasses.replace(plan, fits=False, refusals=(*refusals, *plan.refusals), steps=())
+    is_sick = not plan.diff and manner.is_local and not backing_of(host, domain, live).is_whole
+    return heal.plan_heal(host, domain, selector) if plan.fits and is_sick else plan
+
+
+def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    """Take back what a rebind that never ended may have done."""
+    update.undo_update(host, domain, record, tx, seconds, _Move(host, None, None))
+
+
+def _look(
+    domain: Domain, selector: str, changes: Mapping[str, Any], scope: Scope | None
+) -> tuple[Interface, Interface | None]:
+    if not changes or not FIELDS.issuperset(changes):
+        more = ", ".join(sorted(set(changes) - FIELDS)).replace("_", "-")
+        raise UsageError(
+            f"rebind changes what is behind a NIC; {more} is for 'virtnetplug update'"
+            if more
+            else "say what to connect the NIC to: a network or a bridge, or its VLAN"
+        )
+    if scope is Scope.CONFIG:
+        raise UsageError("rebind is for a running guest; 'virtnetplug update --config' changes the definition alone")
+    view = look(domain, BOTH)
+    live, config = find(view, selector)
+    if live is None and view.state.is_active:
+        raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
+    return live or config, config  # type: ignore[return-value]  # one of a pair is always there
+
+
+def _refusals(host: Host, domain: Domain, live: Interface) -> tuple[Refusal, ...]:
+    """What is behind it must be its own; that something is missing there is no obstacle."""
+    if not host.hypervisor.is_local or live.target_dev is None or live.is_hostdev:
+        return ()
+    backing = backing_of(host, domain, live)
+    return (*foreign(backing, is_held=False), *elsewhere(backing))
+
+
+class _Move(update.Manner):
+    """A change in place, seen on the host and told to the network."""
+
+    operation = "rebind"
+
+    def __init__(
+        self, host: Host, live: Interface | None, config: Interface | None, *, flap_link: bool = False
+    ) -> None:
+        self._host, self._flap_link = host, flap_link
+        self._inherited = inherited(host, live, config) if live is not None else ()
+        self.is_local = host.hypervisor.is_local
+
+    def request(self) -> Mapping[str, Any]:
+        return {"kind": KIND}
+
+    def inherited(self) -> Collection[str]:
+        return self._inherited
+
+    def parts(self, alias: str) -> list[Part]:
+        names = ["confirm"]
+        if self.is_local:
+            names += ["join_bridge", "verify"]
+        if self._flap_link:
+            names.append("flap_link")
+        return [(name, alias, Phase.PLUG, Half.LIVE) for name in names]
+
+    def confirm(self, tx: Transaction, alias: str, live: Mapping[str, Any], domain: Domain) -> None:
+        if self.is_local:  # at once: until others know where the NIC is now, what they send is lost
+            heal.introduce(self._host, xml.interface(live["before"]), tx)
+        now = tx.note("confirm", alias, lambda: update.applied(domain, alias, live, but=self._inherited))
+        if self.is_local:
+            tx.note(
+                "join_bridge", alias, lambda: self._complete(domain, now)
+            )  # it goes with the change, if that is undone
+            tx.note("verify", alias, lambda: heal.verify(self._host, domain, now))
+        if self._flap_link:
+            tx.effect(
+                "flap_link", alias, lambda: _flap(domain, now), lambda: _set_link(domain, now, None), half=Half.LIVE
+            )
+
+    def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
+        set_back(domain, live["before"], Half.LIVE)
+        now = guest.net_of(domain, xml.interface(live["before"]).alias or "", Half.LIVE)
+        if self.is_local and now is not None:
+            self._complete(domain, now)
+
+    def _complete(self, domain: Domain, net: Interface) -> None:
+        """What libvirt leaves out: it makes no forwarding table of the new bridge's (``qemuDomainChangeNetBridge``)."""
+        backing = backing_of(self._host, domain, net)
+        if backing.lacks_bridge and backing.tap is not None and backing.tap.master == net.source_bridge:
+            heal.join_bridge(self._host, backing)
+
+
+def inherited(host: Host, live: Interface, config: Interface | None) -> tuple[str, ...]:
+    """Fields that the live NIC has of its network alone: as that says, and not in the definition of the next boot."""
+    if live.source_network is None:
+        return ()
+    try:
+        network = dataclasses.replace(host.networks.network(live.source_network), active=True)
+        actual = resolve(_without(live), network)
+    except VirtnetplugError:
+        return ()
+    found = [name for name in INHERITED if getattr(live, name) is not None]
+    return tuple(
+        name
+        for name in found
+        if getattr(live, name) == getattr(actual, name) and (config is None or getattr(config, name) is None)
+    )
+
+
+def _without(net: Interface) -> Interface:
+    return dataclasses.replace(
+        net, type="network", vlan=None, virtualport=None, bandwidth_inbound=None, bandwidth_outbound=None, port_isolated=None,
+        trust_guest_rx_filters=None,
+    )  # fmt: skip
+
+
+def _flap(domain: Domain, net: Interface) -> None:
+    if net.link_state == "down":
+        return
+    _set_link(domain, net, "down")
+    with domain.watch() as watch:
+        watch.next(FLAP)
+    _set_link(domain, net, net.link_state)
+
+
+def _set_link(domain: Domain, net: Interface, state: str | None) -> None:
+    element = xml.edit(net.element, {"link_state": state or net.link_state})
+    domain.update(xml.strip_live(element), Half.LIVE)
