@@ -32,7 +32,12 @@ class Image:
 
     @property
     def kernel(self) -> Path:
-        return self.directory / "vmlinuz"
+        return self.directory / "kernel"
+
+    @property
+    def hypervisor(self) -> Path:
+        """Where there is one."""
+        return self.directory / "hypervisor"
 
     @property
     def initrd(self) -> Path:

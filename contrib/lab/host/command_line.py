@@ -15,8 +15,9 @@ from host.stages import Stages
 from image.build import build
 from image.recipe import Recipe
 from sriov.recipe import SRIOV
+from xen.recipe import XEN
 
-LABS = {recipe.name: recipe for recipe in (SRIOV,)}
+LABS = {recipe.name: recipe for recipe in (SRIOV, XEN)}
 EXAMPLES = """\
 examples:
   lab build sriov

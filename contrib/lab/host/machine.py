@@ -23,7 +23,7 @@ SILENCE = 150.0
 """Seconds without any news of the boot after which it hangs. A stage takes up to 20 on a machine that has time."""
 
 # On a busy machine the emulated timer may fail the kernel's check, which then gives up.
-_KERNEL_ARGUMENTS = "console=ttyS0 panic=-1 no_timer_check mitigations=off nokaslr net.ifnames=0"
+_KERNEL_ARGUMENTS = "panic=-1 no_timer_check mitigations=off nokaslr net.ifnames=0"
 
 
 class BootFailed(Exception):
@@ -108,16 +108,22 @@ def _qemu_arguments(recipe: Recipe, line: int, keep_disk: bool) -> Sequence[str]
         return ["-drive", settings, "-device", f"virtio-blk-pci,drive={name}"]
 
     arguments = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", "tcg,tb-size=1024"]
-    # With two processors, boots were seen to hang.
-    arguments += ["-smp", "1", *recipe.machine, "-device", "virtio-rng-pci"]
-    arguments += ["-kernel", "/mnt/vmlinuz", "-initrd", "/mnt/initrd"]
-    arguments += ["-append", f"{_KERNEL_ARGUMENTS} {recipe.kernel_arguments}"]
+    arguments += [*recipe.machine, "-device", "virtio-rng-pci", *_boot_arguments(recipe)]
     arguments += drive("disk", "/mnt/disk.ext4", "off" if keep_disk else "on")
     arguments += drive("checkout", "/tmp/checkout.ext4", "off")
     arguments += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     arguments += ["-chardev", f"socket,id=line,fd={line}", "-device", "virtio-serial-pci"]
     arguments += ["-device", f"virtserialport,chardev=line,name={frames.PORT}"]
     return arguments
+
+
+def _boot_arguments(recipe: Recipe) -> Sequence[str]:
+    arguments = f"{_KERNEL_ARGUMENTS} {recipe.kernel_arguments}"
+    if recipe.hypervisor is None:
+        return ("-kernel", "/mnt/kernel", "-initrd", "/mnt/initrd", "-append", f"console=ttyS0 {arguments}")
+    # Multiboot: `-initrd` names its modules with their arguments, parted by commas, and a comma within is doubled.
+    modules = f"/mnt/kernel {'console=hvc0 ' + arguments.replace(',', ',,')},/mnt/initrd"
+    return ("-kernel", "/mnt/hypervisor", "-append", recipe.hypervisor.arguments, "-initrd", modules)
 
 
 def console_tail(console: IO[bytes], lines: int = 25) -> str:

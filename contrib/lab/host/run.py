@@ -40,7 +40,7 @@ def inside(
         try:
             code = _follow(machine, command, stages, timeout)
             stages.took("command", time.monotonic() - start)
-            if new_disk:
+            if new_disk and code != TIMED_OUT:
                 machine.power_off()
         except BootFailed as failure:
             stages.say(f"{failure}, after it had come up; the last on its console:\n{console_tail(log)}")

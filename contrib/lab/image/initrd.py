@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from image import kernel
+
 _DIRECTORY, _FILE = 0o040755, 0o100755
 
 
@@ -26,16 +28,10 @@ def write(target: Path, root: Path, init: Path, modules: Iterable[str], files: M
     target.write_bytes(gzip.compress(_archive(content), 1))
 
 
-def kernel_release(root: Path) -> str:
-    """Of the only kernel in `root`."""
-    (release,) = (root / "lib/modules").iterdir()
-    return release.name
-
-
 def _with_dependencies(root: Path, modules: Iterable[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for module in modules:
-        words = ["chroot", str(root), "modprobe", "--set-version", kernel_release(root), "--show-depends", module]
+        words = ["chroot", str(root), "modprobe", "--set-version", kernel.release(root), "--show-depends", module]
         for line in subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines():
             action, _, path = line.strip().partition(" ")
             if action == "insmod":  # the other is `builtin`

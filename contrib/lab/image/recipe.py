@@ -11,6 +11,15 @@ LABS = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
+class Hypervisor:
+    """What boots in place of the kernel, and then starts that as its first domain."""
+
+    file: str
+    """A Multiboot program, gzipped, in the root file system."""
+    arguments: str
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One lab: a machine with its disk image, and how both are made."""
 
@@ -24,10 +33,13 @@ class Recipe:
     """For the first steps of the boot, until the disk is found."""
     kernel_arguments: str
     machine: tuple[str, ...]
-    """QEMU's arguments for processor, memory and devices."""
+    """QEMU's arguments for processors, memory and devices."""
+    environment: Mapping[str, str]
+    """Of all that runs inside."""
     files: Mapping[str, str]
     """Where a file of ``contrib/lab`` goes in the root file system. Executable ones stay so."""
     guests: Callable[[Path], None]
     """Makes, in the root file system, the guests that take too long to boot inside."""
     seal: tuple[str, ...]
     """Run inside once, at the end of the build; what it leaves on the disk stays."""
+    hypervisor: Hypervisor | None = None

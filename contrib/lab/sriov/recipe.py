@@ -41,12 +41,14 @@ SRIOV = Recipe(
     kernel_modules=("virtio_pci", "virtio_blk", "ext4"),
     kernel_arguments="intel_iommu=on loglevel=4",
     machine=(
-        *("-machine", "q35,kernel-irqchip=split", "-cpu", "max,la57=off", "-m", "3072"),
+        # With two processors, boots were seen to hang.
+        *("-machine", "q35,kernel-irqchip=split", "-cpu", "max,la57=off", "-smp", "1", "-m", "3072"),
         *("-device", "intel-iommu,intremap=on"),
         *_port(0),
         *_port(1),
         *_UPLINK,
     ),
+    environment={"LIBVIRT_DEFAULT_URI": "qemu:///system"},
     files={
         "sriov/prepare": "/usr/lib/lab/prepare",
         "sriov/seal": "/usr/lib/lab/seal",

@@ -85,12 +85,13 @@ def test_an_image_that_is_gone_cannot_be_used(home: Path) -> None:
 
 def test_the_recipe_is_what_is_in_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labs = tmp_path / "contrib-lab"
-    for part in ("host", "image", "inside", "sriov"):
+    for part in ("host", "image", "inside", "sriov", "xen"):
         (labs / part).mkdir(parents=True)
         (labs / part / "file").write_text("one")
     monkeypatch.setattr(cache, "LABS", labs)
     before = cache.image_of(SRIOV)
     (labs / "host/file").write_text("two")
+    (labs / "xen/file").write_text("two")  # another lab's
     assert cache.image_of(SRIOV) == before
     (labs / "inside/file").write_text("two")
     assert cache.image_of(SRIOV) != before

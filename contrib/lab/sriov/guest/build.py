@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from host import namespaces
-from image import initrd
+from image import initrd, kernel
 
 HERE = Path(__file__).parent
 IMAGES = "var/lib/libvirt/images"
@@ -23,7 +23,7 @@ def make_guests(root: Path) -> None:
     """Put kernel, initial RAM disk and a save file for each machine type where libvirt keeps images."""
     images = root / IMAGES
     images.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(root / f"boot/vmlinuz-{initrd.kernel_release(root)}", images / "linux.kernel")
+    shutil.copyfile(kernel.compressed(root), images / "linux.kernel")
     with tempfile.TemporaryDirectory() as place:
         init = Path(place) / "init"
         sources = sorted(HERE.glob("*.c"))
