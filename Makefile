@@ -22,9 +22,14 @@ test: ## every test, in namespaces of its own; those of the driver also on the e
 	tests/namespace $(PYTHON) -m pytest --driver=embedded || status=1; \
 	exit $$status
 
-lab: ## real SR-IOV hot-plug, in an emulated host: the quick suite (as root; the first call also builds the image)
+lab: ## real SR-IOV and real Xen, in emulated hosts: the quick suites (as root; the first call also builds the images)
 	@contrib/setup lab
-	@contrib/lab/lab run sriov --timeout 1200 -- env VIRTNETPLUG_NO_SKIP=$(VIRTNETPLUG_NO_SKIP) python3 -m pytest -v --timeout=600 tests/lab
+	@status=0; for lab in sriov xen; do \
+	    start=$$(date +%s); \
+	    contrib/lab/lab run $$lab --timeout 1200 -- env VIRTNETPLUG_NO_SKIP=$(VIRTNETPLUG_NO_SKIP) \
+	        python3 -m pytest -v --timeout=600 tests/lab tests/lab_xen || status=1; \
+	    echo "== lab $$lab: $$(($$(date +%s) - start)) s"; \
+	done; exit $$status
 
 check: ## format, lint, types and the fast tests
 	@contrib/setup test
