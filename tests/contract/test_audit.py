@@ -72,9 +72,9 @@ def test_a_network_that_was_restarted_under_a_running_guest(real: World) -> None
     network.create()
     report = real.plugger.audit()
     assert found(report) == [("port-missing", "ua-nic1"), ("tap-not-in-bridge", "ua-nic1")]
-    assert [finding.repaired for finding in real.plugger.repair(report).findings] == [None, True]
+    assert [finding.repaired for finding in real.plugger.repair(report).findings] == [True, True]
     assert real.members(bridge) == {tap(real)}
-    assert found(real.plugger.audit()) == [("port-missing", "ua-nic1")]
+    assert found(real.plugger.audit()) == []
     connection.close()
 
 

@@ -187,6 +187,22 @@ class FakePlugger:
         self._do("update", domain, nic, changes, scope, replace, wait)
         return self._outcome("update")
 
+    def rebind(self, domain, nic, changes, *, scope=None, replace=False, flap_link=False, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("rebind", domain, nic, changes, scope, replace, flap_link, wait)
+        return self._outcome("rebind")
+
+    def heal(self, domain=None, nic=None, *, network=None, bridge=None):  # type: ignore[no-untyped-def]
+        self._do("heal", domain, nic, network, bridge)
+        return (self._outcome("rebind"),) if self.outcomes is None else self.outcomes
+
+    def plan_rebind(self, domain, nic, changes, *, scope=None, replace=False, flap_link=False):  # type: ignore[no-untyped-def]
+        self._do("plan_rebind", domain, nic, changes, scope, replace, flap_link)
+        return self._plan("rebind")
+
+    def plan_heal(self, domain=None, nic=None, *, network=None, bridge=None):  # type: ignore[no-untyped-def]
+        self._do("plan_heal", domain, nic, network, bridge)
+        return (self._plan("rebind"),)
+
     def handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("handover", domain, emulated, fast, scope, allow_filter_loss, wait)
         return self._outcome("handover")

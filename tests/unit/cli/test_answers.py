@@ -51,6 +51,10 @@ DOCUMENTS = {
     ("plan", "attach", "web1", "--network", "default"): PLAN,
     ("plan", "detach", "web1", "x"): PLAN,
     ("plan", "update", "web1", "x", "--mtu", "9000"): PLAN,
+    ("rebind", "web1", "x", "--network", "blue"): OUTCOME,
+    ("rebind", "--heal"): [*TOP, "operations"],
+    ("plan", "rebind", "web1", "x", "--network", "blue"): PLAN,
+    ("plan", "rebind", "--heal"): [*TOP, "plans"],
     ("plan", "recover"): [*TOP, "plans"],
     ("list",): [*TOP, "nics"],
     ("show", "web1", "x"): [*TOP, "nic", "live", "config", "history"],
@@ -269,6 +273,30 @@ def test_the_exit_code_of_recover_is_the_worst(results, code, run, plugger):
     ran = run("recover", "--json")
     assert (ran.code, ran.document["exit_code"], len(ran.document["operations"])) == (code, code, len(results))
     assert run("recover").code == code
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        ((), 0),
+        (("done", "already"), 0),
+        (("done", "refused"), 3),
+        (("refused", "undone"), 4),
+        (("undone", "incomplete"), 5),
+    ],
+)
+def test_the_exit_code_of_a_healing_is_the_worst(results, code, run, plugger):
+    plugger.outcomes = tuple(
+        Outcome(
+            operation="rebind", domain="web1", result=Result(result), reason=f"why-{result}", message=f"It is {result}."
+        )
+        for result in results
+    )
+    ran = run("rebind", "--heal", "--json")
+    assert (ran.code, ran.document["exit_code"], len(ran.document["operations"])) == (code, code, len(results))
+    assert ran.document["reason"] == ("" if code == 0 else f"why-{results[-1]}")
+    text = run("rebind", "--heal").out
+    assert text == ("".join(f"{result}: It is {result}.\n" for result in results) or "no NIC is cut off\n")
 
 
 def test_recover_says_each_result_once(run, plugger):

@@ -87,6 +87,54 @@ def test_update_by_flags_and_by_xml(run, plugger, tmp_path):
     assert "--mtu" in ran.err
 
 
+def test_rebind_names_what_is_behind_the_nic(run, plugger):
+    assert run("rebind", "web1", "x", "--network", "blue", "--vlan", "none").code == 0
+    assert (
+        run("rebind", "web1", "x", "--bridge", "br1", "--persistent", "--flap-link", "--replace", "--wait", "9").code
+        == 0
+    )
+    assert plugger.calls == [
+        ("rebind", "web1", "x", {"type": "network", "source_network": "blue", "vlan": None}, Scope.LIVE, False, False, 30.0),
+        ("rebind", "web1", "x", {"type": "bridge", "source_bridge": "br1"}, Scope.BOTH, True, True, 9.0),
+    ]
+    assert run("rebind", "web1", "x", "--network", "blue").out.startswith("ua-1f0c")
+
+
+def test_heal_chooses_by_network_or_bridge(run, plugger):
+    for words in ((), ("web1",), ("web1", "x"), ("--network", "blue"), ("web1", "--bridge", "br1")):
+        assert run("rebind", "--heal", *words).code == 0
+    assert [call[1:] for call in plugger.calls] == [
+        (None, None, None, None),
+        ("web1", None, None, None),
+        ("web1", "x", None, None),
+        (None, None, "blue", None),
+        ("web1", None, None, "br1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("web1",),
+        ("web1", "x"),
+        ("web1", "x", "--network", "a", "--bridge", "b"),
+        ("web1", "x", "--network", "a", "--live"),
+        ("web1", "x", "--vlan", "9999"),
+        ("web1", "x", "--mac", "52:54:00:00:00:01"),
+        ("--heal", "--vlan", "7"),
+        ("--heal", "--persistent"),
+        ("--heal", "--replace"),
+        ("--heal", "--flap-link"),
+        ("--heal", "web1", "x", "--network", "blue"),
+        ("--heal", "web1", "x", "y"),
+    ],
+)
+def test_what_makes_no_sense_of_rebind_is_a_usage_error(words, run, wiring):
+    ran = run("rebind", *words)
+    assert (ran.code, wiring.opened) == (2, []), ran.out
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -94,6 +142,8 @@ def test_update_by_flags_and_by_xml(run, plugger, tmp_path):
         ("attach", "web1", "--nic", "network=a", "--nic", "bridge=b"),
         ("detach", "web1", "x", "y", "--live"),
         ("update", "web1", "x", "--mtu", "9000", "--replace"),
+        ("rebind", "web1", "x", "--network", "blue"),
+        ("rebind", "--heal"),
         ("recover",),
         ("recover", "web1"),
         ("audit",),
@@ -111,7 +161,8 @@ def test_plan_is_the_operation_with_plan(words, fits, run, plugger):
     assert answers[0] == answers[1] == answers[2]
     assert calls[0] == calls[1] == calls[2]
     assert answers[0][0] == (1 if words[0] == "audit" else 0 if fits or words[0] == "audit" else 3)
-    assert all(name in ("plan_attach", "plan_detach", "plan_update", "plan_recover", "audit") for name, *_ in calls[0])
+    named = {"attach", "detach", "update", "rebind", "heal", "recover"}
+    assert {name for name, *_ in calls[0]} <= {"audit", *(f"plan_{name}" for name in named)}
 
 
 @pytest.mark.parametrize(
@@ -124,6 +175,10 @@ def test_plan_is_the_operation_with_plan(words, fits, run, plugger):
         (("update", "web1", "x", "--mtu", "9000"), False),
         (("list",), True),
         (("show", "web1", "x"), True),
+        (("rebind", "web1", "x", "--network", "blue"), False),
+        (("rebind", "web1", "x", "--network", "blue", "--plan"), True),
+        (("rebind", "--heal"), False),
+        (("plan", "rebind", "--heal"), True),
         (("recover",), False),
         (("recover", "--plan"), True),
         (("audit",), True),

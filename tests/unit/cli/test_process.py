@@ -195,7 +195,7 @@ def complete(words: list[str], current: str, between: str = FAKES) -> tuple[list
         (["detach", "web1"], "", ["ua-1f0c", "vnet3"]),
         (["show", "web1"], "ua", ["ua-1f0c"]),
         ([], "det", ["detach"]),
-        (["plan"], "re", ["recover"]),
+        (["plan"], "re", ["rebind", "recover"]),
         (["attach", "web1"], "--netw", ["--network"]),
         (["completion"], "", ["bash", "zsh", "fish"]),
     ],
