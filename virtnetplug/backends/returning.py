@@ -67,27 +67,32 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
         return f"domain {user.name} still has it"
     if users := ground.host_devices.vfio_users(holding.address):
         return f"process {min(users)} still has its VFIO group open"
-    if not holding.managed:
-        ground.nodedevs.reattach(holding.address)
-    elif not until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
-        ground.nodedevs.reattach(holding.address)  # libvirt should have; it may have died at it
-    if not until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS):
+    if not _bring_back(ground, holding):
         driver = ground.host_devices.device(holding.address).driver
         return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
     return _set_back(ground, holding) if holding.snapshot else None  # without one it was never changed
+
+
+def _bring_back(ground: Ground, holding: Holding) -> bool:
+    """Whether it is on its host driver in the end, by libvirt's doing or ours."""
+    if holding.managed and until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
+        return True
+    ground.nodedevs.reattach(holding.address)  # what is managed, libvirt should have; it may have died at it
+    return until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
 def _set_back(ground: Ground, holding: Holding) -> str | None:
     """Every setting as it was; what is not so after it, or None."""
     now = ground.host_devices.settings(holding.address)
     before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]
-    if before.differences(now):
-        try:
-            ground.host_devices.apply(holding.address, before)
-        except HostDeviceFailed:
-            # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
-            _reload(ground, holding)
-            ground.host_devices.apply(holding.address, before)
+    if not before.differences(now):
+        return None
+    try:
+        ground.host_devices.apply(holding.address, before)
+    except HostDeviceFailed:
+        # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
+        _reload(ground, holding)
+        ground.host_devices.apply(holding.address, before)
     return _difference(before, ground.host_devices.settings(holding.address))
 
 

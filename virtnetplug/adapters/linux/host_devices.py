@@ -68,7 +68,12 @@ class LinuxHostDevices:
         return self._tree.is_link_up(pf)
 
     def vfio_users(self, address: PciAddress) -> frozenset[int]:
-        """From ``/proc/PID/fd``: whoever has one of its device files open."""
+        """From ``/proc/PID/fd``: whoever has one of its device files open.
+
+        Nobody has one that its host's driver has: VFIO's leaves it when the last user has closed it (``vfio_unregister_group_dev``).
+        """
+        if self._tree.is_on_host(address):
+            return frozenset()
         try:
             return processes.holders(self._proc, self._tree.vfio_names(address))
         except PermissionError as error:

@@ -155,7 +155,7 @@ def hold(proc: Path, pid: int, *files: str) -> Path:
     return folder
 
 
-def test_who_holds_a_group(host: LinuxHostDevices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_holds_a_group(host: LinuxHostDevices, tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proc = tmp_path / "proc"
     hold(proc, 10, "/dev/vfio/vfio", "/dev/vfio/12")
     hold(proc, 11, "/dev/vfio/12 (deleted)", "socket:[7]")
@@ -174,6 +174,10 @@ def test_who_holds_a_group(host: LinuxHostDevices, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "listdir", listdir)
     with pytest.raises(HostDeviceFailed, match=r"cannot be seen .*process 12.*run this as root"):
         host.vfio_users(SECOND)
+    tree.bind(VF1, "igbvf")  # VFIO has let go of it, and so has everybody
+    assert host.vfio_users(SECOND) == frozenset()
+    with pytest.raises(HostDeviceMissing):
+        host.vfio_users(PciAddress(0, 9, 0, 0))
 
 
 def test_counters_are_by_address_and_of_one_pf(host: LinuxHostDevices, monkeypatch: pytest.MonkeyPatch) -> None:
