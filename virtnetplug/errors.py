@@ -268,6 +268,36 @@ class VfChanged(Refused):
     reason = "vf-changed"
 
 
+class VfHeld(Refused):
+    """A VF of the PF is in the hands of something that cannot be asked for it."""
+
+    reason = "vf-held"
+
+
+class TooFewVfs(Refused):
+    """Fewer VFs would be left than guests have."""
+
+    reason = "too-few-vfs"
+
+
+class PfInUse(Refused):
+    """Something of the host stands on the PF's network interface, and would go with it."""
+
+    reason = "pf-in-use"
+
+
+class PfPending(Refused):
+    """An operation on this PF is not settled."""
+
+    reason = "pf-pending"
+
+
+class Outage(Refused):
+    """Guests without a teaming partner would be cut off meanwhile; `--allow-outage` allows it."""
+
+    reason = "outage"
+
+
 class PoolExhausted(Refused):
     """No VF of the pool is free."""
 
@@ -349,6 +379,12 @@ class NotApplied(Failed):
     """libvirt said success and changed nothing."""
 
     reason = "not-applied"
+
+
+class HookFailed(Failed):
+    """The firmware hook could not be run, or said by its exit status that it failed."""
+
+    reason = "hook-failed"
 
 
 class HostDeviceFailed(Failed):

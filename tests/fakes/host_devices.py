@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 
+from tests.fakes.physical_functions import FakePhysicalFunctions
 from virtnetplug.errors import (
     HostDeviceBusy,
     HostDeviceFailed,
@@ -21,7 +22,7 @@ PFS = (PciAddress(0, 1, 0, 0), PciAddress(0, 2, 0, 0))
 PF_DRIVER, VF_DRIVER = "igb", "igbvf"
 
 
-class FakeHostDevices:
+class FakeHostDevices(FakePhysicalFunctions):
     """`ports.host_devices.HostDevices` and `ports.nodedev.NodeDevices` of one imaginary host.
 
     ``0000:01:00.0`` (eth0, node 0) and ``0000:02:00.0`` (eth1, node 1) with VFs at ``0000:01:10.0``, ``.2``, ``.4``, ``.6`` and
@@ -46,6 +47,7 @@ class FakeHostDevices:
         self.calls: list[str] = []
         for node, address in enumerate(PFS):
             self._add_pf(address, node, vfs)
+        self._make_pfs(PFS)
 
     # -- making it other than it is --------------------------------------------------------------
 
@@ -70,6 +72,10 @@ class FakeHostDevices:
     def bind(self, address: PciAddress, driver: str | None) -> None:
         """Bind a VF to a driver, as libvirt or a person does; a host driver makes it a new interface."""
         device = self.device(address)
+        if device.is_pf:
+            self._called("bind", address, driver)
+            self.bind_pf(address, driver)
+            return
         if device.driver == driver:
             return
         if self.held.get(address):

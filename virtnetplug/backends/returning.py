@@ -22,9 +22,10 @@ GONE = "is gone from the host, so there was nothing to give back; change sriov_n
 """What is to be said of a device that `is_gone`."""
 
 
-def give_back(ground: Ground, holding: Holding) -> str | None:
+def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> str | None:
     """Make the device as it was and prove it, then let it go; else quarantine it and return the reason, a sentence.
 
+    With `kept` it is not let go: that is what is held of it from then on.
     A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
     is nobody's.
     """
@@ -43,7 +44,10 @@ def give_back(ground: Ground, holding: Holding) -> str | None:
         )
     if holding.network and holding.port:
         ground.networks.delete_port(holding.network, holding.port)
-    ground.journal.let_go(holding.address)
+    if kept is not None:
+        ground.journal.amend_holding(kept)
+    else:
+        ground.journal.let_go(holding.address)
     return None
 
 
@@ -70,7 +74,7 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
     if not _bring_back(ground, holding):
         driver = ground.host_devices.device(holding.address).driver
         return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"
-    return _set_back(ground, holding) if holding.snapshot else None  # without one it was never changed
+    return set_back(ground, holding) if holding.snapshot else None  # without one it was never changed
 
 
 def _bring_back(ground: Ground, holding: Holding) -> bool:
@@ -81,7 +85,7 @@ def _bring_back(ground: Ground, holding: Holding) -> bool:
     return until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
-def _set_back(ground: Ground, holding: Holding) -> str | None:
+def set_back(ground: Ground, holding: Holding) -> str | None:
     """Every setting as it was; what is not so after it, or None."""
     now = ground.host_devices.settings(holding.address)
     before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ from typing import Protocol
 from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.physical_functions import PhysicalFunctions
 
 
-class HostDevices(Protocol):
+class HostDevices(PhysicalFunctions, Protocol):
     """The PCI devices of this host, and the VFs' settings. A look is always a fresh one."""
 
     def obstacles(self) -> Sequence[Refusal]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from virtnetplug.adapters.linux import processes, rtnetlink, vf
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.pci import PciTree
+from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
 from virtnetplug.model.operation import Refusal
@@ -22,12 +23,13 @@ _WITHOUT_LINK_STATE = frozenset({"igb"})
 Change = tuple[str, Callable[[], None]]
 
 
-class LinuxHostDevices:
+class LinuxHostDevices(LinuxPhysicalFunctions):
     """`ports.host_devices.HostDevices` of the network namespace of the calling thread."""
 
     def __init__(
         self, sys: Path = Path("/sys"), proc: Path = Path("/proc"), facts: LinuxHostFacts | None = None
     ) -> None:
+        self._sys = sys
         self._tree = PciTree(sys)
         self._proc = proc
         self._facts = LinuxHostFacts() if facts is None else facts

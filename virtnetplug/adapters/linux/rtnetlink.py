@@ -105,6 +105,43 @@ def write(index: int, attribute: bytes, *, family: int = 0) -> None:
     order(_SETLINK, 0, _INFO.pack(family, 0, index, 0, 0) + attribute)
 
 
+def flags(chunk: memoryview) -> int:
+    """``IFF_…`` of the link that `attributes_with_vfs` gave."""
+    return int(_INFO.unpack_from(chunk, _HEADER.size)[3])
+
+
+def set_flags(index: int, on: int, change: int) -> None:
+    """Set those flags of `change` that are in `on`, and clear its others; raises `OSError`."""
+    order(_SETLINK, 0, _INFO.pack(0, 0, index, on, change))
+
+
+def messages(kind: int, body: bytes) -> list[bytes]:
+    """The bodies of the messages of a dump (``RTM_GETADDR``, ``RTM_GETROUTE``), read again if it changed meanwhile; raises `OSError`."""
+    for _ in range(_TRIES):
+        found, is_whole = _messages(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
+        if is_whole:
+            break
+    return found
+
+
+def _messages(request: bytes) -> tuple[list[bytes], bool]:
+    found, is_whole = [], True
+    with _kernel() as kernel:
+        kernel.send(request)
+        while True:
+            chunk = memoryview(kernel.recv(_VF_BUFFER))
+            offset = 0
+            while offset < len(chunk):
+                length, kind, flags, _sequence, _port = _HEADER.unpack_from(chunk, offset)
+                if kind == _FAULT:
+                    _raise(chunk, offset)
+                if kind == _DONE:
+                    return found, is_whole
+                is_whole = is_whole and not flags & _INTERRUPTED
+                found.append(bytes(chunk[offset + _HEADER.size : offset + length]))
+                offset += (length + 3) & ~3
+
+
 def set_master(index: int, master: int) -> None:
     """Put a link into a bridge, or (0) out of the one it is in; raises `OSError`."""
     write(index, packed(_MASTER, _INT.pack(master)))
