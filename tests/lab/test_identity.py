@@ -1,0 +1,145 @@
+"""Identity handed over and back under a real driver: the guest's interface keeps its name, its MAC and its address."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import libvirt
+import pytest
+
+import virtnetplug
+from tests.lab.linux_guest import BACKUP, Link, LinuxGuest
+from tests.lab.test_hostdev import host_state, ports
+from tests.real.stream import Stream
+from virtnetplug import Plugger, Result, xml
+from virtnetplug.model.interface import Interface
+
+ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
+PACE = 0.05
+HOST, GUEST = "10.9.5.1", "10.9.5.3"
+MAC = "52:54:0a:09:05:03"
+"""It spells the address that the guest gives a NIC of this MAC, whatever kind it is: what a network service does by MAC."""
+
+EMULATED = (
+    f"<interface type='bridge'><mac address='{MAC}'/><source bridge='br0'/><model type='virtio'/>"
+    "<alias name='ua-front'/></interface>"
+)
+FAST = "<interface type='network'><source network='pool0'/><alias name='ua-fast'/></interface>"
+
+
+@pytest.fixture(scope="module")
+def vm(uri: str) -> Iterator[LinuxGuest]:
+    """A Linux guest, and an address of the host's in the network of its NIC."""
+    subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "br0"], check=True)
+    guest = LinuxGuest(libvirt.open(uri), "q35")
+    guest.wait_answers(guest.address)
+    yield guest
+    guest.destroy()
+    subprocess.run(["ip", "address", "del", f"{HOST}/24", "dev", "br0"], check=True)
+
+
+@pytest.fixture
+def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
+    with virtnetplug.open(uri, state_dir=tmp_path / "journal") as opened:
+        yield opened
+
+
+def nets(vm: LinuxGuest) -> dict[str | None, Interface]:
+    return {net.alias: net for net in xml.devices(vm.dom.XMLDesc(0)).nets}
+
+
+def known_by(link: Link) -> tuple[str, str, str | None]:
+    """What a guest's configuration knows a NIC by."""
+    return link.name, link.mac, link.address
+
+
+def test_the_guests_interface_keeps_name_mac_and_address(
+    plugger: Plugger, vm: LinuxGuest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = host_state(), ports(plugger)
+    plugger.attach(vm.name, [EMULATED])
+    emulated = nets(vm)["ua-front"]
+    first = vm.wait_up(MAC, "virtio_net")
+    gaps: dict[str, list[float]] = {"over": [], "back": []}
+    with Stream(GUEST, pace=PACE) as stream:
+        for _ in range(ROUNDS):
+            mark = stream.mark()
+            assert plugger.handover(vm.name, "ua-front", FAST, wait=60).result is Result.DONE
+            over = vm.wait_up(MAC, "igbvf", timeout=20)
+            stream.wait_flowing()
+            gaps["over"].append(stream.longest_gap(mark))
+            assert known_by(over) == known_by(first)
+            assert set(nets(vm)) == {BACKUP, "ua-fast"}
+            assert nets(vm)["ua-fast"].address == emulated.address
+            mark = stream.mark()
+            assert plugger.handback(vm.name, "ua-front", wait=60).result is Result.DONE
+            back = vm.wait_up(MAC, "virtio_net", timeout=20)
+            stream.wait_flowing()
+            gaps["back"].append(stream.longest_gap(mark))
+            assert known_by(back) == known_by(first)
+    stream.check()
+    assert stream.lost == 0
+    assert _same(nets(vm)["ua-front"], emulated)
+    assert (host_state(), ports(plugger)) == before
+    plugger.detach(vm.name, "ua-front", wait=60)
+    with capsys.disabled():
+        for what, times in gaps.items():
+            said = f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
+            print(f"\n  silence, handed {what} without teaming, of {len(times)}: {said}", end="")
+
+
+def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugger, vm: LinuxGuest) -> None:
+    """No reboot between, and another VF if that comes: the marker is with the emulated NIC."""
+    plugger.attach(vm.name, [EMULATED])
+    first = vm.wait_up(MAC, "virtio_net")
+    address = nets(vm)["ua-front"].address
+    plugger.handover(vm.name, "ua-front", FAST, wait=60)
+    for _ in range(2):
+        assert known_by(vm.wait_up(MAC, "igbvf", timeout=20)) == known_by(first)
+        assert plugger.detach(vm.name, "ua-fast", restore_emulated=False, wait=60).result is Result.DONE
+        assert set(nets(vm)) == {BACKUP}
+        assert plugger.attach(vm.name, [FAST]).result is Result.DONE
+        assert nets(vm)["ua-fast"].address == address
+    assert known_by(vm.wait_up(MAC, "igbvf", timeout=20)) == known_by(first)
+    outcome = plugger.detach(vm.name, "ua-fast", wait=60)
+    assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
+    assert known_by(vm.wait_up(MAC, "virtio_net", timeout=20)) == known_by(first)
+    plugger.detach(vm.name, "ua-front", wait=60)
+
+
+def test_with_teaming_only_the_traffic_moves(
+    plugger: Plugger, vm: LinuxGuest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = host_state(), ports(plugger)
+    gaps: dict[str, list[float]] = {"over": [], "back": []}
+    backup, team = nets(vm)[BACKUP], FAST.replace("ua-fast", "ua-team")
+    with Stream(vm.address, pace=PACE) as stream:
+        for _ in range(ROUNDS):
+            mark = stream.mark()
+            plugger.handover(vm.name, BACKUP, team, wait=60)
+            link = vm.wait_up(vm.mac, "igbvf", timeout=20)
+            stream.wait_flowing()
+            gaps["over"].append(stream.longest_gap(mark))
+            assert link.master and set(nets(vm)) == {BACKUP, "ua-team"} and nets(vm)[BACKUP].element == backup.element
+            mark = stream.mark()
+            plugger.handback(vm.name, BACKUP, wait=60)
+            stream.wait_flowing()
+            gaps["back"].append(stream.longest_gap(mark))
+            assert set(nets(vm)) == {BACKUP}
+    stream.check()
+    assert stream.lost == 0
+    assert (host_state(), ports(plugger)) == before
+    with capsys.disabled():
+        for what, times in gaps.items():
+            said = f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
+            print(f"\n  silence, handed {what} with teaming, of {len(times)}: {said}", end="")
+
+
+def _same(net: Interface, other: Interface) -> bool:
+    """But for the host's end, which libvirt makes anew."""
+    made = {"target_dev": None, "source_portid": None}
+    return xml.edit(net.element, made) == xml.edit(other.element, made)
