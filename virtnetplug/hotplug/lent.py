@@ -18,9 +18,7 @@ GIVE_BACK = "give it back to the host, and to its pool, with proof that it is as
 
 def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
     """What disagrees about each device that is held; none are held on most hosts, and then this is one query."""
-    open_nics = {
-        (record.domain_uuid, entry["alias"]) for record in whole.operations for entry in record.request.get("nics", ())
-    }
+    open_nics = {nic for record in whole.operations for nic in record.touched}
     for holding in host.journal.holdings():
         seen = whole.domains.get(holding.domain_uuid)
         if holding.uri != host.hypervisor.uri or (seen is None and not whole.is_whole):

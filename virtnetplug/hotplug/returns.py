@@ -17,11 +17,7 @@ def return_devices(host: Host, domain_uuid: str | None = None) -> list[Outcome]:
     held = [one for one in host.journal.holdings() if one.uri == uri and domain_uuid in (None, one.domain_uuid)]
     if not held:
         return []
-    busy = {
-        (record.domain_uuid, entry["alias"])
-        for record in host.journal.open_operations(uri)
-        for entry in record.request.get("nics", ())
-    }
+    busy = {nic for record in host.journal.open_operations(uri) for nic in record.touched}
     users = users_of_devices(host)
     outcomes = []
     for holding in held:

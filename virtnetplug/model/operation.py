@@ -122,6 +122,14 @@ class OperationRecord:
     ended: float | None = None
     steps: tuple[Step, ...] = ()
 
+    @property
+    def touched(self) -> frozenset[tuple[str, str]]:
+        """The NICs it works on, by domain UUID and alias: one of a PF works on many guests' NICs, each with its domain."""
+        nics = self.request.get("nics", ())
+        return frozenset(
+            (entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in nics if "alias" in entry
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:

@@ -125,7 +125,8 @@ def messages(kind: int, body: bytes) -> list[bytes]:
 
 
 def _messages(request: bytes) -> tuple[list[bytes], bool]:
-    found, is_whole = [], True
+    found: list[bytes] = []
+    is_whole = True
     with _kernel() as kernel:
         kernel.send(request)
         while True:
