@@ -393,6 +393,12 @@ class HostDeviceFailed(Failed):
     reason = "host-device-failed"
 
 
+class XenStoreFailed(Failed):
+    """xenstore could not be asked, or did not do what it was told; the message says why."""
+
+    reason = "xenstore-failed"
+
+
 class Orphaned(RollbackIncomplete):
     """The guest has a NIC that the hypervisor does not know; undoing is not complete while it has."""
 

@@ -1,0 +1,150 @@
+"""Vifs as xenstore has them, from what was recorded of a real one, and from what nobody would expect there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from tests.unit.adapters.xen.recorded_store import RecordedStore
+from virtnetplug.adapters.xen.tools import Tools, ToolWatch
+from virtnetplug.adapters.xen.xenstore import XenStore
+from virtnetplug.lifecycle import State
+from virtnetplug.ports.xen import Vif
+
+BACKEND, FRONTEND, RECORD = "/local/domain/0/backend/vif/1/1", "/local/domain/1/device/vif/1", "/libxl/1/device/vif/1"
+
+
+def second(store: RecordedStore) -> Vif:
+    """The vif that was attached to the running guest."""
+    vif = XenStore(Tools(store)).vif(1, 1)
+    assert vif is not None
+    return vif
+
+
+def test_a_vif_that_is_attached_and_used() -> None:
+    first, other = XenStore(Tools(RecordedStore("attached"))).vifs(1)
+    assert other == Vif(
+        domain_id=1,
+        number=1,
+        backend=State.CONNECTED,
+        frontend=State.CONNECTED,
+        is_recorded=True,
+        is_online=True,
+        mac="00:16:3e:08:00:01",
+        bridge="xenbr0",
+        script="/etc/xen/scripts/vif-bridge",
+        link_name="mynic1",
+        rate="52428,50000",
+        hotplug_status="connected",
+    )
+    assert other.is_connected and other.name == "vif-1-1"
+    assert (first.number, first.mac, first.link_name, first.rate) == (0, "00:16:3e:08:00:00", None, None)
+
+
+@pytest.mark.parametrize(
+    ("moment", "backend", "status"),
+    [("unbound", State.CONNECTED, None), ("bound", State.INIT_WAIT, None), ("failed-attach", State.INIT_WAIT, "error")],
+)
+def test_the_states_of_a_real_netback(moment: str, backend: State, status: str | None) -> None:
+    vif = second(RecordedStore(moment))
+    assert (vif.backend, vif.frontend, vif.hotplug_status) == (backend, State.CONNECTED, status)
+
+
+def test_a_failed_attach_leaves_a_vif_and_says_why() -> None:
+    vif = second(RecordedStore("failed-attach"))
+    assert vif.is_recorded and vif.hotplug_error == "Could not find bridge device nobr"
+
+
+def test_a_domain_without_vifs_or_that_never_was_has_none() -> None:
+    assert XenStore(Tools(RecordedStore("attached"))).vifs(7) == []
+    assert XenStore(Tools(RecordedStore())).vif(1, 0) is None
+
+
+def test_a_backend_that_vanished() -> None:
+    store = RecordedStore("attached")
+    store.remove_area(BACKEND)
+    vif = second(store)
+    assert vif.backend is None and vif.frontend is State.CONNECTED
+    assert vif.is_recorded and not vif.is_online and vif.hotplug_status is None
+    assert vif.mac == "00:16:3e:08:00:01"  # from the records
+
+
+def test_what_backend_and_records_left_behind() -> None:
+    store = RecordedStore("attached")
+    store.remove_area(RECORD)
+    store.remove_area(FRONTEND)
+    vif = second(store)
+    assert vif.frontend is None and not vif.is_recorded and vif.backend is State.CONNECTED
+
+
+@pytest.mark.parametrize("value", ["", "x", "9", "-1", "4 ", "٤", "99999999999999999999", None])
+def test_a_state_that_is_none_is_unknown(value: str | None) -> None:
+    store = RecordedStore("attached")
+    store.set(f"{FRONTEND}/state", value)
+    vif = second(store)
+    assert vif.frontend is State.UNKNOWN and vif.backend is State.CONNECTED
+
+
+def test_an_area_that_is_only_begun() -> None:
+    store = RecordedStore("attached")
+    for area in (BACKEND, FRONTEND, RECORD):
+        store.remove_area(area)
+    store.set(BACKEND, "")
+    store.set(f"{BACKEND}/frontend", FRONTEND)
+    assert second(store) == Vif(domain_id=1, number=1, backend=State.UNKNOWN)
+
+
+def test_nothing_of_what_the_guest_writes_is_believed_but_its_state() -> None:
+    store = RecordedStore("attached")
+    honest = second(store)
+    store.set(f"{FRONTEND}/mac", "52:54:00:00:00:01")
+    store.set(f"{FRONTEND}/backend", "/local/domain/5/backend/vif/1/1")
+    store.set(f"{FRONTEND}/backend-id", "5")
+    assert second(store) == honest
+
+
+def test_a_backend_in_a_driver_domain() -> None:
+    store = RecordedStore("attached")
+    store.lines = [
+        line.replace("/local/domain/0/backend/vif/1/1", "/local/domain/5/backend/vif/1/1") for line in store.lines
+    ]
+    vif = second(store)
+    assert (vif.backend_domain, vif.backend, vif.hotplug_status) == (5, State.CONNECTED, "connected")
+    XenStore(Tools(store)).set_plumbed(vif)
+    assert store.written == [["/local/domain/5/backend/vif/1/1/hotplug-status", "connected"]]
+
+
+def test_a_record_that_names_anothers_backend_is_not_followed() -> None:
+    store = RecordedStore("attached")
+    store.set(f"{RECORD}/backend", "/local/domain/5/backend/vif/2/0")
+    assert second(store).backend_domain == 0
+
+
+def test_what_is_no_vif_is_passed_over() -> None:
+    store = RecordedStore("attached")
+    store.set("/local/domain/1/device/vif/feature", "1")
+    store.set("/local/domain/0/backend/vif/1/x/state", "4")
+    assert [vif.number for vif in XenStore(Tools(store)).vifs(1)] == [0, 1]
+
+
+def test_domains_are_those_with_backends_or_records() -> None:
+    store = RecordedStore("attached")
+    store.set("/local/domain/0/backend/vif/12/0/state", "4")
+    store.set("/libxl/3/type", "pv")
+    assert XenStore(Tools(store)).domains() == {1, 3, 12}
+    assert XenStore(Tools(RecordedStore())).domains() == frozenset()
+
+
+def test_all_that_concerns_a_domain_is_watched() -> None:
+    watched: list[Sequence[str]] = []
+
+    @contextmanager
+    def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
+        watched.append(paths)
+        yield None  # type: ignore[misc]
+
+    with XenStore(Tools(RecordedStore()), watch).watch(4):
+        pass
+    assert watched == [["/local/domain/0/backend/vif/4", "/local/domain/4/device/vif", "/libxl/4/device/vif"]]

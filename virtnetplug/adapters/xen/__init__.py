@@ -1,0 +1,1 @@
+"""Vifs of Xen guests: what xenstore says of them, and dom0's drivers."""

@@ -1,0 +1,113 @@
+"""dom0's drivers of vifs, in sysfs: xen-netback, taken from a vif and given back while its guest runs.
+
+Since Linux 5.6 (``allow_rebind`` of xen-netback, "xen-netback: support dynamic unbind/bind") the rings are taken as they are found;
+an older kernel has no such flag, closes the backend at unbind, and the guest loses its NIC.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from virtnetplug import retry
+from virtnetplug.errors import HostDeviceFailed
+
+FIRST_KERNEL = (5, 6)
+MODULE = "xen-netback"
+_LINK_SECONDS = 30.0
+_LOAD_SECONDS = 60.0
+
+Run = Callable[[Sequence[str]], None]
+
+
+def run_modprobe(words: Sequence[str]) -> None:
+    """Raises `HostDeviceFailed` with what it said."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_LOAD_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostDeviceFailed(f"'{' '.join(words)}' failed ({error})") from None
+    if done.returncode:
+        raise HostDeviceFailed(f"'{' '.join(words)}' failed: {done.stderr.strip() or f'code {done.returncode}'}")
+
+
+class XenVifDrivers:
+    """`ports.xen.VifDrivers` of this dom0; `sys` and `proc` are where the file systems are looked for."""
+
+    def __init__(self, sys: Path = Path("/sys"), proc: Path = Path("/proc"), run: Run = run_modprobe) -> None:
+        bus = sys / "bus/xen-backend"
+        self._driver, self._devices = bus / "drivers/vif", bus / "devices"
+        self._proc = proc
+        self._run = run
+
+    def rebind_obstacle(self) -> str | None:
+        """By the kernel's release, as the flag itself is not shown anywhere."""
+        try:
+            release = (self._proc / "sys/kernel/osrelease").read_text().strip()
+        except OSError:
+            release = ""
+        found = re.match(r"(\d+)\.(\d+)", release)
+        if found is None:
+            return f"the kernel's release, '{release}', is none that is known"
+        if (int(found[1]), int(found[2])) < FIRST_KERNEL:
+            first = ".".join(str(part) for part in FIRST_KERNEL)
+            return f"kernel {release} cannot bind a vif anew under a running guest; {first} is the first that can"
+        return None
+
+    def bound(self) -> frozenset[str]:
+        """From the driver's directory."""
+        return frozenset(place.name for place in self._driver.glob("vif-*"))
+
+    def is_bound(self, name: str) -> bool:
+        """By the driver's directory: the backend's state in xenstore does not show it."""
+        return (self._driver / name).exists()
+
+    def link(self, name: str) -> str | None:
+        """From the device's directory, so it is found under any name."""
+        try:
+            return next(iter(sorted(os.listdir(self._devices / name / "net"))), None)
+        except OSError:
+            return None
+
+    def unbind(self, name: str) -> None:
+        """The kernel returns when the link is gone."""
+        self._write("unbind", name, unless=lambda: not self.is_bound(name))
+
+    def bind(self, name: str) -> None:
+        """The link comes when the guest's end has been read, at once or a little later."""
+        self._write("bind", name, unless=lambda: self.is_bound(name))
+        if not retry.until_true(lambda: self.link(name) is not None, seconds=_LINK_SECONDS):
+            raise HostDeviceFailed(
+                f"{name} has its driver, but no link after {_LINK_SECONDS:g} s. The kernel's log ('dmesg') says why."
+            )
+
+    def reload(self) -> None:
+        """By ``modprobe``; the kernel refuses while a vif has the driver ("Module xen_netback is in use")."""
+        self._run(["modprobe", "-r", MODULE])
+        self._run(["modprobe", MODULE])
+
+    def _write(self, file: str, name: str, *, unless: Callable[[], bool]) -> None:
+        if unless():
+            return
+        try:
+            (self._driver / file).write_text(name)
+        except OSError as error:
+            if unless():  # somebody else did it meanwhile
+                return
+            raise HostDeviceFailed(f"{name} cannot be {_PARTICIPLES[file]} ({_reason(error, file)})") from None
+
+
+_PARTICIPLES = {"bind": "bound", "unbind": "unbound"}
+
+
+def _reason(error: OSError, file: str) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "only root can; run this as root"
+    if error.errno == errno.ENODEV:
+        return "the kernel knows no such vif"
+    if error.errno == errno.ENOENT:
+        return f"{MODULE} is not loaded: 'modprobe {MODULE}'"
+    return f"{error.strerror} from {file}"

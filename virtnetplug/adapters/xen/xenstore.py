@@ -1,0 +1,117 @@
+"""The areas of vifs in xenstore: the backend's, the guest's, and libxl's own records of them.
+
+The layout is that of libxl's ``libxl_nic.c`` and ``libxl_device.c``; states are those of ``xen/include/public/io/xenbus.h``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from virtnetplug.adapters.xen import tools
+from virtnetplug.adapters.xen.tools import Tools
+from virtnetplug.lifecycle import State
+from virtnetplug.ports.xen import Vif, VifWatch
+
+_STATES = tuple(State)
+_BACKENDS = "/local/domain/0/backend/vif"
+_BACKEND = re.compile(r"/local/domain/(\d+)/backend/vif/(\d+)/(\d+)")
+
+Area = Mapping[str, str | None]
+Watch = Callable[[Sequence[str]], AbstractContextManager[VifWatch]]
+
+
+class XenStore:
+    """`ports.xen.VifStore` of the host whose dom0 this is."""
+
+    def __init__(self, store: Tools | None = None, watch: Watch = tools.watch) -> None:
+        self._store = Tools() if store is None else store
+        self._watch = watch
+
+    def vifs(self, domain_id: int) -> Sequence[Vif]:
+        """From three listings, one after the other."""
+        records = _areas(self._store.tree(f"/libxl/{domain_id}/device/vif"))
+        backends = {0: _areas(self._store.tree(f"{_BACKENDS}/{domain_id}"))}
+        for elsewhere in {_backend_domain(record, domain_id, number) for number, record in records.items()} - {0}:
+            backends[elsewhere] = _areas(self._store.tree(f"/local/domain/{elsewhere}/backend/vif/{domain_id}"))
+        frontends = _areas(self._store.tree(f"/local/domain/{domain_id}/device/vif"))
+        numbers = sorted({*records, *frontends, *(number for areas in backends.values() for number in areas)})
+        return [_vif(domain_id, number, records.get(number), backends, frontends.get(number)) for number in numbers]
+
+    def vif(self, domain_id: int, number: int) -> Vif | None:
+        """One of `vifs`."""
+        return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
+
+    def domains(self) -> frozenset[int]:
+        """Those with a backend in dom0, and those in libxl's records."""
+        names = self._store.children(_BACKENDS) | self._store.children("/libxl")
+        return frozenset(int(name) for name in names if name.isdecimal())
+
+    def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
+        """Of both ends in dom0 and of the records."""
+        return self._watch(
+            [
+                f"{_BACKENDS}/{domain_id}",
+                f"/local/domain/{domain_id}/device/vif",
+                f"/libxl/{domain_id}/device/vif",
+            ]
+        )
+
+    def set_plumbed(self, vif: Vif) -> None:
+        """Write ``hotplug-status``, as ``success`` in Xen's ``xen-hotplug-common.sh`` does."""
+        area = f"/local/domain/{vif.backend_domain}/backend/vif/{vif.domain_id}/{vif.number}"
+        self._store.write({f"{area}/hotplug-status": "connected"})
+
+
+def _areas(tree: Area) -> Mapping[int, dict[str, str | None]]:
+    """The part of each vif, by its number; what is not a vif's is left out."""
+    found: dict[int, dict[str, str | None]] = {}
+    for path, value in tree.items():
+        number, _, key = path.partition("/")
+        if number.isdecimal():
+            found.setdefault(int(number), {})[key] = value
+    return found
+
+
+def _backend_domain(record: Area, domain_id: int, number: int) -> int:
+    """By the record alone: the guest could write into its own area that its backend is another's."""
+    found = _BACKEND.fullmatch(record.get("backend") or "")
+    return int(found[1]) if found and (int(found[2]), int(found[3])) == (domain_id, number) else 0
+
+
+def _vif(
+    domain_id: int, number: int, record: Area | None, backends: Mapping[int, Mapping[int, Area]], frontend: Area | None
+) -> Vif:
+    where = 0 if record is None else _backend_domain(record, domain_id, number)
+    backend = backends[where].get(number)
+    known = {**(record or {}), **{key: value for key, value in (backend or {}).items() if value is not None}}
+    live = backend or {}
+    return Vif(
+        domain_id=domain_id,
+        number=number,
+        backend_domain=where,
+        backend=_state(backend),
+        frontend=_state(frontend),
+        is_recorded=record is not None,
+        is_online=live.get("online") == "1",
+        mac=(known.get("mac") or "").lower() or None,
+        bridge=known.get("bridge") or None,
+        script=known.get("script") or None,
+        link_name=known.get("vifname") or None,
+        rate=known.get("rate") or None,
+        mtu=_number(known.get("mtu")),
+        hotplug_status=live.get("hotplug-status"),
+        hotplug_error=live.get("hotplug-error") or None,
+    )
+
+
+def _state(area: Area | None) -> State | None:
+    if area is None:
+        return None
+    number = _number(area.get("state"))
+    return _STATES[number] if number is not None and number < len(_STATES) else State.UNKNOWN
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -1,0 +1,103 @@
+"""What operations need of a Xen host beside libvirt: its vifs as xenstore has them, and dom0's drivers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from virtnetplug.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vif:
+    """One vif of a guest. What is not there, or cannot be read as what it should be, is None.
+
+    Nothing but `frontend` is the guest's word: all else is from areas that only the toolstack and the backend may write.
+    """
+
+    domain_id: int
+    number: int
+    backend_domain: int = 0
+    """Where the backend runs: 0 unless there is a driver domain."""
+    backend: State | None = None
+    """None without a backend area; Unknown if the area has no state that can be read."""
+    frontend: State | None = None
+    is_recorded: bool = False
+    """Whether the toolstack has it in its own records (``/libxl``), which outlive what backend and guest do to their areas."""
+    is_online: bool = False
+    """Whether it is to stay: a detach begins with this."""
+    mac: str | None = None
+    bridge: str | None = None
+    script: str | None = None
+    link_name: str | None = None
+    """That the hotplug script gives the link instead of the kernel's."""
+    rate: str | None = None
+    """``BYTES,MICROSECONDS``, as netback obeys it."""
+    mtu: int | None = None
+    """That the toolstack asked for."""
+    hotplug_status: str | None = None
+    """``connected`` once the link is where it belongs, ``error``, or empty before; None while no driver is bound."""
+    hotplug_error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its device, on the bus of backends and for its drivers."""
+        return f"vif-{self.domain_id}-{self.number}"
+
+    @property
+    def is_connected(self) -> bool:
+        """Both ends are; so are those of a vif whose driver was taken from it, which only `VifDrivers.is_bound` tells."""
+        return self.backend is State.CONNECTED and self.frontend is State.CONNECTED
+
+
+class VifWatch(Protocol):
+    """Changes to the areas of one domain's vifs since it was made. Several in a row may be told once."""
+
+    def next(self, timeout: float) -> bool:
+        """Wait for a change; False after `timeout` seconds without any."""
+
+
+class VifStore(Protocol):
+    """Each method raises `XenStoreFailed` if xenstore cannot be asked."""
+
+    def vifs(self, domain_id: int) -> Sequence[Vif]:
+        """Of one domain, by number: all that have an area at either end or are recorded. No snapshot: look again before deciding on it."""
+
+    def vif(self, domain_id: int, number: int) -> Vif | None:
+        """One of them."""
+
+    def domains(self) -> frozenset[int]:
+        """Ids of all domains that may have areas of vifs, among them domains that ended and left some."""
+
+    def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
+        """Watch the domain's areas; nothing that happens after this returned is missed."""
+
+    def set_plumbed(self, vif: Vif) -> None:
+        """Say that its link is where it belongs, as a hotplug script does: the backend waits for this before it connects."""
+
+
+class VifDrivers(Protocol):
+    """dom0's drivers of vifs. Each method raises `HostDeviceFailed` if the kernel refuses."""
+
+    def rebind_obstacle(self) -> str | None:
+        """Why a vif of a running guest cannot be unbound and bound again on this host, in a sentence; None if it can."""
+
+    def bound(self) -> frozenset[str]:
+        """The names of all vifs that have a driver."""
+
+    def is_bound(self, name: str) -> bool:
+        """Whether that vif has one."""
+
+    def link(self, name: str) -> str | None:
+        """The name of its link; None while it has no driver."""
+
+    def unbind(self, name: str) -> None:
+        """Take its driver from it, and so its link; nothing if it has none."""
+
+    def bind(self, name: str) -> None:
+        """Give it its driver; returns when the link is there. Nothing if it has it already."""
+
+    def reload(self) -> None:
+        """Load the driver anew, which gives it to every vif without one. No vif may have it."""
