@@ -85,7 +85,7 @@ class Guest:
     @property
     def first(self) -> Nic:
         """The NIC that it has from the start."""
-        return self._nic(0)
+        return self.nic(0)
 
     def attach(self, number: int, *, source: str = f"bridge='{BRIDGE}'", more: str = "") -> Nic:
         """By plain libvirt; `source` may name another bridge, or a network as in ``network='lab'``."""
@@ -94,7 +94,7 @@ class Guest:
             f"<interface type='{kind}'><mac address='{MAC.format(number)}'/><source {source}/>{more}</interface>",
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )
-        return self._nic(number)
+        return self.nic(number)
 
     def detach(self, nic: Nic) -> None:
         """By plain libvirt, which asks for the source, too."""
@@ -130,7 +130,8 @@ class Guest:
         ping = ["ping", "-c1", "-W1", "-q", address]
         wait_until(lambda: subprocess.run(ping, stdout=subprocess.DEVNULL).returncode == 0, f"{address} to answer")
 
-    def _nic(self, number: int) -> Nic:
+    def nic(self, number: int) -> Nic:
+        """The one with the MAC of this number; raises `LookupError`."""
         domain_id = self.dom.ID()
         root = f"/local/domain/{domain_id}/device/vif"
         for path in store.list_all(root):
