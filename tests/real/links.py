@@ -52,17 +52,19 @@ def network(
     bridge: str | None = None,
     extra: str = "",
     active: bool = True,
+    stp: bool = True,
 ) -> Iterator[libvirt.virNetwork]:
     """A libvirt network, started if `active`; removed at the end, whatever is left of it.
 
     `bridge` is the existing bridge for kind ``bridge``, and the name of the one libvirt makes otherwise; `extra` is
-    XML to go into ``<network>``: portgroups, a vlan, a virtualport.
+    XML to go into ``<network>``: portgroups, a vlan, a virtualport. With `stp`, as libvirt has it, a port of its own bridge forwards
+    4 seconds after it joined.
     """
     number = next(_numbers)
     name = name or f"net{number}"
     address = f"<ip address='192.168.{100 + number % 100}.1' netmask='255.255.255.0'/>"
     xml = {
-        "isolated": f"<bridge name='{bridge or f'vbr{number}'}'/>",
+        "isolated": f"<bridge name='{bridge or f'vbr{number}'}' stp='{'on' if stp else 'off'}'/>",
         "nat": f"<forward mode='nat'/><bridge name='{bridge or f'vbr{number}'}'/>{address}",
         "bridge": f"<forward mode='bridge'/><bridge name='{bridge}'/>",
     }[kind]

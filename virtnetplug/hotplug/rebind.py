@@ -48,8 +48,8 @@ INHERITED = (
 )
 """Fields that a live NIC shows although only its network or portgroup says them."""
 
-FLAP = 0.2
-"""Seconds a link is down that is asked to flap: long enough for the guest to notice."""
+FLAP = 1.2
+"""Seconds a link is down that is asked to flap. Linux tells of a link's changes once a second at most (``linkwatch``)."""
 
 
 def rebind(

@@ -1,0 +1,159 @@
+"""Rebinds under a Linux guest with a TCP stream running: no reset, every byte right, the longest silence of each measured.
+
+As often as VIRTNETPLUG_REBINDS says, 10 times without it; the silences are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import libvirt
+import pytest
+
+import virtnetplug
+from tests.real import links, linux_guest
+from tests.real.linux_guest import LinuxGuest
+from tests.real.segment import Segment, segment
+from tests.real.stream import Stream
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Result, Scope
+
+TIMES = int(os.environ.get("VIRTNETPLUG_REBINDS", "10"))
+NIC = "ua-front"
+pytestmark = pytest.mark.timeout(120 + 10 * TIMES)
+
+
+@dataclass
+class Ward:
+    """A guest in `around`, on the first of two bridges, with a network beside them."""
+
+    guest: LinuxGuest
+    plugger: Plugger
+    around: Segment
+    bridges: tuple[str, str]
+    network: libvirt.virNetwork
+
+    def settled(self) -> str:
+        """What the guest has said, once nothing of its boot is still to come: Linux tells of a link's changes once a second."""
+        time.sleep(1.5)
+        return self.guest.said()
+
+    def restart_network(self) -> None:
+        """All that is in it is cut off; what connects its bridge with the rest is an administrator's, and is put back."""
+        self.network.destroy()
+        self.network.create()
+        self.around.join(self.network.bridgeName())
+
+
+@pytest.fixture
+def ward(
+    connection: libvirt.virConnect,
+    uri: str,
+    place: Path,
+    bridge: Callable[..., str],
+    network: Callable[..., libvirt.virNetwork],
+) -> Iterator[Ward]:
+    with ExitStack() as made:
+        around = made.enter_context(segment())
+        bridges, net = (bridge(), bridge()), network("isolated", stp=False)
+        for name in (*bridges, net.bridgeName()):
+            around.join(name)
+        nic = (
+            f"<interface type='bridge'><mac address='{linux_guest.mac(5)}'/><source bridge='{bridges[0]}'/>"
+            f"<model type='virtio'/><alias name='{NIC}'/><rom enabled='no'/></interface>"
+        )
+        guest = linux_guest.start(connection, place, nets=[nic])
+        made.callback(linux_guest.remove, connection, [guest.uuid])
+        plugger = made.enter_context(virtnetplug.open(uri, state_dir=place / "state"))
+        yield Ward(guest, plugger, around, bridges, net)
+
+
+def tell(what: str, gaps: list[float]) -> None:
+    ordered = sorted(gaps)
+    ninth = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
+    print(
+        f"{what}, {len(gaps)} times: longest silence {statistics.median(gaps):.3f} s (median), {ninth:.3f} (p90), {ordered[-1]:.3f} (most)"
+    )
+
+
+def test_another_bridge_or_network(ward: Ward) -> None:
+    targets = [
+        {"source_bridge": ward.bridges[1]},
+        {"source_network": ward.network.name()},
+        {"source_bridge": ward.bridges[0]},
+    ]
+    gaps = []
+    with Stream(linux_guest.address(5)) as stream:
+        seen = ward.settled()
+        for number in range(TIMES):
+            mark = stream.mark()
+            outcome = ward.plugger.rebind(ward.guest.name, NIC, targets[number % 3])
+            assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+            stream.wait_flowing()
+            gaps.append(stream.longest_gap(since=mark))
+    stream.check()
+    tell("rebind", gaps)
+    assert ward.guest.said() == seen, "the guest saw its link change"
+    assert statistics.median(gaps) < 1
+    assert ward.plugger.audit().findings == ()
+
+
+def test_its_network_is_restarted(ward: Ward) -> None:
+    ward.plugger.rebind(ward.guest.name, NIC, {"source_network": ward.network.name()}, scope=Scope.BOTH)
+    whole, gaps = [], []
+    with Stream(linux_guest.address(5)) as stream:
+        seen = ward.settled()
+        for _ in range(TIMES):
+            start = stream.mark()
+            ward.restart_network()
+            mark = stream.mark()
+            (outcome,) = ward.plugger.heal(network=ward.network.name())
+            assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+            stream.wait_flowing()
+            gaps.append(stream.longest_gap(since=mark))
+            whole.append(stream.longest_gap(since=start))
+    stream.check()
+    tell("heal after net-destroy and net-start", gaps)
+    tell("with the restart itself", whole)
+    assert ward.guest.said() == seen
+    assert ward.plugger.audit().findings == ()
+
+
+def test_its_bridge_is_made_anew(ward: Ward) -> None:
+    bridge = ward.bridges[0]
+    with Stream(linux_guest.address(5)) as stream:
+        for _ in range(max(TIMES // 10, 1)):
+            links.ip("link", "del", bridge)
+            links.ip("link", "add", bridge, "type", "bridge")
+            links.ip("link", "set", bridge, "up")
+            ward.around.join(bridge)
+            assert [outcome.result for outcome in ward.plugger.heal()] == [Result.DONE]
+            stream.wait_flowing()
+    stream.check()
+
+
+def test_a_link_that_is_to_flap_does(ward: Ward) -> None:
+    with Stream(linux_guest.address(5)) as stream:
+        seen = len(ward.settled())
+        ward.plugger.rebind(ward.guest.name, NIC, {"source_bridge": ward.bridges[1]}, flap_link=True)
+        stream.wait_flowing()
+    stream.check()
+    told = ward.guest.said()[seen:]
+    assert "carrier=0" in told and told.rindex("carrier=1") > told.index("carrier=0"), told
+
+
+def test_a_nic_that_is_replaced_keeps_its_connections(ward: Ward) -> None:
+    """To another VLAN-less kind of backend libvirt cannot go in place: out and in again, same MAC, alias, address, and so the same IP."""
+    with Stream(linux_guest.address(5)) as stream:
+        mark = stream.mark()
+        outcome = ward.plugger.update(ward.guest.name, NIC, {"mtu": 1400}, replace=True)
+        assert outcome.result is Result.DONE
+        stream.wait_flowing()
+        tell("replacement", [stream.longest_gap(since=mark)])
+    stream.check()
