@@ -514,6 +514,9 @@ class FakeHypervisor:
     def domains(self) -> Iterable[FakeDomain]:
         return list(self.all.values())
 
+    def running(self) -> Iterable[FakeDomain]:
+        return [domain for domain in self.all.values() if domain.state().is_active]
+
     def definitions(self) -> Iterable[tuple[FakeDomain, DomainState]]:
         return [(domain, domain.state()) for domain in self.all.values()]
 

@@ -148,6 +148,9 @@ class Stage:
                 return domain
         raise DomainMissing(f"no domain {name}")
 
+    def running(self) -> list[StageDomain]:
+        return [domain for domain, state in self.definitions() if state.is_active]
+
     def definitions(self) -> list[tuple[StageDomain, DomainState]]:
         return [(each, StageDomain(each.name, each.live, each.config).state()) for each in self.all.values()]
 

@@ -54,15 +54,20 @@ def users_of_devices(ground: Ground) -> Mapping[PciAddress, Domain]:
     A domain that ended since the list was made has none; one that cannot be looked at raises: "not seen" is no proof.
     """
     found: dict[PciAddress, Domain] = {}
-    for domain, state in ground.hypervisor.definitions():
-        if not state.is_active:
-            continue
-        try:
-            devices = xml.devices(domain.xml(Half.LIVE))
-        except (DomainMissing, DomainNotRunning):
-            continue
-        found.update(dict.fromkeys((hostdev.host_address for hostdev in devices.hostdevs), domain))
+    for domain in ground.hypervisor.running():
+        found.update(dict.fromkeys(devices_of(domain), domain))
     return found
+
+
+def devices_of(domain: Domain) -> frozenset[PciAddress]:
+    """The host devices that a domain has, none if it does not run; raises what looking at it raises."""
+    try:
+        text = domain.xml(Half.LIVE)
+    except (DomainMissing, DomainNotRunning):
+        return frozenset()
+    if "hostdev" not in text:  # most have none, and to parse each would take longer than to ask for it
+        return frozenset()
+    return frozenset(hostdev.host_address for hostdev in xml.devices(text).hostdevs)
 
 
 def _candidates(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[PciDevice]:

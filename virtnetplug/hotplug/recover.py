@@ -87,7 +87,7 @@ def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     records = host.journal.open_operations(host.hypervisor.uri, domain.uuid)
     if records:
         settle(host, domain, [record.id for record in records], lock, seconds=0.0)
-    return_devices(host, domain.uuid)
+    return_devices(host, domain.uuid, domain=domain)
 
 
 def is_abandoned(host: Host, record: OperationRecord) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.candidates import devices_of, users_of_devices
 from virtnetplug.backends.returning import GONE, give_back, is_gone
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Outcome, Result
+from virtnetplug.ports.domain import Domain
 
 
-def return_devices(host: Host, domain_uuid: str | None = None) -> list[Outcome]:
+def return_devices(host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None) -> list[Outcome]:
     """Give back, with proof, every device of this connection (or domain) that no running domain has and no open operation works on.
 
-    One `Outcome` for each: ``done``, or ``incomplete`` with the reason it is (still) quarantined.
+    One `Outcome` for each: ``done``, or ``incomplete`` with the reason it is (still) quarantined. With `domain`, whose devices those are, the
+    others are looked at only if it does not have them all.
     """
     uri = host.hypervisor.uri
     held = [one for one in host.journal.holdings() if one.uri == uri and domain_uuid in (None, one.domain_uuid)]
-    if not held:
+    if not held or (domain is not None and {one.address for one in held} <= devices_of(domain)):
         return []
     busy = {nic for record in host.journal.open_operations(uri) for nic in record.touched}
     users = users_of_devices(host)

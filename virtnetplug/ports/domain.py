@@ -127,6 +127,9 @@ class Hypervisor(Protocol):
     def domains(self) -> Iterable[Domain]:
         """All of them."""
 
+    def running(self) -> Iterable[Domain]:
+        """Those that run, as one look has them."""
+
     def definitions(self) -> Iterable[tuple[Domain, DomainState]]:
         """All domains with their states, as cheaply as the hypervisor can."""
 

@@ -127,6 +127,12 @@ class LibvirtHypervisor:
             handles = self._connection.listAllDomains(0)
         return [LibvirtDomain(handle, self._events) for handle in handles]
 
+    def running(self) -> Iterable[LibvirtDomain]:
+        """``virConnectListAllDomains``."""
+        with translated(self._connection):
+            handles = self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        return [LibvirtDomain(handle, self._events) for handle in handles]
+
     def definitions(self) -> Iterable[tuple[LibvirtDomain, DomainState]]:
         """Two calls in all: the handles carry the ids, and a second list says which are persistent."""
         with translated(self._connection):

@@ -141,8 +141,7 @@ class LibvirtDomain:
         """``virDomainMemoryStats``: it takes the domain's query job, so it queues behind whatever changes the domain."""
         try:
             with translated(self._connection):
-                if self._handle.isActive():
-                    self._handle.memoryStats()
+                self._handle.memoryStats()
         except (DomainNotRunning, DomainMissing):
             return  # nothing changes it any more
 
