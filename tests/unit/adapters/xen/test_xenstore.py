@@ -96,6 +96,14 @@ def test_an_area_that_is_only_begun() -> None:
     assert second(store) == Vif(domain_id=1, number=1, backend=State.UNKNOWN)
 
 
+def test_what_the_backends_area_does_not_show_is_in_the_records() -> None:
+    store = RecordedStore("attached")
+    honest = second(store)
+    store.set(f"{BACKEND}/mac", None)
+    store.remove(f"{BACKEND}/bridge")
+    assert second(store) == honest
+
+
 def test_nothing_of_what_the_guest_writes_is_believed_but_its_state() -> None:
     store = RecordedStore("attached")
     honest = second(store)
