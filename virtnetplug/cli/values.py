@@ -81,7 +81,7 @@ def vlan(key: str, value: str) -> Vlan:
 
 
 def limit(has_floor: bool) -> Parser:
-    """A parser of ``average[,peak[,burst[,floor]]]`` (KiB/s, burst in KiB); a part may be left empty, but not all."""
+    """A parser of ``average[,peak[,burst[,floor]]]`` (kilobytes of 1000 bytes a second, burst in KiB); a part may be left empty, but not all."""
     parts = ("average", "peak", "burst", "floor") if has_floor else ("average", "peak", "burst")
     form = f"{parts[0]}[,{'[,'.join(parts[1:])}{']' * (len(parts) - 1)}"
 
@@ -90,7 +90,9 @@ def limit(has_floor: bool) -> Parser:
         numbers = [_whole(part) for part in texts]
         malformed = any(part and number is None for part, number in zip(texts, numbers, strict=True))
         if malformed or len(texts) > len(parts) or not any(texts):
-            raise UsageError(f"{key} is {form}, whole numbers in KiB/s (burst in KiB), not '{value}'.")
+            raise UsageError(
+                f"{key} is {form}, whole numbers in kilobytes (1000 bytes) a second, burst in KiB, not '{value}'."
+            )
         return Limit(**dict(zip(parts, numbers, strict=False)))
 
     return parse

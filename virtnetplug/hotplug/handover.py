@@ -262,9 +262,14 @@ def _losses(host: Host, e_pair: Pair, p: Interface, scope: Scope) -> Iterator[Re
         yield Refusal(
             reason=FilterLoss.reason,
             nic=describe(e),
-            message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of an assigned "
-            "device: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
+            message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of "
+            f"{kind_of(host, p)}: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
         )
+
+
+def kind_of(host: Host, net: Interface) -> str:
+    """What the NIC is, as a message says what such a one cannot have."""
+    return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
 
 
 def pairs_called(view: DomainView, alias: str) -> tuple[Pair, ...]:

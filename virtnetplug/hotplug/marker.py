@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
 from virtnetplug.hotplug.exchange import Exchange
 from virtnetplug.hotplug.handback import back
-from virtnetplug.hotplug.handover import marked
+from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
@@ -82,7 +82,7 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
             )
     if taken.loses_filter and not known.is_out:
         raise FilterLoss(
-            f"{net.alias} is to have the identity of {known.alias}, whose filter libvirt does not apply to an assigned device. "
+            f"{net.alias} is to have the identity of {known.alias}, which is filtered, and libvirt filters nothing of {kind_of(host, net)}. "
             f"'virtnetplug handover {view.domain.name} --from {known.alias} --allow-filter-loss' says that this is meant."
         )
     return edited(net, taken.changes), [f"{net.alias} cannot have its {field}: {why}" for field, why in taken.left_out]

@@ -28,7 +28,7 @@ _EPILOG = """Examples:
 @click.option(
     "--to-xml", metavar="FILE", help="Take it with a new NIC, as this <interface> says ('-': standard input)."
 )
-@click.option("--allow-filter-loss", is_flag=True, help="Although no filter applies to an assigned device.")
+@click.option("--allow-filter-loss", is_flag=True, help="Although no filter applies to the NIC that takes it.")
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the hand-over is pending (exit code 75)")
 @options.plan_option
