@@ -29,7 +29,7 @@ class FakeHostDevices(FakePhysicalFunctions):
     likewise on bus 2, each alone in its IOMMU group. `host` knows everything about a VF that survives what is done to it.
 
     A fault for a test: ``fake.faults["apply"] = HostDeviceFailed("…")`` is raised by each call of that method until it is taken
-    out; `unsettable` are settings that `apply` cannot set; `held` are pids by device, as of a QEMU that has not let
+    out; `unsettable` are settings that `apply` cannot set; `driven` are those that a guest's driver has; `held` are pids by device, as of a QEMU that has not let
     go; `counted` is what VFs have carried (igb counts nothing).
     """
 
@@ -39,6 +39,7 @@ class FakeHostDevices(FakePhysicalFunctions):
         self.found: dict[PciAddress, PciDevice] = {}
         self.set: dict[PciAddress, VfSettings] = {}
         self.links = dict.fromkeys(PFS, True)
+        self.driven: set[PciAddress] = set()
         self.held: dict[PciAddress, set[int]] = {}
         self.faults: dict[str, VirtnetplugError] = {}
         self.unsettable: set[str] = set()
@@ -142,6 +143,11 @@ class FakeHostDevices(FakePhysicalFunctions):
         if group is None:
             return []
         return sorted((one for one in self.found.values() if one.iommu_group == group), key=lambda one: one.address)
+
+    def is_msix_enabled(self, address: PciAddress) -> bool:
+        self._called("is_msix_enabled", address)
+        self.device(address)
+        return address in self.driven
 
     def vfio_users(self, address: PciAddress) -> frozenset[int]:
         self._called("vfio_users", address)

@@ -104,6 +104,7 @@ class FakeDomain:
         self.holds = False
         self.refuses = False
         self.paused = False
+        self.sent: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -232,7 +233,7 @@ class FakeDomain:
         return self._tree(half).findall(f"metadata/{{{NAMESPACE}}}*")
 
     def packets_sent(self, target: str) -> int:
-        return 0
+        return self.sent.get(target, 0)
 
     def evict(self, alias: str) -> bool:
         return True

@@ -153,17 +153,22 @@ def _states(
         return State.CLOSED, State.CLOSED
     if is_pending:
         return State.CLOSING, State.CLOSING
-    return State.UNKNOWN if is_new else _frontend(domain, live), _backend(host, live, record)
+    return State.UNKNOWN if is_new else frontend(host, domain, live), _backend(host, live, record)
 
 
-def _frontend(domain: Domain, live: Interface) -> State:
-    """Connected on evidence that taints nothing (the guest has sent packets), else Unknown."""
-    if live.target_dev is None:
-        return State.UNKNOWN
+def frontend(host: Host, domain: Domain, live: Interface) -> State:
+    """Connected on evidence that taints nothing, else Unknown.
+
+    The guest has sent packets since the plug, which made the host's end; of an assigned device, its driver has switched MSI-X on.
+    """
     try:
-        return State.CONNECTED if domain.packets_sent(live.target_dev) > 0 else State.UNKNOWN
+        if live.source_pci is not None and live.is_hostdev:
+            is_driven = host.hypervisor.is_local and host.host_devices.is_msix_enabled(live.source_pci)
+        else:
+            is_driven = live.target_dev is not None and domain.packets_sent(live.target_dev) > 0
     except VirtnetplugError:
         return State.UNKNOWN
+    return State.CONNECTED if is_driven else State.UNKNOWN
 
 
 def _backend(host: Host, live: Interface, record: NicRecord | None) -> State:

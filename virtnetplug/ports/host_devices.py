@@ -50,5 +50,11 @@ class HostDevices(PhysicalFunctions, Protocol):
         Raises `HostDeviceMissing`, and `HostDeviceFailed` where some process may not be looked at (that takes root).
         """
 
+    def is_msix_enabled(self, address: PciAddress) -> bool:
+        """Whether its MSI-X is switched on, which a guest's driver does; False for a device without.
+
+        Raises `HostDeviceMissing`, and `HostDeviceFailed` where that cannot be seen (it takes root).
+        """
+
     def is_link_up(self, pf: PciAddress) -> bool:
         """Whether the network interface of a device has a carrier; False if it has no interface. Raises `HostDeviceMissing`."""

@@ -7,7 +7,7 @@ import sys as interpreter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from virtnetplug.adapters.linux import processes, rtnetlink, vf
+from virtnetplug.adapters.linux import config_space, processes, rtnetlink, vf
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.pci import PciTree
 from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions
@@ -68,6 +68,16 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
     def is_link_up(self, pf: PciAddress) -> bool:
         """From the interface's ``carrier``."""
         return self._tree.is_link_up(pf)
+
+    def is_msix_enabled(self, address: PciAddress) -> bool:
+        """From its ``config``; QEMU switches a VFIO device's MSI-X on when the guest does (``vfio_msix_enable``)."""
+        try:
+            config = (self._tree.place(address) / "config").read_bytes()
+        except OSError as error:
+            raise HostDeviceFailed(f"the configuration of {address} cannot be read: {error.strerror}") from None
+        if len(config) <= config_space.OPEN_TO_ALL:
+            raise HostDeviceFailed(f"whether MSI-X of {address} is enabled cannot be seen; run this as root")
+        return config_space.is_msix_enabled(config)
 
     def vfio_users(self, address: PciAddress) -> frozenset[int]:
         """From ``/proc/PID/fd``: whoever has one of its device files open.

@@ -230,3 +230,21 @@ def test_what_keeps_every_device_from_being_lent(tree: Tree) -> None:
     assert "as root" in reasons[0][1] and reasons[1][1] == "kernel 6 has no module vfio-pci. Remedy: install one."
     facts.root, facts.fault = True, ModuleFault(found="it cannot be seen", remedy="", is_certain=False)
     assert host.obstacles() == [], "what is not known is no reason to refuse"
+
+
+def test_whether_a_guests_driver_has_switched_msix_on(host: LinuxHostDevices, tree: Tree) -> None:
+    place = tree.devices / VF0 / "config"
+    with pytest.raises(HostDeviceFailed, match="cannot be read"):
+        host.is_msix_enabled(FIRST)
+    space = bytearray(256)
+    space[0x06], space[0x34], space[0x70] = 0x10, 0x70, 0x11
+    place.write_bytes(space)
+    assert host.is_msix_enabled(FIRST) is False
+    space[0x73] = 0x80
+    place.write_bytes(space)
+    assert host.is_msix_enabled(FIRST) is True
+    place.write_bytes(space[:64])  # what sysfs gives to an ordinary user
+    with pytest.raises(HostDeviceFailed, match="as root"):
+        host.is_msix_enabled(FIRST)
+    with pytest.raises(HostDeviceMissing):
+        host.is_msix_enabled(PciAddress(0, 9, 0, 0))
