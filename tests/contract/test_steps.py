@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 
 from tests.contract import victim
 from tests.contract.faults import Crash, Trigger, faulty
-from tests.contract.operations import OPERATIONS, Act
+from tests.contract.operations import GOVERNED, OPERATIONS, Act
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import RollbackIncomplete, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Half, Result, Scope
 
 
@@ -52,8 +54,39 @@ def _is_complete(name: str, world: World, before: dict[str, Any]) -> bool:
         )
     if name == "heal":
         return bool(now["ports"] == 1 and sum(now["taps"].values()) == 1)
+    if name in _COMPLETE:
+        return _COMPLETE[name](world)
     changed = now["live"] != before["live"] and now["config"] != before["config"]
     return changed and sum(now["taps"].values()) == sum(before["taps"].values())
+
+
+def _nets(world: World) -> list[dict[str | None, bool]]:
+    """Of each definition, the NICs and whether their links are up."""
+    definitions = [xml.devices(world.definition(half)).nets for half in (Half.LIVE, Half.CONFIG)]
+    return [{net.alias: net.link_state != "down" for net in nets} for nets in definitions]
+
+
+def _kept(world: World) -> list[DomainMetadata]:
+    domain = world.host.hypervisor.domain(world.name)
+    return [xml.metadata(domain.metadata(half)) for half in (Half.LIVE, Half.CONFIG)]
+
+
+def _has_marker(world: World) -> bool:
+    known = [kept.identity("ua-nic1") for kept in _kept(world)]
+    return all(each is not None and each.vif == "ua-nic2" and not each.is_out for each in known)
+
+
+_BOTH_UP = {"ua-nic1": True, "ua-nic2": True}
+_COMPLETE: dict[str, Callable[[World], bool]] = {
+    "marker": lambda w: _has_marker(w) and _nets(w) == [_BOTH_UP] * 2,
+    "forget": lambda w: _kept(w) == [DomainMetadata()] * 2,
+    "policy": lambda w: (
+        [kept.activation for kept in _kept(w)] == [(("ua-nic1", "ua-nic2"),)] * 2
+        and _nets(w) == [{"ua-nic1": True, "ua-nic2": False}, _BOTH_UP]
+    ),
+    "enforcement": lambda w: _has_marker(w) and _nets(w) == [{"ua-nic2": True}] * 2,
+    "stand-in": lambda w: _nets(w) == [{"ua-nic2": True}] * 2,
+}
 
 
 def _assert_as_before_or_complete(name: str, world: World, before: dict[str, Any], what: str) -> None:
@@ -101,6 +134,7 @@ def _cases(world: World, name: str) -> tuple[Act, int]:
         "replace": "attach",
         "rebind": "update",
         "heal": "links.set_master",
+        "stand-in": "update",
     }
     assert effects.get(name, "set_metadata") in calls
     return act, len(calls)
@@ -117,7 +151,7 @@ def test_fail_at_every_step(world: World, name: str) -> None:
             error = _run(world, act, trigger)
             what = f"{name}, {'after' if after else 'at'} call {k} ({trigger.calls[-1] if trigger.calls else '-'}): {error}"
             assert trigger.fired, what
-            if isinstance(error, RollbackIncomplete):
+            if isinstance(error, RollbackIncomplete) or name in GOVERNED:
                 world.plugger.recover(wait=20)
             _assert_as_before_or_complete(name, world, before, what)
             _reset(world)
@@ -138,6 +172,8 @@ def test_fail_at_every_step_with_failing_undos(world: World, name: str) -> None:
             assert error.exit_code == 5 and error.undo_failures, what
             outcomes = world.plugger.recover(wait=20)
             assert {outcome.result for outcome in outcomes} <= {Result.UNDONE, Result.DONE}, what
+        elif name in GOVERNED:
+            world.plugger.recover(wait=20)
         _assert_as_before_or_complete(name, world, before, what)
         assert world.plugger.recover() == ()
         _reset(world)

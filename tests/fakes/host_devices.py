@@ -29,8 +29,8 @@ class FakeHostDevices(FakePhysicalFunctions):
     likewise on bus 2, each alone in its IOMMU group. `host` knows everything about a VF that survives what is done to it.
 
     A fault for a test: ``fake.faults["apply"] = HostDeviceFailed("…")`` is raised by each call of that method until it is taken
-    out; `unsettable` are settings that `apply` cannot set; `driven` are those that a guest's driver has; `held` are pids by device, as of a QEMU that has not let
-    go; `counted` is what VFs have carried (igb counts nothing).
+    out; `unsettable` are settings that `apply` cannot set; `driven` those that a guest has a driver for; `held` are pids by
+    device, as of a QEMU that has not let go; `counted` is what VFs have carried (igb counts nothing).
     """
 
     def __init__(self, *, vfs: int = 4) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -221,6 +221,10 @@ class Stage:
 
     def history(self, *, uri: str, domain: str, limit: int) -> list[OperationRecord]:
         return [each for each in self.past if each.domain_uuid == domain][:limit]
+
+    def newest(self, uri: str, names: Collection[str]) -> list[OperationRecord]:
+        found = {each.domain_uuid: each for each in self.past if each.operation in names}
+        return list(found.values())
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
         return record.id in self.alive

@@ -34,7 +34,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain, PowerState
+from virtnetplug.ports.domain import Domain, PowerState, Watch
 
 if TYPE_CHECKING:
     from virtnetplug.hotplug.exchange import Prepared
@@ -61,16 +61,38 @@ def detach(
         if waiting := _pending_operation(host, view, pairs):
             return resume(host, domain, waiting, lock, seconds)
         refuse(_widows(host, view, pairs, scope))
-        if (exchanged := _exchange(host, view, pairs, scope, restore_emulated)) is not None:
-            return exchanged.run(host, lock, seconds)
-        record = _record(host, view, pairs, scope)
-        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        with transaction(host, record) as tx:
-            for text in _warnings(view, pairs, scope):
-                tx.warn(text)
-            outside = [half for half in BOTH if half not in scope.halves]
-            remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
-            return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
+        if not _has_metadata(view):
+            return _detach(host, view, pairs, scope, lock, watch, seconds)
+        from virtnetplug.hotplug.enforcement import standing_in, telling
+
+        exchanged = _exchange(host, view, pairs, scope, restore_emulated)
+        if exchanged is not None:
+            refuse(exchanged.refusals)
+        with standing_in(host, view, pairs, scope, lock) as done:
+            if exchanged is not None:
+                outcome = exchanged.run(host, lock, seconds)
+            else:
+                outcome = _detach(host, view, pairs, scope, lock, watch, seconds)
+            return telling(outcome, done)
+
+
+def _detach(
+    host: Host,
+    view: DomainView,
+    pairs: Sequence[Pair],
+    scope: Scope,
+    lock: DomainLock,
+    watch: Watch,
+    seconds: float,
+) -> Outcome:
+    domain, record = view.domain, _record(host, view, pairs, scope)
+    release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
+    with transaction(host, record) as tx:
+        for text in _warnings(view, pairs, scope):
+            tx.warn(text)
+        outside = [half for half in BOTH if half not in scope.halves]
+        remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
+        return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
 
 
 def plan_detach(
@@ -90,7 +112,7 @@ def plan_detach(
         half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
         for half in scope.halves
     }
-    warnings = tuple(_warnings(view, pairs, scope))
+    warnings = [*_warnings(view, pairs, scope), *_stand_ins(host, view, pairs, scope)]
     return Plan(
         operation="detach",
         domain=domain.name,
@@ -99,8 +121,18 @@ def plan_detach(
         refusals=refusals,
         steps=_steps(pairs, scope),
         diff=diff,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
+
+
+def _stand_ins(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+    """The links that go up first, as they serve then."""
+    if not _has_metadata(view) or Half.LIVE not in scope.halves:
+        return []
+    from virtnetplug.hotplug.enforcement import stand_ins
+    from virtnetplug.hotplug.remembering import metadata_of
+
+    return [f"first, {due.sentence}" for due in stand_ins(host, view, metadata_of(view), pairs)]
 
 
 def _exchange(
@@ -185,7 +217,7 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str
     if _has_metadata(view):
         from virtnetplug.hotplug.marker import left_without
 
-        said += left_without(view, pairs)
+        said += left_without(view, pairs, scope)
     for pair in pairs if scope is Scope.BOTH else ():
         for half in BOTH:
             if _net(pair, half) is None:

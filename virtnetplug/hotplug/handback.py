@@ -41,8 +41,8 @@ def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Id
             return known
     there = ", ".join(known.alias for known in metadata.identities) or "nothing"
     raise IdentityMissing(
-        f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): what has never been handed over cannot be "
-        f"handed back. 'virtnetplug identity show {view.domain.name}' lists them."
+        f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): a hand-over, or the attach of its twin with "
+        f"--twin-of, makes it do so. 'virtnetplug identity show {view.domain.name}' lists them."
     )
 
 

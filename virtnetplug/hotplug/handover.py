@@ -6,11 +6,13 @@ The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import (
     FilterLoss,
+    HostDeviceUnfit,
     IdentityConflict,
     NicMissing,
     NicPending,
@@ -26,6 +28,7 @@ from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
+from virtnetplug.hotplug.serving import unheld
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
@@ -85,7 +88,7 @@ def _handover(
     else:
         wanted = _instead(host, view, metadata, e_pair, p_pair, p, scope)
     refusals += _losses(host, e_pair, p, scope) if not allow_filter_loss else ()
-    refusals += obstacles(host, view, wanted)
+    refusals += [_with_link(each, view, metadata, e_pair) for each in obstacles(host, view, wanted)]
     return Prepared(view=view, exchange=wanted, refusals=tuple(refusals))
 
 
@@ -166,6 +169,18 @@ def unsettled(host: Host, view: DomainView, pairs: Sequence[Pair | None]) -> Ite
             )
 
 
+def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: Pair) -> Refusal:
+    """A device that cannot be set as asked may be asked for nothing but the link of the emulated NIC, and that can be told."""
+    live = e_pair[0]
+    if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
+        return refusal
+    more = (
+        f" The link of {describe(live)} is down, and what takes its identity has that, too: if the device has no link state, "
+        f"'virtnetplug update {view.domain.name} {name_of(live)} --link up' first."
+    )
+    return dataclasses.replace(refusal, message=refusal.message + more)
+
+
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: Pair, p_pair: Pair | None, p: Interface, scope: Scope
 ) -> Exchange:
@@ -207,7 +222,8 @@ def _instead(
         if there is not None:
             again = again or there.source_pci
             request = edited(_asked_again(host, view, there), {"alias": p.alias})
-        taken = deciding.take(_of(e_pair, half), request, is_hostdev=actual_of(host, request).is_hostdev)
+        e = unheld(metadata, _of(e_pair, half)) if half is Half.LIVE else _of(e_pair, half)
+        taken = deciding.take(e, request, is_hostdev=actual_of(host, request).is_hostdev)
         warnings += [f"{p.alias} cannot have its {field.replace('_', ' ')}: {why}" for field, why in taken.left_out]
         leaving = tuple(net for net in (there, _of(e_pair, half)) if net is not None)
         sides[half] = leaving, edited(request, taken.changes)
@@ -242,13 +258,20 @@ def _for_config(net: Interface) -> Interface:
 
 def marked(view: DomainView, metadata: DomainMetadata, e_pair: Pair, p: Interface, *, is_out: bool) -> Remembered:
     """The emulated NIC's record with its marker, and with its elements as they are now."""
+    return kept(view, metadata, e_pair, vif=p.alias or "", is_out=is_out)
+
+
+def kept(view: DomainView, metadata: DomainMetadata, e_pair: Pair, *, vif: str, is_out: bool) -> Remembered:
+    """The emulated NIC's record with its elements as they are now; a link that is held down because another serves is none of its own."""
     live, config = e_pair
     net = live or config
     assert net is not None
     before = metadata.identity(name_of(net))
+    if live is not None:
+        live = unheld(metadata, live)
     after = Identity(
         alias=name_of(net),
-        vif=p.alias or "",
+        vif=vif,
         live=live.element if live is not None else (before.live if before is not None else None),
         config=config.element if config is not None else (before.config if before is not None else None),
         is_out=is_out,

@@ -13,7 +13,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
-from virtnetplug.hotplug.view import DomainView, Pair, describe, find
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
@@ -62,7 +62,11 @@ def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tup
 
 def is_out(view: DomainView, known: Identity) -> bool:
     """Whether the running guest has not got that NIC; of a domain that is off, its next boot."""
-    devices = view.live if view.live is not None else view.config
+    return _is_out_of(view, known, Half.LIVE if view.live is not None else Half.CONFIG)
+
+
+def _is_out_of(view: DomainView, known: Identity, half: Half) -> bool:
+    devices = view.live if half is Half.LIVE else view.config
     nets = devices.nets if devices is not None else ()
     mac = xml.interface(known.live or known.config or "").mac if known.live or known.config else None
     return not any(
@@ -113,14 +117,19 @@ def goes_back(
     )
 
 
-def left_without(view: DomainView, pairs: Sequence[Pair]) -> list[str]:
-    """The sentences that say that a guest will have no NIC where a fast one and its emulated twin were."""
+def left_without(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+    """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were."""
     metadata = metadata_of(view)
-    lost = [known for pair in pairs if (known := _known(metadata, pair)) is not None and is_out(view, known)]
-    return [
-        f"the guest will have no NIC in the place of {known.alias}, which is out: --restore-emulated puts it back"
-        for known in lost
-    ]
+    said = []
+    for pair in pairs:
+        known = _known(metadata, pair)
+        for half, net in zip(BOTH, pair, strict=True):
+            if known is not None and net is not None and half in scope.halves and _is_out_of(view, known, half):
+                whose = "the guest" if half is Half.LIVE else "the next boot"
+                said.append(
+                    f"{whose} will have no NIC in the place of {known.alias}, which is out: --restore-emulated puts it back"
+                )
+    return said
 
 
 def _known(metadata: DomainMetadata, pair: Pair) -> Identity | None:

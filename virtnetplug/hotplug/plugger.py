@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from virtnetplug.errors import UsageError
 from virtnetplug.hotplug import attach, detach, inventory, recover, request, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import NicDetail
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.notice import Notice
+from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Scope
+from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
 if TYPE_CHECKING:
     from virtnetplug.model.audit import AuditReport
     from virtnetplug.model.device_tree import DeviceTree
+    from virtnetplug.model.policy import IdentityView, PolicyView
 
 
 class Plugger:
@@ -55,8 +59,11 @@ class Plugger:
         guest is waited for if something has to be undone.
         """
         nets = request.parse(nics)
-        with self._locked(domain) as (found, _):
+
+        def run(found: Domain, lock: DomainLock) -> Outcome:
             return attach.attach(self._host, found, nets, scope=scope, twin_of=twin_of, seconds=wait)
+
+        return self._governed(domain, run, wait)
 
     def detach(
         self,
@@ -75,10 +82,13 @@ class Plugger:
         set; `restore_emulated` overrules both.
         """
         names = [nics] if isinstance(nics, str) else list(nics)
-        with self._locked(domain) as (found, lock):
+
+        def run(found: Domain, lock: DomainLock) -> Outcome:
             return detach.detach(
                 self._host, found, names, lock, scope=scope, restore_emulated=restore_emulated, seconds=wait
             )
+
+        return self._governed(domain, run, wait)
 
     def update(
         self,
@@ -95,8 +105,11 @@ class Plugger:
         What libvirt cannot change in place raises `NeedsReplace` unless `replace`: then the NIC is taken out and put in again with its MAC,
         alias and guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
         """
-        with self._locked(domain) as (found, lock):
+
+        def run(found: Domain, lock: DomainLock) -> Outcome:
             return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
+
+        return self._governed(domain, run, wait)
 
     def rebind(
         self,
@@ -170,10 +183,12 @@ class Plugger:
         """
         from virtnetplug.hotplug import handover
 
-        with self._locked(domain) as (found, lock):
+        def run(found: Domain, lock: DomainLock) -> Outcome:
             return handover.handover(
                 self._host, found, lock, emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss, seconds=wait
             )
+
+        return self._governed(domain, run, wait)
 
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
         """Put the emulated NIC back as it was before it was handed over; the one that served in its place leaves.
@@ -182,8 +197,73 @@ class Plugger:
         """
         from virtnetplug.hotplug import handback
 
-        with self._locked(domain) as (found, lock):
+        def run(found: Domain, lock: DomainLock) -> Outcome:
             return handback.handback(self._host, found, lock, emulated, scope=scope, seconds=wait)
+
+        return self._governed(domain, run, wait)
+
+    def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
+        """What one domain, or all, remember of their emulated NICs, and where these and their fast twins are now."""
+        from virtnetplug.hotplug import identities
+
+        return identities.identities(self._host, domain)
+
+    def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome:
+        """Let go of what is remembered of an emulated NIC, and so of its fast twin's claim; nothing of the guest changes.
+
+        A NIC that is nowhere, so that this would be the last of it, is refused (``identity-only-copy``) unless `force`.
+        """
+        from virtnetplug.hotplug import identities
+
+        with self._locked(domain) as (found, _):
+            return identities.forget(self._host, found, emulated, force=force)
+
+    def set_policy(
+        self,
+        domain: str | None,
+        *,
+        unplug: UnplugPolicy | None = None,
+        force_unplug: str | None = None,
+        serve: Sequence[str] | None = None,
+        wait: float = 30.0,
+    ) -> Outcome:
+        """Say when emulated NICs go by themselves, and of which NICs one is to serve; it is kept with the domain, and is so from now on.
+
+        `force_unplug` is ``NICS``, for `UnplugPolicy.PRESENT`. `domain` None means this host's default, which has no `serve`. `wait` bounds how
+        long a guest is waited for that a NIC is to leave.
+        """
+        from virtnetplug.hotplug import policies
+
+        policy = policies.asked(unplug, force_unplug)
+        if domain is None:
+            if policy is None or serve is not None:
+                raise UsageError("a host's default says when emulated NICs go: --unplug, or --force-unplug NICS")
+            return policies.set_host_policy(self._host, policy)
+
+        def run(found: Domain, lock: DomainLock) -> Outcome:
+            return policies.set_policy(self._host, found, lock, unplug=policy, serve=serve)
+
+        return self._governed(domain, run, wait)
+
+    def clear_policy(
+        self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
+    ) -> Outcome:
+        """Forget what was said of `unplug`, of `serve`, or of both; no link is held down any more. `domain` None means this host's default."""
+        from virtnetplug.hotplug import policies
+
+        if domain is None:
+            return policies.set_host_policy(self._host, UnplugPolicy.KEEP)
+
+        def run(found: Domain, lock: DomainLock) -> Outcome:
+            return policies.clear_policy(self._host, found, lock, unplug=unplug, serve=serve)
+
+        return self._governed(domain, run, wait)
+
+    def explain_policy(self, domain: str) -> PolicyView:
+        """What each policy makes of the domain as it is now, and why; nothing is touched."""
+        from virtnetplug.hotplug import policies
+
+        return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
 
     def plan_attach(
         self,
@@ -296,12 +376,17 @@ class Plugger:
     def recover(
         self, domain: str | None = None, *, wait: float = 0.0, allow_taint: bool = False
     ) -> tuple[Outcome, ...]:
-        """Finish or undo what was left open, of one domain or all; one `Outcome` for each, ``pending`` while a guest still holds on."""
-        return recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint)
+        """Finish or undo what was left open, of one domain or all, and have policies so; one `Outcome` for each, ``pending`` while a guest holds on."""
+        from virtnetplug.hotplug import enforcement
+
+        settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint)
+        return (*settled, *enforcement.finish(self._host, domain, seconds=wait))
 
     def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""
-        return recover.plan_recover(self._host, domain)
+        from virtnetplug.hotplug import enforcement
+
+        return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))
 
     def audit(self, domain: str | None = None) -> AuditReport:
         """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
@@ -336,6 +421,17 @@ class Plugger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
+        """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""
+        with self._locked(name) as (found, lock):
+            notice = Notice(found)
+            outcome = run(notice.watched, lock)
+            if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
+                return outcome
+            from virtnetplug.hotplug import enforcement
+
+            return enforcement.after(self._host, found, lock, outcome, seconds=seconds)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[tuple[Domain, DomainLock]]:

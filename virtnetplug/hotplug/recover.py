@@ -33,6 +33,12 @@ def _undo_rebind(host: Host, domain: Domain, record: OperationRecord, tx: Transa
     rebind.undo(host, domain, record, tx, seconds)
 
 
+def _undo_amendment(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    from virtnetplug.hotplug import amendment  # as few
+
+    amendment.undo(host, domain, record, tx, seconds)
+
+
 UNDOERS = {
     "attach": attach.undo_attach,
     "update": update.undo_update,
@@ -40,6 +46,9 @@ UNDOERS = {
     "handback": exchanging.undo,
     "rebind-vf": exchanging.undo,
     "rebind": _undo_rebind,
+    "remember": _undo_amendment,
+    "forget": _undo_amendment,
+    "policy": _undo_amendment,
 }
 """What never ended is undone; a detach already asked of the guest only goes forward."""
 

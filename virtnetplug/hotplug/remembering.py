@@ -6,21 +6,24 @@ The metadata is in both definitions of a persistent domain, so that it outlives 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import DomainView
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 
 NOTHING = DomainMetadata()
+
+_Change = Callable[[DomainMetadata], DomainMetadata]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,37 @@ class Remembered:
         return cls(name=request["name"], halves=tuple(Half(half) for half in request["halves"]), **sides)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """A change of what the domain's owner has said, in these definitions; of `before` and `after` only the policies count."""
+
+    before: DomainMetadata
+    after: DomainMetadata
+    halves: tuple[Half, ...]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """As the journal keeps it."""
+        sides = {"before": self.before, "after": self.after}
+        said = {
+            side: {"unplug": one.unplug, "activation": [list(group) for group in one.activation]}
+            for side, one in sides.items()
+        }
+        return {"halves": [half.value for half in self.halves], **said}
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> PolicyChange:
+        """The change that the journal has."""
+        before, after = (
+            DomainMetadata(
+                unplug=None if said["unplug"] is None else UnplugPolicy(said["unplug"]),
+                activation=tuple(tuple(group) for group in said["activation"]),
+            )
+            for said in (request["before"], request["after"])
+        )
+        return cls(before=before, after=after, halves=tuple(Half(half) for half in request["halves"]))
+
+
 def metadata_of(view: DomainView) -> DomainMetadata:
     """What is remembered of the domain: what its live definition says where it runs, else its config.
 
@@ -69,27 +103,54 @@ def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, An
         tx.effect(
             "remember",
             asked.name,
-            lambda asked=asked: _write(domain, asked.name, asked.after, asked.halves),  # type: ignore[misc]
-            lambda asked=asked: _set_back(domain, asked),  # type: ignore[misc]
+            partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after)),
+            partial(_set_back, domain, asked.halves, partial(_with, asked.name, asked.before)),
         )
 
 
 def forget(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
     """Make it say what it said before, for an operation that another process left open."""
     for asked in map(Remembered.from_request, reversed(requests)):
-        tx.compensate("remember", asked.name, lambda asked=asked: _set_back(domain, asked))  # type: ignore[misc]
+        back = partial(_with, asked.name, asked.before)
+        tx.compensate("remember", asked.name, partial(_set_back, domain, asked.halves, back))
 
 
-def _set_back(domain: Domain, asked: Remembered) -> None:
-    for half in asked.halves:
+def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
+    """Make the metadata say these policies; a step, undone with the operation."""
+    asked = PolicyChange.from_request(request)
+    tx.effect(
+        "set_policy",
+        "",
+        partial(_write, domain, asked.halves, partial(_saying, asked.after)),
+        partial(_set_back, domain, asked.halves, partial(_saying, asked.before)),
+    )
+
+
+def unset_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
+    """Make it say what it said before, for an operation that another process left open."""
+    asked = PolicyChange.from_request(request)
+    back = partial(_saying, asked.before)
+    tx.compensate("set_policy", "", partial(_set_back, domain, asked.halves, back))
+
+
+def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:
+    return now.without_identity(name) if identity is None else now.with_identity(identity)
+
+
+def _saying(said: DomainMetadata, now: DomainMetadata) -> DomainMetadata:
+    return dataclasses.replace(now, unplug=said.unplug, activation=said.activation)
+
+
+def _set_back(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
+    for half in halves:
         with suppress(DomainNotRunning, DomainTransient, DomainMissing):
-            _write(domain, asked.name, asked.before, (half,))
+            _write(domain, (half,), change)
 
 
-def _write(domain: Domain, name: str, identity: Identity | None, halves: Sequence[Half]) -> None:
+def _write(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
     for half in halves:
         now = xml.metadata(domain.metadata(half))
-        then = now.without_identity(name) if identity is None else now.with_identity(identity)
+        then = change(now)
         if then != now:
             domain.set_metadata(half, xml.metadata_text(then))
 

@@ -184,9 +184,29 @@ class Nic:
     origin: str = "foreign"
 
 
+class Deed(enum.StrEnum):
+    """What a policy has done to a NIC."""
+
+    UNPLUG = "unplug"
+    LINK_UP = "link-up"
+    LINK_DOWN = "link-down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforced:
+    """One thing that a policy of the domain had done beside an operation, by one of its own, and what came of that."""
+
+    deed: Deed
+    nic: str
+    halves: tuple[Half, ...]
+    why: str
+    result: Result
+    operation_id: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an operation answers. `seconds` is its whole duration; `warnings` are sentences."""
+    """What an operation answers. `seconds` is its whole duration; `warnings` are sentences; `enforced` is what policies had done besides."""
 
     operation: str
     domain: str
@@ -198,6 +218,7 @@ class Outcome:
     steps: tuple[Step, ...] = ()
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    enforced: tuple[Enforced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,10 @@ class Topology:
         """Whether the guest has the PCI bus `index`."""
         return any(bus.index == index for bus in self.controllers)
 
+    def is_express(self, bus: int) -> bool:
+        """Whether a device on that bus is behind a PCI Express port; one on a root bus is not (``pci_bus_is_root``)."""
+        return any(one.index == bus and one.model in _PORTS for one in self.controllers)
+
     def takes_port(self, model: str | None) -> bool:
         """Whether a NIC of `model` goes into a PCI Express port here, and not into a conventional slot."""
         if model is None:  # qemuDomainDefaultNetModel: rtl8139 on x86, virtio elsewhere

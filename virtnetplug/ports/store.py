@@ -6,7 +6,7 @@ Nothing else in the program remembers anything. A write is durable when the call
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -66,6 +66,9 @@ class Journal(Protocol):
         self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
     ) -> Sequence[OperationRecord]:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
+
+    def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
+        """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
 
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by uri, domain UUID and alias."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,10 @@ class SqliteJournal:
     ) -> Sequence[OperationRecord]:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
         return operations.read_newest(self._database, uri, domain, limit)
+
+    def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
+        """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
+        return operations.read_newest_remembering(self._database, uri, names)
 
     def prune(self, *, keep_seconds: float) -> int:
         """Remove operations that ended longer ago, and the files of dead owners; counters stay. Returns how many."""

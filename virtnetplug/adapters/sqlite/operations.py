@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from itertools import groupby
 from typing import Any
@@ -109,6 +109,16 @@ def read_newest(database: Database, uri: str | None, domain: str | None, limit: 
         where, values = f"{where} AND ? IN (domain_name, domain_uuid)", (*values, domain)
     newest = f"number IN (SELECT number FROM operations WHERE {where} ORDER BY started DESC, number DESC LIMIT ?)"  # noqa: S608 - no input in it
     return read(database, newest, (*values, max(0, limit)))[::-1]
+
+
+def read_newest_remembering(database: Database, uri: str, names: Collection[str]) -> list[OperationRecord]:
+    """The newest that is done, of those names, of each domain and of each NIC that it remembered something of (the first, of several)."""
+    marks = ", ".join("?" * len(names))
+    newest = (
+        f"number IN (SELECT max(number) FROM operations WHERE uri = ? AND operation IN ({marks}) AND state = ? "  # noqa: S608 - no input in it
+        "GROUP BY domain_uuid, json_extract(request, '$.remembered[0].name'))"
+    )
+    return read(database, newest, (uri, *names, OperationState.DONE))
 
 
 def _expect(found: int, what: str) -> None:

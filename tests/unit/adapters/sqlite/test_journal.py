@@ -229,3 +229,28 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(directory: Path, o
     assert len(reader.nics()) == 2, "what was opened before must not show for ever what was then"
     tables = {row["name"] for row in writer._database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert "claims" not in tables and tables >= {"operations", "holdings"}
+
+
+def test_the_newest_of_each_domain_and_each_nic_that_it_remembered(journal: SqliteJournal) -> None:
+    other = "00000000-0000-4000-8000-000000000002"
+    rows_in_order = [
+        ("a", "handover", UUID, "ua-e", OperationState.DONE),
+        ("b", "handback", UUID, "ua-e", OperationState.DONE),
+        ("c", "handover", UUID, "ua-f", OperationState.DONE),
+        ("d", "handover", other, "ua-e", OperationState.DONE),
+        ("e", "handback", other, "ua-e", OperationState.UNDONE),
+        ("f", "attach", UUID, "ua-f", OperationState.DONE),
+        ("g", "handback", UUID, "ua-f", None),
+    ]
+    for name, kind, domain, nic_name, state in rows_in_order:
+        request = {"remembered": [{"name": nic_name}]}
+        journal.begin(operation(name, operation=kind, domain_uuid=domain, request=request))
+        if state is not None:
+            journal.finish(name, state, result="done")
+    journal.begin(operation("h", operation="handover", uri="xen:///system", request={}))
+    journal.finish("h", OperationState.DONE, result="done")
+    found = journal.newest(URI, ("handover", "handback"))
+    assert sorted(each.id for each in found) == ["b", "c", "d"], "what was undone, or goes on, is none"
+    assert [each.id for each in journal.newest("xen:///system", ("handover",))] == ["h"], (
+        "one that remembered nothing, too"
+    )

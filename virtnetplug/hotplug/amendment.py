@@ -1,0 +1,71 @@
+"""A change of what is kept with a domain, and of nothing else, as an operation: journaled, undone whole, taken back after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.remembering import (
+    PolicyChange,
+    Remembered,
+    forget,
+    halves_of,
+    remember,
+    set_policies,
+    unset_policies,
+)
+from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.view import DomainView
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Result, Scope
+from virtnetplug.ports.domain import Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What is to be kept from now on; `operation` is ``remember``, ``forget`` or ``policy``, `message` says to people what came of it."""
+
+    operation: str
+    message: str
+    remembered: tuple[Remembered, ...] = ()
+    policies: PolicyChange | None = None
+
+
+def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
+    """Make it so, in all definitions; the domain's lock is held."""
+    domain = view.domain
+    parts = [("remember", each.name, Phase.ALLOCATE, None) for each in amendment.remembered]
+    parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
+    request: dict[str, Any] = {
+        "nics": [],
+        "remembered": [each.request for each in amendment.remembered],
+        "policies": None if amendment.policies is None else amendment.policies.request,
+    }
+    record = record_of(
+        host,
+        amendment.operation,
+        domain,
+        domain_id=view.state.id,
+        scope=_scope(view),
+        device_types=["none"],
+        request=request,
+        steps=plan_steps(*parts),
+    )
+    with transaction(host, record) as tx:
+        remember(domain, tx, request["remembered"])
+        if request["policies"] is not None:
+            set_policies(domain, tx, request["policies"])
+        tx.finish(OperationState.DONE, Result.DONE)
+        return tx.outcome(Result.DONE, message=amendment.message)
+
+
+def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
+    """Take back what one that never ended may have done."""
+    if record.request["policies"] is not None:
+        unset_policies(domain, tx, record.request["policies"])
+    forget(domain, tx, record.request["remembered"])
+
+
+def _scope(view: DomainView) -> Scope:
+    halves = halves_of(view)
+    return Scope.BOTH if len(halves) > 1 else Scope(halves[0].value) if halves else Scope(Half.LIVE.value)

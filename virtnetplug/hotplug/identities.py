@@ -1,0 +1,95 @@
+"""What domains remember of their emulated NICs: shown, and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
+from virtnetplug.hotplug.amendment import Amendment, amend
+from virtnetplug.hotplug.handback import identity_of
+from virtnetplug.hotplug.handover import pairs_called
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
+from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.operation import Half, Outcome
+from virtnetplug.model.policy import IdentityView
+from virtnetplug.ports.domain import Domain
+
+HANDED = ("handover", "handback", "forget")
+"""The operations after the newest of which it is known whether a domain has a NIC handed over."""
+
+
+def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView, ...]:
+    """Every emulated NIC that one domain remembers, or that any does. Raises what `xml.metadata` raises."""
+    domains = [host.hypervisor.domain(domain_name)] if domain_name is not None else list(host.hypervisor.domains())
+    found: list[IdentityView] = []
+    for domain in sorted(domains, key=lambda domain: domain.name):
+        try:
+            found += _seen(look(domain, BOTH))
+        except DomainMissing:
+            if domain_name is not None:
+                raise
+    return tuple(found)
+
+
+def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) -> Outcome:
+    """Let go of what is remembered of that NIC, its marker with it; the domain's lock is held.
+
+    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could put it back.
+    """
+    view = look(domain, BOTH)
+    metadata = metadata_of(view)
+    known = _known(host, view, metadata, emulated)
+    there = pairs_called(view, known.alias)
+    if not there and (known.live or known.config) is not None and not force:
+        raise Refused(
+            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
+            f"back. 'virtnetplug handback {domain.name} {known.alias}' puts it back first; --force forgets it all the same.",
+            reason="identity-only-copy",
+        )
+    before = metadata.identity(known.alias)
+    change = Remembered(name=known.alias, before=before, after=None, halves=halves_of(view))
+    message = f"{domain.name} remembers {known.alias} no more"
+    if known.vif:
+        message += f", and {known.vif} has no claim on its identity"
+    return amend(host, view, Amendment(operation="forget", message=message, remembered=(change,)))
+
+
+def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
+    """What is remembered of it; of one whose record somebody else removed, the name is all that there is to forget."""
+    try:
+        return identity_of(view, metadata, emulated)
+    except IdentityMissing:
+        for record in host.journal.newest(host.hypervisor.uri, HANDED):
+            names = [each["name"] for each in record.request.get("remembered", ())]
+            if record.domain_uuid == view.domain.uuid and record.operation == "handover" and emulated in names:
+                return Identity(alias=emulated)
+        raise
+
+
+def _seen(view: DomainView) -> Iterator[IdentityView]:
+    if all(xml.NAMESPACE not in (text or "") for text in (view.live_xml, view.config_xml)):
+        return
+    for known in metadata_of(view).identities:
+        emulated, fast = _halves(view, known.alias), _halves(view, known.vif)
+        yield IdentityView(
+            domain=view.domain.name,
+            domain_uuid=view.domain.uuid,
+            alias=known.alias,
+            vif=known.vif,
+            live=Half.LIVE in emulated,
+            config=Half.CONFIG in emulated,
+            vif_live=Half.LIVE in fast,
+            vif_config=Half.CONFIG in fast,
+            is_out=known.is_out,
+            live_element=known.live,
+            config_element=known.config,
+        )
+
+
+def _halves(view: DomainView, name: str) -> set[Half]:
+    """The definitions that have a NIC of that name."""
+    pairs = pairs_called(view, name) if name else ()
+    return {half for pair in pairs for half, net in zip(BOTH, pair, strict=True) if net is not None}

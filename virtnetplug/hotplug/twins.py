@@ -1,0 +1,67 @@
+"""Each emulated NIC that a domain remembers, its fast twin, and what the unplug policy makes of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from virtnetplug.hotplug.handover import pairs_called
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.inventory import frontend, pending_nics
+from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.lifecycle import State
+from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
+from virtnetplug.model.operation import Half, Scope
+from virtnetplug.policy.forced_unplug import Decision, decide
+
+NOWHERE: Pair = (None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """One of them. `emulated` and `fast` are the NICs as they are there; one that waits for its guest to let go is not there any more."""
+
+    known: Identity
+    emulated: Pair
+    fast: Pair
+    is_connected: bool
+    decision: Decision
+
+    @property
+    def halves(self) -> tuple[Half, ...]:
+        """The definitions that the emulated NIC is to go from, and is in."""
+        there = dict(zip((Half.LIVE, Half.CONFIG), self.emulated, strict=True))
+        return tuple(half for half in self.decision.halves if there[half] is not None)
+
+
+def policy_of(host: Host, metadata: DomainMetadata) -> UnplugPolicy:
+    """The domain's own, else the host's default."""
+    return metadata.unplug if metadata.unplug is not None else host.journal.host_policy()
+
+
+def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[Twin]:
+    """Every emulated NIC with a marker."""
+    marked = [known for known in metadata.identities if known.vif]
+    if not marked:
+        return
+    policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
+    for known in marked:
+        emulated, fast = _there(view, known.alias, pending), _there(view, known.vif, pending)
+        live, config = fast
+        is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
+        decision = decide(
+            policy,
+            twin_present=fast != NOWHERE,
+            twin_connected=is_connected,
+            is_teaming_persistent=any(
+                net is not None and net.teaming is not None and net.teaming.type == "persistent" for net in emulated
+            ),
+            scope=Scope.BOTH if live and config else Scope.CONFIG if config else Scope.LIVE,
+        )
+        yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
+
+
+def _there(view: DomainView, name: str, pending: dict[str, str]) -> Pair:
+    for live, config in pairs_called(view, name):
+        return (None if live is not None and live.alias in pending else live), config
+    return NOWHERE
