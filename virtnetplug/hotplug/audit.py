@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.disagreement import disagreements
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.identity_findings import identity_findings
 from virtnetplug.hotplug.lent import device_findings
 from virtnetplug.hotplug.survey import Seen, Survey, look_again, survey
 from virtnetplug.model.audit import AuditReport, Finding
@@ -45,6 +46,7 @@ def _key(finding: Finding) -> tuple[str, str, str, str]:
 def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     yield from disagreements(whole)
     yield from device_findings(host, whole)
+    yield from identity_findings(host, whole)
     if not any((whole.ports or {}).values()):
         return
     named = {net.portid for seen in whole.domains.values() for net in seen.live if net.portid is not None}

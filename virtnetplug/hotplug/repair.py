@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 
 from virtnetplug import xml
@@ -10,6 +11,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient,
 from virtnetplug.hotplug.drift import set_again
 from virtnetplug.hotplug.heal import heal
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.identity_findings import copy_to_config, do_what_is_due, remember_again
 from virtnetplug.hotplug.lent import reclaim_port, take_back
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half
@@ -29,7 +31,7 @@ def mend(host: Host, finding: Finding) -> Finding:
     if work is None:
         return finding
     try:
-        with host.journal.lock(host.hypervisor.uri, finding.domain_uuid):
+        with nullcontext() if work in WITHOUT_LOCK else host.journal.lock(host.hypervisor.uri, finding.domain_uuid):
             work(host, finding)
     except VirtnetplugError as error:
         return replace(finding, repaired=False, message=f"{finding.message} It could not be mended: {error.message}")
@@ -80,5 +82,11 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "device-leaked": take_back,
     "device-port-missing": reclaim_port,
     "vf-settings-differ": set_again,
+    "identity-lost": remember_again,
+    "identity-differs": copy_to_config,
+    "policy-unmet": do_what_is_due,
 }
 """What is done about each kind of finding; the others are for a person, or for `recover`."""
+
+WITHOUT_LOCK = frozenset({do_what_is_due})
+"""Repairs that take the domain's lock themselves."""
