@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from virtnetplug.cli.commands import root
+from virtnetplug.cli.group import Group
 from virtnetplug.cli.options import GlobalOption
 
 
@@ -17,8 +20,17 @@ def pages() -> dict[str, str]:
     for name in program.list_commands(context):
         command = program.get_command(context, name)
         if command is not None:
-            found[f"virtnetplug-{name}.1"] = _page(command, click.Context(command, info_name=name, parent=context))
+            within = click.Context(command, info_name=name, parent=context)
+            found[f"virtnetplug-{name}.1"] = _page(command, within)
+            for own, page in _own(command, within):
+                found[f"virtnetplug-{name}-{own}.1"] = page
     return found
+
+
+def _own(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    """Pages of the commands that only this one has; those of ``plan`` are the operations themselves."""
+    for name, one in command.commands.items() if isinstance(command, Group) else ():
+        yield name, _page(one, click.Context(one, info_name=name, parent=context))
 
 
 def _page(command: click.Command, context: click.Context) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from virtnetplug.model.diagnosis import Diagnosis
     from virtnetplug.model.host_device import PciDevice
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
+    from virtnetplug.model.policy import IdentityView, PolicyView
 
 Document = dict[str, Any]
 
@@ -148,6 +149,16 @@ def document_from_detail(detail: NicDetail) -> Document:
     """What show answers."""
     history = [plain_record(record) for record in detail.history]
     return document(nic=detail.nic, live=detail.live, config=detail.config, history=history)
+
+
+def document_from_identities(found: Sequence[IdentityView]) -> Document:
+    """What identity show answers."""
+    return document(identities=found)
+
+
+def document_from_policy(found: PolicyView) -> Document:
+    """What policy explain answers."""
+    return document(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
 
 
 def document_from_history(records: Sequence[OperationRecord]) -> Document:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from virtnetplug.model.audit import AuditReport
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.model.diagnosis import Diagnosis
+    from virtnetplug.model.identity import UnplugPolicy
     from virtnetplug.model.interface import Interface
     from virtnetplug.model.operation import Event, Nic, OperationRecord, Outcome, Plan, Scope
+    from virtnetplug.model.policy import IdentityView, PolicyView
     from virtnetplug.ports.store import Journal
 
 
@@ -88,6 +90,24 @@ class Plugger(Protocol):
     ) -> Outcome: ...
 
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome: ...
+
+    def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]: ...
+
+    def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome: ...
+
+    def set_policy(
+        self,
+        domain: str | None,
+        *,
+        unplug: UnplugPolicy | None = None,
+        force_unplug: str | None = None,
+        serve: Sequence[str] | None = None,
+        wait: float = 30.0,
+    ) -> Outcome: ...
+
+    def clear_policy(self, domain: str | None, *, unplug: bool = True, serve: bool = True) -> Outcome: ...
+
+    def explain_policy(self, domain: str) -> PolicyView: ...
 
     def plan_attach(
         self,

@@ -16,7 +16,10 @@ from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
 from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
 from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import (
+    Deed,
+    Enforced,
     Event,
     Half,
     Nic,
@@ -32,6 +35,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
 
 NIC = Nic(
     domain="web1",
@@ -118,6 +122,36 @@ DIAGNOSIS = Diagnosis(
 UNFIT = Diagnosis(checks=(Check(name="vfio", verdict=Verdict.MISSING, found="no module", remedy="Install it."),))
 
 
+IDENTITY = IdentityView(
+    domain="web1", domain_uuid=NIC.domain_uuid, alias="ua-front", vif="ua-vf0", config=True, vif_live=True, vif_config=True,
+    is_out=True, live_element="<interface type='bridge'/>",
+)  # fmt: skip
+ENFORCED = Enforced(
+    deed=Deed.UNPLUG, nic="ua-front", halves=(Half.LIVE,), why="its twin is there", result=Result.DONE, operation_id="op-2"
+)  # fmt: skip
+POLICY = PolicyView(
+    domain="web1",
+    unplug=UnplugPolicy.PRESENT,
+    own=UnplugPolicy.PRESENT,
+    host=UnplugPolicy.KEEP,
+    twins=(
+        TwinView(
+            alias="ua-front", vif="ua-vf0", is_there=True, is_connected=False, unplug_live=True, unplug_config=False,
+            why="its fast twin is there",
+        ),
+    ),
+    groups=(
+        (
+            CandidateView(alias="ua-vf0", device="8086:10ca", address=PciAddress(0, 0, 5, 0), rank=1, why="number 30", link_state="up"),
+            CandidateView(
+                alias="ua-vf1", device="8086:10ca", rank=2, why="number 30", link_state="up", is_held=True, obstacle="no link state"
+            ),
+            CandidateView(alias="ua-late", why="the guest does not have it"),
+        ),
+    ),
+)  # fmt: skip
+
+
 @dataclass
 class Detail:
     nic: Nic = NIC
@@ -144,6 +178,9 @@ class FakePlugger:
     )
     detail: Detail = field(default_factory=Detail)
     tree: DeviceTree = TREE
+    remembered: tuple[IdentityView, ...] = (IDENTITY,)
+    policies: PolicyView = POLICY
+    enforced: tuple[Enforced, ...] = ()
     outcomes: tuple[Outcome, ...] | None = None
     on_event: Callable[[Event], None] | None = None
     is_closed: bool = False
@@ -166,7 +203,7 @@ class FakePlugger:
     def _outcome(self, operation: str) -> Outcome:
         return Outcome(
             operation=operation, domain="web1", result=self.result, operation_id="op-1", message=self.message,
-            nics=self.nics, steps=(STEP,), seconds=0.5, warnings=self.warnings,
+            nics=self.nics, steps=(STEP,), seconds=0.5, warnings=self.warnings, enforced=self.enforced,
         )  # fmt: skip
 
     def _plan(self, operation: str) -> Plan:
@@ -210,6 +247,26 @@ class FakePlugger:
     def handback(self, domain, emulated, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("handback", domain, emulated, scope, wait)
         return self._outcome("handback")
+
+    def identities(self, domain=None):  # type: ignore[no-untyped-def]
+        self._do("identities", domain)
+        return self.remembered
+
+    def forget_identity(self, domain, emulated, *, force=False):  # type: ignore[no-untyped-def]
+        self._do("forget_identity", domain, emulated, force)
+        return self._outcome("forget")
+
+    def set_policy(self, domain, *, unplug=None, force_unplug=None, serve=None, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("set_policy", domain, unplug, force_unplug, serve, wait)
+        return self._outcome("policy")
+
+    def clear_policy(self, domain, *, unplug=True, serve=True):  # type: ignore[no-untyped-def]
+        self._do("clear_policy", domain, unplug, serve)
+        return self._outcome("policy")
+
+    def explain_policy(self, domain):  # type: ignore[no-untyped-def]
+        self._do("explain_policy", domain)
+        return self.policies
 
     def plan_handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False):  # type: ignore[no-untyped-def]
         self._do("plan_handover", domain, emulated, fast, scope, allow_filter_loss)
@@ -359,5 +416,6 @@ def samples() -> Any:
     class Samples:
         nic, step, record, finding = NIC, STEP, RECORD, FINDING
         tree, unfit = TREE, UNFIT
+        identity, policies, enforced = IDENTITY, POLICY, ENFORCED
 
     return Samples

@@ -23,7 +23,7 @@ NIC = [
     "address", "host_address", "link_state", "live", "config", "frontend", "backend", "pending", "quarantine", "origin",
 ]  # fmt: skip
 STEP = ["seq", "name", "nic", "phase", "half", "state", "started", "seconds", "detail"]
-OUTCOME = [*TOP, "operation", "domain", "operation_id", "nics", "steps", "seconds", "warnings"]
+OUTCOME = [*TOP, "operation", "domain", "operation_id", "nics", "steps", "seconds", "warnings", "enforced"]
 PLAN = [*TOP, "operation", "domain", "scope", "fits", "refusals", "steps", "diff", "actual", "warnings"]
 RECORD = [
     "id", "operation", "uri", "domain_uuid", "domain_name", "scope", "device_type", "state", "result", "reason",
@@ -38,6 +38,13 @@ SETTINGS = [
     "mac", "admin_mac", "vlan", "qos", "vlan_proto", "spoofchk", "trust", "min_rate", "max_rate", "link_state", "mtu",
 ]  # fmt: skip
 CHECK = ["name", "verdict", "found", "subject", "remedy"]
+IDENTITY = [
+    "domain", "domain_uuid", "alias", "vif", "live", "config", "vif_live", "vif_config", "is_out", "live_element",
+    "config_element",
+]  # fmt: skip
+TWIN = ["alias", "vif", "is_there", "is_connected", "unplug_live", "unplug_config", "why"]
+CANDIDATE = ["alias", "device", "address", "rank", "why", "link_state", "is_held", "obstacle"]
+ENFORCED = ["deed", "nic", "halves", "why", "result", "operation_id"]
 AUDIT = [*TOP, "domains", "nics", "findings", "seconds", "unseen"]
 
 DOCUMENTS = {
@@ -46,6 +53,11 @@ DOCUMENTS = {
     ("update", "web1", "x", "--mtu", "9000"): OUTCOME,
     ("handover", "web1", "--from", "x", "--to", "y"): OUTCOME,
     ("handback", "web1", "x"): OUTCOME,
+    ("identity", "show"): [*TOP, "identities"],
+    ("identity", "forget", "web1", "x"): OUTCOME,
+    ("policy", "set", "web1", "--force-unplug", "NICS"): OUTCOME,
+    ("policy", "clear", "web1"): OUTCOME,
+    ("policy", "explain", "web1"): [*TOP, "domain", "unplug", "own", "host", "twins", "groups"],
     ("plan", "handover", "web1", "--from", "x", "--to-network", "pool"): PLAN,
     ("plan", "handback", "web1", "x"): PLAN,
     ("plan", "attach", "web1", "--network", "default"): PLAN,
@@ -106,11 +118,38 @@ def test_the_keys_within(run, samples, plugger):
     assert run("show", "web1", "x", "--json").document["history"] == [record]
 
 
+def test_the_keys_of_identities_and_policies(run, samples, plugger):
+    plugger.enforced = (samples.enforced,)
+    (identity,) = run("identity", "show", "--json").document["identities"]
+    assert list(identity) == IDENTITY
+    policy = run("policy", "explain", "web1", "--json").document
+    assert [list(each) for each in policy["twins"]] == [TWIN]
+    assert [list(each) for group in policy["groups"] for each in group] == [CANDIDATE] * 3
+    assert (policy["own"], policy["groups"][0][0]["address"]) == ("present", "0000:00:05.0")
+    (enforced,) = run("attach", "web1", "--network", "a", "--json").document["enforced"]
+    assert list(enforced) == ENFORCED and (enforced["deed"], enforced["halves"]) == ("unplug", ["live"])
+
+
 def test_every_key_is_documented():
     page = PAGE.read_text()
     keys = {
         key
-        for document in (*DOCUMENTS.values(), NIC, STEP, RECORD, FINDING, PF, VF, USER, SETTINGS, CHECK)
+        for document in (
+            *DOCUMENTS.values(),
+            NIC,
+            STEP,
+            RECORD,
+            FINDING,
+            PF,
+            VF,
+            USER,
+            SETTINGS,
+            CHECK,
+            IDENTITY,
+            TWIN,
+            CANDIDATE,
+            ENFORCED,
+        )
         for key in document
     }
     keys |= {field.name for field in fields(Nic)} | {"undo_failures", "exposition", "listen", "files"}

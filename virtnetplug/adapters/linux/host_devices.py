@@ -72,7 +72,7 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
     def is_msix_enabled(self, address: PciAddress) -> bool:
         """From its ``config``; QEMU switches a VFIO device's MSI-X on when the guest does (``vfio_msix_enable``)."""
         try:
-            config = (self._tree.place(address) / "config").read_bytes()
+            config = Path(self._tree.place(address), "config").read_bytes()
         except OSError as error:
             raise HostDeviceFailed(f"the configuration of {address} cannot be read: {error.strerror}") from None
         if len(config) <= config_space.OPEN_TO_ALL:

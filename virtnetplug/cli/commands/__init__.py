@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "rebind": "Change or put back what is behind a NIC.",
     "handover": "Let a fast NIC take an emulated one's place.",
     "handback": "Put the emulated NIC back in its place.",
+    "identity": "Show or forget what domains remember of emulated NICs.",
+    "policy": "Say when emulated NICs go, and which NIC serves; ask why.",
     "list": "List NICs with their states.",
     "show": "Show everything about one NIC.",
     "plan": "Say what a command would do, touching nothing.",
