@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import audits
 import commands
 import parallel
+import rebinds
 import single
 from stage import Stage
 from table import Row, as_json, as_text
@@ -21,6 +22,7 @@ FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "parallel": parallel.measure,
     "commands": commands.measure,
     "audit": audits.measure,
+    "rebind": rebinds.measure,
 }
 
 
