@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from virtnetplug.model.diagnosis import Diagnosis
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
+    from virtnetplug.ports.xen import VifDrivers, VifStore
 
 
 def open(  # noqa: A001 - it is what it does
@@ -49,6 +50,7 @@ def open(  # noqa: A001 - it is what it does
         journal.close()
         raise
     networks = LibvirtNetworks(hypervisor)
+    vif_store, vif_drivers = _vifs() if hypervisor.is_xen and hypervisor.is_local else (None, None)
 
     def close() -> None:
         networks.close()
@@ -64,8 +66,18 @@ def open(  # noqa: A001 - it is what it does
         journal=journal,
         clock=SystemClock(),
         publish=_tolerant(on_event),
+        vif_store=vif_store,
+        vif_drivers=vif_drivers,
     )
     return Plugger(host, close)
+
+
+def _vifs() -> tuple[VifStore, VifDrivers]:
+    """Of the Xen whose dom0 this is."""
+    from virtnetplug.adapters.xen.vifs import XenVifDrivers
+    from virtnetplug.adapters.xen.xenstore import XenStore
+
+    return XenStore(), XenVifDrivers()
 
 
 def journal(state_dir: Path | None = None, *, read_only: bool = True) -> Journal:

@@ -35,7 +35,7 @@ ROOMS = {
     "adapters.sqlite": "errors lifecycle model ports retry adapters.clock",
     "adapters.xen": "errors lifecycle model ports retry",
     "app": "errors lifecycle model ports hotplug metrics cli demo"
-    " adapters.clock adapters.linux adapters.libvirt adapters.sqlite",
+    " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",
     # What `import virtnetplug` gives: names of other rooms, on first use.
     "virtnetplug": "errors model hotplug app",
 }

@@ -13,6 +13,7 @@ from virtnetplug.ports.links import HostLinks
 from virtnetplug.ports.network import Networks
 from virtnetplug.ports.nodedev import NodeDevices
 from virtnetplug.ports.store import Journal
+from virtnetplug.ports.xen import VifDrivers, VifStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Host:
     """One hypervisor connection with all that belongs to its host.
 
     `publish` is told every `Event` as it happens; it must not raise. `busy` holds the ids of the operations that some
-    thread of this process is running now: an open one of this process that is not in it was abandoned.
+    thread of this process is running now: an open one of this process that is not in it was abandoned. `vif_store` and
+    `vif_drivers` are None where the hypervisor is not the Xen whose dom0 this is.
     """
 
     hypervisor: Hypervisor
@@ -31,4 +33,6 @@ class Host:
     journal: Journal
     clock: Clock
     publish: Callable[[Event], None]
+    vif_store: VifStore | None = None
+    vif_drivers: VifDrivers | None = None
     busy: set[str] = field(default_factory=set)

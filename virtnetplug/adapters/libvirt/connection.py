@@ -111,6 +111,11 @@ class LibvirtHypervisor:
         parts = urlsplit(self._uri)
         return not parts.hostname and not parts.scheme.startswith("test")
 
+    @property
+    def is_xen(self) -> bool:
+        """Whether libvirt's Xen driver answers; by the URI that was resolved, so also where it was libvirt's choice."""
+        return urlsplit(self._uri).scheme.partition("+")[0] == "xen"
+
     def domain(self, name: str) -> LibvirtDomain:
         """By name, UUID or id, in that order."""
         for look_up in (self._by_name, self._by_uuid, self._by_id) if _is_text(name) else ():
