@@ -1,6 +1,6 @@
 """The Linux guests of the SR-IOV lab: restored from their save files, and heard on their consoles.
 
-What they do, say and answer is in ``contrib/lab/sriov/guest/init.c``.
+What they do, say and answer is in ``contrib/guest/linux/init.c``.
 """
 
 from __future__ import annotations

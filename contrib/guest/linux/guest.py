@@ -13,8 +13,6 @@ from pathlib import Path
 import initrd
 
 HERE = Path(__file__).parent
-PROGRAM = HERE.parents[1] / "lab/sriov/guest"
-"""Where the sources of its only process are."""
 MODULES = ("virtio_pci", "virtio_net", "net_failover")
 
 
@@ -26,7 +24,7 @@ def home() -> Path:
 
 def ensure(package: Path) -> Path:
     """The guest made from this kernel package and this checkout; it is there whole or not at all, and older ones are removed."""
-    sources = sorted([*PROGRAM.glob("*.[ch]"), *HERE.glob("*.py")])
+    sources = sorted([*HERE.glob("*.[ch]"), *HERE.glob("*.py")])
     release = re.sub(r"^linux-image-|_amd64\.deb$", "", package.name)
     target = package.parent / f"linux-{release}-{_hash(sources)}"
     if not target.is_dir():

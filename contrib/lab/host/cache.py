@@ -14,6 +14,9 @@ from pathlib import Path
 
 from image.recipe import LABS, Recipe
 
+_BESIDE = {"sriov": ("guest/linux/*.[ch]",)}
+"""What an image is made of that is not below ``contrib/lab``."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -58,11 +61,12 @@ def image_of(recipe: Recipe) -> Image:
 def _recipe_hash(recipe: Recipe) -> str:
     """Of all files that make up the image. Those in ``host`` only run it: a change there needs no new image."""
     total = hashlib.sha256()
-    for part in ("image", "inside", recipe.name):
-        for file in sorted(path for path in (LABS / part).rglob("*") if path.is_file()):
-            if file.suffix == ".pyc":
-                continue
-            total.update(f"{file.relative_to(LABS)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
+    files = [path for part in ("image", "inside", recipe.name) for path in (LABS / part).rglob("*") if path.is_file()]
+    files += [path for pattern in _BESIDE.get(recipe.name, ()) for path in LABS.parent.glob(pattern)]
+    for file in sorted(files):
+        if file.suffix == ".pyc":
+            continue
+        total.update(f"{os.path.relpath(file, LABS)}\0{file.stat().st_size}\0".encode() + file.read_bytes())
     return total.hexdigest()[:16]
 
 

@@ -13,8 +13,12 @@ from pathlib import Path
 
 from host import namespaces
 from image import initrd, kernel
+from image.recipe import LABS
 
 HERE = Path(__file__).parent
+PROGRAM = LABS.parent / "guest/linux"
+"""The sources of their only process, which is that of the tests' Linux guests elsewhere."""
+
 IMAGES = "var/lib/libvirt/images"
 MODULES = ("virtio_pci", "virtio_net", "net_failover", "igbvf")
 
@@ -26,7 +30,7 @@ def make_guests(root: Path) -> None:
     shutil.copyfile(kernel.compressed(root), images / "linux.kernel")
     with tempfile.TemporaryDirectory() as place:
         init = Path(place) / "init"
-        sources = sorted(HERE.glob("*.c"))
+        sources = sorted(PROGRAM.glob("*.c"))
         subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", init, *sources], check=True)
         initrd.write(images / "linux.initrd", root, init, MODULES, {})
     for name in ("linux.xml", "save.py"):

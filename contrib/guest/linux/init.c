@@ -3,7 +3,7 @@
  * within an emulated host, a fork costs a second: so there is no shell, and all is done here, in one thread.
  *
  * How to use it: gcc -static -O2 -o init *.c; an initial RAM disk with it as /init, the kernel modules, and /modules, which
- * lists their paths in the order to load them (contrib/lab/image/initrd.py writes one); console=ttyS0 net.ifnames=0.
+ * lists their paths in the order to load them (contrib/guest/linux/build makes one, and so does contrib/lab/image/initrd.py); console=ttyS0 net.ifnames=0.
  *
  * Each NIC, now and whenever one comes, is brought up with an address:
  *     MAC 52:54:A:B:C:D with A not 0   A.B.C.D/24, whatever kind of NIC it is and how often it comes again, as a guest's
