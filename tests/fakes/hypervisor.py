@@ -586,6 +586,14 @@ class FakeHypervisor:
         )  # fmt: skip
         return self.net_ports[uuid]
 
+    def restart(self, name: str) -> None:
+        network = self.network(name)
+        if self.ports(name):
+            raise Failed(f"network {name} has ports", reason="network-in-use")
+        pf = next(one for one in self.devices.found.values() if one.total_vfs and one.netdev == network.pf)
+        vfs = tuple(one.address for one in self.devices.found.values() if one.pf == pf.address)
+        self.nets[name] = dataclasses.replace(network, addresses=vfs)
+
     def delete_port(self, network: str, uuid: str) -> None:
         self.net_ports.pop(uuid, None)
 

@@ -15,8 +15,8 @@ from virtnetplug.model.physical_function import NetdevState, PfState
 class FakePhysicalFunctions:
     """`ports.physical_functions.PhysicalFunctions` of `FakeHostDevices`.
 
-    A PF that is unbound while somebody has one of its VFs makes the kernel wait, here an `AssertionError`: that must never happen. `above` are links
-    on a PF's interface, `hooks` what a hook does, `forbidden` why a PF cannot be changed.
+    A PF that is unbound while somebody has one of its VFs makes the kernel wait, here an `AssertionError`, kept in `deadlocks`: that must never
+    happen. `above` are links on a PF's interface, `hooks` what a hook does, `forbidden` why a PF cannot be changed.
     """
 
     found: dict[PciAddress, PciDevice]
@@ -36,6 +36,7 @@ class FakePhysicalFunctions:
         self.hooks: dict[str, Callable[[PciAddress], None]] = {}
         self.forbidden: str | None = None
         self.made_anew: list[str] = []
+        self.deadlocks: list[str] = []
 
     def pf_state(self, pf: PciAddress) -> PfState:
         self._called("pf_state", pf)
@@ -110,4 +111,5 @@ class FakePhysicalFunctions:
     def _assert_free(self, pf: PciAddress) -> None:
         held = [str(vf.address) for vf in self.found.values() if vf.pf == pf and self.held.get(vf.address)]
         if held:
-            raise AssertionError(f"the kernel waits for ever: {', '.join(held)} is in use")
+            self.deadlocks.append(f"the kernel waits for ever: {', '.join(held)} is in use")
+            raise AssertionError(self.deadlocks[-1])

@@ -311,6 +311,10 @@ def _operations(whole: Survey) -> Iterator[Finding]:
 
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
+    if not record.domain_uuid:  # a PF's, of many guests
+        there = {(seen.uuid, net.alias) for seen in whole.domains.values() for net in seen.live}
+        guests = {nic for nic in record.touched if nic[0]}
+        return "" if guests <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
@@ -328,6 +332,7 @@ def asked(record: OperationRecord) -> list[str]:
 def _gone(whole: Survey) -> Iterator[Finding]:
     """NICs of the journal that are nowhere; those of an open operation are its own business."""
     busy = {(record.domain_uuid, alias) for record in whole.operations for alias in asked(record)}
+    busy.update(*(record.touched for record in whole.operations))
     aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:
         seen = whole.domains.get(nic.domain_uuid)

@@ -166,6 +166,30 @@ class Plugger:
         with self._locked(domain) as (found, lock):
             return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
 
+    def rebind_pf(
+        self,
+        pf: PciAddress | str,
+        *,
+        reload_driver: bool = False,
+        numvfs: int | None = None,
+        firmware_hook: str | Sequence[str] | None = None,
+        allow_outage: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome:
+        """Bind a PF's driver anew, let it have another number of VFs, or run a firmware hook, under guests that have its VFs.
+
+        All of them are taken out (`wait` bounds how long all guests together are waited for), and every guest gets a VF again, with its identity and
+        settings. `pf` is an address or a network interface; the hook is a program with its arguments, never a shell's line. Guests
+        without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
+        the PF was left alone. Its `domain` is the PF's address.
+        """
+        from virtnetplug.hotplug import rebind_pf
+
+        wish = rebind_pf.wish_of(
+            reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
+        )
+        return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
+
     def handover(
         self,
         domain: str,
@@ -328,6 +352,23 @@ class Plugger:
         from virtnetplug.hotplug import rebind_vf
 
         return rebind_vf.plan_rebind_vf(self._host, self._host.hypervisor.domain(domain), nic, to)
+
+    def plan_rebind_pf(
+        self,
+        pf: PciAddress | str,
+        *,
+        reload_driver: bool = False,
+        numvfs: int | None = None,
+        firmware_hook: str | Sequence[str] | None = None,
+        allow_outage: bool = False,
+    ) -> Plan:
+        """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
+        from virtnetplug.hotplug import rebind_pf
+
+        wish = rebind_pf.wish_of(
+            reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
+        )
+        return rebind_pf.plan_rebind_pf(self._host, pf, wish)
 
     def plan_handover(
         self,

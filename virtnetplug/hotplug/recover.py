@@ -39,6 +39,9 @@ def _undo_amendment(host: Host, domain: Domain, record: OperationRecord, tx: Tra
     amendment.undo(host, domain, record, tx, seconds)
 
 
+OF_A_PF = "rebind-pf"
+"""The operation that is no one domain's."""
+
 UNDOERS = {
     "attach": attach.undo_attach,
     "update": update.undo_update,
@@ -71,8 +74,14 @@ def recover(
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
-    for record in host.journal.open_operations(host.hypervisor.uri, wanted):
+    for record in _open(host, wanted):
         if not is_abandoned(host, record):
+            continue
+        if record.operation == OF_A_PF:
+            from virtnetplug.hotplug import pf_recovery
+
+            settled = pf_recovery.settle(host, record, seconds)
+            outcomes += [settled] if settled is not None else []
             continue
         try:
             domain = host.hypervisor.domain(record.domain_uuid)
@@ -87,8 +96,17 @@ def recover(
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
     """What `recover` would do, one plan for each open operation."""
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    records = host.journal.open_operations(host.hypervisor.uri, wanted)
+    records = _open(host, wanted)
     return tuple(_plan(record) for record in records if is_abandoned(host, record))
+
+
+def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
+    """Every open operation, or those of one domain and those of PFs that it has a VF of."""
+    found = host.journal.open_operations(host.hypervisor.uri, wanted)
+    if wanted is None:
+        return found
+    of_pfs = host.journal.open_operations(host.hypervisor.uri, "")
+    return [*found, *(record for record in of_pfs if any(uuid == wanted for uuid, _ in record.touched))]
 
 
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
@@ -208,10 +226,16 @@ def _unsettled(record: OperationRecord, error: VirtnetplugError) -> Outcome:
     )
 
 
+def _goes_forward(record: OperationRecord) -> bool:
+    if record.operation == OF_A_PF:
+        from virtnetplug.hotplug import pf_recovery
+
+        return pf_recovery.goes_forward(record)
+    return record.operation == "detach" or record.state is OperationState.PENDING or record.request.get("kind") == HEAL
+
+
 def _plan(record: OperationRecord) -> Plan:
-    forward = (
-        record.operation == "detach" or record.state is OperationState.PENDING or record.request.get("kind") == HEAL
-    )
+    forward = _goes_forward(record)
     what = "finished" if forward else "undone"
     steps: list[Step] = []
     for step in record.steps if forward else reversed(record.steps):

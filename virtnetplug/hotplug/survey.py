@@ -149,6 +149,8 @@ def _with_journal(host: Host, whole: Survey) -> Survey:
     only = None if whole.is_whole else next(iter(whole.domains), "")
     try:
         operations = tuple(host.journal.open_operations(uri, only))
+        if only is not None:  # those of a PF are of no one domain
+            operations = (*operations, *host.journal.open_operations(uri, ""))
         alive = frozenset(record.id for record in operations if not is_abandoned(host, record))
         return replace(whole, nics=tuple(host.journal.nics(uri, only)), operations=operations, alive=alive)
     except VirtnetplugError as error:

@@ -131,7 +131,7 @@ class Transaction:
         """Make the journal say all that has happened so far."""
         with self.host.journal.batch():
             self._write()
-        self._is_begun = True
+        self._is_written()
 
     def amend(self, **changes: Any) -> None:
         """Change keys of the request; durable with the next durable write."""
@@ -159,7 +159,7 @@ class Transaction:
             written = self._written()
             if written is None or written.state is not state:
                 raise
-        self._is_begun = True
+        self._is_written()
         self._settled = True
         self.undo.commit()
 
@@ -287,6 +287,10 @@ class Transaction:
                 self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
         else:
             self.host.journal.begin(dataclasses.replace(self.record, steps=tuple(self.steps)))
+
+    def _is_written(self) -> None:
+        """Only now, for what a commit that failed did not write the next one has to."""
+        self._is_begun = True
         self._marks.clear()
 
 

@@ -51,5 +51,11 @@ class Networks(Protocol):
         Raises `PortForeign` if that one has another MAC or owner, `NetworkInactive`, `NetworkMissing`.
         """
 
+    def restart(self, name: str) -> None:
+        """Stop a network and start it again, so that a pool lists the VFs there are now; raises `Failed`, nothing changed, while it has ports.
+
+        Raises `NetworkMissing`, and `NotSupported` for a transient network, which would be gone.
+        """
+
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""

@@ -14,6 +14,7 @@ from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.errors import (
     ClaimTaken,
+    Failed,
     HostDeviceUnfit,
     NetworkInactive,
     NetworkMissing,
@@ -137,6 +138,21 @@ class LibvirtNetworks:
                 f"port {uuid} of network {network} is there already, of {there.owner_name} for {there.mac}, not for {net.mac}"
             )
         return there
+
+    def restart(self, name: str) -> None:
+        """``virNetworkDestroy`` and ``virNetworkCreate``: ``networkCreateInterfacePool`` lists a PF's VFs once."""
+        connection = self._connection()
+        with translated(connection):
+            handle = self._look_up(connection, name)
+            if not handle.isPersistent():
+                raise NotSupported(f"network {name} is transient, and would be gone; define it anew")
+            if self._handles(handle):
+                raise Failed(
+                    f"network {name} has ports, which it would lose; restart it once no NIC is in it", reason="network-in-use"
+                )
+            if handle.isActive():
+                handle.destroy()
+            handle.create()
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error."""

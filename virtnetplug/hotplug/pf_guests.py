@@ -1,0 +1,215 @@
+"""The guests of a PF: their VFs out of them and in again, and all of its VFs kept from everybody else meanwhile."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
+from virtnetplug.backends.vf_settings import Settings, put
+from virtnetplug.errors import DomainMissing, Failed
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.nic_state import nic_record, plugged
+from virtnetplug.hotplug.pf_users import PfNic
+from virtnetplug.hotplug.reinstatement import put_back
+from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VFIO_DRIVER
+from virtnetplug.model.operation import Event, Half
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+from virtnetplug.retry import until_true
+
+
+class PfLocks:
+    """The locks of a PF and of every domain that has a VF of it: those of the domains are let go while guests are waited for.
+
+    Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
+    """
+
+    def __init__(self, host: Host, domains: Sequence[Domain]) -> None:
+        self.domains = sorted({domain.uuid: domain for domain in domains}.values(), key=lambda domain: domain.uuid)
+        self._locks = {domain.uuid: DomainLock(host, domain) for domain in self.domains}
+
+    def of(self, domain: Domain) -> DomainLock:
+        """That domain's."""
+        return self._locks[domain.uuid]
+
+    def take(self) -> None:
+        """All of the domains', in their order."""
+        for lock in self._locks.values():
+            lock.take()
+
+    def release(self) -> None:
+        """Let them go; safe twice."""
+        for lock in reversed(self._locks.values()):
+            lock.release()
+
+    @contextmanager
+    def held(self) -> Iterator[PfLocks]:
+        """With them."""
+        with ExitStack() as stack:
+            stack.callback(self.release)
+            self.take()
+            yield self
+
+
+@contextmanager
+def pf_lock(host: Host, pf: PciAddress) -> Iterator[None]:
+    """The PF's own, which is not let go."""
+
+    def say() -> None:
+        host.publish(
+            Event(kind="waiting", text=f"another operation is working on {pf}; waiting for it", domain=str(pf))
+        )
+
+    with host.journal.lock("", f"pf {pf}", on_wait=say):
+        yield
+
+
+def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
+    """What the journal keeps of a NIC, which is to have the VF `index` in the end."""
+    return {
+        "domain_uuid": nic.domain.uuid,
+        "domain_name": nic.domain.name,
+        "domain_id": nic.domain_id,
+        "alias": nic.alias,
+        "element": nic.element,
+        "address": str(nic.address),
+        "index": nic.index,
+        "target": index,
+        "old": nic.old,
+        "managed": nic.managed,
+    }
+
+
+def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
+    """The NIC that the journal has; None if its domain is no more."""
+    try:
+        domain = host.hypervisor.domain(entry["domain_uuid"])
+    except DomainMissing:
+        return None
+    return PfNic(
+        domain=domain,
+        domain_id=entry["domain_id"],
+        alias=entry["alias"],
+        element=entry["element"],
+        address=PciAddress.parse(entry["address"]),
+        index=entry["index"],
+        old=entry["old"],
+        managed=entry["managed"],
+    )
+
+
+def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: str) -> None:
+    """Hold VFs that nobody has, so that nobody gets them; raises `ClaimTaken` naming who was faster."""
+    for vf in vfs:
+        host.journal.hold(
+            Holding(
+                address=vf, uri=host.hypervisor.uri, domain_uuid="", domain_name=str(pf), domain_id=-1, alias=str(vf), mac="",
+                managed=True, operation_id=operation_id, since=host.clock.now(),
+            )
+        )  # fmt: skip
+
+
+def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
+    """The same for VFs that there were not before."""
+    known = {holding.address for holding in host.journal.holdings()}
+    new = [vf.address for vf in host.host_devices.vfs(pf) if vf.address not in known]
+    if new:
+        tx.amend(nics=[*tx.record.request["nics"], *(entry_of_free(vf) for vf in new)])
+        keep(host, pf, new, tx.record.id)
+
+
+def entry_of_free(vf: PciAddress) -> dict[str, Any]:
+    """What the journal keeps of a VF that no guest has, and that is kept from all."""
+    return {"domain_uuid": "", "alias": str(vf)}
+
+
+def let_go(host: Host, operation_id: str) -> None:
+    """What `keep` held, for anybody again."""
+    for holding in host.journal.holdings():
+        if holding.operation_id == operation_id and not holding.domain_uuid:
+            host.journal.let_go(holding.address)
+
+
+def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
+    """The VF that the guest let go is as it was before it was lent, and still held for that NIC; raises `Failed` without proof of that."""
+    holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
+    kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
+    if holding is None:  # another program had attached it, and libvirt gives it back
+        host.journal.hold(kept)
+        is_back = until_true(
+            lambda: host.host_devices.device(nic.address).driver != VFIO_DRIVER, seconds=HOST_DRIVER_SECONDS
+        )
+        fault = None if is_back else f"host device {nic.address} is not back on its host driver"
+    else:
+        fault = give_back(host, holding, kept)
+    if fault is not None:
+        raise Failed(fault, reason="quarantined")
+
+
+def put_in(
+    host: Host, nic: PfNic, operation_id: str, address: PciAddress | None = None, snapshot: Settings | None = None
+) -> None:
+    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it, or has ended: then nothing is held for it.
+
+    `snapshot` is how that one is before it is lent.
+    """
+    address = nic.address if address is None else address
+    if address != nic.address:
+        _hold_instead(host, nic, address, operation_id, snapshot or {})
+    element = xml.edit(nic.element, {"source_pci": address})
+    put_back(host, nic.domain, nic.alias, element, old=nic.old, operation_id=operation_id, domain_id=nic.domain_id)
+    answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id)
+    if answer is Answer.ENDED:
+        host.journal.let_go(address)
+    elif answer is Answer.HELD:
+        put(host, address, nic.old["settings"])  # again, for whoever died may have died between the two
+
+
+def remember(host: Host, nics: Sequence[PfNic]) -> None:
+    """What the journal knows of the NICs from now on."""
+    for nic in nics:
+        net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
+        if net is not None:
+            host.journal.put_nic(nic_record(host, nic.domain, net, nic.old["network"] or None, *plugged()))
+
+
+def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> Holding:
+    """The device held for the NIC, its port not made yet; `snapshot` is what it has to be again one day."""
+    network = nic.old["network"]
+    return Holding(
+        address=address,
+        uri=host.hypervisor.uri,
+        domain_uuid=nic.domain.uuid,
+        domain_name=nic.domain.name,
+        domain_id=nic.domain_id,
+        alias=nic.alias,
+        mac=str(xml.interface(nic.element).mac or ""),
+        managed=nic.managed,
+        network=network,
+        port=str(uuid.uuid4()) if network else "",
+        operation_id=operation_id,
+        snapshot=dict(snapshot),
+        settings=dict(nic.old["settings"]),
+        since=host.clock.now(),
+    )
+
+
+def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> None:
+    """The VF that the NIC is to have, out of those that are kept, for the one it had."""
+    with host.journal.batch():
+        for holding in host.journal.holdings():
+            is_its = (holding.domain_uuid, holding.alias) == (nic.domain.uuid, nic.alias)
+            is_kept = holding.address == address and not holding.domain_uuid
+            if (is_its and holding.address != address) or is_kept:
+                host.journal.let_go(holding.address)
+        if all((one.address, one.alias) != (address, nic.alias) for one in host.journal.holdings()):
+            host.journal.hold(_held_for(host, nic, address, operation_id, snapshot))

@@ -1,0 +1,197 @@
+"""A PF taken apart and made again: its driver, the number of its VFs, its network interface, and what was set of each VF."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
+from virtnetplug.backends.vf_settings import drift, told
+from virtnetplug.errors import HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.pf_guests import keep_new
+from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.operation import Half, Phase
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.physical_function import PfState
+from virtnetplug.retry import until_true
+
+CARRIER_SECONDS = 5.0
+"""How long the PF's link is waited for that was up before."""
+
+DONE = "restore_vfs"
+"""The last of the steps: once it is done, the PF is as it is to be."""
+
+_BY_LIBVIRT = ("admin_mac", "vlan")
+
+
+def steps(pf: str, *, has_hook: bool, reload_driver: bool) -> list[tuple[str, str, Phase, Half | None]]:
+    """For plans and the journal."""
+    names = ["run_hook"] * has_hook + ["unbind_pf", "bind_pf"] * reload_driver + ["set_numvfs", "restore_pf", DONE]
+    return [(name, pf, Phase.PLUG, None) for name in names]
+
+
+def snapshot(host: Host, pf: PciAddress) -> dict[str, Any]:
+    """How the PF and each of its VFs are now, none of which a guest has."""
+    vfs = [
+        {
+            "address": str(vf.address),
+            "driver": vf.driver,
+            "settings": dataclasses.asdict(host.host_devices.settings(vf.address)),
+        }
+        for vf in host.host_devices.vfs(pf)
+    ]
+    return {"before": host.host_devices.pf_state(pf).request, "vfs": vfs}
+
+
+def check_free(host: Host, pf: PciAddress) -> None:
+    """Raise `HostDeviceBusy` while somebody has a VF: the kernel would wait for that one, and everybody for the kernel."""
+    users = users_of_devices(host)
+    for vf in host.host_devices.vfs(pf):
+        if (domain := users.get(vf.address)) is not None:
+            raise HostDeviceBusy(f"domain {domain.name} has {vf.address}, a VF of {pf}, which was free a moment ago")
+        if vf.driver is not None and "vfio" in vf.driver and (pids := host.host_devices.vfio_users(vf.address)):
+            raise HostDeviceBusy(f"process {min(pids)} has {vf.address}, a VF of {pf}, open through VFIO")
+
+
+def rework(host: Host, pf: PciAddress, tx: Transaction, request: Mapping[str, Any]) -> None:
+    """Run those steps; whatever fails, the PF is made as it was."""
+    name, devices = str(pf), host.host_devices
+    before, hook = PfState.from_request(request["before"]), request["hook"]
+    undo = [lambda: make_as_before(host, pf, request)]
+    said: list[str] = []
+
+    def effect(step: str, run: Any) -> None:
+        tx.effect(step, name, run, undo.pop() if undo else None)
+
+    if hook:
+        effect("run_hook", lambda: devices.run_hook(pf, hook))
+    if request["reload_driver"]:
+        effect("unbind_pf", lambda: devices.unbind(pf))
+        effect("bind_pf", lambda: devices.bind(pf, before.driver or ""))
+    number = before.num_vfs if request["numvfs"] is None else request["numvfs"]
+    effect("set_numvfs", lambda: _set_number(host, pf, tx, number))
+    effect("restore_pf", lambda: restore_pf(host, pf, before))
+    effect(DONE, lambda: said.extend(restore_vfs(host, pf, request["vfs"])))
+    for text in said:
+        tx.warn(text)
+
+
+def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> None:
+    host.host_devices.set_num_vfs(pf, number)
+    keep_new(host, pf, tx)
+
+
+def make_as_before(host: Host, pf: PciAddress, request: Mapping[str, Any]) -> None:
+    """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were."""
+    before, devices = PfState.from_request(request["before"]), host.host_devices
+    if not is_in_shape(host, pf, request):
+        check_free(host, pf)
+        devices.bind(pf, before.driver or "")
+        devices.set_num_vfs(pf, before.num_vfs)
+    restore_pf(host, pf, before)
+    restore_vfs(host, pf, request["vfs"])
+
+
+def is_in_shape(host: Host, pf: PciAddress, request: Mapping[str, Any]) -> bool:
+    """Whether the PF has the driver and as many VFs as before; so it is if nothing was done to it yet."""
+    if "before" not in request:
+        return True
+    before, now = PfState.from_request(request["before"]), host.host_devices.device(pf)
+    return (now.driver, now.num_vfs) == (before.driver, before.num_vfs)
+
+
+def restore_pf(host: Host, pf: PciAddress, before: PfState) -> None:
+    """Its network interface, and its link where that was up."""
+    if before.netdev is None:
+        return
+    host.host_devices.restore_netdev(pf, before.netdev)
+    if before.netdev.has_carrier:
+        until_true(lambda: host.host_devices.is_link_up(pf), seconds=CARRIER_SECONDS)
+
+
+def restore_vfs(host: Host, pf: PciAddress, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each VF that there was and is, by index, as it was; raises `HostDeviceFailed` naming what is not. Returns warnings.
+
+    One that a guest has by now is that guest's.
+    """
+    vfs, users, faults = host.host_devices.vfs(pf), users_of_devices(host), []
+    for vf, entry in zip(vfs, entries, strict=False):
+        try:
+            fault = _restore_vf(host, vf, entry) if vf.address not in users else None
+        except VirtnetplugError as error:
+            fault = error.message
+        if fault is not None:
+            faults.append(f"VF {vf.vf_index} ({vf.address}): {fault}")
+    if faults:
+        raise HostDeviceFailed(f"what was set of the VFs of {pf} could not all be set again: {'; '.join(faults)}")
+    return _refresh_pools(host, pf, [vf.address for vf in vfs])
+
+
+def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None) -> None:
+    """Raise `VfChanged` where somebody set the VF's MAC or VLAN since it was made as `entry` says: nothing overwrites that."""
+    if entry is None:
+        return
+    wanted = {name: entry["settings"][name] for name in _BY_LIBVIRT}
+    now = host.host_devices.settings(vf)
+    if missed := drift(wanted, now):
+        raise VfChanged(
+            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand; make it so again, then run 'virtnetplug recover'."
+        )
+
+
+def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any]) -> str | None:
+    before, driver, devices = VfSettings(**entry["settings"]), entry["driver"], host.host_devices
+    if vf.driver is None and driver not in (None, VFIO_DRIVER):
+        devices.bind(vf.address, driver)
+    if before.mac is not None:
+        until_true(lambda: devices.device(vf.address).netdev is not None, seconds=HOST_DRIVER_SECONDS)
+    now = devices.settings(vf.address)
+    if before.mac not in (None, now.mac) and before.admin_mac in (NO_MAC, before.mac):
+        with suppress(HostDeviceFailed):  # its own driver chose that MAC, which its PF does not keep it from
+            devices.apply(vf.address, dataclasses.replace(now, mac=before.mac))
+    fault = set_back(host, _lent_as(vf.address, before))
+    if fault is None and driver == VFIO_DRIVER:
+        _await_libvirt(host, vf.address)
+        host.nodedevs.detach(vf.address)
+    return fault
+
+
+def _lent_as(address: PciAddress, before: VfSettings) -> Holding:
+    return Holding(
+        address=address, uri="", domain_uuid="", domain_name="", domain_id=-1, alias="", mac="", managed=True,
+        snapshot=dataclasses.asdict(before),
+    )  # fmt: skip
+
+
+def _await_libvirt(host: Host, vf: PciAddress) -> None:
+    """libvirt hears of a new device from udev, and until then calls it missing."""
+
+    def is_known() -> bool:
+        try:
+            host.nodedevs.driver(vf)
+        except HostDeviceMissing:
+            return False
+        return True
+
+    until_true(is_known, seconds=HOST_DRIVER_SECONDS)
+
+
+def _refresh_pools(host: Host, pf: PciAddress, vfs: Sequence[PciAddress]) -> list[str]:
+    """Have the pools of this PF lend the VFs that there are: libvirt lists them once, when such a network starts."""
+    netdev, said = host.host_devices.device(pf).netdev, []
+    for name in host.networks.names():
+        network = host.networks.network(name)
+        if not network.active or network.pf is None or network.pf != netdev or not network.addresses:
+            continue
+        if set(network.addresses) != set(vfs):
+            try:
+                host.networks.restart(name)
+            except VirtnetplugError as error:
+                said.append(f"network {name} still lends the VFs there were: {error.message}")
+    return said
