@@ -44,7 +44,7 @@ def pool_for(
         if device.pf is not None and device.address in taken:
             load[device.pf] = load.get(device.pf, 0) + 1
     links = {pf: ground.host_devices.is_link_up(pf) for pf in {device.pf for device in devices} if pf is not None}
-    nodes = xml.memory_nodes(domain.xml(Half.LIVE)) if domain is not None else ()
+    nodes = xml.memory_nodes(domain.xml(Half.LIVE)) if domain is not None and len(devices) > 1 else ()
     return Pool(devices=devices, taken=taken, load=load, links=links, nodes=nodes)
 
 

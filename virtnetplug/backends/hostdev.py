@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
-from virtnetplug.backends.lending import claim, element_for, held_for, prepare
+from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held_for, prepare
 from virtnetplug.backends.returning import GONE, give_back, is_gone
 from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.lifecycle import State
@@ -50,7 +50,9 @@ class AssignedDevice:
                 raise Failed("; ".join(failures), reason="quarantined")
 
         holding = steps.effect("claim_device", alias, lambda: claim(ground, order), undo, half=Half.LIVE)
-        steps.effect("plug_device", alias, lambda: prepare(ground, holding), half=Half.LIVE)
+        # what libvirt binds inside attach, and is set by nothing before, takes no intent of its own
+        plug = steps.effect if changes_before_attach(holding) else steps.note
+        plug("plug_device", alias, lambda: prepare(ground, holding), half=Half.LIVE)
         return element_for(order.net, order.actual, holding)
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:

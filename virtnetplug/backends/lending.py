@@ -63,6 +63,11 @@ def claim(ground: Ground, order: Order) -> Holding:
     raise PoolExhausted(exhausted(order.actual, pool, lost))
 
 
+def changes_before_attach(holding: Holding) -> bool:
+    """Whether `prepare` changes anything of the device."""
+    return not holding.managed or bool(before_attach(holding.settings))
+
+
 def prepare(ground: Ground, holding: Holding) -> None:
     """Ready for the guest. With ``managed='no'`` the binding is ours, as libvirt defines it; else libvirt binds inside attach.
 
