@@ -59,10 +59,7 @@ OPERATIONS: dict[str, tuple[Callable[[World], None], Act]] = {
         _one,
         lambda w, p: p.update(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.BOTH, wait=20),
     ),
-    "rebind": (
-        _one,
-        lambda w, p: p.rebind(w.name, "ua-nic1", {"source_network": w.network}, scope=Scope.BOTH, flap_link=True),
-    ),
+    "rebind": (_one, lambda w, p: p.rebind(w.name, "ua-nic1", {"source_network": w.network}, scope=Scope.BOTH)),
     "heal": (_cut_off, lambda w, p: p.heal(w.name, "ua-nic1")),
     "replace": (
         _one,

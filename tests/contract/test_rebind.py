@@ -23,6 +23,7 @@ from virtnetplug.errors import (
     TapForeign,
     UsageError,
 )
+from virtnetplug.hotplug import rebind
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface, Limit
 from virtnetplug.model.network import Network, Portgroup
@@ -310,6 +311,32 @@ def test_a_bridge_made_anew_has_its_nics_again(real: World) -> None:
     assert audited(real) == []
 
 
+def test_a_macvtap_networks_port_is_made_again(real: World) -> None:
+    """The device itself does not go with its network."""
+    links.ip("link", "add", "lower7", "type", "veth", "peer", "name", "beyond7")
+    links.ip("link", "set", "lower7", "up")
+    connection = libvirt.open("network:///system")
+    network = connection.networkDefineXML(
+        "<network><name>taps7</name><forward mode='bridge'><interface dev='lower7'/></forward></network>"
+    )
+    try:
+        network.create()
+        real.plugger.attach(real.name, [xml.edit(real.network_nic(1), {"source_network": "taps7"})])
+        before = [port.XMLDesc() for port in network.listAllPorts()]
+        network.destroy()
+        network.create()
+        assert audited(real) == ["port-missing"]
+        (outcome,) = real.plugger.heal()
+        assert (outcome.result, names(outcome)) == (Result.DONE, ["restore_port", "verify"]), outcome.message
+        assert [port.XMLDesc() for port in network.listAllPorts()] == before
+        assert audited(real) == []
+    finally:
+        network.destroy()
+        network.undefine()
+        links.ip("link", "del", "lower7")
+        connection.close()
+
+
 def test_isolation_that_was_lost_is_set_again(real: World) -> None:
     real.plugger.attach(real.name, [real.bridge_nic(1, extra="<port isolated='yes'/>")])
     tap = net(real).target_dev or ""
@@ -433,6 +460,34 @@ def test_a_healing_that_cannot_be_finished_is_undone(fake: World) -> None:
     (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.operation) == (Result.UNDONE, "rebind")
     assert fake.host.journal.open_operations(fake.host.hypervisor.uri) == []
+
+
+@pytest.mark.parametrize("kind", ["fail", "crash"])
+def test_a_flap_that_is_cut_off_leaves_no_link_down(fake: World, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(rebind, "FLAP", 0.01)
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    before = fake.snapshot()
+
+    def act(trigger: Trigger) -> None:
+        plugger = Plugger(faulty(fake.host, trigger), lambda: None)
+        plugger.rebind(fake.name, "ua-nic1", {"source_bridge": fake.bridges[1]}, flap_link=True)
+
+    count = Trigger(-1, "none")
+    act(count)
+    fake.plugger.rebind(fake.name, "ua-nic1", {"source_bridge": fake.bridges[0]})
+    updates = [number for number, name in enumerate(count.calls) if name == "update"]
+    assert len(updates) == 3  # the bridge, the link down, the link up
+    for at in updates[1:]:
+        for after in (False, True):
+            with pytest.raises((Failed, Crash)):
+                act(Trigger(at, kind, after=after))
+            if kind == "crash":
+                fake.host.journal.close()
+                fake.host = fake.reopen()
+                assert [outcome.result for outcome in fake.plugger.recover()] == [Result.UNDONE]
+            assert net(fake).link_state in (None, "up")
+            assert fake.snapshot()["taps"] == before["taps"]
+            assert fake.snapshot()["open"] == []
 
 
 def _calls_of_a_heal(world: World) -> list[str]:

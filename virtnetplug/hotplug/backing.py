@@ -108,7 +108,8 @@ def backing_of(host: Host, domain: Domain, net: Interface) -> Backing:
 def foreign(backing: Backing, *, is_held: bool = True) -> Iterator[Refusal]:
     """What is not this NIC's although the definition says so. `is_held`: the domain must be seen to have the tap."""
     net, domain = backing.net, backing.domain
-    if backing.tap is not None and backing.holder != domain.uuid and (is_held or backing.holder is not None):
+    must_hold = is_held and net.type in ON_BRIDGE  # of a macvtap it cannot be seen, and nothing is done to it
+    if backing.tap is not None and backing.holder != domain.uuid and (must_hold or backing.holder is not None):
         who = (
             f"domain {backing.holder}" if backing.holder else "no domain whose processes can be seen (that takes root)"
         )
