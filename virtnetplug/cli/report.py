@@ -18,6 +18,8 @@ _DONE = {
     "detach": "detached from",
     "update": "updated in",
     "rebind": "rebound in",
+    "rebind-vf": "on another VF in",
+    "rebind-pf": "back on VFs of",
     "handover": "handed over in",
     "handback": "back in",
 }
@@ -45,6 +47,8 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
+    if outcome.operation == "rebind-pf" and not outcome.nics and result in ("done", "already"):
+        return f"{outcome.domain} is as asked" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
         return (
             f"pending: the guest of {outcome.domain} still holds {nics}. The journal keeps the operation "

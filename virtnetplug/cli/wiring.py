@@ -190,6 +190,31 @@ class Plugger(Protocol):
         bridge: str | None = None,
     ) -> tuple[Plan, ...]: ...
 
+    def rebind_vf(self, domain: str, nic: str, to: str = "auto", *, wait: float = 30.0) -> Outcome: ...
+
+    def plan_rebind_vf(self, domain: str, nic: str, to: str = "auto") -> Plan: ...
+
+    def rebind_pf(
+        self,
+        pf: str,
+        *,
+        reload_driver: bool = False,
+        numvfs: int | None = None,
+        firmware_hook: str | None = None,
+        allow_outage: bool = False,
+        wait: float = 30.0,
+    ) -> Outcome: ...
+
+    def plan_rebind_pf(
+        self,
+        pf: str,
+        *,
+        reload_driver: bool = False,
+        numvfs: int | None = None,
+        firmware_hook: str | None = None,
+        allow_outage: bool = False,
+    ) -> Plan: ...
+
     def list(self, domain: str | None = None) -> tuple[Nic, ...]: ...
 
     def show(self, domain: str, nic: str) -> NicDetail: ...

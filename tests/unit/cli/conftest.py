@@ -240,6 +240,22 @@ class FakePlugger:
         self._do("plan_heal", domain, nic, network, bridge)
         return (self._plan("rebind"),)
 
+    def rebind_vf(self, domain, nic, to="auto", *, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("rebind_vf", domain, nic, to, wait)
+        return self._outcome("rebind-vf")
+
+    def plan_rebind_vf(self, domain, nic, to="auto"):  # type: ignore[no-untyped-def]
+        self._do("plan_rebind_vf", domain, nic, to)
+        return self._plan("rebind-vf")
+
+    def rebind_pf(self, pf, **wish):  # type: ignore[no-untyped-def]
+        self._do("rebind_pf", pf, wish)
+        return self._outcome("rebind-pf")
+
+    def plan_rebind_pf(self, pf, **wish):  # type: ignore[no-untyped-def]
+        self._do("plan_rebind_pf", pf, wish)
+        return self._plan("rebind-pf")
+
     def handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("handover", domain, emulated, fast, scope, allow_filter_loss, wait)
         return self._outcome("handover")

@@ -128,11 +128,37 @@ def test_heal_chooses_by_network_or_bridge(run, plugger):
         ("--heal", "--flap-link"),
         ("--heal", "web1", "x", "--network", "blue"),
         ("--heal", "web1", "x", "y"),
+        ("web1", "--vf", "auto"),
+        ("web1", "x", "--vf", "auto", "--network", "blue"),
+        ("web1", "x", "--vf", "auto", "--persistent"),
+        ("web1", "x", "--vf", "auto", "--heal"),
+        ("web1", "x", "--numvfs", "4"),
+        ("web1", "x", "--network", "blue", "--allow-outage"),
+        ("--pf", "eth0", "--heal"),
+        ("--pf", "eth0", "--vf", "auto"),
+        ("--pf", "eth0", "--reload-driver", "--network", "blue"),
+        ("web1", "--pf", "eth0", "--reload-driver"),
+        ("--pf", "eth0", "--numvfs", "-1"),
+        ("--reload-driver",),
     ],
 )
 def test_what_makes_no_sense_of_rebind_is_a_usage_error(words, run, wiring):
     ran = run("rebind", *words)
     assert (ran.code, wiring.opened) == (2, []), ran.out
+
+
+def test_rebind_of_a_vf_and_of_a_pf(run, plugger):
+    assert run("rebind", "web1", "x", "--vf", "auto", "--wait", "9").code == 0
+    assert run("rebind", "web1", "x", "--vf", "0000:01:10.2", "--plan").code == 0
+    assert run("rebind", "--pf", "eth0", "--reload-driver", "--allow-outage").code == 0
+    hook = ("--firmware-hook", "flash 'a b'")
+    assert run("rebind", "--pf", "0000:01:00.0", "--numvfs", "0", *hook, "--plan").code == 0
+    assert plugger.calls == [
+        ("rebind_vf", "web1", "x", "auto", 9.0),
+        ("plan_rebind_vf", "web1", "x", "0000:01:10.2"),
+        ("rebind_pf", "eth0", {"reload_driver": True, "allow_outage": True, "wait": 30.0}),
+        ("plan_rebind_pf", "0000:01:00.0", {"numvfs": 0, "firmware_hook": "flash 'a b'"}),
+    ]
 
 
 @pytest.mark.parametrize(

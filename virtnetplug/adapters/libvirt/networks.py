@@ -148,7 +148,8 @@ class LibvirtNetworks:
                 raise NotSupported(f"network {name} is transient, and would be gone; define it anew")
             if self._handles(handle):
                 raise Failed(
-                    f"network {name} has ports, which it would lose; restart it once no NIC is in it", reason="network-in-use"
+                    f"network {name} has ports, which it would lose; restart it once no NIC is in it",
+                    reason="network-in-use",
                 )
             if handle.isActive():
                 handle.destroy()

@@ -16,7 +16,10 @@ _EPILOG = """Examples:
   virtnetplug rebind web1 ua-1f0c --network blue
   virtnetplug rebind web1 ua-1f0c --bridge br1 --persistent
   virtnetplug rebind --heal
-  virtnetplug rebind --heal --network blue --plan"""
+  virtnetplug rebind --heal --network blue --plan
+  virtnetplug rebind web1 ua-vf0 --vf auto
+  virtnetplug rebind --pf 0000:01:00.0 --reload-driver --plan"""
+_OF_PF = ("reload_driver", "firmware_hook", "allow_outage")
 
 
 @options.command("rebind", epilog=_EPILOG)
@@ -34,35 +37,85 @@ _EPILOG = """Examples:
 )  # fmt: skip
 @click.option("--flap-link", is_flag=True, help="Let the guest see its link go down and up, so that it asks DHCP anew.")
 @click.option("--persistent", is_flag=True, help="Change the running guest and its next boot (live and config).")
-@options.wait_option(30.0, "Wait this long for the guest, should the NIC have to be replaced")
+@click.option(
+    "--vf", metavar="auto|ADDRESS",
+    help="Move an assigned NIC to another VF: the best other one of its pool, or the one at this PCI address.",
+)  # fmt: skip
+@click.option("--pf", metavar="PF", help="Take this PF apart and make it again, under all guests that have its VFs.")
+@click.option("--reload-driver", is_flag=True, help="With --pf: take the driver from this PF, and give it back.")
+@click.option("--numvfs", type=click.IntRange(min=0), metavar="N", help="With --pf: let it have N VFs.")
+@click.option(
+    "--firmware-hook", metavar="CMD",
+    help="With --pf: run this program while no guest has a VF (VIRTNETPLUG_PF and VIRTNETPLUG_NETDEV tell it which).",
+)  # fmt: skip
+@click.option("--allow-outage", is_flag=True, help="With --pf: although guests without a teaming partner are cut off.")
+@options.wait_option(30.0, "Wait this long for the guests, should a NIC have to leave them")
 @options.plan_option
 @click.pass_obj
 def command(
     session: Session, /, domain: str | None, nic: str | None, heal: bool, replace: bool, flap_link: bool, persistent: bool,
-    wait: float, plan: bool, **flags: Any,
+    vf: str | None, pf: str | None, wait: float, plan: bool, **flags: Any,
 ) -> None:  # fmt: skip
-    """Change what is behind NIC of DOMAIN while the guest runs and its connections live: its network, bridge or VLAN.
+    """Change what is behind NIC of DOMAIN while the guest runs and its connections live: its network, bridge or VLAN, or its VF.
 
     Nothing of the NIC changes in the guest, and its link does not flap. With --heal the same network and bridge are put behind the NICs that
-    have lost them.
+    have lost them. With --vf and --pf a teaming partner carries the traffic meanwhile.
     """
+    of_pf = {name: value for name in _OF_PF if (value := flags.pop(name))}
+    numvfs = flags.pop("numvfs")
+    of_pf |= {} if numvfs is None else {"numvfs": numvfs}
     said = options.said(flags)
+    is_plan, is_more = plan or session.is_plan, replace or flap_link or persistent
+    if pf is not None:
+        _check_alone("--pf", is_more=is_more or heal or vf is not None or domain is not None or bool(said))
+        _rebind_pf(session, pf, of_pf, wait, is_plan=is_plan)
+        return
+    if of_pf:
+        raise UsageError(f"--{next(iter(of_pf)).replace('_', '-')} is for --pf, which says of which PF.")
     if heal:
-        _check_heal(said, domain, nic, is_more=replace or flap_link or persistent)
-        _heal(session, domain, nic, said, is_plan=plan or session.is_plan)
+        _check_heal(said, domain, nic, is_more=is_more or vf is not None)
+        _heal(session, domain, nic, said, is_plan=is_plan)
         return
     if domain is None or nic is None:
-        raise UsageError("Name the domain and its NIC; or --heal, to put back what was cut off.")
+        raise UsageError("Name the domain and its NIC; or --heal, to put back what was cut off; or a --pf.")
+    if vf is not None:
+        _check_alone("--vf", is_more=is_more or bool(said))
+        _rebind_vf(session, domain, nic, vf, wait, is_plan=is_plan)
+        return
     changes = changes_from_values(said)
     scope = options.scope_from_flags(live=not persistent, config=False, persistent=persistent)
     more: dict[str, Any] = {"scope": scope, "replace": replace, "flap_link": flap_link}
-    if plan or session.is_plan:
+    if is_plan:
         perform.plan(session, "rebind", domain, lambda plugger: plugger.plan_rebind(domain, nic, changes, **more))
     else:
         perform.operate(
             session, f"rebinding {nic} of {domain}",
             lambda plugger: plugger.rebind(domain, nic, changes, **more, wait=wait),
         )  # fmt: skip
+
+
+def _check_alone(option: str, *, is_more: bool) -> None:
+    if is_more:
+        raise UsageError(
+            f"{option} changes the device alone: a network, bridge or VLAN, another NIC or --heal is another call."
+        )
+
+
+def _rebind_vf(session: Session, domain: str, nic: str, vf: str, wait: float, *, is_plan: bool) -> None:
+    if is_plan:
+        perform.plan(session, "rebind-vf", domain, lambda plugger: plugger.plan_rebind_vf(domain, nic, vf))
+    else:
+        perform.operate(
+            session, f"moving {nic} of {domain} to another VF",
+            lambda plugger: plugger.rebind_vf(domain, nic, vf, wait=wait),
+        )  # fmt: skip
+
+
+def _rebind_pf(session: Session, pf: str, wish: dict[str, Any], wait: float, *, is_plan: bool) -> None:
+    if is_plan:
+        perform.plan(session, "rebind-pf", pf, lambda plugger: plugger.plan_rebind_pf(pf, **wish))
+    else:
+        perform.operate(session, f"rebinding {pf}", lambda plugger: plugger.rebind_pf(pf, **wish, wait=wait))
 
 
 def _check_heal(said: dict[str, str], domain: str | None, nic: str | None, *, is_more: bool) -> None:
