@@ -13,6 +13,7 @@ from virtnetplug.errors import VirtnetplugError
 if TYPE_CHECKING:
     from virtnetplug.app import open as open  # noqa: A004 - virtnetplug.open is what a caller writes
     from virtnetplug.hotplug.plugger import Plugger as Plugger
+    from virtnetplug.model.identity import UnplugPolicy as UnplugPolicy
     from virtnetplug.model.interface import Interface as Interface
     from virtnetplug.model.mac import Mac as Mac
     from virtnetplug.model.operation import Nic as Nic
@@ -33,6 +34,7 @@ _WHERE = {
     "Result": "model.operation",
     "Scope": "model.operation",
     "PciAddress": "model.pci",
+    "UnplugPolicy": "model.identity",
 }
 
 __all__ = ["VirtnetplugError", *sorted(_WHERE)]

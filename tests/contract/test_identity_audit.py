@@ -7,7 +7,7 @@ from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
-from virtnetplug.model.operation import Half, Scope
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Scope
 
 HALVES = (Half.LIVE, Half.CONFIG)
 KINDS = ("identity-lost", "identity-differs", "policy-unmet", "metadata-unread")
@@ -115,6 +115,21 @@ def test_a_repair_that_the_guest_does_not_allow_is_none(world: World) -> None:
         (finding,) = [each for each in world.plugger.repair(report).findings if each.kind in KINDS]
         assert finding.repaired is False and "refused to let go" in finding.message
     assert [each.kind for each in found(world)] == ["policy-unmet"]
+
+
+def test_what_an_operation_is_about_to_do_is_no_finding(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.network_nic(2)], twin_of="ua-nic1")
+    fake.host.journal.set_host_policy(UnplugPolicy.PRESENT)
+    domain = fake.host.hypervisor.domain(fake.name)
+    record = OperationRecord(
+        id="running", operation="attach", uri=fake.host.hypervisor.uri, domain_uuid=domain.uuid, domain_name=fake.name,
+        request={"nics": []},
+    )  # fmt: skip
+    fake.host.journal.begin(record)
+    assert found(fake) == [], "this process is at it"
+    fake.host.journal.finish(record.id, OperationState.DONE, result="done")
+    assert [each.kind for each in found(fake)] == ["policy-unmet"]
 
 
 def test_metadata_of_a_newer_version_is_said(world: World) -> None:

@@ -191,6 +191,29 @@ def test_set_with_both_there_it_holds_at_once_and_over_every_detach(world: World
     assert deeds(world.plugger.attach(world.name, [fast])) == [(Deed.UNPLUG, "ua-nic1", Result.DONE)]
 
 
+def test_what_is_remembered_is_as_it_was_when_it_went(world: World) -> None:
+    """Changed since its twin came; what is remembered of then would put another NIC back."""
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.attach(world.name, [world.network_nic(2)], twin_of="ua-nic1", scope=Scope.BOTH)
+    world.plugger.update(world.name, "ua-nic1", {"source_bridge": world.bridges[1]}, scope=Scope.BOTH)
+    before = {half: nets(world, half)["ua-nic1"].element for half in HALVES}
+    assert world.bridges[1] not in (known(world).live or ""), "an update is not remembered at once"
+    world.plugger.set_policy(world.name, force_unplug="NICS")
+    assert [each.operation for each in world.plugger.history(world.name, limit=3)] == ["detach", "remember", "policy"]
+    world.plugger.detach(world.name, "ua-nic2", scope=Scope.BOTH, restore_emulated=True)
+    assert {half: nets(world, half)["ua-nic1"].element for half in HALVES} == before
+
+
+def test_of_the_definition_alone_its_next_boot_is_said(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.attach(world.name, [world.network_nic(2)], twin_of="ua-nic1", scope=Scope.BOTH)
+    assert world.plugger.plan_detach(world.name, "ua-nic2", scope=Scope.BOTH).warnings == ()
+    world.plugger.detach(world.name, "ua-nic1", scope=Scope.CONFIG)
+    (text,) = world.plugger.plan_detach(world.name, "ua-nic2", scope=Scope.BOTH).warnings
+    assert text.startswith("the next boot will have no NIC in the place of ua-nic1")
+    assert world.plugger.plan_detach(world.name, "ua-nic2").warnings == ()
+
+
 def test_detach_of_the_last_fast_one_says_so_and_the_emulated_one_comes_back_if_asked(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic(1)])
     element = nets(world)["ua-nic1"].element
@@ -335,6 +358,9 @@ def test_one_that_stays_after_all_serves_again(world: World) -> None:
     world.guest.hold()
     assert world.plugger.detach(world.name, "ua-nic1", wait=1).result is Result.PENDING
     assert links(world)["ua-nic2"], "the guest may let go of the other one at any moment"
+    world.plugger.recover(world.name)
+    assert links(world)["ua-nic2"], "nor does anything else take that for two that serve"
+    assert [each.rank for each in world.plugger.explain_policy(world.name).groups[0]] == [1, None]
     world.guest.resume()
     world.guest.reset()
     world.plugger.recover(world.name, wait=20)
@@ -375,6 +401,17 @@ def test_what_is_unplugged_by_policy_does_not_serve(world: World) -> None:
     outcome = world.plugger.set_policy(world.name, force_unplug="NICS")
     assert deeds(outcome) == [(Deed.LINK_UP, "ua-nic2", Result.DONE), (Deed.UNPLUG, "ua-nic1", Result.DONE)]
     assert links(world) == {"ua-nic2": True}
+
+
+def test_half_of_a_teaming_pair_is_no_candidate(world: World) -> None:
+    world.plugger.set_policy(world.name, serve=["ua-nic1", "ua-nic2"])
+    persistent = world.bridge_nic(1, extra="<teaming type='persistent'/>")
+    outcome = world.plugger.attach(world.name, [persistent, nic(world, 2, "e1000")])
+    assert outcome.enforced == () and links(world) == {"ua-nic1": True, "ua-nic2": True}
+    group = world.plugger.explain_policy(world.name).groups[0]
+    assert [(each.alias, each.rank) for each in group] == [("ua-nic2", 1), ("ua-nic1", None)] and "teaming" in group[
+        1
+    ].why
 
 
 def test_a_domain_that_keeps_nothing_pays_for_nothing(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ import libvirt
 import pytest
 
 import virtnetplug
-from tests.lab.linux_guest import LinuxGuest
+from tests.lab.linux_guest import BACKUP, LinuxGuest
 from tests.real import guests
 from tests.real.namespace import wait_until
-from virtnetplug import Plugger
+from virtnetplug import Plugger, Result
 from virtnetplug.lifecycle import State
+from virtnetplug.model.identity import UnplugPolicy
 
 MAC = "52:54:00:bb:00:03"
 FROM_POOL = (
@@ -29,6 +30,12 @@ def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
 
 def frontend(plugger: Plugger, name: str) -> State:
     return plugger.show(name, "ua-vf1").nic.frontend
+
+
+EMULATED = (
+    "<interface type='bridge'><mac address='52:54:00:bb:00:04'/><source bridge='br0'/><model type='virtio'/>"
+    "<alias name='ua-e'/></interface>"
+)
 
 
 @pytest.mark.parametrize("machine", ["pc", "q35"])
@@ -52,5 +59,30 @@ def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
         vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
         wait_until(lambda: frontend(plugger, vm.dom.name()) is State.CONNECTED, "the VF to be seen as connected")
         plugger.detach(vm.dom.name(), "ua-vf1")
+    finally:
+        vm.destroy()
+
+
+def test_active_the_emulated_one_goes_once_the_guest_drives_the_vf(
+    plugger: Plugger, connection: libvirt.virConnect
+) -> None:
+    vm = LinuxGuest(connection, "pc")
+    name = vm.dom.name()
+    try:
+        plugger.attach(name, [EMULATED])
+        plugger.set_policy(name, unplug=UnplugPolicy.ACTIVE)
+        before = len(vm.said())
+        outcome = plugger.attach(name, [FROM_POOL], twin_of="ua-e")
+        vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
+        done = [*outcome.enforced]
+        if not done:  # it took the guest longer than the attach, as it does
+            wait_until(lambda: plugger.explain_policy(name).twins[0].is_connected, "the VF to be connected")
+            (settled,) = plugger.recover(name, wait=20)
+            assert (settled.operation, settled.result) == ("detach", Result.DONE)
+        aliases = {nic.alias for nic in plugger.list(name) if nic.live}
+        assert "ua-e" not in aliases and {"ua-vf1", BACKUP} <= aliases
+        outcome = plugger.detach(name, "ua-vf1", restore_emulated=True, wait=30)
+        assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
+        assert "ua-e" in {nic.alias for nic in plugger.list(name) if nic.live}
     finally:
         vm.destroy()

@@ -76,7 +76,7 @@ def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
         return net
     known = metadata.identity(name)
     was = xml.interface(known.live).link_state if known is not None and known.live is not None else None
-    return net if was == "down" else xml.interface(xml.edit(net.element, {"link_state": was}))
+    return xml.interface(xml.edit(net.element, {"link_state": was}))
 
 
 def freed(view: DomainView, before: DomainMetadata, after: DomainMetadata) -> Iterator[Interface]:
