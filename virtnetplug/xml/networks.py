@@ -69,8 +69,7 @@ def restored_port_text(net: Interface, *, owner_uuid: str, owner_name: str) -> s
     for tag in ("mac", "virtualport", "bandwidth", "vlan", "port"):
         root.extend(node.findall(tag))
     if net.type == "direct":
-        plug = etree.SubElement(root, "plug", type="direct")
-        etree.SubElement(plug, "source", dev=net.source_dev or "", mode=net.source_mode or "vepa")
+        etree.SubElement(root, "plug", type="direct", dev=net.source_dev or "", mode=net.source_mode or "vepa")
     return Written(root).write()
 
 
