@@ -1,0 +1,244 @@
+"""Rebind of VFs and PFs on a real igb: another VF behind a NIC, and a PF taken apart and made again under guests that run on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+import virtnetplug
+from tests.contract.faults import Trigger, faulty
+from tests.lab import sriov
+from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.test_hostdev import PFS, assert_back, everything, host_state, pool_nic, ports
+from tests.lab.test_hostdev import plugger as plugger
+from tests.lab.test_hostdev import reopen as reopen
+from tests.real import guests
+from tests.real.stream import Stream
+from virtnetplug import Plugger, Result
+from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
+from virtnetplug.errors import Refused, VirtnetplugError
+from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.interface import Vlan, VlanTag
+from virtnetplug.model.operation import Outcome
+from virtnetplug.model.pci import PciAddress
+
+PF = PciAddress.parse(PFS[0])
+VLAN = "<vlan><tag id='42'/></vlan>"
+EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "50"))
+"""The quick suite dies at every fiftieth call, the long one at more."""
+
+ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
+
+
+@pytest.fixture
+def used_pf() -> Iterator[None]:
+    """pf0 as a host that uses it has it: in a bridge, with addresses, a route, and another MTU."""
+    commands = (
+        "ip link add br9 type bridge", "ip link set br9 up", "ip link set pf0 mtu 1400 promisc on master br9",
+        "bridge link set dev pf0 isolated on cost 7", "ip address add 10.77.0.1/24 dev pf0",
+        "ip route add 10.78.0.0/16 via 10.77.0.9",
+    )  # fmt: skip
+    for command in commands:
+        subprocess.run(command.split(), check=True)
+    yield
+    for command in (
+        "ip address del 10.77.0.1/24 dev pf0",
+        "ip link set pf0 nomaster mtu 1500 promisc off",
+        "ip link del br9",
+    ):
+        subprocess.run(command.split(), check=True)
+
+
+def pf_state() -> Any:
+    return LinuxHostDevices().pf_state(PF)
+
+
+def settings(vf: PciAddress | None) -> VfSettings:
+    assert vf is not None
+    return LinuxHostDevices().settings(vf)
+
+
+def has(plugger: Plugger, *names: str) -> dict[str, str]:
+    return {str(nic.alias): str(nic.host_address) for name in names for nic in plugger.list(name) if nic.host_address}
+
+
+def rebind(plugger: Plugger, **wish: Any) -> Outcome:
+    return plugger.rebind_pf(PF, **{"allow_outage": True, "wait": 60, **wish})
+
+
+def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
+    vm = guest()
+    before = everything(plugger, vm)
+    (nic,) = plugger.attach(vm.name, [pool_nic(more=VLAN)]).nics
+    plugger.update(vm.name, "ua-vf1", {"trust": True, "max_rate": 100})
+    wanted = settings(nic.host_address)
+    target = PciAddress.parse(sriov.vfs(PFS[1])[2])
+    for to, network in (("auto", "pool0"), (target, "pool1")):
+        outcome = plugger.rebind_vf(vm.name, "ua-vf1", to, wait=60)
+        (now,) = outcome.nics
+        assert outcome.result is Result.DONE and "no teaming partner" in outcome.warnings[0]
+        assert (now.mac, now.address, now.alias) == (
+            nic.mac,
+            nic.address,
+            "ua-vf1",
+        ) and now.host_address != nic.host_address
+        assert settings(now.host_address) == wanted
+        assert ports(plugger) == {"pool0": [], "pool1": []} | {network: [str(now.host_address)]}
+        assert [each for each in host_state().values() if each[0] == "vfio-pci"] == [("vfio-pci", False, wanted)]
+    assert now.host_address == target and plugger.audit().findings == ()
+    assert plugger.rebind_vf(vm.name, "ua-vf1", target).result is Result.ALREADY
+    plugger.detach(vm.name, "ua-vf1", wait=60)
+    assert_back(plugger, vm, before)
+
+
+def test_a_guest_that_holds_on_moves_when_it_lets_go(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
+    vm = guest()
+    before = everything(plugger, vm)
+    plugger.attach(vm.name, [pool_nic()])
+    vm.hold()
+    target = sriov.vfs(PFS[1])[0]
+    assert plugger.rebind_vf(vm.name, "ua-vf1", target, wait=2).result is Result.PENDING
+    vm.resume()
+    assert [outcome.result for outcome in plugger.recover(wait=60)] == [Result.DONE]
+    assert has(plugger, vm.name) == {"ua-vf1": target}
+    plugger.detach(vm.name, "ua-vf1", wait=60)
+    assert_back(plugger, vm, before)
+
+
+def test_connections_live_while_the_pf_is_made_again(
+    plugger: Plugger, guest: Callable[..., guests.Guest], uri: str, used_pf: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All VFs in guests: a Linux guest's in a teaming pair, with a stream; the others in a small one."""
+    connection = libvirt.open(uri)
+    small, before = guest(), (host_state(), ports(plugger), pf_state())
+    linux = LinuxGuest(connection, "pc")
+    try:
+        linux.wait_answers(linux.address)
+        team = f"<interface type='network'><mac address='{linux.mac}'/><source network='pool0'/>"
+        plugger.attach(
+            linux.name, [f"{team}<teaming type='transient' persistent='{BACKUP}'/><alias name='ua-vf'/></interface>"]
+        )
+        plugger.attach(small.name, [pool_nic(1, more=VLAN), pool_nic(2), pool_nic(3)])
+        plugger.update(small.name, "ua-vf2", {"trust": True, "spoofchk": False, "vlan": Vlan((VlanTag(7),))})
+        lent, state, devices = host_state(), pf_state(), has(plugger, linux.name, small.name)
+        with pytest.raises(Refused, match=r"ua-vf1, .*ua-vf2, .*ua-vf3 have no teaming partner") as caught:
+            plugger.rebind_pf(PF, reload_driver=True)
+        assert caught.value.reason == "outage" and linux.name not in caught.value.message
+        linux.wait_up(linux.mac, "igbvf")
+        gaps = []
+        with Stream(linux.address, pace=0.02) as stream:
+            for _ in range(ROUNDS):
+                mark = stream.mark()
+                outcome = rebind(plugger, reload_driver=True)
+                assert outcome.result is Result.DONE
+                linux.wait_up(linux.mac, "igbvf")
+                stream.wait_flowing()
+                gaps.append((outcome.seconds, stream.longest_gap(mark)))
+                assert pf_state() == state and host_state() == lent and has(plugger, linux.name, small.name) == devices
+        stream.check()
+        assert stream.lost == 0 and plugger.audit().findings == ()
+        plugger.detach(linux.name, "ua-vf", wait=60)
+        plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
+        assert (host_state(), ports(plugger), pf_state()) == before
+    finally:
+        linux.destroy()
+    with capsys.disabled():
+        for seconds, gap in gaps:
+            print(f"\n  rebind --pf with 4 VFs in 2 guests: {seconds:.1f} s, silence {gap:.2f} s", end="")
+
+
+def test_more_vfs_and_fewer(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
+    vm = guest()
+    before = everything(plugger, vm)
+    plugger.attach(vm.name, [pool_nic(1)])
+    last = sriov.vfs(PFS[0])[3]
+    plugger.rebind_vf(vm.name, "ua-vf1", last, wait=60)
+    assert rebind(plugger, numvfs=6).result is Result.DONE
+    assert (len(sriov.vfs(PFS[0])), has(plugger, vm.name)) == (6, {"ua-vf1": last})
+    plugger.rebind_vf(vm.name, "ua-vf1", sriov.vfs(PFS[0])[5], wait=60)  # its pool knows the new one
+    with pytest.raises(Refused, match="would have 0 VFs, and guests have 1"):
+        rebind(plugger, numvfs=0)
+    assert rebind(plugger, numvfs=4, reload_driver=True).result is Result.DONE
+    assert has(plugger, vm.name) == {"ua-vf1": sriov.vfs(PFS[0])[0]}
+    plugger.detach(vm.name, "ua-vf1", wait=60)
+    assert_back(plugger, vm, before)
+
+
+def test_a_guest_that_holds_on_aborts_the_rest(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
+    vm, stubborn = guest(), guest()
+    before = host_state(), ports(plugger), pf_state()
+    plugger.attach(vm.name, [pool_nic(1)])
+    plugger.attach(stubborn.name, [pool_nic(2)])
+    lent, devices = host_state(), has(plugger, vm.name, stubborn.name)
+    stubborn.hold()
+    outcome = rebind(plugger, reload_driver=True, wait=3)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device")
+    assert host_state() == lent and pf_state() == before[2], "the PF was left alone"
+    assert has(plugger, vm.name, stubborn.name) == devices
+    stubborn.resume()
+    assert [each.result for each in plugger.recover(wait=60)] == [Result.UNDONE]
+    assert (host_state(), has(plugger, vm.name, stubborn.name)) == (lent, devices)
+    for each, alias in ((vm, "ua-vf1"), (stubborn, "ua-vf2")):
+        plugger.detach(each.name, alias, wait=60)
+    assert (host_state(), ports(plugger), pf_state()) == before
+
+
+def test_a_hook(plugger: Plugger, guest: Callable[..., guests.Guest], tmp_path: Path) -> None:
+    vm, told = guest(), tmp_path / "told"
+    plugger.attach(vm.name, [pool_nic(1)])
+    lent = host_state()
+    hook = f"sh -c 'echo $VIRTNETPLUG_PF $VIRTNETPLUG_NETDEV $(cat /sys/class/net/pf0/device/virtfn*/driver/uevent | wc -l) >{told}; exit'"
+    assert rebind(plugger, firmware_hook=hook).result is Result.DONE
+    assert told.read_text().split()[:2] == [PFS[0], "pf0"] and host_state() == lent
+    with pytest.raises(VirtnetplugError, match="status 3: it broke") as caught:
+        rebind(plugger, firmware_hook="sh -c 'echo it broke; exit 3'", reload_driver=True)
+    assert (caught.value.reason, caught.value.exit_code) == ("hook-failed", 4)
+    assert host_state() == lent
+    plugger.detach(vm.name, "ua-vf1", wait=60)
+
+
+def test_kill_at_every_step_then_recover(
+    plugger: Plugger, guest: Callable[..., guests.Guest], used_pf: None, tmp_path: Path
+) -> None:
+    vm = guest()
+    plugger.attach(vm.name, [pool_nic(1, more=VLAN)])
+    lent, state, devices = host_state(), pf_state(), has(plugger, vm.name)
+    trigger = Trigger(-1, "none")
+    rebind(Plugger(faulty(plugger._host, trigger), lambda: None), reload_driver=True)
+    points = range(EVERY // 2, len(trigger.calls), EVERY)
+    killed = 0
+    for k in points:
+        child = subprocess.run(
+            [sys.executable, "-m", "tests.lab.test_rebind", str(tmp_path / "journal"), str(k)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert child.returncode in (-signal.SIGKILL, 7), child.stderr
+        killed += child.returncode == -signal.SIGKILL
+        what = f"killed at call {k} of {len(trigger.calls)}, {trigger.calls[min(k, len(trigger.calls) - 1)]}"
+        assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=60)), what
+        assert plugger.recover() == (), what
+        assert (pf_state(), host_state(), has(plugger, vm.name)) == (state, lent, devices), what
+    assert killed >= 0.7 * len(points)
+    plugger.detach(vm.name, "ua-vf1", wait=60)
+
+
+def main(journal: str, k: str) -> None:
+    """The victim of `test_kill_at_every_step_then_recover`."""
+    opened = virtnetplug.open("qemu:///system", state_dir=Path(journal))
+    trigger = Trigger(int(k), "kill", after=bool(int(k) % 2))
+    rebind(Plugger(faulty(opened._host, trigger), lambda: None), reload_driver=True)
+    sys.exit(7)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
