@@ -11,11 +11,14 @@ from contextlib import ExitStack
 
 import audits
 import commands
+import hostdev
 import parallel
 import rebinds
 import single
 from stage import Stage
 from table import Row, as_json, as_text
+
+from tests.real import namespace
 
 FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "single": single.measure,
@@ -23,7 +26,10 @@ FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "commands": commands.measure,
     "audit": audits.measure,
     "rebind": rebinds.measure,
+    "hostdev": hostdev.measure,
 }
+IN_LAB = ("hostdev",)
+"""Those that are measured inside the SR-IOV lab, and nowhere else; there, no others are."""
 
 
 def main() -> None:
@@ -31,7 +37,7 @@ def main() -> None:
     rows: list[Row] = []
     with ExitStack() as cleanup:
         stage = Stage(cleanup, is_quick=options.quick)
-        for name in options.only or FIGURES:
+        for name in options.only:
             gc.collect()
             for row in FIGURES[name](stage):
                 rows.append(row)
@@ -47,7 +53,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contrib/bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds, for a first look")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
-    parser.add_argument("--only", type=_names, help=f"some figures only, by commas: {', '.join(FIGURES)}")
+    here = [name for name in FIGURES if (name in IN_LAB) == namespace.IN_LAB]
+    parser.add_argument(
+        "--only", type=_names, default=here, help=f"some figures, by commas, of those to be had here: {', '.join(here)}"
+    )
     return parser.parse_args()
 
 

@@ -65,9 +65,9 @@ def measure(stage: Stage) -> Iterator[Row]:
         for number in range(-3, stage.rounds(120)):
             phase = chance.random() * TICK
             for which in (0, 1) if number % 2 else (1, 0):
-                attach = _timed(lambda side=sides[which]: side.attach(stage.nic()))
-                _await_phase(phase)
-                detach = _timed(lambda side=sides[which]: side.detach(ALIAS))
+                attach = timed(lambda side=sides[which]: side.attach(stage.nic()))
+                await_phase(phase)
+                detach = timed(lambda side=sides[which]: side.detach(ALIAS))
                 if number >= 0:  # the first pairs warm up
                     times["attach"][which].append(attach)
                     times["detach"][which].append(detach)
@@ -75,13 +75,14 @@ def measure(stage: Stage) -> Iterator[Row]:
         yield Row(f"detach, {driver}", "libvirt-python", "ms", *times["detach"], most=1.1)
 
 
-def _await_phase(phase: float) -> None:
+def await_phase(phase: float) -> None:
     """Sleep until the guest's tick is at `phase`: QEMU's virtual clock runs with the host's monotonic one."""
     now = time.monotonic()
     time.sleep((phase - now) % TICK)
 
 
-def _timed(call: Callable[[], object]) -> float:
+def timed(call: Callable[[], object]) -> float:
+    """In milliseconds."""
     start = time.perf_counter()
     call()
     return (time.perf_counter() - start) * 1000

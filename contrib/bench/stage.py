@@ -66,6 +66,9 @@ class Stage:
         self.cleanup.callback(machine.keep_capabilities, root)
         return machine.embedded_root(root)
 
+    lab = "qemu:///system"
+    """The URI of the daemon of an SR-IOV lab, inside of which all that is there is ours."""
+
     def connect(self, uri: str) -> libvirt.virConnect:
         """A connection of one's own."""
         connection = libvirt.open(uri)
