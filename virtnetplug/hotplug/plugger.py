@@ -183,9 +183,9 @@ class Plugger:
         without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
         the PF was left alone. Its `domain` is the PF's address.
         """
-        from virtnetplug.hotplug import rebind_pf
+        from virtnetplug.hotplug import pf_plan, rebind_pf
 
-        wish = rebind_pf.wish_of(
+        wish = pf_plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
         return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
@@ -363,9 +363,9 @@ class Plugger:
         allow_outage: bool = False,
     ) -> Plan:
         """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug import rebind_pf
+        from virtnetplug.hotplug import pf_plan, rebind_pf
 
-        wish = rebind_pf.wish_of(
+        wish = pf_plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
         return rebind_pf.plan_rebind_pf(self._host, pf, wish)
