@@ -445,7 +445,7 @@ def test_that_nobody_could_be_told_is_a_warning(fake: World, monkeypatch: pytest
 
 
 def test_a_healing_that_cannot_be_finished_is_undone(fake: World) -> None:
-    """Cut off by a crash; and before anybody recovers, the network is stopped once more."""
+    """Cut off by a crash; and before anybody recovers, somebody puts the tap elsewhere."""
     fake.plugger.attach(fake.name, [fake.network_nic(1)])
     fake.restart_network()
     trigger = Trigger(-1, "none")
@@ -454,11 +454,13 @@ def test_a_healing_that_cannot_be_finished_is_undone(fake: World) -> None:
     trigger.kind, trigger.after = "crash", True
     with pytest.raises(Crash):
         faulty_plugger.heal(fake.name, "ua-nic1")
+    assert fake.ports() == 1
     fake.host.journal.close()
     fake.host = fake.reopen()
-    fake.stop_network()
+    fake.host.links.set_master(net(fake).target_dev or "", fake.bridges[1])
     (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.operation) == (Result.UNDONE, "rebind")
+    assert (fake.ports(), fake.taps()) == (0, {"br0": 0, "br1": 0, "virbr0": 0})
     assert fake.host.journal.open_operations(fake.host.hypervisor.uri) == []
 
 

@@ -165,9 +165,7 @@ class _Move(update.Manner):
             )  # it goes with the change, if that is undone
             tx.note("verify", alias, lambda: heal.verify(self._host, domain, now))
         if self._flap_link:
-            tx.effect(
-                "flap_link", alias, lambda: _flap(domain, now), lambda: _set_link(domain, now, None), half=Half.LIVE
-            )
+            tx.effect("flap_link", alias, lambda: _flap(domain, now), half=Half.LIVE)  # undone with the change
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         set_back(domain, live["before"], Half.LIVE)
@@ -209,12 +207,7 @@ def _without(net: Interface) -> Interface:
 def _flap(domain: Domain, net: Interface) -> None:
     if net.link_state == "down":
         return
-    _set_link(domain, net, "down")
+    domain.update(xml.strip_live(xml.edit(net.element, {"link_state": "down"})), Half.LIVE)
     with domain.watch() as watch:
         watch.next(FLAP)
-    _set_link(domain, net, net.link_state)
-
-
-def _set_link(domain: Domain, net: Interface, state: str | None) -> None:
-    element = xml.edit(net.element, {"link_state": state or net.link_state})
-    domain.update(xml.strip_live(element), Half.LIVE)
+    domain.update(xml.strip_live(net.element), Half.LIVE)
