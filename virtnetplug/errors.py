@@ -188,6 +188,12 @@ class TapElsewhere(Refused):
     reason = "tap-elsewhere"
 
 
+class VifUnfit(Refused):
+    """A vif that cannot be bound anew: its guest is not connected, it is being taken out, or its backend is in another domain."""
+
+    reason = "vif-unfit"
+
+
 class ModelUnknown(Refused):
     reason = "model-unknown"
 
@@ -397,6 +403,12 @@ class XenStoreFailed(Failed):
     """xenstore could not be asked, or did not do what it was told; the message says why."""
 
     reason = "xenstore-failed"
+
+
+class VifNotConnected(RollbackIncomplete):
+    """A vif was bound anew, and backend and guest did not both connect again; the message has both states."""
+
+    reason = "vif-not-connected"
 
 
 class Orphaned(RollbackIncomplete):

@@ -194,6 +194,10 @@ class Plugger(Protocol):
 
     def plan_rebind_vf(self, domain: str, nic: str, to: str = "auto") -> Plan: ...
 
+    def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome: ...
+
+    def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan: ...
+
     def rebind_pf(
         self,
         pf: str,

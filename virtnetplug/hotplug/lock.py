@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 from virtnetplug.hotplug.host import Host
@@ -38,3 +39,13 @@ class DomainLock:
     def _say(self) -> None:
         text = f"another operation is working on domain {self._domain.name}; waiting for it"
         self._host.publish(Event(kind="waiting", text=text, domain=self._domain.name))
+
+
+@contextmanager
+def locks_of(host: Host, domains: Sequence[Domain]) -> Iterator[None]:
+    """The locks of several domains at once, taken in the order in which everybody takes several: by UUID."""
+    with ExitStack() as stack:
+        by_uuid = {domain.uuid: domain for domain in domains}
+        for domain in (by_uuid[uuid] for uuid in sorted(by_uuid)):
+            stack.enter_context(DomainLock(host, domain))
+        yield

@@ -166,6 +166,17 @@ class Plugger:
         with self._locked(domain) as (found, lock):
             return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
 
+    def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
+        """Take the backend's driver from a running Xen guest's vif, and give it back: the guest keeps its connections.
+
+        With `reload_driver` it is loaded anew, and so taken from every vif of the host, whichever domain has it: see the plan first. Raises `UsageError`
+        on any other host, and `VifNotConnected` with the states of both ends where they are not Connected again after `wait` seconds. The
+        `Outcome` is ``done``; its `reason` is ``ring-renewed`` where a guest connected anew meanwhile.
+        """
+        from virtnetplug.hotplug import rebind_vif
+
+        return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+
     def rebind_pf(
         self,
         pf: PciAddress | str,
@@ -352,6 +363,12 @@ class Plugger:
         from virtnetplug.hotplug import rebind_vf
 
         return rebind_vf.plan_rebind_vf(self._host, self._host.hypervisor.domain(domain), nic, to)
+
+    def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
+        """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
+        from virtnetplug.hotplug import rebind_vif
+
+        return rebind_vif.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
 
     def plan_rebind_pf(
         self,

@@ -26,6 +26,9 @@ from virtnetplug.ports.domain import Domain
 HEAL = "heal"
 """The kind of a rebind that only goes forward, for it makes what should be so."""
 
+VIF = "vif"
+"""The kind of one of a Xen guest's vif, or of all of a host: it is finished, for it leaves a guest without network."""
+
 
 def _undo_rebind(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
     from virtnetplug.hotplug import rebind  # few need it
@@ -82,6 +85,12 @@ def recover(
 
             settled = pf_recovery.settle(host, record, seconds)
             outcomes += [settled] if settled is not None else []
+            continue
+        if record.request.get("kind") == VIF and not record.domain_uuid:
+            from virtnetplug.hotplug import vif_recovery
+
+            done = vif_recovery.settle(host, record, seconds)
+            outcomes += [done] if done is not None else []
             continue
         try:
             domain = host.hypervisor.domain(record.domain_uuid)
@@ -162,6 +171,10 @@ def _settle(
         from virtnetplug.hotplug import heal
 
         return heal.resume(host, domain, record)
+    if record.request.get("kind") == VIF:
+        from virtnetplug.hotplug import vif_recovery
+
+        return vif_recovery.resume(host, record, seconds)
     if record.state is OperationState.PENDING and record.operation in RESUMERS:
         return RESUMERS[record.operation](host, domain, record, lock, seconds)
     return _undo(host, domain, record, seconds, allow_taint=allow_taint)
@@ -231,6 +244,10 @@ def _goes_forward(record: OperationRecord) -> bool:
         from virtnetplug.hotplug import pf_recovery
 
         return pf_recovery.goes_forward(record)
+    if record.request.get("kind") == VIF:
+        from virtnetplug.hotplug import vif_recovery
+
+        return vif_recovery.goes_forward(record)
     return record.operation == "detach" or record.state is OperationState.PENDING or record.request.get("kind") == HEAL
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from virtnetplug.model.physical_function import NetdevState
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -45,6 +47,12 @@ class HostLinks(Protocol):
 
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""
+
+    def state(self, name: str) -> NetdevState | None:
+        """All of a link that goes with its driver; None if there is none of that name."""
+
+    def restore(self, name: str, wanted: NetdevState) -> None:
+        """Make the link so, its name, too, as far as it is not. Raises `Failed` naming what it did not get."""
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Host devices the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +59,13 @@ class VifWatch(Protocol):
         """Wait for a change; False after `timeout` seconds without any."""
 
 
+class FrontendWatch(Protocol):
+    """Whether guests began anew with their ends of vifs since it was made; one whose ring is taken as it is does not."""
+
+    def moved(self) -> frozenset[str]:
+        """Names of the vifs whose guest has written its state since, be it the same one. Raises `XenStoreFailed`."""
+
+
 class VifStore(Protocol):
     """Each method raises `XenStoreFailed` if xenstore cannot be asked."""
 
@@ -73,6 +80,12 @@ class VifStore(Protocol):
 
     def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
         """Watch the domain's areas; nothing that happens after this returned is missed."""
+
+    def rings(self, vif: Vif) -> Mapping[str, str]:
+        """Where the guest said that it has its rings: their references and event channels, by the names it gave them, of each queue."""
+
+    def watch_frontends(self, vifs: Sequence[Vif]) -> AbstractContextManager[FrontendWatch]:
+        """Watch the state of these guests' ends; nothing that happens after this returned is missed."""
 
     def set_plumbed(self, vif: Vif) -> None:
         """Say that its link is where it belongs, as a hotplug script does: the backend waits for this before it connects."""
@@ -98,6 +111,9 @@ class VifDrivers(Protocol):
 
     def bind(self, name: str) -> None:
         """Give it its driver; returns when the link is there. Nothing if it has it already."""
+
+    def load(self) -> None:
+        """Load the driver if it is not, which gives it to every vif. Nothing else changes."""
 
     def reload(self) -> None:
         """Load the driver anew, which gives it to every vif without one. No vif may have it."""

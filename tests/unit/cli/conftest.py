@@ -248,6 +248,14 @@ class FakePlugger:
         self._do("plan_rebind_vf", domain, nic, to)
         return self._plan("rebind-vf")
 
+    def rebind_vif(self, domain, nic, *, reload_driver=False, wait=30.0):  # type: ignore[no-untyped-def]
+        self._do("rebind_vif", domain, nic, reload_driver, wait)
+        return self._outcome("rebind")
+
+    def plan_rebind_vif(self, domain, nic, *, reload_driver=False):  # type: ignore[no-untyped-def]
+        self._do("plan_rebind_vif", domain, nic, reload_driver)
+        return self._plan("rebind")
+
     def rebind_pf(self, pf, **wish):  # type: ignore[no-untyped-def]
         self._do("rebind_pf", pf, wish)
         return self._outcome("rebind-pf")

@@ -94,7 +94,16 @@ def test_rebind_names_what_is_behind_the_nic(run, plugger):
         == 0
     )
     assert plugger.calls == [
-        ("rebind", "web1", "x", {"type": "network", "source_network": "blue", "vlan": None}, Scope.LIVE, False, False, 30.0),
+        (
+            "rebind",
+            "web1",
+            "x",
+            {"type": "network", "source_network": "blue", "vlan": None},
+            Scope.LIVE,
+            False,
+            False,
+            30.0,
+        ),
         ("rebind", "web1", "x", {"type": "bridge", "source_bridge": "br1"}, Scope.BOTH, True, True, 9.0),
     ]
     assert run("rebind", "web1", "x", "--network", "blue").out.startswith("ua-1f0c")
@@ -117,7 +126,12 @@ def test_heal_chooses_by_network_or_bridge(run, plugger):
     [
         (),
         ("web1",),
-        ("web1", "x"),
+        ("web1", "x", "--persistent"),
+        ("web1", "x", "--flap-link"),
+        ("web1", "x", "--reload-driver", "--replace"),
+        ("web1", "x", "--reload-driver", "--network", "a"),
+        ("web1", "x", "--reload-driver", "--numvfs", "4"),
+        ("web1", "--reload-driver"),
         ("web1", "x", "--network", "a", "--bridge", "b"),
         ("web1", "x", "--network", "a", "--live"),
         ("web1", "x", "--vlan", "9999"),
@@ -145,6 +159,19 @@ def test_heal_chooses_by_network_or_bridge(run, plugger):
 def test_what_makes_no_sense_of_rebind_is_a_usage_error(words, run, wiring):
     ran = run("rebind", *words)
     assert (ran.code, wiring.opened) == (2, []), ran.out
+
+
+def test_rebind_of_a_vif(run, plugger):
+    assert run("rebind", "web1", "x", "--wait", "9").code == 0
+    assert run("rebind", "web1", "x", "--reload-driver").code == 0
+    assert run("rebind", "web1", "x", "--plan").code == 0
+    assert run("plan", "rebind", "web1", "x", "--reload-driver").code == 0
+    assert plugger.calls == [
+        ("rebind_vif", "web1", "x", False, 9.0),
+        ("rebind_vif", "web1", "x", True, 30.0),
+        ("plan_rebind_vif", "web1", "x", False),
+        ("plan_rebind_vif", "web1", "x", True),
+    ]
 
 
 def test_rebind_of_a_vf_and_of_a_pf(run, plugger):

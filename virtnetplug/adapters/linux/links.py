@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from virtnetplug.adapters.linux import bridge_port, processes, rtnetlink
+from virtnetplug.adapters.linux import bridge_port, netdev_state, processes, rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
+from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.links import Link
 
 _OVS_SECONDS = 5
@@ -74,6 +76,31 @@ class LinuxLinks:
                 with suppress(PermissionError):  # a port that does not forward yet; an ordinary user fails below
                     bridge_port.learn(link.index, mac)
             bridge_port.announce(link.master, mac)
+
+    def state(self, name: str) -> NetdevState | None:
+        """One, or None."""
+        raw = rtnetlink.get(name)
+        try:
+            return netdev_state.read(raw.index) if raw is not None else None
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return None  # it went since
+            raise Failed(f"The kernel does not say how link '{name}' is: {error.args[-1]}.") from error
+
+    def restore(self, name: str, wanted: NetdevState) -> None:
+        """Over netlink, one thing after the other; one that fails keeps none of the others from being tried."""
+        raw = rtnetlink.get(name)
+        if raw is None:
+            raise Failed(f"There is no link '{name}' on this host, which was '{wanted.name}'.", reason="link-missing")
+        try:
+            faults = netdev_state.restore(raw.index, wanted)
+        except OSError as error:
+            faults = [str(error.args[-1])]
+        if faults:
+            raise Failed(
+                f"Link '{name}' did not get back {'; '.join(faults)}. It takes CAP_NET_ADMIN: run this as root.",
+                reason="link-not-set",
+            )
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Taps the domain's QEMU process holds open; empty if that cannot be seen."""

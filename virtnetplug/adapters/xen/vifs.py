@@ -84,10 +84,14 @@ class XenVifDrivers:
                 f"{name} has its driver, but no link after {_LINK_SECONDS:g} s. The kernel's log ('dmesg') says why."
             )
 
+    def load(self) -> None:
+        """By ``modprobe``, which does nothing where it is loaded."""
+        self._run(["modprobe", MODULE])
+
     def reload(self) -> None:
         """By ``modprobe``; the kernel refuses while a vif has the driver ("Module xen_netback is in use")."""
         self._run(["modprobe", "-r", MODULE])
-        self._run(["modprobe", MODULE])
+        self.load()
 
     def _write(self, file: str, name: str, *, unless: Callable[[], bool]) -> None:
         if unless():

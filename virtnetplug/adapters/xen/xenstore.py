@@ -6,20 +6,22 @@ The layout is that of libxl's ``libxl_nic.c`` and ``libxl_device.c``; states are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from virtnetplug.adapters.xen import tools
-from virtnetplug.adapters.xen.tools import Tools
+from virtnetplug.adapters.xen.tools import Tools, ToolWatch
 from virtnetplug.lifecycle import State
-from virtnetplug.ports.xen import Vif, VifWatch
+from virtnetplug.ports.xen import FrontendWatch, Vif
 
 _STATES = tuple(State)
 _BACKENDS = "/local/domain/0/backend/vif"
 _BACKEND = re.compile(r"/local/domain/(\d+)/backend/vif/(\d+)/(\d+)")
+_RING = re.compile(r"(queue-\d+/)?((tx-|rx-)?ring-ref|event-channel(-tx|-rx)?)|multi-queue-num-queues")
+"""What ``xennet_connect`` of ``xen-netfront.c`` writes of its rings."""
 
 Area = Mapping[str, str | None]
-Watch = Callable[[Sequence[str]], AbstractContextManager[VifWatch]]
+Watch = Callable[[Sequence[str]], AbstractContextManager[ToolWatch]]
 
 
 class XenStore:
@@ -48,7 +50,7 @@ class XenStore:
         names = self._store.children(_BACKENDS) | self._store.children("/libxl")
         return frozenset(int(name) for name in names if name.isdecimal())
 
-    def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
+    def watch(self, domain_id: int) -> AbstractContextManager[ToolWatch]:
         """Of both ends in dom0 and of the records."""
         return self._watch(
             [
@@ -58,10 +60,37 @@ class XenStore:
             ]
         )
 
+    def rings(self, vif: Vif) -> Mapping[str, str]:
+        """From the guest's area."""
+        area = self._store.tree(_frontend(vif))
+        return {key: value for key, value in sorted(area.items()) if value is not None and _RING.fullmatch(key)}
+
+    @contextmanager
+    def watch_frontends(self, vifs: Sequence[Vif]) -> Iterator[FrontendWatch]:
+        """A guest that connects anew writes its state several times, and one that does not, never."""
+        paths = {f"{_frontend(vif)}/state": vif.name for vif in vifs}
+        with self._watch(list(paths)) as changes:
+            yield _Frontends(changes, paths)
+
     def set_plumbed(self, vif: Vif) -> None:
         """Write ``hotplug-status``, as ``success`` in Xen's ``xen-hotplug-common.sh`` does."""
         area = f"/local/domain/{vif.backend_domain}/backend/vif/{vif.domain_id}/{vif.number}"
         self._store.write({f"{area}/hotplug-status": "connected"})
+
+
+class _Frontends:
+    def __init__(self, changes: ToolWatch, paths: Mapping[str, str]) -> None:
+        self._changes, self._paths = changes, paths
+        self._moved: set[str] = set()
+
+    def moved(self) -> frozenset[str]:
+        while told := self._changes.read(0):
+            self._moved.update(self._paths[path] for path in told if path in self._paths)
+        return frozenset(self._moved)
+
+
+def _frontend(vif: Vif) -> str:
+    return f"/local/domain/{vif.domain_id}/device/vif/{vif.number}"
 
 
 def _areas(tree: Area) -> Mapping[int, dict[str, str | None]]:

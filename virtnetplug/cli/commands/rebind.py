@@ -18,7 +18,9 @@ _EPILOG = """Examples:
   virtnetplug rebind --heal
   virtnetplug rebind --heal --network blue --plan
   virtnetplug rebind web1 ua-vf0 --vf auto
-  virtnetplug rebind --pf 0000:01:00.0 --reload-driver --plan"""
+  virtnetplug rebind --pf 0000:01:00.0 --reload-driver --plan
+  virtnetplug -c xen:///system rebind web1 ua-1f0c
+  virtnetplug -c xen:///system rebind web1 ua-1f0c --reload-driver --plan"""
 _OF_PF = ("reload_driver", "firmware_hook", "allow_outage")
 
 
@@ -42,7 +44,11 @@ _OF_PF = ("reload_driver", "firmware_hook", "allow_outage")
     help="Move an assigned NIC to another VF: the best other one of its pool, or the one at this PCI address.",
 )  # fmt: skip
 @click.option("--pf", metavar="PF", help="Take this PF apart and make it again, under all guests that have its VFs.")
-@click.option("--reload-driver", is_flag=True, help="With --pf: take the driver from this PF, and give it back.")
+@click.option(
+    "--reload-driver",
+    is_flag=True,
+    help="With --pf: take the driver from this PF, and give it back. On Xen: load that of all vifs anew.",
+)
 @click.option("--numvfs", type=click.IntRange(min=0), metavar="N", help="With --pf: let it have N VFs.")
 @click.option(
     "--firmware-hook", metavar="CMD",
@@ -59,7 +65,8 @@ def command(
     """Change what is behind NIC of DOMAIN while the guest runs and its connections live: its network, bridge or VLAN, or its VF.
 
     Nothing of the NIC changes in the guest, and its link does not flap. With --heal the same network and bridge are put behind the NICs that
-    have lost them. With --vf and --pf a teaming partner carries the traffic meanwhile.
+    have lost them. With --vf and --pf a teaming partner carries the traffic meanwhile. A Xen guest's vif for which nothing is to be changed is
+    bound anew by its backend.
     """
     of_pf = {name: value for name in _OF_PF if (value := flags.pop(name))}
     numvfs = flags.pop("numvfs")
@@ -70,6 +77,8 @@ def command(
         _check_alone("--pf", is_more=is_more or heal or vf is not None or domain is not None or bool(said))
         _rebind_pf(session, pf, of_pf, wait, is_plan=is_plan)
         return
+    is_bare = domain is not None and nic is not None and not (heal or vf is not None or said or is_more)
+    reload_driver = bool(is_bare and of_pf.pop("reload_driver", False))
     if of_pf:
         raise UsageError(f"--{next(iter(of_pf)).replace('_', '-')} is for --pf, which says of which PF.")
     if heal:
@@ -81,6 +90,9 @@ def command(
     if vf is not None:
         _check_alone("--vf", is_more=is_more or bool(said))
         _rebind_vf(session, domain, nic, vf, wait, is_plan=is_plan)
+        return
+    if is_bare:
+        _rebind_vif(session, domain, nic, wait, reload_driver=reload_driver, is_plan=is_plan)
         return
     changes = changes_from_values(said)
     scope = options.scope_from_flags(live=not persistent, config=False, persistent=persistent)
@@ -108,6 +120,18 @@ def _rebind_vf(session: Session, domain: str, nic: str, vf: str, wait: float, *,
         perform.operate(
             session, f"moving {nic} of {domain} to another VF",
             lambda plugger: plugger.rebind_vf(domain, nic, vf, wait=wait),
+        )  # fmt: skip
+
+
+def _rebind_vif(session: Session, domain: str, nic: str, wait: float, *, reload_driver: bool, is_plan: bool) -> None:
+    if is_plan:
+        perform.plan(
+            session, "rebind", domain, lambda plugger: plugger.plan_rebind_vif(domain, nic, reload_driver=reload_driver)
+        )
+    else:
+        perform.operate(
+            session, f"binding {nic} of {domain} anew",
+            lambda plugger: plugger.rebind_vif(domain, nic, reload_driver=reload_driver, wait=wait),
         )  # fmt: skip
 
 
