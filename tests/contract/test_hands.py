@@ -6,9 +6,9 @@ import pytest
 
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, pool, state_of
 from tests.contract.world import World
-from virtnetplug.errors import Refused
+from virtnetplug.errors import ConnectionLost, Refused
 from virtnetplug.model.host_device import VFIO_DRIVER
-from virtnetplug.model.operation import Result
+from virtnetplug.model.operation import Half, Result
 from virtnetplug.model.pci import PciAddress
 
 __all__ = ["pool"]
@@ -85,3 +85,60 @@ def test_a_vf_whose_removal_waits_for_its_guest_is_said(pool: World) -> None:
     devices(pool).replace(attached.host_address, pf=None, vf_index=None)
     (finding,) = pool.plugger.audit().findings
     assert finding.kind == "device-missing" and "waits for the guest" in finding.message
+
+
+UNDONE_AND_RETURNED = [("attach", Result.UNDONE), ("return", Result.DONE)]
+
+
+def forget(world: World, monkeypatch: pytest.MonkeyPatch) -> PciAddress:
+    """libvirtd dies inside an attach: QEMU has the VF, the definition does not; which VF."""
+    monkeypatch.setattr("virtnetplug.backends.returning.CLOSING_SECONDS", 0.05)
+    monkeypatch.setattr("virtnetplug.backends.returning.LIBVIRT_SECONDS", 0.05)
+    monkeypatch.setattr("virtnetplug.hotplug.forgotten.SETTLING", 0.05)
+    domain = world.host.hypervisor.domain(world.name)
+    attach = domain.attach
+
+    def cut_off(element: str, half: Half) -> None:
+        attach(element, half)
+        for element_there in domain.live_nics():  # type: ignore[attr-defined]
+            element_there.getparent().remove(element_there)
+        raise ConnectionLost("libvirtd was killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(domain, "attach", cut_off)
+        with pytest.raises(ConnectionLost):
+            world.plugger.attach(world.name, [nic()])
+    (holding,) = world.host.journal.holdings()
+    assert devices(world).held[holding.address]
+    return holding.address
+
+
+def test_a_vf_that_libvirt_forgot_is_said_and_taken_out_with_leave_to_taint(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(pool)
+    address = forget(pool, monkeypatch)
+    for _ in range(2):
+        (outcome,) = pool.plugger.recover()
+        assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "orphan-device")
+        assert str(address) in outcome.message and "--allow-taint" in outcome.message
+    assert "device-quarantined" in [finding.kind for finding in pool.plugger.audit().findings]
+    (other,) = pool.plugger.attach(pool.name, [nic(2)]).nics
+    assert other.host_address != address
+    pool.plugger.detach(pool.name, "ua-vf2")
+    domain = pool.host.hypervisor.domain(pool.name)
+    monkeypatch.setattr(domain, "evict", lambda alias: devices(pool).held.pop(address, None) is None)
+    outcomes = pool.plugger.recover(allow_taint=True, wait=5)
+    assert [(each.operation, each.result) for each in outcomes] == UNDONE_AND_RETURNED
+    assert state_of(pool) == before
+
+
+def test_a_vf_that_libvirt_forgot_comes_back_with_the_guests_end(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = state_of(pool)
+    forget(pool, monkeypatch)
+    pool.plugger.recover()
+    pool.guest.destroy()
+    devices(pool).held.clear()
+    assert [(each.operation, each.result) for each in pool.plugger.recover()] == UNDONE_AND_RETURNED
+    pool.guest.start()
+    assert state_of(pool) == before

@@ -88,4 +88,7 @@ def exhausted(actual: ActualDevice, pool: Pool, lost: Mapping[PciAddress, str]) 
     what = f"network {actual.network}" if actual.network else "the host device asked for"
     reasons = [f"{device.address} ({lost.get(device.address) or obstacle(pool, device)})" for device in pool.devices]
     listed = "; ".join(reasons) or "it has no device at all"
-    return f"{what} has no device left to lend: {listed}. Detach one that is in use, or mend what is quarantined."
+    return (
+        f"{what} has no device left to lend: {listed}. Detach one that is in use, mend what is quarantined, or have "
+        "'virtnetplug recover' give back what a domain that has ended still holds."
+    )

@@ -15,6 +15,9 @@ from virtnetplug.retry import until_true
 LIBVIRT_SECONDS = 3.0
 """How long libvirt, which gives a managed device back after DEVICE_REMOVED, is left to do so."""
 
+CLOSING_SECONDS = 3.0
+"""How long QEMU may take to close a device that its guest has let go of: it does so after DEVICE_DELETED, in a thread of its own."""
+
 HOST_DRIVER_SECONDS = 10.0
 """How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
 
@@ -69,8 +72,9 @@ def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | Non
     """Driver, then settings, then proof; what is missing of the proof, or None."""
     if user is not None:
         return f"domain {user.name} still has it"
-    if users := ground.host_devices.vfio_users(holding.address):
-        return f"process {min(users)} still has its VFIO group open"
+    if not until_true(lambda: not ground.host_devices.vfio_users(holding.address), seconds=CLOSING_SECONDS):
+        users = ground.host_devices.vfio_users(holding.address)
+        return f"process {min(users, default=0)} still has its VFIO group open"
     if not _bring_back(ground, holding):
         driver = ground.host_devices.device(holding.address).driver
         return f"it is on driver {driver or 'none'}, and not back on its host's with its network interface"

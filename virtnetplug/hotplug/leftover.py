@@ -11,6 +11,7 @@ from collections.abc import Collection
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned
 from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.forgotten import forgotten_devices
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord
@@ -43,19 +44,21 @@ def orphans(host: Host, domain: Domain) -> frozenset[str]:
 def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | None:
     """The error that says that the host shows more than the live definition; None if it does not."""
     taps = orphans(host, domain)
-    if not taps:
+    devices = forgotten_devices(host, domain, nets_of(record))
+    if not taps | devices:
         return None
     return Orphaned(
-        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps))}, which no NIC of the live definition has: "
+        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has: "
         f"the {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
         f"guest down when that suits and recover again; or let 'virtnetplug recover {domain.name} --allow-taint' "
-        "have QEMU remove it, after which libvirt marks the running domain as tainted."
+        "have QEMU remove it, after which libvirt marks the running domain as tainted.",
+        reason=None if taps else "orphan-device",
     )
 
 
 def evict(host: Host, domain: Domain, nets: Collection[Interface], seconds: float) -> None:
     """Have QEMU itself remove those of `nets` that libvirt does not know. Taints the domain; `StillHeld` if the guest keeps one."""
-    if not orphans(host, domain):
+    if not orphans(host, domain) and not forgotten_devices(host, domain, nets):
         return
     deadline = host.clock.monotonic() + seconds
     known = {net.alias for net in _live_nets(domain)}

@@ -1,0 +1,44 @@
+"""Host devices that a guest has and that libvirt, killed inside an attach, does not know of any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+from virtnetplug.retry import until_true
+
+SETTLING = 1.0
+"""Seconds QEMU may take to close the device of a NIC that has just been removed."""
+
+
+def forgotten_devices(host: Host, domain: Domain, nets: Collection[Interface]) -> frozenset[str]:
+    """The devices held for `nets` that some process has open through VFIO, and that the live definition does not have."""
+    until_true(lambda: not _look(host, domain, nets), seconds=SETTLING)
+    return _look(host, domain, nets)
+
+
+def _look(host: Host, domain: Domain, nets: Collection[Interface]) -> frozenset[str]:
+    aliases = {net.alias for net in nets}
+    held = [one for one in host.journal.holdings() if one.domain_uuid == domain.uuid and one.alias in aliases]
+    known = _known(domain) if held else frozenset()
+    return frozenset(str(one.address) for one in held if one.address not in known and _is_open(host, one.address))
+
+
+def _known(domain: Domain) -> frozenset[PciAddress | None]:
+    try:
+        return frozenset(net.source_pci for net in xml.devices(domain.xml(Half.LIVE)).nets)
+    except (DomainNotRunning, DomainMissing):
+        return frozenset()
+
+
+def _is_open(host: Host, address: PciAddress) -> bool:
+    try:
+        return bool(host.host_devices.vfio_users(address))
+    except VirtnetplugError:
+        return False  # gone, or not to be seen: then it is not given back either
