@@ -38,23 +38,38 @@ EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "100"))
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
 
 
-@pytest.fixture
-def used_pf() -> Iterator[None]:
-    """pf0 as a host that uses it has it: in a bridge, with addresses, a route, and another MTU."""
-    commands = (
-        "ip link add br9 type bridge", "ip link set br9 up", "ip link set pf0 mtu 1400 promisc on master br9",
-        "bridge link set dev pf0 isolated on cost 7", "ip address add 10.77.0.1/24 dev pf0",
-        "ip route add 10.78.0.0/16 via 10.77.0.9",
-    )  # fmt: skip
+ADDRESSED = (
+    "ip link set pf0 txqueuelen 500",
+    "ip address add 10.77.0.1/24 dev pf0",
+    "ip route add 10.78.0.0/16 via 10.77.0.9",
+)
+BRIDGED = (
+    "ip link add br9 type bridge",
+    "ip link set br9 up",
+    "ip link set pf0 mtu 1400 promisc on master br9",
+    "bridge link set dev pf0 isolated on cost 7",
+)
+
+
+def run(*commands: str) -> None:
     for command in commands:
         subprocess.run(command.split(), check=True)
+
+
+@pytest.fixture
+def addressed() -> Iterator[None]:
+    """pf0 as a host that talks over it has it."""
+    run(*ADDRESSED)
     yield
-    for command in (
-        "ip address del 10.77.0.1/24 dev pf0",
-        "ip link set pf0 nomaster mtu 1500 promisc off",
-        "ip link del br9",
-    ):
-        subprocess.run(command.split(), check=True)
+    run("ip address del 10.77.0.1/24 dev pf0", "ip link set pf0 txqueuelen 1000")
+
+
+@pytest.fixture
+def bridged(addressed: None) -> Iterator[None]:
+    """As one has it that bridges over it, too: then the model's VFs carry no traffic."""
+    run(*BRIDGED)
+    yield
+    run("ip link set pf0 nomaster mtu 1500 promisc off", "ip link del br9")
 
 
 def pf_state() -> Any:
@@ -100,7 +115,7 @@ def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest
 
 
 def test_connections_live_while_the_pf_is_made_again(
-    plugger: Plugger, guest: Callable[..., guests.Guest], uri: str, used_pf: None, capsys: pytest.CaptureFixture[str]
+    plugger: Plugger, guest: Callable[..., guests.Guest], uri: str, addressed: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All VFs in guests: a Linux guest's in a teaming pair, with a stream; the others in a small one."""
     connection = libvirt.open(uri)
@@ -184,7 +199,7 @@ def test_a_guest_that_holds_on_aborts_the_rest(plugger: Plugger, guest: Callable
 
 
 def test_kill_at_every_step_then_recover(
-    plugger: Plugger, guest: Callable[..., guests.Guest], used_pf: None, tmp_path: Path
+    plugger: Plugger, guest: Callable[..., guests.Guest], bridged: None, tmp_path: Path
 ) -> None:
     vm = guest()
     plugger.attach(vm.name, [pool_nic(1, more=VLAN)])
