@@ -16,7 +16,10 @@ from typing import Any
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
-EFFECTS = ("links.set_master", "networks.delete_port", "attach", "detach", "detach_element", "update", "set_metadata")
+EFFECTS = (
+    *("links.set_master", "networks.delete_port", "attach", "detach", "detach_element", "update", "set_metadata"),
+    *("links.restore", "vif_drivers.bind", "vif_store.set_plumbed"),
+)
 
 
 class Crash(BaseException):
@@ -93,7 +96,7 @@ class _Links(_Wrapped):
     """Links of which only what changes one is a point."""
 
     def __getattr__(self, name: str) -> Any:
-        is_point = name in ("set_master", "set_port", "introduce")
+        is_point = name in ("set_master", "set_port", "introduce", "restore")
         return super().__getattr__(name) if is_point else getattr(self._inner, name)
 
 
@@ -145,14 +148,16 @@ class _Commit:
 
 
 def faulty(host: Host, trigger: Trigger) -> Host:
-    """`host`, with every call of an operation on its hypervisor, journal, networks' ports, links and host devices going through `trigger`."""
+    """`host`, with every call of an operation on its hypervisor, journal, networks' ports, links, host devices and vifs going through `trigger`."""
     hypervisor: Any = _Hypervisor(host.hypervisor, trigger, "hypervisor.")
     journal: Any = _Journal(host.journal, trigger)
     networks: Any = _Ports(host.networks, trigger, "networks.")
     links: Any = _Links(host.links, trigger, "links.")
     devices: Any = _Wrapped(host.host_devices, trigger, "host_devices.")
     nodedevs: Any = _Wrapped(host.nodedevs, trigger, "nodedevs.")
+    vifs: Any = _Wrapped(host.vif_store, trigger, "vif_store.") if host.vif_store is not None else None
+    drivers: Any = _Wrapped(host.vif_drivers, trigger, "vif_drivers.") if host.vif_drivers is not None else None
     return dataclasses.replace(
         host, hypervisor=hypervisor, journal=journal, networks=networks, links=links, host_devices=devices,
-        nodedevs=nodedevs, busy=set(),
+        nodedevs=nodedevs, vif_store=vifs, vif_drivers=drivers, busy=set(),
     )  # fmt: skip

@@ -230,3 +230,41 @@ def test_our_own_taps_belong_to_no_domain() -> None:
             os.close(descriptor)
 
     inside(work)
+
+
+def test_a_link_is_made_as_it_was() -> None:
+    def work() -> None:
+        make_links()
+        ip("link set vnet0 txqueuelen 77")
+        subprocess.run(["bridge", "link", "set", "dev", "vnet0", "isolated", "on", "learning", "off"], check=True)
+        links = LinuxLinks()
+        before = links.state("vnet0")
+        assert before is not None and (before.master, before.mtu, before.is_up) == ("br0", 1400, True)
+        ip("link del vnet0")
+        assert links.state("vnet0") is None
+        ip("tuntap add dev vif7.0 mode tap")
+        links.restore("vif7.0", before)
+        assert links.state("vnet0") == before and links.state("vif7.0") is None
+        assert links.link("vnet0").isolated is True  # type: ignore[union-attr]
+
+    inside(work)
+
+
+def test_what_a_link_did_not_get_is_said() -> None:
+    def work() -> None:
+        make_links()
+        links = LinuxLinks()
+        wanted = links.state("vnet0")
+        assert wanted is not None
+        with pytest.raises(Failed, match="'vnet1' did not get back its name vnet0: another link has it"):
+            links.restore("vnet1", wanted)
+        ip("link del br0")
+        with pytest.raises(Failed, match=r"'vnet1' did not get back being in br0: ") as caught:
+            links.restore("vnet1", wanted)
+        assert caught.value.reason == "link-not-set"
+        assert links.state("vnet1").mtu == 1400  # type: ignore[union-attr]
+        with pytest.raises(Failed, match=r"no link 'vif7\.0' on this host, which was 'vnet0'") as caught:
+            links.restore("vif7.0", wanted)
+        assert caught.value.reason == "link-missing"
+
+    inside(work)

@@ -41,8 +41,10 @@ from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.xen import FrontendWatch
 
 OPERATION = "rebind"
-_DRIVER = "xen-netback"
-_BUSY = "another operation is loading the driver of all vifs anew; waiting for it"
+DRIVER = "xen-netback"
+"""Of all vifs."""
+
+_BUSY = "another rebind of vifs is underway; waiting for it"
 
 
 def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
@@ -82,12 +84,12 @@ def _check(host: Host, *, reload_driver: bool) -> None:
 @contextmanager
 def _locked(host: Host, domain: Domain, selector: str, *, reload_driver: bool) -> Iterator[Found]:
     """What there is under the locks of all domains that it is about, with what crashes left of them settled."""
-    if not reload_driver:
-        with DomainLock(host, domain) as lock:
-            settle_crashed(host, domain, lock)
-            yield find_one(host, domain, selector)
-        return
     with driver_lock(host):
+        if not reload_driver:
+            with DomainLock(host, domain) as lock:
+                settle_crashed(host, domain, lock)
+                yield find_one(host, domain, selector)
+            return
         while True:
             domains = find_all(host, domain, selector).domains
             for each in domains:  # each by itself: to settle may take letting its lock go
@@ -103,12 +105,12 @@ def _locked(host: Host, domain: Domain, selector: str, *, reload_driver: bool) -
 
 @contextmanager
 def driver_lock(host: Host) -> Iterator[None]:
-    """Whoever touches the driver of all vifs has this first, and then the locks of domains."""
+    """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains."""
 
     def say() -> None:
         host.publish(Event(kind="waiting", text=_BUSY))
 
-    with host.journal.lock("", _DRIVER, on_wait=say):
+    with host.journal.lock("", DRIVER, on_wait=say):
         yield
 
 
@@ -116,7 +118,7 @@ def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     parts += [("unbind_vif", nic.label, Phase.UNPLUG, Half.LIVE) for nic in found.nics]
     if reload_driver:
-        parts.append(("reload_driver", _DRIVER, Phase.PLUG, None))
+        parts.append(("reload_driver", DRIVER, Phase.PLUG, None))
     for nic in found.nics:
         parts.append(("bind_vif", nic.label, Phase.PLUG, Half.LIVE))
         if nic.wanted is not None:
@@ -150,10 +152,8 @@ def _run(
         tx.effect("unbind_vif", nic.label, partial(drivers.unbind, nic.vif.name), back, half=Half.LIVE)
     if reload_driver:
         if others := sorted(drivers.bound()):
-            raise HostDeviceFailed(
-                f"{', '.join(others)} came meanwhile, so {_DRIVER} cannot be loaded anew. Try again."
-            )
-        tx.effect("reload_driver", _DRIVER, drivers.reload, drivers.load)
+            raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
+        tx.effect("reload_driver", DRIVER, drivers.reload, drivers.load)
     _put_back(host, found, tx)
     verify(host, found.nics, tx, seconds)
     return end(host, found.nics, tx, _moved(tx, guests))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import locks_of
-from virtnetplug.hotplug.rebind_vif import driver_lock, end, nics_now, put_back, verify
+from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.vif_nics import VifNic
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
@@ -65,6 +65,8 @@ def resume(host: Host, record: OperationRecord, seconds: float) -> Outcome:
     for nic in nics:
         tx.compensate("unbind_vif", nic.label, lambda: None)
     message = "the rebind that was left open has been undone: every vif has its driver"
+    if tx.was_begun("reload_driver", DRIVER):
+        message += ", and whether that was loaded anew is not known"
     tx.finish(OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message)
     return tx.outcome(Result.UNDONE, reason="recovered", message=message, nics=nics_now(host, nics))
 

@@ -85,10 +85,10 @@ def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozense
     store, _ = xen(host)
     found = []
     for nic in nics:
-        if nic.rings is None or is_gone(host, nic):
+        if nic.rings is None:
             continue
         rings = store.rings(nic.vif)
-        if nic.vif.name in moved or rings != nic.rings:
+        if (rings or not is_gone(host, nic)) and (nic.vif.name in moved or rings != nic.rings):
             found.append(
                 f"the guest of {nic.label} ({nic.vif.name}) connected anew meanwhile, so what was on its ring is lost: "
                 f"{_said(nic.rings)} before, {_said(rings)} now"

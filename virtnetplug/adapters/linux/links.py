@@ -94,13 +94,13 @@ class LinuxLinks:
             raise Failed(f"There is no link '{name}' on this host, which was '{wanted.name}'.", reason="link-missing")
         try:
             faults = netdev_state.restore(raw.index, wanted)
+            now = rtnetlink.get_index(raw.index)
+            if now is not None and now.name != wanted.name and not faults:
+                faults = [f"its name {wanted.name}: another link has it"]
         except OSError as error:
             faults = [str(error.args[-1])]
         if faults:
-            raise Failed(
-                f"Link '{name}' did not get back {'; '.join(faults)}. It takes CAP_NET_ADMIN: run this as root.",
-                reason="link-not-set",
-            )
+            raise Failed(f"Link '{name}' did not get back {'; '.join(faults)}.", reason="link-not-set")
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         """Taps the domain's QEMU process holds open; empty if that cannot be seen."""

@@ -133,8 +133,11 @@ def test_a_kernel_that_is_not_known_is_an_obstacle(tmp_path: Path) -> None:
 
 def test_the_module_is_taken_out_and_put_in(sys: Sys) -> None:
     ran: list[Sequence[str]] = []
-    XenVifDrivers(sys.root, sys.root, ran.append).reload()
+    drivers = XenVifDrivers(sys.root, sys.root, ran.append)
+    drivers.reload()
     assert ran == [["modprobe", "-r", "xen-netback"], ["modprobe", "xen-netback"]]
+    drivers.load()
+    assert ran[2:] == [["modprobe", "xen-netback"]]
 
 
 def test_a_module_that_stays_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

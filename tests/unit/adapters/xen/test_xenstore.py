@@ -156,3 +156,48 @@ def test_all_that_concerns_a_domain_is_watched() -> None:
     with XenStore(Tools(RecordedStore()), watch).watch(4):
         pass
     assert watched == [["/local/domain/0/backend/vif/4", "/local/domain/4/device/vif", "/libxl/4/device/vif"]]
+
+
+def test_rings_are_those_that_the_guest_wrote_of_every_queue() -> None:
+    store = RecordedStore("attached")
+    vif = second(store)
+    rings = XenStore(Tools(store)).rings(vif)
+    assert sorted(rings) == [
+        "event-channel-rx",
+        "event-channel-tx",
+        "multi-queue-num-queues",
+        "rx-ring-ref",
+        "tx-ring-ref",
+    ]
+    assert rings["tx-ring-ref"].isdecimal()
+    for key in ("queue-1/tx-ring-ref", "queue-1/event-channel", "event-channel", "ring-ref"):
+        store.set(f"{FRONTEND}/{key}", "17")
+    store.set(f"{FRONTEND}/queue-1/state", "4")
+    store.set(f"{FRONTEND}/rx-ring-ref", None)
+    now = XenStore(Tools(store)).rings(vif)
+    assert set(now) - set(rings) == {"queue-1/tx-ring-ref", "queue-1/event-channel", "event-channel", "ring-ref"}
+    assert "rx-ring-ref" not in now
+    store.remove_area(FRONTEND)
+    assert XenStore(Tools(store)).rings(vif) == {}
+
+
+def test_a_guest_that_writes_its_state_has_moved() -> None:
+    told = [["/local/domain/1/device/vif/1/state", "/elsewhere"], [], ["/local/domain/2/device/vif/0/state"], []]
+
+    class Changes:
+        def read(self, timeout: float) -> list[str]:
+            assert timeout == 0
+            return told.pop(0)
+
+    watched: list[Sequence[str]] = []
+
+    @contextmanager
+    def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
+        watched.append(paths)
+        yield Changes()  # type: ignore[misc]
+
+    vifs = [Vif(domain_id=1, number=1), Vif(domain_id=2, number=0), Vif(domain_id=2, number=1)]
+    with XenStore(Tools(RecordedStore()), watch).watch_frontends(vifs) as guests:
+        assert guests.moved() == {"vif-1-1"}
+        assert guests.moved() == {"vif-1-1", "vif-2-0"}
+    assert watched == [[f"/local/domain/{vif.domain_id}/device/vif/{vif.number}/state" for vif in vifs]]

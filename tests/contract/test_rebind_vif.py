@@ -1,0 +1,426 @@
+"""Vifs of Xen guests are bound anew: all of it, or as it was; and none is ever left without its driver."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.faults import Crash, Trigger, faulty
+from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
+from tests.fakes.xen import ISOLATED_PORT, FakeXen
+from virtnetplug.adapters.clock import SystemClock
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.errors import HostDeviceFailed, Refused, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
+from virtnetplug.hotplug import vif_recovery, vif_rework
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
+from virtnetplug.model.operation import Half, Result
+
+MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
+
+
+@dataclasses.dataclass
+class Dom0:
+    """Two guests that libvirt knows, `web` with two vifs and `db` with one, and one of another toolstack."""
+
+    xen: FakeXen
+    hypervisor: FakeHypervisor
+    state_dir: Path
+    host: Any = None
+
+    def open(self) -> None:
+        if self.host is not None:
+            self.host.journal.close()
+        self.host = Host(
+            hypervisor=self.hypervisor,
+            networks=self.hypervisor,
+            links=self.xen.links,  # type: ignore[arg-type]
+            host_devices=self.hypervisor.devices,
+            nodedevs=self.hypervisor.devices,
+            journal=SqliteJournal.open(self.state_dir),
+            clock=SystemClock(),
+            publish=lambda event: None,
+            vif_store=self.xen,
+            vif_drivers=self.xen,
+        )
+
+    @property
+    def plugger(self) -> Plugger:
+        return Plugger(self.host, lambda: None)
+
+    def domain(self, name: str) -> FakeDomain:
+        return self.hypervisor.all[name]
+
+    def name(self, number: int, of: str = "web") -> str:
+        return f"vif-{self.domain(of).state().id}-{number}"
+
+    def whole(self) -> Any:
+        """All that must be as it was."""
+        states = {name: (seat.vif, seat.state, dict(seat.rings), seat.moves) for name, seat in self.xen.seats.items()}
+        return states, self.xen.is_loaded, [record.id for record in self.host.journal.open_operations()]
+
+
+@pytest.fixture
+def dom0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(vif_rework, "ORPHAN_SECONDS", 0.05)
+    monkeypatch.setattr(vif_rework, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(vif_recovery, "LEAST", 0.05)
+    made = Dom0(FakeXen(), FakeHypervisor(), tmp_path / "state")
+    made.hypervisor.add_bridge("br0")
+    for name, numbers in (("web", (0, 1)), ("db", (0,))):
+        domain = made.hypervisor.add(name)
+        for number in numbers:
+            mac = MACS[number + (2 if name == "db" else 0)]
+            domain.attach(interface(mac, f"ua-{name}{number}"), Half.LIVE)
+            made.xen.add(domain.state().id, number, mac)
+    seat = made.xen.seats[made.name(1)]
+    assert seat.state is not None
+    seat.vif = replace(seat.vif, link_name="mynic", rate="1000,50000")
+    seat.state = replace(seat.state, name="mynic", mtu=9000, port=ISOLATED_PORT, is_promiscuous=True)
+    made.xen.add(99, 3, MACS[7], bridge="br1")
+    made.open()
+    yield made
+    made.host.journal.close()
+
+
+def interface(mac: str, alias: str, *, bridge: str = "br0", extra: str = "") -> str:
+    return f"<interface type='bridge'><mac address='{mac}'/><source bridge='{bridge}'/><alias name='{alias}'/>{extra}</interface>"
+
+
+def rebind(dom0: Dom0, plugger: Plugger | None = None, *, nic: str = "ua-web1", reload: bool = False) -> Any:
+    return (plugger or dom0.plugger).rebind_vif("web", nic, reload_driver=reload, wait=0.2)
+
+
+def test_a_vif_is_bound_anew_and_all_is_as_it_was(dom0: Dom0) -> None:
+    before, bound = dom0.whole(), []
+    dom0.xen.on_bind = bound.append
+    outcome = rebind(dom0)
+    assert (outcome.operation, outcome.domain, outcome.result, outcome.reason) == ("rebind", "web", Result.DONE, "")
+    assert [nic.alias for nic in outcome.nics] == ["ua-web1"] and outcome.warnings == ()
+    assert [step.name for step in outcome.steps] == ["unbind_vif", "bind_vif", "join_bridge", "verify"]
+    assert bound == [dom0.name(1)] and dom0.whole() == before
+    (record,) = dom0.plugger.history(domain="web", limit=1)
+    assert (record.operation, record.state) == ("rebind", "done")
+
+
+def test_every_vif_goes_with_the_driver(dom0: Dom0) -> None:
+    before = dom0.whole()
+    outcome = rebind(dom0, reload=True)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "", ())
+    assert sorted(nic.alias for nic in outcome.nics) == ["ua-db0", "ua-web0", "ua-web1"]
+    assert dom0.xen.loads == 1 and dom0.whole() == before
+
+
+def test_a_plan_names_every_vif_and_touches_nothing(dom0: Dom0) -> None:
+    before = dom0.whole()
+    web, db = dom0.domain("web").state().id, dom0.domain("db").state().id
+    plan = dom0.plugger.plan_rebind_vif("web", "ua-web1", reload_driver=True)
+    assert plan.fits and plan.warnings == (
+        f"web/ua-web1 (vif-{web}-1 in br0) is bound anew: cut off meanwhile",
+        f"web/ua-web0 (vif-{web}-0 in br0) is bound anew: cut off meanwhile",
+        f"db/ua-db0 (vif-{db}-0 in br0) is bound anew: cut off meanwhile",
+        "vif-99-3 (vif-99-3 in br1) is bound anew: cut off meanwhile",
+    )
+    names = [step.name for step in plan.steps]
+    assert names == [*["unbind_vif"] * 4, "reload_driver", *["bind_vif", "join_bridge"] * 4, *["verify"] * 4]
+    single = dom0.plugger.plan_rebind_vif("web", "ua-web1")
+    assert single.fits and single.warnings == () and len(single.steps) == 4
+    assert dom0.whole() == before
+
+
+def test_one_that_its_script_had_put_nowhere_stays_there(dom0: Dom0) -> None:
+    left = dom0.xen.seats["vif-99-3"]
+    left.vif = replace(left.vif, hotplug_status="error", backend=State.INIT_WAIT, bridge="gone")
+    assert left.state is not None
+    left.state = replace(left.state, master=None, is_up=False, port="", queue_length=32)
+    before = left.state
+    plan = dom0.plugger.plan_rebind_vif("web", "ua-web1", reload_driver=True)
+    assert "vif-99-3 (vif-99-3, in no bridge) is bound anew: whose guest is not connected" in plan.warnings
+    assert rebind(dom0, reload=True).result is Result.DONE
+    assert left.state == before and left.vif.backend is State.INIT_WAIT
+
+
+def test_one_whose_guest_is_not_connected_goes_with_the_others(dom0: Dom0) -> None:
+    other = dom0.xen.seats["vif-99-3"]
+    other.vif = replace(other.vif, frontend=State.INITIALISING, backend=State.INIT_WAIT)
+    before = other.state
+    assert rebind(dom0, reload=True).result is Result.DONE
+    assert other.state == before and other.vif.hotplug_status == "connected"
+
+
+def test_one_that_was_left_half_done_is_completed(dom0: Dom0) -> None:
+    """By hand: unbound, or bound and not put back."""
+    before = dom0.whole()
+    name = dom0.name(0)
+    for is_bound in (False, True):
+        dom0.xen.unbind(name)
+        if is_bound:
+            dom0.xen.bind(name)
+        assert rebind(dom0, nic="ua-web0").result is Result.DONE
+        seat = dom0.xen.seats[name]
+        assert seat.state is not None
+        seat.state = replace(seat.state, queue_length=1000)  # what nobody could know any more
+        assert dom0.whole() == before
+
+
+def test_isolation_that_the_definition_says_comes_with_the_bridge(dom0: Dom0) -> None:
+    domain = dom0.domain("web")
+    domain.attach(interface(MACS[5], "ua-alone", extra="<port isolated='yes'/>"), Half.LIVE)
+    seat = dom0.xen.add(domain.state().id, 5, MACS[5])
+    dom0.xen.unbind(seat.vif.name)
+    assert rebind(dom0, nic="ua-alone").result is Result.DONE
+    assert seat.state is not None and (seat.state.port, seat.state.master) == (ISOLATED_PORT, "br0")
+
+
+def test_a_guest_that_connects_anew_meanwhile_is_told_of(dom0: Dom0) -> None:
+    dom0.xen.on_bind = lambda name: dom0.xen.connect_anew(name)
+    outcome = rebind(dom0)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "ring-renewed")
+    (said,) = outcome.warnings
+    assert "event-channel=6 before" in said and "event-channel=9 now" in said
+
+
+def test_a_guest_that_rewrites_its_state_alone_is_told_of(dom0: Dom0) -> None:
+    """The references may be the same again: that something was written is enough."""
+    seat = dom0.xen.seats[dom0.name(1)]
+    dom0.xen.on_bind = lambda name: setattr(seat, "moves", seat.moves + 4)
+    assert rebind(dom0).reason == "ring-renewed"
+
+
+def test_a_guest_that_never_comes_back(dom0: Dom0) -> None:
+    name = dom0.name(1)
+    dom0.xen.on_bind = dom0.xen.let_go
+    with pytest.raises(
+        VifNotConnected, match=f"ua-web1 .{name}. is not connected again: backend Closed, frontend Closed"
+    ) as caught:
+        rebind(dom0)
+    assert (caught.value.exit_code, caught.value.reason) == (5, "vif-not-connected")
+    assert dom0.xen.is_bound(name) and dom0.xen.seats[name].vif.hotplug_status == "connected"
+    (still,) = dom0.plugger.recover()
+    assert (still.result, still.reason) == (
+        Result.INCOMPLETE,
+        "vif-not-connected",
+    ) and "frontend Closed" in still.message
+    with pytest.raises(Refused, match="not settled"):
+        dom0.plugger.rebind_vif("web", "ua-web0", reload_driver=True)
+    dom0.xen.connect_anew(name)
+    (done,) = dom0.plugger.recover()
+    assert (done.result, done.reason) == (Result.DONE, "ring-renewed") and dom0.plugger.recover() == ()
+
+
+def test_a_guest_that_ends_meanwhile_has_nothing_left_to_bind(dom0: Dom0) -> None:
+    def end(name: str) -> None:
+        del dom0.xen.seats[name]
+        raise HostDeviceFailed("the kernel knows no such vif")
+
+    dom0.xen.on_bind = end
+    assert rebind(dom0).result is Result.DONE
+    assert dom0.name(1) not in dom0.xen.seats and dom0.plugger.recover() == ()
+
+
+def test_a_driver_that_cannot_be_loaded_is_tried_again(dom0: Dom0, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dom0.whole()
+
+    def fail() -> None:
+        raise HostDeviceFailed("modprobe: FATAL: Module xen-netback not found")
+
+    def lose() -> None:
+        dom0.xen.is_loaded = False
+        fail()
+
+    monkeypatch.setattr(dom0.xen, "reload", lose)
+    monkeypatch.setattr(dom0.xen, "load", fail)
+    with pytest.raises(VirtnetplugError, match="not found") as caught:
+        rebind(dom0, reload=True)
+    assert caught.value.exit_code == 5
+    (still,) = dom0.plugger.recover("db")
+    assert (still.result, still.reason, still.domain) == (Result.INCOMPLETE, "host-device-failed", "web")
+    monkeypatch.undo()
+    (done,) = dom0.plugger.recover()
+    assert (done.result, done.reason) == (Result.UNDONE, "recovered")
+    assert dom0.whole() == before
+
+
+def test_a_vif_that_comes_meanwhile_keeps_the_driver_loaded(dom0: Dom0) -> None:
+    before = dom0.whole()
+    unbind = dom0.xen.unbind
+
+    def late(name: str) -> None:
+        unbind(name)
+        dom0.xen.seats.setdefault("vif-100-0", dom0.xen.add(100, 0, MACS[6]))
+
+    dom0.xen.unbind = late  # type: ignore[method-assign]
+    with pytest.raises(HostDeviceFailed, match="vif-100-0 came meanwhile") as caught:
+        rebind(dom0, reload=True)
+    assert caught.value.exit_code == 4
+    del dom0.xen.seats["vif-100-0"]
+    assert dom0.whole() == before and dom0.xen.loads == 0
+
+
+def test_a_watch_that_ends_is_said(dom0: Dom0, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any) -> None:
+        raise XenStoreFailed("xenstore-watch has ended")
+
+    monkeypatch.setattr("tests.fakes.xen._Frontends.moved", broken)
+    outcome = rebind(dom0)
+    assert outcome.result is Result.DONE and "was not seen all along" in outcome.warnings[0]
+
+
+# -- what is refused --------------------------------------------------------------------------------
+
+
+def _vif(dom0: Dom0, **changes: Any) -> None:
+    seat = dom0.xen.seats[dom0.name(1)]
+    seat.vif = replace(seat.vif, **changes)
+
+
+def _link(dom0: Dom0, **changes: Any) -> None:
+    seat = dom0.xen.seats[dom0.name(1)]
+    assert seat.state is not None
+    seat.state = replace(seat.state, **changes)
+
+
+def _add(dom0: Dom0, mac: str, extra: str) -> None:
+    dom0.domain("web").attach(interface(mac, "ua-more", extra=extra), Half.LIVE)
+    dom0.xen.add(dom0.domain("web").state().id, 6, mac)
+
+
+def _undefined(dom0: Dom0) -> None:
+    domain: Any = dom0.domain("web")
+    (source,) = domain._live.xpath("devices/interface[alias/@name='ua-web1']/source")
+    source.getparent().set("type", "ethernet")
+    source.getparent().remove(source)
+    _vif(dom0, bridge=None, script="/etc/xen/scripts/vif-route")
+    _link(dom0, master=None)
+
+
+def _elsewhere(dom0: Dom0) -> None:
+    _link(dom0, master="br1")
+
+
+REFUSED: dict[str, tuple[Callable[[Dom0], Any], str, str, str]] = {
+    "old kernel": (lambda d: setattr(d.xen, "obstacle", "kernel 5.4 cannot"), "ua-web1", "not-supported", "cannot be bound anew: kernel 5.4 cannot"),
+    "other link": (_elsewhere, "ua-web1", "tap-elsewhere", "its link mynic is in br1, and its definition says bridge br0"),
+    "other bridge in xenstore": (lambda d: _vif(d, bridge="br1"), "ua-web1", "tap-elsewhere", "definition says bridge br0, and xenstore bridge br1"),
+    "no bridge there": (lambda d: d.xen.bridges.pop("br0"), "ua-web1", "bridge-missing", "bridge br0 is not on this host"),
+    "no Linux bridge": (lambda d: d.xen.bridges.update(br0="openvswitch"), "ua-web1", "not-supported", "of kind openvswitch"),
+    "in no bridge": (_undefined, "ua-web1", "not-supported", "in no bridge, and what its script /etc/xen/scripts/vif-route"),
+    "VLAN": (lambda d: _add(d, MACS[6], "<vlan><tag id='7'/></vlan>"), "ua-more", "not-supported", "has a VLAN"),
+    "guest not connected": (lambda d: d.xen.let_go(d.name(1)), "ua-web1", "vif-unfit", "backend Closed, frontend Closed"),
+    "being detached": (lambda d: _vif(d, is_online=False, backend=State.CLOSING), "ua-web1", "vif-unfit", "backend Closing, frontend Connected"),
+    "backend gone": (lambda d: _vif(d, backend=None), "ua-web1", "vif-unfit", "backend gone, frontend Connected"),
+    "driver domain": (lambda d: _vif(d, backend_domain=4), "ua-web1", "vif-unfit", "runs in domain 4"),
+    "no vif": (lambda d: _vif(d, mac=MACS[4]), "ua-web1", "vif-unfit", "no vif with its MAC"),
+    "two vifs": (lambda d: d.xen.add(d.domain("web").state().id, 6, MACS[1]), "ua-web1", "vif-unfit", r"vif-\d+-1, vif-\d+-6 with its MAC"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_done_is_refused_before_anything_is_touched(dom0: Dom0, case: str) -> None:
+    prepare, nic, reason, said = REFUSED[case]
+    prepare(dom0)
+    before = dom0.whole()
+    plan = dom0.plugger.plan_rebind_vif("web", nic)
+    assert [refusal.reason for refusal in plan.refusals] == [reason] and not plan.fits and not plan.steps
+    with pytest.raises(Refused, match=said) as caught:
+        rebind(dom0, nic=nic)
+    assert (caught.value.reason, caught.value.exit_code) == (reason, 3)
+    assert dom0.whole() == before
+
+
+def test_what_speaks_against_one_speaks_against_all(dom0: Dom0) -> None:
+    _elsewhere(dom0)
+    other = dom0.xen.seats["vif-99-3"]
+    other.vif = replace(other.vif, backend_domain=0, is_online=False)
+    bound = dom0.xen.bound()
+    dom0.xen.bound = lambda: bound | {"vif-77-0"}  # type: ignore[method-assign]
+    before = dom0.whole()
+    plan = dom0.plugger.plan_rebind_vif("db", "ua-db0", reload_driver=True)
+    assert sorted(refusal.nic for refusal in plan.refusals) == ["vif-77-0", "vif-99-3", "web/ua-web1"]
+    with pytest.raises(Refused, match="Also: "):
+        dom0.plugger.rebind_vif("db", "ua-db0", reload_driver=True)
+    assert dom0.whole() == before
+
+
+def test_it_is_for_xen_only(dom0: Dom0) -> None:
+    dom0.host = replace(dom0.host, vif_store=None, vif_drivers=None)
+    with pytest.raises(UsageError, match="say what to connect the NIC to"):
+        dom0.plugger.rebind_vif("web", "ua-web1")
+    for call in (dom0.plugger.rebind_vif, dom0.plugger.plan_rebind_vif):
+        with pytest.raises(UsageError, match="--pf"):
+            call("web", "ua-web1", reload_driver=True)
+
+
+def test_a_vif_that_is_not_settled_is_nobody_elses(dom0: Dom0) -> None:
+    """What died with every vif unbound is settled by `recover` of any of its domains, and told of until then."""
+    kill = Trigger(count(dom0, reload=True).index("vif_drivers.reload"), "crash")
+    with pytest.raises(Crash):
+        rebind(dom0, Plugger(faulty(dom0.host, kill), lambda: None), reload=True)
+    dom0.open()
+    assert dom0.xen.bound() == frozenset()
+    assert [nic.pending is not None for nic in dom0.plugger.list("db")] == [True]
+    (plan,) = dom0.plugger.plan_recover("db")
+    assert "would be undone" in plan.warnings[0]
+    with pytest.raises(Refused) as caught:
+        dom0.plugger.rebind_vif("db", "ua-db0")
+    assert caught.value.reason == "nic-pending"
+    (settled,) = dom0.plugger.recover("db")
+    assert settled.result is Result.UNDONE and len(dom0.xen.bound()) == 4
+
+
+# -- at every step -----------------------------------------------------------------------------------
+
+
+def count(dom0: Dom0, *, reload: bool) -> list[str]:
+    counter = Trigger(-1, "none")
+    rebind(dom0, Plugger(faulty(dom0.host, counter), lambda: None), reload=reload)
+    return counter.calls
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["one", "all"])
+@pytest.mark.parametrize("kind", ["fail", "broken", "crash"])
+def test_whatever_fails_and_wherever_it_dies_every_vif_is_bound_and_connected(
+    dom0: Dom0, kind: str, reload: bool
+) -> None:
+    before = dom0.whole()
+    calls = count(dom0, reload=reload)
+    assert dom0.whole() == before and "vif_drivers.unbind" in calls
+    codes = set()
+    for k, after in [(k, after) for after in (False, True) for k in range(len(calls))]:
+        trigger = Trigger(k, kind, after=after)
+        what = f"{kind} {'after' if after else 'at'} call {k}, {calls[k]}"
+        try:
+            rebind(dom0, Plugger(faulty(dom0.host, trigger), lambda: None), reload=reload)
+        except VirtnetplugError as error:
+            codes.add(error.exit_code)
+            if error.exit_code != 5:
+                assert dom0.whole() == before, what
+        except Crash:
+            dom0.open()
+        assert trigger.fired, what
+        results = [outcome.result for outcome in dom0.plugger.recover()]
+        assert Result.INCOMPLETE not in results, what
+        assert dom0.plugger.recover() == () and dom0.whole() == before, what
+    assert codes == {"fail": {4}, "broken": {4, 5}, "crash": set()}[kind]
+
+
+@pytest.mark.parametrize("call", ["unbind", "bind", "reload"])
+def test_the_next_operation_on_the_domain_finishes_one_that_died(dom0: Dom0, call: str) -> None:
+    before = dom0.whole()
+    reload = call == "reload"
+    at = count(dom0, reload=reload).index(f"vif_drivers.{call}")
+    with suppress(Crash):
+        rebind(dom0, Plugger(faulty(dom0.host, Trigger(at, "crash", after=True)), lambda: None), reload=reload)
+    dom0.open()
+    assert dom0.whole() != before
+    if reload:
+        assert [outcome.result for outcome in dom0.plugger.recover()] == [Result.UNDONE]
+    assert rebind(dom0).result is Result.DONE
+    assert dom0.whole() == before
