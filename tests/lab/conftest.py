@@ -5,14 +5,61 @@ Everywhere else they are not collected.
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
+import libvirt
 import pytest
 
+import virtnetplug
+from tests.lab import pools
+from tests.lab.figures import figure, pytest_configure, pytest_terminal_summary
+from tests.real import guests, namespace
+from virtnetplug import Plugger
+
+__all__ = ["figure", "pytest_configure", "pytest_terminal_summary"]
+
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "sriov" else ["test_*.py"]
+
+_modules = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def uri(event_loop: None) -> str:
     """The lab's own libvirtd, which runs already."""
     return "qemu:///system"
+
+
+@pytest.fixture
+def reopen(uri: str, tmp_path: Path) -> Iterator[Callable[..., Plugger]]:
+    """``reopen()`` gives a plugger of a new process's view on one journal; ``reopen(on_event)`` one that tells what it does."""
+    with ExitStack() as opened:
+        yield lambda on_event=None: opened.enter_context(
+            virtnetplug.open(uri, state_dir=tmp_path / "journal", on_event=on_event)
+        )
+
+
+@pytest.fixture
+def plugger(reopen: Callable[..., Plugger]) -> Plugger:
+    """One with a journal of this test's own."""
+    return reopen()
+
+
+@pytest.fixture(scope="module")
+def vm(connect: Callable[[], libvirt.virConnect]) -> Iterator[guests.Guest]:
+    """A guest that all tests of a module share: each leaves it as it was, and running."""
+    place = namespace.PLACE / f"module{next(_modules)}"
+    place.mkdir(parents=True)
+    shared = guests.start(connect(), place)
+    yield shared
+    guests.remove(connect(), [shared.uuid])
+
+
+@pytest.fixture
+def pool(connection: libvirt.virConnect) -> Iterator[Callable[..., str]]:
+    """``pool('<pf dev="pf1"/>', managed='no')`` starts one more pool; gives its name."""
+    with ExitStack() as made:
+        yield lambda *words, **more: made.enter_context(pools.pool(connection, *words, **more))

@@ -14,8 +14,8 @@ def pfs() -> list[str]:
 
 def vfs(pf: str) -> list[str]:
     """Of one PF, in the order of their numbers."""
-    count = int((DEVICES / pf / "sriov_numvfs").read_text())
-    return [(DEVICES / pf / f"virtfn{number}").resolve().name for number in range(count)]
+    links = (DEVICES / pf).glob("virtfn*")  # not sriov_numvfs, which cannot be read while a change of it waits
+    return [link.resolve().name for link in sorted(links, key=lambda link: int(link.name[6:]))]
 
 
 def driver(address: str) -> str | None:

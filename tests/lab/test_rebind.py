@@ -17,9 +17,8 @@ import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
 from tests.lab.linux_guest import BACKUP, LinuxGuest
-from tests.lab.test_hostdev import PFS, assert_back, everything, host_state, pool_nic, ports
-from tests.lab.test_hostdev import plugger as plugger
-from tests.lab.test_hostdev import reopen as reopen
+from tests.lab.nics import PFS, pool_nic
+from tests.lab.views import assert_back, everything, host_state, ports
 from tests.real import guests
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -32,7 +31,7 @@ from virtnetplug.model.pci import PciAddress
 
 PF = PciAddress.parse(PFS[0])
 VLAN = "<vlan><tag id='42'/></vlan>"
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "100"))
+EVERY = int(os.environ.get("VIRTNETPLUG_LAB_REBIND_EVERY", "100"))
 """The quick suite dies at every hundredth call, the long one at more."""
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))

@@ -13,7 +13,7 @@ import pytest
 
 import virtnetplug
 from tests.lab.linux_guest import BACKUP, LinuxGuest
-from tests.lab.test_hostdev import host_state, ports
+from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
 

@@ -1,0 +1,35 @@
+"""Figures to quote, said at the end of a run in a lab: how long the tests of each file took, and what tests have measured."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable
+
+import pytest
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """``figure('200 cycles in 340 s')``: said at the end of the run."""
+    return pytestconfig.stash[_FIGURES].append
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    seconds: dict[str, float] = defaultdict(float)
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.location[0]] += report.duration
+    if not seconds:
+        return
+    terminalreporter.section("times and figures")
+    for file, spent in seconds.items():
+        terminalreporter.line(f"{file}: {spent:.0f} s")
+    for line in config.stash[_FIGURES]:
+        terminalreporter.line(line)

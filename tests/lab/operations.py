@@ -1,0 +1,57 @@
+"""What is broken at every call: operations on real VFs, in this process or in one that is killed: ``python -m tests.lab.operations``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import virtnetplug
+from tests.contract.faults import Trigger, faulty
+from tests.lab import sriov
+from tests.lab.nics import PFS, VLAN, pool_nic, team, vf_nic
+from virtnetplug import Plugger, Scope
+
+NEVER_CAME = 7
+"""Exit status: the operation ended before the call at which it was to be killed."""
+
+
+class Operation(NamedTuple):
+    """How the guest comes to what it has, and what is then done to it; each with a plugger and the guest's name."""
+
+    prepare: Callable[[Plugger, str], Any]
+    act: Callable[[Plugger, str], Any]
+
+
+def _unmanaged() -> str:
+    return vf_nic(sriov.vfs(PFS[1])[3], "no", more=VLAN)
+
+
+OPERATIONS = {
+    "attach": Operation(lambda p, n: None, lambda p, n: p.attach(n, [pool_nic()], scope=Scope.LIVE, wait=60)),
+    "detach": Operation(lambda p, n: p.attach(n, [pool_nic()]), lambda p, n: p.detach(n, "ua-vf1", wait=60)),
+    "attach unmanaged": Operation(lambda p, n: None, lambda p, n: p.attach(n, [_unmanaged()], wait=60)),
+    "detach unmanaged": Operation(
+        lambda p, n: p.attach(n, [_unmanaged()]), lambda p, n: p.detach(n, "ua-vf1", wait=60)
+    ),
+    "attach a team": Operation(lambda p, n: None, lambda p, n: p.attach(n, team(), wait=60)),
+    "detach a team": Operation(
+        lambda p, n: p.attach(n, team()), lambda p, n: p.detach(n, ["ua-vf1", "ua-vf2"], wait=60)
+    ),
+}
+
+
+def run(plugger: Plugger, name: str, guest: str, trigger: Trigger) -> None:
+    """The operation `name` on `guest`, with every call of it going through `trigger`."""
+    OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None), guest)
+
+
+def main(state: str, name: str, guest: str, k: str, after: str) -> None:
+    plugger = virtnetplug.open("qemu:///system", state_dir=Path(state))
+    run(plugger, name, guest, Trigger(int(k), "kill", after=after == "1"))
+    sys.exit(NEVER_CAME)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
