@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROGRAM = Path(sys.executable).with_name("virtnetplug")
+_BESIDE = Path(sys.executable).with_name("virtnetplug")
+PROGRAM = _BESIDE if _BESIDE.exists() else Path(shutil.which("virtnetplug") or _BESIDE)  # on the PATH in a lab
 
 
 @dataclass(frozen=True)
