@@ -2,8 +2,20 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
+LABS := sriov xen
+LONG := $(addprefix VIRTNETPLUG_LAB_,EVERY=1 CYCLES=200 ROUNDS=20 REBIND_EVERY=10)
 
-.PHONY: help setup demo test lab check format bench man guest clean
+# Their tests in each lab, whatever becomes of the others'. Seconds for one lab, seconds for one test, the environment.
+define in_labs
+status=0; for lab in $(LABS); do \
+    start=$$(date +%s); \
+    contrib/lab/lab run $$lab --timeout $(1) -- env VIRTNETPLUG_NO_SKIP=$(VIRTNETPLUG_NO_SKIP) $(3) \
+        python3 -m pytest -v --timeout=$(2) tests/lab tests/lab_xen || status=1; \
+    echo "== lab $$lab: $$(($$(date +%s) - start)) s"; \
+done; exit $$status
+endef
+
+.PHONY: help setup demo test lab lab-full check format bench man guest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,12 +36,11 @@ test: ## every test, in namespaces of its own; those of the driver also on the e
 
 lab: ## real SR-IOV and real Xen, in emulated hosts: the quick suites (as root; the first call also builds the images)
 	@contrib/setup lab
-	@status=0; for lab in sriov xen; do \
-	    start=$$(date +%s); \
-	    contrib/lab/lab run $$lab --timeout 1200 -- env VIRTNETPLUG_NO_SKIP=$(VIRTNETPLUG_NO_SKIP) \
-	        python3 -m pytest -v --timeout=600 tests/lab tests/lab_xen || status=1; \
-	    echo "== lab $$lab: $$(($$(date +%s) - start)) s"; \
-	done; exit $$status
+	@$(call in_labs,1200,600)
+
+lab-full: ## the same, and their long tests: every step broken, 200 cycles, … (an hour and more)
+	@contrib/setup lab
+	@$(call in_labs,14400,7200,$(LONG))
 
 check: ## format, lint, types and the fast tests
 	@contrib/setup test
