@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from virtnetplug.hotplug.plugger import Plugger
     from virtnetplug.model.diagnosis import Diagnosis
     from virtnetplug.model.operation import Event
+    from virtnetplug.ports.domain import Hypervisor
     from virtnetplug.ports.store import Journal
     from virtnetplug.ports.xen import VifDrivers, VifStore
 
@@ -45,12 +46,12 @@ def open(  # noqa: A001 - it is what it does
 
     journal = SqliteJournal.open(state_dir, read_only=read_only)
     try:
-        hypervisor = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=event_loop == "virtnetplug")
+        libvirt = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=event_loop == "virtnetplug")
     except BaseException:
         journal.close()
         raise
-    networks = LibvirtNetworks(hypervisor)
-    vif_store, vif_drivers = _vifs() if hypervisor.is_xen and hypervisor.is_local else (None, None)
+    networks = LibvirtNetworks(libvirt)
+    hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
 
     def close() -> None:
         networks.close()
@@ -62,7 +63,7 @@ def open(  # noqa: A001 - it is what it does
         networks=networks,
         links=LinuxLinks(),
         host_devices=LinuxHostDevices(),
-        nodedevs=LibvirtNodeDevices(hypervisor),
+        nodedevs=LibvirtNodeDevices(libvirt),
         journal=journal,
         clock=SystemClock(),
         publish=_tolerant(on_event),
@@ -72,12 +73,16 @@ def open(  # noqa: A001 - it is what it does
     return Plugger(host, close)
 
 
-def _vifs() -> tuple[VifStore, VifDrivers]:
-    """Of the Xen whose dom0 this is."""
+def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers | None]:
+    """libvirt's Xen driver with what it leaves out, and, where this is the host's dom0, what that has."""
+    from virtnetplug.adapters.xen.connection import XenHypervisor
+    from virtnetplug.adapters.xen.domain import Dom0
+    from virtnetplug.adapters.xen.toolstack import Toolstack
     from virtnetplug.adapters.xen.vifs import XenVifDrivers
     from virtnetplug.adapters.xen.xenstore import XenStore
 
-    return XenStore(), XenVifDrivers()
+    store, drivers = (XenStore(), XenVifDrivers()) if libvirt.is_local else (None, None)
+    return XenHypervisor(libvirt, Dom0(store, drivers, Toolstack())), store, drivers
 
 
 def journal(state_dir: Path | None = None, *, read_only: bool = True) -> Journal:

@@ -35,7 +35,7 @@ from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import DomainState, GuestEvent, GuestEventKind, PowerState
+from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, Lack, PowerState, Stray
 from virtnetplug.ports.links import Link
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 
@@ -235,8 +235,21 @@ class FakeDomain:
     def packets_sent(self, target: str) -> int:
         return self.sent.get(target, 0)
 
-    def evict(self, alias: str) -> bool:
+    def evict(self, net: Interface) -> bool:
         return True
+
+    evicts_cleanly = False
+    takes_by_force = False
+    changes_in_place = True
+
+    def strays(self) -> Sequence[Stray]:
+        return ()
+
+    def ends(self, mac: Mac | str | None) -> Ends | None:
+        return None
+
+    def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
+        return ()
 
     def await_idle(self) -> None:
         return

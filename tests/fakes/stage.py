@@ -15,7 +15,7 @@ from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
-from virtnetplug.ports.domain import DomainState, PowerState
+from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
 from virtnetplug.ports.links import Link
 
 URI = "stage:///"
@@ -59,6 +59,8 @@ class StageDomain:
     gone: bool = False
     job: str = ""
     looks: int = 0
+    hidden: list[Stray] = field(default_factory=list)
+    states: dict[str, Ends] | None = None
 
     @property
     def uuid(self) -> str:
@@ -72,6 +74,17 @@ class StageDomain:
 
     def packets_sent(self, target: str) -> int:
         return 0
+
+    changes_in_place = True
+
+    def strays(self) -> list[Stray]:
+        return self.hidden
+
+    def ends(self, mac: object) -> Ends | None:
+        return None if self.states is None else self.states.get(str(mac), Ends(None, None))
+
+    def lacks(self, net: Interface, actual_type: str) -> list[Lack]:
+        return []
 
     def xml(self, half: Half) -> str:
         self.looks += 1

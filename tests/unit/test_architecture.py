@@ -33,7 +33,7 @@ ROOMS = {
     "adapters.linux": "errors model ports retry",
     "adapters.libvirt": "errors lifecycle model ports retry xml",
     "adapters.sqlite": "errors lifecycle model ports retry adapters.clock",
-    "adapters.xen": "errors lifecycle model ports retry",
+    "adapters.xen": "errors lifecycle model ports retry xml",
     "app": "errors lifecycle model ports hotplug metrics cli demo"
     " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",
     # What `import virtnetplug` gives: names of other rooms, on first use.

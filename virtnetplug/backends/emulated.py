@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug.backends import Ground, Order, Steps
-from virtnetplug.errors import BridgeMissing, NotSupported
+from virtnetplug.errors import BridgeMissing, NotSupported, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import OF_DEVICES, Interface
@@ -66,7 +66,9 @@ class Emulated:
         return order.net
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
-        """libvirt removed the host end with the device. What the host still shows of it is said, never ignored."""
+        """libvirt removed the host end with the device. What the host still shows of it is removed, or said, never ignored."""
+        if domain.evicts_cleanly:
+            return _evict(domain, net)
         target = net.target_dev
         if target is None or not ground.hypervisor.is_local or ground.links.link(target) is None:
             return ()
@@ -86,6 +88,17 @@ class Emulated:
             return None
         needs_bridge = net.source_bridge is not None
         return State.INITIALISED if needs_bridge and link.master is None else State.CONNECTED
+
+
+def _evict(domain: Domain, net: Interface) -> Sequence[str]:
+    """Take out what libvirt says is gone and the host still shows."""
+    try:
+        if all(stray.mac != str(net.mac) for stray in domain.strays()) or domain.evict(net):
+            return ()
+        why = "and the guest has not let go of it yet"
+    except VirtnetplugError as error:
+        why = error.message
+    return [f"libvirt no longer lists {net.alias}, but it cannot be shown that nothing of it is left: {why}"]
 
 
 def _bridge(ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:

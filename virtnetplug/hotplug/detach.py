@@ -212,7 +212,9 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str
     said = []
     if Half.LIVE in scope.halves and view.state.power is PowerState.PAUSED:
         said.append(
-            f"the guest is {view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
+            f"the guest is {view.state.paused_reason or 'paused'}: the NIC is taken from it by force, and it learns of that when it runs again"
+            if view.domain.takes_by_force
+            else f"the guest is {view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
         )
     if _has_metadata(view):
         from virtnetplug.hotplug.marker import left_without

@@ -30,6 +30,7 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
         if whole.links is not None:
             yield from _links(seen, seen.live, whole, whole.links)
             yield from _orphan_taps(seen, seen.live, whole)
+        yield from _vifs(seen, whole)
         if whole.ports is not None:
             yield from _ports(seen, seen.live, whole.ports)
         if seen.uuid in known:
@@ -256,6 +257,34 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
             f"let 'virtnetplug recover {seen.name} --allow-taint' have QEMU remove what an operation left.",
             device=tap,
         )
+
+
+def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
+    """What the host of a hypervisor that shows NICs by itself has more, or less, than the live definition."""
+    for stray in whole.strays.get(seen.uuid, ()):
+        yield _finding(
+            "orphan-vif",
+            seen,
+            stray.mac or stray.name,
+            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}), and its live definition has no NIC with it: an attach "
+            "was cut off or failed half way, or 'xl' made it.",
+            f"'virtnetplug recover {seen.name}' removes what an operation left. One that is meant stays as it is; any other goes with "
+            f"'xl network-detach {seen.name} {stray.name.rpartition('.')[2]}'.",
+            device=stray.name,
+        )
+    for net in seen.live:
+        ends = whole.ends.get((seen.uuid, net.mac or ""))
+        missing = [] if ends is None else [name for name in ("frontend", "backend") if getattr(ends, name) is None]
+        if missing:
+            yield _finding(
+                "vif-missing",
+                seen,
+                name_of(net),
+                f"Of NIC {name_of(net)} of {seen.name} the host has no {' and no '.join(missing)}.",
+                "It carries no traffic: detach it and attach it again.",
+                device=net.target or "",
+                network=net.network,
+            )
 
 
 def _config(

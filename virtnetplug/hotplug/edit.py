@@ -70,6 +70,8 @@ def edits_of(
             if half is Half.LIVE and changes_source(before, wanted):
                 wanted = {**dict.fromkeys(inherited), **wanted}
             edit = _edit(before, wanted, half)
+            if edit is not None and half is Half.LIVE and not view.domain.changes_in_place:
+                edit = replace(edit, in_place=(), by_replacement=(*edit.in_place, *edit.by_replacement))
         if edit is not None:
             edits[half] = edit
     return edits

@@ -151,6 +151,8 @@ def _states(
 ) -> tuple[State, State]:
     if live is None:
         return State.CLOSED, State.CLOSED
+    if (ends := domain.ends(live.mac)) is not None:
+        return ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     if is_pending:
         return State.CLOSING, State.CLOSING
     return State.UNKNOWN if is_new else frontend(host, domain, live), _backend(host, live, record)
@@ -159,8 +161,11 @@ def _states(
 def frontend(host: Host, domain: Domain, live: Interface) -> State:
     """Connected on evidence that taints nothing, else Unknown.
 
-    The guest has sent packets since the plug, which made the host's end; of an assigned device, its driver has switched MSI-X on.
+    The host shows the guest's end by itself; or the guest has sent packets since the plug, which made the host's end; of an assigned device,
+    its driver has switched MSI-X on.
     """
+    if (ends := domain.ends(live.mac)) is not None:
+        return ends.frontend or State.CLOSED
     try:
         if live.source_pci is not None and live.is_hostdev:
             is_driven = host.hypervisor.is_local and host.host_devices.is_msix_enabled(live.source_pci)

@@ -1,7 +1,7 @@
 """What a hypervisor's daemon that died inside a call leaves behind, and does not know any more when it is back.
 
 libvirtd, killed a few milliseconds into an attach, leaves the guest with the NIC and its tap in the bridge, while the
-definition has neither; or, earlier, a network port that nobody is in.
+definition has neither; or, earlier, a network port that nobody is in. Its Xen driver leaves a vif also where an attach just failed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from virtnetplug.hotplug.forgotten import forgotten_devices
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord
-from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.domain import Domain, Stray
 
 SETTLING = 1.0
 """Seconds QEMU may take to close the tap of a NIC that libvirt has just removed."""
@@ -41,8 +41,19 @@ def orphans(host: Host, domain: Domain) -> frozenset[str]:
     return found
 
 
+def strays(domain: Domain, nets: Collection[Interface]) -> tuple[Stray, ...]:
+    """Those of `nets` that the host shows in the guest and the live definition does not have. Raises `XenStoreFailed`."""
+    macs = {str(net.mac) for net in nets if net.mac is not None}
+    return tuple(stray for stray in domain.strays() if stray.mac in macs)
+
+
 def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | None:
     """The error that says that the host shows more than the live definition; None if it does not."""
+    if found := strays(domain, nets_of(record)):
+        return Orphaned(
+            f"The host still shows {', '.join(stray.name for stray in found)} of domain {domain.name}, which no NIC of the live definition "
+            f"has, and it could not be removed: recover again, or shut the guest down when that suits."
+        )
     taps = orphans(host, domain)
     devices = forgotten_devices(host, domain, nets_of(record))
     if not taps | devices:
@@ -56,16 +67,25 @@ def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | 
     )
 
 
-def evict(host: Host, domain: Domain, nets: Collection[Interface], seconds: float) -> None:
-    """Have QEMU itself remove those of `nets` that libvirt does not know. Taints the domain; `StillHeld` if the guest keeps one."""
-    if not orphans(host, domain) and not forgotten_devices(host, domain, nets):
+def evict(
+    host: Host, domain: Domain, nets: Collection[Interface], seconds: float, *, allow_taint: bool = False
+) -> None:
+    """Have what is below libvirt remove those of `nets` that libvirt does not know, where that taints nothing or it may.
+
+    Raises `StillHeld` if the guest keeps one.
+    """
+    if domain.evicts_cleanly:
+        if not strays(domain, nets):
+            return
+    elif not allow_taint or not (orphans(host, domain) or forgotten_devices(host, domain, nets)):
         return
     deadline = host.clock.monotonic() + seconds
     known = {net.alias for net in _live_nets(domain)}
-    for alias in dict.fromkeys(net.alias for net in nets if net.alias is not None and net.alias not in known):
-        while not domain.evict(alias):
+    leaving = {net.alias: net for net in nets if net.alias is not None and net.alias not in known}
+    for alias, net in leaving.items():
+        while not domain.evict(net):
             if host.clock.monotonic() >= deadline:
-                raise StillHeld(f"QEMU was told to remove {alias}, and the guest has not let go of it yet")
+                raise StillHeld(f"the host was told to remove {alias}, and the guest has not let go of it yet")
             _wait(domain, _PAUSE)
 
 

@@ -40,7 +40,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: f
                 backend.attach_step,
                 alias,
                 partial(domain.attach, plugged.element, Half.LIVE),
-                partial(take_out, host, domain, alias, seconds, domain_id=order.domain_id),
+                partial(_take_out, host, order, seconds),
                 half=Half.LIVE,
             )
             break
@@ -54,3 +54,12 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: f
         # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
         tx.effect("change_device", alias, partial(put, host, plugged.source_pci, order.settings), half=Half.LIVE)
     return plugged
+
+
+def _take_out(host: Host, order: Order, seconds: float) -> None:
+    """Out of the guest; also where libvirt failed to put it in, does not list it, and yet left it there."""
+    take_out(host, order.domain, order.net.alias or "", seconds, domain_id=order.domain_id)
+    if order.domain.evicts_cleanly:
+        from virtnetplug.hotplug import leftover
+
+        leftover.evict(host, order.domain, [order.net], seconds)

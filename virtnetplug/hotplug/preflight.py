@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
-from virtnetplug.hotplug import fit, sources
+from virtnetplug.hotplug import fit, lacking, sources
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, describe
 from virtnetplug.model.interface import Interface
@@ -48,7 +48,10 @@ def check_attach(
     refusals += fit.ports(view, fitting, scope, pools)
     refusals += fit.memory(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
-    return (*refusals, *missing)
+    refusals += lacking.of_hypervisor(view.domain, fitting, known)
+    if Half.LIVE in scope.halves:
+        refusals += lacking.hidden(view, fitting)
+    return tuple(dict.fromkeys((*refusals, *missing)))
 
 
 def check_update(
@@ -92,14 +95,16 @@ def _update(
     if "model" in changed:
         yield from fit.models(host, view, [net])
     is_elsewhere = not _CONNECTION.isdisjoint(changed)
+    networks: dict[str, Network] = {}
     if is_elsewhere or (leaving is not None and leaving.is_hostdev):
-        networks: dict[str, Network] = {}
         yield from sources.missing(host, [net], scope, networks, leaving)
         network = networks.get(net.source_network or "")
         if leaving is not None and (net.is_hostdev or (network is not None and network.forward == "hostdev")):
             yield from _not_of_a_vf(net, changed)
             if not leaving.is_hostdev:
                 yield from fit.memory(view, [net], scope, [network.name] if network is not None else [])
+    its_own = {"type"} if is_elsewhere else set()
+    yield from lacking.of_hypervisor(view.domain, [net], networks, its_own.union(changed))
 
 
 def _not_of_a_vf(net: Interface, changed: Collection[str]) -> Iterator[Refusal]:

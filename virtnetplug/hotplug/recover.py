@@ -185,8 +185,7 @@ def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float, *
     error: VirtnetplugError | None
     try:
         nets = leftover.nets_of(record)
-        if allow_taint:
-            leftover.evict(host, domain, nets, seconds)
+        leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
         UNDOERS[record.operation](host, domain, record, tx, seconds)
         error = leftover.orphaned(host, domain, record)
         if error is None:

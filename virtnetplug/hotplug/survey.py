@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from virtnetplug import xml
@@ -11,9 +11,12 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient,
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.recover import is_abandoned
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
-from virtnetplug.ports.domain import Domain, DomainState
+from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
+
+SHOWN = frozenset({"network", "bridge", "ethernet"})
+"""Actual types of NICs that a hypervisor's host may show by itself: all but assigned devices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class Survey:
     """All views of the same NICs; a view that could not be had is None, and `unseen` says why.
 
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
-    each network's ports. `alive` holds the ids of those of `operations` that somebody is working on.
+    each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain and MAC.
+    `alive` holds the ids of those of `operations` that somebody is working on.
     """
 
     domains: Mapping[str, Seen]
@@ -60,6 +64,8 @@ class Survey:
     links: Mapping[str, Link] | None = None
     taps: Mapping[str, frozenset[str]] | None = None
     ports: Mapping[str, frozenset[str]] | None = None
+    strays: Mapping[str, Sequence[Stray]] = field(default_factory=dict)
+    ends: Mapping[tuple[str, str], Ends] = field(default_factory=dict)
     nics: tuple[NicRecord, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
     alive: frozenset[str] = frozenset()
@@ -115,6 +121,7 @@ def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) ->
     """The host, the networks and the journal around `domains`."""
     whole = Survey(domains=domains, is_whole=is_whole)
     whole = _with_links(host, whole)
+    whole = _with_ends(whole)
     whole = _with_ports(host, whole)
     return _with_journal(host, whole)
 
@@ -129,10 +136,32 @@ def _with_links(host: Host, whole: Survey) -> Survey:
         whole = replace(whole, links=host.links.links(), taps=host.links.taps_by_domain())
     except OSError as error:
         return _blind(whole, f"taps and bridges: {error}")
-    hidden = sum(uuid not in (whole.taps or ()) for uuid in active)
+    hidden = sum(uuid not in (whole.taps or ()) and not shows_ends(whole.domains[uuid]) for uuid in active)
     if hidden:
         return _blind(whole, f"the taps that QEMU holds open, for {hidden} running domain(s): that takes root")
     return whole
+
+
+def shows_ends(seen: Seen) -> bool:
+    """Whether the hypervisor's host shows the domain's NICs by itself."""
+    return seen.domain.ends(None) is not None
+
+
+def _with_ends(whole: Survey) -> Survey:
+    strays: dict[str, Sequence[Stray]] = {}
+    ends: dict[tuple[str, str], Ends] = {}
+    for seen in whole.domains.values():
+        if not seen.is_active or not shows_ends(seen):
+            continue
+        try:
+            strays[seen.uuid] = seen.domain.strays()
+        except VirtnetplugError as error:
+            whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
+        for net in seen.live:
+            its = seen.domain.ends(net.mac) if net.type in SHOWN and net.mac is not None else None
+            if its is not None and net.mac is not None:
+                ends[seen.uuid, net.mac] = its
+    return replace(whole, strays=strays, ends=ends)
 
 
 def _with_ports(host: Host, whole: Survey) -> Survey:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from virtnetplug.lifecycle import State
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 
 
@@ -52,6 +55,30 @@ class GuestEvent:
     alias: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The states of a NIC's ends, as the hypervisor's host itself shows them; None for an end that is not there."""
+
+    frontend: State | None
+    backend: State | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A NIC that the hypervisor's host shows in a running guest, and the live definition does not. `mac` is None where it cannot be read."""
+
+    name: str
+    mac: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """One thing asked of a NIC that the hypervisor does not do: the field of `Interface`, and why, with what to do, in a sentence."""
+
+    field: str
+    why: str
+
+
 class Watch(Protocol):
     """Events of one domain, from the moment the watch was made."""
 
@@ -82,8 +109,8 @@ class Domain(Protocol):
     def detach(self, alias: str, half: Half) -> None:
         """``virDomainDetachDeviceAlias``: live, it only asks the guest. Raises `DeviceMissing`, `UnplugInProgress`, `GuestBusy`."""
 
-    def detach_element(self, element: str) -> None:
-        """``virDomainDetachDeviceFlags`` on the config alone, for a NIC without an alias there."""
+    def detach_element(self, element: str, half: Half = Half.CONFIG) -> None:
+        """``virDomainDetachDeviceFlags``, for a NIC without an alias in the config, or a hypervisor that knows none."""
 
     def update(self, element: str, half: Half) -> None:
         """``virDomainUpdateDeviceFlags``."""
@@ -100,8 +127,32 @@ class Domain(Protocol):
     def packets_sent(self, target: str) -> int:
         """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
 
-    def evict(self, alias: str) -> bool:
-        """Have the emulator itself remove a NIC that the hypervisor does not know; True once it has gone. Taints the domain."""
+    def evict(self, net: Interface) -> bool:
+        """Have what is below libvirt remove a NIC that libvirt does not know; True once it has gone."""
+
+    @property
+    def evicts_cleanly(self) -> bool:
+        """Whether `evict` leaves the domain as good as before; else it taints it."""
+
+    def strays(self) -> Sequence[Stray]:
+        """NICs of the running guest that the live definition does not have; none where the hypervisor's host shows no NICs by itself.
+
+        Raises `XenStoreFailed` if the host could not be asked.
+        """
+
+    def ends(self, mac: Mac | str | None) -> Ends | None:
+        """Of a NIC, as of the last look at the live definition; None where the hypervisor's host shows no such thing."""
+
+    def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
+        """What `net` asks for and this domain's hypervisor refuses, or would take and not do. `actual_type` is that of its `ActualDevice`."""
+
+    @property
+    def takes_by_force(self) -> bool:
+        """Whether a detach takes the NIC from a guest that does not let go; else it waits for that guest."""
+
+    @property
+    def changes_in_place(self) -> bool:
+        """Whether anything of a running guest's NIC can be changed (`update`) without taking it out."""
 
     def await_idle(self) -> None:
         """Return once no other call is changing the domain: a killed client does not cancel the call it made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import libvirt
@@ -10,8 +11,10 @@ import libvirt
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import DomainState, PowerState
+from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
@@ -99,10 +102,10 @@ class LibvirtDomain:
         with translated(self._connection):
             self._handle.detachDeviceAlias(alias, _AFFECT[half])
 
-    def detach_element(self, element: str) -> None:
-        """``virDomainDetachDeviceFlags`` on the config alone."""
+    def detach_element(self, element: str, half: Half = Half.CONFIG) -> None:
+        """``virDomainDetachDeviceFlags``."""
         with translated(self._connection):
-            self._handle.detachDeviceFlags(element, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            self._handle.detachDeviceFlags(element, _AFFECT[half])
 
     def update(self, element: str, half: Half) -> None:
         """``virDomainUpdateDeviceFlags``."""
@@ -130,12 +133,28 @@ class LibvirtDomain:
         with translated(self._connection):
             return int(self._handle.interfaceStats(target)[5])
 
-    def evict(self, alias: str) -> bool:
+    def evict(self, net: Interface) -> bool:
         """``virDomainQemuMonitorCommand``: tell QEMU to remove a NIC that libvirt does not know; True once it has gone."""
         from virtnetplug.adapters.libvirt import monitor  # rarely needed, and a library of its own
 
         with translated(self._connection):
-            return monitor.evict(self._handle, alias)
+            return monitor.evict(self._handle, net.alias or "")
+
+    evicts_cleanly = False
+    takes_by_force = False
+    changes_in_place = True
+
+    def strays(self) -> Sequence[Stray]:
+        """QEMU's are seen by their taps (`ports.links.HostLinks.taps_of`), not here."""
+        return ()
+
+    def ends(self, mac: Mac | str | None) -> Ends | None:
+        """QEMU shows no such states."""
+        return None
+
+    def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
+        """What QEMU does not do depends on the kind of host end, and is that backend's to say."""
+        return ()
 
     def await_idle(self) -> None:
         """``virDomainMemoryStats``: it takes the domain's query job, so it queues behind whatever changes the domain."""
