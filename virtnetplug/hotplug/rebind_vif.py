@@ -153,7 +153,7 @@ def _run(
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
-        tx.effect("reload_driver", DRIVER, drivers.reload, drivers.load)
+        tx.effect("reload_driver", DRIVER, drivers.reload)  # what brings a vif back loads it, too
     _put_back(host, found, tx)
     verify(host, found.nics, tx, seconds)
     return end(host, found.nics, tx, _moved(tx, guests))
