@@ -389,6 +389,62 @@ def test_nobody_gets_a_vf_meanwhile(house: World, monkeypatch: pytest.MonkeyPatc
     assert third.live_nics()
 
 
+def test_nobody_gets_a_vf_that_is_new(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    fake, tried = devices(house), []
+    restore = fake.restore_netdev
+
+    def attack(pf: PciAddress, state: Any) -> None:
+        with pytest.raises(Refused) as caught:
+            house.plugger.attach("third", [by_address(fake.vfs(PF)[5].address)])
+        tried.append(caught.value.reason)
+        house.plugger.recover()
+        restore(pf, state)
+
+    monkeypatch.setattr(fake, "restore_netdev", attack)
+    assert rebind(house, numvfs=6).result is Result.DONE and tried == ["host-device-busy"]
+    assert house.plugger.attach("third", [by_address(fake.vfs(PF)[5].address)]).result is Result.DONE
+
+
+def test_a_vf_that_another_program_takes_meanwhile_ends_it(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt knows nothing of what is held: it lends what it is asked for."""
+    before, fake = whole(house), devices(house)
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    look = fake.pf_state
+
+    def late(pf: PciAddress) -> Any:
+        third.attach(by_address(VFS[2]), Half.LIVE)
+        return look(pf)
+
+    monkeypatch.setattr(fake, "pf_state", late)
+    with pytest.raises(VirtnetplugError, match="domain third has") as caught:
+        rebind(house, reload_driver=True)
+    assert (caught.value.exit_code, fake.made_anew) == (4, [])
+    third.destroy()
+    monkeypatch.undo()
+    assert {**whole(house), "free": before["free"]} == before
+
+
+def test_recover_waits_for_who_took_a_vf_of_a_pf_that_is_half_made(house: World) -> None:
+    before, fake = whole(house), devices(house)
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    counter = Trigger(-1, "none")
+    rebind(house, Plugger(faulty(house.host, counter), lambda: None), numvfs=6)
+    rebind(house, numvfs=4)
+    fake.set_by_hand(VFS[3], **dataclasses.asdict(before["settings"][VFS[3]]) | {"mac": before["free"][VFS[3]][0]})
+    at = counter.calls.index("host_devices.set_num_vfs")
+    with pytest.raises(Crash):
+        rebind(house, Plugger(faulty(house.host, Trigger(at, "crash", after=True)), lambda: None), numvfs=6)
+    house.host.journal.close()
+    house.host = house.reopen()
+    third.attach(by_address(fake.vfs(PF)[5].address), Half.LIVE)
+    (left,) = house.plugger.recover()
+    assert (left.result, left.reason) == (Result.INCOMPLETE, "host-device-busy") and "domain third" in left.message
+    third.destroy()
+    assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
+    assert {**whole(house), "free": before["free"]} == before
+
+
 def test_a_vf_that_somebody_sets_before_it_comes_back_is_left_alone(
     house: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,13 +468,39 @@ def test_a_vf_that_somebody_sets_before_it_comes_back_is_left_alone(
 
 
 def test_what_cannot_be_set_again_undoes_it(house: World) -> None:
-    before = whole(house)
     fake = devices(house)
+    house.plugger.detach("second", "ua-vf2")
+    fake.set_by_hand(VFS[1], trust=True)
+    house.plugger.attach("second", [nic(2)])
+    before = whole(house)
     fake.hooks["break"] = lambda pf: fake.set_numvfs(pf, 4) or fake.unsettable.add("trust")  # type: ignore[func-returns-value]
     with pytest.raises(VirtnetplugError, match="trust") as caught:
         rebind(house, firmware_hook="break")
     assert caught.value.exit_code == 5  # nor can it be undone
     fake.unsettable.clear()
+    assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
+    house.plugger.repair(house.plugger.audit())
+    assert whole(house) == before
+    house.plugger.detach("second", "ua-vf2")
+    assert fake.set[VFS[1]].trust is True, "what it was before it was lent is not forgotten"
+
+
+def test_guests_wait_for_a_pf_that_cannot_be_made_as_it_was(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a VF of one with another number of VFs, they would be in the way of who makes it as it was."""
+    before, fake = whole(house), devices(house)
+    set_num_vfs = fake.set_num_vfs
+
+    def stuck(pf: PciAddress, number: int) -> None:
+        if number == 4:
+            raise HostDeviceFailed("the kernel would not")
+        set_num_vfs(pf, number)
+
+    monkeypatch.setattr(fake, "set_num_vfs", stuck)
+    monkeypatch.setattr(fake, "is_link_up", lambda pf: (_ for _ in ()).throw(HostDeviceFailed("no link")))
+    with pytest.raises(VirtnetplugError) as caught:
+        rebind(house, numvfs=6)
+    assert caught.value.exit_code == 5 and has(house) == {}
+    monkeypatch.undo()
     assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
     assert whole(house) == before
 
@@ -472,7 +554,8 @@ def test_at_every_step(house: World, monkeypatch: pytest.MonkeyPatch, name: str,
                 )
 
     ways = set()
-    for k, after in [(k, after) for after in (False, True) for k in range(len(counter.calls))]:
+    afters = (False,) if how == "broken" else (False, True)
+    for k, after in [(k, after) for after in afters for k in range(len(counter.calls))]:
         undo()
         now = whole(house)
         trigger = Trigger(k, how, after=after)
