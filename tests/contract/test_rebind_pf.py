@@ -122,7 +122,11 @@ def test_more_vfs(house: World) -> None:
     now = whole(house)
     assert now["free"] == before["free"] and now["held"] == before["held"] and now["pfs"][PF][0] == 6
     assert house.host.host_devices.pf_state(PF).netdev == before["pfs"][PF][2]
-    assert rebind(house, numvfs=6).result is Result.ALREADY
+    assert rebind(house, numvfs=6, allow_outage=False).result is Result.ALREADY
+    plan = house.plugger.plan_rebind_pf(PF, numvfs=6)
+    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+    with pytest.raises(Refused, match="is no PF"):
+        house.plugger.rebind_pf(VFS[0], numvfs=0)
 
 
 def test_fewer_vfs_move_those_that_would_be_gone(house: World) -> None:

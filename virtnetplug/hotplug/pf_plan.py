@@ -45,7 +45,9 @@ def wish_of(
 
 
 def refusals(host: Host, view: PfView, wish: Wish) -> tuple[Refusal, ...]:
-    """All that speaks against it."""
+    """All that speaks against it; nothing does where nothing is to be done."""
+    if is_so(view, wish):
+        return ()
     return (*_unfit(host, view, wish), *view.refusals, *(() if wish.allow_outage else _cut_off(view)))
 
 
@@ -107,7 +109,7 @@ def _cut_off(view: PfView) -> Iterator[Refusal]:
 
 def is_so(view: PfView, wish: Wish) -> bool:
     """Whether nothing is to be done."""
-    return not wish.reload_driver and not wish.hook and wish.numvfs in (None, view.pf.num_vfs)
+    return view.pf.is_pf and not wish.reload_driver and not wish.hook and wish.numvfs in (None, view.pf.num_vfs)
 
 
 def _targets(view: PfView, wish: Wish) -> dict[str, int]:
