@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,19 @@ from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.xen import Vif
 
 Attach = Callable[..., Nic]
+Figure = Callable[[str], None]
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "3"))
 FIRST, FOREIGN = "ua-first", 11
 
 PACE = 0.01
 """Of streams, in seconds: a faster one takes the emulated dom0's only processor for itself."""
+
+
+@pytest.fixture(autouse=True)
+def neighbours() -> Iterator[None]:
+    """Forgotten after each test: the guest answers for each of its addresses with any of its NICs, also with one that is gone by then."""
+    yield
+    store.run(f"ip neigh flush dev {BRIDGE}")
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ def whole(*nics: Nic) -> list[Any]:
     ]
 
 
-def test_a_connection_outlives_rebinds(plugger: Plugger, lab: Guest) -> None:
+def test_a_connection_outlives_rebinds(plugger: Plugger, lab: Guest, figure: Figure) -> None:
     """A quarter of them, and one at least, with the module loaded anew."""
     nic = lab.first
     before = whole(nic)
@@ -110,11 +119,11 @@ def test_a_connection_outlives_rebinds(plugger: Plugger, lab: Guest) -> None:
             assert whole(nic) == before
             stream.check()
             how = "with its module reloaded" if reload else "rebound"
-            print(f"{number}: {how} in {seconds:.2f} s, longest silence {gap:.2f} s")
+            figure(f"rebind {number}: {how} in {seconds:.2f} s, longest silence {gap:.2f} s")
     assert stream.lost == 0 and not stream.fault
 
 
-def test_and_what_taking_it_out_and_in_again_does(lab: Guest, foreign: Nic) -> None:
+def test_and_what_taking_it_out_and_in_again_does(lab: Guest, foreign: Nic, figure: Figure) -> None:
     """Beside that, what else there is: nothing of it is held to anything but to work."""
     with Stream(foreign.address, pace=PACE) as stream:
         start = stream.mark()
@@ -123,7 +132,7 @@ def test_and_what_taking_it_out_and_in_again_does(lab: Guest, foreign: Nic) -> N
         wait_connected(lab.nic(FOREIGN))
         stream.wait_flowing()
         gap = stream.longest_gap(start)
-        print(f"xl network-detach and network-attach: longest silence {gap:.2f} s, {stream.resets} connections reset")
+        figure(f"xl network-detach and network-attach: longest silence {gap:.2f} s, {stream.resets} connections reset")
 
 
 def test_every_vif_of_the_host_goes_with_the_module(
@@ -215,20 +224,37 @@ def test_a_guest_that_does_not_connect_again(plugger: Plugger, lab: Guest, nic: 
     lab.wait_answers(new.address)
 
 
+@pytest.fixture(scope="module")
+def victims() -> Iterator[Callable[[str, Path], int]]:
+    """``victims("bind", place)``: what a process ended with that was to die after it had bound. All are of one parent, which has all imported."""
+    words = [sys.executable, __file__]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+
+        def die(after: str, place: Path) -> int:
+            parent.stdin.write(f"{after} {place}\n")  # type: ignore[union-attr]
+            parent.stdin.flush()  # type: ignore[union-attr]
+            return int(parent.stdout.readline())  # type: ignore[union-attr]
+
+        yield die
+        parent.stdin.close()
+
+
 @pytest.mark.parametrize("after", ["unbind", "reload", "bind"])
-def test_one_that_is_killed_is_finished(plugger: Plugger, tmp_path: Path, lab: Guest, after: str) -> None:
+def test_one_that_is_killed_is_finished(
+    plugger: Plugger, tmp_path: Path, lab: Guest, victims: Callable[[str, Path], int], after: str, figure: Figure
+) -> None:
     nic = lab.first
     before = whole(nic)
     with Stream(nic.address, pace=PACE) as stream:
         start = stream.mark()
-        victim = [sys.executable, __file__, after, str(tmp_path / "state")]
-        assert subprocess.run(victim, env=dict(os.environ)).returncode == -signal.SIGKILL
+        assert victims(after, tmp_path / "state") == -signal.SIGKILL
         assert whole_or_none(nic) != before
         (settled,) = plugger.recover("lab")
         ended = Result.UNDONE if after == "reload" else Result.DONE  # only a done reload is known to be one
         assert (settled.result, settled.reason) == (ended, "recovered"), settled
         stream.wait_flowing()
-        print(f"killed after {after}, then finished: longest silence {stream.longest_gap(start):.2f} s")
+        figure(f"rebind killed after {after}, then finished: longest silence {stream.longest_gap(start):.2f} s")
         stream.check()
     assert whole(nic) == before
 
@@ -258,13 +284,23 @@ class Killing:
         return run
 
 
-def main(after: str, state: str) -> None:
-    import dataclasses
+def main() -> None:
+    """The parent of `victims`."""
+    from virtnetplug.adapters.libvirt import connection, networks, nodedevs  # noqa: F401
+    from virtnetplug.adapters.linux import host_devices  # noqa: F401
+    from virtnetplug.adapters.sqlite import SqliteJournal  # noqa: F401
+    from virtnetplug.hotplug import rebind_vif  # noqa: F401
 
-    opened = virtnetplug.open("xen:///system", state_dir=Path(state))
-    opened._host = dataclasses.replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
-    opened.rebind_vif("lab", FIRST, reload_driver=after == "reload")
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            after, state = line.split()
+            opened = virtnetplug.open("xen:///system", state_dir=Path(state))
+            opened._host = replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
+            opened.rebind_vif("lab", FIRST, reload_driver=after == "reload")
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
