@@ -1,7 +1,9 @@
-"""What is broken at every call: operations on real VFs, in this process or in one that is killed: ``python -m tests.lab.operations``."""
+"""What is broken at every call: operations on real VFs, in this process or in one that is killed: ``python -m tests.lab.operations kill …``."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
 from tests.lab.nics import PFS, VLAN, pool_nic, team, vf_nic
 from virtnetplug import Plugger, Scope
+from virtnetplug.errors import VirtnetplugError
 
 NEVER_CAME = 7
 """Exit status: the operation ended before the call at which it was to be killed."""
@@ -47,11 +50,42 @@ def run(plugger: Plugger, name: str, guest: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None), guest)
 
 
-def main(state: str, name: str, guest: str, k: str, after: str) -> None:
+def attach_together(state: str, *names: str) -> None:
+    """A process for each name, all at once, attaches a VF of pool0 to the guest of that name; prints their exit codes.
+
+    They are forked from one that has imported everything, which under emulation takes longer than all the rest.
+    """
+    for module in (
+        "app",
+        "adapters.libvirt.networks",
+        "adapters.libvirt.nodedevs",
+        "adapters.linux.host_devices",
+        "adapters.sqlite.journal",
+    ):
+        importlib.import_module(f"virtnetplug.{module}")
+    children = []
+    for number, name in enumerate(names, 1):
+        if not (child := os.fork()):
+            os._exit(_attach(Path(state), name, number))
+        children.append(child)
+    print(*sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+
+
+def _attach(state: Path, name: str, number: int) -> int:
+    with virtnetplug.open("qemu:///system", state_dir=state) as plugger:
+        try:
+            plugger.attach(name, [pool_nic(number)])
+        except VirtnetplugError as error:
+            return error.exit_code
+    return 0
+
+
+def kill(state: str, name: str, guest: str, k: str, after: str) -> None:
+    """Die at one call of an operation."""
     plugger = virtnetplug.open("qemu:///system", state_dir=Path(state))
     run(plugger, name, guest, Trigger(int(k), "kill", after=after == "1"))
     sys.exit(NEVER_CAME)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"kill": kill, "attach-together": attach_together}[sys.argv[1]](*sys.argv[2:])

@@ -52,7 +52,8 @@ def check_nobody_gets(plugger: Plugger, vf: str, owner: Guest, other: Guest) -> 
 
 @pytest.mark.parametrize("ending", ["resume", "reset", "destroy"])
 def test_a_guest_that_never_lets_go(plugger: Plugger, guest: Start, vm: Guest, ending: str) -> None:
-    other, vm = vm, guest()
+    other = guest() if ending == "resume" else None
+    vm = guest() if ending == "destroy" else vm
     before = host_state(), ports(plugger)
     vf = lend(plugger, vm, pool_nic(more=VLAN))
     held = list(plugger._host.journal.holdings())
@@ -62,7 +63,7 @@ def test_a_guest_that_never_lets_go(plugger: Plugger, guest: Start, vm: Guest, e
     assert {each.result for each in plugger.recover()} == {Result.PENDING}
     assert (sriov.driver(vf), ports(plugger)["pool0"]) == ("vfio-pci", [vf])
     assert list(plugger._host.journal.holdings()) == held
-    if ending == "resume":
+    if other is not None:
         check_nobody_gets(plugger, vf, vm, other)
     {"resume": vm.resume, "reset": vm.reset, "destroy": vm.destroy}[ending]()
     assert [each.result for each in plugger.recover(wait=60)] == [Result.DONE]
@@ -90,9 +91,8 @@ def without_macs() -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("vfs_again")
-def test_numvfs_set_to_0_under_a_guest_that_lets_go(plugger: Plugger, guest: Start) -> None:
+def test_numvfs_set_to_0_under_a_guest_that_lets_go(plugger: Plugger, vm: Guest) -> None:
     """The kernel asks VFIO, that asks QEMU, that asks the guest; then all is gone, and the pool is empty."""
-    vm = guest()
     before, defined = without_macs(), vm.dom.XMLDesc()
     vf = lend(plugger, vm, pool_nic(pool="pool1"))
     assert hands.set_numvfs(PFS[1], 0).is_done(60)
@@ -111,9 +111,8 @@ def test_numvfs_set_to_0_under_a_guest_that_lets_go(plugger: Plugger, guest: Sta
 
 
 @pytest.mark.usefixtures("vfs_again")
-def test_numvfs_set_to_0_under_a_guest_that_holds_on(plugger: Plugger, guest: Start) -> None:
+def test_numvfs_set_to_0_under_a_guest_that_holds_on(plugger: Plugger, vm: Guest) -> None:
     """The write waits, and whoever reads sriov_numvfs: nothing of ours may. The other PF's VFs are lent as before."""
-    vm = guest()
     vf = lend(plugger, vm, pool_nic(pool="pool1"))
     vm.hold()
     writing = hands.set_numvfs(PFS[1], 0)

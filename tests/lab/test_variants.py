@@ -38,22 +38,21 @@ def check_cycle(plugger: Plugger, vm: Guest, nic: str, pool: str | None, place: 
     """Attach `nic`, which asks for VLAN 42, a MAC, an alias and a `place`, and detach it, looking at all there is to see."""
     connection = vm.dom.connect()
     before = views.everything(plugger, vm)
-    lines = {vf: views.vf_line(vf) for pf in PFS for vf in sriov.vfs(pf)}
+    lines = views.vf_lines()
     assert pool is None or (views.connections(connection, pool), ports(connection, pool)) == (0, {})
     (attached,) = plugger.attach(vm.name, [nic]).nics
     vf = str(attached.host_address)
     check_lent(vm, vf, place)
-    line = views.vf_line(vf)
-    assert (line["address"], line["vlan_list"][0]["vlan"]) == (MAC.format(1), 42)
-    others = {other: views.vf_line(other) for other in lines if other != vf}
-    assert others == {other: line for other, line in lines.items() if other != vf}
+    now = views.vf_lines()
+    assert (now[vf]["address"], now[vf]["vlan_list"][0]["vlan"]) == (MAC.format(1), 42)
+    assert {**now, vf: None} == {**lines, vf: None}
     if pool is not None:
         assert (views.connections(connection, pool), ports(connection, pool)) == (1, {vf: vm.name})
     assert plugger.audit().findings == ()
     outcome = plugger.detach(vm.name, "ua-vf1", wait=60)
     assert (outcome.result, outcome.warnings) == (Result.DONE, ())
     views.assert_back(plugger, vm, before)
-    assert {other: views.vf_line(other) for other in lines} == lines
+    assert views.vf_lines() == lines
     assert pool is None or (views.connections(connection, pool), ports(connection, pool)) == (0, {})
     assert plugger.audit().findings == ()
 

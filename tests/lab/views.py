@@ -78,12 +78,12 @@ def connections(connection: libvirt.virConnect, network: str) -> int:
     return int(root.get("connections", "0"))
 
 
-def vf_line(vf: str) -> dict[str, Any]:
-    """What ``ip link show PF`` says of it."""
-    (pf,) = (pf for pf in sriov.pfs() if vf in sriov.vfs(pf))
-    (name,) = sriov.net_names(pf)
-    said = subprocess.run(["ip", "-json", "link", "show", name], check=True, capture_output=True)
-    number = sriov.vfs(pf).index(vf)
-    found: dict[str, Any] = json.loads(said.stdout)[0]["vfinfo_list"][number]
-    assert found["vf"] == number
+def vf_lines() -> dict[str, Any]:
+    """What ``ip link show PF`` says of every VF."""
+    found = {}
+    for pf in sriov.pfs():
+        (name,) = sriov.net_names(pf)
+        said = subprocess.run(["ip", "-json", "link", "show", name], check=True, capture_output=True)
+        lines = json.loads(said.stdout)[0]["vfinfo_list"]
+        found |= dict(zip(sriov.vfs(pf), lines, strict=True))
     return found
