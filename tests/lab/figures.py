@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 _FIGURES = pytest.StashKey[list[str]]()
+_WAS_SAID = pytest.StashKey[bool]()
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = []
+    config.stash.setdefault(_FIGURES, [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -26,8 +27,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
         if isinstance(report, pytest.TestReport):
             seconds[report.location[0]] += report.duration
-    if not seconds:
+    if not seconds or config.stash.get(_WAS_SAID, False):  # each lab's tests bring this along
         return
+    config.stash[_WAS_SAID] = True
     terminalreporter.section("times and figures")
     for file, spent in seconds.items():
         terminalreporter.line(f"{file}: {spent:.0f} s")

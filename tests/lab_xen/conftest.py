@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import libvirt
 import pytest
 
+import virtnetplug
+from tests.lab.figures import figure, pytest_configure, pytest_terminal_summary
 from tests.lab_xen.guest import Guest, Nic
+from tests.lab_xen.views import take_all_out
+from tests.real.namespace import wait_until
+from virtnetplug import Plugger
+
+__all__ = ["figure", "pytest_configure", "pytest_terminal_summary"]
 
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "xen" else ["test_*.py"]
 
@@ -43,3 +52,34 @@ def nic(lab: Guest) -> Iterator[Callable[..., Nic]]:
     for one in attached:
         if one.mac in lab.macs():
             lab.detach(one)
+
+
+@pytest.fixture
+def reopen(uri: str, tmp_path: Path) -> Iterator[Callable[[], Plugger]]:
+    """``reopen()`` gives a plugger of a new process's view on one journal."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(virtnetplug.open(uri, state_dir=tmp_path / "journal"))
+        take_all_out(
+            opened.enter_context(virtnetplug.open(uri, state_dir=tmp_path / "journal"))
+        )  # a test that failed must not fail others
+
+
+@pytest.fixture
+def plugger(reopen: Callable[[], Plugger]) -> Plugger:
+    """One with a journal of this test's own."""
+    return reopen()
+
+
+@pytest.fixture
+def rebooted(connection: libvirt.virConnect, lab: Guest) -> Callable[[], Guest]:
+    """``rebooted()`` has the guest boot anew, and gives it once it answers."""
+
+    def reboot() -> Guest:
+        before = lab.dom.ID()
+        lab.dom.reboot()
+        wait_until(lambda: connection.lookupByName("lab").ID() not in (-1, before), "it to be started again")
+        again = Guest(connection.lookupByName("lab"))
+        again.wait_answers(again.first.address)
+        return again
+
+    return reboot

@@ -200,7 +200,10 @@ def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> 
         return False
     if there.is_hostdev and request.type == "network":
         return pools.get(there.alias or "") == request.source_network
-    return (request.type, request.source) == (there.type, there.source)
+    kind = (
+        "network" if there.source_network is not None else there.type
+    )  # live, it has the type that came of its network
+    return (request.type, request.source) == (kind, there.source)
 
 
 def _settings(net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:

@@ -137,8 +137,10 @@ def _cleared(before: Interface, keep: str) -> dict[str, None]:
 def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> None:
     """Raise `NotApplied` naming the fields that are not as wanted."""
     missed = [field for field in fields if _value(wanted, field) != _value(now, field)]
-    if wanted.type == "network" and "source_bridge" in missed:
-        missed.remove("source_bridge")  # libvirt shows the network's own bridge there
+    if (
+        wanted.type == "network" and now.source_network is not None
+    ):  # libvirt shows what came of the network: its own bridge, another type
+        missed = [field for field in missed if field not in ("source_bridge", "type")]
     missed = [field for field in missed if field not in ("source_portid", "target_dev")]
     if missed:
         raise NotApplied(
