@@ -85,7 +85,9 @@ def _orphaned(port: NetworkPort, network: str, owner: Seen, whole: Survey) -> It
 
 
 def _has_orphan(whole: Survey, owner: Seen) -> bool:
-    """Whether the owner's QEMU holds a tap its definition does not name: the port may be that NIC's."""
+    """Whether the host shows a NIC of the owner's that its definition does not have: the port may be that NIC's."""
+    if whole.strays.get(owner.uuid):
+        return True
     held = (whole.taps or {}).get(owner.uuid, frozenset())
     return not held.issubset([net.target for net in owner.live])
 

@@ -7,13 +7,15 @@ import dataclasses
 import pytest
 
 from tests.fakes.stage import URI, Stage, StageDomain, definition, nic
-from virtnetplug.errors import DomainMissing
+from virtnetplug.errors import DomainMissing, XenStoreFailed
 from virtnetplug.hotplug.audit import audit
 from virtnetplug.hotplug.repair import repair
+from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.domain import Ends, Stray
 from virtnetplug.ports.links import Link
 
 PORT = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -239,6 +241,62 @@ def test_a_tap_qemu_holds_and_nobody_names_is_an_orphan(stage: Stage) -> None:
     passed = "<qemu:commandline xmlns:qemu='x'><qemu:arg value='-netdev'/></qemu:commandline></domain>"
     domain.live = definition("web", nic(1)).replace("</domain>", passed)
     assert found(audit(stage.host())) == []
+
+
+# -- hypervisors whose host shows NICs by itself -------------------------------------------------
+
+MAC = "52:54:00:00:00:0{}"
+UP = Ends(State.CONNECTED, State.CONNECTED)
+
+
+def test_what_the_host_shows_and_the_definition_has_not(stage: Stage) -> None:
+    domain = stage.add("web", nic(1))
+    domain.states = {MAC.format(1): UP}
+    assert found(audit(stage.host())) == []
+    domain.hidden = [Stray("vif7.2", MAC.format(2)), Stray("vif7.3", None)]
+    report = audit(stage.host())
+    assert found(report) == [("orphan-vif", MAC.format(2)), ("orphan-vif", "vif7.3")]
+    assert "xl network-detach web 2" in report.findings[0].remedy
+
+
+def test_its_port_is_kept_with_it(stage: Stage) -> None:
+    domain = networked(stage)
+    domain.states = {MAC.format(1): UP}
+    domain.hidden = [Stray("vif7.9", MAC.format(9))]
+    stage.net_ports.append(port(OTHER, domain.uuid, 9))
+    report = audit(stage.host())
+    assert {kind for kind, _ in found(report)} == {"orphan-vif", "port-orphaned"}
+    assert mended(stage, report) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("ends", "missing"),
+    [
+        (Ends(None, None), "no frontend and no backend"),
+        (Ends(State.CONNECTED, None), "no backend"),
+        (Ends(None, State.CLOSED), "no frontend"),
+        (Ends(State.UNKNOWN, State.INIT_WAIT), None),
+    ],
+)
+def test_what_the_definition_has_and_the_host_not(stage: Stage, ends: Ends, missing: str | None) -> None:
+    domain = stage.add("web", nic(1), nic(2, kind="hostdev", source="dev='x'", target=None))
+    domain.states = {MAC.format(1): ends}
+    report = audit(stage.host())
+    assert found(report) == ([("vif-missing", "ua-1")] if missing else [])
+    assert missing is None or f"has {missing}." in report.findings[0].message
+
+
+def test_a_host_that_may_not_be_asked_is_said_to_be_unseen(stage: Stage) -> None:
+    domain = stage.add("web", nic(1))
+    domain.states = {MAC.format(1): UP}
+    stage.held.clear()  # no QEMU, so none whose taps are hidden
+
+    def fail() -> list[Stray]:
+        raise XenStoreFailed("run this as root")
+
+    domain.strays = fail  # type: ignore[method-assign]
+    report = audit(stage.host())
+    assert report.findings == () and report.unseen == ("what the host shows of the NICs of web: run this as root",)
 
 
 # -- network ports ---------------------------------------------------------------------------------
