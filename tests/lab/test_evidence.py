@@ -47,6 +47,7 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert nic.host_address is not None
     assert not plugger._host.host_devices.is_msix_enabled(nic.host_address)
     assert frontend(plugger, vm.name) is State.UNKNOWN
+    assert plugger.detach(vm.name, "ua-vf1", wait=30).result is Result.DONE  # a port outlives the guest of a test
 
 
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
@@ -58,7 +59,7 @@ def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
         plugger.attach(vm.dom.name(), [FROM_POOL])
         vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
         wait_until(lambda: frontend(plugger, vm.dom.name()) is State.CONNECTED, "the VF to be seen as connected")
-        plugger.detach(vm.dom.name(), "ua-vf1")
+        assert plugger.detach(vm.dom.name(), "ua-vf1", wait=30).result is Result.DONE
     finally:
         vm.destroy()
 
