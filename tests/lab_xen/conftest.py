@@ -32,11 +32,21 @@ def uri(event_loop: None) -> str:
 
 
 @pytest.fixture
-def lab(connection: libvirt.virConnect) -> Guest:
+def lab(fresh: Callable[[], Guest]) -> Guest:
     """The guest that the lab starts with; it answers."""
-    guest = Guest(connection.lookupByName("lab"))
-    guest.wait_answers(guest.first.address)
-    return guest
+    return fresh()
+
+
+@pytest.fixture
+def fresh(connection: libvirt.virConnect, rebooted: Callable[[], Guest]) -> Callable[[], Guest]:
+    """``fresh()`` is the guest, which can stand being given some more NICs; it answers."""
+
+    def find() -> Guest:
+        guest = Guest(connection.lookupByName("lab"))
+        guest.wait_answers(guest.first.address)
+        return rebooted() if guest.is_worn else guest
+
+    return find
 
 
 @pytest.fixture
@@ -71,12 +81,13 @@ def plugger(reopen: Callable[[], Plugger]) -> Plugger:
 
 
 @pytest.fixture
-def rebooted(connection: libvirt.virConnect, lab: Guest) -> Callable[[], Guest]:
+def rebooted(connection: libvirt.virConnect) -> Callable[[], Guest]:
     """``rebooted()`` has the guest boot anew, and gives it once it answers."""
 
     def reboot() -> Guest:
-        before = lab.dom.ID()
-        lab.dom.reboot()
+        running = connection.lookupByName("lab")
+        before = running.ID()
+        running.reboot()
         wait_until(lambda: connection.lookupByName("lab").ID() not in (-1, before), "it to be started again")
         again = Guest(connection.lookupByName("lab"))
         again.wait_answers(again.first.address)

@@ -42,11 +42,11 @@ def points(plugger: Plugger, operation: str) -> list[tuple[int, bool]]:
 
 
 @each_operation
-def test_fail_at_every_step(plugger: Plugger, lab: Guest, figure: Figure, operation: str) -> None:
-    before = everything(plugger, lab)
+def test_fail_at_every_step(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, operation: str) -> None:
     chosen, start = points(plugger, operation), time.monotonic()
     failed = 0
     for k, after in chosen:
+        before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
         trigger = Trigger(k, "fail", after=after)
         try:
@@ -64,12 +64,12 @@ def test_fail_at_every_step(plugger: Plugger, lab: Guest, figure: Figure, operat
 
 @each_operation
 def test_kill_at_every_step_then_recover(
-    plugger: Plugger, lab: Guest, figure: Figure, tmp_path: Path, operation: str
+    plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, tmp_path: Path, operation: str
 ) -> None:
-    before = everything(plugger, lab)
     chosen, start = points(plugger, operation), time.monotonic()
     killed = 0
     for k, after in chosen:
+        before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
         what = [str(tmp_path / "journal"), operation, str(k), str(int(after))]
         child = subprocess.run(
@@ -84,13 +84,13 @@ def test_kill_at_every_step_then_recover(
     figure(f"{operation}: killed at {killed} calls, {time.monotonic() - start:.0f} s")
 
 
-def test_many_cycles_leak_nothing(plugger: Plugger, lab: Guest, figure: Figure) -> None:
-    before = everything(plugger, lab)
-    start = time.monotonic()
+def test_many_cycles_leak_nothing(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure) -> None:
+    seconds = 0.0
     for _ in range(CYCLES):
+        before, start = everything(plugger, lab := fresh()), time.monotonic()
         plugger.attach("lab", [vif_nic(1, source="network='lab'")])
         assert plugger.detach("lab", "ua-nic1").result is Result.DONE
-    seconds = time.monotonic() - start
-    assert_back(plugger, lab, before)
+        seconds += time.monotonic() - start
+        assert_back(plugger, lab, before)
     assert plugger.audit().findings == ()
     figure(f"{CYCLES} cycles of attach and detach in {seconds:.0f} s, {seconds / CYCLES:.2f} s each")

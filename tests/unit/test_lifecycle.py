@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden_file import REGENERATE, assert_golden
+from tests.lab_xen.observed import OBSERVED
 from virtnetplug.errors import IllegalTransition
 from virtnetplug.lifecycle import TRANSITIONS, End, State, Trigger, move
 
@@ -107,7 +108,7 @@ A backend that is Closed stays Closed until its frontend goes to Initialising, w
 
 This page is made from the table: `{REGENERATE}=1 pytest tests/unit/test_lifecycle.py` writes it anew.
 """
-    return head + "".join("\n".join([*section(end), ""]) for end in End)
+    return head + "".join("\n".join([*section(end), ""]) for end in End) + "\n".join([*observed(), ""])
 
 
 def section(end: End) -> list[str]:
@@ -127,3 +128,40 @@ def section(end: End) -> list[str]:
 
 def rows(end: End) -> list[str]:
     return [f"| {at} | {trigger} | {to} |" for (which, at, trigger), to in TRANSITIONS.items() if which is end]
+
+
+def observed() -> list[str]:
+    """What real ends do, a move that is not in the table in bold."""
+    return [
+        "",
+        "## What a real netback does",
+        "",
+        "A vif of Xen has these states by itself, set by xen-netback and the guest's netfront (Linux 6.12 at both ends, Xen 4.20), and not by",
+        "virtnetplug: `list`, `show`, `audit` and `metrics -c` tell them as xenstore has them. Moves in bold are none of the table's. They are",
+        "recorded, never refused. A test in the Xen lab holds this to what xenstored says was written.",
+        "",
+        "| what is done | frontend | backend |",
+        "|---|---|---|",
+        *(
+            f"| {what} | {_moves(End.FRONTEND, moves.frontend)} | {_moves(End.BACKEND, moves.backend)} |"
+            for what, moves in OBSERVED.items()
+        ),
+        "",
+        "- Neither end ever is Initialised: both take what they find at the other end and go on to Connected.",
+        "- A frontend that Xen takes away goes to Closed at once. Only a driver that its guest unbinds passes through Closing.",
+        "- The rule holds: a backend that is Closed waits for its frontend to go to Initialising, and only then goes to InitWait. So it does where a",
+        "  guest takes its driver away and back.",
+        "- A backend whose driver was unbound is Connected all the while, and goes to InitWait from there once it is bound again, its frontend",
+        "  Connected: the ring is taken as it was found.",
+        "- A guest that reboots is another domain, whose vifs are new ones. Those that its definition has not are gone.",
+    ]
+
+
+def _moves(end: End, states: tuple[State, ...]) -> str:
+    if len(states) == 1:
+        return f"stays {states[0]}"
+    known = {(which, at, to) for (which, at, _), to in TRANSITIONS.items()}
+    told = [str(states[0])]
+    for at, to in itertools.pairwise(states):
+        told.append(f"{to}" if (end, at, to) in known else f"**{to}**")
+    return " → ".join(told)

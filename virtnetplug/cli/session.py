@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypedDict
 
 from virtnetplug.cli.table import Screen, screen_of
 
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
     from virtnetplug.cli.render import Document
     from virtnetplug.cli.wiring import Plugger, Wiring
+    from virtnetplug.lifecycle import State
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.ports.store import Journal
 
 
 class OutputFailed(Exception):
     """The answer could not be written; what the command did stands."""
+
+
+class Looks(TypedDict, total=False):
+    """What metrics may look at beside the journal (`metrics.exposition`)."""
+
+    devices: Callable[[], DeviceTree]
+    states: Callable[[], Mapping[tuple[str, str], tuple[State, State]]]
 
 
 @dataclass(slots=True)
@@ -92,13 +100,13 @@ class Session:
             journal.close()
 
     @contextmanager
-    def devices(self) -> Iterator[Callable[[], DeviceTree] | None]:
-        """A look at the host's SR-IOV devices, if a hypervisor was named by ``--connect``; else None."""
+    def looks(self) -> Iterator[Looks]:
+        """Looks at the host, if a hypervisor was named by ``--connect``; else none."""
         if not self.connect:
-            yield None
+            yield {}
             return
         with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
-            yield plugger.devices
+            yield {"devices": plugger.devices, "states": plugger.states}
 
     def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
         """Write the document (JSON) or the text for people to standard output; its exit code is the run's."""

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
+    from virtnetplug.lifecycle import State
     from virtnetplug.model.audit import AuditReport
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.model.diagnosis import Diagnosis
@@ -234,6 +235,8 @@ class Plugger(Protocol):
     def repair(self, report: AuditReport) -> AuditReport: ...
 
     def devices(self) -> DeviceTree: ...
+
+    def states(self) -> Mapping[tuple[str, str], tuple[State, State]]: ...
 
 
 class Wiring(Protocol):

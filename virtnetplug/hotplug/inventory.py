@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainMissing, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Nic, NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import Domain
 
 
@@ -174,6 +174,26 @@ def frontend(host: Host, domain: Domain, live: Interface) -> State:
     except VirtnetplugError:
         return State.UNKNOWN
     return State.CONNECTED if is_driven else State.UNKNOWN
+
+
+def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
+    """Of the NICs in the journal, by domain UUID and alias, where the hypervisor's host shows both ends by itself."""
+    records: dict[str, list[NicRecord]] = {}
+    for record in host.journal.nics(host.hypervisor.uri):
+        records.setdefault(record.domain_uuid, []).append(record)
+    found = {}
+    for uuid, its in records.items():
+        try:
+            domain = host.hypervisor.domain(uuid)
+            if domain.ends(None) is None:
+                continue
+            domain.xml(Half.LIVE)
+        except (DomainMissing, DomainNotRunning):
+            continue
+        for record in its:
+            if (ends := domain.ends(record.mac)) is not None:
+                found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
+    return found
 
 
 def _backend(host: Host, live: Interface, record: NicRecord | None) -> State:

@@ -20,6 +20,7 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
 if TYPE_CHECKING:
+    from virtnetplug.lifecycle import State
     from virtnetplug.model.audit import AuditReport
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.model.policy import IdentityView, PolicyView
@@ -463,6 +464,10 @@ class Plugger:
         from virtnetplug.hotplug import devices
 
         return devices.device_tree(self._host)
+
+    def states(self) -> Mapping[tuple[str, str], tuple[State, State]]:
+        """Frontend and backend of the NICs that virtnetplug plugged, by domain UUID and alias, where the hypervisor's host shows them by itself (Xen)."""
+        return inventory.shown_states(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
         """The newest operations first."""

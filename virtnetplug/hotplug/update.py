@@ -200,8 +200,8 @@ def _refusals(
             Refusal(
                 reason=NeedsReplace.reason,
                 nic=alias,
-                message=f"libvirt cannot change {names} of a running guest's NIC in place. With 'update --replace' the NIC is taken out and put in "
-                f"again with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
+                message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
+                f"with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
             )
         )
     if live is not None and live.on_device and device is not None:

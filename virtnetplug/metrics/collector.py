@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from virtnetplug.lifecycle import State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when
 from virtnetplug.model.device_tree import DeviceTree
@@ -25,16 +26,19 @@ _DEVICE = (
 Look = Callable[[], DeviceTree]
 """A look at the host's SR-IOV devices; raises a `VirtnetplugError` where that cannot be had."""
 
-
-def exposition(journal: Journal, devices: Look | None = None) -> bytes:
-    """All metrics in Prometheus' text format (UTF-8), as the journal is now; raises what the journal (and `devices`) raises."""
-    return generate_latest(registry(journal, devices))
+States = Callable[[], Mapping[tuple[str, str], tuple[State, State]]]
+"""A look at the frontend and backend of NICs, by domain UUID and alias, where a hypervisor's host shows them by itself."""
 
 
-def registry(journal: Journal, devices: Look | None = None) -> CollectorRegistry:
-    """A registry with nothing but this journal, and the host's devices if asked for: each collection looks anew."""
+def exposition(journal: Journal, devices: Look | None = None, states: States | None = None) -> bytes:
+    """All metrics in Prometheus' text format (UTF-8), as the journal is now; raises what the journal (and the looks) raises."""
+    return generate_latest(registry(journal, devices, states))
+
+
+def registry(journal: Journal, devices: Look | None = None, states: States | None = None) -> CollectorRegistry:
+    """A registry with nothing but this journal, and what the host shows if asked for: each collection looks anew."""
     found = CollectorRegistry(auto_describe=False)
-    found.register(JournalCollector(journal, devices))
+    found.register(JournalCollector(journal, devices, states))
     return found
 
 
@@ -45,9 +49,9 @@ class JournalCollector(Collector):
     which are about NICs.
     """
 
-    def __init__(self, journal: Journal, devices: Look | None = None) -> None:
+    def __init__(self, journal: Journal, devices: Look | None = None, states: States | None = None) -> None:
         self._journal = journal
-        self._look = devices
+        self._look, self._states = devices, states
 
     def collect(self) -> Iterator[Metric]:
         """All families, their series in a stable order."""
@@ -58,7 +62,7 @@ class JournalCollector(Collector):
         yield self._in_progress({operation for operation, *_ in totals}, open_operations)
         yield from _pending(open_operations)
         yield self._compensations()
-        yield _devices(self._journal.nics())
+        yield _devices(self._journal.nics(), self._states() if self._states is not None else {})
         yield quarantined(self._journal.holdings())
         if self._look is not None:
             tree = self._look()
@@ -127,14 +131,16 @@ def _pending(operations: Sequence[OperationRecord]) -> Iterator[Metric]:
     yield oldest
 
 
-def _devices(nics: Sequence[NicRecord]) -> Metric:
+def _devices(nics: Sequence[NicRecord], states: Mapping[tuple[str, str], tuple[State, State]]) -> Metric:
     family = GaugeMetricFamily(
         "virtnetplug_device_info",
         "NICs that virtnetplug plugged and that are not known to be gone; always 1.",
         labels=_DEVICE,
     )
     for nic in nics:
-        values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"} | {"domain": nic.domain_name}
+        frontend, backend = states.get((nic.domain_uuid, nic.alias), (nic.frontend, nic.backend))
+        values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"}
+        values |= {"domain": nic.domain_name, "frontend": frontend, "backend": backend}
         family.add_metric([_said(str(values[name])) for name in _DEVICE], 1)
     return family
 

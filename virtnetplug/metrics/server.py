@@ -17,17 +17,19 @@ from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from virtnetplug.errors import Refused, UsageError, VirtnetplugError
-from virtnetplug.metrics.collector import Look, registry
+from virtnetplug.metrics.collector import Look, States, registry
 from virtnetplug.ports.store import Journal
 
 
 class Server:
     """A server that listens: `host` and `port` are where (a port asked for as 0 is the one the kernel gave)."""
 
-    def __init__(self, journal: Journal, host: str, port: int, devices: Look | None = None) -> None:
+    def __init__(
+        self, journal: Journal, host: str, port: int, devices: Look | None = None, states: States | None = None
+    ) -> None:
         self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._http = _listen(host, port, self._answer)
-        self._app = make_wsgi_app(registry(journal, devices))
+        self._app = make_wsgi_app(registry(journal, devices, states))
         self.host, self.port = host, self._http.server_port
 
     def __str__(self) -> str:
@@ -67,6 +69,7 @@ def serve(
     *,
     ready: Callable[[Server], object] | None = None,
     devices: Look | None = None,
+    states: States | None = None,
 ) -> None:
     """Answer ``GET /metrics`` at `listen` (``host:port``, ``[ipv6]:port``; ``:port`` for every address) until stopped.
 
@@ -74,7 +77,7 @@ def serve(
     `ready` is called with the `Server` once it listens. In the main thread SIGTERM and SIGINT stop it, too.
     Raises `UsageError` for an address that makes no sense, `Refused` (``listen-failed``) for one that cannot be had.
     """
-    server = Server(journal, *address_from_text(listen), devices)
+    server = Server(journal, *address_from_text(listen), devices, states)
     try:
         with _stopped_by_signals(server):
             if ready is not None:

@@ -336,6 +336,10 @@ class FakePlugger:
         self._do("devices")
         return self.tree
 
+    def states(self):  # type: ignore[no-untyped-def]
+        self._do("states")
+        return {}
+
     def repair(self, report):  # type: ignore[no-untyped-def]
         from dataclasses import replace
 

@@ -169,6 +169,15 @@ def test_the_states_are_those_of_the_host(plugger: Plugger, domain: LeakyDomain)
         assert (nic.frontend, nic.backend) == told
 
 
+def test_metrics_get_them_too(plugger: Plugger, domain: LeakyDomain) -> None:
+    plugger.attach("web", [NIC])
+    assert plugger.states() == {}, "as with QEMU, whose host shows none"
+    domain.states = Ends(None, State.INIT_WAIT)
+    assert plugger.states() == {(domain.uuid, "ua-1"): (State.CLOSED, State.INIT_WAIT)}
+    domain.destroy()
+    assert plugger.states() == {}
+
+
 def test_what_it_has_not_is_refused(plugger: Plugger, domain: LeakyDomain) -> None:
     with_mtu = NIC.replace("<source", "<mtu size='1400'/><source")
     with pytest.raises(Refused, match="it has no MTU") as caught:
@@ -181,7 +190,7 @@ def test_what_it_has_not_is_refused(plugger: Plugger, domain: LeakyDomain) -> No
 
 def test_an_update_takes_it_out_and_puts_it_in(plugger: Plugger, domain: LeakyDomain) -> None:
     plugger.attach("web", [NIC])
-    with pytest.raises(NeedsReplace, match="update --replace"):
+    with pytest.raises(NeedsReplace, match="With --replace"):
         plugger.update("web", "ua-1", {"source_bridge": "br1"})
     assert plugger.update("web", "ua-1", {"source_bridge": "br1"}, replace=True).result is Result.DONE
     assert "host_net_add" in [step.name for step in plugger.history()[0].steps]

@@ -15,6 +15,7 @@ from tests.golden_file import assert_golden
 from tests.unit.metrics.journal import DETACH, START, begin, scripted
 from tests.unit.metrics.tree import look
 from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.lifecycle import State
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import OperationState, StepState
 
@@ -135,6 +136,17 @@ def test_counters_outlive_what_they_counted(journal: SqliteJournal) -> None:
     assert journal.prune(keep_seconds=-1) == 6
     assert counters() == before
     assert before
+
+
+def test_the_states_are_the_hosts_where_it_shows_them(journal: SqliteJournal) -> None:
+    (nic,) = journal.nics()
+    shown = {(nic.domain_uuid, nic.alias): (State.CLOSED, State.INIT_WAIT), ("another", nic.alias): (State.CLOSED,) * 2}
+    (family,) = (
+        one
+        for one in text_string_to_metric_families(exposition(journal, states=lambda: shown).decode())
+        if one.name == "virtnetplug_device_info"
+    )
+    assert [(one.labels["frontend"], one.labels["backend"]) for one in family.samples] == [("Closed", "InitWait")]
 
 
 def test_the_page_names_every_family_and_its_labels(journal: SqliteJournal) -> None:

@@ -16,10 +16,10 @@ from virtnetplug.cli.session import Session
 def command(session: Session) -> None:
     """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked.
 
-    With -c, the host's SR-IOV devices are looked at as well.
+    With -c, the host is looked at as well: its SR-IOV devices, and on Xen the states of vifs.
     """
     from virtnetplug.metrics import exposition
 
-    with session.journal() as journal, session.devices() as devices:
-        text = exposition(journal, devices).decode()
+    with session.journal() as journal, session.looks() as looks:
+        text = exposition(journal, **looks).decode()
     session.answer(render.document(exposition=text), lambda screen: text)

@@ -18,7 +18,7 @@ DEFAULT = "127.0.0.1:9977"
 def command(session: Session, listen: str) -> None:
     """Answer Prometheus at /metrics, computed from the journal at each scrape.
 
-    With -c, the host's SR-IOV devices are looked at as well. It ends, with exit code 0, on SIGTERM or Ctrl-C.
+    With -c, the host is looked at as well: its SR-IOV devices, and on Xen the states of vifs. It ends, with exit code 0, on SIGTERM or Ctrl-C.
     """
     from virtnetplug.metrics import Server, serve
 
@@ -28,5 +28,5 @@ def command(session: Session, listen: str) -> None:
         else:
             write(sys.stdout, f"serving http://{server}/metrics\n")
 
-    with session.journal() as journal, session.devices() as devices:
-        serve(journal, listen, ready=ready, devices=devices)
+    with session.journal() as journal, session.looks() as looks:
+        serve(journal, listen, ready=ready, **looks)
