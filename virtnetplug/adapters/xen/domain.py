@@ -230,8 +230,11 @@ class XenDomain:
         return False
 
     def _vifs(self) -> Sequence[Vif]:
-        """As of the last look at the live definition."""
+        """As of the last look at the live definition, which is now if there was none."""
         if self._seen is None:
+            if self._run < 0:
+                with suppress(DomainNotRunning, DomainMissing):
+                    self.xml(Half.LIVE)
             store = self._dom0.store
             self._seen = store.vifs(self._run) if store is not None and self._run >= 0 else ()
         return self._seen

@@ -68,6 +68,11 @@ def test_both_ends_are_those_of_xenstore() -> None:
     assert domain.ends(MACS["ua-3"]) == Ends(None, State.CONNECTED)
 
 
+def test_they_are_also_told_before_any_other_look() -> None:
+    assert guest(FIRST).domain.ends(MACS["ua-0"]) == Ends(State.CONNECTED, State.CONNECTED)
+    assert Guest(live=None).domain.ends(MACS["ua-0"]) == Ends(None, None)
+
+
 # -- detach --------------------------------------------------------------------------------------
 
 
