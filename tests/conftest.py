@@ -8,12 +8,21 @@ depends on the driver is run. ``make test`` does both.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.real.fixtures"]
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as a shell starts what runs in its background; programs started here inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_SKIP = bool(os.environ.get("VIRTNETPLUG_NO_SKIP"))
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)

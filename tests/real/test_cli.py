@@ -294,13 +294,9 @@ def test_audit_finds_drift_and_mends_it(command: Command, guest: Start, bridge: 
     assert kinds == {("tap-not-in-bridge", "ua-a"), ("tap-not-in-bridge", "ua-n"), ("port-missing", "ua-n")}
     plan = command("audit", "--repair", "--plan", code=1).out
     assert f"--repair would: put {tap} into bridge {switch}" in plan and links.members(switch) == set()
-    mended = command.json("audit", "--repair", code=1).document
-    assert {finding["kind"]: finding["repaired"] for finding in mended["findings"]}["tap-not-in-bridge"] is True
+    mended = command.json("audit", "--repair").document
+    assert [finding["repaired"] for finding in mended["findings"]] == [True] * 3
     assert links.members(switch) == {tap} and links.members(net.bridgeName()) == {one.target("ua-n")}
-    left = command.json("audit", one.name, code=1).document
-    assert [finding["kind"] for finding in left["findings"]] == ["port-missing"]
-    command("detach", one.name, "ua-n")
-    command("attach", one.name, "--network", net.name(), "--alias", "ua-n")
     assert command.json("audit").document["findings"] == []
 
 

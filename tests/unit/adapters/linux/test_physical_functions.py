@@ -70,7 +70,7 @@ def test_a_driver_is_taken_and_given(kernel: Kernel) -> None:
     kernel.unbind(FIRST)
     kernel.unbind(FIRST)
     assert kernel.written == [(f"bus/pci/devices/{PF}/driver/unbind", PF)]
-    assert kernel.pf_state(FIRST).driver is None
+    assert kernel._tree.device(FIRST).driver is None
     kernel.bind(FIRST, "igb")
     assert kernel.written[1:] == [("bus/pci/drivers/igb/bind", PF)] and kernel.device(FIRST).driver == "igb"
     kernel.obeys = False
