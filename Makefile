@@ -36,7 +36,7 @@ test: ## every test, in namespaces of its own; those of the driver also on the e
 
 lab: ## real SR-IOV and real Xen, in emulated hosts: the quick suites (as root; the first call also builds the images)
 	@contrib/setup lab
-	@$(call in_labs,1200,600)
+	@$(call in_labs,2400,600)
 
 lab-full: ## the same, and their long tests: every step broken, 200 cycles, … (an hour and more)
 	@contrib/setup lab

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import audits
 import commands
 import hostdev
+import outages
 import parallel
 import rebinds
 import single
@@ -27,8 +28,9 @@ FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "audit": audits.measure,
     "rebind": rebinds.measure,
     "hostdev": hostdev.measure,
+    "outage": outages.measure,
 }
-IN_LAB = ("hostdev",)
+IN_LAB = ("hostdev", "outage")
 """Those that are measured inside the SR-IOV lab, and nowhere else; there, no others are."""
 
 
