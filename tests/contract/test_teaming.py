@@ -11,7 +11,7 @@ from tests.contract.conftest import fake_world
 from tests.contract.test_hostdev import devices, pool, state_of
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
+from virtnetplug.errors import Failed, HypervisorFailed, Refused, VirtnetplugError
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network
@@ -173,6 +173,70 @@ def test_a_guest_that_keeps_the_transient_half_is_not_asked_for_the_persistent_o
     (finished,) = pool.plugger.recover(wait=5)
     assert finished.result is Result.DONE
     assert state_of(pool) == before
+
+
+def tap_of(world: World, alias: str) -> str | None:
+    nets = xml.devices(world.host.hypervisor.domain(world.name).xml(Half.LIVE)).nets
+    return next(net.target_dev for net in nets if net.alias == alias)
+
+
+def introduced(world: World) -> list[tuple[str, str]]:
+    return world.host.hypervisor.introduced  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["at once", "while recover waits"])
+def test_the_network_is_told_that_the_persistent_half_has_the_traffic_again(pool: World, is_slow: bool) -> None:
+    """Its bridge last saw the MAC behind the VF, and would look for it there until the guest sends by itself."""
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    assert introduced(pool) == []
+    if is_slow:
+        pool.guest.hold()
+        assert pool.plugger.detach(pool.name, "ua-p", wait=0.2).result is Result.PENDING
+        assert introduced(pool) == [], "the guest still has it"
+        pool.guest.resume()
+        pool.plugger.recover(wait=5)
+    else:
+        pool.plugger.detach(pool.name, "ua-p")
+    assert introduced(pool) == [(tap_of(pool, "ua-e"), str(MAC))]
+    pool.plugger.detach(pool.name, "ua-e")
+    assert len(introduced(pool)) == 1
+
+
+def test_it_is_told_of_any_transient_half_that_leaves(pool: World) -> None:
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    here = (tap_of(pool, "ua-e"), str(MAC))
+    pool.plugger.rebind_vf(pool.name, "ua-p", "auto")
+    assert introduced(pool) == [here]
+    pf = pool.host.host_devices.device(next(iter(devices(pool).held))).pf
+    assert pf is not None
+    pool.plugger.rebind_pf(str(pf), reload_driver=True)
+    assert introduced(pool) == [here] * 2
+    pool.plugger.handover(pool.name, "ua-e", "ua-p")
+    pool.plugger.handback(pool.name, "ua-e")
+    assert introduced(pool) == [here] * 3
+
+
+def test_it_is_told_of_one_that_came_and_had_to_leave_again(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool.plugger.attach(pool.name, [persistent()])
+
+    def fail(*_: object) -> None:
+        raise HypervisorFailed("no")
+
+    monkeypatch.setattr(pool.host.journal, "put_nic", fail)
+    with pytest.raises(VirtnetplugError):
+        pool.plugger.attach(pool.name, [transient()])
+    assert order_of(pool) == ["ua-e"]
+    assert introduced(pool) == [(tap_of(pool, "ua-e"), str(MAC))]
+
+
+def test_that_it_cannot_be_told_stops_nothing(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, mac: str) -> None:
+        raise Failed("no permission")
+
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    monkeypatch.setattr(pool.host.hypervisor, "introduce", fail)
+    outcome = pool.plugger.detach(pool.name, "ua-p")
+    assert outcome.result is Result.DONE and "no permission" in outcome.warnings[0]
 
 
 @pytest.mark.parametrize("scope", list(Scope))

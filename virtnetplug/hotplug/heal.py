@@ -14,7 +14,6 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.errors import (
     ConnectionLost,
-    Failed,
     NicMissing,
     NotApplied,
     NotSupported,
@@ -23,6 +22,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
@@ -189,19 +189,6 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
         wrong.append(f"tap {net.target_dev} {there}, and not in {net.source_bridge} as the definition says")
     if wrong:
         raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
-
-
-def introduce(host: Host, net: Interface, tx: Transaction) -> None:
-    """Have the new bridge, and all beyond it, know where the NIC is, before the guest sends by itself; a failure is only said.
-
-    Not for a half of a teaming pair, whose MAC may be in use behind the other half.
-    """
-    if net.teaming is not None or net.link_state == "down" or net.mac is None or net.target_dev is None:
-        return
-    try:
-        host.links.introduce(net.target_dev, str(net.mac))
-    except Failed as error:
-        tx.warn(f"{describe(net)} may not be heard of in its network until the guest sends something: {error.message}")
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:

@@ -8,6 +8,7 @@ from virtnetplug.backends import Backend, Order
 from virtnetplug.errors import HostDeviceBusy
 from virtnetplug.hotplug.compensation import take_out
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase
@@ -40,7 +41,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: f
                 backend.attach_step,
                 alias,
                 partial(domain.attach, plugged.element, Half.LIVE),
-                partial(_take_out, host, order, seconds),
+                partial(_take_out, host, order, seconds, tx),
                 half=Half.LIVE,
             )
             break
@@ -56,9 +57,10 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: f
     return plugged
 
 
-def _take_out(host: Host, order: Order, seconds: float) -> None:
+def _take_out(host: Host, order: Order, seconds: float, tx: Transaction) -> None:
     """Out of the guest; also where libvirt failed to put it in, does not list it, and yet left it there."""
     take_out(host, order.domain, order.net.alias or "", seconds, domain_id=order.domain_id)
+    hand_on(host, order.domain, order.net, tx)
     if order.domain.evicts_cleanly:
         from virtnetplug.hotplug import leftover
 

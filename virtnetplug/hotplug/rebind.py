@@ -17,6 +17,7 @@ from virtnetplug.hotplug import guest, heal, update
 from virtnetplug.hotplug.backing import backing_of, elsewhere, foreign
 from virtnetplug.hotplug.compensation import set_back
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.request import refuse
@@ -157,7 +158,7 @@ class _Move(update.Manner):
 
     def confirm(self, tx: Transaction, alias: str, live: Mapping[str, Any], domain: Domain) -> None:
         if self.is_local:  # at once: until others know where the NIC is now, what they send is lost
-            heal.introduce(self._host, xml.interface(live["before"]), tx)
+            introduce(self._host, xml.interface(live["before"]), tx)
         now = tx.note("confirm", alias, lambda: update.applied(domain, alias, live, but=self._inherited))
         if self.is_local:
             tx.note(

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
+from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
@@ -136,6 +138,7 @@ class _Running:
             return error
         if answer is not Answer.HELD:
             tx.end("guest_release", nic.label)
+            hand_on(self.host, nic.domain, xml.interface(nic.element), tx)
         return answer
 
     def _back(self, tx: Transaction, nic: PfNic) -> None:

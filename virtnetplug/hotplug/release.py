@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, Interrupted, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
@@ -40,12 +42,15 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._asked: set[str] = set(asked)
         self._refused: set[str] = set()
+        self._elements: dict[str, str] = {}
 
     def ask(self, tx: Transaction, alias: str, element: str, *, old: Mapping[str, Any] | None = None) -> None:
         """Ask the guest to let go of `alias`; undone by putting `element` back if it has gone (`old`: see `put_back`).
 
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
+
+        self._elements[alias] = element
 
         def back() -> None:
             self._put_back(alias, element, old, tx.record.id)
@@ -65,6 +70,7 @@ class GuestRelease:
             raise
         if answer is not Answer.HELD:
             tx.end("guest_release", alias)
+            hand_on(self.host, self.domain, xml.interface(self._elements[alias]), tx)
             tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
         return answer
 
