@@ -96,7 +96,7 @@ class _Links(_Wrapped):
     """Links of which only what changes one is a point."""
 
     def __getattr__(self, name: str) -> Any:
-        is_point = name in ("set_master", "set_port", "introduce", "restore")
+        is_point = name in ("set_master", "set_port", "introduce", "forget", "restore")
         return super().__getattr__(name) if is_point else getattr(self._inner, name)
 
 

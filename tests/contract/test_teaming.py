@@ -12,6 +12,7 @@ from tests.contract.test_hostdev import devices, pool, state_of
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HypervisorFailed, Refused, VirtnetplugError
+from virtnetplug.hotplug import introduction
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network
@@ -214,6 +215,75 @@ def test_it_is_told_of_any_transient_half_that_leaves(pool: World) -> None:
     pool.plugger.handover(pool.name, "ua-e", "ua-p")
     pool.plugger.handback(pool.name, "ua-e")
     assert introduced(pool) == [here] * 3
+
+
+MOVES: dict[str, list[tuple[str, bool]]] = {
+    "the guest takes it": [("tap", False), ("tap", True), ("", True), ("uplink", True)],
+    "the guest has taken it at once": [("tap", False), ("uplink", True)],
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_what_a_bridge_has_learnt_of_the_mac_makes_way(pool: World, monkeypatch: pytest.MonkeyPatch, move: str) -> None:
+    """The guest sends through the persistent half until it uses the other one, and takes nothing from there from then on."""
+    pool.plugger.attach(pool.name, [persistent()])
+    tap, hypervisor = tap_of(pool, "ua-e"), pool.host.hypervisor
+    seen = [(tap if place == "tap" else place or None, driven) for place, driven in MOVES[move]]
+    looks = iter([seen[0], *seen])
+    now: list[tuple[str | None, bool]] = []
+
+    def learned(name: str, mac: str) -> str | None:
+        assert (name, mac) == (tap, str(MAC))
+        now[:] = [next(looks)]
+        return now[0][0]
+
+    monkeypatch.setattr(hypervisor, "learned", learned)
+    monkeypatch.setattr(pool.host.host_devices, "is_msix_enabled", lambda address: now[0][1])
+    pool.plugger.attach(pool.name, [transient()])
+    assert next(looks, None) is None, "it was watched until the end"
+    taught = sum(place == tap for place, _ in seen)
+    assert hypervisor.forgotten == [(tap, str(MAC))] * taught  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_a_guest_that_never_takes_it_is_waited_for_no_longer_than_said(
+    pool: World, monkeypatch: pytest.MonkeyPatch, driven: bool
+) -> None:
+    pool.plugger.attach(pool.name, [persistent()])
+    tap = tap_of(pool, "ua-e")
+    monkeypatch.setattr(introduction, "SECONDS", 0.05)
+    monkeypatch.setattr(pool.host.hypervisor, "learned", lambda name, mac: tap)
+    monkeypatch.setattr(pool.host.host_devices, "is_msix_enabled", lambda address: driven)
+    assert pool.plugger.attach(pool.name, [transient()]).warnings == ()
+    assert (tap, str(MAC)) in pool.host.hypervisor.forgotten  # type: ignore[attr-defined]
+
+
+def test_of_a_guest_that_was_not_heard_of_there_is_nothing_to_forget(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(address: object) -> bool:
+        raise AssertionError("nobody has to look")
+
+    monkeypatch.setattr(pool.host.host_devices, "is_msix_enabled", look)
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    assert pool.host.hypervisor.forgotten == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("fault", [Failed("no permission"), KeyboardInterrupt()])
+def test_that_the_bridge_does_not_forget_stops_nothing(
+    pool: World, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    def fail(name: str, mac: str) -> None:
+        raise fault
+
+    pool.plugger.attach(pool.name, [persistent()])
+    tap = tap_of(pool, "ua-e")
+    monkeypatch.setattr(pool.host.hypervisor, "learned", lambda name, mac: tap)
+    monkeypatch.setattr(pool.host.hypervisor, "forget", fail)
+    outcome = pool.plugger.attach(pool.name, [transient()])
+    assert outcome.result is Result.DONE and order_of(pool) == ["ua-e", "ua-p"]
+    assert all("no permission" in text for text in outcome.warnings)
+    assert len(outcome.warnings) == isinstance(fault, Failed)
 
 
 def test_it_is_told_of_one_that_came_and_had_to_leave_again(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,6 +355,9 @@ class FakeHypervisor:
         self.isolated: set[str] = set()
         self.only_macs: dict[str, str] = {}
         self.introduced: list[tuple[str, str]] = []
+        self.macs: dict[str, str] = {}
+        """The port behind which a bridge has learnt each; guests here send nothing, so a test says it."""
+        self.forgotten: list[tuple[str, str]] = []
         self.nets: dict[str, Network] = {}
         self.net_ports: dict[str, NetworkPort] = {}
 
@@ -647,6 +650,13 @@ class FakeHypervisor:
 
     def introduce(self, name: str, mac: str) -> None:
         self.introduced.append((name, mac))
+
+    def learned(self, name: str, mac: str) -> str | None:
+        return self.macs.get(mac)
+
+    def forget(self, name: str, mac: str) -> None:
+        self.forgotten.append((name, mac))
+        self.macs.pop(mac, None)
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         return self.taps_by_domain().get(domain_uuid, frozenset())

@@ -220,6 +220,12 @@ class Stage:
     def introduce(self, name: str, mac: str) -> None:
         self.calls.append(f"introduce {name} {mac}")
 
+    def learned(self, name: str, mac: str) -> str | None:
+        return None
+
+    def forget(self, name: str, mac: str) -> None:
+        self.calls.append(f"forget {name} {mac}")
+
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
         return self.held.get(domain_uuid, frozenset())
 

@@ -185,6 +185,17 @@ def test_a_bridge_and_what_is_beyond_it_learn_where_a_mac_is() -> None:
         assert (place("br0"), place("br1")) == ("nic0", "up1")
         with pytest.raises(Failed, match="no link 'vnet9'"):
             host.introduce("vnet9", mac)
+        assert [host.learned(name, mac) for name in ("nic0", "up0", "nic1", "vnet9", "br0")] == [
+            *("nic0", "nic0", "up1"), None, None
+        ]  # fmt: skip
+        host.forget("nic1", mac)  # it is not behind that one
+        assert place("br1") == "up1"
+        host.forget("nic0", mac)
+        assert (place("br0"), host.learned("nic0", mac), place("br1")) == ("", None, "up1")
+        host.set_port("nic0", isolated=False, only_mac=mac)
+        assert host.learned("nic0", mac) is None, "what libvirt keeps in the table was not learnt"
+        with pytest.raises(Failed, match="no link 'vnet9'"):
+            host.forget("vnet9", mac)
 
     inside(work)
 

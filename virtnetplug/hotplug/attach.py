@@ -11,6 +11,7 @@ from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.plugging import Part, plug
@@ -292,6 +293,8 @@ class _Attach:
             if Half.CONFIG in self.scope.halves:
                 self.view = look_again(self.view, Half.CONFIG)
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
+            if Half.LIVE in self.scope.halves:
+                make_way(self.host, self.domain, self.nets, tx)
             return self._outcome(tx)
 
     def _reserve(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:

@@ -17,6 +17,7 @@ from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
@@ -136,6 +137,7 @@ class _Running:
         for element in self.request["config_entering"]:
             self._define(tx, element)
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
+        make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics())
 
     def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> bool:

@@ -6,6 +6,8 @@ QEMU does so after a migration; of the two halves of a teaming pair, which share
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from virtnetplug.errors import ConnectionLost, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
@@ -15,6 +17,10 @@ from virtnetplug.hotplug.view import describe
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
+from virtnetplug.retry import until_true
+
+SECONDS = 3.0
+"""For a guest's driver to take a device that came, and again for its traffic to go there: that of a network card looks for its link every two."""
 
 
 def introduce(host: Host, net: Interface, tx: Transaction) -> None:
@@ -43,6 +49,45 @@ def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> Non
         return
     if there is not None:
         _introduce(host, there, tx)
+
+
+def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transaction) -> None:
+    """Where transient halves of teaming pairs have come: the network finds them as soon as their guest uses them.
+
+    Until then the guest sends through the persistent half, and its bridge learns that anew; from then on it takes nothing from there, and does
+    not know that nobody asks it elsewhere. So what the bridge has learnt is taken from it until it has learnt better, for some seconds at most.
+    Nothing for a guest that was not heard of, and for any other NIC; a failure is only said, Ctrl-C ends it.
+    """
+    pairs = {net.alias or "": partner for net in came if (partner := partner_of(net)) is not None}
+    if not host.hypervisor.is_local:
+        return
+    for alias, partner in pairs.items():
+        try:
+            net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
+            if net is not None and standby is not None and standby.target_dev is not None:
+                _make_way(host, net, standby.target_dev)
+        except ConnectionLost:
+            raise
+        except VirtnetplugError as error:
+            tx.warn(_unheard(alias, error))
+        except KeyboardInterrupt:
+            return  # what it was all about is done
+
+
+def _make_way(host: Host, net: Interface, tap: str) -> None:
+    mac, start = str(net.mac), host.clock.monotonic()
+    driven: list[float] = []
+
+    def is_over() -> bool:
+        place, now = host.links.learned(tap, mac), host.clock.monotonic()
+        if place == tap:
+            host.links.forget(tap, mac)
+        if not driven and net.source_pci is not None and host.host_devices.is_msix_enabled(net.source_pci):
+            driven.append(now)
+        return place not in (None, tap) or now > (driven[0] if driven else start) + SECONDS
+
+    if host.links.learned(tap, mac) is not None:
+        until_true(is_over, seconds=2 * SECONDS)
 
 
 def _introduce(host: Host, net: Interface, tx: Transaction) -> None:

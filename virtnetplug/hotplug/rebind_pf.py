@@ -16,7 +16,7 @@ from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.introduction import hand_on
+from virtnetplug.hotplug.introduction import hand_on, make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
@@ -185,6 +185,8 @@ def go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
         raise faults[0]
     tx.note("unfence", tx.record.request["pf"], lambda: let_go(host, tx.record.id))
     tx.finish(OperationState.DONE, Result.DONE, also=lambda: remember(host, nics))
+    for nic in nics:
+        make_way(host, nic.domain, [xml.interface(nic.element)], tx)
     return tx.outcome(Result.DONE, nics=nics_now(host, nics))
 
 

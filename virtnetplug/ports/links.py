@@ -48,6 +48,12 @@ class HostLinks(Protocol):
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""
 
+    def learned(self, name: str, mac: str) -> str | None:
+        """The port behind which the bridge that `name` is a port of last saw `mac`; None if nobody has sent from it lately, or `name` does not learn."""
+
+    def forget(self, name: str, mac: str) -> None:
+        """Have the bridge not look for `mac` behind its port `name` any more, but everywhere, until it sends; nothing if it does not."""
+
     def state(self, name: str) -> NetdevState | None:
         """All of a link that goes with its driver; None if there is none of that name."""
 

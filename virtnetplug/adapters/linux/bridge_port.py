@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 
 from virtnetplug.adapters.linux import rtnetlink
 
 _AF_BRIDGE = 7
-_NEWNEIGH, _CREATE, _REPLACE = 28, 0x400, 0x100
+_NEWNEIGH, _DELNEIGH, _GETNEIGH, _CREATE, _REPLACE = 28, 29, 30, 0x400, 0x100
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, type
 _REACHABLE, _STATIC = 0x02, 0x40  # NUD_REACHABLE ages as what was learnt does, NUD_NOARP does not
-_MASTER, _LLADDR = 0x04, 2  # NTF_MASTER, NDA_LLADDR
+_MASTER, _LLADDR, _BRIDGE = 0x04, 2, 9  # NTF_MASTER, NDA_LLADDR, NDA_MASTER
 _PROTINFO, _NESTED = 12, 0x8000
 _LEARNING, _UNICAST_FLOOD, _ISOLATED = 8, 9, 33  # IFLA_BRPORT_…
 _RARP, _BROADCAST, _SHORTEST = 0x8035, b"\xff" * 6, 60
@@ -28,8 +29,26 @@ def learn(index: int, mac: str, *, for_good: bool = False) -> None:
     """Have the bridge know `mac` behind this port, and behind no other, until it ages or `for_good`; raises `OSError`."""
     state = _REACHABLE | _STATIC if for_good else _REACHABLE
     body = _NEIGHBOUR.pack(_AF_BRIDGE, index, state, _MASTER, 0)
-    body += rtnetlink.packed(_LLADDR, bytes.fromhex(mac.replace(":", "")))
+    body += rtnetlink.packed(_LLADDR, _bytes(mac))
     rtnetlink.order(_NEWNEIGH, _CREATE | _REPLACE, body)
+
+
+def port_of(bridge: int, mac: str) -> int | None:
+    """The index of the port behind which the bridge knows `mac` to be, or None."""
+    body = _NEIGHBOUR.pack(_AF_BRIDGE, 0, 0, _MASTER, 0)
+    body += rtnetlink.packed(_LLADDR, _bytes(mac)) + rtnetlink.packed(_BRIDGE, struct.pack("=I", bridge))
+    try:
+        answer = rtnetlink.ask(_GETNEIGH, body)
+    except OSError:
+        return None  # ENOENT: it does not; or an older kernel
+    return int(_NEIGHBOUR.unpack_from(answer)[1])
+
+
+def forget(index: int, mac: str) -> None:
+    """Have the bridge not know `mac` behind this port; nothing if it does not. Raises `OSError`."""
+    body = _NEIGHBOUR.pack(_AF_BRIDGE, index, 0, _MASTER, 0) + rtnetlink.packed(_LLADDR, _bytes(mac))
+    with suppress(FileNotFoundError):
+        rtnetlink.order(_DELNEIGH, 0, body)
 
 
 def announce(bridge: int, mac: str) -> None:
@@ -37,9 +56,13 @@ def announce(bridge: int, mac: str) -> None:
 
     QEMU's ``announce_self_create`` sends the same after a migration. Raises `OSError`.
     """
-    address = bytes.fromhex(mac.replace(":", ""))
+    address = _bytes(mac)
     request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 3) + (address + bytes(4)) * 2
     frame = _BROADCAST + address + struct.pack("!H", _RARP) + request
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as line:
         line.bind((socket.if_indextoname(bridge), 0))
         line.send(frame.ljust(_SHORTEST, b"\0"))
+
+
+def _bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))

@@ -77,6 +77,21 @@ class LinuxLinks:
                     bridge_port.learn(link.index, mac)
             bridge_port.announce(link.master, mac)
 
+    def learned(self, name: str, mac: str) -> str | None:
+        """Asked of a Linux bridge (``RTM_GETNEIGH``, Linux 5.0); None where it cannot be asked."""
+        link = rtnetlink.get(name)
+        if link is None or not link.master or not link.learning:
+            return None
+        index = bridge_port.port_of(link.master, mac)
+        port = rtnetlink.get_index(index) if index is not None else None
+        return port.name if port is not None else None
+
+    def forget(self, name: str, mac: str) -> None:
+        """Delete what the bridge has learnt (``RTM_DELNEIGH``); raises `Failed`."""
+        link = _port(name)
+        with _permitted(f"forget in the bridge of '{name}' that {mac} is there"):
+            bridge_port.forget(link.index, mac)
+
     def state(self, name: str) -> NetdevState | None:
         """One, or None."""
         raw = rtnetlink.get(name)

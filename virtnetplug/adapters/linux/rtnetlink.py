@@ -124,6 +124,17 @@ def messages(kind: int, body: bytes) -> list[bytes]:
     return found
 
 
+def ask(kind: int, body: bytes) -> bytes:
+    """The body of the one message that answers; raises `OSError`."""
+    with _kernel() as kernel:
+        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0) + body)
+        chunk = memoryview(kernel.recv(_BUFFER))
+    length, answered, *_ = _HEADER.unpack_from(chunk)
+    if answered == _FAULT:
+        _raise(chunk, 0)
+    return bytes(chunk[_HEADER.size : length])
+
+
 def _messages(request: bytes) -> tuple[list[bytes], bool]:
     found: list[bytes] = []
     is_whole = True
