@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import libvirt
 import pytest
 
 import virtnetplug
-from tests.lab import pools
+from tests.lab import aftermath, pools
 from tests.lab.figures import figure, pytest_configure, pytest_terminal_summary
+from tests.lab.linux_guest import LinuxGuest, Machine
 from tests.real import guests, namespace
 from virtnetplug import Plugger
 
@@ -25,6 +26,22 @@ __all__ = ["figure", "pytest_configure", "pytest_terminal_summary"]
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "sriov" else ["test_*.py"]
 
 _modules = itertools.count(1)
+_HAS_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[_HAS_FAILED] = item.stash.get(_HAS_FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest, uri: str) -> Iterator[None]:
+    """A test that fails fails alone."""
+    yield
+    if request.node.stash.get(_HAS_FAILED, False):
+        aftermath.clear(libvirt.open(uri))
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +73,25 @@ def vm(connect: Callable[[], libvirt.virConnect]) -> Iterator[guests.Guest]:
     shared = guests.start(connect(), place)
     yield shared
     guests.remove(connect(), [shared.uuid])
+
+
+@pytest.fixture
+def linux(uri: str) -> Iterator[Callable[[Machine], LinuxGuest]]:
+    """``linux('q35')``: the Linux guest of that machine type, which answers, and has nothing but its backup NIC.
+
+    It runs from the first test that asks for it to the last one, unless a test leaves more than that: then the next one gets it restored.
+    """
+    asked: list[LinuxGuest] = []
+
+    def get(machine: Machine) -> LinuxGuest:
+        asked.append(LinuxGuest(libvirt.open(uri), machine))
+        asked[-1].wait_answers(asked[-1].address, timeout=20.0)
+        return asked[-1]
+
+    yield get
+    for guest in asked:
+        if not guest.is_as_restored():
+            guest.destroy()
 
 
 @pytest.fixture

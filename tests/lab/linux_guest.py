@@ -20,8 +20,12 @@ from tests.real.namespace import wait_until
 BACKUP = "ua-backup"
 """The alias of the virtio NIC that each has from the start, a teaming pair's persistent half."""
 
-_HOSTS = {"pc": 2, "q35": 3}
+Machine = Literal["pc", "q35"]
+
+_HOSTS: dict[Machine, int] = {"pc": 2, "q35": 3}
 _COMMAND_PORT = 8
+_restored: dict[str, str] = {}
+"""Each one's definition as it was when it was restored."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,15 @@ class Probed:
 
 
 class LinuxGuest:
-    """One, running; `dom` is its domain."""
+    """The one of that machine type, running: restored, if it is not; `dom` is its domain."""
 
-    def __init__(self, connection: libvirt.virConnect, machine: Literal["pc", "q35"]) -> None:
+    def __init__(self, connection: libvirt.virConnect, machine: Machine) -> None:
         self._log = Path(f"/run/linux-{machine}.log")
-        self._log.unlink(missing_ok=True)
-        connection.restore(f"/var/lib/libvirt/images/linux-{machine}.save")
         self.name = f"linux-{machine}"
+        if self.name not in [dom.name() for dom in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)]:
+            self._log.unlink(missing_ok=True)
+            connection.restore(f"/var/lib/libvirt/images/{self.name}.save")
+            _restored[self.name] = connection.lookupByName(self.name).XMLDesc()
         self.dom = connection.lookupByName(self.name)
         self.mac = f"52:54:00:cc:00:0{_HOSTS[machine]}"
         self.address = f"10.9.0.{_HOSTS[machine]}"
@@ -122,6 +128,10 @@ class LinuxGuest:
             line.settimeout(timeout)
             line.sendall(f"{command}\n".encode())
             return b"".join(iter(lambda: line.recv(65536), b"")).decode()
+
+    def is_as_restored(self) -> bool:
+        """Whether its definition is as it was at first."""
+        return bool(self.dom.XMLDesc() == _restored.get(self.name))
 
     def destroy(self) -> None:
         """Pull its plug."""

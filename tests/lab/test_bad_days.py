@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -205,3 +206,28 @@ def test_a_lent_vf_taken_from_its_driver_while_its_guest_holds_on(plugger: Plugg
     assert [each.result for each in plugger.recover(wait=60)] == [Result.DONE]
     assert_back(plugger, vm, before)
     assert kinds(plugger) == []
+
+
+# -- the settings of one that a guest has --------------------------------------------------------
+
+
+def test_settings_of_a_lent_vf_changed_by_hand(plugger: Plugger, vm: Guest) -> None:
+    """Found with both values, set again only when that is asked for, and in any case the VF goes back as it was before it was lent."""
+    before = everything(plugger, vm)
+    vf = lend(plugger, vm, pool_nic(more=VLAN))
+    lent = host_state()[vf]
+    number = str(sriov.vfs(PFS[0]).index(vf))
+    by_hand = ["ip", "link", "set", "pf0", "vf", number]
+    for words in (["vlan", "7"], ["mac", "52:54:00:bb:07:07"], ["spoofchk", "off"]):
+        subprocess.run([*by_hand, *words], check=True)
+    (finding,) = plugger.audit().findings
+    assert (finding.kind, finding.nic, finding.device) == ("vf-settings-differ", "ua-vf1", vf)
+    for what in ("VLAN is 7 and not 42", "MAC is 52:54:00:bb:07:07", "spoofchk is False"):
+        assert what in finding.message
+    assert host_state()[vf] != lent, "an audit only looks"
+    (mended,) = plugger.repair(plugger.audit()).findings
+    assert mended.repaired is True
+    assert host_state()[vf] == lent and kinds(plugger) == []
+    subprocess.run([*by_hand, "vlan", "7"], check=True)
+    assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE
+    assert_back(plugger, vm, before)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 
 import virtnetplug
-from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.real import guests
 from tests.real.namespace import wait_until
 from virtnetplug import Plugger, Result
@@ -51,39 +50,36 @@ def test_a_guest_without_a_driver_is_not_connected(
 
 
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
-    plugger: Plugger, connection: libvirt.virConnect
+    plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:
-    vm = LinuxGuest(connection, "pc")
-    try:
-        before = len(vm.said())
-        plugger.attach(vm.dom.name(), [FROM_POOL])
-        vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
-        wait_until(lambda: frontend(plugger, vm.dom.name()) is State.CONNECTED, "the VF to be seen as connected")
-        assert plugger.detach(vm.dom.name(), "ua-vf1", wait=30).result is Result.DONE
-    finally:
-        vm.destroy()
+    vm = linux("pc")
+    before = len(vm.said())
+    plugger.attach(vm.dom.name(), [FROM_POOL])
+    vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
+    wait_until(lambda: frontend(plugger, vm.dom.name()) is State.CONNECTED, "the VF to be seen as connected")
+    assert plugger.detach(vm.dom.name(), "ua-vf1", wait=30).result is Result.DONE
 
 
 def test_active_the_emulated_one_goes_once_the_guest_drives_the_vf(
-    plugger: Plugger, connection: libvirt.virConnect
+    plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:
-    vm = LinuxGuest(connection, "pc")
+    vm = linux("pc")
     name = vm.dom.name()
-    try:
-        plugger.attach(name, [EMULATED])
-        plugger.set_policy(name, unplug=UnplugPolicy.ACTIVE)
-        before = len(vm.said())
-        outcome = plugger.attach(name, [FROM_POOL], twin_of="ua-e")
-        vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
-        done = [*outcome.enforced]
-        if not done:  # it took the guest longer than the attach, as it does
-            wait_until(lambda: plugger.explain_policy(name).twins[0].is_connected, "the VF to be connected")
-            (settled,) = plugger.recover(name, wait=20)
-            assert (settled.operation, settled.result) == ("detach", Result.DONE)
-        aliases = {nic.alias for nic in plugger.list(name) if nic.live}
-        assert "ua-e" not in aliases and {"ua-vf1", BACKUP} <= aliases
-        outcome = plugger.detach(name, "ua-vf1", restore_emulated=True, wait=30)
-        assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
-        assert "ua-e" in {nic.alias for nic in plugger.list(name) if nic.live}
-    finally:
-        vm.destroy()
+    plugger.attach(name, [EMULATED])
+    plugger.set_policy(name, unplug=UnplugPolicy.ACTIVE)
+    before = len(vm.said())
+    outcome = plugger.attach(name, [FROM_POOL], twin_of="ua-e")
+    vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
+    done = [*outcome.enforced]
+    if not done:  # it took the guest longer than the attach, as it does
+        wait_until(lambda: plugger.explain_policy(name).twins[0].is_connected, "the VF to be connected")
+        (settled,) = plugger.recover(name, wait=20)
+        assert (settled.operation, settled.result) == ("detach", Result.DONE)
+    aliases = {nic.alias for nic in plugger.list(name) if nic.live}
+    assert "ua-e" not in aliases and {"ua-vf1", BACKUP} <= aliases
+    outcome = plugger.detach(name, "ua-vf1", restore_emulated=True, wait=30)
+    assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
+    assert "ua-e" in {nic.alias for nic in plugger.list(name) if nic.live}
+    plugger.clear_policy(name)
+    plugger.forget_identity(name, "ua-e")
+    assert plugger.detach(name, "ua-e", wait=30).result is Result.DONE

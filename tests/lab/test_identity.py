@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import libvirt
 import pytest
 
 import virtnetplug
-from tests.lab.linux_guest import BACKUP, Link, LinuxGuest
+from tests.lab.linux_guest import BACKUP, Link, LinuxGuest, Machine
 from tests.lab.pings import Pings
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
@@ -32,14 +31,11 @@ EMULATED = (
 FAST = "<interface type='network'><source network='pool0'/><alias name='ua-fast'/></interface>"
 
 
-@pytest.fixture(scope="module")
-def vm(uri: str) -> Iterator[LinuxGuest]:
+@pytest.fixture
+def vm(linux: Callable[[Machine], LinuxGuest]) -> Iterator[LinuxGuest]:
     """A Linux guest, and an address of the host's in the network of its NIC."""
     subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "br0"], check=True)
-    guest = LinuxGuest(libvirt.open(uri), "q35")
-    guest.wait_answers(guest.address)
-    yield guest
-    guest.destroy()
+    yield linux("q35")
     subprocess.run(["ip", "address", "del", f"{HOST}/24", "dev", "br0"], check=True)
 
 

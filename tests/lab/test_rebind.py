@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import libvirt
 import pytest
 
 import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
-from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
 from tests.lab.views import assert_back, everything, host_state, ports
 from tests.real import guests
@@ -114,42 +113,41 @@ def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest
 
 
 def test_connections_live_while_the_pf_is_made_again(
-    plugger: Plugger, guest: Callable[..., guests.Guest], uri: str, addressed: None, capsys: pytest.CaptureFixture[str]
+    plugger: Plugger,
+    guest: Callable[..., guests.Guest],
+    linux: Callable[[Machine], LinuxGuest],
+    addressed: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """All VFs in guests: a Linux guest's in a teaming pair, with a stream; the others in a small one."""
-    connection = libvirt.open(uri)
     small, before = guest(), (host_state(), ports(plugger), pf_state())
-    linux = LinuxGuest(connection, "q35")  # QEMU teams on PCIe alone
-    try:
-        linux.wait_answers(linux.address)
-        team = f"<interface type='network'><mac address='{linux.mac}'/><source network='pool0'/>"
-        plugger.attach(
-            linux.name, [f"{team}<teaming type='transient' persistent='{BACKUP}'/><alias name='ua-vf'/></interface>"]
-        )
-        plugger.attach(small.name, [pool_nic(1, more=VLAN), pool_nic(2), pool_nic(3)])
-        plugger.update(small.name, "ua-vf2", {"trust": True, "spoofchk": False, "vlan": Vlan((VlanTag(7),))})
-        lent, state, devices = host_state(), pf_state(), has(plugger, linux.name, small.name)
-        with pytest.raises(Refused, match=r"ua-vf1, .*ua-vf2, .*ua-vf3 have no teaming partner") as caught:
-            plugger.rebind_pf(PF, reload_driver=True)
-        assert caught.value.reason == "outage" and linux.name not in caught.value.message
-        linux.wait_up(linux.mac, "igbvf")
-        gaps = []
-        with Stream(linux.address, pace=0.02) as stream:
-            for _ in range(ROUNDS):
-                mark = stream.mark()
-                outcome = rebind(plugger, reload_driver=True)
-                assert outcome.result is Result.DONE
-                linux.wait_up(linux.mac, "igbvf")
-                stream.wait_flowing()
-                gaps.append((outcome.seconds, stream.longest_gap(mark)))
-                assert pf_state() == state and host_state() == lent and has(plugger, linux.name, small.name) == devices
-        stream.check()
-        assert stream.lost == 0 and plugger.audit().findings == ()
-        plugger.detach(linux.name, "ua-vf", wait=60)
-        plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
-        assert (host_state(), ports(plugger), pf_state()) == before
-    finally:
-        linux.destroy()
+    vm = linux("q35")  # QEMU teams on PCIe alone
+    team = f"<interface type='network'><mac address='{vm.mac}'/><source network='pool0'/>"
+    plugger.attach(
+        vm.name, [f"{team}<teaming type='transient' persistent='{BACKUP}'/><alias name='ua-vf'/></interface>"]
+    )
+    plugger.attach(small.name, [pool_nic(1, more=VLAN), pool_nic(2), pool_nic(3)])
+    plugger.update(small.name, "ua-vf2", {"trust": True, "spoofchk": False, "vlan": Vlan((VlanTag(7),))})
+    lent, state, devices = host_state(), pf_state(), has(plugger, vm.name, small.name)
+    with pytest.raises(Refused, match=r"ua-vf1, .*ua-vf2, .*ua-vf3 have no teaming partner") as caught:
+        plugger.rebind_pf(PF, reload_driver=True)
+    assert caught.value.reason == "outage" and vm.name not in caught.value.message
+    vm.wait_up(vm.mac, "igbvf")
+    gaps = []
+    with Stream(vm.address, pace=0.02) as stream:
+        for _ in range(ROUNDS):
+            mark = stream.mark()
+            outcome = rebind(plugger, reload_driver=True)
+            assert outcome.result is Result.DONE
+            vm.wait_up(vm.mac, "igbvf")
+            stream.wait_flowing()
+            gaps.append((outcome.seconds, stream.longest_gap(mark)))
+            assert pf_state() == state and host_state() == lent and has(plugger, vm.name, small.name) == devices
+    stream.check()
+    assert stream.lost == 0 and plugger.audit().findings == ()
+    plugger.detach(vm.name, "ua-vf", wait=60)
+    plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
+    assert (host_state(), ports(plugger), pf_state()) == before
     with capsys.disabled():
         for seconds, gap in gaps:
             print(f"\n  rebind --pf with 4 VFs in 2 guests: {seconds:.1f} s, silence {gap:.2f} s", end="")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import libvirt
 import pytest
 
 from tests.lab import sriov
-from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.real import guests
 from tests.real.namespace import wait_until
 
@@ -41,20 +40,6 @@ def attach(dom: libvirt.virDomain, pool: str, mac: str, more: str = "") -> tuple
 def is_home(vf: str) -> bool:
     """Whether a VF is the host's again, with its link."""
     return sriov.driver(vf) == "igbvf" and len(sriov.net_names(vf)) == 1
-
-
-@pytest.fixture
-def linux(connection: libvirt.virConnect) -> Iterator[Callable[[Literal["pc", "q35"]], LinuxGuest]]:
-    """``linux('pc')`` restores one."""
-    restored: list[LinuxGuest] = []
-
-    def restore(machine: Literal["pc", "q35"]) -> LinuxGuest:
-        restored.append(LinuxGuest(connection, machine))
-        return restored[-1]
-
-    yield restore
-    for one in restored:
-        one.destroy()
 
 
 def test_two_pfs_with_four_vfs_each() -> None:
@@ -110,9 +95,7 @@ def test_a_guest_holds_a_vf_for_as_long_as_it_is_told_to(
     wait_until(lambda: is_home(vf), f"{vf} to be back")
 
 
-def test_a_linux_guest_drives_its_vf(
-    connection: libvirt.virConnect, linux: Callable[[Literal["pc", "q35"]], LinuxGuest]
-) -> None:
+def test_a_linux_guest_drives_its_vf(linux: Callable[[Machine], LinuxGuest]) -> None:
     vm = linux("pc")
     mac = "52:54:00:bb:00:03"
     before = len(vm.said())
@@ -125,10 +108,9 @@ def test_a_linux_guest_drives_its_vf(
 
 
 def test_a_linux_guest_keeps_its_network_when_the_vf_of_a_teaming_pair_goes(
-    connection: libvirt.virConnect, linux: Callable[[Literal["pc", "q35"]], LinuxGuest]
+    linux: Callable[[Machine], LinuxGuest],
 ) -> None:
     vm = linux("q35")
-    vm.wait_answers(vm.address)
     before = len(vm.said())
     alias, vf = attach(vm.dom, "pool0", vm.mac, f"<teaming type='transient' persistent='{BACKUP}'/>")
     vm.wait_says(rf"NIC \w+ {vm.mac} driver=igbvf master=[1-9]\d* up=1 carrier=1", before)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import libvirt
 import pytest
 
 import virtnetplug
-from tests.lab.linux_guest import BACKUP, LinuxGuest
+from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -24,16 +23,10 @@ VF_MACS = "52:54:0a:09:03:02", "52:54:0a:09:03:03"
 """They spell the addresses that the guests give them."""
 
 
-@pytest.fixture(scope="module")
-def both(uri: str) -> Iterator[tuple[LinuxGuest, LinuxGuest]]:
+@pytest.fixture
+def both(linux: Callable[[Machine], LinuxGuest]) -> tuple[LinuxGuest, LinuxGuest]:
     """The two Linux guests."""
-    connection = libvirt.open(uri)
-    restored = [LinuxGuest(connection, "pc"), LinuxGuest(connection, "q35")]
-    for vm in restored:
-        vm.wait_answers(vm.address)
-    yield restored[0], restored[1]
-    for vm in restored:
-        vm.destroy()
+    return linux("pc"), linux("q35")
 
 
 @pytest.fixture

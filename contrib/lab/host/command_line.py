@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from host import cache, run
+from host import cache, run, together
 from host.stages import Stages
 from image.build import build
 from image.recipe import Recipe
@@ -18,11 +18,13 @@ from sriov.recipe import SRIOV
 from xen.recipe import XEN
 
 LABS = {recipe.name: recipe for recipe in (SRIOV, XEN)}
+ALL = "all"
 EXAMPLES = """\
 examples:
   lab build sriov
   lab run sriov -- virtnetplug list
   lab run sriov --timeout 600 -- python3 -m pytest tests/lab
+  lab run all -- python3 -m pytest tests/lab tests/lab_xen
   lab shell sriov
 
 The exit code of run and shell is the command's; 124 if it took too long, 130 after Ctrl-C.
@@ -39,6 +41,8 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("lab: needs root (mount, chroot and namespaces): sudo contrib/lab/lab …")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
+    if given.lab == ALL:
+        return _together(given)
     stages = Stages()
     try:
         return _perform(given, stages)
@@ -46,6 +50,13 @@ def main() -> int:
         number = end.args[0] if end.args else signal.SIGINT
         stages.say(f"{signal.Signals(number).name}: the lab is off, nothing is left")
         return 128 + int(number)
+
+
+def _together(given: argparse.Namespace) -> int:
+    if given.keep_console is not None:
+        sys.exit("lab: --keep-console is for one lab; several would write the same file")
+    options = [] if given.timeout is None else ["--timeout", str(given.timeout)]
+    return together.run([*LABS], options, given.command)
 
 
 def _perform(given: argparse.Namespace, stages: Stages) -> int:
@@ -89,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     run_action = actions.add_parser("run", help="boot, run a command in the checkout inside, power off")
     shell_action = actions.add_parser("shell", help="boot, and give a shell inside")
     for action in (build_action, run_action, shell_action):
-        action.add_argument("lab", choices=LABS, metavar="LAB")
+        of_all = [ALL] if action is run_action else []
+        action.add_argument("lab", choices=[*LABS, *of_all], metavar="LAB", help=", ".join([*LABS, *of_all]))
     for action in (run_action, shell_action):
         action.add_argument("--keep-console", type=Path, metavar="FILE", help="write there what the kernel says")
     run_action.add_argument("--timeout", type=float, metavar="S", help="end the command after so many seconds")
