@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,9 +48,25 @@ static void answer_probe(void *of, const char *line)
     answer(command, line);
 }
 
+/* What the kernel says in a file of /proc or /sys, as far as it fits. */
+static void read_file(const char *path, char *text, size_t size)
+{
+    int file = open(path, O_RDONLY);
+    ssize_t length = 0, more;
+
+    if (file < 0) {
+        snprintf(text, size, "%s\n", strerrorname_np(errno));
+        return;
+    }
+    while ((more = read(file, text + length, size - 1 - length)) > 0)
+        length += more;
+    text[length] = 0;
+    close(file);
+}
+
 static void perform(struct command *command)
 {
-    char address[32], text[8192];
+    char address[32], path[128], text[32768];
     unsigned count, pause = 0;
     struct in_addr to;
 
@@ -59,8 +76,11 @@ static void perform(struct command *command)
     } else if (sscanf(command->line, "probe %31s %u %u", address, &count, &pause) >= 2 && count &&
                inet_pton(AF_INET, address, &to) == 1) {
         command->probe = start_probe(to, count, pause, answer_probe, command);
+    } else if (sscanf(command->line, "read %127s", path) == 1) {
+        read_file(path, text, sizeof text);
+        answer(command, text);
     } else {
-        answer(command, "WHAT? links | probe ADDRESS COUNT [PAUSE]\n");
+        answer(command, "WHAT? links | probe ADDRESS COUNT [PAUSE] | read PATH\n");
     }
 }
 

@@ -21,6 +21,7 @@
  *         LINK name mac ip=… driver=… index=n master=index up=0|1 carrier=0|1 received=packets sent=packets    for each
  *     probe ADDRESS COUNT [PAUSE]     so many blocks of 1 KiB, PAUSE milliseconds apart, to that address's echo and back
  *         PROBE sent=blocks received=blocks wrong=blocks longest_gap_ms=… ms=… end=done|closed|silence|ECONNRESET|…
+ *     read PATH                       a file of /proc or /sys, for whoever wants to know why
  * A probe whose connection on port 8 is closed is given up.
  */
 #include <fcntl.h>
