@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -243,6 +243,26 @@ def test_what_a_bridge_has_learnt_of_the_mac_makes_way(pool: World, monkeypatch:
     assert next(looks, None) is None, "it was watched until the end"
     taught = sum(place == tap for place, _ in seen)
     assert hypervisor.forgotten == [(tap, str(MAC))] * taught  # type: ignore[attr-defined]
+
+
+def test_way_is_made_for_any_transient_half_that_comes(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool.plugger.attach(pool.name, [persistent(), transient()])
+    tap, hypervisor = tap_of(pool, "ua-e"), pool.host.hypervisor
+    pf = str(pool.host.host_devices.device(next(iter(devices(pool).held))).pf)
+    monkeypatch.setattr(introduction, "SECONDS", 0.01)
+
+    def check(operation: Callable[[], object]) -> None:
+        hypervisor.forgotten.clear()  # type: ignore[attr-defined]
+        hypervisor.macs[str(MAC)] = tap  # type: ignore[attr-defined]
+        operation()
+        assert hypervisor.forgotten == [(tap, str(MAC))]  # type: ignore[attr-defined]
+
+    plugger, name = pool.plugger, pool.name
+    check(lambda: plugger.rebind_vf(name, "ua-p", "auto"))
+    check(lambda: plugger.rebind_pf(pf, reload_driver=True))
+    check(lambda: plugger.update(name, "ua-p", {"boot_order": 2}, replace=True))
+    plugger.detach(name, "ua-p")
+    check(lambda: plugger.handover(name, "ua-e", transient(mac=None, partner="ua-e")))
 
 
 @pytest.mark.parametrize("driven", [False, True])

@@ -12,6 +12,7 @@ from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record
@@ -302,6 +303,8 @@ class _Update:
         if self.config is not None:
             self._redefine(tx, self.config)
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
+        if self.live is not None and self.request["replace"]:
+            make_way(self.host, self.domain, [xml.interface(self.live["after"])], tx)
         return tx.outcome(Result.DONE, nics=self._nics())
 
     def _change(self, tx: Transaction, live: Mapping[str, Any]) -> None:
