@@ -22,11 +22,13 @@ demo: ## boot a small VM and attach, list, update and detach NICs while it runs
 	@contrib/setup demo
 	@.venv/bin/virtnetplug demo
 
-test: ## every test, in namespaces of its own; those of the driver also on the embedded one
+test: ## every test, in namespaces of its own; those of the driver also on the embedded one, at the same time
 	@contrib/setup test
-	@status=0; \
+	@status=0; mkdir -p build; \
+	tests/namespace $(PYTHON) -m pytest --driver=embedded >build/test-embedded.log 2>&1 & embedded=$$!; \
 	tests/namespace $(PYTHON) -m pytest || status=1; \
-	tests/namespace $(PYTHON) -m pytest --driver=embedded || status=1; \
+	wait $$embedded || status=1; \
+	echo "== on the embedded driver"; cat build/test-embedded.log; \
 	exit $$status
 
 lab: ## real SR-IOV and real Xen, in emulated hosts: the quick suites (as root; the first call also builds the images)
