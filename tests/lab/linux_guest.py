@@ -20,6 +20,9 @@ from tests.real.namespace import wait_until
 BACKUP = "ua-backup"
 """The alias of the virtio NIC that each has from the start, a teaming pair's persistent half."""
 
+FAST = "ua-backup-fast"
+"""The alias that each transient half beside it has: QEMU takes none of another name while the guest runs."""
+
 Machine = Literal["pc", "q35"]
 
 _HOSTS: dict[Machine, int] = {"pc": 2, "q35": 3}

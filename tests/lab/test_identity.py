@@ -12,6 +12,7 @@ import pytest
 
 import virtnetplug
 from tests.lab.linux_guest import BACKUP, Link, LinuxGuest, Machine
+from tests.lab.linux_guest import FAST as TWIN
 from tests.lab.pings import Pings
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
@@ -111,7 +112,7 @@ def test_with_teaming_only_the_traffic_moves(
 ) -> None:
     before = host_state(), ports(plugger)
     gaps: dict[str, list[float]] = {"over": [], "back": []}
-    backup, team = nets(vm)[BACKUP], FAST.replace("ua-fast", "ua-team")
+    backup, team = nets(vm)[BACKUP], FAST.replace("ua-fast", TWIN)
     with Stream(vm.address, pace=PACE) as stream:
         for _ in range(ROUNDS):
             mark = stream.mark()
@@ -119,7 +120,7 @@ def test_with_teaming_only_the_traffic_moves(
             link = vm.wait_up(vm.mac, "igbvf", timeout=20)
             stream.wait_flowing()
             gaps["over"].append(stream.longest_gap(mark))
-            assert link.master and set(nets(vm)) == {BACKUP, "ua-team"} and nets(vm)[BACKUP].element == backup.element
+            assert link.master and set(nets(vm)) == {BACKUP, TWIN} and nets(vm)[BACKUP].element == backup.element
             mark = stream.mark()
             plugger.handback(vm.name, BACKUP, wait=60)
             stream.wait_flowing()

@@ -15,7 +15,7 @@ import pytest
 import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
-from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
+from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
 from tests.lab.views import assert_back, everything, host_state, ports
 from tests.real import guests
@@ -124,7 +124,7 @@ def test_connections_live_while_the_pf_is_made_again(
     vm = linux("q35")  # QEMU teams on PCIe alone
     team = f"<interface type='network'><mac address='{vm.mac}'/><source network='pool0'/>"
     plugger.attach(
-        vm.name, [f"{team}<teaming type='transient' persistent='{BACKUP}'/><alias name='ua-vf'/></interface>"]
+        vm.name, [f"{team}<teaming type='transient' persistent='{BACKUP}'/><alias name='{FAST}'/></interface>"]
     )
     plugger.attach(small.name, [pool_nic(1, more=VLAN), pool_nic(2), pool_nic(3)])
     plugger.update(small.name, "ua-vf2", {"trust": True, "spoofchk": False, "vlan": Vlan((VlanTag(7),))})
@@ -145,7 +145,7 @@ def test_connections_live_while_the_pf_is_made_again(
             assert pf_state() == state and host_state() == lent and has(plugger, vm.name, small.name) == devices
     stream.check()
     assert stream.lost == 0 and plugger.audit().findings == ()
-    plugger.detach(vm.name, "ua-vf", wait=60)
+    plugger.detach(vm.name, FAST, wait=60)
     plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
     assert (host_state(), ports(plugger), pf_state()) == before
     with capsys.disabled():

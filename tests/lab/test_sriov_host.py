@@ -10,11 +10,12 @@ import libvirt
 import pytest
 
 from tests.lab import sriov
-from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
+from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.real import guests
 from tests.real.namespace import wait_until
 
 PFS = ["0000:01:00.0", "0000:02:00.0"]
+TEAM = f"<teaming type='transient' persistent='{BACKUP}'/><alias name='{FAST}'/>"
 FROM_POOL = "<interface type='network'><mac address='{mac}'/><source network='{pool}'/>{more}</interface>"
 
 
@@ -113,7 +114,7 @@ def test_a_linux_guest_keeps_its_network_when_the_vf_of_a_teaming_pair_goes(
 ) -> None:
     vm = linux("q35")
     before = len(vm.said())
-    alias, vf = attach(vm.dom, "pool0", vm.mac, f"<teaming type='transient' persistent='{BACKUP}'/>")
+    alias, vf = attach(vm.dom, "pool0", vm.mac, TEAM)
     vm.wait_says(rf"NIC \w+ {vm.mac} driver=igbvf master=[1-9]\d* up=1 carrier=1", before)
     fdb("del", vm)
     vm.wait_answers(vm.address)

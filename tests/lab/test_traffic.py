@@ -22,6 +22,11 @@ PACE = 0.05
 VF_MACS = "52:54:0a:09:03:02", "52:54:0a:09:03:03"
 """They spell the addresses that the guests give them."""
 
+TEAM = (
+    "<interface type='network'><mac address='{}'/><source network='pool0'/>"
+    f"<teaming type='transient' persistent='{BACKUP}'/></interface>"
+)
+
 
 @pytest.fixture
 def both(linux: Callable[[Machine], LinuxGuest]) -> tuple[LinuxGuest, LinuxGuest]:
@@ -35,8 +40,10 @@ def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
         yield opened
 
 
-def vf(mac: str, pool: str, more: str = "") -> str:
-    return f"<interface type='network'><mac address='{mac}'/><source network='{pool}'/>{more}<alias name='ua-vf'/></interface>"
+def vf(mac: str, pool: str) -> str:
+    return (
+        f"<interface type='network'><mac address='{mac}'/><source network='{pool}'/><alias name='ua-vf'/></interface>"
+    )
 
 
 @pytest.mark.parametrize("pools", [("pool0", "pool0"), ("pool0", "pool1")], ids=["of one PF", "of two PFs"])
@@ -72,14 +79,14 @@ def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
         for _ in range(ROUNDS):
             outgoing = threads.submit(vm.probe, other.address, BLOCKS, PACE)
             mark = stream.mark()
-            plugger.attach(vm.name, [vf(vm.mac, "pool0", f"<teaming type='transient' persistent='{BACKUP}'/>")])
+            (fast,) = plugger.attach(vm.name, [TEAM.format(vm.mac)]).nics  # without an alias, each time
             first = vm.wait_up(vm.mac, "igbvf")
             stream.wait_flowing()
             gaps["VF in"].append(stream.longest_gap(mark))
             now = vm.nic(vm.mac, "igbvf")
             assert now is not None and min(now.received - first.received, now.sent - first.sent) >= 20
             mark = stream.mark()
-            assert plugger.detach(vm.name, "ua-vf", wait=60).result is Result.DONE
+            assert plugger.detach(vm.name, str(fast.alias), wait=60).result is Result.DONE
             stream.wait_flowing()
             gaps["VF out"].append(stream.longest_gap(mark))
             assert vm.nic(vm.mac, "igbvf") is None

@@ -68,13 +68,15 @@ def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 
     Both are known, and journaled, before the attach: libvirt would choose them itself, and a crash would leave a NIC that nobody
-    can name (an alias without ``ua-`` becomes ``netN``).
+    can name (an alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike: QEMU takes
+    no other device for the partner as long as it runs (``failover_hide_primary_device``).
     """
     changes: dict[str, object] = {}
     if net.mac is None:
         changes["mac"] = Mac.mint()
     if net.alias is None:
-        changes["alias"] = "ua-vnp" + os.urandom(4).hex()
+        partner = partner_of(net) or ""
+        changes["alias"] = f"{partner}-fast" if partner.startswith("ua-") else "ua-vnp" + os.urandom(4).hex()
     return edited(net, changes)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from virtnetplug.errors import NeedsReplace, Refused
-from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.request import name, refuse
+from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.operation import Refusal
 
 
@@ -24,3 +25,24 @@ def test_a_reason_without_a_class_of_its_own_is_kept() -> None:
     with pytest.raises(Refused) as caught:
         refuse([Refusal(reason="alias-prefix", message="Call it ua-x.")])
     assert (type(caught.value), caught.value.reason, caught.value.exit_code) == (Refused, "alias-prefix", 3)
+
+
+@pytest.mark.parametrize(
+    ("teaming", "is_same"),
+    [
+        (None, False),
+        (Teaming("persistent"), False),
+        (Teaming("transient", "net0"), False),  # libvirt would replace an alias without the prefix
+        (Teaming("transient", "ua-e"), True),
+    ],
+)
+def test_only_a_transient_half_has_the_same_alias_each_time(teaming: Teaming | None, is_same: bool) -> None:
+    nets = [name(Interface(type="network", source_network="pool", teaming=teaming)) for _ in range(2)]
+    aliases = [str(net.alias) for net in nets]
+    assert all(alias.startswith("ua-") for alias in aliases) and nets[0].mac is not None
+    assert (aliases == ["ua-e-fast"] * 2) if is_same else (aliases[0] != aliases[1])
+
+
+def test_what_has_an_alias_keeps_it() -> None:
+    asked = Interface(type="network", source_network="pool", alias="ua-p", teaming=Teaming("transient", "ua-e"))
+    assert name(asked).alias == "ua-p"
