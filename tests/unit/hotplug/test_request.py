@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, Refused
 from virtnetplug.hotplug.request import name, refuse
-from virtnetplug.model.interface import Interface, Teaming
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
 
 
@@ -30,19 +31,22 @@ def test_a_reason_without_a_class_of_its_own_is_kept() -> None:
 @pytest.mark.parametrize(
     ("teaming", "is_same"),
     [
-        (None, False),
-        (Teaming("persistent"), False),
-        (Teaming("transient", "net0"), False),  # libvirt would replace an alias without the prefix
-        (Teaming("transient", "ua-e"), True),
+        ("", False),
+        ("<teaming type='persistent'/>", False),
+        ("<teaming type='transient' persistent='net0'/>", False),  # libvirt would replace an alias without the prefix
+        ("<teaming type='transient' persistent='ua-e'/>", True),
     ],
 )
-def test_only_a_transient_half_has_the_same_alias_each_time(teaming: Teaming | None, is_same: bool) -> None:
-    nets = [name(Interface(type="network", source_network="pool", teaming=teaming)) for _ in range(2)]
+def test_only_a_transient_half_has_the_same_alias_each_time(teaming: str, is_same: bool) -> None:
+    nets = [name(asked(teaming)) for _ in range(2)]
     aliases = [str(net.alias) for net in nets]
     assert all(alias.startswith("ua-") for alias in aliases) and nets[0].mac is not None
     assert (aliases == ["ua-e-fast"] * 2) if is_same else (aliases[0] != aliases[1])
 
 
 def test_what_has_an_alias_keeps_it() -> None:
-    asked = Interface(type="network", source_network="pool", alias="ua-p", teaming=Teaming("transient", "ua-e"))
-    assert name(asked).alias == "ua-p"
+    assert name(asked("<teaming type='transient' persistent='ua-e'/><alias name='ua-p'/>")).alias == "ua-p"
+
+
+def asked(more: str) -> Interface:
+    return xml.interface(f"<interface type='network'><source network='pool'/>{more}</interface>")
