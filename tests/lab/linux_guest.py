@@ -16,6 +16,8 @@ from typing import Literal
 import libvirt
 
 from tests.real.namespace import wait_until
+from virtnetplug import xml
+from virtnetplug.model.interface import Interface
 
 BACKUP = "ua-backup"
 """The alias of the virtio NIC that each has from the start, a teaming pair's persistent half."""
@@ -27,8 +29,8 @@ Machine = Literal["pc", "q35"]
 
 _HOSTS: dict[Machine, int] = {"pc": 2, "q35": 3}
 _COMMAND_PORT = 8
-_restored: dict[str, str] = {}
-"""Each one's definition as it was when it was restored."""
+_restored: dict[str, tuple[Interface, ...]] = {}
+"""The NICs that each had when it was restored."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class LinuxGuest:
         if self.name not in [dom.name() for dom in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)]:
             self._log.unlink(missing_ok=True)
             connection.restore(f"/var/lib/libvirt/images/{self.name}.save")
-            _restored[self.name] = connection.lookupByName(self.name).XMLDesc()
+            _restored[self.name] = xml.devices(connection.lookupByName(self.name).XMLDesc()).nets
         self.dom = connection.lookupByName(self.name)
         self.mac = f"52:54:00:cc:00:0{_HOSTS[machine]}"
         self.address = f"10.9.0.{_HOSTS[machine]}"
@@ -133,8 +135,14 @@ class LinuxGuest:
             return b"".join(iter(lambda: line.recv(65536), b"")).decode()
 
     def is_as_restored(self) -> bool:
-        """Whether its definition is as it was at first."""
-        return bool(self.dom.XMLDesc() == _restored.get(self.name))
+        """Whether it has the NICs that it had at first, and remembers none."""
+        now = self.dom.XMLDesc()
+        return xml.NAMESPACE not in now and xml.devices(now).nets == _restored.get(self.name)
+
+    def forget(self) -> None:
+        """Have it remember no NIC, and no policy."""
+        live = libvirt.VIR_DOMAIN_AFFECT_LIVE
+        self.dom.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, None, xml.NAMESPACE, live)
 
     def destroy(self) -> None:
         """Pull its plug."""

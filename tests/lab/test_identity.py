@@ -36,7 +36,9 @@ FAST = "<interface type='network'><source network='pool0'/><alias name='ua-fast'
 def vm(linux: Callable[[Machine], LinuxGuest]) -> Iterator[LinuxGuest]:
     """A Linux guest, and an address of the host's in the network of its NIC."""
     subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "br0"], check=True)
-    yield linux("q35")
+    guest = linux("q35")
+    yield guest
+    guest.forget()
     subprocess.run(["ip", "address", "del", f"{HOST}/24", "dev", "br0"], check=True)
 
 

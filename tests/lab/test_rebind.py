@@ -30,8 +30,8 @@ from virtnetplug.model.pci import PciAddress
 
 PF = PciAddress.parse(PFS[0])
 VLAN = "<vlan><tag id='42'/></vlan>"
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_REBIND_EVERY", "100"))
-"""The quick suite dies at every hundredth call, the long one at more."""
+EVERY = int(os.environ.get("VIRTNETPLUG_LAB_REBIND_EVERY", "150"))
+"""The quick suite dies at every hundred and fiftieth call, the long one at more."""
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
 
