@@ -15,8 +15,14 @@ LAB = Path(__file__).parents[1] / "lab"
 
 
 def run(names: Sequence[str], options: Sequence[str], command: Sequence[str]) -> int:
-    """Run it in each of them with these options of ``lab run``; gives the worst of their exit codes. Ctrl-C ends them all."""
-    labs = [_Lab(name, [str(LAB), "run", name, *options, "--", *command]) for name in names]
+    """Run it in each of them with these options of ``lab run``; gives the worst of their exit codes. Ctrl-C ends them all.
+
+    The first is to be the one that takes longest: the others give way to it.
+    """
+    labs = []
+    for name in names:
+        manners = ["nice"] if labs else []
+        labs.append(_Lab(name, [*manners, str(LAB), "run", name, *options, "--", *command]))
     try:
         for lab in labs:
             lab.wait()
