@@ -90,6 +90,7 @@ def linux(uri: str) -> Iterator[Callable[[Machine], LinuxGuest]]:
 
     yield get
     for guest in asked:
+        guest.forget()
         if not guest.is_as_restored():
             guest.destroy()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import subprocess
 import threading
@@ -10,6 +9,7 @@ import time
 from types import TracebackType
 
 from tests.real.namespace import wait_until
+from tests.real.stream import longest_gap
 
 PACE = 0.05
 """Seconds between two."""
@@ -47,8 +47,7 @@ class Pings:
 
     def longest_gap(self, since: float) -> float:
         """The longest time, in seconds, without an answer: from `since` until now, both ends included."""
-        times = [since, *(at for at in self._times[:] if at > since), time.monotonic()]
-        return max(later - earlier for earlier, later in itertools.pairwise(times))
+        return longest_gap(self._times, since)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None

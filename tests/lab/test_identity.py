@@ -36,9 +36,7 @@ FAST = "<interface type='network'><source network='pool0'/><alias name='ua-fast'
 def vm(linux: Callable[[Machine], LinuxGuest]) -> Iterator[LinuxGuest]:
     """A Linux guest, and an address of the host's in the network of its NIC."""
     subprocess.run(["ip", "address", "add", f"{HOST}/24", "dev", "br0"], check=True)
-    guest = linux("q35")
-    yield guest
-    guest.forget()
+    yield linux("q35")
     subprocess.run(["ip", "address", "del", f"{HOST}/24", "dev", "br0"], check=True)
 
 

@@ -39,6 +39,13 @@ def block(number: int) -> bytes:
     return number.to_bytes(8, "big") + random.Random(number).randbytes(BLOCK - 8)
 
 
+def longest_gap(times: list[float], since: float) -> float:
+    """The longest time between two of `times`, from `since` until now, both ends included. Another thread may add to them."""
+    later = itertools.takewhile(lambda at: at > since, reversed(times[:]))
+    ordered = [since, *sorted(later), time.monotonic()]
+    return max(end - start for start, end in itertools.pairwise(ordered))
+
+
 class Stream:
     """One; it connects again after a reset, and counts that."""
 
@@ -76,9 +83,7 @@ class Stream:
 
     def longest_gap(self, since: float) -> float:
         """The longest time, in seconds, in which nothing came back: from `since` until now, both ends included."""
-        times = [since, *itertools.takewhile(lambda at: at > since, reversed(self._times[:]))]
-        ordered = [since, *sorted(times[1:]), time.monotonic()]
-        return max(later - earlier for earlier, later in itertools.pairwise(ordered))
+        return longest_gap(self._times, since)
 
     def wait_flowing(self, blocks: int = 20, timeout: float = 20.0) -> None:
         """Wait until so many more blocks have come back, from now on."""

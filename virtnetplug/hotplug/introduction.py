@@ -6,7 +6,8 @@ QEMU does so after a migration; of the two halves of a teaming pair, which share
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from virtnetplug.errors import ConnectionLost, VirtnetplugError
 from virtnetplug.hotplug import guest
@@ -40,15 +41,10 @@ def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> Non
     partner = partner_of(left)
     if partner is None or not host.hypervisor.is_local:
         return
-    try:
+    with _only_said(tx, partner):
         there = guest.net_of(domain, partner, Half.LIVE)
-    except ConnectionLost:
-        raise
-    except VirtnetplugError as error:
-        tx.warn(_unheard(partner, error))
-        return
-    if there is not None:
-        _introduce(host, there, tx)
+        if there is not None:
+            _introduce(host, there, tx)
 
 
 def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transaction) -> None:
@@ -61,30 +57,25 @@ def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transact
     pairs = {net.alias or "": partner for net in came if (partner := partner_of(net)) is not None}
     if not host.hypervisor.is_local:
         return
-    for alias, partner in pairs.items():
-        try:
-            net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
-            if net is not None and standby is not None and standby.target_dev is not None:
-                _make_way(host, net, standby.target_dev)
-        except ConnectionLost:
-            raise
-        except VirtnetplugError as error:
-            tx.warn(_unheard(alias, error))
-        except KeyboardInterrupt:
-            return  # what it was all about is done
+    with suppress(KeyboardInterrupt):  # what it was all about is done
+        for alias, partner in pairs.items():
+            with _only_said(tx, alias):
+                net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
+                if net is not None and standby is not None and standby.target_dev is not None:
+                    _make_way(host, net, standby.target_dev)
 
 
 def _make_way(host: Host, net: Interface, tap: str) -> None:
-    mac, start = str(net.mac), host.clock.monotonic()
-    driven: list[float] = []
+    mac, since, is_driven = str(net.mac), host.clock.monotonic(), False
 
     def is_over() -> bool:
+        nonlocal since, is_driven
         place, now = host.links.learned(tap, mac), host.clock.monotonic()
         if place == tap:
             host.links.forget(tap, mac)
-        if not driven and net.source_pci is not None and host.host_devices.is_msix_enabled(net.source_pci):
-            driven.append(now)
-        return place not in (None, tap) or now > (driven[0] if driven else start) + SECONDS
+        if not is_driven and net.source_pci is not None and host.host_devices.is_msix_enabled(net.source_pci):
+            since, is_driven = now, True
+        return place not in (None, tap) or now > since + SECONDS
 
     if host.links.learned(tap, mac) is not None:
         until_true(is_over, seconds=2 * SECONDS)
@@ -93,11 +84,16 @@ def _make_way(host: Host, net: Interface, tap: str) -> None:
 def _introduce(host: Host, net: Interface, tx: Transaction) -> None:
     if net.link_state == "down" or net.mac is None or net.target_dev is None:
         return
-    try:
+    with _only_said(tx, describe(net)):
         host.links.introduce(net.target_dev, str(net.mac))
+
+
+@contextmanager
+def _only_said(tx: Transaction, name: str) -> Iterator[None]:
+    """What fails inside stops nothing; only without a connection there is no going on."""
+    try:
+        yield
+    except ConnectionLost:
+        raise
     except VirtnetplugError as error:
-        tx.warn(_unheard(describe(net), error))
-
-
-def _unheard(name: str, error: VirtnetplugError) -> str:
-    return f"{name} may not be heard of in its network until the guest sends something: {error.message}"
+        tx.warn(f"{name} may not be heard of in its network until the guest sends something: {error.message}")
