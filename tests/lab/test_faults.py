@@ -107,5 +107,4 @@ def test_many_cycles_leak_nothing(plugger: Plugger, vm: Guest, figure: Figure) -
 
 def open_files(vm: Guest) -> int:
     """Of the guest's QEMU."""
-    pid = Path(f"/run/libvirt/qemu/{vm.name}.pid").read_text()
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return len(os.listdir(f"/proc/{vm.pid}/fd"))

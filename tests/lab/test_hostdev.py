@@ -58,7 +58,7 @@ def test_a_domain_that_ends_gives_its_vfs_back(plugger: Plugger, guest: Callable
     if how == "destroy":
         vm.destroy()
     else:
-        os.kill(int(Path(f"/run/libvirt/qemu/{vm.name}.pid").read_text()), signal.SIGKILL)
+        os.kill(vm.pid, signal.SIGKILL)
         wait_until(lambda: not vm.dom.isActive(), "libvirt to see it")
     outcomes = plugger.recover()
     assert [(outcome.operation, outcome.result) for outcome in outcomes] == [("return", Result.DONE)] * 2

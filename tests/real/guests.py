@@ -70,6 +70,11 @@ class Guest:
         """Wait until libvirt no longer has this NIC; gives the seconds."""
         return wait_until(lambda: alias not in self.aliases(), f"{alias} to be gone", timeout)
 
+    @property
+    def pid(self) -> int:
+        """Of its QEMU, under a libvirtd at its default places."""
+        return int(Path(f"/run/libvirt/qemu/{self.name}.pid").read_text())
+
     def destroy(self) -> None:
         """Pull its plug; its definition stays if it is persistent."""
         self.dom.destroy()
