@@ -65,9 +65,8 @@ def devices_of(domain: Domain) -> frozenset[PciAddress]:
         text = domain.xml(Half.LIVE)
     except (DomainMissing, DomainNotRunning):
         return frozenset()
-    if "hostdev" not in text:  # most have none, and to parse each would take longer than to ask for it
-        return frozenset()
-    return frozenset(hostdev.host_address for hostdev in xml.devices(text).hostdevs)
+    # most have none, and to parse each would take longer than to ask for it
+    return xml.host_addresses(text) if "hostdev" in text else frozenset()
 
 
 def _candidates(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[PciDevice]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
 from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held_for, prepare
-from virtnetplug.backends.returning import GONE, give_back, is_gone
+from virtnetplug.backends.returning import GONE, give_back
 from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -46,8 +46,8 @@ class AssignedDevice:
 
         def undo() -> None:
             ours = [one for one in held_for(ground, order.domain, alias) if one.operation_id == order.operation_id]
-            if failures := [text for one in ours if (text := give_back(ground, one)) is not None]:
-                raise Failed("; ".join(failures), reason="quarantined")
+            if faults := [text for one in ours if (text := give_back(ground, one).fault) is not None]:
+                raise Failed("; ".join(faults), reason="quarantined")
 
         holding = steps.effect("claim_device", alias, lambda: claim(ground, order), undo, half=Half.LIVE)
         # what libvirt binds inside attach, and is set by nothing before, takes no intent of its own
@@ -59,10 +59,10 @@ class AssignedDevice:
         """Give the device back, or quarantine it and say why."""
         said = []
         for holding in held_for(ground, domain, net.alias or ""):
-            was_gone = is_gone(ground, holding)
-            if (fault := give_back(ground, holding)) is not None:
-                said.append(fault)
-            elif was_gone:
+            returned = give_back(ground, holding)
+            if returned.fault is not None:
+                said.append(returned.fault)
+            elif returned.was_gone:
                 said.append(f"host device {holding.address} {GONE}")
         return said
 

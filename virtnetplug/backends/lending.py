@@ -47,20 +47,30 @@ def claim(ground: Ground, order: Order) -> Holding:
             continue
         holding = _holding(ground, order, device)
         try:
-            ground.journal.hold(holding)
+            holding = _hold(ground, holding)
         except ClaimTaken as error:
             lost[device.address] = error.message
             continue
-        try:
-            make_port(ground, holding)
-        except ClaimTaken as error:
-            ground.journal.let_go(holding.address)
-            lost[device.address] = error.message
-            continue
-        holding = _with_snapshot(ground, holding)
-        ground.journal.amend_holding(holding)
         return holding
     raise PoolExhausted(exhausted(order.actual, pool, lost))
+
+
+def _hold(ground: Ground, holding: Holding) -> Holding:
+    """The row, the port if it comes of a network, and the snapshot, taken of what is held already; raises `ClaimTaken`, holding nothing."""
+    with ground.journal.batch():
+        ground.journal.hold(holding)
+        if not holding.network:  # nothing has an effect between row and snapshot, so one commit has both
+            holding = _with_snapshot(ground, holding)
+            ground.journal.amend_holding(holding)
+            return holding
+    try:
+        make_port(ground, holding)
+    except ClaimTaken:
+        ground.journal.let_go(holding.address)
+        raise
+    holding = _with_snapshot(ground, holding)
+    ground.journal.amend_holding(holding)
+    return holding
 
 
 def changes_before_attach(holding: Holding) -> bool:

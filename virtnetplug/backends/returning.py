@@ -25,23 +25,32 @@ GONE = "is gone from the host, so there was nothing to give back; change sriov_n
 """What is to be said of a device that `is_gone`."""
 
 
-def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> str | None:
-    """Make the device as it was and prove it, then let it go; else quarantine it and return the reason, a sentence.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Returned:
+    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead; one that `was_gone` is nobody's."""
+
+    fault: str | None = None
+    was_gone: bool = False
+
+
+def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> Returned:
+    """Make the device as it was and prove it, then let it go; else quarantine it.
 
     With `kept` it is not let go: that is what is held of it from then on.
     A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
     is nobody's.
     """
+    was_gone = False
     try:
         user = users_of_devices(ground).get(holding.address)
         is_ours = user is None or user.uuid == holding.domain_uuid
-        is_there = user is not None or not is_gone(ground, holding)
-        fault = _restore(ground, holding, user) if is_ours and is_there else None
+        was_gone = user is None and is_gone(ground, holding)
+        fault = _restore(ground, holding, user) if is_ours and not was_gone else None
     except VirtnetplugError as error:
         fault = error.message
     if fault is not None:
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
-        return (
+        return Returned(
             f"host device {holding.address} is quarantined: {fault}. It is lent to nobody; "
             "'virtnetplug recover' tries again to give it back."
         )
@@ -51,7 +60,7 @@ def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> 
         ground.journal.amend_holding(kept)
     else:
         ground.journal.let_go(holding.address)
-    return None
+    return Returned(was_gone=was_gone)
 
 
 def is_gone(ground: Ground, holding: Holding) -> bool:

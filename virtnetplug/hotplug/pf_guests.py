@@ -150,7 +150,7 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         )
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
-        fault = give_back(host, holding, kept)
+        fault = give_back(host, holding, kept).fault
     if fault is not None:
         raise Failed(fault, reason="quarantined")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtnetplug.backends.candidates import devices_of, users_of_devices
-from virtnetplug.backends.returning import GONE, give_back, is_gone
+from virtnetplug.backends.returning import GONE, give_back
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.ports.domain import Domain
@@ -25,8 +25,9 @@ def return_devices(host: Host, domain_uuid: str | None = None, *, domain: Domain
     for holding in held:
         if holding.address in users or (holding.domain_uuid, holding.alias) in busy:
             continue
-        back = GONE if is_gone(host, holding) else f"is back as it was before {holding.alias} had it"
-        fault = give_back(host, holding)
+        returned = give_back(host, holding)
+        fault = returned.fault
+        back = GONE if returned.was_gone else f"is back as it was before {holding.alias} had it"
         host.journal.drop_nic(uri, holding.domain_uuid, holding.alias)
         outcomes.append(
             Outcome(

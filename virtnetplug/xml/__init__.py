@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from virtnetplug.model.topology import Topology
 from virtnetplug.xml.differences import diff
-from virtnetplug.xml.domains import devices, lockable_memory, memory_nodes, topology
+from virtnetplug.xml.domains import devices, host_addresses, lockable_memory, memory_nodes, topology
 from virtnetplug.xml.glimpses import NetGlimpse, glimpse
 from virtnetplug.xml.metadata import NAMESPACE, metadata, metadata_text
 from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
@@ -26,6 +26,7 @@ __all__ = [
     "element",
     "glimpse",
     "has_own_netdevs",
+    "host_addresses",
     "interface",
     "lockable_memory",
     "may_have_doubles",

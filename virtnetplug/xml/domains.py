@@ -11,6 +11,7 @@ from virtnetplug.errors import XmlInvalid
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.hostdev import Hostdev
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import PciController, Topology
 from virtnetplug.xml.elements import HostdevElement
 from virtnetplug.xml.kinds import part, whole
@@ -35,6 +36,14 @@ def devices(domain_xml: str) -> DomainDevices:
     nets = tuple(net_from(node, text) for node, text in zip(nodes, texts, strict=True))
     owned = (_owned(net) for net in nets if net.is_hostdev)
     return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
+
+
+def host_addresses(domain_xml: str) -> frozenset[PciAddress]:
+    """The host PCI devices a domain definition gives to the guest, those of its nets included; reads nothing else of it."""
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    nodes = (*root.iterfind("devices/interface[@type='hostdev']"), *root.iterfind("devices/hostdev[@type='pci']"))
+    found = (HostdevElement.properties["host_address"].read(node) for node in nodes)
+    return frozenset(address for address in found if address is not None)
 
 
 def memory_nodes(domain_xml: str) -> frozenset[int]:

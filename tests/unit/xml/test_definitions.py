@@ -74,6 +74,12 @@ def test_nets_and_hostdevs_are_found_with_their_own_text() -> None:
     assert plain.host_address == PciAddress(0, 8, 0, 1)
 
 
+def test_the_host_devices_of_a_guest_are_those_of_a_full_look() -> None:
+    for text in (domain(VIRTIO, VF, PLAIN, USB), domain(VIRTIO), domain(PLAIN), "<domain/>"):
+        assert xml.host_addresses(text) == {dev.host_address for dev in xml.devices(text).hostdevs}
+    assert xml.host_addresses(domain(VF, PLAIN)) == {PciAddress(0, 7, 16, 3), PciAddress(0, 8, 0, 1)}
+
+
 def test_a_config_without_aliases_holds_the_invariants() -> None:
     net = VF.replace("<alias name='ua-vf'/>", "")
     found = xml.devices(domain(VIRTIO.replace("<alias name='net0'/>", ""), net, PLAIN))
@@ -116,7 +122,7 @@ def test_a_glimpse_agrees_with_a_full_look() -> None:
     assert glimpses[1].host_address == "0000:07:10.3"
 
 
-@pytest.mark.parametrize("read", [xml.glimpse, xml.devices, xml.topology])
+@pytest.mark.parametrize("read", [xml.glimpse, xml.devices, xml.host_addresses, xml.topology])
 def test_a_definition_is_no_more_trusted_than_a_request(read: object) -> None:
     assert callable(read)
     with pytest.raises(XmlUnsafe):

@@ -42,7 +42,7 @@ class LibvirtDomain:
     """`ports.domain.Domain` on a ``virDomain``."""
 
     def __init__(self, handle: libvirt.virDomain, events: EventHub, *, was_persistent: bool = False) -> None:
-        """`was_persistent`: a list has just said so, and the first look at the config need not ask again."""
+        """`was_persistent`: a list has just said so, and the next look at the config need not ask again."""
         self._handle = handle
         self._was_persistent = was_persistent
         self._events = events
@@ -66,10 +66,11 @@ class LibvirtDomain:
             code, detail, live_id = self._state()
             power = _POWER.get(code, PowerState.SHUTOFF)
             active = power is not PowerState.SHUTOFF
+            self._was_persistent = bool(self._handle.isPersistent())
             return DomainState(
                 power=power,
                 id=live_id if active else -1,
-                persistent=bool(self._handle.isPersistent()),
+                persistent=self._was_persistent,
                 paused_reason=_PAUSED.get(detail, "paused") if power is PowerState.PAUSED else "",
                 job=self._job() if active else "",
             )
