@@ -99,6 +99,84 @@ def test_a_vf_named_by_address(pool: World, managed: str) -> None:
     assert state_of(pool) == before
 
 
+def wish(**chosen: Any) -> Interface:
+    return Interface(type="network", source_network="both", mac=Mac("52:54:00:00:00:01"), alias="ua-vf1", **chosen)
+
+
+@pytest.fixture
+def both(pool: World) -> World:
+    """With a pool of VFs of both PFs."""
+    addresses = tuple(PciAddress(0, bus, 0x10, function) for bus in (1, 2) for function in (0, 2))
+    pool.host.hypervisor.add_network(  # type: ignore[attr-defined]
+        Network(name="both", forward="hostdev", addresses=addresses, managed=True)
+    )
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"),
+    [
+        ({}, "0000:01:10.0"),
+        ({"vf": PciAddress(0, 2, 0x10, 2)}, "0000:02:10.2"),
+        ({"pf": "eth1"}, "0000:02:10.0"),
+        ({"pf": "0000:02:00.0"}, "0000:02:10.0"),
+        ({"pf": "02:00.0"}, "0000:02:10.0"),
+        ({"pf": "eth1", "vf": PciAddress(0, 2, 0x10, 2)}, "0000:02:10.2"),
+    ],
+)
+def test_a_vf_of_a_pool_may_be_chosen_by_its_address_or_its_pf(
+    both: World, chosen: dict[str, Any], wanted: str
+) -> None:
+    before = state_of(both)
+    assert both.plugger.plan_attach(both.name, [wish(**chosen)]).fits
+    (attached,) = both.plugger.attach(both.name, [wish(**chosen)]).nics
+    assert (str(attached.host_address), attached.network) == (wanted, "both")
+    assert [str(port.host_address) for port in both.host.networks.ports("both")] == [wanted]
+    assert both.plugger.detach(both.name, "ua-vf1").result is Result.DONE
+    assert state_of(both) == before
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"vf": PciAddress(0, 1, 0x10, 4)}, "lends no VF 0000:01:10.4"),
+        ({"pf": "eth9"}, "lends no VF of a PF eth9"),
+        ({"pf": "eth0", "vf": PciAddress(0, 2, 0x10, 2)}, "VF 0000:02:10.2 that is a VF of a PF eth0"),
+    ],
+)
+def test_a_vf_that_its_pool_does_not_lend_is_refused(both: World, chosen: dict[str, Any], told: str) -> None:
+    before = state_of(both)
+    with pytest.raises(Refused, match=told) as caught:
+        both.plugger.attach(both.name, [wish(**chosen)])
+    assert caught.value.reason == "host-device-unfit" and "of eth0, eth1. Name one of these" in caught.value.message
+    assert state_of(both) == before
+
+
+def test_a_chosen_vf_that_is_taken_becomes_no_other(both: World) -> None:
+    first = wish(vf=FIRST)
+    both.plugger.attach(both.name, [first])
+    before = state_of(both)
+    again = dataclasses.replace(first, alias="ua-vf2", mac=Mac("52:54:00:00:00:02"))
+    with pytest.raises(Refused, match=r"has no device left to lend: 0000:01:10\.0") as caught:
+        both.plugger.attach(both.name, [again])
+    assert caught.value.reason == "pool-exhausted"
+    assert state_of(both) == before
+
+
+@pytest.mark.parametrize("scope", [Scope.CONFIG, Scope.BOTH])
+def test_no_definition_keeps_which_vf_was_chosen(both: World, scope: Scope) -> None:
+    before = state_of(both)
+    with pytest.raises(Refused, match="no place for pf"):
+        both.plugger.attach(both.name, [wish(pf="eth1")], scope=scope)
+    assert state_of(both) == before
+
+
+def test_an_emulated_nic_is_of_no_pf(both: World) -> None:
+    nic_on_bridge = Interface(type="bridge", source_bridge=both.bridges[0], pf="eth1")
+    with pytest.raises(Refused, match="pf can only be said of an assigned device"):
+        both.plugger.attach(both.name, [nic_on_bridge])
+
+
 def test_both_halves_keep_the_pool_in_the_definition(pool: World) -> None:
     before = state_of(pool)
     pool.plugger.attach(pool.name, [nic()], scope=Scope.BOTH)

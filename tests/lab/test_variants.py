@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import libvirt
@@ -10,6 +11,7 @@ import pytest
 
 from tests.lab import sriov, views
 from tests.lab.nics import MAC, PFS, VLAN, pci, pool_nic, vf_nic
+from tests.real.command import Command
 from tests.real.guests import Guest
 from virtnetplug import Plugger, Result, xml
 from virtnetplug.errors import VirtnetplugError
@@ -93,6 +95,29 @@ def test_a_pool(plugger: Plugger, vm: Guest, pool: Pool, variant: str) -> None:
 def test_a_device_by_address(plugger: Plugger, vm: Guest, variant: str) -> None:
     vf = sriov.vfs(PFS[0])[2]
     check_cycle(plugger, vm, vf_nic(vf, DEVICES[variant], more=VLAN + pci(PLACES["pc"])), None, PLACES["pc"])
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--network", "{pool}", "--pf", PFS[1]], "0000:02:10.2"),
+        (["--network", "{pool}", "--pf", "pf0"], "0000:01:10.6"),
+        (["--network", "{pool}", "--vf", "0000:02:10.4"], "0000:02:10.4"),
+        (["--vf", "0000:02:10.6"], "0000:02:10.6"),
+    ],
+)
+def test_a_vf_of_ones_choice(
+    plugger: Plugger, vm: Guest, pool: Pool, tmp_path: Path, words: list[str], wanted: str
+) -> None:
+    """By its address or its PF, of a pool that has VFs of both, or by itself."""
+    name = pool(pci("0000:01:10.6") + TWO, managed="yes")
+    before = views.everything(plugger, vm)
+    command = Command("qemu:///system", tmp_path / "journal")
+    (nic,) = command.json("attach", vm.name, *(word.format(pool=name) for word in words)).document["nics"]
+    assert nic["host_address"] == wanted and sriov.driver(wanted) == "vfio-pci"
+    assert list(ports(vm.dom.connect(), name)) == ([wanted] if "--network" in words else [])
+    command.json("detach", vm.name, nic["alias"], "--wait", "60")
+    views.assert_back(plugger, vm, before)
 
 
 def test_on_q35(plugger: Plugger, guest: Callable[..., Guest]) -> None:

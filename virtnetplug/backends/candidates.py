@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.backends import Ground
 from virtnetplug.backends.choice import Pool, obstacle
-from virtnetplug.errors import DomainMissing, DomainNotRunning
+from virtnetplug.errors import DomainMissing, DomainNotRunning, HostDeviceUnfit, PciAddressInvalid
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
@@ -21,7 +22,7 @@ def pool_for(
 ) -> Pool:
     """The pool of the NIC's network, or the one device it names; what only `leaving` has counts as free.
 
-    Raises what looking at domains, journal, network or devices raises.
+    Raises what looking at domains, journal, network or devices raises, and `HostDeviceUnfit` where the pool has not what `OF_POOLS` say.
     """
     devices = tuple(_candidates(ground, net, actual))
     taken = {address: f"domain {user.name} has it" for address, user in users_of_devices(ground).items()}
@@ -74,12 +75,43 @@ def _candidates(ground: Ground, net: Interface, actual: ActualDevice) -> Iterato
         yield ground.host_devices.device(net.source_pci)
         return
     network = ground.networks.network(actual.network or "")
-    wanted = set(network.addresses)
-    for device in ground.host_devices.devices():
-        if network.pf is not None and device.is_pf and device.netdev == network.pf:
-            yield from ground.host_devices.vfs(device.address)
-        elif device.address in wanted:
-            yield device
+    there = ground.host_devices.devices()
+    pfs: dict[PciAddress | None, PciDevice] = {device.address: device for device in there if device.is_pf}
+    lent = [(device, pf) for device in there if _is_lent_by(network, device, pf := pfs.get(device.pf))]
+    chosen = [device for device, pf in lent if _is_chosen(net, device, pf)]
+    if lent and not chosen:
+        raise HostDeviceUnfit(_not_in(network, net, lent))
+    yield from chosen
+
+
+def _is_lent_by(network: Network, device: PciDevice, pf: PciDevice | None) -> bool:
+    is_of_its_pf = network.pf is not None and pf is not None and pf.netdev == network.pf
+    return is_of_its_pf or device.address in network.addresses
+
+
+def _is_chosen(net: Interface, device: PciDevice, pf: PciDevice | None) -> bool:
+    """Whether it is what `OF_POOLS` say, which mostly say nothing."""
+    is_of_pf = net.pf is None or (pf is not None and _spelt(net.pf) in (str(pf.address), pf.netdev))
+    return net.vf in (None, device.address) and is_of_pf
+
+
+def _spelt(pf: str) -> str:
+    """A PCI address as it is written everywhere; the name of a network interface as it is."""
+    try:
+        return str(PciAddress.parse(pf))
+    except PciAddressInvalid:
+        return pf
+
+
+def _not_in(network: Network, net: Interface, lent: Sequence[tuple[PciDevice, PciDevice | None]]) -> str:
+    asked = [f"VF {net.vf}"] if net.vf is not None else []
+    asked += [f"VF of a PF {net.pf}"] if net.pf is not None else []
+    pfs = {pf.netdev or str(pf.address) for _, pf in lent if pf is not None}
+    return (
+        f"network {network.name} lends no {' that is a '.join(asked)}. It lends "
+        f"{', '.join(str(device.address) for device, _ in lent)}, of {', '.join(sorted(pfs)) or 'no PF of this host'}. "
+        "Name one of these, or leave that out for the best one"
+    )
 
 
 def exhausted(actual: ActualDevice, pool: Pool, lost: Mapping[PciAddress, str]) -> str:

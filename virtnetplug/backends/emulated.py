@@ -8,7 +8,7 @@ from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.errors import BridgeMissing, NotSupported, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.interface import OF_DEVICES, Interface
+from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
 from virtnetplug.model.operation import Phase, Refusal
 from virtnetplug.ports.domain import Domain
 
@@ -49,7 +49,7 @@ class Emulated:
         self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
     ) -> Sequence[Refusal]:
         """A bridge or link that this host does not have; what only an assigned device can be told."""
-        if asked := [name for name in OF_DEVICES if getattr(net, name) is not None]:
+        if asked := [name for name in (*OF_DEVICES, *OF_POOLS) if getattr(net, name) is not None]:
             return [_not_assigned(net, asked)]
         if not ground.hypervisor.is_local:
             return ()
@@ -115,7 +115,7 @@ def _bridge(ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Re
 
 def _not_assigned(net: Interface, asked: Sequence[str]) -> Refusal:
     names = ", ".join(name.replace("_", "-") for name in asked)
-    why = f"it is emulated, and {names} can only be set of an assigned device (SR-IOV). Leave that out, or name a pool of VFs."
+    why = f"it is emulated, and {names} can only be said of an assigned device (SR-IOV). Leave that out, or name a pool of VFs."
     return _refusal(NotSupported.reason, net, why)
 
 

@@ -234,6 +234,22 @@ KEYS: tuple[Key, ...] = (
         can_clear=True,
     ),
     Key(
+        name="vf",
+        field="vf",
+        parse=values.pci,
+        metavar="PCI",
+        help="The VF to assign, by its PCI address on the host: that one of the --network, or by itself.",
+        for_update=False,
+    ),
+    Key(
+        name="pf",
+        field="pf",
+        parse=values.text,
+        metavar="PF",
+        help="Of a --network of VFs: assign one of this PF (its PCI address or network interface).",
+        for_update=False,
+    ),
+    Key(
         name="trust",
         field="trust",
         parse=values.yes_no,

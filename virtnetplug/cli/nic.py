@@ -43,6 +43,8 @@ def interface_from_values(values: Mapping[str, str]) -> Interface:
     Raises `UsageError` where they contradict each other or say too little.
     """
     fields = _fields(_with_source(values), clearing=False)
+    if fields["type"] == "hostdev":  # by itself: the element says which, and libvirt does the binding
+        fields |= {"source_pci": fields.pop("vf"), "managed": True}
     return Interface(**fields)
 
 
@@ -90,10 +92,18 @@ def _with_source(values: Mapping[str, str]) -> dict[str, str]:
         raise UsageError(
             f"--{given[0]} makes a NIC of type {_SOURCE_TYPES[given[0]]}, not {values['type']}; leave --type out."
         )
+    if "vf" in values and not given:
+        values.setdefault("type", "hostdev")
     if "type" not in values:
         raise UsageError(
-            "Say what the NIC connects to: --network NAME, --bridge NAME, --dev DEV, or a --type that needs none."
+            "Say what the NIC connects to: --network NAME, --bridge NAME, --dev DEV, --vf PCI, or a --type that needs none."
         )
+    if values["type"] == "hostdev" and "vf" not in values:
+        raise UsageError(
+            "A NIC of type hostdev needs a device: add --vf PCI, or --network NAME for the best one of a pool."
+        )
+    if "pf" in values and "network" not in values:
+        raise UsageError("--pf chooses among the VFs of a network: add --network NAME, or name one with --vf.")
     if values["type"] in _SOURCE_TYPES.values() and not given:
         needed = next(name for name, kind in _SOURCE_TYPES.items() if kind == values["type"])
         raise UsageError(f"A NIC of type {values['type']} needs a source: add --{needed} NAME.")

@@ -17,7 +17,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, describe
 from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.interface import OF_DEVICES, Interface
+from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import Topology
@@ -201,9 +201,9 @@ def _taken(net: Interface, why: str, reason: str) -> Refusal:
 
 
 def of_devices(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
-    """Settings of assigned devices that a definition would have to keep: libvirt has no place for them."""
+    """What a definition would have to keep of assigned devices, their settings and the choice of one: libvirt has no place for it."""
     for net in nets if Half.CONFIG in scope.halves else ():
-        if asked := [name for name in OF_DEVICES if getattr(net, name) is not None]:
+        if asked := [name for name in (*OF_DEVICES, *OF_POOLS) if getattr(net, name) is not None]:
             yield no_place(describe(net), asked)
 
 

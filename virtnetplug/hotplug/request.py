@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, Refused, UsageError
-from virtnetplug.model.interface import OF_DEVICES, Interface
+from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Refusal, Scope
 from virtnetplug.ports.domain import DomainState
@@ -31,7 +31,7 @@ def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
 
 def like(request: Interface, net: Interface) -> Interface:
     """`net` with what no element has of `request`."""
-    said = {name: value for name in OF_DEVICES if (value := getattr(request, name)) is not None}
+    said = {name: value for name in (*OF_DEVICES, *OF_POOLS) if (value := getattr(request, name)) is not None}
     return dataclasses.replace(net, **said) if said else net
 
 

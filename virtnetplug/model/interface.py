@@ -70,12 +70,19 @@ No element ever has them. Rates in Mbit/s, 0 for no limit; `vlan_qos` 0-7; `vlan
 """
 
 
+OF_POOLS = ("vf", "pf")
+"""Fields that are virtnetplug's own, too: which device of its network's pool a NIC gets, where that is not to be the best one.
+
+`vf` is a VF's address, `pf` the address or the network interface of the PF whose VF it is to be.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What virtnetplug reasons about of one ``<interface>``; None means not said.
 
     `element` is the whole element as text. It is what goes to libvirt: whatever this
-    class does not name passes through in it untouched (`virtnetplug.xml`). The fields of `OF_DEVICES` are not in it.
+    class does not name passes through in it untouched (`virtnetplug.xml`). The fields of `OF_DEVICES` and `OF_POOLS` are not in it.
     """
 
     type: str
@@ -125,6 +132,8 @@ class Interface:
     max_rate: int | None = None
     vlan_qos: int | None = None
     vlan_proto: str | None = None
+    vf: PciAddress | None = None
+    pf: str | None = None
 
     @property
     def is_hostdev(self) -> bool:

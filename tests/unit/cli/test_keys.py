@@ -49,6 +49,8 @@ CASES = {
     "isolated": ("yes", "port_isolated", True, {"bridge": "br0"}),
     "trust-guest-rx-filters": ("no", "trust_guest_rx_filters", False, {"network": "default"}),
     "rx-frames": ("32", "coalesce_rx_frames", 32, {"network": "default"}),
+    "vf": ("0000:01:10.2", "vf", PciAddress(0, 1, 0x10, 2), {"network": "vfs"}),
+    "pf": ("eth0", "pf", "eth0", {"network": "vfs"}),
     "trust": ("yes", "trust", True, {"network": "vfs"}),
     "spoofchk": ("no", "spoofchk", False, {"network": "vfs"}),
     "max-rate": ("1000", "max_rate", 1000, {"network": "vfs"}),
@@ -101,6 +103,12 @@ def test_none_clears_a_property_in_an_update(name, nothing):
 def test_an_empty_value_is_refused_in_an_attach(name):
     with pytest.raises(UsageError):
         interface_from_values({"network": "default", name: ""})
+
+
+def test_a_vf_by_itself_is_a_device_that_libvirt_binds():
+    vf = PciAddress(0, 1, 0x10, 2)
+    assert interface_from_values({"vf": "01:10.2"}) == Interface(type="hostdev", source_pci=vf, managed=True)
+    assert interface_from_values({"vf": "01:10.2", "type": "hostdev"}).source_pci == vf
 
 
 def test_fields_not_said_are_none():
@@ -178,6 +186,9 @@ def test_a_bad_nic_text_says_what_to_change(text, said):
         ({"network": "a", "outbound": "1,2,3,4"}, "average"),
         ({"network": "a", "isolated": "maybe"}, "yes or no"),
         ({"network": "a", "teaming": "transient"}, "partner"),
+        ({"type": "hostdev"}, "add --vf"),
+        ({"pf": "eth0", "vf": "0000:01:10.2"}, "add --network"),
+        ({"type": "bridge", "bridge": "a", "pf": "eth0"}, "add --network"),
     ],
 )
 def test_a_contradiction_says_what_to_change(values, said):

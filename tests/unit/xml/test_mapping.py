@@ -13,12 +13,12 @@ from lxml import etree
 from tests.unit.xml.examples import EXAMPLES
 from virtnetplug import xml
 from virtnetplug.errors import UsageError, XmlInvalid
-from virtnetplug.model.interface import OF_DEVICES, Interface, Vlan, VlanTag
+from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface, Vlan, VlanTag
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.xml.elements import InterfaceElement
 
-# those of OF_DEVICES are set through a PF: libvirt's element has no place for them
-FIELDS = {field.name for field in dataclasses.fields(Interface)} - {"element", *OF_DEVICES}
+# those of OF_DEVICES are set through a PF, those of OF_POOLS choose one of a pool: libvirt's element has no place for them
+FIELDS = {field.name for field in dataclasses.fields(Interface)} - {"element", *OF_DEVICES, *OF_POOLS}
 PAIRS = [(name, value) for name, values in EXAMPLES.items() for value in values]
 OTHERS = sorted(FIELDS - {"type"})
 
