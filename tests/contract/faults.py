@@ -17,7 +17,16 @@ from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
 EFFECTS = (
-    *("links.set_master", "networks.delete_port", "attach", "detach", "detach_element", "update", "set_metadata"),
+    *(
+        "links.set_master",
+        "links.join_switch",
+        "networks.delete_port",
+        "attach",
+        "detach",
+        "detach_element",
+        "update",
+        "set_metadata",
+    ),
     *("links.restore", "vif_drivers.bind", "vif_store.set_plumbed"),
 )
 
@@ -96,7 +105,16 @@ class _Links(_Wrapped):
     """Links of which only what changes one is a point."""
 
     def __getattr__(self, name: str) -> Any:
-        is_point = name in ("set_master", "set_port", "introduce", "forget", "restore")
+        is_point = name in (
+            "set_master",
+            "join_switch",
+            "leave_switch",
+            "set_port",
+            "set_vlans",
+            "introduce",
+            "forget",
+            "restore",
+        )
         return super().__getattr__(name) if is_point else getattr(self._inner, name)
 
 
@@ -109,7 +127,7 @@ class _Journal(_Wrapped):
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._inner, name)
-        writes = ("begin", "amend", "finish", "claim", "release", "put_nic", "drop_nic")
+        writes = ("begin", "amend", "finish", "hold", "amend_holding", "let_go", "put_nic", "drop_nic")
         if name in writes and not self._depth:
             return super().__getattr__(name)
         return value

@@ -25,7 +25,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import rebind
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.model.interface import Interface, Limit
+from virtnetplug.model.interface import Interface, Limit, Vlan, VlanTag
 from virtnetplug.model.network import Network, Portgroup
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -497,3 +497,33 @@ def _calls_of_a_heal(world: World) -> list[str]:
     Plugger(faulty(world.host, trigger), lambda: None).heal(world.name, "ua-nic1")
     world.restart_network()
     return trigger.calls
+
+
+def test_a_vlan_comes_back_with_the_bridge_wherever_a_healing_is_cut_off(fake: World) -> None:
+    """Between the two the NIC would be in the bridge's own VLAN, and look whole."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1, extra="<vlan><tag id='7'/></vlan>")])
+    vlans = fake.host.hypervisor.vlans  # type: ignore[attr-defined]
+    tap = net(fake).target_dev or ""
+
+    def cut_off() -> None:
+        fake.host.links.set_master(tap, None)
+        vlans.clear()
+
+    def act(trigger: Trigger) -> None:
+        Plugger(faulty(fake.host, trigger), lambda: None).heal(fake.name, "ua-nic1")
+
+    count = Trigger(-1, "none")
+    cut_off()
+    act(count)
+    assert vlans == {tap: Vlan((VlanTag(7),))}
+    begun = count.calls.index("links.set_master")
+    for at in range(begun, len(count.calls)):
+        for after in (False, True):
+            cut_off()
+            with pytest.raises(Crash):
+                act(Trigger(at, "crash", after=after))
+            fake.host.journal.close()
+            fake.host = fake.reopen()
+            fake.plugger.recover()
+            assert fake.members("br0") == {tap}
+            assert vlans == {tap: Vlan((VlanTag(7),))}, f"{after} {count.calls[at]}"

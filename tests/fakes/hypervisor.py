@@ -30,13 +30,13 @@ from virtnetplug.errors import (
     PortForeign,
 )
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, Vlan
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, Lack, PowerState, Stray
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 
 _FIXED = ("model/@type", "mtu/@size", "mac/@address", "alias/@name", "driver/@queues", "boot/@order")
@@ -350,10 +350,14 @@ class FakeHypervisor:
         self._ports = itertools.count(1)
         self.all: dict[str, FakeDomain] = {}
         self.bridges: dict[str, set[str]] = {}
+        self.switches: dict[str, dict[str, SwitchPort]] = {}
+        """Those of the bridges that are Open vSwitch's, with what was said of their ports beside libvirt's attach."""
         self.taps: dict[str, str] = {}
         """Each with the UUID of the domain whose QEMU has it."""
         self.isolated: set[str] = set()
         self.only_macs: dict[str, str] = {}
+        self.vlans: dict[str, Vlan] = {}
+        """Set beside libvirt's attach, of ports of Linux bridges."""
         self.introduced: list[tuple[str, str]] = []
         self.macs: dict[str, str] = {}
         """The port behind which a bridge has learnt each; guests here send nothing, so a test says it."""
@@ -370,6 +374,11 @@ class FakeHypervisor:
     def add_bridge(self, name: str) -> str:
         self.bridges[name] = set()
         return name
+
+    def add_switch(self, name: str) -> str:
+        """An Open vSwitch bridge; one of that name is made anew, and has no port."""
+        self.switches[name] = {}
+        return self.add_bridge(name)
 
     def add_network(self, network: Network) -> Network:
         self.nets[network.name] = network
@@ -392,8 +401,11 @@ class FakeHypervisor:
     def _leave(self, tap: str) -> None:
         for taps in self.bridges.values():
             taps.discard(tap)
+        for ports in self.switches.values():
+            ports.pop(tap, None)
         self.isolated.discard(tap)
         self.only_macs.pop(tap, None)
+        self.vlans.pop(tap, None)
 
     # -- plugging, as libvirt does inside attach and detach ------------------------------------------
 
@@ -616,14 +628,17 @@ class FakeHypervisor:
     # -- HostLinks ----------------------------------------------------------------------------------
 
     def links(self) -> dict[str, Link]:
-        found = {name: Link(name=name, index=1, kind="bridge", up=True) for name in self.bridges}
+        kinds = {name: "openvswitch" if name in self.switches else "bridge" for name in self.bridges}
+        found = {name: Link(name=name, index=1, kind=kind, up=True) for name, kind in kinds.items()}
         found.update({tap: Link(name=tap, index=2, kind="tun", up=True) for tap in self.taps})
         for bridge, taps in self.bridges.items():
             for tap in taps:
+                flags = (
+                    (tap in self.isolated, tap not in self.only_macs) if bridge not in self.switches else (None, None)
+                )
                 found[tap] = Link(
-                    name=tap, index=2, kind="tun", master=bridge, up=True, isolated=tap in self.isolated,
-                    learning=tap not in self.only_macs,
-                )  # fmt: skip
+                    name=tap, index=2, kind="tun", master=bridge, up=True, isolated=flags[0], learning=flags[1]
+                )
         return found
 
     def link(self, name: str) -> Link | None:
@@ -633,20 +648,35 @@ class FakeHypervisor:
         return name in self.bridges
 
     def set_master(self, name: str, master: str | None) -> None:
-        if master is not None and master not in self.bridges:
+        if master is not None and (master not in self.bridges or master in self.switches):
             raise BridgeMissing(f"There is no Linux bridge '{master}' on this host")
         self._leave(name)
         if master is not None:
             self.bridges[master].add(name)
 
+    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
+        linux = [taps for one, taps in self.bridges.items() if one not in self.switches]
+        if bridge not in self.switches or any(name in taps for taps in linux):
+            raise Failed(f"Open vSwitch would not put '{name}' into '{bridge}'", reason="link-not-set")
+        self._leave(name)
+        self.bridges[bridge].add(name)
+        self.switches[bridge][name] = port
+
+    def leave_switch(self, name: str) -> None:
+        if any(name in self.bridges[switch] for switch in self.switches):
+            self._leave(name)
+
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
-        if not any(name in taps for taps in self.bridges.values()):
+        if not any(name in taps for bridge, taps in self.bridges.items() if bridge not in self.switches):
             raise Failed(f"There is no link '{name}' in a bridge of this host.", reason="link-missing")
         (self.isolated.add if isolated else self.isolated.discard)(name)
         if only_mac is not None:
             self.only_macs[name] = only_mac
         else:
             self.only_macs.pop(name, None)
+
+    def set_vlans(self, name: str, vlan: Vlan) -> None:
+        self.vlans[name] = vlan
 
     def introduce(self, name: str, mac: str) -> None:
         self.introduced.append((name, mac))

@@ -12,11 +12,11 @@ from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, DomainTransient, NetworkMissing
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, Vlan
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.links import Link, SwitchPort
 
 URI = "stage:///"
 
@@ -214,8 +214,17 @@ class Stage:
             name=name, index=2, kind="tun", master=master, isolated=flags, learning=master is not None or None
         )
 
+    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
+        self.there[name] = Link(name=name, index=2, kind="tun", master=bridge)
+
+    def leave_switch(self, name: str) -> None:
+        self.there[name] = replace(self.there[name], master=None)
+
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
         self.there[name] = replace(self.there[name], isolated=isolated, learning=only_mac is None)
+
+    def set_vlans(self, name: str, vlan: Vlan) -> None:
+        self.calls.append(f"VLANs {name} {','.join(str(tag.id) for tag in vlan.tags)}")
 
     def introduce(self, name: str, mac: str) -> None:
         self.calls.append(f"introduce {name} {mac}")

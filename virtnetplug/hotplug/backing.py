@@ -32,6 +32,9 @@ ON_BRIDGE = frozenset({"network", "bridge"})
 LINUX, OPEN_VSWITCH = "bridge", "openvswitch"
 """Kinds of a bridge's link."""
 
+DATAPATH = "ovs-system"
+"""The link of Open vSwitch's datapath, which all its bridges share."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backing:
@@ -47,9 +50,14 @@ class Backing:
 
     @property
     def is_on_bridge(self) -> bool:
-        """Whether it should be in a Linux bridge; Open vSwitch keeps its ports by itself."""
+        """Whether it should be in a bridge of the kernel's: Linux's own, or Open vSwitch with the kernel's datapath."""
         on_bridge = self.net.type in ON_BRIDGE and self.net.source_bridge is not None
-        return on_bridge and (self.bridge is None or self.bridge.kind == LINUX)
+        return on_bridge and (self.bridge is None or self.bridge.kind in (LINUX, OPEN_VSWITCH))
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether that is an Open vSwitch bridge."""
+        return self.bridge is not None and self.bridge.kind == OPEN_VSWITCH
 
     @property
     def names_port(self) -> bool:
@@ -75,6 +83,8 @@ class Backing:
         tap = self.tap
         if tap is None or self.bridge is None or tap.master != self.bridge.name:
             return True
+        if self.is_switched:
+            return False
         is_isolated, learns = bool(tap.isolated), tap.learning is not False
         return is_isolated != bool(self.net.port_isolated) or learns != (self.only_mac is None)
 
@@ -161,12 +171,20 @@ def unfit(backing: Backing) -> Iterator[Refusal]:
         yield _refusal(
             BridgeMissing.reason, net, f"Bridge {net.source_bridge} of {name} is not on this host: {what}, then heal."
         )
-    has_more = net.vlan is not None or net.virtualport is not None
-    if backing.is_on_bridge and backing.lacks_bridge and has_more:
+    if not backing.is_on_bridge or not backing.lacks_bridge or backing.is_switched:
+        return
+    if net.virtualport is not None:
         yield _refusal(
             NotSupported.reason,
             net,
-            f"{name} has a VLAN or a virtual port, which joining bridge {net.source_bridge} alone would not give back. Detach it and attach it again.",
+            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not give back. Detach it and attach it again.",
+        )
+    elif net.vlan is not None and backing.tap is not None and backing.tap.master not in (None, net.source_bridge):
+        yield _refusal(
+            NotSupported.reason,
+            net,
+            f"{name} has a VLAN, and what VLANs its tap has in bridge {backing.tap.master} is not known, so it could not be taken back. "
+            f"Take it out ('ip link set {backing.tap.name} nomaster'), then heal.",
         )
 
 

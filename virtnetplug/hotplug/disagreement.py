@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
-
-ON_BRIDGE = frozenset({"network", "bridge"})
-"""Actual types whose tap is a member of a bridge."""
 
 WITH_LINK = ON_BRIDGE | {"ethernet", "direct"}
 """Actual types whose target is a link of the host (that of a vhost-user NIC is none)."""
@@ -192,7 +190,7 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
         f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
         "Put it back with 'virtnetplug audit --repair'"
         + ("." if link.master else ", or heal all that are out with 'virtnetplug rebind --heal'."),
-        repair=f"put {link.name} into bridge {bridge}" if there.kind == "bridge" else "",
+        repair=f"put {link.name} into bridge {bridge}" if there.kind in (LINUX, OPEN_VSWITCH) else "",
         device=link.name,
         network=net.network,
     )
@@ -213,10 +211,10 @@ def _not_isolated(seen: Seen, net: NetGlimpse, link: Link) -> Finding:
 
 
 def _is_switched(bridge: Link | None, master: Link | None) -> bool:
-    """Open vSwitch: a port's master is the datapath (``ovs-system``), or none at all where that is in user space."""
-    if bridge is None or bridge.kind == "bridge":
+    """Open vSwitch that could not be asked: a port's master is its datapath then, or none at all where that is in user space."""
+    if bridge is None or bridge.kind == LINUX:
         return False
-    return bridge.kind != "openvswitch" or (master is not None and master.kind == "openvswitch")
+    return bridge.kind != OPEN_VSWITCH or (master is not None and master.name == DATAPATH)
 
 
 def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozenset[str]]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.backing import Backing, backing_of, elsewhere, foreign, unfit
+from virtnetplug.hotplug.backing import LINUX, OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
@@ -42,6 +42,7 @@ from virtnetplug.model.operation import (
     Scope,
 )
 from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.links import Link, SwitchPort
 
 KIND = "heal"
 """What the journal calls it, among the kinds of a rebind."""
@@ -140,10 +141,12 @@ def _run(host: Host, backing: Backing, tx: Transaction) -> None:
             partial(host.networks.delete_port, net.source_network or "", net.source_portid or ""),
             half=Half.LIVE,
         )
-    if backing.lacks_bridge:
-        back = partial(leave_bridge, host, net, tx.record.request["before"])
-        tx.effect("join_bridge", alias, partial(join_bridge, host, backing), back, half=Half.LIVE)
-        introduce(host, net, tx)
+    was_cut_off = tx.was_begun("join_bridge", alias)
+    if backing.lacks_bridge or was_cut_off:
+        back = partial(leave_bridge, host, backing.domain, net, tx.record.request["before"])
+        tx.effect("join_bridge", alias, partial(join_bridge, host, backing, again=was_cut_off), back, half=Half.LIVE)
+        if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
+            introduce(host, net, tx)
     tx.note("verify", alias, lambda: verify(host, backing.domain, net))
 
 
@@ -153,28 +156,64 @@ def restore_port(host: Host, backing: Backing) -> None:
     host.networks.restore_port(backing.net, owner_uuid=domain.uuid, owner_name=domain.name)
 
 
-def join_bridge(host: Host, backing: Backing) -> None:
-    """Put the tap into its bridge, if it is not, with the isolation and the forwarding that it is to have there."""
+def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
+    """Put the tap into its bridge, if it is not, with the VLANs, the isolation and the forwarding that it is to have there.
+
+    `again`: it may be there since a moment ago, and without them.
+    """
     net, tap, bridge = backing.net, backing.tap, backing.bridge
     assert tap is not None and bridge is not None
     is_there = tap.master == bridge.name
     if not is_there:
-        host.links.set_master(tap.name, bridge.name)
+        _move(host, backing.domain, net, tap, bridge)
+    if backing.is_switched:
+        return
+    if net.vlan is not None and (again or not is_there):
+        host.links.set_vlans(tap.name, net.vlan)
     if is_there or net.port_isolated or backing.only_mac is not None:  # a new port has neither
         host.links.set_port(tap.name, isolated=bool(net.port_isolated), only_mac=backing.only_mac)
 
 
-def leave_bridge(host: Host, net: Interface, before: Mapping[str, Any]) -> None:
+def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str, Any]) -> None:
     """Make the tap a port of what it was in before, as it was; nothing if it is gone."""
     target, master = net.target_dev or "", before["master"]
     link = host.links.link(target)
     if link is None:
         return
+    bridge = host.links.link(master) if master is not None else None
     if link.master != master:
-        host.links.set_master(target, master)
+        _move(host, domain, net, link, bridge)
+    if bridge is not None and bridge.kind == OPEN_VSWITCH:
+        return
     if master is not None and (before["isolated"] or not before["learning"] or link.master == master):
         only_mac = None if before["learning"] else str(net.mac)
         host.links.set_port(target, isolated=before["isolated"], only_mac=only_mac)
+
+
+def _move(host: Host, domain: Domain, net: Interface, tap: Link, bridge: Link | None) -> None:
+    """Out of the bridge that the tap is in, of either kind, and into that one, if any."""
+    there = host.links.link(tap.master) if tap.master is not None else None
+    is_switched = bridge is not None and bridge.kind == OPEN_VSWITCH
+    if there is not None and there.kind == OPEN_VSWITCH:
+        if not is_switched:
+            host.links.leave_switch(tap.name)
+    elif is_switched and there is not None:
+        host.links.set_master(tap.name, None)
+    if bridge is not None and is_switched:
+        host.links.join_switch(tap.name, bridge.name, _switch_port(domain, net))
+    elif bridge is not None or (there is not None and there.kind == LINUX):
+        host.links.set_master(tap.name, bridge.name if bridge is not None else None)
+
+
+def _switch_port(domain: Domain, net: Interface) -> SwitchPort:
+    port = net.virtualport
+    return SwitchPort(
+        mac=str(net.mac),
+        domain_uuid=domain.uuid,
+        interface_id=port.interfaceid if port is not None else None,
+        profile_id=port.profileid if port is not None else None,
+        vlan=net.vlan,
+    )
 
 
 def verify(host: Host, domain: Domain, net: Interface) -> None:
@@ -228,7 +267,7 @@ def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction) -
     net = xml.interface(record.request["element"])
     held = net.target_dev in host.links.taps_of(domain.uuid)
     if held:  # else its name may be another's by now
-        tx.compensate("join_bridge", alias, lambda: leave_bridge(host, net, record.request["before"]))
+        tx.compensate("join_bridge", alias, lambda: leave_bridge(host, domain, net, record.request["before"]))
     try:
         port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
     except VirtnetplugError:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from virtnetplug.model.interface import Vlan
 from virtnetplug.model.physical_function import NetdevState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One network device of the host: `master` is the bridge (or switch) it is enslaved to, `kind` as ``ip -d link`` names it.
+    """One network device of the host: `master` is the bridge it is a port of, `kind` as ``ip -d link`` names it.
 
+    Of an Open vSwitch bridge's port, whose master in the kernel is the datapath, it is that bridge, unless Open vSwitch could not be asked.
     `isolated` and `learning` are flags of a Linux bridge's port, None for any other link.
     """
 
@@ -25,6 +27,17 @@ class Link:
     mtu: int | None = None
     isolated: bool | None = None
     learning: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchPort:
+    """What an Open vSwitch bridge keeps of a NIC that is its port: whose it is, the parameters of its virtual port, its VLAN."""
+
+    mac: str
+    domain_uuid: str
+    interface_id: str | None = None
+    profile_id: str | None = None
+    vlan: Vlan | None = None
 
 
 class HostLinks(Protocol):
@@ -40,10 +53,19 @@ class HostLinks(Protocol):
         """A Linux bridge or an Open vSwitch bridge."""
 
     def set_master(self, name: str, master: str | None) -> None:
-        """Put a link into a bridge, or out of the one it is in."""
+        """Put a link into a Linux bridge, or out of the one it is in."""
+
+    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
+        """Make a link a port of an Open vSwitch bridge, and of no other, as libvirt does; it must be in no Linux bridge. Raises `Failed`."""
+
+    def leave_switch(self, name: str) -> None:
+        """Take a link out of whichever Open vSwitch bridge it is a port of; none is no error. Raises `Failed`."""
 
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
         """Set what a bridge's port may do; with `only_mac` it neither learns nor is flooded, and only what is for that MAC goes there."""
+
+    def set_vlans(self, name: str, vlan: Vlan) -> None:
+        """Have a Linux bridge's port that has just joined be in these VLANs, instead of the one that it begins in."""
 
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""

@@ -12,6 +12,8 @@ _HOST = ("linux-image-amd64", "kmod", "udev", "dbus", "procps", "busybox-static"
 _LIBVIRT = ("libvirt-daemon", "libvirt-daemon-system", "libvirt-daemon-driver-qemu", "libvirt-clients")
 _QEMU = ("qemu-system-x86", "seabios", "ipxe-qemu")
 _NETWORK = ("iproute2", "iptables", "dnsmasq-base", "iputils-ping", "ethtool", "tcpdump", "pciutils", "less")
+_SWITCH = ("openvswitch-switch",)
+"""Started by the tests that need it alone."""
 _PYTHON = ("python3-libvirt", "python3-lxml", "python3-setuptools")
 _TESTS = ("python3-pytest", "python3-pytest-timeout", "python3-hypothesis")
 
@@ -36,7 +38,7 @@ and the bridge would then look there for its guests."""
 SRIOV = Recipe(
     name="sriov",
     summary="a Debian 13 host with 2 SR-IOV PFs, 4 VFs each, IOMMU, VFIO and libvirt",
-    packages=_HOST + _LIBVIRT + _QEMU + _NETWORK + _PYTHON + _TESTS,
+    packages=_HOST + _LIBVIRT + _QEMU + _NETWORK + _SWITCH + _PYTHON + _TESTS,
     python_packages=("click", "prometheus-client", "pyroute2", "rich", "tenacity"),
     kernel_modules=("virtio_pci", "virtio_blk", "ext4"),
     kernel_arguments="intel_iommu=on loglevel=4",

@@ -201,13 +201,25 @@ def test_a_tap_of_another_is_not_put_back(stage: Stage, holders: dict[str, set[s
     assert stage.there["vnet1"].master is None
 
 
-@pytest.mark.parametrize("extra", ["<vlan><tag id='7'/></vlan>", "<virtualport type='openvswitch'/>"])
-def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, extra: str) -> None:
+@pytest.mark.parametrize(
+    ("extra", "master"),
+    [("<vlan><tag id='7'/></vlan>", "br9"), ("<virtualport type='openvswitch'/>", None)],
+    ids=["VLANs of another bridge", "a virtual port"],
+)
+def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, extra: str, master: str | None) -> None:
+    stage.there["br9"] = Link(name="br9", index=9, kind="bridge")
     stage.add("web", nic(1, extra=extra))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master=master)
     report = audit(stage.host())
     assert mended(stage, report) == [False]
-    assert stage.there["vnet1"].master is None
+    assert stage.there["vnet1"].master == master
+
+
+def test_a_tap_with_a_vlan_is_put_back_with_it(stage: Stage) -> None:
+    stage.add("web", nic(1, extra="<vlan><tag id='7'/></vlan>"))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    assert mended(stage, audit(stage.host())) == [True]
+    assert stage.there["vnet1"].master == "br0" and "VLANs vnet1 7" in stage.calls
 
 
 @pytest.mark.parametrize("then", ["gone", "stopped", "detached", "moved"])
@@ -223,7 +235,7 @@ def test_a_repair_looks_again_first(stage: Stage, then: str) -> None:
     assert stage.there["vnet1"].master is None
 
 
-def test_open_vswitch_ports_belong_to_the_datapath(stage: Stage) -> None:
+def test_open_vswitch_ports_belong_to_the_datapath_where_it_cannot_be_asked(stage: Stage) -> None:
     stage.there["ovs-system"] = Link(name="ovs-system", index=8, kind="openvswitch")
     stage.there["ovsbr0"] = Link(name="ovsbr0", index=9, kind="openvswitch")
     stage.add("web", nic(1, source="bridge='ovsbr0'"), nic(2, source="bridge='ovsbr0'"))
@@ -231,7 +243,17 @@ def test_open_vswitch_ports_belong_to_the_datapath(stage: Stage) -> None:
     stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun")
     report = audit(stage.host())
     assert found(report) == [("tap-not-in-bridge", "ua-2")]
-    assert report.findings[0].repair == ""
+    assert report.findings[0].repair == "put vnet2 into bridge ovsbr0"
+
+
+def test_a_port_of_another_open_vswitch_bridge_is_elsewhere(stage: Stage) -> None:
+    for index, name in enumerate(("ovs-system", "ovsbr0", "ovsbr1")):
+        stage.there[name] = Link(name=name, index=8 + index, kind="openvswitch")
+    stage.add("web", nic(1, source="bridge='ovsbr0'"))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr1")
+    assert found(audit(stage.host())) == [("tap-in-other-bridge", "ua-1")]
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr0")
+    assert found(audit(stage.host())) == []
 
 
 def test_a_tap_qemu_holds_and_nobody_names_is_an_orphan(stage: Stage) -> None:

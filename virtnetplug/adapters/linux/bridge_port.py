@@ -7,6 +7,7 @@ import struct
 from contextlib import suppress
 
 from virtnetplug.adapters.linux import rtnetlink
+from virtnetplug.model.interface import Vlan
 
 _AF_BRIDGE = 7
 _NEWNEIGH, _DELNEIGH, _GETNEIGH, _CREATE, _REPLACE = 28, 29, 30, 0x400, 0x100
@@ -15,6 +16,8 @@ _REACHABLE, _STATIC = 0x02, 0x40  # NUD_REACHABLE ages as what was learnt does, 
 _MASTER, _LLADDR, _BRIDGE = 0x04, 2, 9  # NTF_MASTER, NDA_LLADDR, NDA_MASTER
 _PROTINFO, _NESTED = 12, 0x8000
 _LEARNING, _UNICAST_FLOOD, _ISOLATED = 8, 9, 33  # IFLA_BRPORT_…
+_SETLINK, _DELLINK, _AF_SPEC, _VLAN_INFO = 19, 17, 26, 2  # IFLA_AF_SPEC, IFLA_BRIDGE_VLAN_INFO
+_PVID, _UNTAGGED, _BY_ITSELF = 0x02, 0x04, 1  # BRIDGE_VLAN_INFO_…; a port that joins is in VLAN 1
 _RARP, _BROADCAST, _SHORTEST = 0x8035, b"\xff" * 6, 60
 
 
@@ -23,6 +26,24 @@ def set_flags(index: int, *, isolated: bool, learning: bool) -> None:
     flags = {_LEARNING: learning, _UNICAST_FLOOD: learning, _ISOLATED: isolated}
     body = b"".join(rtnetlink.packed(kind, bytes([value])) for kind, value in flags.items())
     rtnetlink.write(index, rtnetlink.packed(_PROTINFO | _NESTED, body), family=_AF_BRIDGE)
+
+
+def set_vlans(index: int, vlan: Vlan) -> None:
+    """Have a new port be in these VLANs and no other, as libvirt does (``virNetDevBridgeSetupVlans``, 11.0); again is no error. Raises `OSError`."""
+    native = next((tag for tag in vlan.tags if tag.native_mode is not None), None)
+    is_trunk = bool(vlan.trunk) or len(vlan.tags) > 1
+    with suppress(FileNotFoundError):
+        _order_vlan(_DELLINK, index, 0, _BY_ITSELF)
+    for tag in vlan.tags:
+        if tag is native or not is_trunk:
+            _order_vlan(_SETLINK, index, _PVID if tag.native_mode == "tagged" else _PVID | _UNTAGGED, tag.id)
+        else:
+            _order_vlan(_SETLINK, index, 0, tag.id)
+
+
+def _order_vlan(kind: int, index: int, flags: int, number: int) -> None:
+    info = rtnetlink.packed(_VLAN_INFO, struct.pack("=HH", flags, number))
+    rtnetlink.order(kind, 0, rtnetlink.link_message(index, _AF_BRIDGE) + rtnetlink.packed(_AF_SPEC | _NESTED, info))
 
 
 def learn(index: int, mac: str, *, for_good: bool = False) -> None:

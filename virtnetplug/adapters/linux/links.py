@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from virtnetplug.adapters.linux import bridge_port, netdev_state, processes, rtnetlink
+from virtnetplug.adapters.linux import bridge_port, netdev_state, openvswitch, processes, rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
+from virtnetplug.model.interface import Vlan
 from virtnetplug.model.physical_function import NetdevState
-from virtnetplug.ports.links import Link
-
-_OVS_SECONDS = 5
+from virtnetplug.ports.links import Link, SwitchPort
 
 
 class LinuxLinks:
@@ -25,8 +24,10 @@ class LinuxLinks:
     def links(self) -> Mapping[str, Link]:
         """All, by name, from one dump."""
         raw = rtnetlink.dump()
-        names = {link.index: link.name for link in raw}
-        return {link.name: _link(link, names.get(link.master)) for link in raw}
+        known = {link.index: link for link in raw}
+        masters = {link.name: known.get(link.master) for link in raw}
+        switches = openvswitch.bridges() if any(map(_is_datapath, masters.values())) else {}
+        return {link.name: _link(link, masters[link.name], switches) for link in raw}
 
     def link(self, name: str) -> Link | None:
         """One, or None."""
@@ -34,14 +35,17 @@ class LinuxLinks:
         if raw is None:
             return None
         master = rtnetlink.get_index(raw.master) if raw.master else None
-        return _link(raw, master.name if master else None)
+        return _link(raw, master, openvswitch.bridges() if _is_datapath(master) else {})
 
     def is_bridge(self, name: str) -> bool:
         """A Linux bridge, or an Open vSwitch bridge of the kernel's datapath or (asked of ``ovs-vsctl``) of another."""
         raw = rtnetlink.get(name)
         if raw is None:
             return False
-        return raw.kind == "bridge" or (raw.kind in ("openvswitch", "tun") and _is_ovs_bridge(raw))
+        if raw.kind not in (openvswitch.KIND, "tun"):
+            return raw.kind == "bridge"
+        is_switch = openvswitch.is_bridge(name)
+        return raw.kind == openvswitch.KIND if is_switch is None else is_switch
 
     def set_master(self, name: str, master: str | None) -> None:
         """Put a link into a Linux bridge (``IFLA_MASTER``), or out of any; raises `BridgeMissing` or `Failed`, nothing changed."""
@@ -57,6 +61,14 @@ class LinuxLinks:
         with _permitted(f"put '{name}' into {f'bridge {master!r}' if master is not None else 'no bridge'}"):
             rtnetlink.set_master(link.index, bridge.index if bridge is not None else 0)
 
+    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
+        """``virNetDevOpenvswitchAddPort``."""
+        openvswitch.join(name, bridge, port)
+
+    def leave_switch(self, name: str) -> None:
+        """``virNetDevOpenvswitchRemovePort``."""
+        openvswitch.leave(name)
+
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
         """Set flags and table of a Linux bridge's port as libvirt does (``virNetDevBridgeFDBAdd``); raises `Failed`."""
         link = _port(name)
@@ -64,6 +76,12 @@ class LinuxLinks:
             bridge_port.set_flags(link.index, isolated=isolated, learning=only_mac is None)
             if only_mac is not None:
                 bridge_port.learn(link.index, only_mac, for_good=True)
+
+    def set_vlans(self, name: str, vlan: Vlan) -> None:
+        """Over netlink; raises `Failed`, also of a kernel whose bridges know no VLANs."""
+        link = _port(name)
+        with _permitted(f"set the VLANs of bridge port '{name}'"):
+            bridge_port.set_vlans(link.index, vlan)
 
     def introduce(self, name: str, mac: str) -> None:
         """Tell the bridge that `mac` is behind its port `name`, and all beyond it by a RARP frame, as QEMU does after a migration.
@@ -126,28 +144,16 @@ class LinuxLinks:
         return processes.taps_by_domain(self._proc)
 
 
-def _link(raw: RawLink, master: str | None) -> Link:
+def _is_datapath(master: RawLink | None) -> bool:
+    return master is not None and master.kind == openvswitch.KIND
+
+
+def _link(raw: RawLink, master: RawLink | None, switches: Mapping[str, str]) -> Link:
+    kernels = master.name if master is not None else None
     return Link(
-        name=raw.name, index=raw.index, kind=raw.kind, master=master, up=raw.is_up, mac=raw.mac, mtu=raw.mtu,
+        name=raw.name, index=raw.index, kind=raw.kind, master=switches.get(raw.name, kernels), up=raw.is_up, mac=raw.mac, mtu=raw.mtu,
         isolated=raw.isolated, learning=raw.learning,
     )  # fmt: skip
-
-
-def _is_ovs_bridge(raw: RawLink) -> bool:
-    """As Open vSwitch says; without its tools, a link of its kernel datapath is taken for one."""
-    import shutil  # with subprocess a millisecond of every command's start, and few hosts have Open vSwitch
-    import subprocess
-
-    program = shutil.which("ovs-vsctl")
-    if program is None:
-        return raw.kind == "openvswitch"
-    try:
-        answer = subprocess.run(
-            [program, f"--timeout={_OVS_SECONDS}", "--", "br-exists", raw.name], capture_output=True, check=False
-        )
-    except OSError:
-        return raw.kind == "openvswitch"
-    return answer.returncode == 0
 
 
 def _port(name: str) -> RawLink:

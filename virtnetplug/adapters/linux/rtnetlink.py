@@ -102,7 +102,12 @@ def attributes_with_vfs(index: int, *, has_counters: bool = False) -> tuple[memo
 
 def write(index: int, attribute: bytes, *, family: int = 0) -> None:
     """Set one attribute of a link (``RTM_SETLINK``); raises `OSError`, in the kernel's own words where it has any."""
-    order(_SETLINK, 0, _INFO.pack(family, 0, index, 0, 0) + attribute)
+    order(_SETLINK, 0, link_message(index, family) + attribute)
+
+
+def link_message(index: int, family: int) -> bytes:
+    """The head of a message about one link (``ifinfomsg``)."""
+    return _INFO.pack(family, 0, index, 0, 0)
 
 
 def flags(chunk: memoryview) -> int:
