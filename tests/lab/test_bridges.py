@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from virtnetplug.errors import TapElsewhere
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Limit, Vlan, VlanTag
 from virtnetplug.model.operation import Result
+
+IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
 
 MAC = "52:54:00:00:00:01"
 NAME = "kept"
@@ -100,7 +103,7 @@ VLANS = {
 }
 
 
-@pytest.mark.parametrize("which", VLANS)
+@pytest.mark.parametrize("which", VLANS if IS_LONG else ["trunk"])
 def test_vlans_of_a_linux_bridge(
     plugger: Plugger, guest: Callable[..., guests.Guest], bridge: Callable[..., str], which: str
 ) -> None:
@@ -199,7 +202,7 @@ def known(tap: str) -> tuple[str, str, dict[str, str]]:
     return ovs("port-to-br", tap), ovs("get", "Port", tap, "tag"), ids
 
 
-@pytest.mark.parametrize("kind", ["bridge", "network"])
+@pytest.mark.parametrize("kind", ["bridge", "network"] if IS_LONG else ["network"])
 def test_open_vswitch(
     plugger: Plugger, guest: Callable[..., guests.Guest], switched: libvirt.virNetwork, kind: str
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from xml.etree import ElementTree
 
 import libvirt
@@ -11,9 +10,9 @@ import pytest
 
 from tests.lab import sriov, views
 from tests.lab.nics import MAC, PFS, VLAN, pci, pool_nic, vf_nic
-from tests.real.command import Command
 from tests.real.guests import Guest
 from virtnetplug import Plugger, Result, xml
+from virtnetplug.cli.nic import interface_from_values
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.model.operation import Scope
 
@@ -98,25 +97,23 @@ def test_a_device_by_address(plugger: Plugger, vm: Guest, variant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted"),
+    ("asked", "wanted"),
     [
-        (["--network", "{pool}", "--pf", PFS[1]], "0000:02:10.2"),
-        (["--network", "{pool}", "--pf", "pf0"], "0000:01:10.6"),
-        (["--network", "{pool}", "--vf", "0000:02:10.4"], "0000:02:10.4"),
-        (["--vf", "0000:02:10.6"], "0000:02:10.6"),
+        ({"network": "mixed", "pf": PFS[1]}, "0000:02:10.2"),
+        ({"network": "mixed", "pf": "pf0"}, "0000:01:10.6"),
+        ({"network": "mixed", "vf": "0000:02:10.4"}, "0000:02:10.4"),
+        ({"vf": "0000:02:10.6"}, "0000:02:10.6"),
     ],
 )
-def test_a_vf_of_ones_choice(
-    plugger: Plugger, vm: Guest, pool: Pool, tmp_path: Path, words: list[str], wanted: str
-) -> None:
-    """By its address or its PF, of a pool that has VFs of both, or by itself."""
+def test_a_vf_of_ones_choice(plugger: Plugger, vm: Guest, pool: Pool, asked: dict[str, str], wanted: str) -> None:
+    """By its address or its PF, of a pool that has VFs of both, or by itself; as the command reads it."""
     name = pool(pci("0000:01:10.6") + TWO, managed="yes")
     before = views.everything(plugger, vm)
-    command = Command("qemu:///system", tmp_path / "journal")
-    (nic,) = command.json("attach", vm.name, *(word.format(pool=name) for word in words)).document["nics"]
-    assert nic["host_address"] == wanted and sriov.driver(wanted) == "vfio-pci"
-    assert list(ports(vm.dom.connect(), name)) == ([wanted] if "--network" in words else [])
-    command.json("detach", vm.name, nic["alias"], "--wait", "60")
+    request = {**asked, "network": name} if "network" in asked else asked
+    (nic,) = plugger.attach(vm.name, [interface_from_values(request)]).nics
+    assert str(nic.host_address) == wanted and sriov.driver(wanted) == "vfio-pci"
+    assert list(ports(vm.dom.connect(), name)) == ([wanted] if "network" in asked else [])
+    assert plugger.detach(vm.name, nic.alias, wait=60).result is Result.DONE
     views.assert_back(plugger, vm, before)
 
 
