@@ -85,7 +85,7 @@ def linux(uri: str) -> Iterator[Callable[[Machine], LinuxGuest]]:
 
     def get(machine: Machine) -> LinuxGuest:
         asked.append(LinuxGuest(libvirt.open(uri), machine))
-        asked[-1].wait_answers(asked[-1].address, timeout=20.0)
+        asked[-1].wait_answers(asked[-1].address)
         return asked[-1]
 
     yield get

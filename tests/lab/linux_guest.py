@@ -80,11 +80,11 @@ class LinuxGuest:
         """All that came from its console since it was restored."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def wait_says(self, pattern: str, since: int = 0, timeout: float = 15.0) -> None:
+    def wait_says(self, pattern: str, since: int = 0, timeout: float = 60.0) -> None:
         """Wait until its console shows `pattern` after the first `since` characters."""
         wait_until(lambda: re.search(pattern, self.said()[since:]), f"the guest to say {pattern!r}", timeout)
 
-    def wait_answers(self, address: str, timeout: float = 6.0) -> None:
+    def wait_answers(self, address: str, timeout: float = 60.0) -> None:
         """Wait until it answers a ping to `address`."""
         ping = ["ping", "-c1", "-W1", "-q", address]
         wait_until(
@@ -100,7 +100,7 @@ class LinuxGuest:
         """The NIC with that MAC and driver, as it is now."""
         return next((one for one in self.links().values() if (one.mac, one.driver) == (mac, driver)), None)
 
-    def wait_up(self, mac: str, driver: str, timeout: float = 6.0) -> Link:
+    def wait_up(self, mac: str, driver: str, timeout: float = 60.0) -> Link:
         """Wait until it has such a NIC, up and with a link: its own address on it, or a master."""
         found: list[Link] = []
 

@@ -67,7 +67,7 @@ def test_the_guests_interface_keeps_name_mac_and_address(
         for _ in range(ROUNDS):
             mark = pings.mark()
             assert plugger.handover(vm.name, "ua-front", FAST, wait=60).result is Result.DONE
-            over = vm.wait_up(MAC, "igbvf", timeout=20)
+            over = vm.wait_up(MAC, "igbvf")
             pings.wait_answered()
             gaps["over"].append(pings.longest_gap(mark))
             assert known_by(over) == known_by(first)
@@ -75,7 +75,7 @@ def test_the_guests_interface_keeps_name_mac_and_address(
             assert nets(vm)["ua-fast"].address == emulated.address
             mark = pings.mark()
             assert plugger.handback(vm.name, "ua-front", wait=60).result is Result.DONE
-            back = vm.wait_up(MAC, "virtio_net", timeout=20)
+            back = vm.wait_up(MAC, "virtio_net")
             pings.wait_answered()
             gaps["back"].append(pings.longest_gap(mark))
             assert known_by(back) == known_by(first)
@@ -95,15 +95,15 @@ def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugge
     address = nets(vm)["ua-front"].address
     plugger.handover(vm.name, "ua-front", FAST, wait=60)
     for _ in range(2):
-        assert known_by(vm.wait_up(MAC, "igbvf", timeout=20)) == known_by(first)
+        assert known_by(vm.wait_up(MAC, "igbvf")) == known_by(first)
         assert plugger.detach(vm.name, "ua-fast", restore_emulated=False, wait=60).result is Result.DONE
         assert set(nets(vm)) == {BACKUP}
         assert plugger.attach(vm.name, [FAST]).result is Result.DONE
         assert nets(vm)["ua-fast"].address == address
-    assert known_by(vm.wait_up(MAC, "igbvf", timeout=20)) == known_by(first)
+    assert known_by(vm.wait_up(MAC, "igbvf")) == known_by(first)
     outcome = plugger.detach(vm.name, "ua-fast", wait=60)
     assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
-    assert known_by(vm.wait_up(MAC, "virtio_net", timeout=20)) == known_by(first)
+    assert known_by(vm.wait_up(MAC, "virtio_net")) == known_by(first)
     plugger.detach(vm.name, "ua-front", wait=60)
 
 
@@ -117,7 +117,7 @@ def test_with_teaming_only_the_traffic_moves(
         for _ in range(ROUNDS):
             mark = stream.mark()
             plugger.handover(vm.name, BACKUP, team, wait=60)
-            link = vm.wait_up(vm.mac, "igbvf", timeout=20)
+            link = vm.wait_up(vm.mac, "igbvf")
             stream.wait_flowing()
             gaps["over"].append(stream.longest_gap(mark))
             assert link.master and set(nets(vm)) == {BACKUP, TWIN} and nets(vm)[BACKUP].element == backup.element
