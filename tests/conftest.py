@@ -2,7 +2,7 @@
 
 libvirt's embedded QEMU driver makes its process a daemon to libvirt, and such a process cannot connect to libvirtd.
 So a run has one driver: the private libvirtd, or with ``--driver=embedded`` the embedded one, and then only what
-depends on the driver is run. ``make test`` does both.
+depends on the driver is run. ``make test`` does both at the same time, and beside the shorter one what depends on none (``--part``).
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--driver", choices=("daemon", "embedded"), default="daemon", help="libvirt's QEMU driver to use")
+    parser.addoption(
+        "--part", choices=("all", "driver", "rest"), default="all", help="what depends on the driver, or the rest"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,8 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    driver = config.getoption("--driver")
-    wanted = [item for item in items if _belongs(item, driver)]
+    driver, part = config.getoption("--driver"), config.getoption("--part")
+    wanted = [
+        item for item in items if _belongs(item, driver) and part in ("all", "driver" if _depends(item) else "rest")
+    ]
     if len(wanted) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
         items[:] = wanted
@@ -47,8 +52,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item, driver: str) -> bool:
     if marker := item.get_closest_marker("driver"):
         return bool(marker.args[0] == driver)
-    depends = "uri" in getattr(item, "fixturenames", ()) or item.get_closest_marker("real") is not None
-    return driver == "daemon" or depends
+    return driver == "daemon" or _depends(item)
+
+
+def _depends(item: pytest.Item) -> bool:
+    """Whether it is another test on another driver."""
+    markers = item.get_closest_marker("driver"), item.get_closest_marker("real")
+    return "uri" in getattr(item, "fixturenames", ()) or any(marker is not None for marker in markers)
 
 
 @pytest.hookimpl(wrapper=True)

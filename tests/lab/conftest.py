@@ -16,12 +16,12 @@ import pytest
 
 import virtnetplug
 from tests.lab import aftermath, pools
-from tests.lab.figures import figure, pytest_configure, pytest_terminal_summary
+from tests.lab.figures import figure, pytest_collection_modifyitems, pytest_configure, pytest_terminal_summary
 from tests.lab.linux_guest import LinuxGuest, Machine
 from tests.real import guests, namespace
 from virtnetplug import Plugger
 
-__all__ = ["figure", "pytest_configure", "pytest_terminal_summary"]
+__all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary"]
 
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "sriov" else ["test_*.py"]
 

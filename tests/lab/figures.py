@@ -1,12 +1,19 @@
-"""Figures to quote, said at the end of a run in a lab: how long the tests of each file took, and what tests have measured."""
+"""What both labs' tests share: those that `make lab-full` alone runs, and figures to quote, said at the end of a run."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
+
+IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
+"""Whether this is `make lab-full`."""
+
+long = pytest.mark.long
+"""Of a test that `make lab-full` alone runs: it shows more of what another one shows, too, or takes long."""
 
 _FIGURES = pytest.StashKey[list[str]]()
 _WAS_SAID = pytest.StashKey[bool]()
@@ -19,7 +26,15 @@ def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: run by make lab-full alone")
     config.stash.setdefault(_FIGURES, [])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [] if IS_LONG else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

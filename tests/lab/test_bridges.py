@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +12,13 @@ import libvirt
 import pytest
 
 import virtnetplug
+from tests.lab.figures import IS_LONG, long
 from tests.real import guests
 from virtnetplug import xml
 from virtnetplug.errors import TapElsewhere
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Limit, Vlan, VlanTag
 from virtnetplug.model.operation import Result
-
-IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
 
 MAC = "52:54:00:00:00:01"
 NAME = "kept"
@@ -62,6 +60,7 @@ def target(plugger: Plugger, name: str) -> str:
     return plugger.show(name, MAC).nic.target or ""
 
 
+@long
 def test_a_table_that_libvirt_keeps(
     plugger: Plugger, guest: Callable[..., guests.Guest], bridge: Callable[..., str], kept: libvirt.virNetwork
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab import libvirtd, sriov
+from tests.lab.figures import IS_LONG
 from tests.lab.nics import VLAN, pool_nic
 from tests.lab.views import host_state, ports
 from tests.real.guests import Guest
@@ -17,7 +17,6 @@ from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.model.operation import Outcome
 
-IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
 """Whether to kill in each of the moments, and not in one of each phase alone."""
 
 Reopen = Callable[..., Plugger]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import virtnetplug
+from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.real import guests
 from tests.real.namespace import wait_until
@@ -37,7 +38,7 @@ EMULATED = (
 )
 
 
-@pytest.mark.parametrize("machine", ["pc", "q35"])
+@pytest.mark.parametrize("machine", ["pc", pytest.param("q35", marks=long)])
 def test_a_guest_without_a_driver_is_not_connected(
     plugger: Plugger, guest: Callable[..., guests.Guest], machine: str
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE  # a port outlives the guest of a test
 
 
+@long
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:

@@ -20,7 +20,7 @@ from tests.real.guests import Guest
 from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "8"))
+EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "12"))
 """The quick suite breaks every eighth call of attach and detach, and kills at a few of the others'; the long one (1) breaks every call, before and
 after it happened."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import virtnetplug
+from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, Link, LinuxGuest, Machine
 from tests.lab.linux_guest import FAST as TWIN
 from tests.lab.pings import Pings
@@ -88,6 +89,7 @@ def test_the_guests_interface_keeps_name_mac_and_address(
             print(f"\n  silence, handed {what} without teaming, of {len(times)}: {said}", end="")
 
 
+@long
 def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugger, vm: LinuxGuest) -> None:
     """No reboot between, and another VF if that comes: the marker is with the emulated NIC."""
     plugger.attach(vm.name, [EMULATED])

@@ -10,6 +10,7 @@ import libvirt
 import pytest
 
 from tests.lab import sriov
+from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.real import guests
 from tests.real.namespace import wait_until
@@ -97,6 +98,7 @@ def test_a_guest_holds_a_vf_for_as_long_as_it_is_told_to(
     wait_until(lambda: is_home(vf), f"{vf} to be back")
 
 
+@long
 def test_a_linux_guest_drives_its_vf(linux: Callable[[Machine], LinuxGuest]) -> None:
     vm = linux("pc")
     mac = "52:54:00:bb:00:03"
@@ -109,6 +111,7 @@ def test_a_linux_guest_drives_its_vf(linux: Callable[[Machine], LinuxGuest]) -> 
     wait_until(lambda: is_home(vf), f"{vf} to be back")
 
 
+@long
 def test_a_linux_guest_keeps_its_network_when_the_vf_of_a_teaming_pair_goes(
     linux: Callable[[Machine], LinuxGuest],
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import virtnetplug
+from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
@@ -46,7 +47,10 @@ def vf(mac: str, pool: str) -> str:
     )
 
 
-@pytest.mark.parametrize("pools", [("pool0", "pool0"), ("pool0", "pool1")], ids=["of one PF", "of two PFs"])
+@pytest.mark.parametrize(
+    "pools",
+    [pytest.param(("pool0", "pool0"), id="of one PF", marks=long), pytest.param(("pool0", "pool1"), id="of two PFs")],
+)
 def test_guests_talk_over_their_vfs(
     plugger: Plugger, both: tuple[LinuxGuest, LinuxGuest], pools: tuple[str, str]
 ) -> None:

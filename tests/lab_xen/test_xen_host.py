@@ -9,6 +9,7 @@ from pathlib import Path
 import libvirt
 import pytest
 
+from tests.lab.figures import long
 from tests.lab_xen import store
 from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic, echo
 from tests.real.namespace import wait_until
@@ -68,6 +69,7 @@ def test_a_vif_of_a_network_has_a_port(connection: libvirt.virConnect, lab: Gues
     assert network.listAllPorts() == []
 
 
+@long
 def test_debians_own_hotplug_script_works(lab: Guest, nic: Attach) -> None:
     new = nic(3, more="<script path='/etc/xen/scripts/vif-bridge.debian'/>")
     wait_connected(new)
@@ -99,6 +101,7 @@ def test_what_the_states_are_while_a_vif_is_bound_anew(lab: Guest, nic: Attach) 
     lab.wait_answers(new.address)
 
 
+@long
 def test_a_connection_outlives_its_nic_being_taken_out_and_put_in_again(lab: Guest, nic: Attach) -> None:
     first = nic(5)
     lab.wait_answers(first.address)
@@ -121,6 +124,7 @@ def test_the_guest_lets_go_of_a_vif_and_takes_it_again(lab: Guest, nic: Attach) 
     lab.wait_answers(new.address)
 
 
+@long
 def test_the_guest_reboots(connection: libvirt.virConnect, lab: Guest) -> None:
     before = lab.first
     lab.dom.reboot()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import libvirt
 import pytest
 
 from tests.lab import libvirtd as daemon
+from tests.lab.figures import IS_LONG
 from tests.lab_xen import store
 from tests.lab_xen.guest import BRIDGE, MAC, Guest
 from tests.lab_xen.nics import vif_nic
@@ -23,8 +23,6 @@ from tests.real.stream import Stream
 from virtnetplug import Plugger, Result, Scope
 from virtnetplug.errors import NeedsReplace, NotSupported, Refused, VirtnetplugError
 from virtnetplug.lifecycle import State
-
-IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
 
 CONNECTED = State.CONNECTED, State.CONNECTED
 

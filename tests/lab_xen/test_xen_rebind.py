@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import virtnetplug
+from tests.lab.figures import long
 from tests.lab_xen import store
 from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic
 from tests.real.namespace import wait_until
@@ -123,6 +124,7 @@ def test_a_connection_outlives_rebinds(plugger: Plugger, lab: Guest, figure: Fig
     assert stream.lost == 0 and not stream.fault
 
 
+@long
 def test_and_what_taking_it_out_and_in_again_does(lab: Guest, foreign: Nic, figure: Figure) -> None:
     """Beside that, what else there is: nothing of it is held to anything but to work."""
     with Stream(foreign.address, pace=PACE) as stream:
