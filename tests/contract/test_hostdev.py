@@ -99,6 +99,17 @@ def test_a_vf_named_by_address(pool: World, managed: str) -> None:
     assert state_of(pool) == before
 
 
+@pytest.mark.parametrize("managed", [True, False])
+def test_a_vf_named_by_address_gets_back_what_was_set_of_it(pool: World, managed: bool) -> None:
+    before = state_of(pool)
+    asked = Interface(type="hostdev", source_pci=FIRST, managed=managed, alias="ua-vf9", trust=True, spoofchk=False)
+    pool.plugger.attach(pool.name, [asked])
+    (holding,) = pool.host.journal.holdings()
+    assert holding.snapshot["trust"] is False and devices(pool).set[FIRST].trust is True
+    assert pool.plugger.detach(pool.name, "ua-vf9").result is Result.DONE
+    assert state_of(pool) == before
+
+
 def wish(**chosen: Any) -> Interface:
     return Interface(type="network", source_network="both", mac=Mac("52:54:00:00:00:01"), alias="ua-vf1", **chosen)
 

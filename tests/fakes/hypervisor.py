@@ -650,6 +650,10 @@ class FakeHypervisor:
     def set_master(self, name: str, master: str | None) -> None:
         if master is not None and (master not in self.bridges or master in self.switches):
             raise BridgeMissing(f"There is no Linux bridge '{master}' on this host")
+        if any(name in self.bridges[switch] for switch in self.switches):
+            raise Failed(
+                f"The kernel would not take '{name}' from its datapath: Operation not supported", reason="link-not-set"
+            )
         self._leave(name)
         if master is not None:
             self.bridges[master].add(name)
