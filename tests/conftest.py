@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real: depends on the driver, although it does not name the fixture `uri`")
+    config.addinivalue_line("markers", "long: of a lab, run by make lab-full alone")
     config.addinivalue_line("markers", "driver(name): runs on this driver only, `daemon` or `embedded`")
 
 

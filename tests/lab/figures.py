@@ -26,7 +26,6 @@ def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "long: run by make lab-full alone")
     config.stash.setdefault(_FIGURES, [])
 
 
