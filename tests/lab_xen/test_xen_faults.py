@@ -20,7 +20,7 @@ from tests.lab_xen.views import assert_back, everything, take_all_out
 from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "9"))
+EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "6"))
 """The quick suite breaks every sixth call; the long one (1) every call, before and after it happened."""
 
 CYCLES = min(50, int(os.environ.get("VIRTNETPLUG_LAB_CYCLES", "2")))
