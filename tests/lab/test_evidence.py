@@ -50,7 +50,6 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE  # a port outlives the guest of a test
 
 
-@long
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:
@@ -62,6 +61,7 @@ def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     assert plugger.detach(vm.dom.name(), "ua-vf1", wait=60).result is Result.DONE
 
 
+@long
 def test_active_the_emulated_one_goes_once_the_guest_drives_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab import sriov
+from tests.lab.figures import long
 from tests.lab.nics import MAC, PFS, VLAN, pool_nic, vf_nic
 from tests.lab.views import assert_back, connections, everything, host_state, ports
 from tests.real.guests import Guest
@@ -53,6 +54,7 @@ def test_the_definition_of_a_guest_that_runs(plugger: Plugger, vm: Guest) -> Non
     assert_back(plugger, vm, before)
 
 
+@long
 def test_the_next_boot_lends_as_libvirt_does(plugger: Plugger, guest: Start) -> None:
     vm = guest()
     before = everything(plugger, vm)
@@ -71,6 +73,7 @@ def test_the_next_boot_lends_as_libvirt_does(plugger: Plugger, guest: Start) -> 
     assert plugger.audit().findings == ()
 
 
+@long
 def test_a_guest_that_booted_with_a_vf_gets_more(plugger: Plugger, guest: Start) -> None:
     """libvirt lent the first; whatever is asked for comes beside it, and it goes out by its device's address."""
     before = host_state(), ports(plugger)
@@ -93,6 +96,7 @@ def host_drivers() -> set[str | None]:
     return {sriov.driver(vf) for pf in PFS for vf in sriov.vfs(pf)}
 
 
+@long
 def test_what_one_guest_gave_back_another_gets(plugger: Plugger, guest: Start, vm: Guest) -> None:
     before = everything(plugger, vm)
     first, vf = guest(), sriov.vfs(PFS[1])[2]

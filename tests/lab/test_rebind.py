@@ -15,6 +15,7 @@ import pytest
 import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
+from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
 from tests.lab.views import assert_back, everything, host_state, ports
@@ -153,6 +154,7 @@ def test_connections_live_while_the_pf_is_made_again(
             print(f"\n  rebind --pf with 4 VFs in 2 guests: {seconds:.1f} s, silence {gap:.2f} s", end="")
 
 
+@long
 def test_more_vfs_and_fewer_and_a_hook(plugger: Plugger, guest: Callable[..., guests.Guest], tmp_path: Path) -> None:
     vm, told = guest(), tmp_path / "told"
     hook = f"sh -c 'echo $VIRTNETPLUG_PF $VIRTNETPLUG_NETDEV $(readlink /sys/bus/pci/devices/{PFS[0]}/virtfn3/driver) >{told}'"

@@ -66,7 +66,7 @@ def test_a_pool_for_each_pf(connection: libvirt.virConnect, number: int) -> None
     assert pool.listAllPorts() == []
 
 
-@pytest.mark.parametrize(("machine", "number"), [("pc", 0), ("q35", 1)])
+@pytest.mark.parametrize(("machine", "number"), [("pc", 0), pytest.param("q35", 1, marks=long)])
 def test_a_vf_comes_and_goes(
     connection: libvirt.virConnect, guest: Callable[..., guests.Guest], machine: str, number: int
 ) -> None:
@@ -82,6 +82,7 @@ def test_a_vf_comes_and_goes(
     assert pool.listAllPorts() == []
 
 
+@long
 def test_a_guest_holds_a_vf_for_as_long_as_it_is_told_to(
     connection: libvirt.virConnect, guest: Callable[..., guests.Guest]
 ) -> None:
