@@ -93,7 +93,7 @@ class LinuxGuest:
 
     def links(self) -> dict[str, Link]:
         """Its NICs by name, asked over its first one."""
-        found = [_link(line.split()) for line in self._ask("links", 30.0).splitlines()]
+        found = [_link(line.split()) for line in self._ask("links", 120.0).splitlines()]
         return {link.name: link for link in found}
 
     def nic(self, mac: str, driver: str) -> Link | None:

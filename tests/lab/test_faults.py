@@ -21,8 +21,7 @@ from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 
 EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "8"))
-"""The quick suite breaks every eighth call of attach and detach, and kills at a few of the others'; the long one (1) breaks every call, before and
-after it happened."""
+"""The quick suite breaks every eighth call of attach and detach; the long one (1) every call of them and of the others, before and after it happened."""
 
 CYCLES = int(os.environ.get("VIRTNETPLUG_LAB_CYCLES", "3"))
 
