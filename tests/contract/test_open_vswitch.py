@@ -147,3 +147,23 @@ def test_one_that_will_not_take_it_is_an_error_and_nothing_is_changed(
         Plugger(switched.host, lambda: None).heal(switched.name, "ua-nic1")
     assert (caught.value.reason, caught.value.exit_code) == ("link-not-set", 4)
     assert switched.snapshot() == before
+
+
+@pytest.mark.parametrize("where", ["br0", "ovsbr1"])
+def test_a_bridge_that_goes_while_it_is_left_is_no_success_of_the_undo(
+    switched: World, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    from virtnetplug.hotplug import heal
+
+    def refuse(name: str, bridge: str, port: SwitchPort) -> None:
+        hypervisor(switched)._leave(name)
+        hypervisor(switched).bridges.pop(where, None)
+        hypervisor(switched).switches.pop(where, None)
+        raise Failed("Open vSwitch would not", reason="link-not-set")
+
+    put(where)(switched)
+    monkeypatch.setattr(hypervisor(switched), "join_switch", refuse)
+    domain = switched.host.hypervisor.domain(switched.name)
+    with pytest.raises(RollbackIncomplete) as caught:
+        heal.heal(switched.host, domain, "ua-nic1", may_move=True)
+    assert where in str(caught.value.undo_failures)

@@ -20,7 +20,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.backing import LINUX, OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
+from virtnetplug.hotplug.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
@@ -165,7 +165,7 @@ def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
     assert tap is not None and bridge is not None
     is_there = tap.master == bridge.name
     if not is_there:
-        _move(host, backing.domain, net, tap, bridge)
+        _move(host, backing.domain, net, tap, bridge.name)
     if backing.is_switched:
         return
     if net.vlan is not None and (again or not is_there):
@@ -180,29 +180,33 @@ def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str
     link = host.links.link(target)
     if link is None:
         return
-    bridge = host.links.link(master) if master is not None else None
     if link.master != master:
-        _move(host, domain, net, link, bridge)
-    if bridge is not None and bridge.kind == OPEN_VSWITCH:
+        _move(host, domain, net, link, master)
+    if _is_switch(host, master):
         return
     if master is not None and (before["isolated"] or not before["learning"] or link.master == master):
         only_mac = None if before["learning"] else str(net.mac)
         host.links.set_port(target, isolated=before["isolated"], only_mac=only_mac)
 
 
-def _move(host: Host, domain: Domain, net: Interface, tap: Link, bridge: Link | None) -> None:
-    """Out of the bridge that the tap is in, of either kind, and into that one, if any."""
-    there = host.links.link(tap.master) if tap.master is not None else None
-    is_switched = bridge is not None and bridge.kind == OPEN_VSWITCH
-    if there is not None and there.kind == OPEN_VSWITCH:
-        if not is_switched:
-            host.links.leave_switch(tap.name)
-    elif is_switched and there is not None:
-        host.links.set_master(tap.name, None)
-    if bridge is not None and is_switched:
-        host.links.join_switch(tap.name, bridge.name, _switch_port(domain, net))
-    elif bridge is not None or (there is not None and there.kind == LINUX):
-        host.links.set_master(tap.name, bridge.name if bridge is not None else None)
+def _move(host: Host, domain: Domain, net: Interface, tap: Link, bridge: str | None) -> None:
+    """Out of the bridge that the tap is in, of either kind, and into that one, if any; raises `BridgeMissing` if that is gone."""
+    is_in_switch = _is_switch(host, tap.master)
+    is_in_linux = tap.master is not None and not is_in_switch
+    if bridge is not None and _is_switch(host, bridge):
+        if is_in_linux:
+            host.links.set_master(tap.name, None)
+        host.links.join_switch(tap.name, bridge, _switch_port(domain, net))
+        return
+    if is_in_switch:
+        host.links.leave_switch(tap.name)
+    if bridge is not None or is_in_linux:
+        host.links.set_master(tap.name, bridge)
+
+
+def _is_switch(host: Host, name: str | None) -> bool:
+    link = host.links.link(name) if name is not None else None
+    return link is not None and link.kind == OPEN_VSWITCH
 
 
 def _switch_port(domain: Domain, net: Interface) -> SwitchPort:
