@@ -1,7 +1,9 @@
 """Faults at the k-th call an operation makes of its ports: an error, an error that stays, or the end of the process.
 
 Every call counts, looks and effects and journal writes alike, so "for every step k" is every point at which the world outside
-the process can have changed or been seen.
+the process can have changed or been seen. A call that fails has an error path of its own, so errors are tried at every call.
+A process that dies leaves the world as the last change left it: two deaths with only looks between them show the same,
+and `kill_points` has one for each world.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -29,6 +31,47 @@ EFFECTS = (
     ),
     *("links.restore", "vif_drivers.bind", "vif_store.set_plumbed"),
 )
+
+
+_LOOKS = frozenset(
+    (
+        *("state", "xml", "metadata", "packets_sent", "strays", "ends", "lacks", "await_idle"),
+        *(f"hypervisor.{look}" for look in ("domain", "domains", "definitions", "running", "nic_models", "is_active")),
+        *("host_devices.device", "host_devices.devices", "host_devices.vfs", "host_devices.group"),
+        *("host_devices.settings", "host_devices.counters", "host_devices.obstacles", "host_devices.vfio_users"),
+        *("host_devices.is_link_up", "host_devices.is_msix_enabled", "host_devices.links_above", "nodedevs.driver"),
+        *("host_devices.pf_state", "host_devices.netdev_state", "host_devices.obstacle", "host_devices.hook_fault"),
+        *(f"vif_store.{look}" for look in ("vif", "vifs", "domains", "link", "rings", "is_connected", "watch")),
+        *(f"vif_drivers.{look}" for look in ("bound", "is_bound", "rebind_obstacle", "watch_frontends")),
+    )
+)
+"""Calls that leave the world outside the process as it is. Every other call may change it (`test_worlds` holds this set to what is so)."""
+
+
+def is_look(call: str) -> bool:
+    """Whether a call of this name leaves the world outside the process as it is."""
+    return call in _LOOKS
+
+
+def changes(calls: Sequence[str]) -> list[int]:
+    """The numbers of the calls that may change the world outside the process."""
+    return [number for number, call in enumerate(calls) if not is_look(call)]
+
+
+def kill_points(calls: Sequence[str]) -> list[tuple[int, bool]]:
+    """One point (call, after it) to break at for each world that an operation of these calls goes through."""
+    return [(0, False), *((number, True) for number in changes(calls))]
+
+
+def points(kind: str, calls: Sequence[str]) -> list[tuple[int, bool]]:
+    """Where to break an operation of these calls.
+
+    A death once for each world; an error at every call, before and after it; one that stays from every call on.
+    """
+    if kind in ("crash", "kill"):
+        return kill_points(calls)
+    afters = (False,) if kind == "broken" else (False, True)
+    return [(number, after) for after in afters for number in range(len(calls))]
 
 
 class Crash(BaseException):
@@ -68,6 +111,30 @@ class Trigger:
             # libvirt says so when it could not ask a guest; asked and not told is a connection that broke
             raise ConnectionLost(f"the connection broke after {name}, for the test")
         raise HypervisorFailed(f"{name} failed, for the test")
+
+
+class Witness(Trigger):
+    """Breaks nothing: sees the world before and after each call, and keeps each change that `kill_points` knows nothing of."""
+
+    def __init__(self, see: Callable[[], Any]) -> None:
+        super().__init__(-1, "none")
+        self._see, self._seen = see, see()
+        self.unknown: list[str] = []
+
+    def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
+        self._look(f"before {name}")
+        try:
+            return super().around(name, call, *args, **named)
+        finally:
+            if is_look(name):
+                self._look(f"by {name}")
+            else:
+                self._seen = self._see()
+
+    def _look(self, when: str) -> None:
+        if (now := self._see()) != self._seen:
+            self.unknown.append(when)
+        self._seen = now
 
 
 class _Wrapped:

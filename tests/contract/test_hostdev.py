@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import fake_world
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS, FakeHostDevices
 from virtnetplug import xml
@@ -374,13 +374,13 @@ OPERATIONS = {
 """What is broken at every call: how the guest comes to what it has, and the operation."""
 
 
-def _steps(pool: World, name: str) -> int:
+def _steps(pool: World, name: str) -> list[str]:
     prepare, act = OPERATIONS[name]
     prepare(pool)
     trigger = Trigger(-1, "none")
     act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
     _clear(pool)
-    return len(trigger.calls)
+    return trigger.calls
 
 
 def _clear(pool: World) -> None:
@@ -453,17 +453,16 @@ def _without_order(state: dict[str, object]) -> dict[str, object]:
 def test_fail_at_every_step(pool: World, name: str) -> None:
     prepare, act = OPERATIONS[name]
     steps = _steps(pool, name)
-    for after in (False, True):
-        for k in range(steps):
-            prepare(pool)
-            before = state_of(pool)
-            trigger = Trigger(k, "fail", after=after)
-            error = _error_of(pool, act, trigger)
-            assert error is None or error.exit_code in (3, 4, 5)
-            pool.plugger.recover(wait=5)  # also what a look that failed has put into quarantine
-            assert trigger.fired
-            _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
-            _clear(pool)
+    for k, after in points("fail", steps):
+        prepare(pool)
+        before = state_of(pool)
+        trigger = Trigger(k, "fail", after=after)
+        error = _error_of(pool, act, trigger)
+        assert error is None or error.exit_code in (3, 4, 5)
+        pool.plugger.recover(wait=5)  # also what a look that failed has put into quarantine
+        assert trigger.fired
+        _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
+        _clear(pool)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -471,19 +470,18 @@ def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: p
     monkeypatch.setattr(guest, "GRACE", 0.05)  # what a real guest needs, this one does not
     prepare, act = OPERATIONS[name]
     steps = _steps(pool, name)
-    for after in (False, True):
-        for k in range(steps):
-            prepare(pool)
-            before = state_of(pool)
-            trigger = Trigger(k, "crash", after=after)
-            with pytest.raises(Crash):
-                act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
-            pool.host.journal.close()
-            pool.host = pool.reopen()
-            pool.plugger.recover(wait=5)
-            _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
-            assert pool.plugger.recover() == ()
-            _clear(pool)
+    for k, after in points("crash", steps):
+        prepare(pool)
+        before = state_of(pool)
+        trigger = Trigger(k, "crash", after=after)
+        with pytest.raises(Crash):
+            act(pool, Plugger(faulty(pool.host, trigger), lambda: None))
+        pool.host.journal.close()
+        pool.host = pool.reopen()
+        pool.plugger.recover(wait=5)
+        _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
+        assert pool.plugger.recover() == ()
+        _clear(pool)
 
 
 def test_a_failing_setting_undoes_the_attach(pool: World) -> None:

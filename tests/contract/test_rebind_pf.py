@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.test_hostdev import by_address, devices, nic, state_of
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
@@ -558,8 +558,7 @@ def test_at_every_step(house: World, monkeypatch: pytest.MonkeyPatch, name: str,
                 )
 
     ways = set()
-    afters = (False,) if how == "broken" else (False, True)
-    for k, after in [(k, after) for after in afters for k in range(len(counter.calls))]:
+    for k, after in points(how, counter.calls):
         undo()
         now = whole(house)
         trigger = Trigger(k, how, after=after)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, requested, state_of
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
@@ -241,7 +241,7 @@ def test_at_every_step(pool: World, monkeypatch: pytest.MonkeyPatch, name: str, 
     counter = Trigger(-1, "none")
     act(pool, Plugger(faulty(pool.host, counter), lambda: None))
     pool.plugger.rebind_vf(pool.name, "ua-vf1", FIRST)
-    for k, after in [(k, after) for after in (False, True) for k in range(len(counter.calls))]:
+    for k, after in points(how, counter.calls):
         before = state_of(pool)
         trigger = Trigger(k, how, after=after)
         with suppress(VirtnetplugError, Crash):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from tests.fakes.xen import ISOLATED_PORT, FakeXen
 from virtnetplug.adapters.clock import SystemClock
@@ -393,7 +393,7 @@ def test_whatever_fails_and_wherever_it_dies_every_vif_is_bound_and_connected(
     calls = count(dom0, reload=reload)
     assert dom0.whole() == before and "vif_drivers.unbind" in calls
     codes = set()
-    for k, after in [(k, after) for after in (False, True) for k in range(len(calls))]:
+    for k, after in points("fail" if kind == "broken" else kind, calls):
         trigger = Trigger(k, kind, after=after)
         what = f"{kind} {'after' if after else 'at'} call {k}, {calls[k]}"
         try:

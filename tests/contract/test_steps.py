@@ -1,19 +1,20 @@
-"""For every step k: fail at k, fail at k with undos that fail too, and die at k then recover."""
+"""For every step k: fail at k, fail at k with undos that fail too, and die at k then recover.
+
+On the fake host an operation fails at every call. On real QEMU, and wherever a process dies, once for each world that the
+operation goes through (`faults.kill_points`; `test_worlds` shows that nothing is left out by that).
+"""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.contract import victim
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import Crash, Trigger, changes, faulty, kill_points, points
 from tests.contract.operations import GOVERNED, OPERATIONS, Act
 from tests.contract.world import World
 from virtnetplug import xml
@@ -122,7 +123,8 @@ def _reset(world: World) -> None:
         world.host.hypervisor.domain(world.name).set_metadata(half, None)
 
 
-def _cases(world: World, name: str) -> tuple[Act, int]:
+def _cases(world: World, name: str) -> tuple[Act, list[str]]:
+    """The operation, and the calls that it makes when nothing is wrong."""
     prepare, act = OPERATIONS[name]
     prepare(world)
     calls = _count(world, act)
@@ -137,38 +139,44 @@ def _cases(world: World, name: str) -> tuple[Act, int]:
         "stand-in": "update",
     }
     assert effects.get(name, "set_metadata") in calls
-    return act, len(calls)
+    return act, calls
+
+
+def _where(world: World, kind: str, calls: list[str]) -> list[tuple[int, bool]]:
+    """The points to break at: on real QEMU one for each change."""
+    if world.kind == "fake":
+        return points(kind, calls)
+    return [(k, kind != "broken") for k in changes(calls)]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fail_at_every_step(world: World, name: str) -> None:
-    act, steps = _cases(world, name)
+    act, calls = _cases(world, name)
     missed = 0
-    for after in (False, True):
-        for k in range(steps):
-            OPERATIONS[name][0](world)
-            before = world.snapshot()
-            trigger = Trigger(k, "fail", after=after)
-            error = _run(world, act, trigger)
-            what = f"{name}, {'after' if after else 'at'} call {k} ({trigger.calls[-1] if trigger.calls else '-'}): {error}"
-            if not trigger.fired:  # a real guest that let go before it was looked at has saved this run a look
-                assert world.kind != "fake" and error is None, what
-                missed += 1
-            if isinstance(error, RollbackIncomplete) or name in GOVERNED:
-                world.plugger.recover(wait=20)
-            _assert_as_before_or_complete(name, world, before, what)
-            _reset(world)
-    assert missed <= steps * 0.2
+    for k, after in (chosen := _where(world, "fail", calls)):
+        OPERATIONS[name][0](world)
+        before = world.snapshot()
+        trigger = Trigger(k, "fail", after=after)
+        error = _run(world, act, trigger)
+        what = f"{name}, {'after' if after else 'at'} call {k} ({trigger.calls[-1] if trigger.calls else '-'}): {error}"
+        if not trigger.fired:  # a real guest that let go before it was looked at has saved this run a look
+            assert world.kind != "fake" and error is None, what
+            missed += 1
+        if isinstance(error, RollbackIncomplete) or name in GOVERNED:
+            world.plugger.recover(wait=20)
+        _assert_as_before_or_complete(name, world, before, what)
+        _reset(world)
+    assert missed <= len(chosen) * 0.2
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fail_at_every_step_with_failing_undos(world: World, name: str) -> None:
-    act, steps = _cases(world, name)
+    act, calls = _cases(world, name)
     incomplete = 0
-    for k in range(steps):
+    for k, after in _where(world, "broken", calls):
         OPERATIONS[name][0](world)
         before = world.snapshot()
-        trigger = Trigger(k, "broken")
+        trigger = Trigger(k, "broken", after=after)
         error = _run(world, act, trigger)
         what = f"{name}, broken from call {k}: {error}"
         if isinstance(error, RollbackIncomplete):
@@ -185,60 +193,42 @@ def test_fail_at_every_step_with_failing_undos(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_crash_at_every_step_then_recover(fake: World, name: str) -> None:
+def test_crash_in_every_world_then_recover(fake: World, name: str) -> None:
     """Imaginary host, imaginary death: nothing of the process runs after call k, no undo either."""
-    act, steps = _cases(fake, name)
-    for after in (False, True):
-        for k in range(steps):
-            OPERATIONS[name][0](fake)
-            before = fake.snapshot()
-            trigger = Trigger(k, "crash", after=after)
-            with pytest.raises(Crash):
-                act(fake, _plugger(fake, trigger))
-            fake.host.journal.close()
-            fake.host = fake.reopen()
-            fake.plugger.recover(wait=20)
-            what = f"{name}, died {'after' if after else 'at'} call {k} ({trigger.calls[-1]})"
-            _assert_as_before_or_complete(name, fake, before, what)
-            assert fake.plugger.recover() == (), what
-            _reset(fake)
+    act, calls = _cases(fake, name)
+    for k, after in points("crash", calls):
+        OPERATIONS[name][0](fake)
+        before = fake.snapshot()
+        trigger = Trigger(k, "crash", after=after)
+        with pytest.raises(Crash):
+            act(fake, _plugger(fake, trigger))
+        fake.host.journal.close()
+        fake.host = fake.reopen()
+        fake.plugger.recover(wait=20)
+        what = f"{name}, died {'after' if after else 'at'} call {k} ({trigger.calls[-1]})"
+        _assert_as_before_or_complete(name, fake, before, what)
+        assert fake.plugger.recover() == (), what
+        _reset(fake)
 
 
 @pytest.mark.driver("daemon")
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_kill_at_every_step_then_recover(real: World, name: str) -> None:
+def test_kill_in_every_world_then_recover(real: World, name: str) -> None:
     """Real QEMU, a real process, a real SIGKILL at call k."""
-    _, steps = _cases(real, name)
-    points = [(k, after) for k in range(steps) for after in (False, True)]
+    _, calls = _cases(real, name)
+    scene = victim.Scene(real.uri, real.name, real.bridges, real.network, real.state_dir)
     killed = 0
-    for k, after in points:
+    for k, after in (chosen := kill_points(calls)):
         OPERATIONS[name][0](real)
         before = real.snapshot()
         real.host.journal.close()
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.contract.victim", name, str(k), str(int(after))],
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, **_environment(real)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        what = f"{name}, killed {'after' if after else 'at'} call {k}: {child.stdout}{child.stderr}"
-        assert child.returncode in (-signal.SIGKILL, victim.NEVER_CAME), what
-        killed += child.returncode == -signal.SIGKILL
+        status, said = warm.run(victim.die, scene, name, k, after)
+        what = f"{name}, killed {'after' if after else 'at'} call {k} ({calls[k]}): {said}"
+        assert status in (-signal.SIGKILL, victim.NEVER_CAME), what
+        killed += status == -signal.SIGKILL
         real.host = real.reopen()
         real.plugger.recover(wait=20)
         _assert_as_before_or_complete(name, real, before, what)
         assert real.plugger.recover() == (), what
         _reset(real)
-    assert killed >= len(points) * 0.8
-
-
-def _environment(world: World) -> dict[str, str]:
-    return {
-        "VICTIM_URI": world.uri,
-        "VICTIM_DOMAIN": world.name,
-        "VICTIM_BRIDGES": " ".join(world.bridges),
-        "VICTIM_NETWORK": world.network,
-        "VICTIM_STATE": str(world.state_dir),
-    }
+    assert killed >= len(chosen) * 0.8

@@ -1,9 +1,9 @@
-"""A process that runs one operation and is killed in the middle: ``python -m tests.contract.victim NAME K AFTER``."""
+"""A process that runs one operation and is killed in the middle: see `tests.warm`."""
 
 from __future__ import annotations
 
-import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.contract.faults import Trigger, faulty
@@ -23,35 +23,41 @@ NEVER_CAME = 7
 """Exit status: the operation ended before call k, for how often a guest is looked at depends on how fast it is."""
 
 
-def main(name: str, k: int, after: bool) -> None:
-    hypervisor = LibvirtHypervisor.open(os.environ["VICTIM_URI"])
-    state = Path(os.environ["VICTIM_STATE"])
+@dataclass(frozen=True)
+class Scene:
+    """A real world, as another process needs it."""
+
+    uri: str
+    domain: str
+    bridges: tuple[str, str]
+    network: str
+    state_dir: Path
+
+
+def die(scene: Scene, name: str, k: int, after: bool) -> None:
+    """Run the operation `name`, and be killed at (or after) its call `k`."""
+    hypervisor = LibvirtHypervisor.open(scene.uri)
     host = Host(
         hypervisor=hypervisor,
         networks=LibvirtNetworks(hypervisor),
         links=LinuxLinks(),
         host_devices=LinuxHostDevices(),
         nodedevs=LibvirtNodeDevices(hypervisor),
-        journal=SqliteJournal.open(state),
+        journal=SqliteJournal.open(scene.state_dir),
         clock=SystemClock(),
         publish=lambda event: None,
     )
-    first, second = os.environ["VICTIM_BRIDGES"].split()
     world = World(
         host=host,
         guest=None,
-        name=os.environ["VICTIM_DOMAIN"],
-        bridges=(first, second),
-        network=os.environ["VICTIM_NETWORK"],
+        name=scene.domain,
+        bridges=scene.bridges,
+        network=scene.network,
         members=lambda bridge: set(),
         reopen=lambda: host,
-        state_dir=state,
+        state_dir=scene.state_dir,
         kind="real",
-        uri=os.environ["VICTIM_URI"],
+        uri=scene.uri,
     )
     OPERATIONS[name][1](world, Plugger(faulty(host, Trigger(k, "kill", after=after)), lambda: None))
     sys.exit(NEVER_CAME)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "1")
