@@ -2,12 +2,11 @@
 
 libvirt's embedded QEMU driver makes its process a daemon to libvirt, and such a process cannot connect to libvirtd.
 So a run has one driver: the private libvirtd, or with ``--driver=embedded`` the embedded one, and then only what
-depends on the driver is run. ``make test`` does both at the same time, and beside the shorter one what depends on none (``--part``).
+depends on the driver is run. ``make test`` does both at the same time, and beside them what depends on none (``--part``).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Generator
 from typing import TypeVar
@@ -23,7 +22,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts what runs in its background; programs started here would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-NO_SKIP = bool(os.environ.get("VIRTNETPLUG_NO_SKIP"))
+LONGEST = (
+    "tests/real/test_daemon_death.py",
+    "tests/contract/test_steps.py",
+    "tests/real/test_rebind.py",
+    "tests/real/test_bad_input.py",
+)
+"""Files of tests that take long. They begin first, so that no worker is left with one of them at the end."""
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -32,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--part", choices=("all", "driver", "rest"), default="all", help="what depends on the driver, or the rest"
     )
+    parser.addoption("--full", action="store_true", help="break real QEMU at every call, not once for each change")
+    parser.addoption("--no-skip", action="store_true", help="a test that is skipped has failed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,8 +54,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item for item in items if _belongs(item, driver) and part in ("all", "driver" if _depends(item) else "rest")
     ]
     if len(wanted) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+        kept = set(wanted)
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = wanted
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    name = item.nodeid.partition("::")[0]
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def _belongs(item: pytest.Item, driver: str) -> bool:
@@ -59,23 +74,26 @@ def _belongs(item: pytest.Item, driver: str) -> bool:
 def _depends(item: pytest.Item) -> bool:
     """Whether it is another test on another driver."""
     markers = item.get_closest_marker("driver"), item.get_closest_marker("real")
-    return "uri" in getattr(item, "fixturenames", ()) or any(marker is not None for marker in markers)
+    names = getattr(item, "fixturenames", ())
+    return "uri" in names or "real" in names or any(marker is not None for marker in markers)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    return report if hasattr(report, "wasxfail") else _without_skip(report)
+    return report if hasattr(report, "wasxfail") else _without_skip(report, item.config)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    return _without_skip(report)
+    return _without_skip(report, collector.config)
 
 
-def _without_skip(report: Report) -> Report:
-    if NO_SKIP and report.outcome == "skipped":
+def _without_skip(report: Report, config: pytest.Config) -> Report:
+    if config.getoption("--no-skip") and report.outcome == "skipped":
         report.outcome = "failed"
         report.longrepr = f"skipped, where nothing may be: {report.longrepr}"
     return report

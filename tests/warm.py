@@ -12,7 +12,7 @@ from typing import Any
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
-        "libvirt",
+        *("__main__", "libvirt"),
         *(f"virtnetplug.adapters.libvirt.{name}" for name in ("connection", "networks", "nodedevs")),
         *("virtnetplug.adapters.linux.links", "virtnetplug.adapters.linux.host_devices"),
         *("virtnetplug.adapters.sqlite.journal", "virtnetplug.app", "virtnetplug.hotplug.plugger"),

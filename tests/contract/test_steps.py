@@ -142,18 +142,31 @@ def _cases(world: World, name: str) -> tuple[Act, list[str]]:
     return act, calls
 
 
-def _where(world: World, kind: str, calls: list[str]) -> list[tuple[int, bool]]:
-    """The points to break at: on real QEMU one for each change."""
+Where = Callable[[World, str, list[str]], list[tuple[int, bool]]]
+
+
+@pytest.fixture
+def where(request: pytest.FixtureRequest) -> Where:
+    """Gives the points to break at: on real QEMU one for each change, and with ``--full`` every one."""
+    is_full = request.config.getoption("--full")
+    return lambda world, kind, calls: _where(world, kind, calls, is_full=is_full)
+
+
+def _where(world: World, kind: str, calls: list[str], *, is_full: bool) -> list[tuple[int, bool]]:
     if world.kind == "fake":
         return points(kind, calls)
+    if is_full:
+        return points("broken" if kind == "broken" else "fail", calls)
+    if kind == "kill":
+        return kill_points(calls)
     return [(k, kind != "broken") for k in changes(calls)]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_fail_at_every_step(world: World, name: str) -> None:
+def test_fail_at_every_step(world: World, where: Where, name: str) -> None:
     act, calls = _cases(world, name)
     missed = 0
-    for k, after in (chosen := _where(world, "fail", calls)):
+    for k, after in (chosen := where(world, "fail", calls)):
         OPERATIONS[name][0](world)
         before = world.snapshot()
         trigger = Trigger(k, "fail", after=after)
@@ -170,10 +183,10 @@ def test_fail_at_every_step(world: World, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_fail_at_every_step_with_failing_undos(world: World, name: str) -> None:
+def test_fail_at_every_step_with_failing_undos(world: World, where: Where, name: str) -> None:
     act, calls = _cases(world, name)
     incomplete = 0
-    for k, after in _where(world, "broken", calls):
+    for k, after in where(world, "broken", calls):
         OPERATIONS[name][0](world)
         before = world.snapshot()
         trigger = Trigger(k, "broken", after=after)
@@ -213,12 +226,12 @@ def test_crash_in_every_world_then_recover(fake: World, name: str) -> None:
 
 @pytest.mark.driver("daemon")
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_kill_in_every_world_then_recover(real: World, name: str) -> None:
+def test_kill_in_every_world_then_recover(real: World, where: Where, name: str) -> None:
     """Real QEMU, a real process, a real SIGKILL at call k."""
     _, calls = _cases(real, name)
     scene = victim.Scene(real.uri, real.name, real.bridges, real.network, real.state_dir)
     killed = 0
-    for k, after in (chosen := kill_points(calls)):
+    for k, after in (chosen := where(real, "kill", calls)):
         OPERATIONS[name][0](real)
         before = real.snapshot()
         real.host.journal.close()

@@ -1,0 +1,110 @@
+"""One suite, from its first line to its last."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from suites.parts import CHECKOUT, SUITES, Part, Suite
+from suites.report import details, length
+from suites.running import Running, progress
+
+EVERY = 60.0
+"""Seconds between two lines that say how far it is."""
+
+LIMIT = 400
+"""Lines of a failed part that are shown; its log has all of them."""
+
+
+def main() -> int:
+    """Gives the exit code: 0 if all has passed, 1 if something failed, 128 and the number of the signal that ended it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    given = _parser().parse_args()
+    suite = SUITES[given.name]
+    extra = (["--no-skip"] if given.no_skip else []) + given.arguments
+    parts = [_with(part, extra) for part in suite.parts if given.only in (None, part.name)]
+    if not parts:
+        sys.exit(f"tests/suite: {suite.name} has no part {given.only!r}; it has {_names(suite.parts)}")
+    return _run(suite, parts)
+
+
+def _run(suite: Suite, parts: Sequence[Part]) -> int:
+    logs = CHECKOUT / "build" / suite.name
+    logs.mkdir(parents=True, exist_ok=True)
+    _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
+    _say(f"make {suite.name}: the output of {_names(parts)} is in {logs.relative_to(CHECKOUT)}/*.log")
+    start = time.monotonic()
+    running = [Running(part, logs / f"{part.name}.log") for part in parts]
+    try:
+        _wait(running, start)
+    except KeyboardInterrupt as end:
+        number = int(end.args[0]) if end.args else int(signal.SIGINT)
+        for one in running:
+            one.end()
+        _say(f"make {suite.name}: ended by {signal.Signals(number).name} after {length(time.monotonic() - start)}")
+        return 128 + number
+    for one in running:
+        if one.failed:
+            _say(f"== {one.part.name}, from {one.log.relative_to(CHECKOUT)}:")
+            _say("".join(details(one.log.read_text(errors="replace").splitlines(keepends=True), LIMIT)).rstrip("\n"))
+    return _conclude(suite, running, time.monotonic() - start)
+
+
+def _wait(running: Sequence[Running], start: float) -> None:
+    said, waiting = start, list(running)
+    while waiting:
+        for one in [one for one in waiting if one.is_done]:
+            waiting.remove(one)
+            _say(f"  {length(time.monotonic() - start):>12}: {one.part.name} {'failed' if one.failed else 'passed'}")
+        if time.monotonic() - said >= EVERY:
+            said = time.monotonic()
+            _say(f"  {length(said - start):>12}: {progress(running)}")
+        time.sleep(0.1)
+
+
+def _conclude(suite: Suite, running: Sequence[Running], seconds: float) -> int:
+    failed = [name for one in running for name in one.failed]
+    passed, total, skipped = (
+        sum(one.passed for one in running),
+        sum(one.total for one in running),
+        sum(one.report.skipped for one in running),
+    )
+    words = f"make {suite.name}: {passed} of {total} passed in {length(seconds)}"
+    if skipped:
+        words += f"; {skipped} skipped"
+    if failed:
+        words += f"; failed: {', '.join(failed)}"
+    _say(words)
+    return 1 if failed else 0
+
+
+def _with(part: Part, extra: Sequence[str]) -> Part:
+    if not part.is_tests:
+        return part
+    return Part(part.name, [*part.command, *extra])
+
+
+def _names(parts: Sequence[Part]) -> str:
+    return ", ".join(part.name for part in parts)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests/suite", description="Run one suite of the project's tests.")
+    parser.add_argument("name", choices=SUITES, metavar="NAME", help=", ".join(SUITES))
+    parser.add_argument("--only", metavar="PART", help="run this part of the suite alone")
+    parser.add_argument("--no-skip", action="store_true", help="a test that is skipped has failed")
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest, after --")
+    return parser
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)

@@ -1,0 +1,95 @@
+"""The suites: which commands each is made of, and how long it may take. CONTRIBUTING.md has the same budget as a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BIN = Path(".venv/bin")
+LABS = ("sriov", "xen")
+KEPT = ("XDG_CACHE_HOME",)
+"""Where set-up has put what tests use: images, and the tests' Linux guest."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of a suite. `is_tests`: its output is pytest's."""
+
+    name: str
+    command: Sequence[str]
+    is_tests: bool = True
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Parts that run at the same time. `minutes` is the budget on two quiet cores, without set-up and images."""
+
+    name: str
+    summary: str
+    minutes: float
+    parts: Sequence[Part]
+
+
+def environment() -> dict[str, str]:
+    """All that a test gets of its caller's environment: nothing else can make it green or red."""
+    home = os.environ.get("HOME") or os.path.expanduser("~")
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "LANG": "C.UTF-8", **kept}
+
+
+def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:
+    """pytest whose workers are in namespaces of their own each: a libvirtd, bridges and processes that nobody else sees."""
+    python = f"tests/namespace {BIN}/python" if enclosed else f"{BIN}/python"
+    spread = ["--tx", f"{workers}*popen//python={python}", "--dist", "load", "--maxschedchunk", "1"]
+    return [f"{BIN}/python", "-m", "pytest", "-v", "--durations=10", "-p", "no:cacheprovider", *spread, *words]
+
+
+def _lab(name: str, seconds: int, *words: str) -> Part:
+    """The tests of one lab, inside it. The lab's own lines are in the same log."""
+    tests = [
+        "python3",
+        "-m",
+        "pytest",
+        "-v",
+        f"--timeout={seconds // 2}",
+        "--durations=10",
+        "tests/lab",
+        "tests/lab_xen",
+    ]
+    return Part(name, ["contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests])
+
+
+_LONG = [f"VIRTNETPLUG_LAB_{word}" for word in ("WORLDS=all", "CYCLES=200", "ROUNDS=20")]
+
+
+def _of_drivers(*words: str) -> list[Part]:
+    return [
+        Part("driver", _pytest("--part=driver", *words, workers=4)),
+        Part("embedded", _pytest("--driver=embedded", *words, workers=2)),
+        Part("rest", _pytest("--part=rest", *words, workers=2)),
+    ]
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "check",
+            "format, lint, types, unit tests, and the contract suite on the fake host",
+            1,
+            [
+                Part("format", [f"{BIN}/ruff", "format", "--check", "--quiet", "."], is_tests=False),
+                Part("lint", [f"{BIN}/ruff", "check", "--quiet", "."], is_tests=False),
+                Part("types", [f"{BIN}/mypy"], is_tests=False),
+                Part("fast", _pytest("--part=rest", "tests/unit", "tests/contract", workers=2, enclosed=False)),
+            ],
+        ),
+        Suite("test", "every test, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
+        Suite("test-full", "every test, and real QEMU broken at every call", 30, _of_drivers("--full")),
+        Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 2400) for name in LABS]),
+        Suite("lab-full", "all tests of both labs", 60, [_lab(name, 14400, *_LONG) for name in LABS]),
+    )
+}

@@ -1,0 +1,64 @@
+"""What the output of a part says: how far it is, how many passed, and the names of what failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_LAB = re.compile(r"^\[ *\d+\.\d\] ")
+"""What a lab puts before each line."""
+
+_PERCENT = re.compile(r"\[ *(\d+)%\]")
+_END = re.compile(r"^=* ?(?:\d+ \w+, )*\d+ \w+ in [\d.]+s")
+_COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
+_NAMED = re.compile(r"^(?:FAILED|ERROR) (\S+)")
+_DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$")
+
+
+class Report:
+    """Fed with lines of pytest, it knows what they came to."""
+
+    def __init__(self) -> None:
+        self.percent = 0
+        self.counts: dict[str, int] = {}
+        self.failed: list[str] = []
+        self.has_ended = False
+
+    def feed(self, line: str) -> None:
+        """Take one line more."""
+        line = _LAB.sub("", line.rstrip("\n"))
+        if found := _PERCENT.search(line):
+            self.percent = int(found[1])
+        if (found := _NAMED.match(line)) and found[1] not in self.failed:
+            self.failed.append(found[1])
+        if _END.match(line):
+            self.has_ended = True
+            self.counts = {what.rstrip("s") if what == "errors" else what: int(n) for n, what in _COUNT.findall(line)}
+
+    @property
+    def passed(self) -> int:
+        return self.counts.get("passed", 0)
+
+    @property
+    def skipped(self) -> int:
+        return self.counts.get("skipped", 0)
+
+    @property
+    def total(self) -> int:
+        """Of all tests that were run; those that were skipped are none of them."""
+        return self.passed + self.counts.get("failed", 0) + self.counts.get("error", 0)
+
+
+def details(lines: Iterable[str], limit: int) -> list[str]:
+    """The last words of a part that failed: from its first failure on, at most `limit` lines."""
+    kept = list(lines)
+    start = next((number for number, line in enumerate(kept) if _DETAILS.match(_LAB.sub("", line).strip())), None)
+    if start is None:
+        return kept[-min(limit, 40) :]
+    return kept[start : start + limit]
+
+
+def length(seconds: float) -> str:
+    """A length of time as a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
