@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
-from suites.parts import CHECKOUT, SUITES, Part, Suite
-from suites.report import details, length
-from suites.running import Running, progress
+from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
+from tests.suites.report import details, length
+from tests.suites.running import Running, progress
 
 EVERY = 60.0
 """Seconds between two lines that say how far it is."""
+
+ROOM = 256 << 20
+"""Bytes that tests may write."""
 
 LIMIT = 400
 """Lines of a failed part that are shown; its log has all of them."""
@@ -24,9 +31,10 @@ def main() -> int:
     """Gives the exit code: 0 if all has passed, 1 if something failed, 128 and the number of the signal that ended it."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    given = _parser().parse_args()
+    words, arguments = _split(sys.argv[1:])
+    given = _parser().parse_args(words)
     suite = SUITES[given.name]
-    extra = (["--no-skip"] if given.no_skip else []) + given.arguments
+    extra = (["--no-skip"] if given.no_skip else []) + arguments
     parts = [_with(part, extra) for part in suite.parts if given.only in (None, part.name)]
     if not parts:
         sys.exit(f"tests/suite: {suite.name} has no part {given.only!r}; it has {_names(suite.parts)}")
@@ -38,8 +46,21 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
     logs.mkdir(parents=True, exist_ok=True)
     _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {logs.relative_to(CHECKOUT)}/*.log")
+    with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=_memory()) as temporary:
+        return _follow(suite, parts, logs, Path(temporary))
+
+
+def _memory() -> str | None:
+    """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory."""
+    place = "/dev/shm"
+    if os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free > ROOM:
+        return place
+    return None
+
+
+def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path) -> int:
     start = time.monotonic()
-    running = [Running(part, logs / f"{part.name}.log") for part in parts]
+    running = [Running(part, logs / f"{part.name}.log", temporary) for part in parts]
     try:
         _wait(running, start)
     except KeyboardInterrupt as end:
@@ -97,12 +118,18 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The suite's own words, and pytest's, which come after ``--``."""
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end]], [*words[end + 1 :]]
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tests/suite", description="Run one suite of the project's tests.")
+    usage = "tests/suite NAME [--only PART] [--no-skip] [-- PYTEST-ARGUMENT…]"
+    parser = argparse.ArgumentParser(usage=usage, description="Run one suite of the project's tests.")
     parser.add_argument("name", choices=SUITES, metavar="NAME", help=", ".join(SUITES))
     parser.add_argument("--only", metavar="PART", help="run this part of the suite alone")
     parser.add_argument("--no-skip", action="store_true", help="a test that is skipped has failed")
-    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="for pytest, after --")
     return parser
 
 

@@ -33,11 +33,17 @@ class Suite:
     parts: Sequence[Part]
 
 
-def environment() -> dict[str, str]:
-    """All that a test gets of its caller's environment: nothing else can make it green or red."""
+def environment(temporary: Path) -> dict[str, str]:
+    """All that a test gets of its caller's environment, and where its files go: nothing else can make it green or red."""
     home = os.environ.get("HOME") or os.path.expanduser("~")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "LANG": "C.UTF-8", **kept}
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(temporary),
+        **kept,
+    }
 
 
 def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:

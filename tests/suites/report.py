@@ -11,7 +11,7 @@ _LAB = re.compile(r"^\[ *\d+\.\d\] ")
 _PERCENT = re.compile(r"\[ *(\d+)%\]")
 _END = re.compile(r"^=* ?(?:\d+ \w+, )*\d+ \w+ in [\d.]+s")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
-_NAMED = re.compile(r"^(?:FAILED|ERROR) (\S+)")
+_NAMED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$")
 _DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$")
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from suites.parts import CHECKOUT, Part, environment
-from suites.report import Report
+from tests.suites.parts import CHECKOUT, Part, environment
+from tests.suites.report import Report
 
 PATIENCE = 30
 """Seconds for a part to end in good order once it was told to."""
@@ -21,14 +21,14 @@ PATIENCE = 30
 class Running:
     """One part: its process, its log, and what its output came to."""
 
-    def __init__(self, part: Part, log: Path) -> None:
+    def __init__(self, part: Part, log: Path, temporary: Path) -> None:
         self.part, self.log, self.report = part, log, Report()
         self._start, self.seconds = time.monotonic(), 0.0
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
             part.command,
             cwd=CHECKOUT,
-            env=environment(),
+            env=environment(temporary),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,124 @@
+"""A suite as a whole: its lines, its exit code, and the environment that its parts get."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.suites import command_line, parts
+from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
+
+CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+
+
+def shell(name: str, script: str, *, is_tests: bool = True) -> Part:
+    return Part(name, ["sh", "-c", script, name], is_tests)
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *made: Part, words: Sequence[str] = ()
+) -> tuple[int, list[str]]:
+    monkeypatch.setitem(SUITES, "trial", Suite("trial", "a trial", 1, made))
+    monkeypatch.setattr("sys.argv", ["tests/suite", "trial", *words])
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        code = command_line.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_all_passed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed in 0.1s'"), shell("b", ":", is_tests=False))
+    assert code == 0
+    assert lines[0] == "make trial: a trial. About 1 min on two quiet cores."
+    assert lines[1] == "make trial: the output of a, b is in build/trial/*.log"
+    assert re.fullmatch(r"make trial: 4 of 4 passed in \d+ s", lines[-1])
+    assert (CHECKOUT / "build/trial/a.log").read_text() == "3 passed in 0.1s\n"
+
+
+def test_what_failed_is_named_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    said = "== FAILURES ==\\nassert 0\\nFAILED tests/a.py::one - assert 0\\n1 failed, 3 passed in 0.1s"
+    code, lines = run(
+        monkeypatch, capsys, shell("a", f"printf '{said}\\n'; exit 1"), shell("b", "exit 3", is_tests=False)
+    )
+    assert code == 1
+    assert "assert 0" in lines
+    assert re.fullmatch(
+        r"make trial: 3 of 5 passed in \d+ s; failed: tests/a.py::one, b \(exit code 3, see build/trial/b.log\)",
+        lines[-1],
+    )
+
+
+@pytest.mark.parametrize("script", ["echo '[gw0] [ 33%] PASSED a'", "echo '3 passed in 0.1s'; exit 3", "kill -9 $$"])
+def test_a_part_that_did_not_come_to_its_end_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    code, lines = run(monkeypatch, capsys, shell("a", script))
+    assert code == 1 and "failed: a (exit code" in lines[-1]
+
+
+def test_skips_are_counted_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed, 2 skipped in 0.1s'"))
+    assert code == 0 and lines[-1].startswith("make trial: 3 of 3 passed in") and lines[-1].endswith("; 2 skipped")
+
+
+def test_options_reach_tests_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    script = 'echo "$# $*"; echo "1 passed in 0.1s"'
+    words = ["--no-skip", "--", "-k", "a b"]
+    run(monkeypatch, capsys, shell("a", script), shell("b", script, is_tests=False), words=words)
+    assert (CHECKOUT / "build/trial/a.log").read_text().startswith("3 --no-skip -k a b\n")
+    assert (CHECKOUT / "build/trial/b.log").read_text().startswith("0 \n")
+
+
+def test_one_part_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made = shell("a", "exit 1"), shell("b", "echo '1 passed in 0.1s'")
+    code, lines = run(monkeypatch, capsys, *made, words=["--only", "b"])
+    assert code == 0 and "the output of b is" in lines[1]
+    with pytest.raises(SystemExit, match="trial has no part 'c'; it has a, b"):
+        run(monkeypatch, capsys, *made, words=["--only", "c"])
+
+
+def test_nothing_of_the_environment_reaches_a_part(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("PYTHONUNBUFFERED", "PYTEST_ADDOPTS", "LIBVIRT_DEFAULT_URI", "LC_ALL", "COLUMNS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    run(monkeypatch, capsys, shell("a", "env; echo '1 passed in 0.1s'"))
+    names = {
+        line.partition("=")[0] for line in (CHECKOUT / "build/trial/a.log").read_text().splitlines() if "=" in line
+    }
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME"}
+
+
+def test_a_signal_ends_every_part(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(*_: object) -> None:
+        while not pid.exists():
+            pass
+        raise KeyboardInterrupt(int(signal.SIGTERM))
+
+    pid = tmp_path / "pid"
+    monkeypatch.setattr(command_line, "_wait", interrupt)
+    code, lines = run(monkeypatch, capsys, shell("a", f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 1000"))
+    assert code == 143 and lines[-1].startswith("make trial: ended by SIGTERM after")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_the_budget_is_that_of_the_documents() -> None:
+    rows = re.findall(r"^\| `make ([a-z-]+)` \|.*\| (\d+) min \|$", CONTRIBUTING.read_text(), re.MULTILINE)
+    assert dict(rows) == {name: f"{suite.minutes:g}" for name, suite in SUITES.items()}
+
+
+def test_home_is_that_of_the_user_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HOME")
+    assert Path(parts.environment(tmp_path)["HOME"]).is_absolute()
