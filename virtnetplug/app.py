@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -120,15 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The ``virtnetplug`` command; the process ends with it."""
     from virtnetplug import cli
 
-    _leave(cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments)))
-
-
-def _leave(code: int) -> NoReturn:
-    """End the process at once: all is written and closed, and to take the interpreter apart is a fifth of a command's time."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # what could not be written has been answered for
-            if stream is not None:
-                stream.flush()
+    code = cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments))
+    # All is written and closed, and to take the interpreter apart is a fifth of a command's time.
     os._exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +10,8 @@ import click
 
 from virtnetplug.cli import complete, values
 from virtnetplug.cli.keys import KEYS
-from virtnetplug.cli.session import Session, write
+from virtnetplug.cli.output import write
+from virtnetplug.cli.session import Session
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -51,7 +51,7 @@ class WithGlobals(click.Command):
 
 def _write_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        write(sys.stdout, ctx.get_help() + "\n")
+        write(ctx.get_help() + "\n")
         ctx.exit()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
+from virtnetplug.cli.output import silence
 from virtnetplug.cli.table import columns_of, printable
 
 if TYPE_CHECKING:
@@ -105,5 +106,7 @@ class Progress:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             self._is_shown = False
+            if isinstance(error, OSError):
+                silence(self._stream)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from virtnetplug.cli.commands import root
-from virtnetplug.cli.session import OutputFailed, Session, silence, write
+from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, write_error
+from virtnetplug.cli.session import Session
 from virtnetplug.errors import Interrupted, UsageError, VirtnetplugError
 
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ INTERRUPTED_MIDWAY = (
 
 def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    open_closed_streams()
+    try:
+        return _run(wiring, list(sys.argv[1:] if argv is None else argv))
+    finally:
+        settle()
+
+
+def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
     session = Session(wiring, is_json=_asks_for_json(arguments))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -36,12 +44,10 @@ def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
         return answer(session, instruction)
     try:
         program = root()
-        with program.make_context("virtnetplug", arguments, obj=session) as context:
+        with program.make_context("virtnetplug", list(arguments), obj=session) as context:
             program.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except BrokenPipeError:
-        silence(sys.stdout)
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the one place that answers for every fault
@@ -54,7 +60,7 @@ def _fail(session: Session, error: BaseException) -> int:
     if session.verbosity > 1:
         _write_traceback(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.is_json:
-        write(sys.stderr, error.format_message() + "\n")
+        write_error(error.format_message() + "\n")
         return UsageError.exit_code
     fault = _fault(error, session)
     session.exit_code = fault.exit_code
@@ -67,7 +73,7 @@ def _fail(session: Session, error: BaseException) -> int:
             from virtnetplug.cli.table import printable
 
             left = "".join(f"  not undone: {printable(failure)}\n" for failure in fault.undo_failures)
-            write(sys.stderr, f"virtnetplug: {printable(fault.message)} [{fault.reason}]\n{left}")
+            write_error(f"virtnetplug: {printable(fault.message)} [{fault.reason}]\n{left}")
     except OutputFailed:
         pass  # the exit code still tells
     return fault.exit_code
@@ -109,4 +115,4 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
 def _write_traceback(error: BaseException) -> None:
     import traceback
 
-    write(sys.stderr, "".join(traceback.format_exception(error)))
+    write_error("".join(traceback.format_exception(error)))

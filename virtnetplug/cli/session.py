@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
+from virtnetplug.cli.output import write, write_error
 from virtnetplug.cli.table import Screen, screen_of
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from virtnetplug.lifecycle import State
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.ports.store import Journal
-
-
-class OutputFailed(Exception):
-    """The answer could not be written; what the command did stands."""
 
 
 class Looks(TypedDict, total=False):
@@ -114,40 +111,17 @@ class Session:
         if self.is_json:
             self.write_document(document)
         else:
-            write(sys.stdout, text(self.screen))
+            write(text(self.screen))
 
     def write_document(self, document: Document) -> None:
         """Write the document to standard output as JSON."""
         from virtnetplug.cli.render import dump
 
-        write(sys.stdout, dump(document) + "\n")
+        write(dump(document) + "\n")
 
     def warn(self, text: str) -> None:
         """A line on standard error for people; JSON carries it in its document instead."""
         if not self.is_json or self.verbosity:
             from virtnetplug.cli.table import printable
 
-            write(sys.stderr, f"virtnetplug: {printable(text)}\n")
-
-
-def write(stream: TextIO, text: str) -> None:
-    """Write and flush. A reader that went away is no fault; a full disk raises `OutputFailed`."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError:
-        silence(stream)
-    except OSError as error:
-        silence(stream)
-        raise OutputFailed(error.strerror or str(error)) from error
-
-
-def silence(stream: TextIO) -> None:
-    """Let all that is still written to `stream` vanish, so that nothing complains at exit."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, descriptor)
-    os.close(null)
+            write_error(f"virtnetplug: {printable(text)}\n")

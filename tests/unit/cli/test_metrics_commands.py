@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
+
+from tests.environment import environment
 
 JOURNALS = """
 import sys
@@ -29,7 +29,7 @@ code = main(wiring, sys.argv[1:])
 print(" ".join(sys.modules), file=sys.stderr)
 sys.exit(code)
 """
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+ENVIRONMENT = environment()
 SAMPLE = 'virtnetplug_operations_total{device_type="bridge",operation="attach",reason="none",result="done"} 3.0'
 
 

@@ -1,4 +1,4 @@
-"""What only a process of its own shows: what is imported, pipes that close, Ctrl-C, a terminal, shells."""
+"""What only a process of its own shows: what is imported, Ctrl-C, a terminal, shells."""
 
 from __future__ import annotations
 
@@ -10,27 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).with_name("conftest.py")
-PROGRAM = f"""
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-{{before}}
-from virtnetplug.cli import main
-spec = spec_from_file_location("fakes", {str(CONFTEST)!r})
-{{between}}
-code = main(wiring, sys.argv[1:])
-{{after}}
-sys.stdout.flush()
-sys.exit(code)
-"""
-FAKES = (
-    "fakes = module_from_spec(spec); sys.modules['fakes'] = fakes; "
-    "spec.loader.exec_module(fakes); wiring = fakes.FakeWiring()"
-)
+from tests.environment import environment
+from tests.unit.cli.process import ENVIRONMENT, FAKES, program
+
 HEAVY = ("libvirt", "lxml", "rich", "prometheus_client", "tenacity", "pyroute2", "sqlite3", "virtnetplug.app")
 LIGHT = """
 class Plugger:
@@ -47,16 +32,6 @@ class wiring:
     def open(*_, **__): return Plugger()
     def journal(*_): return Journal()
 """
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(Path(__file__).parents[3]),
-    "TERM": "xterm",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-
-
-def program(*, before: str = "", between: str = FAKES, after: str = "") -> list[str]:
-    return [sys.executable, "-c", PROGRAM.format(before=before, between=between, after=after)]
 
 
 def imported(*words: str) -> set[str]:
@@ -96,49 +71,6 @@ def test_the_package_alone_imports_no_click():
     assert done.stdout == "False\n"
 
 
-@pytest.mark.parametrize(("words", "code"), [("list", 0), ("list --json", 0), ("--help", 0), ("audit", 1)])
-def test_a_reader_that_went_away_is_no_fault_and_changes_no_exit_code(words, code):
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        done = subprocess.run([*program(), *words.split()], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT)
-    finally:
-        os.close(writing)
-    assert (done.returncode, done.stderr) == (code, b"")
-
-
-@pytest.mark.parametrize(
-    ("fault", "words", "code"),
-    [
-        ("wiring.plugger.raises = __import__('virtnetplug.errors').errors.DomainMissing('x')", "list", 3),
-        ("wiring.plugger.raises = KeyError('x')", "list -vv", 70),
-        ("wiring.plugger.warnings = ('x',)", "attach web1 --network a", 0),
-        ("", "list -v", 0),
-        ("", "demo", 0),
-    ],
-)
-def test_nor_is_one_of_standard_error(fault, words, code):
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        done = subprocess.run(
-            [*program(between=f"{FAKES}; {fault}"), *words.split()], stdout=writing, stderr=writing, env=ENVIRONMENT
-        )
-    finally:
-        os.close(writing)
-    assert done.returncode == code
-
-
-@pytest.mark.parametrize("words", ["list", "--help", "attach --help", "--version"])
-def test_a_full_disk_under_the_output_is_said(words):
-    with open("/dev/full", "w") as full:
-        line = [*program(), *words.split()]
-        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    assert done.returncode == 70
-    assert "could not be written (No space left on device)" in done.stderr
-    assert "bug" not in done.stderr
-
-
 def test_ctrl_c():
     between = (
         f"{FAKES}; import time; wiring.plugger.while_running = lambda: (print('ready', flush=True), time.sleep(60))"
@@ -169,11 +101,12 @@ def test_a_terminal_gets_a_coloured_table_and_a_status_line():
 
 
 def test_a_name_outside_the_encoding_is_no_error():
-    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
     between = (
         f"{FAKES}; from dataclasses import replace; wiring.plugger.nics = (replace(fakes.NIC, domain='w\u00e9b'),)"
     )
-    done = subprocess.run([*program(between=between), "list"], capture_output=True, env=environment)
+    done = subprocess.run(
+        [*program(between=between), "list"], capture_output=True, env=environment(PYTHONIOENCODING="ascii")
+    )
     assert (done.returncode, b"w\\xe9b" in done.stdout) == (0, True)
 
 

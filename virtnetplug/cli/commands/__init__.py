@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import click
 
 from virtnetplug.cli.options import CONTEXT, WithGlobals
-from virtnetplug.cli.session import Session, write
+from virtnetplug.cli.output import write
+from virtnetplug.cli.session import Session
 
 COMMANDS: dict[str, str] = {
     "attach": "Attach NICs to a domain.",
@@ -127,5 +127,5 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 
         session.write_document(document(version=number))
     else:
-        write(sys.stdout, f"virtnetplug {number}\n")
+        write(f"virtnetplug {number}\n")
     ctx.exit()

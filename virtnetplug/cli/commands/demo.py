@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from virtnetplug.cli import options, render
-from virtnetplug.cli.session import Session, write
+from virtnetplug.cli.output import write
+from virtnetplug.cli.session import Session
 from virtnetplug.cli.table import printable
 
 
@@ -21,7 +20,7 @@ def command(session: Session, keep: bool) -> None:
     def say(text: str) -> None:
         lines.append(text)
         if not session.is_json:
-            write(sys.stdout, "".join(f"{printable(line)}\n" for line in text.split("\n")))
+            write("".join(f"{printable(line)}\n" for line in text.split("\n")))
 
     code = session.wiring.demo(say, keep)
     result = "done" if code == 0 else "failed"

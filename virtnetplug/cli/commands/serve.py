@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from virtnetplug.cli import options, render
-from virtnetplug.cli.session import Session, write
+from virtnetplug.cli.output import write
+from virtnetplug.cli.session import Session
 
 DEFAULT = "127.0.0.1:9977"
 
@@ -26,7 +25,7 @@ def command(session: Session, listen: str) -> None:
         if session.is_json:
             session.write_document(render.document("serving", listen=str(server)))
         else:
-            write(sys.stdout, f"serving http://{server}/metrics\n")
+            write(f"serving http://{server}/metrics\n")
 
     with session.journal() as journal, session.looks() as looks:
         serve(journal, listen, ready=ready, **looks)
