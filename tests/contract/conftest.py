@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import environment
 from tests.contract.world import World
 from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
@@ -17,6 +18,7 @@ from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.network import Network
 
+environment.clean()
 _numbers = itertools.count(1)
 
 

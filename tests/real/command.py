@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.environment import environment
 
 _BESIDE = Path(sys.executable).with_name("virtnetplug")
 PROGRAM = _BESIDE if _BESIDE.exists() else Path(shutil.which("virtnetplug") or _BESIDE)  # on the PATH in a lab
@@ -52,7 +53,7 @@ class Command:
     def run(self, *words: str, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
         """Run it to its end, whatever that is."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.words(*words), input=data, capture_output=True, timeout=timeout)
+        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment(), timeout=timeout)
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
@@ -67,7 +68,7 @@ class Command:
         assert answer.err == "", answer.err
         return answer
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
         """Start it and let it run."""
         process = subprocess.Popen(
             self.words(*words),
@@ -75,7 +76,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **environment},
+            env=environment(**variables),
         )
         self._started.append(process)
         return process

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import environment
 from tests.real.command import Command
 from tests.real.daemon import Daemon
+
+environment.clean()
 
 
 @pytest.fixture

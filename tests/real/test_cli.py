@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 import libvirt
 import pytest
 
+from tests.environment import environment
 from tests.real import links
 from tests.real.command import PROGRAM, Command, finish
 from tests.real.guests import Guest
@@ -272,7 +272,7 @@ def test_the_domain_by_uuid_and_id_and_the_hypervisor_by_environment(
     for uri, code in (("qemu:///system", 0), ("nosuch:///system", 3)):
         done = subprocess.run(
             [PROGRAM, "--state-dir", command.state, "list", one.name, "--json"],
-            env={**os.environ, "LIBVIRT_DEFAULT_URI": uri},
+            env=environment(LIBVIRT_DEFAULT_URI=uri),
             capture_output=True,
             text=True,
         )

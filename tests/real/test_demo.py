@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import environment
+
 RUN = "from virtnetplug.app import main; main()"
 WITHOUT_PRIVILEGES = f"from virtnetplug import app; app._DemoTools.own_network = lambda self: False; {RUN}"
 
 
 def demo(program: str, temporary: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    return subprocess.run(
-        [sys.executable, "-c", program, "demo", *options], env=environment, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-c", program, "demo", *options]
+    return subprocess.run(command, env=environment(TMPDIR=str(temporary)), capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(("program", "kind"), [(RUN, "bridge demo0"), (WITHOUT_PRIVILEGES, "user")])

@@ -1,17 +1,14 @@
-"""What an edit makes of an element, byte for byte.
-
-``VIRTNETPLUG_GOLDEN=write pytest …`` writes the files anew: read the diff before committing it.
-"""
+"""What an edit makes of an element, byte for byte."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.golden_file import assert_golden
 from virtnetplug import xml
 from virtnetplug.model.interface import FilterRef, Limit, Teaming, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
@@ -65,11 +62,7 @@ CASES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str) -> None:
-    out = GOLDEN / case / "out.xml"
-    got = CASES[case]((GOLDEN / case / "in.xml").read_text())
-    if os.environ.get("VIRTNETPLUG_GOLDEN") == "write":
-        out.write_text(got)
-    assert got == out.read_text()
+    assert_golden(GOLDEN / case / "out.xml", CASES[case]((GOLDEN / case / "in.xml").read_text()))
 
 
 def test_every_golden_folder_is_used() -> None:
