@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ _BESIDE = Path(sys.executable).with_name("virtnetplug")
 PROGRAM = _BESIDE if _BESIDE.exists() else Path(shutil.which("virtnetplug") or _BESIDE)  # on the PATH in a lab
 
 
+PROGRESS = re.compile(r" \(\d+ s\)$")
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a run left behind: its exit code, and what it said."""
@@ -23,6 +27,12 @@ class Answer:
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> str:
+        """Standard error without the progress of a command that took longer than a second: a line that ends in its seconds."""
+        lines = self.err.splitlines(keepends=True)
+        return "".join(line for line in lines if line.startswith("virtnetplug: ") or not PROGRESS.search(line))
 
     @property
     def document(self) -> dict[str, Any]:
@@ -50,21 +60,21 @@ class Command:
         """The command line that `run` and `start` use."""
         return [str(PROGRAM), "-c", self.uri, "--state-dir", str(self.state), *words]
 
-    def run(self, *words: str, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+    def run(self, *words: str, stdin: str | bytes = b"") -> Answer:
         """Run it to its end, whatever that is."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment(), timeout=timeout)
+        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment())
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+    def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"") -> Answer:
         """Run it, and hold it to an exit code."""
-        answer = self.run(*words, stdin=stdin, timeout=timeout)
+        answer = self.run(*words, stdin=stdin)
         assert answer.code == code, f"{words} exited with {answer.code}, not {code}:\n{answer.out}\n{answer.err}"
         return answer
 
-    def json(self, *words: str, code: int = 0, stdin: str | bytes = b"", timeout: float = 60) -> Answer:
+    def json(self, *words: str, code: int = 0, stdin: str | bytes = b"") -> Answer:
         """Run it with ``--json``, where all is on standard output."""
-        answer = self("--json", *words, code=code, stdin=stdin, timeout=timeout)
+        answer = self("--json", *words, code=code, stdin=stdin)
         assert answer.err == "", answer.err
         return answer
 
@@ -88,8 +98,8 @@ class Command:
                 process.kill()
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 60) -> Answer:
+def finish(process: subprocess.Popen[str]) -> Answer:
     """Wait for a process of `Command.start`."""
     with process:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate()
     return Answer(process.returncode, out, err)

@@ -52,7 +52,7 @@ class Daemon:
         process, self._process = self._process, None
         assert process is not None, "libvirtd is not running"
         os.kill(process.pid, number)
-        process.wait(20)
+        process.wait()
 
     def stop(self) -> None:
         """End it in good order, keeping what it learnt of QEMU for the next run."""

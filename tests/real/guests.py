@@ -81,7 +81,6 @@ class Guest:
 
     def _tell(self, order: bytes) -> None:
         with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(10)
             line.connect(str(self._socket))
             line.sendall(order)
             while line.recv(1) != order:

@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 def ip(*words: str) -> str:
     """Run ``ip`` and give what it says."""
-    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=20).stdout
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
 def exists(link: str) -> bool:

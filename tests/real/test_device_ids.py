@@ -34,7 +34,6 @@ def device_of(model: str, machine: str, *options: str) -> str:
         input="info qtree\nquit\n",
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     (found,) = re.findall(r'id "nic"\n(?:.*\n)*?.*class Ethernet controller, addr \S+, pci id (\S+)', ran.stdout)

@@ -11,6 +11,7 @@ import pytest
 from tests.real import links
 from tests.real.daemon import Daemon
 from tests.real.guests import Guest
+from tests.real.namespace import wait_until
 
 Start = Callable[..., Guest]
 LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -35,8 +36,8 @@ def test_guest_boots_and_acknowledges(machine: str, guest: Start, bridge: Callab
         assert one.aliases() == ["ua-nic"]
         assert links.members(switch) == {one.target("ua-nic")}
         detach(one)
-        one.wait_gone("ua-nic", 5)
-        assert links.members(switch) == set()
+        one.wait_gone("ua-nic")
+        wait_until(lambda: links.members(switch) == set(), "the tap to go")
 
 
 @pytest.mark.parametrize("machine", ["pc", "q35"])
@@ -47,7 +48,7 @@ def test_held_guest_keeps_its_nic_until_reset(machine: str, guest: Start, bridge
     time.sleep(0.5)
     assert one.aliases() == ["ua-nic"]
     one.reset()
-    one.wait_gone("ua-nic", 5)
+    one.wait_gone("ua-nic")
 
 
 def test_guest_obeys_over_its_serial_port(guest: Start, bridge: Callable[[], str]) -> None:
@@ -58,7 +59,7 @@ def test_guest_obeys_over_its_serial_port(guest: Start, bridge: Callable[[], str
     time.sleep(0.5)
     assert one.aliases() == ["ua-nic"]
     one.resume()
-    one.wait_gone("ua-nic", 5)
+    one.wait_gone("ua-nic")
 
 
 def test_all_nics_asked_for_together_go_together(guest: Start, bridge: Callable[[], str]) -> None:
@@ -71,7 +72,7 @@ def test_all_nics_asked_for_together_go_together(guest: Start, bridge: Callable[
         detach(one, alias)
     one.resume()
     for alias in aliases:
-        one.wait_gone(alias, 5)
+        one.wait_gone(alias)
 
 
 def test_late_guest_lets_go_after_its_delay(guest: Start, bridge: Callable[[], str]) -> None:
@@ -80,14 +81,14 @@ def test_late_guest_lets_go_after_its_delay(guest: Start, bridge: Callable[[], s
         one.dom.attachDeviceFlags(nic(bridge()), LIVE)
         start = time.monotonic()
         detach(one)
-        one.wait_gone("ua-nic", 10)
-        assert 0.9 <= time.monotonic() - start < 5
+        one.wait_gone("ua-nic")
+        assert 0.9 <= time.monotonic() - start < 60
 
 
 def test_guest_starts_with_nics(guest: Start, bridge: Callable[[], str]) -> None:
     one = guest(machine="q35", nets=[nic(bridge())])
     detach(one)
-    one.wait_gone("ua-nic", 5)
+    one.wait_gone("ua-nic")
 
 
 def test_q35_offers_the_root_ports_asked_for(guest: Start, bridge: Callable[[], str]) -> None:
@@ -115,7 +116,7 @@ def test_guest_outlives_the_daemon(
     assert one.dom.isActive()
     assert one.aliases() == ["ua-nic"]
     detach(one)
-    one.wait_gone("ua-nic", 5)
+    one.wait_gone("ua-nic")
 
 
 def test_network_gives_its_nics_a_port(guest: Start, network: Callable[..., libvirt.virNetwork]) -> None:
@@ -126,8 +127,8 @@ def test_network_gives_its_nics_a_port(guest: Start, network: Callable[..., libv
     assert len(net.listAllPorts()) == 1
     assert one.target("ua-nic") in links.members(net.bridgeName())
     detach(one)
-    one.wait_gone("ua-nic", 5)
-    assert net.listAllPorts() == []
+    one.wait_gone("ua-nic")
+    wait_until(lambda: net.listAllPorts() == [], "its port to go")
 
 
 def test_network_on_an_existing_bridge(

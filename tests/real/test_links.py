@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import json
 import os
 import socket
 import struct
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.namespace import wait_until
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.errors import BridgeMissing, Failed
 
@@ -167,6 +169,10 @@ def test_a_bridge_and_what_is_beyond_it_learn_where_a_mac_is() -> None:
         told = subprocess.run(["bridge", "fdb", "show", "br", bridge], capture_output=True, text=True).stdout
         return " ".join(line.split()[2] for line in told.splitlines() if line.startswith(mac))
 
+    def forwarding() -> set[str]:
+        ports = json.loads(subprocess.run(["bridge", "-j", "link"], capture_output=True, check=True).stdout)
+        return {port["ifname"] for port in ports if port["state"] == "forwarding"}
+
     def work() -> None:
         make_links()
         for number in (0, 1):
@@ -176,11 +182,12 @@ def test_a_bridge_and_what_is_beyond_it_learn_where_a_mac_is() -> None:
         ip("link add up0 type veth peer name up1")
         for words in ("up0 master br0", "up1 master br1", "br0", "br1"):
             ip(f"link set {words} up")
+        wait_until(lambda: forwarding() >= {"nic0", "nic1", "up0", "up1"}, "the ports to forward")
         host = LinuxLinks()
         host.introduce("nic1", mac)
-        assert (place("br1"), place("br0")) == ("nic1", "up0")
+        wait_until(lambda: (place("br1"), place("br0")) == ("nic1", "up0"), "the bridges to learn")
         host.introduce("nic0", mac)
-        assert (place("br0"), place("br1")) == ("nic0", "up1")
+        wait_until(lambda: (place("br0"), place("br1")) == ("nic0", "up1"), "the bridges to learn anew")
         host.introduce("vnet0", mac)  # has no carrier: it is no place for a MAC, and beyond the bridge all is as before
         assert (place("br0"), place("br1")) == ("nic0", "up1")
         with pytest.raises(Failed, match="no link 'vnet9'"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.real.namespace import wait_until
 from tests.real.test_links import inside, ip
 from virtnetplug.adapters.linux import netdev_state, rtnetlink
 from virtnetplug.model.physical_function import NetdevState, PfState
@@ -44,6 +46,17 @@ def all_of(name: str) -> tuple[Any, ...]:
         told("route", "show", "dev", name),
         told("-6", "route", "show", "dev", name),
     )
+
+
+def is_settled() -> bool:
+    (link,), (addresses,) = told("link", "show", "dev", "pf0"), told("address", "show", "dev", "pf0")
+    return link["operstate"] == "UP" and any(each["scope"] == "link" for each in addresses["addr_info"])
+
+
+def without_detection() -> None:
+    """Of duplicate addresses: an address would be tentative for a time of the kernel's choice."""
+    for name in ("all", "default"):
+        Path(f"/proc/sys/net/ipv6/conf/{name}/accept_dad").write_text("0")
 
 
 def index() -> int:
@@ -85,19 +98,20 @@ FLAGS = "isolated on hairpin on learning off flood off cost 7 priority 9 guard o
 @pytest.mark.parametrize("kind", ["bare", "down", "routed", "bridged"])
 def test_what_was_set_is_there_again(kind: str) -> None:
     def work() -> None:
+        without_detection()
         ip(_MADE)
         ip("link set wire up")
         for command in {"bare": BARE, "down": [], "routed": ROUTED, "bridged": BRIDGED}[kind]:
             ip(command)
         if kind == "bridged":
             subprocess.run(["bridge", "link", "set", "dev", "pf0", *FLAGS.split()], check=True)
-        subprocess.run(["sleep", "0.2"], check=True)  # until its link-local address is there
+        if kind != "down":
+            wait_until(is_settled, "pf0 to have carrier and its link-local address")
         before, state = all_of("pf0"), netdev_state.read(index())
         assert state.is_in_use is (kind in ("routed", "bridged")) and state.is_up is (kind != "down")
         made_anew()
         assert make(state) == []
-        subprocess.run(["sleep", "0.2"], check=True)
-        assert all_of("pf0") == before
+        wait_until(lambda: all_of("pf0") == before, "pf0 to be as it was")
         assert make(state) == [] and all_of("pf0") == before, "once more changes nothing"
 
     inside(work)

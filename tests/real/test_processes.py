@@ -76,15 +76,14 @@ def test_the_lock_is_not_held_while_a_guest_is_waited_for(command: Command, gues
     one, switch = guest(), bridge()
     command("attach", one.name, "--bridge", switch, "--alias", "ua-a")
     one.hold()
-    process = command.start("detach", one.name, "ua-a", "--wait", "60", "-v")
+    process = command.start("detach", one.name, "ua-a", "--wait", "600", "-v")
     wait_for(process, "waiting for the guest to let go")
-    start = time.monotonic()
-    command("attach", one.name, "--bridge", switch, "--alias", "ua-b", timeout=20)
-    assert time.monotonic() - start < 10 and process.poll() is None
+    command("attach", one.name, "--bridge", switch, "--alias", "ua-b")
+    assert process.poll() is None
     for words in (("attach", "--bridge", switch, "--alias", "ua-a"), ("update", "ua-a", "--link", "down")):
         answer = command.json(words[0], one.name, *words[1:], code=3)  # "already there" would be a lie
         assert answer.document["reason"] == "nic-pending"
-    second = command.start("detach", one.name, "ua-a", "--wait", "60", "-v")
+    second = command.start("detach", one.name, "ua-a", "--wait", "600", "-v")
     wait_for(second, "waiting for the guest to let go")
     one.resume()
     answers = [finish(process), finish(second)]
@@ -93,16 +92,20 @@ def test_the_lock_is_not_held_while_a_guest_is_waited_for(command: Command, gues
 
 
 def test_eight_domains_at_once(command: Command, guest: Start, bridge: Bridge) -> None:
-    """Each guest takes a second to let go: one after the other it would be eight."""
+    """All eight wait for their guests before the first guest lets go."""
     switch = bridge()
-    guests = [guest(delay=1.0) for _ in range(8)]
+    guests = [guest() for _ in range(8)]
     attached = [command.start("attach", g.name, "--bridge", switch, "--alias", "ua-a") for g in guests]
     assert [finish(process).code for process in attached] == [0] * 8
     assert len(links.members(switch)) == 8
-    start = time.monotonic()
-    detached = [command.start("detach", g.name, "ua-a") for g in guests]
+    for g in guests:
+        g.hold()
+    detached = [command.start("detach", g.name, "ua-a", "--wait", "600", "-v") for g in guests]
+    for process in detached:
+        wait_for(process, "waiting for the guest to let go")
+    for g in guests:
+        g.resume()
     assert [finish(process).code for process in detached] == [0] * 8
-    assert time.monotonic() - start < 6
     assert links.members(switch) == set()
     waits = [spans(command, g.name)[-1] for g in guests]
     assert max(begin for begin, _ in waits) < min(end for _, end in waits), "they did not wait side by side"
@@ -113,7 +116,7 @@ def test_killed_while_it_waits(command: Command, guest: Start, bridge: Bridge, f
     one, switch = guest(), bridge()
     command("attach", one.name, "--bridge", switch, "--alias", "ua-a", "--persistent")
     one.hold()
-    process = command.start("detach", one.name, "ua-a", "--persistent", "--wait", "60", "-v")
+    process = command.start("detach", one.name, "ua-a", "--persistent", "--wait", "600", "-v")
     wait_for(process, "waiting for the guest to let go")
     process.send_signal(signal.SIGKILL)
     assert finish(process).code == -signal.SIGKILL
@@ -129,7 +132,7 @@ def test_killed_while_it_waits(command: Command, guest: Start, bridge: Bridge, f
         one.resume()
         one.wait_gone("ua-a")
         if finisher == "recover":
-            command("recover", "--wait", "20")
+            command("recover", "--wait", "600")
         elif finisher == "attach":
             command("attach", one.name, "--bridge", switch, "--alias", "ua-b")
         else:
@@ -152,7 +155,7 @@ def test_killed_at_any_moment(command: Command, guest: Start, bridge: Bridge, mi
     process.send_signal(signal.SIGKILL)
     code = finish(process).code
     assert code in (0, -signal.SIGKILL)
-    command("recover", "--wait", "20")
+    command("recover", "--wait", "600")
     is_there = one.aliases() == ["ua-a"]
     assert (one.xml(inactive=True).find("devices/interface") is not None) == is_there
     assert len(links.members(switch)) == is_there and before is None
@@ -165,7 +168,7 @@ def test_detached_behind_our_back_while_we_wait(command: Command, guest: Start, 
     one, switch = guest(), bridge()
     command("attach", one.name, "--bridge", switch, "--alias", "ua-a")
     one.hold()
-    process = command.start("detach", one.name, "ua-a", "--wait", "60", "-v")
+    process = command.start("detach", one.name, "ua-a", "--wait", "600", "-v")
     wait_for(process, "waiting for the guest to let go")
     other = subprocess.Popen(
         ["virsh", "-c", command.uri, "detach-device-alias", one.name, "ua-a", "--live"],
@@ -175,7 +178,7 @@ def test_detached_behind_our_back_while_we_wait(command: Command, guest: Start, 
     )
     one.resume()
     with other:
-        other.wait(20)
+        other.wait()
     assert finish(process).code == 0
     assert one.aliases() == [] and command.json("audit").document["findings"] == []
 
@@ -200,7 +203,7 @@ def test_pending_and_then_detached_by_others(command: Command, guest: Start, bri
     command("detach", one.name, "ua-a", "--wait", "0.2", code=75)
     one.resume()  # the guest lets go while nobody looks
     one.wait_gone("ua-a")
-    assert command.json("recover").document["operations"][0]["result"] == "done"
+    assert command.json("recover", "--wait", "600").document["operations"][0]["result"] == "done"
     assert command("recover").out == "nothing to recover\n"
 
 
@@ -236,4 +239,4 @@ def test_a_lock_left_by_a_dead_process_is_free(command: Command, guest: Start, b
     wait_until(lambda: (command.state / "locks").is_dir() and os.listdir(command.state / "locks"), "the lock")
     process.kill()
     finish(process)
-    command("recover", "--wait", "20", timeout=30)
+    command("recover", "--wait", "600")

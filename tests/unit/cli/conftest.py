@@ -22,7 +22,7 @@ from tests.unit.cli.fakes import (
     FakePlugger,
     FakeWiring,
 )  # fmt: skip
-from virtnetplug.cli import main
+from virtnetplug.cli import main, progress
 
 
 @dataclass
@@ -36,6 +36,12 @@ class Ran:
     @property
     def document(self) -> Any:
         return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, no command is so late that it says what it waits for."""
+    monkeypatch.setattr(progress, "PATIENCE", 3600.0)
 
 
 @pytest.fixture

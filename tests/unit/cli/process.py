@@ -15,7 +15,11 @@ code = main(wiring, sys.argv[1:])
 {after}
 sys.exit(code)
 """
-FAKES = "from tests.unit.cli import fakes; wiring = fakes.FakeWiring()"
+FAKES = (
+    "from tests.unit.cli import fakes; wiring = fakes.FakeWiring(); from virtnetplug.cli import complete, progress; "
+    "complete.PATIENCE = progress.PATIENCE = 3600"
+)
+"""However slow the machine, an answer is waited for, and no command is so late that it says what it waits for."""
 ENVIRONMENT = environment(TERM="xterm")
 
 

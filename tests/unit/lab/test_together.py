@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,20 +47,20 @@ def test_each_says_which_it_is(capfdbinary: pytest.CaptureFixture[bytes]) -> Non
             f"{name:6}{name} is given --timeout 5: say it",
             f"{name:6}to standard error",
         ]
-        assert f"== lab {name}: 0 s, exit code 0" in lines
+        assert any(re.fullmatch(f"== lab {name}: [0-9]+ s, exit code 0", line) for line in lines)
 
 
 @pytest.mark.parametrize(("name", "code"), [("bad", 3), ("killed", 128 + signal.SIGKILL)])
 def test_one_that_fails_is_not_lost(capfdbinary: pytest.CaptureFixture[bytes], name: str, code: int) -> None:
     assert run(name, "good") == code
     said = capfdbinary.readouterr().out.decode()
-    assert "== lab good: 0 s, exit code 0" in said and f"== lab {name}: 0 s, exit code" in said
+    assert re.search("^== lab good: [0-9]+ s, exit code 0$", said, re.MULTILINE)
+    assert re.search(f"^== lab {name}: [0-9]+ s, exit code", said, re.MULTILINE)
 
 
 def test_ctrl_c_ends_them_all(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     def press() -> None:
-        until = time.monotonic() + 30
-        while not Path("slow.runs").exists() and time.monotonic() < until:
+        while not Path("slow.runs").exists():
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from virtnetplug import xml
@@ -77,11 +75,10 @@ def test_bad_input_is_refused_in_one_paragraph(text: str, error: type[Virtnetplu
 
 
 @pytest.mark.parametrize("filler", ["x", "é"])
-def test_a_document_too_large_is_refused_before_it_is_parsed(filler: str) -> None:
-    start = time.perf_counter()
+def test_a_document_too_large_is_refused_before_it_is_parsed(filler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lxml.etree.fromstring", lambda *_: pytest.fail("it was parsed"))
     with pytest.raises(XmlTooLarge, match="1,048,576"):
         xml.interface("<interface type='user'>" + filler * (100 * xml.MAX_BYTES))
-    assert time.perf_counter() - start < 1
     with pytest.raises(XmlTooLarge):
         xml.interface("<interface type='user'>" + "é" * (xml.MAX_BYTES // 2) + "</interface>")
 

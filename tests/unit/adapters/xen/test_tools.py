@@ -87,14 +87,12 @@ def test_without_the_tools_their_package_is_named(monkeypatch: pytest.MonkeyPatc
 
 def test_a_store_that_does_not_answer_is_not_waited_for(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "ANSWER_SECONDS", 0.2)
-    write_tool(tool, "xenstore-ls", "exec sleep 60")
-    write_tool(tool, "xenstore-watch", "exec sleep 60")
-    start = time.monotonic()
+    write_tool(tool, "xenstore-ls", "exec sleep infinity")
+    write_tool(tool, "xenstore-watch", "exec sleep infinity")
     with pytest.raises(XenStoreFailed, match=r"has not answered for 0\.2 s"):
         Tools().tree("/a")
     with pytest.raises(XenStoreFailed, match=r"has set no watch for 0\.2 s"), tools.watch(["/a"]):
         pass
-    assert time.monotonic() - start < 20
 
 
 def test_a_watch_is_set_when_each_path_has_been_told(tool: Path) -> None:
