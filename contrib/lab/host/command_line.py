@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from host import cache, run, together
+from host import cache, needs, run, together
 from host.stages import Stages
 from image.build import build
 from image.recipe import Recipe
@@ -62,7 +62,7 @@ def _together(given: argparse.Namespace) -> int:
 def _perform(given: argparse.Namespace, stages: Stages) -> int:
     recipe = LABS[given.lab]
     while True:
-        image = cache.ensure(recipe, lambda place: build(recipe, place, stages), stages.say)
+        image = cache.ensure(recipe, lambda place: _build(recipe, place, stages), stages.say)
         with cache.use(image) as is_there:
             if not is_there:
                 continue
@@ -71,10 +71,16 @@ def _perform(given: argparse.Namespace, stages: Stages) -> int:
         return code
 
 
+def _build(recipe: Recipe, place: cache.Image, stages: Stages) -> None:
+    needs.require_to_build(cache.home(), recipe.python_packages[0])
+    build(recipe, place, stages)
+
+
 def _act(given: argparse.Namespace, recipe: Recipe, image: cache.Image, stages: Stages) -> int:
     if given.action == "build":
         stages.say(f"the image is {image.directory}")
         return 0
+    needs.require_to_run()
     if given.action == "shell":
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             sys.exit("lab: shell needs a terminal; without one: lab run LAB -- COMMAND")
