@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-IS_LONG = os.environ.get("VIRTNETPLUG_LAB_EVERY") == "1"
+IS_LONG = os.environ.get("VIRTNETPLUG_LAB_WORLDS") == "all"
 """Whether this is `make lab-full`."""
 
 long = pytest.mark.long

@@ -1,10 +1,7 @@
-"""What is broken at every call: operations on real VFs, in this process or in one that is killed: ``python -m tests.lab.operations kill …``."""
+"""What is broken at every call: operations on real VFs, in this process or in one of `tests.lab.victims`."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,42 +47,18 @@ def run(plugger: Plugger, name: str, guest: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None), guest)
 
 
-def attach_together(state: str, *names: str) -> None:
-    """A process for each name, all at once, attaches a VF of pool0 to the guest of that name; prints their exit codes.
-
-    They are forked from one that has imported everything, which under emulation takes longer than all the rest.
-    """
-    for module in (
-        "app",
-        "adapters.libvirt.networks",
-        "adapters.libvirt.nodedevs",
-        "adapters.linux.host_devices",
-        "adapters.sqlite.journal",
-    ):
-        importlib.import_module(f"virtnetplug.{module}")
-    children = []
-    for number, name in enumerate(names, 1):
-        if not (child := os.fork()):
-            os._exit(_attach(Path(state), name, number))
-        children.append(child)
-    print(*sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-
-
-def _attach(state: Path, name: str, number: int) -> int:
-    with virtnetplug.open("qemu:///system", state_dir=state) as plugger:
+def attach(state: str, name: str, number: str) -> int:
+    """Attach a VF of pool0 to that guest; gives the exit code."""
+    with virtnetplug.open("qemu:///system", state_dir=Path(state)) as plugger:
         try:
-            plugger.attach(name, [pool_nic(number)])
+            plugger.attach(name, [pool_nic(int(number))])
         except VirtnetplugError as error:
             return error.exit_code
     return 0
 
 
-def kill(state: str, name: str, guest: str, k: str, after: str) -> None:
+def kill(state: str, name: str, guest: str, k: str, after: str) -> int:
     """Die at one call of an operation."""
     plugger = virtnetplug.open("qemu:///system", state_dir=Path(state))
     run(plugger, name, guest, Trigger(int(k), "kill", after=after == "1"))
-    sys.exit(NEVER_CAME)
-
-
-if __name__ == "__main__":
-    {"kill": kill, "attach-together": attach_together}[sys.argv[1]](*sys.argv[2:])
+    return NEVER_CAME

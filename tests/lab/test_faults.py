@@ -1,93 +1,85 @@
-"""An error, or SIGKILL, at every call of an operation; and the same again and again: nothing is ever left behind."""
+"""An error, or SIGKILL, in every world an operation goes through; and the same again and again: nothing is ever left behind."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.contract.faults import Trigger
+from tests.lab.figures import IS_LONG
 from tests.lab.nics import pool_nic
-from tests.lab.operations import NEVER_CAME, OPERATIONS, run
+from tests.lab.operations import OPERATIONS, run
+from tests.lab.victims import Victims
 from tests.lab.views import assert_back, everything, take_all_out
+from tests.lab.worlds import Point, sample, worlds
 from tests.real.guests import Guest
 from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_EVERY", "8"))
-"""The quick suite breaks every eighth call of attach and detach; the long one (1) every call of them and of the others, before and after it happened."""
-
 CYCLES = int(os.environ.get("VIRTNETPLUG_LAB_CYCLES", "3"))
 
 PLAIN = ("attach", "detach")
+"""What the quick suite breaks, in some of their worlds."""
+
 Figure = Callable[[str], None]
+each_operation = pytest.mark.parametrize("operation", OPERATIONS if IS_LONG else PLAIN)
 
 
-def calls(plugger: Plugger, vm: Guest, operation: str) -> int:
-    """How many calls the operation makes when nothing is wrong."""
+def calls(plugger: Plugger, vm: Guest, operation: str) -> list[str]:
+    """Those that the operation makes when nothing is wrong."""
     OPERATIONS[operation].prepare(plugger, vm.name)
     trigger = Trigger(-1, "none")
     run(plugger, operation, vm.name, trigger)
     take_all_out(plugger, vm.name)
-    return len(trigger.calls)
+    return trigger.calls
 
 
-def points(count: int) -> Iterator[tuple[int, bool]]:
-    """The calls to break, and whether before or after they happened."""
-    if EVERY == 1:
-        yield from ((k, after) for k in range(count) for after in (False, True))
-        return
-    yield from ((k, bool(k % 2)) for k in range(EVERY // 2, count, EVERY))
+def told(operation: str, point: Point, made: list[str]) -> str:
+    """Where it was broken."""
+    k, is_after = point
+    return f"{operation}, {'after' if is_after else 'before'} call {k} ({made[k]})"
 
 
-@pytest.mark.parametrize("operation", OPERATIONS if EVERY == 1 else PLAIN)
-def test_fail_at_every_step(plugger: Plugger, vm: Guest, figure: Figure, operation: str) -> None:
-    before = everything(plugger, vm)
-    count, start = calls(plugger, vm, operation), time.monotonic()
+@each_operation
+def test_fail_in_every_world(plugger: Plugger, vm: Guest, figure: Figure, operation: str) -> None:
+    before, start = everything(plugger, vm), time.monotonic()
+    made = calls(plugger, vm, operation)
     failed = 0
-    for k, after in (chosen := list(points(count))):
+    for point in (chosen := sample(worlds(made), 4)):
         OPERATIONS[operation].prepare(plugger, vm.name)
-        trigger = Trigger(k, "fail", after=after)
+        trigger = Trigger(point[0], "fail", after=point[1])
         try:
             run(plugger, operation, vm.name, trigger)
         except VirtnetplugError:
             failed += 1
             plugger.recover(wait=60)
         take_all_out(plugger, vm.name)
-        assert_back(plugger, vm, before, f"{operation}, call {k} ({trigger.calls[-1]}, after {after})")
+        assert_back(plugger, vm, before, told(operation, point, made))
     assert failed
     seconds = time.monotonic() - start
-    figure(
-        f"{operation}: an error at {len(chosen)} points of {count} calls, {failed} of them failed it, in {seconds:.0f} s"
-    )
+    figure(f"{operation}: an error in {len(chosen)} worlds, {failed} of them failed it, in {seconds:.0f} s")
 
 
-@pytest.mark.parametrize("operation", OPERATIONS if EVERY == 1 else PLAIN)
-def test_kill_at_every_step_then_recover(
-    plugger: Plugger, vm: Guest, figure: Figure, tmp_path: Path, operation: str
+@each_operation
+def test_kill_in_every_world_then_recover(
+    plugger: Plugger, vm: Guest, figure: Figure, tmp_path: Path, victims: Victims, operation: str
 ) -> None:
-    before = everything(plugger, vm)
-    count, start = calls(plugger, vm, operation), time.monotonic()
-    killed = 0
-    for k, after in (chosen := list(points(count))):
+    before, start = everything(plugger, vm), time.monotonic()
+    made = calls(plugger, vm, operation)
+    for point in (chosen := sample(worlds(made), 4)):
         OPERATIONS[operation].prepare(plugger, vm.name)
-        what = [str(tmp_path / "journal"), operation, vm.name, str(k), str(int(after))]
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.lab.operations", "kill", *what], capture_output=True, text=True, timeout=300
-        )
-        assert child.returncode in (-signal.SIGKILL, NEVER_CAME), child.stderr
-        killed += child.returncode == -signal.SIGKILL
+        k, is_after = point
+        ended = victims.run("tests.lab.operations:kill", tmp_path / "journal", operation, vm.name, k, int(is_after))
+        assert ended.code == -signal.SIGKILL, ended
         plugger.recover(wait=60)
         take_all_out(plugger, vm.name)
-        assert_back(plugger, vm, before, f"{operation}, killed at call {k} (after {after})")
-    assert killed >= 0.7 * len(chosen)
-    figure(f"{operation}: killed at {killed} points of {count} calls in {time.monotonic() - start:.0f} s")
+        assert_back(plugger, vm, before, told(operation, point, made))
+    figure(f"{operation}: killed in {len(chosen)} worlds in {time.monotonic() - start:.0f} s")
 
 
 def test_many_cycles_leak_nothing(plugger: Plugger, vm: Guest, figure: Figure) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.lab import libvirtd, sriov
 from tests.lab.nics import PFS, VLAN, pool_nic, vf_nic
+from tests.lab.victims import Victims
 from tests.lab.views import assert_back, connections, everything, host_state, ports, take_all_out
 from tests.real import guests
 from tests.real.namespace import wait_until
@@ -107,13 +107,13 @@ def test_libvirtd_dies_while_a_vf_is_lent(plugger: Plugger, reopen: Open, guest:
 
 
 def test_more_processes_than_vfs(
-    plugger: Plugger, vm: guests.Guest, guest: Callable[..., guests.Guest], tmp_path: Path
+    plugger: Plugger, vm: guests.Guest, guest: Callable[..., guests.Guest], tmp_path: Path, victims: Victims
 ) -> None:
     vms = [vm, guest()]
     before = host_state(), ports(plugger)
-    command = [sys.executable, "-m", "tests.lab.operations", "attach-together", str(tmp_path / "journal")]
-    said = subprocess.run([*command, *[one.name for one in vms] * 4], capture_output=True, text=True, timeout=300)
-    assert said.stdout.split() == ["0"] * 4 + ["3"] * 4, said
+    calls = [(tmp_path / "journal", one.name, number) for number, one in enumerate(vms * 4, 1)]
+    ended = victims.together("tests.lab.operations:attach", calls)
+    assert sorted(one.code for one in ended) == [0] * 4 + [3] * 4, ended
     held = [one.address for one in plugger._host.journal.holdings()]
     assert len(set(held)) == 4
     for one in vms:

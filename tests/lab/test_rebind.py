@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from tests.lab import sriov
 from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
+from tests.lab.operations import NEVER_CAME
+from tests.lab.victims import Victims
 from tests.lab.views import assert_back, everything, host_state, ports
+from tests.lab.worlds import sample, worlds
 from tests.real import guests
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -31,10 +34,9 @@ from virtnetplug.model.pci import PciAddress
 
 PF = PciAddress.parse(PFS[0])
 VLAN = "<vlan><tag id='42'/></vlan>"
-EVERY = int(os.environ.get("VIRTNETPLUG_LAB_REBIND_EVERY", "150"))
-"""The quick suite dies at every hundred and fiftieth call, the long one at more."""
-
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
+
+Figure = Callable[[str], None]
 
 
 ADDRESSED = (
@@ -197,40 +199,32 @@ def test_a_guest_that_holds_on_aborts_the_rest(plugger: Plugger, guest: Callable
     assert (host_state(), ports(plugger), pf_state()) == before
 
 
-def test_kill_at_every_step_then_recover(
-    plugger: Plugger, guest: Callable[..., guests.Guest], bridged: None, tmp_path: Path
+def test_kill_in_every_world_then_recover(
+    plugger: Plugger,
+    guest: Callable[..., guests.Guest],
+    bridged: None,
+    tmp_path: Path,
+    victims: Victims,
+    figure: Figure,
 ) -> None:
     vm = guest()
     plugger.attach(vm.name, [pool_nic(1, more=VLAN)])
     lent, state, devices = host_state(), pf_state(), has(plugger, vm.name)
-    trigger = Trigger(-1, "none")
+    trigger, start = Trigger(-1, "none"), time.monotonic()
     rebind(Plugger(faulty(plugger._host, trigger), lambda: None), reload_driver=True)
-    points = range(EVERY // 2, len(trigger.calls), EVERY)
-    killed = 0
-    for k in points:
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.lab.test_rebind", str(tmp_path / "journal"), str(k)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert child.returncode in (-signal.SIGKILL, 7), child.stderr
-        killed += child.returncode == -signal.SIGKILL
-        what = f"killed at call {k} of {len(trigger.calls)}, {trigger.calls[min(k, len(trigger.calls) - 1)]}"
+    for k, is_after in (chosen := sample(worlds(trigger.calls), 2)):
+        ended = victims.run("tests.lab.test_rebind:kill", tmp_path / "journal", k, int(is_after))
+        assert ended.code == -signal.SIGKILL, ended
+        what = f"killed {'after' if is_after else 'before'} call {k} of {len(trigger.calls)}, {trigger.calls[k]}"
         assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=60)), what
         assert plugger.recover() == (), what
         assert (pf_state(), host_state(), has(plugger, vm.name)) == (state, lent, devices), what
-    assert killed >= 0.7 * len(points)
     plugger.detach(vm.name, "ua-vf1", wait=60)
+    figure(f"rebind of a PF: killed in {len(chosen)} worlds, {time.monotonic() - start:.0f} s")
 
 
-def main(journal: str, k: str) -> None:
-    """The victim of `test_kill_at_every_step_then_recover`."""
+def kill(journal: str, k: str, after: str) -> int:
+    """The victim of `test_kill_in_every_world_then_recover`."""
     opened = virtnetplug.open("qemu:///system", state_dir=Path(journal))
-    trigger = Trigger(int(k), "kill", after=bool(int(k) % 2))
-    rebind(Plugger(faulty(opened._host, trigger), lambda: None), reload_driver=True)
-    sys.exit(7)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    rebind(Plugger(faulty(opened._host, Trigger(int(k), "kill", after=after == "1")), lambda: None), reload_driver=True)
+    return NEVER_CAME

@@ -183,7 +183,7 @@ CASES = (
         "hostdev_interface",
         (
             _HOST + "test_a_linux_guest_keeps_its_network_when_the_vf_of_a_teaming_pair_goes",
-            _FAULTS + "test_kill_at_every_step_then_recover",
+            _FAULTS + "test_kill_in_every_world_then_recover",
         ),
     ),
     Case("sriov.failover.at_dt_hostdev", "hostdev_device", why_not=PLAIN),

@@ -1,8 +1,7 @@
-"""What is broken at every call: operations on vifs, in this process or in one that is killed: ``python -m tests.lab_xen.operations``."""
+"""What is broken at every call: operations on vifs, in this process or in one of `tests.lab.victims`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,11 +37,8 @@ def run(plugger: Plugger, name: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None))
 
 
-def main(state: str, name: str, k: str, after: str) -> None:
+def kill(state: str, name: str, k: str, after: str) -> int:
+    """Die at one call of an operation."""
     plugger = virtnetplug.open("xen:///system", state_dir=Path(state))
     run(plugger, name, Trigger(int(k), "kill", after=after == "1"))
-    sys.exit(NEVER_CAME)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return NEVER_CAME

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 
 import virtnetplug
 from tests.lab.figures import long
+from tests.lab.victims import Victims
 from tests.lab_xen import store
 from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic
 from tests.real.namespace import wait_until
@@ -226,31 +226,16 @@ def test_a_guest_that_does_not_connect_again(plugger: Plugger, lab: Guest, nic: 
     lab.wait_answers(new.address)
 
 
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Callable[[str, Path], int]]:
-    """``victims("bind", place)``: what a process ended with that was to die after it had bound. All are of one parent, which has all imported."""
-    words = [sys.executable, __file__]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdin is not None and parent.stdout is not None
-
-        def die(after: str, place: Path) -> int:
-            parent.stdin.write(f"{after} {place}\n")  # type: ignore[union-attr]
-            parent.stdin.flush()  # type: ignore[union-attr]
-            return int(parent.stdout.readline())  # type: ignore[union-attr]
-
-        yield die
-        parent.stdin.close()
-
-
 @pytest.mark.parametrize("after", ["unbind", "reload", "bind"])
 def test_one_that_is_killed_is_finished(
-    plugger: Plugger, tmp_path: Path, lab: Guest, victims: Callable[[str, Path], int], after: str, figure: Figure
+    plugger: Plugger, tmp_path: Path, lab: Guest, victims: Victims, after: str, figure: Figure
 ) -> None:
     nic = lab.first
     before = whole(nic)
     with Stream(nic.address, pace=PACE) as stream:
         start = stream.mark()
-        assert victims(after, tmp_path / "state") == -signal.SIGKILL
+        ended = victims.run("tests.lab_xen.test_xen_rebind:die", after, tmp_path / "state")
+        assert ended.code == -signal.SIGKILL, ended
         assert whole_or_none(nic) != before
         (settled,) = plugger.recover("lab")
         ended = Result.UNDONE if after == "reload" else Result.DONE  # only a done reload is known to be one
@@ -286,23 +271,8 @@ class Killing:
         return run
 
 
-def main() -> None:
-    """The parent of `victims`."""
-    from virtnetplug.adapters.libvirt import connection, networks, nodedevs  # noqa: F401
-    from virtnetplug.adapters.linux import host_devices  # noqa: F401
-    from virtnetplug.adapters.sqlite import SqliteJournal  # noqa: F401
-    from virtnetplug.hotplug import rebind_vif  # noqa: F401
-
-    for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            after, state = line.split()
-            opened = virtnetplug.open("xen:///system", state_dir=Path(state))
-            opened._host = replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
-            opened.rebind_vif("lab", FIRST, reload_driver=after == "reload")
-            os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def die(after: str, state: str) -> None:
+    """The victim of `test_one_that_is_killed_is_finished`: it dies after one of its effects."""
+    opened = virtnetplug.open("xen:///system", state_dir=Path(state))
+    opened._host = replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
+    opened.rebind_vif("lab", FIRST, reload_driver=after == "reload")
