@@ -5,11 +5,11 @@ Everywhere else they are not collected.
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
@@ -18,15 +18,15 @@ import virtnetplug
 from tests.lab import aftermath, pools
 from tests.lab.figures import figure, pytest_collection_modifyitems, pytest_configure, pytest_terminal_summary
 from tests.lab.linux_guest import LinuxGuest, Machine
+from tests.lab.small_guests import SmallGuests
 from tests.lab.victims import victims
-from tests.real import guests, namespace
+from tests.real.guests import Guest
 from virtnetplug import Plugger
 
 __all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary", "victims"]
 
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "sriov" else ["test_*.py"]
 
-_modules = itertools.count(1)
 _HAS_FAILED = pytest.StashKey[bool]()
 
 
@@ -66,14 +66,39 @@ def plugger(reopen: Callable[..., Plugger]) -> Plugger:
     return reopen()
 
 
+@pytest.fixture(scope="session")
+def small_guests(connect: Callable[[], libvirt.virConnect]) -> SmallGuests:
+    """Those that nobody has now, running; they end with the machine."""
+    return SmallGuests(connect)
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest, small_guests: SmallGuests) -> Iterator[Callable[..., Guest]]:
+    """``guest()`` and ``guest(machine='q35')`` run already, unless all are taken; with other options one is started."""
+    taken: list[Guest] = []
+    started: list[Guest] = []
+
+    def get(**options: Any) -> Guest:
+        if options.keys() <= {"machine"}:
+            taken.append(small_guests.take(**options))
+            return taken[-1]
+        started.append(small_guests.start(**options))
+        return started[-1]
+
+    yield get
+    has_failed = request.node.stash.get(_HAS_FAILED, False)
+    for one in taken:
+        small_guests.remove(one) if has_failed else small_guests.give_back(one)
+    for one in started:
+        small_guests.remove(one)
+
+
 @pytest.fixture(scope="module")
-def vm(connect: Callable[[], libvirt.virConnect]) -> Iterator[guests.Guest]:
+def vm(small_guests: SmallGuests) -> Iterator[Guest]:
     """A guest that all tests of a module share: each leaves it as it was, and running."""
-    place = namespace.PLACE / f"module{next(_modules)}"
-    place.mkdir(parents=True)
-    shared = guests.start(connect(), place)
+    shared = small_guests.take()
     yield shared
-    guests.remove(connect(), [shared.uuid])
+    small_guests.give_back(shared)
 
 
 @pytest.fixture

@@ -29,15 +29,15 @@ def _unmanaged() -> str:
 
 
 OPERATIONS = {
-    "attach": Operation(lambda p, n: None, lambda p, n: p.attach(n, [pool_nic()], scope=Scope.LIVE, wait=60)),
-    "detach": Operation(lambda p, n: p.attach(n, [pool_nic()]), lambda p, n: p.detach(n, "ua-vf1", wait=60)),
-    "attach unmanaged": Operation(lambda p, n: None, lambda p, n: p.attach(n, [_unmanaged()], wait=60)),
+    "attach": Operation(lambda p, n: None, lambda p, n: p.attach(n, [pool_nic()], scope=Scope.LIVE, wait=600)),
+    "detach": Operation(lambda p, n: p.attach(n, [pool_nic()]), lambda p, n: p.detach(n, "ua-vf1", wait=600)),
+    "attach unmanaged": Operation(lambda p, n: None, lambda p, n: p.attach(n, [_unmanaged()], wait=600)),
     "detach unmanaged": Operation(
-        lambda p, n: p.attach(n, [_unmanaged()]), lambda p, n: p.detach(n, "ua-vf1", wait=60)
+        lambda p, n: p.attach(n, [_unmanaged()]), lambda p, n: p.detach(n, "ua-vf1", wait=600)
     ),
-    "attach a team": Operation(lambda p, n: None, lambda p, n: p.attach(n, team(), wait=60)),
+    "attach a team": Operation(lambda p, n: None, lambda p, n: p.attach(n, team(), wait=600)),
     "detach a team": Operation(
-        lambda p, n: p.attach(n, team()), lambda p, n: p.detach(n, ["ua-vf1", "ua-vf2"], wait=60)
+        lambda p, n: p.attach(n, team()), lambda p, n: p.detach(n, ["ua-vf1", "ua-vf2"], wait=600)
     ),
 }
 

@@ -94,7 +94,7 @@ def test_an_alias_that_is_taken(plugger: Plugger, vm: Guest, tmp_path: Path) -> 
     other = pool_nic(2).replace("ua-vf2", "ua-vf1")
     answer = command.json("attach", vm.name, "--xml", "-", code=3, stdin=other)
     assert answer.document["reason"] == "duplicate-alias"
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
 
 
 def test_rates_that_contradict(refused: Callable[..., str]) -> None:

@@ -69,7 +69,7 @@ def test_a_table_that_libvirt_keeps(
     plugger.attach(vm.name, [xml.edit(nic, {"type": "network", "source_bridge": None, "source_network": NAME})])
     by_attach = told(target(plugger, vm.name))
     assert by_attach[:3] == (NAME, True, False)
-    plugger.detach(vm.name, MAC)
+    plugger.detach(vm.name, MAC, wait=600)
 
     plugger.attach(vm.name, [nic])
     plugger.rebind(vm.name, MAC, {"source_network": NAME})
@@ -244,5 +244,5 @@ def test_open_vswitch(
         assert [outcome.result for outcome in plugger.heal()] == [Result.DONE]
         assert len(switched.listAllPorts()) == 1 and known(tap) == by_libvirt
     assert plugger.audit().findings == ()
-    assert plugger.detach(vm.name, MAC, wait=60).result is Result.DONE
+    assert plugger.detach(vm.name, MAC, wait=600).result is Result.DONE
     assert tap not in ovs("list-ports", "ovsbr0").split()

@@ -76,7 +76,7 @@ def settle(reopen: Reopen, vm: Guest, answer: Outcome | VirtnetplugError, *, may
     if isinstance(answer, VirtnetplugError):
         assert (answer.reason, answer.exit_code) == ("connection-lost", 5), answer
     plugger = reopen()
-    outcomes = plugger.recover(wait=60)
+    outcomes = plugger.recover(wait=600)
     what = str(outcomes[0].result) if outcomes else "done"
     if not vm.dom.isActive():
         what += ", its guest ended"
@@ -85,12 +85,12 @@ def settle(reopen: Reopen, vm: Guest, answer: Outcome | VirtnetplugError, *, may
         check_forgotten(plugger, vm, outcomes[0], may_taint=may_taint)
     elif vm.aliases():
         assert isinstance(answer, Outcome) and outcomes == ()
-        assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE
+        assert plugger.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE
     if not vm.dom.isActive():
         vm.dom.create()
         vm.wait_ready()
         plugger.recover()
-    assert plugger.recover(wait=60) == () and plugger.audit().findings == ()
+    assert plugger.recover(wait=600) == () and plugger.audit().findings == ()
     assert plugger._host.journal.holdings() == []
     return what
 
@@ -102,10 +102,10 @@ def check_forgotten(plugger: Plugger, vm: Guest, outcome: Outcome, *, may_taint:
     assert vm.aliases() == [] and sriov.driver(str(holding.address)) == "vfio-pci"
     assert {"device-quarantined", "operation-open"} <= {finding.kind for finding in plugger.audit().findings}
     if may_taint:
-        assert plugger.recover(wait=60, allow_taint=True)[0].result is Result.UNDONE
+        assert plugger.recover(wait=600, allow_taint=True)[0].result is Result.UNDONE
     else:
         vm.destroy()
-        assert plugger.recover(wait=60)[0].result is Result.UNDONE
+        assert plugger.recover(wait=600)[0].result is Result.UNDONE
 
 
 def check_every_moment(reopen: Reopen, vm: Guest, figure: Figure, name: str, act: Callable[[Plugger], Outcome]) -> None:
@@ -128,11 +128,11 @@ def check_every_moment(reopen: Reopen, vm: Guest, figure: Figure, name: str, act
 
 
 def test_attach(reopen: Reopen, vm: Guest, figure: Figure) -> None:
-    check_every_moment(reopen, vm, figure, "attach", lambda p: p.attach(vm.name, [pool_nic(more=VLAN)], wait=60))
+    check_every_moment(reopen, vm, figure, "attach", lambda p: p.attach(vm.name, [pool_nic(more=VLAN)], wait=600))
 
 
 def test_detach(reopen: Reopen, vm: Guest, figure: Figure) -> None:
-    check_every_moment(reopen, vm, figure, "detach", lambda p: p.detach(vm.name, "ua-vf1", wait=60))
+    check_every_moment(reopen, vm, figure, "detach", lambda p: p.detach(vm.name, "ua-vf1", wait=600))
 
 
 @pytest.mark.parametrize("ending", ["resume", "reset"] if IS_LONG else ["reset"])
@@ -140,7 +140,7 @@ def test_while_a_guest_that_holds_on_is_waited_for(reopen: Reopen, vm: Guest, en
     before = host_state(), ports(reopen())
     reopen().attach(vm.name, [pool_nic()])
     vm.hold()
-    answer = run_and_kill(reopen, vm, lambda p: p.detach(vm.name, "ua-vf1", wait=60), "waiting for the guest", 0.5)
+    answer = run_and_kill(reopen, vm, lambda p: p.detach(vm.name, "ua-vf1", wait=600), "waiting for the guest", 0.5)
     assert isinstance(answer, VirtnetplugError)
     vm.resume() if ending == "resume" else vm.reset()
     assert settle(reopen, vm, answer, may_taint=False) == "done"

@@ -47,7 +47,7 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert nic.host_address is not None
     assert not plugger._host.host_devices.is_msix_enabled(nic.host_address)
     assert frontend(plugger, vm.name) is State.UNKNOWN
-    assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE  # a port outlives the guest of a test
+    assert plugger.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE  # a port outlives the guest of a test
 
 
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
@@ -58,7 +58,7 @@ def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger.attach(vm.dom.name(), [FROM_POOL])
     vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)
     wait_until(lambda: frontend(plugger, vm.dom.name()) is State.CONNECTED, "the VF to be seen as connected")
-    assert plugger.detach(vm.dom.name(), "ua-vf1", wait=60).result is Result.DONE
+    assert plugger.detach(vm.dom.name(), "ua-vf1", wait=600).result is Result.DONE
 
 
 @long
@@ -75,13 +75,13 @@ def test_active_the_emulated_one_goes_once_the_guest_drives_the_vf(
     done = [*outcome.enforced]
     if not done:  # it took the guest longer than the attach, as it does
         wait_until(lambda: plugger.explain_policy(name).twins[0].is_connected, "the VF to be connected")
-        (settled,) = plugger.recover(name, wait=60)
+        (settled,) = plugger.recover(name, wait=600)
         assert (settled.operation, settled.result) == ("detach", Result.DONE)
     aliases = {nic.alias for nic in plugger.list(name) if nic.live}
     assert "ua-e" not in aliases and {"ua-vf1", BACKUP} <= aliases
-    outcome = plugger.detach(name, "ua-vf1", restore_emulated=True, wait=60)
+    outcome = plugger.detach(name, "ua-vf1", restore_emulated=True, wait=600)
     assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
     assert "ua-e" in {nic.alias for nic in plugger.list(name) if nic.live}
     plugger.clear_policy(name)
     plugger.forget_identity(name, "ua-e")
-    assert plugger.detach(name, "ua-e", wait=60).result is Result.DONE
+    assert plugger.detach(name, "ua-e", wait=600).result is Result.DONE

@@ -57,7 +57,7 @@ def test_fail_in_every_world(plugger: Plugger, vm: Guest, figure: Figure, operat
             run(plugger, operation, vm.name, trigger)
         except VirtnetplugError:
             failed += 1
-            plugger.recover(wait=60)
+            plugger.recover(wait=600)
         take_all_out(plugger, vm.name)
         assert_back(plugger, vm, before, told(operation, point, made))
     assert failed
@@ -76,7 +76,7 @@ def test_kill_in_every_world_then_recover(
         k, is_after = point
         ended = victims.run("tests.lab.operations:kill", tmp_path / "journal", operation, vm.name, k, int(is_after))
         assert ended.code == -signal.SIGKILL, ended
-        plugger.recover(wait=60)
+        plugger.recover(wait=600)
         take_all_out(plugger, vm.name)
         assert_back(plugger, vm, before, told(operation, point, made))
     figure(f"{operation}: killed in {len(chosen)} worlds in {time.monotonic() - start:.0f} s")
@@ -87,7 +87,7 @@ def test_many_cycles_leak_nothing(plugger: Plugger, vm: Guest, figure: Figure) -
     start = time.monotonic()
     for _ in range(CYCLES):
         plugger.attach(vm.name, [pool_nic()])
-        assert plugger.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE
+        assert plugger.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE
     seconds = time.monotonic() - start
     assert_back(plugger, vm, before[0])
     assert open_files(vm) == before[1]

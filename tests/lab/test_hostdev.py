@@ -29,7 +29,7 @@ def test_both_halves(plugger: Plugger, vm: guests.Guest) -> None:
     plugger.attach(vm.name, [pool_nic()], scope=Scope.BOTH)
     config = vm.dom.XMLDesc(2)
     assert "network='pool0'" in config and "hostdev" not in config
-    assert plugger.detach(vm.name, "ua-vf1", scope=Scope.BOTH).result is Result.DONE
+    assert plugger.detach(vm.name, "ua-vf1", scope=Scope.BOTH, wait=600).result is Result.DONE
     assert_back(plugger, vm, before)
 
 
@@ -46,7 +46,7 @@ def test_settings_of_a_vf_in_use_change_through_its_pf(plugger: Plugger, vm: gue
     assert plugger.update(vm.name, "ua-vf1", changes).result is Result.ALREADY
     with pytest.raises(NeedsReplace):
         plugger.update(vm.name, "ua-vf1", {"managed": False})
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
     assert_back(plugger, vm, before)
 
 
@@ -76,7 +76,7 @@ def test_a_pool_lends_each_vf_once_and_says_who_has_them(plugger: Plugger, vm: g
     with pytest.raises(Refused) as caught:
         plugger.attach(vm.name, [pool_nic(4)])
     assert caught.value.reason == "pool-exhausted" and vm.name in caught.value.message
-    plugger.detach(vm.name, ["ua-vf9", "ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
+    plugger.detach(vm.name, ["ua-vf9", "ua-vf1", "ua-vf2", "ua-vf3"], wait=600)
     assert_back(plugger, vm, before)
 
 
@@ -100,8 +100,8 @@ def test_libvirtd_dies_while_a_vf_is_lent(plugger: Plugger, reopen: Open, guest:
     assert [nic.alias for nic in again.list(vm.name)] == ["ua-vf1"]
     assert again.audit().findings == ()
     again.attach(vm.name, [pool_nic(2), vf_nic(sriov.vfs(PFS[1])[0], "yes", 3)])
-    again.detach(vm.name, ["ua-vf2", "ua-vf3"], wait=60)
-    assert again.detach(vm.name, "ua-vf1", wait=60).result is Result.DONE
+    again.detach(vm.name, ["ua-vf2", "ua-vf3"], wait=600)
+    assert again.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE
     now = everything(again, vm)
     assert (now["host"], now["ports"], now["held"]) == (before["host"], before["ports"], [])
 

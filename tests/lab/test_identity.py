@@ -67,7 +67,7 @@ def test_the_guests_interface_keeps_name_mac_and_address(
     with Pings(GUEST) as pings:
         for _ in range(ROUNDS):
             mark = pings.mark()
-            assert plugger.handover(vm.name, "ua-front", FAST, wait=60).result is Result.DONE
+            assert plugger.handover(vm.name, "ua-front", FAST, wait=600).result is Result.DONE
             over = vm.wait_up(MAC, "igbvf")
             pings.wait_answered()
             gaps["over"].append(pings.longest_gap(mark))
@@ -75,14 +75,14 @@ def test_the_guests_interface_keeps_name_mac_and_address(
             assert set(nets(vm)) == {BACKUP, "ua-fast"}
             assert nets(vm)["ua-fast"].address == emulated.address
             mark = pings.mark()
-            assert plugger.handback(vm.name, "ua-front", wait=60).result is Result.DONE
+            assert plugger.handback(vm.name, "ua-front", wait=600).result is Result.DONE
             back = vm.wait_up(MAC, "virtio_net")
             pings.wait_answered()
             gaps["back"].append(pings.longest_gap(mark))
             assert known_by(back) == known_by(first)
     assert _same(nets(vm)["ua-front"], emulated)
     assert (host_state(), ports(plugger)) == before
-    plugger.detach(vm.name, "ua-front", wait=60)
+    plugger.detach(vm.name, "ua-front", wait=600)
     with capsys.disabled():
         for what, times in gaps.items():
             said = f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
@@ -95,18 +95,18 @@ def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugge
     plugger.attach(vm.name, [EMULATED])
     first = vm.wait_up(MAC, "virtio_net")
     address = nets(vm)["ua-front"].address
-    plugger.handover(vm.name, "ua-front", FAST, wait=60)
+    plugger.handover(vm.name, "ua-front", FAST, wait=600)
     for _ in range(2):
         assert known_by(vm.wait_up(MAC, "igbvf")) == known_by(first)
-        assert plugger.detach(vm.name, "ua-fast", restore_emulated=False, wait=60).result is Result.DONE
+        assert plugger.detach(vm.name, "ua-fast", restore_emulated=False, wait=600).result is Result.DONE
         assert set(nets(vm)) == {BACKUP}
         assert plugger.attach(vm.name, [FAST]).result is Result.DONE
         assert nets(vm)["ua-fast"].address == address
     assert known_by(vm.wait_up(MAC, "igbvf")) == known_by(first)
-    outcome = plugger.detach(vm.name, "ua-fast", wait=60)
+    outcome = plugger.detach(vm.name, "ua-fast", wait=600)
     assert (outcome.operation, outcome.result) == ("handback", Result.DONE)
     assert known_by(vm.wait_up(MAC, "virtio_net")) == known_by(first)
-    plugger.detach(vm.name, "ua-front", wait=60)
+    plugger.detach(vm.name, "ua-front", wait=600)
 
 
 def test_with_teaming_only_the_traffic_moves(
@@ -118,13 +118,13 @@ def test_with_teaming_only_the_traffic_moves(
     with Stream(vm.address, pace=PACE) as stream:
         for _ in range(ROUNDS):
             mark = stream.mark()
-            plugger.handover(vm.name, BACKUP, team, wait=60)
+            plugger.handover(vm.name, BACKUP, team, wait=600)
             link = vm.wait_up(vm.mac, "igbvf")
             stream.wait_flowing()
             gaps["over"].append(stream.longest_gap(mark))
             assert link.master and set(nets(vm)) == {BACKUP, TWIN} and nets(vm)[BACKUP].element == backup.element
             mark = stream.mark()
-            plugger.handback(vm.name, BACKUP, wait=60)
+            plugger.handback(vm.name, BACKUP, wait=600)
             stream.wait_flowing()
             gaps["back"].append(stream.longest_gap(mark))
             assert set(nets(vm)) == {BACKUP}

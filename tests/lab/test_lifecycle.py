@@ -63,11 +63,11 @@ def test_the_next_boot_lends_as_libvirt_does(plugger: Plugger, guest: Start) -> 
     vm.destroy()
     vm.dom.create()
     vm.wait_ready()
-    plugger.recover(wait=60)
+    plugger.recover(wait=600)
     (second,) = vfs_of(vm)
     assert ports(plugger)["pool0"] == [second] and plugger._host.journal.holdings() == []
     assert first == second or sriov.driver(first) == "igbvf"
-    assert plugger.detach(vm.name, "ua-vf1", scope=Scope.BOTH, wait=60).result is Result.DONE
+    assert plugger.detach(vm.name, "ua-vf1", scope=Scope.BOTH, wait=600).result is Result.DONE
     now = everything(plugger, vm)
     assert (now["host"], now["ports"], now["config"]) == (before["host"], before["ports"], before["config"])
     assert plugger.audit().findings == ()
@@ -84,7 +84,7 @@ def test_a_guest_that_booted_with_a_vf_gets_more(plugger: Plugger, guest: Start)
     outcome = plugger.attach(vm.name, [pool_nic(1), vf_nic(last, "no", 2)])
     assert {first, last}.isdisjoint([str(outcome.nics[0].host_address)])
     assert len(set(vfs_of(vm))) == 3 and connections(vm.dom.connect(), "pool0") == 2
-    assert plugger.detach(vm.name, [first, "ua-vf1", MAC.format(2)], wait=60).warnings == ()
+    assert plugger.detach(vm.name, [first, "ua-vf1", MAC.format(2)], wait=600).warnings == ()
     assert (vfs_of(vm), host_drivers(), ports(plugger)) == ([], {"igbvf"}, before[1])
     assert connections(vm.dom.connect(), "pool0") == 0
     assert {vf: state for vf, state in host_state().items() if vf != first} == {
@@ -102,14 +102,14 @@ def test_what_one_guest_gave_back_another_gets(plugger: Plugger, guest: Start, v
     first, vf = guest(), sriov.vfs(PFS[1])[2]
     for name in (first.name, vm.name, vm.name):
         plugger.attach(name, [vf_nic(vf, "yes")])
-        assert plugger.detach(name, "ua-vf1", wait=60).warnings == ()
+        assert plugger.detach(name, "ua-vf1", wait=600).warnings == ()
     plugger.attach(first.name, [vf_nic(vf, "yes")])
     first.destroy()
     with pytest.raises(VirtnetplugError, match=f"held for {first.name}.*virtnetplug recover"):
         plugger.attach(vm.name, [vf_nic(vf, "yes")])
     plugger.recover()
     plugger.attach(vm.name, [vf_nic(vf, "yes")])
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
     assert_back(plugger, vm, before)
 
 
@@ -123,7 +123,7 @@ def test_a_reset_keeps_it_and_a_pause_makes_its_detach_wait(plugger: Plugger, vm
     outcome = plugger.detach(vm.name, "ua-vf1", wait=2)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-paused")
     vm.dom.resume()
-    assert [each.result for each in plugger.recover(wait=60)] == [Result.DONE]
+    assert [each.result for each in plugger.recover(wait=600)] == [Result.DONE]
     assert_back(plugger, vm, before)
 
 
@@ -131,7 +131,7 @@ def test_vfio_pci_is_loaded_when_it_is_needed(plugger: Plugger, vm: Guest) -> No
     before = everything(plugger, vm)
     subprocess.run(["modprobe", "-r", "vfio-pci"], check=True)
     plugger.attach(vm.name, [pool_nic()])
-    assert plugger.detach(vm.name, "ua-vf1", wait=60).warnings == ()
+    assert plugger.detach(vm.name, "ua-vf1", wait=600).warnings == ()
     assert_back(plugger, vm, before)
 
 

@@ -98,7 +98,7 @@ def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest
     wanted = settings(nic.host_address)
     target = PciAddress.parse(sriov.vfs(PFS[1])[2])
     for to, network in (("auto", "pool0"), (target, "pool1")):
-        outcome = plugger.rebind_vf(vm.name, "ua-vf1", to, wait=60)
+        outcome = plugger.rebind_vf(vm.name, "ua-vf1", to, wait=600)
         (now,) = outcome.nics
         assert outcome.result is Result.DONE and "no teaming partner" in outcome.warnings[0]
         assert (now.mac, now.address, now.alias) == (
@@ -111,7 +111,7 @@ def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest
         assert [each for each in host_state().values() if each[0] == "vfio-pci"] == [("vfio-pci", False, wanted)]
     assert now.host_address == target and plugger.audit().findings == ()
     assert plugger.rebind_vf(vm.name, "ua-vf1", target).result is Result.ALREADY
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
     assert_back(plugger, vm, before)
 
 
@@ -148,8 +148,8 @@ def test_connections_live_while_the_pf_is_made_again(
             assert pf_state() == state and host_state() == lent and has(plugger, vm.name, small.name) == devices
     stream.check()
     assert stream.lost == 0 and plugger.audit().findings == ()
-    plugger.detach(vm.name, FAST, wait=60)
-    plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=60)
+    plugger.detach(vm.name, FAST, wait=600)
+    plugger.detach(small.name, ["ua-vf1", "ua-vf2", "ua-vf3"], wait=600)
     assert (host_state(), ports(plugger), pf_state()) == before
     with capsys.disabled():
         for seconds, gap in gaps:
@@ -163,11 +163,11 @@ def test_more_vfs_and_fewer_and_a_hook(plugger: Plugger, guest: Callable[..., gu
     before = everything(plugger, vm)
     plugger.attach(vm.name, [pool_nic(1)])
     last = sriov.vfs(PFS[0])[3]
-    plugger.rebind_vf(vm.name, "ua-vf1", last, wait=60)
+    plugger.rebind_vf(vm.name, "ua-vf1", last, wait=600)
     assert rebind(plugger, numvfs=6, firmware_hook=hook).result is Result.DONE
     assert told.read_text().split() == [PFS[0], "pf0", "../../../../bus/pci/drivers/igbvf"], "no guest had it"
     assert (len(sriov.vfs(PFS[0])), has(plugger, vm.name)) == (6, {"ua-vf1": last})
-    plugger.rebind_vf(vm.name, "ua-vf1", sriov.vfs(PFS[0])[5], wait=60)  # its pool knows the new one
+    plugger.rebind_vf(vm.name, "ua-vf1", sriov.vfs(PFS[0])[5], wait=600)  # its pool knows the new one
     with pytest.raises(Refused, match="would have 0 VFs, and guests have 1"):
         rebind(plugger, numvfs=0)
     lent = host_state()
@@ -176,7 +176,7 @@ def test_more_vfs_and_fewer_and_a_hook(plugger: Plugger, guest: Callable[..., gu
     assert (caught.value.reason, caught.value.exit_code, host_state()) == ("hook-failed", 4, lent)
     assert rebind(plugger, numvfs=4, reload_driver=True).result is Result.DONE
     assert has(plugger, vm.name) == {"ua-vf1": sriov.vfs(PFS[0])[0]}
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
     assert_back(plugger, vm, before)
 
 
@@ -192,10 +192,10 @@ def test_a_guest_that_holds_on_aborts_the_rest(plugger: Plugger, guest: Callable
     assert host_state() == lent and pf_state() == before[2], "the PF was left alone"
     assert has(plugger, vm.name, stubborn.name) == devices
     stubborn.resume()
-    assert [each.result for each in plugger.recover(wait=60)] == [Result.UNDONE]
+    assert [each.result for each in plugger.recover(wait=600)] == [Result.UNDONE]
     assert (host_state(), has(plugger, vm.name, stubborn.name)) == (lent, devices)
     for each, alias in ((vm, "ua-vf1"), (stubborn, "ua-vf2")):
-        plugger.detach(each.name, alias, wait=60)
+        plugger.detach(each.name, alias, wait=600)
     assert (host_state(), ports(plugger), pf_state()) == before
 
 
@@ -216,10 +216,10 @@ def test_kill_in_every_world_then_recover(
         ended = victims.run("tests.lab.test_rebind:kill", tmp_path / "journal", k, int(is_after))
         assert ended.code == -signal.SIGKILL, ended
         what = f"killed {'after' if is_after else 'before'} call {k} of {len(trigger.calls)}, {trigger.calls[k]}"
-        assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=60)), what
+        assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=600)), what
         assert plugger.recover() == (), what
         assert (pf_state(), host_state(), has(plugger, vm.name)) == (state, lent, devices), what
-    plugger.detach(vm.name, "ua-vf1", wait=60)
+    plugger.detach(vm.name, "ua-vf1", wait=600)
     figure(f"rebind of a PF: killed in {len(chosen)} worlds, {time.monotonic() - start:.0f} s")
 
 

@@ -68,7 +68,7 @@ def test_guests_talk_over_their_vfs(
         # 2 x 2 MiB in packets of at most 1,448 bytes: they did not come another way
         assert now is not None and min(now.received - link.received, now.sent - link.sent) > BLOCKS
     for vm in both:
-        assert plugger.detach(vm.name, "ua-vf", wait=60).result is Result.DONE
+        assert plugger.detach(vm.name, "ua-vf", wait=600).result is Result.DONE
     assert (host_state(), ports(plugger)) == before
 
 
@@ -90,7 +90,7 @@ def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
             now = vm.nic(vm.mac, "igbvf")
             assert now is not None and min(now.received - first.received, now.sent - first.sent) >= 20
             mark = stream.mark()
-            assert plugger.detach(vm.name, str(fast.alias), wait=60).result is Result.DONE
+            assert plugger.detach(vm.name, str(fast.alias), wait=600).result is Result.DONE
             stream.wait_flowing()
             gaps["VF out"].append(stream.longest_gap(mark))
             assert vm.nic(vm.mac, "igbvf") is None

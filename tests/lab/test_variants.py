@@ -51,7 +51,7 @@ def check_cycle(plugger: Plugger, vm: Guest, nic: str, pool: str | None, place: 
     if pool is not None:
         assert (views.connections(connection, pool), ports(connection, pool)) == (1, {vf: vm.name})
     assert plugger.audit().findings == ()
-    outcome = plugger.detach(vm.name, "ua-vf1", wait=60)
+    outcome = plugger.detach(vm.name, "ua-vf1", wait=600)
     assert (outcome.result, outcome.warnings) == (Result.DONE, ())
     views.assert_back(plugger, vm, before)
     assert views.vf_lines() == lines
@@ -114,7 +114,7 @@ def test_a_vf_of_ones_choice(plugger: Plugger, vm: Guest, pool: Pool, asked: dic
     (nic,) = plugger.attach(vm.name, [interface_from_values(request)]).nics
     assert str(nic.host_address) == wanted and sriov.driver(wanted) == "vfio-pci"
     assert list(ports(vm.dom.connect(), name)) == ([wanted] if "network" in asked else [])
-    assert plugger.detach(vm.name, nic.alias, wait=60).result is Result.DONE
+    assert plugger.detach(vm.name, nic.alias, wait=600).result is Result.DONE
     views.assert_back(plugger, vm, before)
 
 
@@ -146,7 +146,7 @@ def test_boot_order(plugger: Plugger, guest: Callable[..., Guest], vm: Guest) ->
     for inactive in (False, True):
         found = ordered.xml(inactive=inactive).find("devices/interface/boot")
         assert found is not None and found.get("order") == "2"
-    plugger.detach(ordered.name, "ua-vf1", scope=Scope.BOTH, wait=60)
+    plugger.detach(ordered.name, "ua-vf1", scope=Scope.BOTH, wait=600)
     views.assert_back(plugger, ordered, before)
     for name, order, why in ((ordered.name, 1, "already used"), (vm.name, 2, "os/boot")):
         with pytest.raises(VirtnetplugError, match=why) as caught:

@@ -65,8 +65,8 @@ def take_all_out(plugger: Plugger, name: str) -> None:
     # one that is not live is gone already: its VF is in quarantine because a look at the host had to fail
     aliases = [nic.alias or "" for nic in plugger.list(name) if nic.live]
     if aliases:
-        plugger.detach(name, aliases, wait=60)
-    plugger.recover(wait=60)
+        plugger.detach(name, aliases, wait=600)
+    plugger.recover(wait=600)
 
 
 # -- with other eyes than the program's ----------------------------------------------------------

@@ -221,7 +221,7 @@ def test_a_guest_that_does_not_connect_again(plugger: Plugger, lab: Guest, nic: 
     del drivers.bind
     lab.tell(f"bind {new.vif}")
     wait_connected(new)
-    (settled,) = plugger.recover(wait=30)
+    (settled,) = plugger.recover(wait=600)
     assert (settled.result, settled.reason) == (Result.DONE, "ring-renewed"), settled
     lab.wait_answers(new.address)
 
