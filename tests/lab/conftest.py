@@ -19,11 +19,10 @@ from tests.lab import aftermath, pools
 from tests.lab.figures import figure, pytest_collection_modifyitems, pytest_configure, pytest_terminal_summary
 from tests.lab.linux_guest import LinuxGuest, Machine
 from tests.lab.small_guests import SmallGuests
-from tests.lab.victims import victims
 from tests.real.guests import Guest
 from virtnetplug import Plugger
 
-__all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary", "victims"]
+__all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary"]
 
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "sriov" else ["test_*.py"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +15,15 @@ IS_LONG = os.environ.get("VIRTNETPLUG_LAB_WORLDS") == "all"
 
 long = pytest.mark.long
 """Of a test that `make lab-full` alone runs: it shows more of what another one shows, too, or takes long."""
+
+T = TypeVar("T")
+
+
+def sample(points: Sequence[T], most: int = 4) -> list[T]:
+    """All of them in `make lab-full`; otherwise `most`, or as many as ``VIRTNETPLUG_LAB_WORLDS`` says, evenly from first to last."""
+    number = len(points) if IS_LONG else min(len(points), int(os.environ.get("VIRTNETPLUG_LAB_WORLDS", most)))
+    return [points[(2 * i + 1) * len(points) // (2 * number)] for i in range(number)]
+
 
 _FIGURES = pytest.StashKey[list[str]]()
 _WAS_SAID = pytest.StashKey[bool]()

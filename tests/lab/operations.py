@@ -1,7 +1,8 @@
-"""What is broken at every call: operations on real VFs, in this process or in one of `tests.lab.victims`."""
+"""What is broken at every call: operations on real VFs, in this process or in one that is to die (`tests.warm`)."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +13,8 @@ from tests.lab import sriov
 from tests.lab.nics import PFS, VLAN, pool_nic, team, vf_nic
 from virtnetplug import Plugger, Scope
 from virtnetplug.errors import VirtnetplugError
-
-NEVER_CAME = 7
-"""Exit status: the operation ended before the call at which it was to be killed."""
+from virtnetplug.model.operation import Outcome
+from virtnetplug.model.pci import PciAddress
 
 
 class Operation(NamedTuple):
@@ -47,18 +47,27 @@ def run(plugger: Plugger, name: str, guest: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None), guest)
 
 
-def attach(state: str, name: str, number: str) -> int:
-    """Attach a VF of pool0 to that guest; gives the exit code."""
-    with virtnetplug.open("qemu:///system", state_dir=Path(state)) as plugger:
+def attach(state: Path, guest: str, number: int) -> None:
+    """Attach a VF of pool0 to that guest; the exit status is the command's."""
+    with virtnetplug.open("qemu:///system", state_dir=state) as plugger:
         try:
-            plugger.attach(name, [pool_nic(int(number))])
+            plugger.attach(guest, [pool_nic(number)])
         except VirtnetplugError as error:
-            return error.exit_code
-    return 0
+            sys.exit(error.exit_code)
 
 
-def kill(state: str, name: str, guest: str, k: str, after: str) -> int:
+def die(state: Path, name: str, guest: str, k: int, after: bool) -> None:
     """Die at one call of an operation."""
-    plugger = virtnetplug.open("qemu:///system", state_dir=Path(state))
-    run(plugger, name, guest, Trigger(int(k), "kill", after=after == "1"))
-    return NEVER_CAME
+    plugger = virtnetplug.open("qemu:///system", state_dir=state)
+    run(plugger, name, guest, Trigger(k, "kill", after=after))
+
+
+def rebind_pf(plugger: Plugger, **wish: Any) -> Outcome:
+    """The first PF, whatever that cuts off."""
+    return plugger.rebind_pf(PciAddress.parse(PFS[0]), **{"allow_outage": True, "wait": 600, **wish})
+
+
+def die_in_rebind(state: Path, k: int, after: bool) -> None:
+    """Die at one call of a rebind of the first PF."""
+    opened = virtnetplug.open("qemu:///system", state_dir=state)
+    rebind_pf(Plugger(faulty(opened._host, Trigger(k, "kill", after=after)), lambda: None), reload_driver=True)

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.faults import Trigger
-from tests.lab.figures import IS_LONG
+from tests import warm
+from tests.contract.faults import Trigger, kill_points
+from tests.lab.figures import IS_LONG, sample
 from tests.lab.nics import pool_nic
-from tests.lab.operations import OPERATIONS, run
-from tests.lab.victims import Victims
+from tests.lab.operations import OPERATIONS, die, run
 from tests.lab.views import assert_back, everything, take_all_out
-from tests.lab.worlds import Point, sample, worlds
 from tests.real.guests import Guest
 from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
@@ -39,7 +38,7 @@ def calls(plugger: Plugger, vm: Guest, operation: str) -> list[str]:
     return trigger.calls
 
 
-def told(operation: str, point: Point, made: list[str]) -> str:
+def told(operation: str, point: tuple[int, bool], made: list[str]) -> str:
     """Where it was broken."""
     k, is_after = point
     return f"{operation}, {'after' if is_after else 'before'} call {k} ({made[k]})"
@@ -50,7 +49,7 @@ def test_fail_in_every_world(plugger: Plugger, vm: Guest, figure: Figure, operat
     before, start = everything(plugger, vm), time.monotonic()
     made = calls(plugger, vm, operation)
     failed = 0
-    for point in (chosen := sample(worlds(made), 4)):
+    for point in (chosen := sample(kill_points(made))):
         OPERATIONS[operation].prepare(plugger, vm.name)
         trigger = Trigger(point[0], "fail", after=point[1])
         try:
@@ -67,15 +66,14 @@ def test_fail_in_every_world(plugger: Plugger, vm: Guest, figure: Figure, operat
 
 @each_operation
 def test_kill_in_every_world_then_recover(
-    plugger: Plugger, vm: Guest, figure: Figure, tmp_path: Path, victims: Victims, operation: str
+    plugger: Plugger, vm: Guest, figure: Figure, tmp_path: Path, operation: str
 ) -> None:
     before, start = everything(plugger, vm), time.monotonic()
     made = calls(plugger, vm, operation)
-    for point in (chosen := sample(worlds(made), 4)):
+    for point in (chosen := sample(kill_points(made))):
         OPERATIONS[operation].prepare(plugger, vm.name)
-        k, is_after = point
-        ended = victims.run("tests.lab.operations:kill", tmp_path / "journal", operation, vm.name, k, int(is_after))
-        assert ended.code == -signal.SIGKILL, ended
+        ended = warm.run(die, tmp_path / "journal", operation, vm.name, *point, timeout=1200)
+        assert ended[0] == -signal.SIGKILL, ended
         plugger.recover(wait=600)
         take_all_out(plugger, vm.name)
         assert_back(plugger, vm, before, told(operation, point, made))

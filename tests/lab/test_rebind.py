@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-import virtnetplug
-from tests.contract.faults import Trigger, faulty
+from tests import warm
+from tests.contract.faults import Trigger, faulty, kill_points
 from tests.lab import sriov
-from tests.lab.figures import long
+from tests.lab.figures import long, sample
 from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
-from tests.lab.operations import NEVER_CAME
-from tests.lab.victims import Victims
+from tests.lab.operations import die_in_rebind
+from tests.lab.operations import rebind_pf as rebind
 from tests.lab.views import assert_back, everything, host_state, ports
-from tests.lab.worlds import sample, worlds
 from tests.real import guests
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -29,7 +28,6 @@ from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.errors import Refused, VirtnetplugError
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Vlan, VlanTag
-from virtnetplug.model.operation import Outcome
 from virtnetplug.model.pci import PciAddress
 
 PF = PciAddress.parse(PFS[0])
@@ -84,10 +82,6 @@ def settings(vf: PciAddress | None) -> VfSettings:
 
 def has(plugger: Plugger, *names: str) -> dict[str, str]:
     return {str(nic.alias): str(nic.host_address) for name in names for nic in plugger.list(name) if nic.host_address}
-
-
-def rebind(plugger: Plugger, **wish: Any) -> Outcome:
-    return plugger.rebind_pf(PF, **{"allow_outage": True, "wait": 60, **wish})
 
 
 def test_a_nic_moves_within_its_pool_and_to_the_other_pf(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
@@ -204,7 +198,6 @@ def test_kill_in_every_world_then_recover(
     guest: Callable[..., guests.Guest],
     bridged: None,
     tmp_path: Path,
-    victims: Victims,
     figure: Figure,
 ) -> None:
     vm = guest()
@@ -212,19 +205,12 @@ def test_kill_in_every_world_then_recover(
     lent, state, devices = host_state(), pf_state(), has(plugger, vm.name)
     trigger, start = Trigger(-1, "none"), time.monotonic()
     rebind(Plugger(faulty(plugger._host, trigger), lambda: None), reload_driver=True)
-    for k, is_after in (chosen := sample(worlds(trigger.calls), 2)):
-        ended = victims.run("tests.lab.test_rebind:kill", tmp_path / "journal", k, int(is_after))
-        assert ended.code == -signal.SIGKILL, ended
+    for k, is_after in (chosen := sample(kill_points(trigger.calls), 2)):
+        ended = warm.run(die_in_rebind, tmp_path / "journal", k, is_after, timeout=1200)
+        assert ended[0] == -signal.SIGKILL, ended
         what = f"killed {'after' if is_after else 'before'} call {k} of {len(trigger.calls)}, {trigger.calls[k]}"
         assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=600)), what
         assert plugger.recover() == (), what
         assert (pf_state(), host_state(), has(plugger, vm.name)) == (state, lent, devices), what
     plugger.detach(vm.name, "ua-vf1", wait=600)
     figure(f"rebind of a PF: killed in {len(chosen)} worlds, {time.monotonic() - start:.0f} s")
-
-
-def kill(journal: str, k: str, after: str) -> int:
-    """The victim of `test_kill_in_every_world_then_recover`."""
-    opened = virtnetplug.open("qemu:///system", state_dir=Path(journal))
-    rebind(Plugger(faulty(opened._host, Trigger(int(k), "kill", after=after == "1")), lambda: None), reload_driver=True)
-    return NEVER_CAME

@@ -15,13 +15,12 @@ import pytest
 
 import virtnetplug
 from tests.lab.figures import figure, pytest_collection_modifyitems, pytest_configure, pytest_terminal_summary
-from tests.lab.victims import victims
 from tests.lab_xen.guest import Guest, Nic
 from tests.lab_xen.views import take_all_out
 from tests.real.namespace import wait_until
 from virtnetplug import Plugger
 
-__all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary", "victims"]
+__all__ = ["figure", "pytest_collection_modifyitems", "pytest_configure", "pytest_terminal_summary"]
 
 collect_ignore_glob = [] if os.environ.get("VIRTNETPLUG_LAB") == "xen" else ["test_*.py"]
 

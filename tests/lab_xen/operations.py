@@ -1,8 +1,11 @@
-"""What is broken at every call: operations on vifs, in this process or in one of `tests.lab.victims`."""
+"""What is broken at every call: operations on vifs, in this process or in one that is to die (`tests.warm`)."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +13,6 @@ import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab_xen.nics import vif_nic
 from virtnetplug import Plugger, Scope
-
-NEVER_CAME = 7
-"""Exit status: the operation ended before the call at which it was to be killed."""
 
 NIC = vif_nic(1, source="network='lab'")
 
@@ -37,8 +37,32 @@ def run(plugger: Plugger, name: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None))
 
 
-def kill(state: str, name: str, k: str, after: str) -> int:
+def die(state: Path, name: str, k: int, after: bool) -> None:
     """Die at one call of an operation."""
-    plugger = virtnetplug.open("xen:///system", state_dir=Path(state))
-    run(plugger, name, Trigger(int(k), "kill", after=after == "1"))
-    return NEVER_CAME
+    plugger = virtnetplug.open("xen:///system", state_dir=state)
+    run(plugger, name, Trigger(k, "kill", after=after))
+
+
+class Killing:
+    """The drivers, which end this process after one of their effects."""
+
+    def __init__(self, drivers: Any, after: str) -> None:
+        self._drivers, self._after = drivers, after
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._drivers, name)
+
+        def run(*words: Any) -> Any:
+            answer = call(*words)
+            if name == self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return run
+
+
+def die_in_rebind(state: Path, after: str) -> None:
+    """Die in a rebind of the guest's first vif, once its drivers have done `after`."""
+    opened = virtnetplug.open("xen:///system", state_dir=state)
+    opened._host = replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
+    opened.rebind_vif("lab", "ua-first", reload_driver=after == "reload")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.faults import Trigger
-from tests.lab.victims import Victims
-from tests.lab.worlds import Point, sample, worlds
+from tests import warm
+from tests.contract.faults import Trigger, kill_points
+from tests.lab.figures import sample
 from tests.lab_xen.guest import Guest
 from tests.lab_xen.nics import vif_nic
-from tests.lab_xen.operations import OPERATIONS, run
+from tests.lab_xen.operations import OPERATIONS, die, run
 from tests.lab_xen.views import assert_back, everything, take_all_out
 from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
@@ -35,7 +35,7 @@ def calls(plugger: Plugger, operation: str) -> list[str]:
     return trigger.calls
 
 
-def told(operation: str, point: Point, made: list[str]) -> str:
+def told(operation: str, point: tuple[int, bool], made: list[str]) -> str:
     """Where it was broken."""
     k, is_after = point
     return f"{operation}, {'after' if is_after else 'before'} call {k} ({made[k]})"
@@ -45,7 +45,7 @@ def told(operation: str, point: Point, made: list[str]) -> str:
 def test_fail_in_every_world(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, operation: str) -> None:
     made, start = calls(plugger, operation), time.monotonic()
     failed = 0
-    for point in (chosen := sample(worlds(made), 4)):
+    for point in (chosen := sample(kill_points(made))):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
         trigger = Trigger(point[0], "fail", after=point[1])
@@ -63,15 +63,14 @@ def test_fail_in_every_world(plugger: Plugger, fresh: Callable[[], Guest], figur
 
 @each_operation
 def test_kill_in_every_world_then_recover(
-    plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, tmp_path: Path, victims: Victims, operation: str
+    plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, tmp_path: Path, operation: str
 ) -> None:
     made, start = calls(plugger, operation), time.monotonic()
-    for point in (chosen := sample(worlds(made), 4)):
+    for point in (chosen := sample(kill_points(made))):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
-        k, is_after = point
-        ended = victims.run("tests.lab_xen.operations:kill", tmp_path / "journal", operation, k, int(is_after))
-        assert ended.code == -signal.SIGKILL, ended
+        ended = warm.run(die, tmp_path / "journal", operation, *point, timeout=1200)
+        assert ended[0] == -signal.SIGKILL, ended
         plugger.recover()
         take_all_out(plugger)
         assert_back(plugger, lab, before, told(operation, point, made))

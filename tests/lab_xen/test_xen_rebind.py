@@ -8,16 +8,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import virtnetplug
+from tests import warm
 from tests.lab.figures import long
-from tests.lab.victims import Victims
-from tests.lab_xen import store
+from tests.lab_xen import operations, store
 from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
@@ -228,14 +227,14 @@ def test_a_guest_that_does_not_connect_again(plugger: Plugger, lab: Guest, nic: 
 
 @pytest.mark.parametrize("after", ["unbind", "reload", "bind"])
 def test_one_that_is_killed_is_finished(
-    plugger: Plugger, tmp_path: Path, lab: Guest, victims: Victims, after: str, figure: Figure
+    plugger: Plugger, tmp_path: Path, lab: Guest, after: str, figure: Figure
 ) -> None:
     nic = lab.first
     before = whole(nic)
     with Stream(nic.address, pace=PACE) as stream:
         start = stream.mark()
-        ended = victims.run("tests.lab_xen.test_xen_rebind:die", after, tmp_path / "state")
-        assert ended.code == -signal.SIGKILL, ended
+        ended = warm.run(operations.die_in_rebind, tmp_path / "state", after, timeout=1200)
+        assert ended[0] == -signal.SIGKILL, ended
         assert whole_or_none(nic) != before
         (settled,) = plugger.recover("lab")
         ended = Result.UNDONE if after == "reload" else Result.DONE  # only a done reload is known to be one
@@ -251,28 +250,3 @@ def whole_or_none(nic: Nic) -> list[Any] | None:
         return whole(nic)
     except OSError:
         return None
-
-
-class Killing:
-    """The drivers, which end this process after one of their effects."""
-
-    def __init__(self, drivers: Any, after: str) -> None:
-        self._drivers, self._after = drivers, after
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._drivers, name)
-
-        def run(*words: Any) -> Any:
-            answer = call(*words)
-            if name == self._after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
-
-        return run
-
-
-def die(after: str, state: str) -> None:
-    """The victim of `test_one_that_is_killed_is_finished`: it dies after one of its effects."""
-    opened = virtnetplug.open("xen:///system", state_dir=Path(state))
-    opened._host = replace(opened._host, vif_drivers=Killing(opened._host.vif_drivers, after))
-    opened.rebind_vif("lab", FIRST, reload_driver=after == "reload")
