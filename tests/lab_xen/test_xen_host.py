@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.figures import long
 from tests.lab_xen import store
-from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic, echo
+from tests.lab_xen.guest import BRIDGE, MAC, PACE, Guest, Nic, echo
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 
@@ -79,7 +79,7 @@ def test_debians_own_hotplug_script_works(lab: Guest, nic: Attach) -> None:
 @pytest.mark.parametrize("reload", [False, True], ids=["rebound", "with its module reloaded"])
 def test_a_connection_outlives_its_vif_being_bound_anew(lab: Guest, reload: bool) -> None:
     nic = lab.first
-    with Stream(nic.address) as stream:
+    with Stream(nic.address, pace=PACE) as stream:
         start = stream.mark()
         rebind(nic, reload=reload)
         wait_connected(nic)
@@ -105,7 +105,7 @@ def test_what_the_states_are_while_a_vif_is_bound_anew(lab: Guest, nic: Attach) 
 def test_a_connection_outlives_its_nic_being_taken_out_and_put_in_again(lab: Guest, nic: Attach) -> None:
     first = nic(5)
     lab.wait_answers(first.address)
-    with Stream(first.address) as stream:
+    with Stream(first.address, pace=PACE) as stream:
         lab.detach(first)
         nic(5)
         stream.wait_flowing()

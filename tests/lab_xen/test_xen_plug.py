@@ -15,7 +15,7 @@ import pytest
 from tests.lab import libvirtd as daemon
 from tests.lab.figures import IS_LONG
 from tests.lab_xen import store
-from tests.lab_xen.guest import BRIDGE, MAC, Guest
+from tests.lab_xen.guest import BRIDGE, MAC, PACE, Guest
 from tests.lab_xen.nics import vif_nic
 from tests.lab_xen.views import assert_back, everything
 from tests.real.namespace import wait_until
@@ -148,7 +148,7 @@ def test_a_connection_outlives_hand_over_and_back(plugger: Plugger, lab: Guest) 
     was, defined = lab.nic(1), plugger.show("lab", "ua-nic1").config
     lab.wait_answers(was.address)
     fast = "<interface type='network'><source network='lab'/><alias name='ua-fast'/></interface>"
-    with Stream(was.address) as stream:
+    with Stream(was.address, pace=PACE) as stream:
         plugger.handover("lab", "ua-nic1", fast, scope=Scope.LIVE)
         wait_connected(plugger, "ua-fast")
         assert [nic.alias for nic in plugger.list("lab") if nic.live] == ["ua-first", "ua-fast"]

@@ -17,7 +17,7 @@ import virtnetplug
 from tests import warm
 from tests.lab.figures import long
 from tests.lab_xen import operations, store
-from tests.lab_xen.guest import BRIDGE, MAC, Guest, Nic
+from tests.lab_xen.guest import BRIDGE, MAC, PACE, Guest, Nic
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger
@@ -32,9 +32,6 @@ Attach = Callable[..., Nic]
 Figure = Callable[[str], None]
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "3"))
 FIRST, FOREIGN = "ua-first", 11
-
-PACE = 0.01
-"""Of streams, in seconds: a faster one takes the emulated dom0's only processor for itself."""
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import libvirt
 import pytest
 
 from tests.lab_xen import store
-from tests.lab_xen.guest import BRIDGE, Guest, Nic
+from tests.lab_xen.guest import BRIDGE, PACE, Guest, Nic
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug.adapters.xen.vifs import XenVifDrivers
@@ -63,7 +63,7 @@ def test_a_vif_is_what_it_was_attached_as(lab: Guest, nic: Attach) -> None:
 def test_a_vif_is_unbound_and_bound_under_a_stream(lab: Guest) -> None:
     nic = lab.first
     assert DRIVERS.rebind_obstacle() is None
-    with Stream(nic.address) as stream:
+    with Stream(nic.address, pace=PACE) as stream:
         DRIVERS.unbind(nic.device)
         unbound = vif(nic)
         assert unbound.is_connected and unbound.hotplug_status is None  # the store alone does not tell
