@@ -17,8 +17,11 @@ from typing import IO, Any
 class Enclosed:
     """A command and all it starts."""
 
-    def __init__(self, command: Sequence[str], *, network: bool = False, **popen: Any) -> None:
-        """Start `command`, without any network unless `network`. `popen` are arguments of `subprocess.Popen`."""
+    def __init__(self, command: Sequence[str], *, network: bool = False, options: Sequence[str] = (), **popen: Any) -> None:
+        """Start `command`, without any network unless `network`.
+
+        `options` are more of unshare(1)'s, `popen` are arguments of `subprocess.Popen`.
+        """
         # A session of its own: Ctrl-C is for this process, which then ends the command. The signal at the parent's
         # death is for the case that this process cannot. The pipe, held by all that is inside, closes with the last.
         self._alive, held = os.pipe()
@@ -33,7 +36,7 @@ class Enclosed:
             "--kill-child",
             "--mount-proc",
         ]
-        words += [] if network else ["--net"]
+        words += [*options, *([] if network else ["--net"])]
         passed = (held, *popen.pop("pass_fds", ()))
         try:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -68,9 +71,9 @@ class Enclosed:
         os.close(self._alive)
 
 
-def run(command: Sequence[str], *, network: bool = False, **popen: Any) -> None:
+def run(command: Sequence[str], *, network: bool = False, options: Sequence[str] = (), **popen: Any) -> None:
     """Run `command` to its end. Raises `subprocess.CalledProcessError`."""
-    enclosed = Enclosed(command, network=network, stdin=subprocess.DEVNULL, **popen)
+    enclosed = Enclosed(command, network=network, options=options, stdin=subprocess.DEVNULL, **popen)
     try:
         code = enclosed.wait()
     finally:

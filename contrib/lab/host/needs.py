@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -87,3 +88,46 @@ def _asked(words: Iterable[str], what: str, where: str) -> Iterator[str]:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
         why = next((line for line in said if line.startswith(("E: ", "ERROR: "))), said[-1]).partition(": ")[2]
         yield f"{what}: {why}. Check the network, and {where}"
+
+
+USER_NAMESPACE = ("--user", "--map-root-user", "--map-auto")
+PATIENCE = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20")
+
+
+def lacks_room(place: Path, megabytes: int) -> str | None:
+    """What to do if the file system of `place`, which need not be there yet, has less room than `megabytes`."""
+    there = next(path for path in (place, *place.parents) if path.exists())
+    free = shutil.disk_usage(there).free // 1_000_000
+    if free >= megabytes:
+        return None
+    return f"no room on the disk: {there} has {free} MB free, and {megabytes} MB are needed; make room there, or set XDG_CACHE_HOME"
+
+
+def lacks_index(mirror: str | None, suite: str) -> str | None:
+    """What to do if this machine's apt cannot fetch the index of `suite` from `mirror`, which is None where there is none."""
+    if mirror is None:
+        return "no package index: apt's configuration names no Debian mirror; add one to /etc/apt/sources.list.d"
+    with tempfile.TemporaryDirectory() as place:
+        address = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
+        words = ["/usr/lib/apt/apt-helper", *PATIENCE, "download-file", address, f"{place}/InRelease"]
+        if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            return None
+    return (
+        f"no package index: {address} cannot be fetched; check the network, and the mirror in /etc/apt/sources.list.d"
+    )
+
+
+def lacks_user_namespaces() -> str | None:
+    """What to do if this user may not have a user namespace with a range of ids; root needs none."""
+    if os.geteuid() == 0:
+        return None
+    words = ["unshare", *USER_NAMESPACE, "true"]
+    try:
+        if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            return None
+    except FileNotFoundError:
+        pass
+    return (
+        "no user namespaces: run as root, or let this user have them: the package uidmap, and a range of ids"
+        " (as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER)"
+    )

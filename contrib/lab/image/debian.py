@@ -28,13 +28,26 @@ def make_root(root: Path, packages: Iterable[str]) -> None:
 
 
 def mirror() -> str:
+    """`find_mirror`, or the end."""
+    if found := find_mirror():
+        return found
+    sys.exit("lab: apt's configuration names no Debian mirror: add one to /etc/apt/sources.list.d")
+
+
+def find_mirror() -> str | None:
     """The Debian mirror of this machine's apt configuration, in whichever of apt's formats it is written."""
+    for uri, suite in suites():
+        if "security" not in uri and "-" not in suite:
+            return uri
+    return None
+
+
+def suites() -> list[tuple[str, str]]:
+    """Each Debian address and suite of this machine's apt configuration."""
     words = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]
     targets = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    for uri, release in (line.split()[:2] for line in targets.splitlines()):
-        if "/debian" in uri and "security" not in uri and "-" not in release:
-            return uri
-    sys.exit("lab: apt's configuration names no Debian mirror: add one to /etc/apt/sources.list.d")
+    pairs = (line.split()[:2] for line in targets.splitlines())
+    return [(uri, suite) for uri, suite in pairs if "/debian" in uri]
 
 
 def _proxies() -> list[str]:

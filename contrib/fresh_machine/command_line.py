@@ -1,0 +1,112 @@
+"""A command on a Debian 12 or 13 that has nothing but git, make and apt, in a clone of this checkout's HEAD.
+
+The machine is a root file system in namespaces, and is gone when the command ends, however it ends. It gets this
+machine's network, and the files of apt's and pip's configuration, but no variable: PATH, HOME and LANG are its own.
+Its kernel is this machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from fresh_machine import machine, settings, template
+from host import needs
+from image import debian
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MEGABYTES = 4000
+"""What a run of all tests takes at the most, and the root file system that it began with."""
+NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS = 120, 121, 122, 123
+EPILOG = """\
+examples:
+  contrib/fresh 12 make demo
+  contrib/fresh 13 make check
+  contrib/fresh --user 13 'make demo && .venv/bin/virtnetplug doctor'
+
+One word is a line for the shell; several are a command and its arguments.
+
+The exit code is the command's, or of this program itself:
+    2  no such release, or no command       121  no user namespaces
+  119  the command succeeded, but units     122  no package index
+       are enabled that were not before     123  no mmdebstrap
+  120  no room on the disk                  128 and more: ended by a signal
+
+What is kept in ~/.cache/virtnetplug/fresh (or XDG_CACHE_HOME) spares the network: a root file system for each release
+and the packages that were fetched. It may be removed.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"fresh: {message}; see contrib/fresh --help\n")
+
+
+def main() -> int:
+    """Gives the exit code."""
+    given = _parser().parse_args()
+    if not given.command:
+        return _fail(2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        return _perform(given)
+    except KeyboardInterrupt as end:
+        number = end.args[0] if end.args else signal.SIGINT
+        return _fail(128 + int(number), f"{signal.Signals(number).name}: the fresh machine is off, nothing is left")
+
+
+def _perform(given: argparse.Namespace) -> int:
+    if lack := needs.lacks_user_namespaces():
+        return _fail(NO_NAMESPACES, lack)
+    if subprocess.run([CHECKOUT / "contrib/setup", "fresh"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
+        return _fail(NO_TOOLS, "what makes a fresh machine is missing: the lines above say what to install")
+    if lack := needs.lacks_room(template.home(), MEGABYTES):
+        return _fail(NO_ROOM, lack)
+    mirror = debian.find_mirror()
+    if lack := needs.lacks_index(mirror, template.RELEASES[given.release]):
+        return _fail(NO_INDEX, lack)
+    assert mirror is not None
+    template.home().mkdir(parents=True, exist_ok=True)
+    archive = template.ensure(given.release, mirror, settings.access(), _say)
+    if changed := _uncommitted():
+        _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed)}")
+    command = given.command if len(given.command) > 1 else ["sh", "-c", *given.command]
+    return machine.run(archive, given.release, CHECKOUT, command, as_user=given.user)
+
+
+def _uncommitted() -> list[str]:
+    words = ["git", "-c", "safe.directory=*", "status", "--porcelain", "-z"]
+    listed = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    return [entry[3:] for entry in listed.split("\0") if entry]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="contrib/fresh", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("release", choices=[*template.RELEASES], metavar="RELEASE", help=" or ".join(template.RELEASES))
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
+    as_user = "run it as an ordinary user, after root has installed what contrib/setup says"
+    parser.add_argument("--user", action="store_true", help=as_user)
+    return parser
+
+
+def _say(text: str) -> None:
+    print(f"fresh: {text}", file=sys.stderr, flush=True)
+
+
+def _fail(code: int, text: str) -> int:
+    _say(text)
+    return code
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
