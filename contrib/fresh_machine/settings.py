@@ -19,7 +19,7 @@ _OWN_PIP = (Path("~/.config/pip/pip.conf"), Path("~/.pip/pip.conf"))
 _HOMES = ("root", "etc/skel")
 _NETWORK = (Path("/etc/resolv.conf"), Path("/etc/hosts"))
 _AUTHORITIES = Path("/usr/local/share/ca-certificates")
-_PATH = re.compile(r"(?:file://)?(/[^\s\"';,\]]+)")
+_PATH = re.compile(r"(file://)?(/[^\s\"';,\]]+)")
 
 
 def access() -> list[str]:
@@ -73,7 +73,13 @@ def _pip_values() -> list[str]:
 
 
 def _named(texts: Iterable[str]) -> list[Path]:
-    return [path for text in texts for name in _PATH.findall(text) if (path := Path(name)).exists() and path != Path("/")]
+    """The paths that these texts name and this machine has; a local index links to files beside it, so all there is named."""
+    paths = []
+    for scheme, name in (match for text in texts for match in _PATH.findall(text)):
+        path = Path(name)
+        if path.exists():
+            paths.append(path.parent if scheme and path.is_dir() else path)
+    return [path for path in paths if path != Path("/")]
 
 
 def _copy(source: Path, target: Path) -> None:
