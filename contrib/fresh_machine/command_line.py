@@ -53,7 +53,9 @@ def main() -> int:
     """Gives the exit code."""
     given = _parser().parse_args()
     if not given.command:
-        return _fail(2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo")
+        return _fail(
+            2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo"
+        )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
@@ -66,7 +68,9 @@ def main() -> int:
 def _perform(given: argparse.Namespace) -> int:
     if lack := needs.lacks_user_namespaces():
         return _fail(NO_NAMESPACES, lack)
-    if subprocess.run([CHECKOUT / "contrib/setup", "fresh"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode:
+    if subprocess.run(
+        [CHECKOUT / "contrib/setup", "fresh"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+    ).returncode:
         return _fail(NO_TOOLS, "what makes a fresh machine is missing: the lines above say what to install")
     if lack := needs.lacks_room(template.home(), MEGABYTES):
         return _fail(NO_ROOM, lack)

@@ -33,7 +33,9 @@ def ensure(release: str, mirror: str, settings: Iterable[str], say: Callable[[st
     with (home() / f"debian-{release}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not archive.exists():
-            say(f"making the root file system of Debian {release}, once (about a minute, and as long as the mirror takes)")
+            say(
+                f"making the root file system of Debian {release}, once (about a minute, and as long as the mirror takes)"
+            )
             _make(archive, release, mirror, settings)
     return archive
 

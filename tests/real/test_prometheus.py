@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.metrics import Server, exposition, serve
 from virtnetplug.model.operation import OperationState
 
+UNPACK = Path(__file__).parents[2] / "contrib/prometheus"
 CONFIG = """
 global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
 scrape_configs:
@@ -49,6 +51,12 @@ def server(journal: SqliteJournal) -> Iterator[Server]:
     server.stop()
     thread.join()
     reader.close()
+
+
+@cache
+def program(name: str) -> Path:
+    """Of Debian's package, which is unpacked in the cache and installed nowhere."""
+    return Path(subprocess.run([UNPACK], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()) / name
 
 
 class Prometheus:
@@ -88,7 +96,7 @@ def prometheus(server: Server, tmp_path: Path) -> Iterator[Prometheus]:
     with (
         log.open("w") as output,
         subprocess.Popen(
-            ["prometheus", *(f"--{name}={value}" for name, value in options.items())],
+            [program("prometheus"), *(f"--{name}={value}" for name, value in options.items())],
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=tmp_path,
@@ -104,14 +112,14 @@ def prometheus(server: Server, tmp_path: Path) -> Iterator[Prometheus]:
 def test_promtool_finds_nothing_to_say(journal: SqliteJournal, tmp_path: Path) -> None:
     empty = SqliteJournal.open(tmp_path / "empty", read_only=True)
     for text in (exposition(journal, look), exposition(journal), exposition(empty)):
-        ran = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+        ran = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
     empty.close()
 
 
 def test_promtool_would_say_it(journal: SqliteJournal) -> None:
     broken = exposition(journal).replace(b"virtnetplug_compensations_total", b"virtnetplug_compensations")
-    ran = subprocess.run(["promtool", "check", "metrics"], input=broken, capture_output=True, check=False)
+    ran = subprocess.run([program("promtool"), "check", "metrics"], input=broken, capture_output=True, check=False)
     assert ran.returncode == 3
     assert b'counter metrics should have "_total" suffix' in ran.stderr
 

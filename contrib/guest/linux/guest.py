@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import initrd
+from package import move
 
 HERE = Path(__file__).parent
 MODULES = ("virtio_pci", "virtio_net", "net_failover")
@@ -32,7 +33,7 @@ def ensure(package: Path) -> Path:
         try:
             (place / "guest").mkdir()
             _make(place, package, [source for source in sources if source.suffix == ".c"])
-            _move(place / "guest", target)
+            move(place / "guest", target)
         finally:
             shutil.rmtree(place, ignore_errors=True)
         for other in package.parent.glob("linux-*-cloud-amd64*/"):
@@ -49,14 +50,6 @@ def _make(place: Path, package: Path, sources: list[Path]) -> None:
     (kernel,) = (root / "boot").glob("vmlinuz-*")
     shutil.copyfile(kernel, guest / "vmlinuz")
     initrd.write(guest / "initrd", init, initrd.modules(root, MODULES))
-
-
-def _move(guest: Path, target: Path) -> None:
-    try:
-        guest.rename(target)
-    except OSError:
-        if not target.is_dir():  # else another build was faster
-            raise
 
 
 def _hash(sources: list[Path]) -> str:

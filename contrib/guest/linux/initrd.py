@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,16 +18,17 @@ def write(target: Path, init: Path, modules: Iterable[Path]) -> None:
     content = {"init": init.read_bytes()}
     names = []
     for module in modules:
-        content[f"lib/{module.name}"] = module.read_bytes()
-        names.append(f"/lib/{module.name}\n")
+        name = module.name.removesuffix(".xz")
+        content[f"lib/{name}"] = _unpacked(module)
+        names.append(f"/lib/{name}\n")
     content["modules"] = "".join(names).encode()
     target.write_bytes(archive(content))
 
 
 def modules(root: Path, names: Iterable[str]) -> list[Path]:
     """The files of these modules of the only kernel in `root`, each after what it needs; what is built in is left out."""
-    (tree,) = (root / "lib/modules").iterdir()
-    files = {file.stem.replace("-", "_"): file for file in tree.rglob("*.ko")}
+    (tree,) = [tree for place in ("lib", "usr/lib") for tree in (root / place / "modules").glob("*")]  # 12's, 13's
+    files = {file.name.split(".")[0].replace("-", "_"): file for file in tree.rglob("*.ko*")}
     found: dict[Path, None] = {}
 
     def add(name: str) -> None:
@@ -34,7 +36,7 @@ def modules(root: Path, names: Iterable[str]) -> list[Path]:
         if file is None or file in found:
             return
         # Its ELF section .modinfo is a list of NAME=VALUE, each ended by a zero byte.
-        needed = re.search(rb"\0depends=([^\0]*)\0", file.read_bytes())
+        needed = re.search(rb"\0depends=([^\0]*)\0", _unpacked(file))
         for each in needed[1].decode().split(",") if needed else ():
             add(each.replace("-", "_"))
         found[file] = None
@@ -42,6 +44,11 @@ def modules(root: Path, names: Iterable[str]) -> list[Path]:
     for name in names:
         add(name)
     return list(found)
+
+
+def _unpacked(module: Path) -> bytes:
+    content = module.read_bytes()
+    return lzma.decompress(content) if module.suffix == ".xz" else content
 
 
 def archive(content: Mapping[str, bytes]) -> bytes:

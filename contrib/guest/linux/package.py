@@ -1,4 +1,4 @@
-"""Debian's kernel for clouds as a package file, from the mirror this machine uses itself."""
+"""Debian packages as files that are installed nowhere, from the mirror this machine uses itself."""
 
 from __future__ import annotations
 
@@ -11,32 +11,51 @@ import sys
 import tempfile
 from pathlib import Path
 
-META = "linux-image-cloud-amd64"
-PREFIX = "linux-image-"
+KERNEL = "linux-image-cloud-amd64"
+"""Debian's kernel for clouds; the package itself is empty, and depends on the newest."""
 
 
-def ensure(home: Path) -> Path:
-    """The newest kernel package that is in `home`, else the one that apt would install now, fetched into it."""
+def ensure(home: Path, name: str) -> Path:
+    """The newest package file that is in `home`, else that of `name` which apt would install now, fetched into it."""
     if there := _found(home):
         return there
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _found(home) or _fetched(home)
+        return _found(home) or _fetched(home, name)
+
+
+def unpacked(file: Path) -> Path:
+    """The directory beside the package file that has its content, made if it is not there; whole or not at all."""
+    target = file.with_suffix("")
+    if not target.is_dir():
+        with tempfile.TemporaryDirectory(prefix=".unpack-", dir=file.parent) as place:
+            subprocess.run(["dpkg-deb", "--extract", file, f"{place}/root"], check=True)
+            move(Path(place, "root"), target)
+    return target
+
+
+def move(made: Path, target: Path) -> None:
+    """Put a directory in its place, unless somebody else was faster."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
 
 
 def _found(home: Path) -> Path | None:
-    files = [*home.glob(f"{PREFIX}*.deb")]
+    files = [*home.glob("*.deb")]
     return max(files, key=lambda file: [int(part) for part in re.findall(r"\d+", file.name)], default=None)
 
 
-def _fetched(home: Path) -> Path:
+def _fetched(home: Path, name: str) -> Path:
     place = Path(tempfile.mkdtemp(prefix=".fetch-", dir=home))
     try:
         # The machine's own lists may be missing, or too old for the mirror. Then lists of our own, which take no root.
-        file = _downloaded(place, []) or _downloaded(place, _own_lists(place))
+        file = _downloaded(place, name, []) or _downloaded(place, name, _own_lists(place))
         if file is None:
-            sys.exit(f"guest: apt could not fetch the kernel {META}; see what 'apt-get download {META}' says")
+            sys.exit(f"apt could not fetch {name}; see what 'apt-get download {name}' says")
         return file.rename(home / file.name)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -50,15 +69,17 @@ def _own_lists(place: Path) -> list[str]:
     return options
 
 
-def _downloaded(place: Path, options: list[str]) -> Path | None:
-    words = ["apt-cache", *options, "depends", "--important", META]
-    depends = subprocess.run(words, capture_output=True, text=True).stdout
-    name = re.search(rf"Depends: ({PREFIX}\S+-cloud-amd64)$", depends, re.MULTILINE)
-    if name is None:
-        return None
-    words = ["apt-get", "download", "-qq", *_quiet(), *options, name[1]]
+def _downloaded(place: Path, name: str, options: list[str]) -> Path | None:
+    if name == KERNEL:
+        words = ["apt-cache", *options, "depends", "--important", name]
+        depends = subprocess.run(words, capture_output=True, text=True).stdout
+        newest = re.search(r"Depends: (linux-image-\S+-cloud-amd64)$", depends, re.MULTILINE)
+        if newest is None:
+            return None
+        name = newest[1]
+    words = ["apt-get", "download", "-qq", *_quiet(), *options, name]
     subprocess.run(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return next(place.glob(f"{PREFIX}*.deb"), None)
+    return next(place.glob("*.deb"), None)
 
 
 def _quiet() -> list[str]:

@@ -17,7 +17,9 @@ from typing import IO, Any
 class Enclosed:
     """A command and all it starts."""
 
-    def __init__(self, command: Sequence[str], *, network: bool = False, options: Sequence[str] = (), **popen: Any) -> None:
+    def __init__(
+        self, command: Sequence[str], *, network: bool = False, options: Sequence[str] = (), **popen: Any
+    ) -> None:
         """Start `command`, without any network unless `network`.
 
         `options` are more of unshare(1)'s, `popen` are arguments of `subprocess.Popen`.
