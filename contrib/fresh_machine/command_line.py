@@ -15,9 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from fresh_machine import machine, settings, template
 from host import needs
 from image import debian
+
+from fresh_machine import machine, settings, template
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MEGABYTES = 4000

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fresh_machine import settings, template
 from host import namespaces, needs
+
+from fresh_machine import settings, template
 
 HERE = Path(__file__).resolve().parent
 

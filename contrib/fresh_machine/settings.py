@@ -10,8 +10,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from fresh_machine.template import RELEASES
 from image import debian
+
+from fresh_machine.template import RELEASES
 
 _APT = Path("/etc/apt")
 _PIP = (Path("/etc/pip.conf"), Path("/etc/xdg/pip/pip.conf"))
