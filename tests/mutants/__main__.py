@@ -1,0 +1,160 @@
+"""``python -m tests.mutants``: put in every fault of the table, one at a time, and name the test that kills it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.fault import Fault, NotApplicable, load
+from tests.mutants.forks import Job, Pool
+from tests.mutants.reach import Reach, measured
+from tests.mutants.trial import trial
+
+TESTS = ("--part=rest", "tests/unit", "tests/contract")
+"""The tests of ``make check``."""
+
+OPTIONS = ("-q", "--timeout=60", "-pno:cacheprovider", "-pno:xdist")
+KEPT = ("PATH", "HOME", "LANG")
+"""All that tests are given of this process's environment."""
+
+FIRST_RUN, EACH = 90, 4
+"""Seconds, on two quiet cores: finding out which tests reach which lines, and one fault."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one fault; no `killer` is a failure, and `why` says which."""
+
+    fault: Fault
+    killer: str = ""
+    how: str = ""
+    why: str = ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("only", nargs="*", help="part of a fault's name: only those")
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the checkout")
+    parser.add_argument("--table", type=Path, default=Path(__file__).with_name("faults.toml"))
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="arguments of pytest that choose the tests")
+    parser.add_argument("--jobs", type=int, default=max(2, len(os.sched_getaffinity(0))))
+    asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    faults = [fault for fault in load(asked.table) if not asked.only or any(each in fault.name for each in asked.only)]
+    return Run(asked.root.resolve(), faults, asked.tests, asked.jobs).run()
+
+
+class Run:
+    """One run over all faults; what it says is also in ``build/mutants.log``."""
+
+    def __init__(self, root: Path, faults: Sequence[Fault], tests: Sequence[str], jobs: int) -> None:
+        self.root, self.faults = root, faults
+        self.arguments = [*OPTIONS, f"--rootdir={root}", *tests]
+        build = root / "build"
+        self.pool = Pool(build / "mutants", jobs)
+        self.report = (build / "mutants.log").open("w")
+        self.memory = build / "mutants" / "killers.json"
+        self.started = time.monotonic()
+
+    def run(self) -> int:
+        os.chdir(self.root)
+        _clean_environment()
+        _warm_up()
+        seconds = FIRST_RUN + len(self.faults) * EACH // self.pool.width
+        self.say(
+            f"{len(self.faults)} faults, {self.pool.width} at a time: about {seconds} s, less if the tests' lines are known. "
+            "Written to build/mutants.log; what tests say to build/mutants/."
+        )
+        try:
+            reach = measured(self.root, self.arguments, self.pool.place / "reach.json", self.pool)
+            if reach.failed:
+                self.say("These fail without any fault, so nothing can be shown; mend them first:")
+                for test in reach.failed:
+                    self.say(f"  {test}")
+                return 1
+            return self.judge(reach)
+        except KeyboardInterrupt:
+            self.say("interrupted; nothing is left of it")
+            return 130
+
+    def judge(self, reach: Reach) -> int:
+        """Try every fault, and say what became of each."""
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        verdicts: dict[str, Verdict] = {}
+        jobs, tests_of = [], {}
+        for number, fault in enumerate(self.faults):
+            try:
+                text = (self.root / fault.file).read_text() if (self.root / fault.file).exists() else ""
+                mutant = fault.mutate(text)
+            except NotApplicable as error:
+                verdicts[fault.name] = Verdict(fault, why=f"does not apply: {error}")
+                continue
+            tests = reach.tests(fault.file, fault.lines(text))
+            if (last := known.get(fault.name)) in tests:
+                tests = [last, *(test for test in tests if test != last)]
+            tests_of[f"{number:03}"] = fault, tests
+            jobs.append(Job(f"{number:03}", trial(fault, mutant, self.root, tests, self.arguments)))
+
+        def tell(name: str, answer: Any) -> None:
+            fault, tests = tests_of[name]
+            verdict = verdicts[fault.name] = _verdict(fault, tests, answer, self.pool.log(name))
+            if sys.stdout.isatty():
+                print(f"\r{len(verdicts)} of {len(self.faults)}", end="\r", flush=True)
+            if verdict.killer:
+                known[fault.name] = verdict.killer
+
+        self.pool.run(jobs, tell)
+        self.memory.write_text(json.dumps(known))
+        return self.sum_up([verdicts[fault.name] for fault in self.faults])
+
+    def sum_up(self, verdicts: Sequence[Verdict]) -> int:
+        for verdict in verdicts:
+            self.say(f"{verdict.fault.name}\n    {verdict.killer + verdict.how or 'NOT KILLED: ' + verdict.why}")
+        failed = [verdict.fault.name for verdict in verdicts if not verdict.killer]
+        killed, seconds = len(verdicts) - len(failed), round(time.monotonic() - self.started)
+        names = "".join(f"; not killed: {'; '.join(failed)}" if failed else "")
+        self.say(f"{killed} of {len(verdicts)} faults killed, {seconds} s{names}")
+        return 1 if failed or not verdicts else 0
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+        print(text, file=self.report, flush=True)
+
+
+def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verdict:
+    if not tests:
+        return Verdict(fault, why="no test reaches it")
+    if answer is None:
+        return Verdict(fault, why=f"the tests' process died: see {log.name}")
+    if answer["killer"]:
+        hung = " (it hung)" if answer["how"].startswith("Failed: Timeout") else ""
+        return Verdict(fault, killer=answer["killer"], how=hung)
+    if answer["broken"]:
+        return Verdict(fault, why=f"tests could not be set up or imported, which is no test that fails: {answer['broken'][0]}")
+    return Verdict(fault, why=f"it survives the {len(tests)} tests that reach it")
+
+
+def _clean_environment() -> None:
+    for name in [name for name in os.environ if name not in KEPT]:
+        del os.environ[name]
+
+
+def _warm_up() -> None:
+    """Import what tests need and is none of the package, so that no fork has to."""
+    import concurrent.futures, sqlite3, xml.etree.ElementTree  # noqa: E401, F401, I001
+
+    import click, hypothesis, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401, I001
+
+    assert "virtnetplug" not in sys.modules, "a module that a fork is to import with its fault was imported here"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Which tests run which lines: one run of all tests with coverage.py, kept until the tree changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import coverage
+import pytest
+
+from tests.mutants.forks import Job, Pool
+
+_KEPT = ("virtnetplug", "tests", "setup.cfg", "xml_schemas")
+_NOT_KEPT = ("tests/mutants/faults.toml", "tests/real/", "tests/lab")
+
+
+@dataclass
+class Reach:
+    """Of each file, the tests that run each of its lines (0: any line), and the seconds each takes; `failed` fail without any fault."""
+
+    lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+
+    def tests(self, file: str, lines: Collection[int]) -> list[str]:
+        """Those that run one of these lines, the shortest first; those that run anything of the file, where these run on import alone."""
+        of_file = self.lines.get(file, {})
+        found = {test for line in lines for test in of_file.get(line, ())} or set(of_file.get(0, ()))
+        return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
+
+
+class _Tracer:
+    """A plugin of pytest: each test is a context of its own, and only every n-th runs."""
+
+    def __init__(self, measure: coverage.Coverage, part: int, parts: int) -> None:
+        self.measure, self.part, self.parts = measure, part, parts
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.failed: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = items[self.part :: self.parts]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self.measure.switch_context(item.nodeid)
+        started = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = time.monotonic() - started
+            self.measure.switch_context("")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def digest(root: Path, arguments: Sequence[str]) -> str:
+    """Another one whenever a test may run other lines."""
+    found = hashlib.sha256(repr((sys.version, coverage.__version__, arguments)).encode())
+    for kept in _KEPT:
+        place = root / kept
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and path.suffix != ".pyc" and not name.startswith(_NOT_KEPT):
+                found.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def measured(root: Path, arguments: Sequence[str], cache: Path, pool: Pool) -> Reach:
+    """What is in `cache` if that is of this tree, else what a run of all tests shows, which is kept there."""
+    key = digest(root, arguments)
+    if cache.exists():
+        kept = json.loads(cache.read_text())
+        if kept["key"] == key:
+            lines = {file: {int(line): tests for line, tests in of.items()} for file, of in kept["lines"].items()}
+            return Reach(lines, kept["seconds"])
+    parts = range(pool.width)
+    answers = pool.run([Job(f"reach-{part}", _measure(root, arguments, part, pool)) for part in parts])
+    reach = Reach()
+    for part in parts:
+        answer = answers[f"reach-{part}"]
+        if answer is None:
+            reach.failed.append(f"the run itself: {pool.log(f'reach-{part}')}")
+            continue
+        reach.seconds.update(answer["seconds"])
+        reach.failed += answer["failed"]
+        _add(reach, root, pool.place / f"reach-{part}.coverage")
+    if not reach.failed:
+        cache.write_text(json.dumps({"key": key, "lines": reach.lines, "seconds": reach.seconds}))
+    return reach
+
+
+def _measure(root: Path, arguments: Sequence[str], part: int, pool: Pool) -> Job.Work:
+    def work(scratch: Path) -> dict[str, object]:
+        data = pool.place / f"reach-{part}.coverage"
+        data.unlink(missing_ok=True)
+        measure = coverage.Coverage(data_file=str(data), include=[f"{root}/virtnetplug/*"], config_file=False)
+        tracer = _Tracer(measure, part, pool.width)
+        measure.start()
+        pytest.main([*arguments, f"--basetemp={scratch}/tmp"], plugins=[tracer])
+        measure.stop()
+        measure.save()
+        return {"seconds": tracer.seconds, "failed": tracer.failed}
+
+    return work
+
+
+def _add(reach: Reach, root: Path, path: Path) -> None:
+    data = coverage.CoverageData(basename=str(path))
+    data.read()
+    for file in data.measured_files():
+        of_file = reach.lines.setdefault(Path(file).relative_to(root).as_posix(), {})
+        for line, contexts in data.contexts_by_lineno(file).items():
+            tests = [context for context in contexts if context]
+            of_file[line] = of_file.get(line, []) + tests
+            of_file[0] = sorted({*of_file.get(0, []), *tests})
+    data.close()
+    path.unlink()
