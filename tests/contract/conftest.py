@@ -58,17 +58,27 @@ def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
             links=hypervisor,
             host_devices=devices,
             nodedevs=devices,
-            journal=SqliteJournal.open(tmp_path / "state"),
-            clock=SystemClock(),
+            journal=SqliteJournal.open(tmp_path / "state", clock=hypervisor.clock),
+            clock=hypervisor.clock,
             publish=events.append,
         )
 
-    for world in _worlds(
-        make, guest, "fake", bridges, "default", lambda b: hypervisor.bridges.get(b, set()), tmp_path, "fake", events
-    ):
-        world.stop_network = lambda: hypervisor.stop_network("default")
-        world.start_network = lambda: hypervisor.start_network("default")
-        yield world
+    with hypervisor.clock.rules_retries():
+        for world in _worlds(
+            make,
+            guest,
+            "fake",
+            bridges,
+            "default",
+            lambda b: hypervisor.bridges.get(b, set()),
+            tmp_path,
+            "fake",
+            events,
+        ):
+            world.stop_network = lambda: hypervisor.stop_network("default")
+            world.start_network = lambda: hypervisor.start_network("default")
+            world.later = hypervisor.clock.after
+            yield world
 
 
 def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:

@@ -138,7 +138,7 @@ def test_detach_of_a_pending_nic_joins_the_wait(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic()])
     world.guest.hold()
     first = world.plugger.detach(world.name, "ua-nic1", wait=0.2)
-    threading.Timer(0.5, world.guest.resume).start()
+    world.later(0.5, world.guest.resume)
     second = world.plugger.detach(world.name, "ua-nic1", wait=20.0)
     assert (first.result, second.result) == (Result.PENDING, Result.DONE)
     assert second.operation_id == first.operation_id
@@ -180,7 +180,7 @@ def test_the_domain_ends_while_a_detach_is_pending(world: World) -> None:
 def test_the_domain_ends_while_the_guest_is_waited_for(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic()])
     world.guest.hold()
-    threading.Timer(0.5, world.guest.destroy).start()
+    world.later(0.5, world.guest.destroy)
     assert world.plugger.detach(world.name, "ua-nic1", wait=20.0).result is Result.DONE
     assert world.plugger.list(world.name) == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half
+
+
+def _in_real_time(seconds: float, act: Callable[[], object]) -> None:
+    threading.Timer(seconds, act).start()
+
 
 _MADE_BY_LIBVIRT = re.compile(r"\s*<target dev=['\"]vnet\d+['\"]/>|\s*portid=['\"][^'\"]*['\"]")
 
@@ -32,6 +38,8 @@ class World:
     events: list[Any] = field(default_factory=list)
     stop_network: Callable[[], None] = lambda: None
     start_network: Callable[[], None] = lambda: None
+    later: Callable[[float, Callable[[], object]], None] = _in_real_time
+    """Has something happen so many seconds from now, while somebody waits."""
 
     def restart_network(self) -> None:
         """``net-destroy`` and ``net-start``: the NICs in it are cut off."""

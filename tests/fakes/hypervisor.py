@@ -7,11 +7,12 @@ import dataclasses
 import itertools
 import queue
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from lxml import etree
 
+from tests.fakes.clock import FakeClock
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import (
     BridgeMissing,
@@ -21,6 +22,7 @@ from virtnetplug.errors import (
     DomainNotRunning,
     DomainTransient,
     Failed,
+    GuestBusy,
     HostDeviceBusy,
     HostDeviceUnfit,
     HypervisorFailed,
@@ -38,6 +40,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, Lack, PowerState, Stray
 from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
+
+BLINKING = 5.0
+"""Seconds that the power indicator of a native PCIe slot blinks before the device goes: a second press of the button ends it."""
 
 _FIXED = ("model/@type", "mtu/@size", "mac/@address", "alias/@name", "driver/@queues", "boot/@order")
 """What qemuDomainChangeNet refuses to change."""
@@ -75,23 +80,33 @@ def _parts(address: PciAddress) -> dict[str, str]:
 
 
 class FakeWatch:
-    """`ports.domain.Watch`."""
+    """`ports.domain.Watch`: to wait on it moves the host's clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
 
     def put(self, event: GuestEvent) -> None:
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
+        self._clock.sleep(max(timeout, 0.0), lambda: not self._events.empty())
         try:
-            return self._events.get(timeout=max(timeout, 0))
+            return self._events.get_nowait()
         except queue.Empty:
             return None
 
 
 class FakeDomain:
-    """`ports.domain.Domain`, with the knobs of the boot-sector guest: hold, resume, reset, destroy."""
+    """`ports.domain.Domain`, with the knobs of the boot-sector guest: hold, resume, reset, destroy.
+
+    Guest: one that `holds` lets go of nothing, one that `refuses` says so, one that `blinks` lets go after `BLINKING` seconds unless it is
+    asked again meanwhile, one whose slot is `busy_until` (monotonic seconds) cannot be asked.
+
+    libvirt, where that is wrong: a live attach leaves out the children `dropped` and says nothing, or (`gives_nothing`) everything; an
+    update that `changes_nothing` succeeds; where it is `behind`, it has DEVICE_DELETED still in its queue when it forgets a NIC, and takes
+    the next one of that alias for the one that was deleted, unless somebody waits (`await_idle`).
+    """
 
     def __init__(self, hypervisor: FakeHypervisor, name: str, *, machine: str = "pc", persistent: bool = True) -> None:
         self._hypervisor = hypervisor
@@ -101,9 +116,18 @@ class FakeDomain:
         self._id = next(hypervisor.ids)
         self._watches: list[FakeWatch] = []
         self._leaving: list[str] = []
+        self._deleted: list[str] = []
+        self._pressed: dict[str, int] = {}
+        self._jobs: list[Callable[[], object]] = []
         self.holds = False
         self.refuses = False
         self.paused = False
+        self.blinks = False
+        self.busy_until = 0.0
+        self.dropped: frozenset[str] = frozenset()
+        self.gives_nothing = False
+        self.changes_nothing = False
+        self.behind = False
         self.sent: dict[str, int] = {}
 
     @property
@@ -133,12 +157,18 @@ class FakeDomain:
         if nic.find("address") is None:
             self._place(tree, nic)
         if half is Half.LIVE:
+            if self.gives_nothing:
+                return
+            for child in [child for child in nic if child.tag in self.dropped]:
+                nic.remove(child)
             self._hypervisor.plug(nic, self._uuid)
             self._name_alias(nic)
         nic.tail = None
         devices = tree.find("devices")
         assert devices is not None
         devices.append(nic)
+        if half is Half.LIVE:
+            self._process_deleted()
 
     def _name_alias(self, nic: etree._Element) -> None:
         """``qemuAssignDeviceNetAlias``."""
@@ -153,6 +183,14 @@ class FakeDomain:
             raise DeviceMissing(f"internal error: no device found with alias {alias}")
         if half is Half.CONFIG:
             nic.getparent().remove(nic)
+            return
+        if (now := self._hypervisor.clock.monotonic()) < self.busy_until:
+            raise GuestBusy(f"the slot of {alias} is busy for {self.busy_until - now:.1f} s")
+        if alias in self._deleted:
+            self._remove(alias)  # ``qemuDomainDetachDeviceLive``: QEMU has it no more, so it is forgotten at once
+            return
+        if self.blinks:
+            self._press(alias)
             return
         self._leaving.append(alias)
         if self.refuses:
@@ -174,6 +212,8 @@ class FakeDomain:
         alias, mac = new.find("alias"), new.find("mac").get("address")
         nics = list(self._tree(half).iterfind("devices/interface"))
         old = next((nic for nic in nics if nic.find("mac").get("address") == mac), None)
+        if self.changes_nothing:
+            return
         if old is None or (alias is not None and old.find("alias").get("name") != alias.get("name")):
             raise DeviceMissing(f"no device matching MAC address {mac} found")
         if half is Half.LIVE:
@@ -252,11 +292,14 @@ class FakeDomain:
         return ()
 
     def await_idle(self) -> None:
-        return
+        """Behind the job of whoever changes the domain, and behind the events that libvirt has not looked at yet."""
+        while self._jobs:
+            self._jobs.pop(0)()
+        self._process_deleted()
 
     @contextmanager
     def watch(self) -> Iterator[FakeWatch]:
-        watch = FakeWatch()
+        watch = FakeWatch(self._hypervisor.clock)
         self._watches.append(watch)
         try:
             yield watch
@@ -275,10 +318,26 @@ class FakeDomain:
     def reset(self) -> None:
         self._let_go()
 
+    def go_on(self, act: Callable[[], object], *, seconds: float = 1.0) -> None:
+        """A call whose client is dead: it goes on under the domain's job, and ends after so many seconds, or when somebody waits for it."""
+
+        def end() -> None:
+            if act in self._jobs:
+                self._jobs.remove(act)
+                act()
+
+        self._jobs.append(act)
+        self._hypervisor.clock.after(seconds, end)
+
+    def restart(self) -> None:
+        """Another run: what the definition has is in it, under the same aliases."""
+        self.destroy()
+        self.start()
+
     def destroy(self) -> None:
         for nic in list(self._tree(Half.LIVE).iterfind("devices/interface")):
             self._hypervisor.unplug(nic)
-        self._live, self._leaving = None, []
+        self._live, self._leaving, self._deleted = None, [], []
         self._tell(GuestEvent(GuestEventKind.ENDED))
 
     def start(self) -> None:
@@ -292,13 +351,40 @@ class FakeDomain:
         return [] if self._live is None else list(self._live.iterfind("devices/interface"))
 
     def _let_go(self) -> None:
-        for alias in self._leaving:
-            nic = self._find(Half.LIVE, alias)
-            if nic is not None:
-                self._hypervisor.unplug(nic)
-                nic.getparent().remove(nic)
-                self._tell(GuestEvent(GuestEventKind.REMOVED, alias))
-        self._leaving = []
+        leaving, self._leaving = self._leaving, []
+        if self.behind:
+            self._deleted += leaving
+            return
+        for alias in leaving:
+            self._remove(alias)
+
+    def _remove(self, alias: str) -> None:
+        nic = self._find(Half.LIVE, alias)
+        if nic is not None:
+            self._hypervisor.unplug(nic)
+            nic.getparent().remove(nic)
+            self._tell(GuestEvent(GuestEventKind.REMOVED, alias))
+
+    def _process_deleted(self) -> None:
+        """``processDeviceDeletedEvent``: whatever has that alias now is removed."""
+        deleted, self._deleted = self._deleted, []
+        for alias in deleted:
+            self._remove(alias)
+
+    def _press(self, alias: str) -> None:
+        """The attention button of a native PCIe slot."""
+        if alias in self._leaving:
+            self._leaving.remove(alias)
+            return
+
+        def go() -> None:
+            if alias in self._leaving and self._pressed.get(alias) == press:
+                self._leaving.remove(alias)
+                self._remove(alias)
+
+        press = self._pressed[alias] = self._pressed.get(alias, 0) + 1
+        self._leaving.append(alias)
+        self._hypervisor.clock.after(BLINKING, go)
 
     def _tell(self, event: GuestEvent) -> None:
         for watch in self._watches:
@@ -335,7 +421,7 @@ class FakeDomain:
 class FakeHypervisor:
     """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host.
 
-    With `devices`, that host also has VFs: NICs of type hostdev, and pools of them, behave as libvirt makes them.
+    With `devices`, that host also has VFs: NICs of type hostdev, and pools of them, behave as libvirt makes them. `clock` is the host's.
     """
 
     uri = "fake:///host"
@@ -343,6 +429,7 @@ class FakeHypervisor:
 
     def __init__(self, devices: FakeHostDevices | None = None) -> None:
         self.devices = devices or FakeHostDevices()
+        self.clock = FakeClock()
         self._before: dict[PciAddress, dict[str, object]] = {}
         self._allocated: dict[PciAddress, str] = {}
         self.ids = itertools.count(1)

@@ -138,7 +138,9 @@ def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verd
         hung = " (it hung)" if answer["how"].startswith("Failed: Timeout") else ""
         return Verdict(fault, killer=answer["killer"], how=hung)
     if answer["broken"]:
-        return Verdict(fault, why=f"tests could not be set up or imported, which is no test that fails: {answer['broken'][0]}")
+        return Verdict(
+            fault, why=f"tests could not be set up or imported, which is no test that fails: {answer['broken'][0]}"
+        )
     return Verdict(fault, why=f"it survives the {len(tests)} tests that reach it")
 
 
@@ -148,10 +150,10 @@ def _clean_environment() -> None:
 
 
 def _warm_up() -> None:
-    """Import what tests need and is none of the package, so that no fork has to."""
+    """Import what tests need and is none of the package, so that no fork has to; no plugin of pytest, which imports those its own way."""
     import concurrent.futures, sqlite3, xml.etree.ElementTree  # noqa: E401, F401, I001
 
-    import click, hypothesis, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401, I001
+    import click, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401
 
     assert "virtnetplug" not in sys.modules, "a module that a fork is to import with its fault was imported here"
 

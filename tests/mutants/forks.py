@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+Work: TypeAlias = Callable[[Path], Any]
+"""It is given a directory that is gone after it; what it returns is plain values."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """`work` is given a directory that is gone after it; what it returns is plain values."""
-
-    Work: TypeAlias = Callable[[Path], Any]
+    """`name` is that of its log."""
 
     name: str
     work: Work

@@ -14,7 +14,7 @@ from pathlib import Path
 import coverage
 import pytest
 
-from tests.mutants.forks import Job, Pool
+from tests.mutants.forks import Job, Pool, Work
 
 _KEPT = ("virtnetplug", "tests", "setup.cfg", "xml_schemas")
 _NOT_KEPT = ("tests/mutants/faults.toml", "tests/real/", "tests/lab")
@@ -102,7 +102,7 @@ def measured(root: Path, arguments: Sequence[str], cache: Path, pool: Pool) -> R
     return reach
 
 
-def _measure(root: Path, arguments: Sequence[str], part: int, pool: Pool) -> Job.Work:
+def _measure(root: Path, arguments: Sequence[str], part: int, pool: Pool) -> Work:
     def work(scratch: Path) -> dict[str, object]:
         data = pool.place / f"reach-{part}.coverage"
         data.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ from tests.contract.faults import Crash, Trigger, faulty
 from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from virtnetplug import Plugger, Result
-from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import (
     HypervisorFailed,
@@ -88,7 +87,7 @@ def make(tmp_path: Path) -> Callable[[], Host]:
         host_devices=devices,
         nodedevs=devices,
         journal=SqliteJournal.open(tmp_path),
-        clock=SystemClock(),
+        clock=hypervisor.clock,
         publish=lambda event: None,
     )
 
