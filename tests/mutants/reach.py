@@ -45,7 +45,8 @@ class _Tracer:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = items[self.part :: self.parts]
+        fakes = [item for item in items if "real" not in getattr(item, "fixturenames", ())]
+        items[:] = fakes[self.part :: self.parts]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

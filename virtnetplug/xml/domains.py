@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 
 from lxml import etree
 
@@ -24,6 +25,7 @@ _SLOT = part("slot", 0x1F, 2)
 _INDEX = whole(0, 0xFFFF)
 
 
+@lru_cache(maxsize=32)  # an operation looks again and again, and mostly nothing has changed
 def devices(domain_xml: str) -> DomainDevices:
     """All nets and PCI hostdevs of a domain definition; each net's `element` is its text, byte for byte.
 
