@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.conftest import fake_world
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.deaths import die
 from tests.contract.world import World
 from tests.fakes.hypervisor import BLINKING
 from virtnetplug import xml
 from virtnetplug.errors import ConnectionLost, GuestBusy, HypervisorFailed, RemovalFailed, VirtnetplugError
-from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Result, Scope
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind
 
@@ -29,22 +28,6 @@ def express(tmp_path: Path) -> Iterator[World]:
 
 def _aliases(world: World, half: Half = Half.LIVE) -> list[str | None]:
     return [net.alias for net in xml.devices(world.definition(half)).nets]
-
-
-def _die(world: World, act: Callable[[Plugger], Any], call: str, *, after: bool = False) -> None:
-    """Run the operation until its first `call`; then its process is dead."""
-    trigger = Trigger(-1, "crash", after=after)
-
-    def around(name: str, run: Any, *args: Any, **named: Any) -> Any:
-        if name == call:
-            trigger.at = trigger.count
-        return Trigger.around(trigger, name, run, *args, **named)
-
-    trigger.around = around  # type: ignore[method-assign]
-    with pytest.raises(Crash):
-        act(Plugger(faulty(world.host, trigger), lambda: None))
-    world.host.journal.close()
-    world.host = world.reopen()
 
 
 # -- asked twice ----------------------------------------------------------------------------------
@@ -70,7 +53,7 @@ def test_an_undo_leaves_a_guest_alone_that_was_just_asked(express: World) -> Non
     """A replacement dies once the guest was asked: the old NIC is out, and in again."""
     express.plugger.attach(express.name, [express.bridge_nic(1)])
     before = express.snapshot()
-    _die(express, lambda p: p.update(express.name, "ua-nic1", {"mtu": 1400}, replace=True), "detach", after=True)
+    die(express, lambda p: p.update(express.name, "ua-nic1", {"mtu": 1400}, replace=True), "detach", after=True)
     (outcome,) = express.plugger.recover(wait=BLINKING + 1)
     assert outcome.result is Result.UNDONE
     assert express.snapshot() == before
@@ -156,7 +139,7 @@ def test_a_replacement_is_not_struck_by_the_event_of_the_nic_it_replaced(fake: W
 def test_recover_waits_for_the_attach_of_a_dead_client(fake: World) -> None:
     """The client is dead, and its call is not: the NIC comes a moment after the death."""
     before = fake.snapshot()
-    _die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach")
+    die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach")
     fake.guest.go_on(lambda: fake.guest.attach(fake.bridge_nic(1), Half.LIVE))
     (outcome,) = fake.plugger.recover(wait=5)
     assert outcome.result is Result.UNDONE
@@ -167,7 +150,7 @@ def test_recover_waits_for_the_attach_of_a_dead_client(fake: World) -> None:
 def test_recover_waits_for_the_change_of_a_dead_client(fake: World) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     before = fake.snapshot()
-    _die(fake, lambda p: p.update(fake.name, "ua-nic1", {"link_state": "down"}), "update")
+    die(fake, lambda p: p.update(fake.name, "ua-nic1", {"link_state": "down"}), "update")
     after = xml.edit(xml.devices(fake.definition(Half.LIVE)).nets[0].element, {"link_state": "down"})
     fake.guest.go_on(lambda: fake.guest.update(after, Half.LIVE))
     (outcome,) = fake.plugger.recover()

@@ -18,15 +18,19 @@ from tests.mutants.forks import Job, Pool
 from tests.mutants.reach import Reach, measured
 from tests.mutants.trial import trial
 
-TESTS = ("--part=rest", "tests/unit", "tests/contract")
-"""The tests of ``make check``."""
+TESTS = ("--part=rest", "--ignore=tests/unit/lab", "--ignore=tests/unit/mutants", "tests/unit", "tests/contract")
+"""The tests of ``make check``, but for those that are of no module of the package."""
 
-OPTIONS = ("-q", "--timeout=60", "-pno:cacheprovider", "-pno:xdist")
+OPTIONS = ("-q", "-pno:cacheprovider", "-pno:xdist")
 KEPT = ("PATH", "HOME", "LANG")
 """All that tests are given of this process's environment."""
 
 FIRST_RUN, EACH = 90, 4
 """Seconds, on two quiet cores: finding out which tests reach which lines, and one fault."""
+
+
+LEAST, SLOWER = 60.0, 5
+"""A test hangs that takes more seconds than that, and so many times as long as the slowest of its like did without a fault."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,9 @@ class Run:
             if (last := known.get(fault.name)) in tests:
                 tests = [last, *(test for test in tests if test != last)]
             tests_of[f"{number:03}"] = fault, tests
-            jobs.append(Job(f"{number:03}", trial(fault, mutant, self.root, tests, self.arguments)))
+            seconds = max(LEAST, SLOWER * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0))
+            work = trial(fault, mutant, self.root, tests, self.arguments, seconds=seconds)
+            jobs.append(Job(f"{number:03}", work))
 
         def tell(name: str, answer: Any) -> None:
             fault, tests = tests_of[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -32,7 +33,7 @@ class Fault:
             raise NotApplicable(f"{self.file} has its text {found} times and not once; carry the fault over")
         mutant = text.replace(self.old, self.new)
         try:
-            is_same = ast.dump(ast.parse(mutant)) == ast.dump(ast.parse(text))
+            is_same = ast.dump(ast.parse(mutant)) == _meaning(text)
         except SyntaxError as error:
             raise NotApplicable(f"{self.file} is no Python with it, line {error.lineno}: {error.msg}") from None
         if is_same:
@@ -47,6 +48,11 @@ class Fault:
         spans = [_span(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
         touched = [span for span in spans if any(first <= line <= last for line in span)]
         return frozenset(line for span in touched for line in span)
+
+
+@lru_cache(maxsize=4)
+def _meaning(text: str) -> str:
+    return ast.dump(ast.parse(text))
 
 
 def _span(node: ast.stmt) -> range:

@@ -17,6 +17,8 @@ import pytest
 from tests.mutants.forks import Job, Pool, Work
 
 _KEPT = ("virtnetplug", "tests", "setup.cfg", "xml_schemas")
+"""With the arguments that name tests, all that decides which test runs which line."""
+
 _NOT_KEPT = ("tests/mutants/faults.toml", "tests/real/", "tests/lab")
 
 
@@ -31,7 +33,10 @@ class Reach:
     def tests(self, file: str, lines: Collection[int]) -> list[str]:
         """Those that run one of these lines, the shortest first; those that run anything of the file, where these run on import alone."""
         of_file = self.lines.get(file, {})
-        found = {test for line in lines for test in of_file.get(line, ())} or set(of_file.get(0, ()))
+        run = [line for line in lines if line in of_file]
+        found = {test for line in run for test in of_file[line]}
+        if run and not found:
+            found = set(of_file[0])
         return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
 
 
@@ -70,7 +75,7 @@ class _Tracer:
 def digest(root: Path, arguments: Sequence[str]) -> str:
     """Another one whenever a test may run other lines."""
     found = hashlib.sha256(repr((sys.version, coverage.__version__, arguments)).encode())
-    for kept in _KEPT:
+    for kept in dict.fromkeys((*_KEPT, *(each for each in arguments if not each.startswith("-")))):
         place = root / kept
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             name = path.relative_to(root).as_posix()
@@ -110,8 +115,10 @@ def _measure(root: Path, arguments: Sequence[str], part: int, pool: Pool) -> Wor
         measure = coverage.Coverage(data_file=str(data), include=[f"{root}/virtnetplug/*"], config_file=False)
         tracer = _Tracer(measure, part, pool.width)
         measure.start()
-        pytest.main([*arguments, f"--basetemp={scratch}/tmp"], plugins=[tracer])
+        status = pytest.main([*arguments, "--timeout=900", f"--basetemp={scratch}/tmp"], plugins=[tracer])
         measure.stop()
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            tracer.failed.append(f"the run itself ended early: {pool.log(f'reach-{part}')}")
         measure.save()
         return {"seconds": tracer.seconds, "failed": tracer.failed}
 
