@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Options of tests/suite: `make test SUITE='--only rest'`, `make lab SUITE='--only xen -- -k rebind'`.
 SUITE :=
 
-.PHONY: help setup demo test test-full lab lab-full check format bench man guest clean
+.PHONY: help setup demo test test-full lab lab-full check mutants format bench man guest clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ lab: ## real SR-IOV and real Xen, in emulated hosts: the quick suites (as root; 
 lab-full: ## the same, and their long tests: every world broken, 200 cycles, …
 	@contrib/setup lab
 	@tests/suite lab-full $(SUITE)
+
+mutants: ## put faults into the package, one at a time: a test of make check must fail with each
+	@contrib/setup test
+	@$(PYTHON) -m tests.mutants
 
 format: ## put the code into its format
 	@contrib/setup test

@@ -21,7 +21,7 @@ from tests.mutants.trial import trial
 TESTS = ("--part=rest", "--ignore=tests/unit/lab", "--ignore=tests/unit/mutants", "tests/unit", "tests/contract")
 """The tests of ``make check``, but for those that are of no module of the package."""
 
-OPTIONS = ("-q", "-pno:cacheprovider", "-pno:xdist")
+OPTIONS = ("-q", "-pno:cacheprovider", "-pno:xdist", "-Wignore:Module already imported so cannot be rewritten")
 KEPT = ("PATH", "HOME", "LANG")
 """All that tests are given of this process's environment."""
 
@@ -153,13 +153,14 @@ def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verd
 def _clean_environment() -> None:
     for name in [name for name in os.environ if name not in KEPT]:
         del os.environ[name]
+    sys.dont_write_bytecode = False  # which one of them may have said
 
 
 def _warm_up() -> None:
-    """Import what tests need and is none of the package, so that no fork has to; no plugin of pytest, which imports those its own way."""
+    """Import what tests need and is none of the package, so that no fork has to."""
     import concurrent.futures, sqlite3, xml.etree.ElementTree  # noqa: E401, F401, I001
 
-    import click, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401
+    import click, hypothesis.strategies, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401
 
     assert "virtnetplug" not in sys.modules, "a module that a fork is to import with its fault was imported here"
 
