@@ -114,7 +114,11 @@ def start(
     if not running:
         return guest
     if persistent:
-        dom.create()
+        try:
+            dom.create()
+        except libvirt.libvirtError:
+            dom.undefine()  # or the next test would find it
+            raise
     if wait:
         guest.wait_ready()
     return guest

@@ -8,12 +8,16 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import initrd
 from package import move
 
 HERE = Path(__file__).parent
+UNUSED = 7 * 24 * 3600
+"""Seconds after which a guest that nobody asked for is removed."""
+
 MODULES = ("virtio_pci", "virtio_net", "net_failover")
 
 
@@ -24,7 +28,10 @@ def home() -> Path:
 
 
 def ensure(package: Path) -> Path:
-    """The guest made from this kernel package and this checkout; it is there whole or not at all, and older ones are removed."""
+    """The guest made from this kernel package and this checkout; it is there whole or not at all.
+
+    Guests of other checkouts are removed once nobody has asked for them for a week: a test of another checkout may run.
+    """
     sources = sorted([*HERE.glob("*.[ch]"), *HERE.glob("*.py")])
     release = re.sub(r"^linux-image-|_amd64\.deb$", "", package.name)
     target = package.parent / f"linux-{release}-{_hash(sources)}"
@@ -37,8 +44,9 @@ def ensure(package: Path) -> Path:
         finally:
             shutil.rmtree(place, ignore_errors=True)
         for other in package.parent.glob("linux-*-cloud-amd64*/"):
-            if other != target:
+            if time.time() - other.stat().st_mtime > UNUSED:
                 shutil.rmtree(other, ignore_errors=True)
+    os.utime(target)
     return target
 
 
