@@ -16,8 +16,9 @@ from pathlib import Path
 import libvirt
 import pytest
 
-from tests.real import links
+from tests.real import guests, links, namespace
 from tests.real.command import PROGRAM, Answer, Command, finish
+from tests.real.daemon import Daemon
 from tests.real.guests import Guest
 
 pytestmark = pytest.mark.driver("daemon")
@@ -78,11 +79,29 @@ def is_a_paragraph(answer: Answer) -> bool:
     return len(lines) == 1 and lines[0].startswith("virtnetplug: ") and "Traceback" not in answer.err
 
 
-@pytest.fixture
-def scene(command: Command, guest: Start, bridge: Bridge) -> Scene:
-    one, switch = guest(), bridge()
+def made_of(command: Command, one: Guest, switch: str) -> Scene:
     command("attach", one.name, "--bridge", switch, "--alias", "ua-there", "--mac", "52:54:00:bb:00:01", "--persistent")
     return Scene(command, one, switch)
+
+
+@pytest.fixture(scope="module")
+def scene(libvirtd: Daemon) -> Iterator[Scene]:
+    """One for all that is refused: each refusal is seen to leave it as it was."""
+    place = namespace.PLACE / "refused"
+    place.mkdir(exist_ok=True)
+    connection = libvirt.open(libvirtd.uri)
+    command = Command(libvirtd.uri, place / "state")
+    with links.bridge() as switch:
+        one = guests.start(connection, place, name="refused")
+        yield made_of(command, one, switch)
+        guests.remove(connection, [one.uuid])
+    command.close()
+
+
+@pytest.fixture
+def own_scene(command: Command, guest: Start, bridge: Bridge) -> Scene:
+    """One for a test that changes it."""
+    return made_of(command, guest(), bridge())
 
 
 def nic(inside: str = "<source bridge='BRIDGE'/>", kind: str = "bridge") -> str:
@@ -321,29 +340,29 @@ def fill(path: Path) -> None:
             file.write(b"\0" * 4096)
 
 
-def test_a_full_disk_under_the_journal(scene: Scene, small_disk: Path) -> None:
+def test_a_full_disk_under_the_journal(own_scene: Scene, small_disk: Path) -> None:
     fresh = small_disk / "fresh"
     used = small_disk / "used"
-    other = Scene(Command(scene.command.uri, used), scene.guest, scene.bridge)
-    other.command("attach", scene.guest.name, "--bridge", scene.bridge, "--alias", "ua-a")
+    other = Scene(Command(own_scene.command.uri, used), own_scene.guest, own_scene.bridge)
+    other.command("attach", own_scene.guest.name, "--bridge", own_scene.bridge, "--alias", "ua-a")
     fill(small_disk)
     for state in (fresh, used):
-        full = Scene(Command(scene.command.uri, state), scene.guest, scene.bridge)
-        message = full.refused("attach", scene.guest.name, "--bridge", scene.bridge, reason="journal-full")
+        full = Scene(Command(own_scene.command.uri, state), own_scene.guest, own_scene.bridge)
+        message = full.refused("attach", own_scene.guest.name, "--bridge", own_scene.bridge, reason="journal-full")
         assert "disk" in message and "Free some space" in message
-        full.refused("detach", scene.guest.name, "ua-there", reason="journal-full")
-        assert "ua-there" in full.command("list", scene.guest.name).out
+        full.refused("detach", own_scene.guest.name, "ua-there", reason="journal-full")
+        assert "ua-there" in full.command("list", own_scene.guest.name).out
     (small_disk / "rubbish").unlink()
-    other.command("detach", scene.guest.name, "ua-a")
-    assert scene.guest.aliases() == ["ua-there"]
+    other.command("detach", own_scene.guest.name, "ua-a")
+    assert own_scene.guest.aliases() == ["ua-there"]
 
 
-def test_a_disk_that_fills_up_while_the_guest_is_waited_for(scene: Scene, small_disk: Path) -> None:
-    one = Command(scene.command.uri, small_disk / "state")
-    one("attach", scene.guest.name, "--bridge", scene.bridge, "--alias", "ua-a")
-    scene.guest.hold()
+def test_a_disk_that_fills_up_while_the_guest_is_waited_for(own_scene: Scene, small_disk: Path) -> None:
+    one = Command(own_scene.command.uri, small_disk / "state")
+    one("attach", own_scene.guest.name, "--bridge", own_scene.bridge, "--alias", "ua-a")
+    own_scene.guest.hold()
     for seconds in itertools.count(3, 10):
-        process = one.start("detach", scene.guest.name, "ua-a", "--wait", str(seconds), "-v")
+        process = one.start("detach", own_scene.guest.name, "ua-a", "--wait", str(seconds), "-v")
         assert process.stderr is not None
         for line in process.stderr:
             if "waiting for the guest" in line:
@@ -356,19 +375,19 @@ def test_a_disk_that_fills_up_while_the_guest_is_waited_for(scene: Scene, small_
             break
     assert answer.code in (3, 4, 5), answer
     assert "Traceback" not in answer.err
-    scene.guest.resume()
+    own_scene.guest.resume()
     one("recover", "--wait", "600")
-    assert scene.guest.aliases() == ["ua-there"] and open_operations(one.state) == []
+    assert own_scene.guest.aliases() == ["ua-there"] and open_operations(one.state) == []
 
 
-def test_a_journal_of_a_newer_version(scene: Scene) -> None:
-    with closing(sqlite3.connect(scene.command.state / "journal.db")) as journal:
+def test_a_journal_of_a_newer_version(own_scene: Scene) -> None:
+    with closing(sqlite3.connect(own_scene.command.state / "journal.db")) as journal:
         journal.execute("PRAGMA user_version = 4711")
-    words = ("attach", scene.guest.name, "--bridge", scene.bridge)
-    message = scene.refused(*words, reason="journal-newer")
+    words = ("attach", own_scene.guest.name, "--bridge", own_scene.bridge)
+    message = own_scene.refused(*words, reason="journal-newer")
     assert "4711" in message or "newer" in message
-    scene.refused("history", reason="journal-newer")
-    scene.refused("metrics", reason="journal-newer")
+    own_scene.refused("history", reason="journal-newer")
+    own_scene.refused("metrics", reason="journal-newer")
 
 
 def test_a_journal_that_is_none(scene: Scene, place: Path) -> None:
@@ -387,15 +406,15 @@ def test_a_journal_that_is_none(scene: Scene, place: Path) -> None:
     assert Command(scene.command.uri, a_file).json(*words, code=3).document["reason"] == "journal-broken"
 
 
-def test_a_read_only_journal(scene: Scene, request: pytest.FixtureRequest) -> None:
-    state = scene.command.state
+def test_a_read_only_journal(own_scene: Scene, request: pytest.FixtureRequest) -> None:
+    state = own_scene.command.state
     subprocess.run(["mount", "--bind", state, state], check=True)
     request.addfinalizer(lambda: subprocess.run(["umount", state], check=True))
     subprocess.run(["mount", "-o", "remount,bind,ro", state], check=True)
-    words = ("attach", scene.guest.name, "--bridge", scene.bridge)
-    assert "reading (list, show, history, metrics) still works" in scene.refused(*words, reason="journal-read-only")
-    scene.refused("recover", reason="journal-read-only")
-    assert "ua-there" in scene.command("list").out
+    words = ("attach", own_scene.guest.name, "--bridge", own_scene.bridge)
+    assert "reading (list, show, history, metrics) still works" in own_scene.refused(*words, reason="journal-read-only")
+    own_scene.refused("recover", reason="journal-read-only")
+    assert "ua-there" in own_scene.command("list").out
 
 
 def test_a_state_directory_that_cannot_be_made(scene: Scene) -> None:
