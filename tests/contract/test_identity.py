@@ -201,7 +201,7 @@ def test_a_guest_that_holds_the_emulated_one(world: World) -> None:
         world.plugger.handover(world.name, "ua-nic1", world.network_nic(2))
     world.guest.resume()
     world.guest.reset()
-    assert [each.result for each in world.plugger.recover(world.name, wait=20)] == [Result.DONE]
+    assert [each.result for each in world.plugger.recover(world.name, wait=120)] == [Result.DONE]
     assert list(_nets(world)) == list(_nets(world, Half.CONFIG)) == ["ua-nic2"]
     assert {str(net.mac) for net in _nets(world).values()} == {MAC}
 

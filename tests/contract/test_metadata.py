@@ -83,7 +83,7 @@ def test_nics_come_and_go_beside_it(world: World) -> None:
     for half in BOTH:
         domain.set_metadata(half, xml.metadata_text(REMEMBERED))
     world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
-    world.plugger.detach(world.name, "ua-nic1", scope=Scope.BOTH, wait=20)
+    world.plugger.detach(world.name, "ua-nic1", scope=Scope.BOTH, wait=120)
     assert [remembered(domain, half) for half in BOTH] == [REMEMBERED, REMEMBERED]
 
 

@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
 )
+from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Limit
@@ -125,7 +126,7 @@ def test_a_guest_that_holds_on_makes_the_detach_pending(world: World) -> None:
     (again,) = world.plugger.recover()
     assert again.result is Result.PENDING
     world.guest.resume()
-    (last,) = world.plugger.recover(wait=20.0)
+    (last,) = world.plugger.recover(wait=120.0)
     assert (last.result, last.operation_id) == (Result.DONE, outcome.operation_id)
     (released,) = (step for step in last.steps if step.name == "guest_release")
     assert released.seconds is not None and released.seconds >= 0.3, "the guest's time counts from the first asking"
@@ -139,7 +140,7 @@ def test_detach_of_a_pending_nic_joins_the_wait(world: World) -> None:
     world.guest.hold()
     first = world.plugger.detach(world.name, "ua-nic1", wait=0.2)
     world.later(0.5, world.guest.resume)
-    second = world.plugger.detach(world.name, "ua-nic1", wait=20.0)
+    second = world.plugger.detach(world.name, "ua-nic1", wait=120.0)
     assert (first.result, second.result) == (Result.PENDING, Result.DONE)
     assert second.operation_id == first.operation_id
     assert world.snapshot() == before
@@ -151,7 +152,7 @@ def test_a_reset_completes_a_pending_detach(world: World) -> None:
     world.guest.hold()
     assert world.plugger.detach(world.name, "ua-nic1", wait=0.2).result is Result.PENDING
     world.guest.reset()
-    (outcome,) = world.plugger.recover(wait=10.0)
+    (outcome,) = world.plugger.recover(wait=120.0)
     assert outcome.result is Result.DONE
     assert world.snapshot() == before
 
@@ -171,7 +172,7 @@ def test_the_domain_ends_while_a_detach_is_pending(world: World) -> None:
     world.guest.hold()
     assert world.plugger.detach(world.name, "ua-nic1", wait=0.2).result is Result.PENDING
     world.guest.destroy()
-    (outcome,) = world.plugger.recover(wait=5.0)
+    (outcome,) = world.plugger.recover(wait=120.0)
     assert outcome.result is Result.DONE
     assert world.host.journal.open_operations(world.host.hypervisor.uri) == []
     assert world.plugger.list(world.name) == ()
@@ -181,7 +182,7 @@ def test_the_domain_ends_while_the_guest_is_waited_for(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic()])
     world.guest.hold()
     world.later(0.5, world.guest.destroy)
-    assert world.plugger.detach(world.name, "ua-nic1", wait=20.0).result is Result.DONE
+    assert world.plugger.detach(world.name, "ua-nic1", wait=120.0).result is Result.DONE
     assert world.plugger.list(world.name) == ()
 
 
@@ -229,7 +230,7 @@ def test_a_replacement_the_guest_delays_is_pending_then_done(world: World) -> No
     outcome = world.plugger.update(world.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=0.2)
     assert outcome.result is Result.PENDING
     world.guest.resume()
-    (last,) = world.plugger.recover(wait=20.0)
+    (last,) = world.plugger.recover(wait=120.0)
     assert last.result is Result.DONE
     (nic,) = world.plugger.list(world.name)
     detail = world.plugger.show(world.name, "ua-nic1")
@@ -283,12 +284,15 @@ def test_threads_share_one_plugger(world: World) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert failures == []
     assert world.snapshot() == before
 
 
-def test_several_openings_in_one_process_do_not_disturb_each_other(world: World) -> None:
+def test_several_openings_in_one_process_do_not_disturb_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "LOOK_AGAIN", 3600.0)  # the event alone says that the NIC is gone
     before = world.snapshot()
     second = world.reopen()
     for plugger in (world.plugger, Plugger(second, lambda: None)):
@@ -296,7 +300,7 @@ def test_several_openings_in_one_process_do_not_disturb_each_other(world: World)
         assert plugger.detach(world.name, "ua-nic1").result is Result.DONE
     second.hypervisor.close()
     world.plugger.attach(world.name, [world.bridge_nic()])
-    outcome = world.plugger.detach(world.name, "ua-nic1", wait=1.5)  # time for its event, and none to look again
+    outcome = world.plugger.detach(world.name, "ua-nic1", wait=120.0)
     assert outcome.result is Result.DONE
     assert world.snapshot() == before
 
@@ -323,7 +327,7 @@ def test_a_guest_that_refuses_keeps_its_nic(fake: World) -> None:
     before = fake.snapshot()
     fake.guest.refuses = True
     with pytest.raises(RemovalFailed) as caught:
-        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=5)
+        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=30)
     assert (caught.value.reason, caught.value.exit_code) == ("removal-failed", 4)
     assert "ua-nic1" in caught.value.message
     assert fake.snapshot() == before
@@ -346,7 +350,7 @@ def test_a_refusal_puts_those_back_that_have_gone(fake: World) -> None:
 
     fake.guest.detach = refuse_second
     with pytest.raises(RemovalFailed):
-        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH, wait=5)
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH, wait=30)
     now = fake.snapshot()
     for half in ("live", "config"):
         assert sorted(now[half].split()) == sorted(before[half].split()), "the address and every name are as before"
@@ -361,7 +365,7 @@ def test_a_refusal_during_a_replacement_leaves_the_old_nic(fake: World) -> None:
     before = fake.snapshot()
     fake.guest.refuses = True
     with pytest.raises(RemovalFailed):
-        fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=5)
+        fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=30)
     assert fake.snapshot() == before
 
 
@@ -388,7 +392,7 @@ def test_a_nic_of_an_attach_that_is_not_settled_is_left_alone(fake: World) -> No
         assert (caught.value.reason, caught.value.exit_code) == ("nic-pending", 3)
     assert not fake.plugger.plan_attach(fake.name, [fake.bridge_nic(1)]).fits
     fake.guest.resume()
-    fake.plugger.recover(wait=5)
+    fake.plugger.recover(wait=30)
     assert fake.plugger.list(fake.name) == ()
     assert fake.plugger.attach(fake.name, [fake.bridge_nic(1)]).result is Result.DONE
 

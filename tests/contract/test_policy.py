@@ -242,7 +242,7 @@ def test_a_guest_that_holds_the_emulated_one_makes_that_pending(world: World) ->
     assert [each.operation for each in world.plugger.recover(world.name, wait=0)] == ["detach"], "and no second one"
     world.guest.resume()
     world.guest.reset()
-    assert [each.result for each in world.plugger.recover(world.name, wait=20)] == [Result.DONE]
+    assert [each.result for each in world.plugger.recover(world.name, wait=120)] == [Result.DONE]
     assert list(nets(world)) == ["ua-nic2"]
 
 
@@ -363,7 +363,7 @@ def test_one_that_stays_after_all_serves_again(world: World) -> None:
     assert [each.rank for each in world.plugger.explain_policy(world.name).groups[0]] == [1, None]
     world.guest.resume()
     world.guest.reset()
-    world.plugger.recover(world.name, wait=20)
+    world.plugger.recover(world.name, wait=120)
     assert links(world) == {"ua-nic2": True}
     if world.kind == "fake":
         world.plugger.attach(world.name, [nic(world, 1, "virtio")])
