@@ -8,6 +8,8 @@ Its kernel is this machine's.
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,10 +71,9 @@ def main() -> int:
 def _perform(given: argparse.Namespace) -> int:
     if lack := needs.lacks_user_namespaces():
         return _fail(NO_NAMESPACES, lack)
-    if subprocess.run(
-        [CHECKOUT / "contrib/setup", "fresh"], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-    ).returncode:
-        return _fail(NO_TOOLS, "what makes a fresh machine is missing: the lines above say what to install")
+    if shutil.which("mmdebstrap") is None and not _install_tools():
+        install = "apt-get install --no-install-recommends mmdebstrap debian-archive-keyring"
+        return _fail(NO_TOOLS, f"mmdebstrap is not installed; as root, run: {install}")
     if lack := needs.lacks_room(template.home(), MEGABYTES):
         return _fail(NO_ROOM, lack)
     mirror = debian.find_mirror()
@@ -85,6 +86,12 @@ def _perform(given: argparse.Namespace) -> int:
         _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed)}")
     command = given.command if len(given.command) > 1 else ["sh", "-c", *given.command]
     return machine.run(archive, given.release, CHECKOUT, command, as_user=given.user)
+
+
+def _install_tools() -> bool:
+    """Root has them installed."""
+    words = [CHECKOUT / "contrib/setup", "fresh"]
+    return os.geteuid() == 0 and subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _uncommitted() -> list[str]:

@@ -6,7 +6,7 @@ import gzip
 import shutil
 from pathlib import Path
 
-from host import run
+from host import needs, run
 from host.cache import Image
 from host.stages import Stages
 from image import debian, disk, initrd, kernel
@@ -20,12 +20,17 @@ FILES = {
 }
 """What every lab has, and where."""
 ENVIRONMENT = "usr/lib/lab/environment"
+MEGABYTES = 3000
+"""The room that building takes at the most."""
 SEAL_SECONDS = 200.0
 """Of twenty that it takes: once, it was seen to hang."""
 
 
 def build(recipe: Recipe, image: Image, stages: Stages) -> None:
     """Fill the directory of `image`, which is there and empty."""
+    lacks_room = needs.lacks_room(image.directory, MEGABYTES)
+    if lack := lacks_room or needs.lacks_index(debian.find_mirror(), debian.RELEASE):
+        raise SystemExit(f"lab: {lack}")
     with stages.stage("root file system from Debian packages"):
         debian.make_root(image.root, recipe.packages)
         debian.install_python_packages(image.root, recipe.python_packages)

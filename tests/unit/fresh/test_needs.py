@@ -1,0 +1,121 @@
+"""A machine that lacks what a fresh one is made of: one line says what, before anything is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+CONTRIB = Path(__file__).parents[3] / "contrib"
+sys.path[:0] = [str(CONTRIB), str(CONTRIB / "lab")]
+
+from fresh_machine import command_line, template  # noqa: E402
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One that lacks nothing but a mirror that answers, with a cache and a bin directory of its own."""
+    bin_directory = tmp_path / "bin"
+    bin_directory.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{bin_directory}:{os.environ['PATH']}")
+    command(bin_directory, "mmdebstrap", f"touch {tmp_path}/built")
+    command(bin_directory, "unshare", "exit 0")
+    sources(tmp_path, monkeypatch, "deb http://127.0.0.1:1/debian bookworm main\n")
+    return tmp_path
+
+
+def command(directory: Path, name: str, line: str) -> None:
+    (directory / name).write_text(f"#!/bin/sh\n{line}\n")
+    (directory / name).chmod(0o755)
+
+
+def sources(directory: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Have apt know these alone."""
+    (directory / "sources.list").write_text(text)
+    (directory / "apt.conf").write_text(
+        f'Dir::Etc::sourcelist "{directory}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(directory / "apt.conf"))
+
+
+def refusal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path, *words: str) -> str:
+    """The exit code and the only line."""
+    monkeypatch.setattr(sys, "argv", ["contrib/fresh", *words])
+    try:
+        code = command_line.main()
+    except SystemExit as end:
+        code = end.code
+    said = capfd.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1, said
+    assert not (machine / "built").exists() and not template.home().exists()
+    return f"{code} {said.err}"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "2 fresh: the following arguments are required: RELEASE"),
+        (["11", "make", "demo"], "2 fresh: argument RELEASE: invalid choice: '11' (choose from "),
+        (["12"], "2 fresh: no command for the fresh Debian 12; for example: contrib/fresh 12 make demo"),
+        (["--user", "13"], "2 fresh: no command for the fresh Debian 13"),
+        (["--sudo", "13", "true"], "2 fresh: unrecognized arguments: --sudo"),
+    ],
+)
+def test_usage(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path, words: list[str], said: str
+) -> None:
+    assert refusal(capfd, monkeypatch, machine, *words).startswith(said)
+
+
+def test_no_room(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: Usage(9e9, 9e9 - 3_999_999_999, 3_999_999_999))
+    said = refusal(capfd, monkeypatch, machine, "12", "make demo")
+    assert said.startswith(
+        f"120 fresh: no room on the disk: {machine} has 3999 MB free, and 4000 MB are needed; make room"
+    )
+
+
+def test_no_user_namespaces(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    command(machine / "bin", "unshare", "exit 1")
+    said = refusal(capfd, monkeypatch, machine, "12", "make demo")
+    assert said.startswith("121 fresh: no user namespaces: run as root, or let this user have them: the package uidmap")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "122 fresh: no package index: apt's configuration names no Debian mirror; add one"),
+        (
+            "deb http://127.0.0.1:1/debian bookworm main\n",
+            "122 fresh: no package index: http://127.0.0.1:1/debian/dists/",
+        ),
+    ],
+)
+def test_no_package_index(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path, text: str, said: str
+) -> None:
+    sources(machine, monkeypatch, text)
+    assert refusal(capfd, monkeypatch, machine, "13", "make demo").startswith(said)
+
+
+def test_no_mmdebstrap_as_an_ordinary_user(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    said = refusal(capfd, monkeypatch, machine, "12", "make demo")
+    assert said.startswith("123 fresh: mmdebstrap is not installed; as root, run: apt-get install")
+
+
+def test_the_command_itself_ends_with_that_code() -> None:
+    ran = subprocess.run([CONTRIB / "fresh", "11"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
