@@ -93,7 +93,7 @@ class LinuxGuest:
 
     def links(self) -> dict[str, Link]:
         """Its NICs by name, asked over its first one."""
-        found = [_link(line.split()) for line in self._ask("links", 120.0).splitlines()]
+        found = [_link(line.split()) for line in self._ask("links", 1200.0).splitlines()]
         return {link.name: link for link in found}
 
     def nic(self, mac: str, driver: str) -> Link | None:
@@ -115,7 +115,7 @@ class LinuxGuest:
         wait_until(is_up, f"{mac} of {driver} to be up in the guest", timeout)
         return found[0]
 
-    def probe(self, address: str, count: int, pause: float = 0.0, timeout: float = 300.0) -> Probed:
+    def probe(self, address: str, count: int, pause: float = 0.0, timeout: float = 1200.0) -> Probed:
         """Let it send `count` blocks of 1 KiB, `pause` seconds apart, to the echo of `address` and check what comes back."""
         said = self._ask(f"probe {address} {count} {pause * 1000:.0f}", timeout)
         told = dict(word.split("=") for word in said.split()[1:])
@@ -129,7 +129,7 @@ class LinuxGuest:
         )
 
     def _ask(self, command: str, timeout: float) -> str:
-        with socket.create_connection((self.address, _COMMAND_PORT), 30.0) as line:
+        with socket.create_connection((self.address, _COMMAND_PORT), 300.0) as line:
             line.settimeout(timeout)
             line.sendall(f"{command}\n".encode())
             return b"".join(iter(lambda: line.recv(65536), b"")).decode()

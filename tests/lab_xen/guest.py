@@ -158,7 +158,7 @@ class Guest:
 def echo(address: str, text: bytes) -> bytes:
     """What comes back from the echo service there."""
     with socket.create_connection((address, ECHO), 60.0) as connection:
-        connection.settimeout(60.0)
+        connection.settimeout(600.0)
         connection.sendall(text)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(4096), b""))

@@ -99,7 +99,7 @@ class Stream:
 
     def _is_answered(self) -> bool:
         try:
-            with socket.create_connection(self._to, timeout=0.5) as connection:
+            with socket.create_connection(self._to, timeout=0.5 * PATIENCE) as connection:
                 connection.sendall(b"?")
                 return connection.recv(1) == b"?"
         except OSError:
