@@ -114,10 +114,19 @@ class Grammar:
             if child.tag in seen and not any(item.repeats for item in known):
                 return f"{here} is there twice, and libvirt's <{node.tag}> takes one; remove one of them"
             seen.add(str(child.tag))
-            faults = [self._fault(child, item) for item in self._fitting(child, known)]
-            if all(faults):
-                return faults[0]
+            fitting = self._fitting(child, known)
+            if all(self._fault(child, item) for item in fitting):
+                return self._fault(child, max(fitting, key=lambda item: self._likeness(child, item)))
         return None
+
+    def _likeness(self, node: etree._Element, definition: _Item) -> tuple[int, int]:
+        """How much of an element's definition the node has right, then how much it could say at all."""
+        allowed = [item for item in self._items(definition.node, node) if item.is_attribute]
+        right = 0
+        for name, value in node.attrib.items():
+            known = [item for item in allowed if item.name == name]
+            right += any(self._accepts(item, str(name), str(value)) for item in known)
+        return right, len(allowed)
 
     def _missing(self, node: etree._Element, attributes: Iterable[_Item], elements: Iterable[_Item]) -> str | None:
         here = f"line {node.sourceline}: {_context(node)}"

@@ -67,6 +67,38 @@ def test_a_refusal_names_the_line_the_culprit_and_what_would_be_right(text: str,
         assert jargon not in caught.value.message
 
 
+TWO_DRIVERS = """\
+<grammar xmlns="http://relaxng.org/ns/structure/1.0" datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">
+  <define name="interface"><element name="interface"><optional><choice>
+    <element name="driver"><optional><attribute name="name"><value>vfio</value></attribute></optional></element>
+    <group><element name="driver">
+      <optional><attribute name="name"><choice><value>qemu</value><value>vhost</value></choice></attribute></optional>
+      <optional><attribute name="queues"><data type="positiveInteger"/></attribute></optional>
+    </element></group>
+  </choice></optional></element></define>
+</grammar>
+"""
+"""As libvirt has it since version 10: the driver of a host device's NIC, and that of all others."""
+
+
+@pytest.mark.parametrize(
+    ("driver", "words"),
+    [
+        ("name='vhost' que='2'", "<driver que='2'>: .* knows no attribute 'que'; those it knows are name, queues"),
+        ("que='2' name='vhost'", "<driver que='2'>: .* knows no attribute 'que'; those it knows are name, queues"),
+        ("name='vhots'", "'vhots' is no value for name; did you mean 'vhost'"),
+        ("name='vhost' queues='two'", "'two' is no value for queues"),
+        ("name='vfio' x='2'", "knows no attribute 'x'; those it knows are name$"),
+    ],
+)
+def test_of_two_definitions_the_one_that_fits_better_tells_what_is_wrong(
+    tmp_path: Path, driver: str, words: str
+) -> None:
+    (tmp_path / "domaincommon.rng").write_text(TWO_DRIVERS)
+    with pytest.raises(XmlInvalid, match=words):
+        xml.validate(f"<interface><driver {driver}/></interface>", tmp_path)
+
+
 def test_a_host_without_schemas_is_a_warning(tmp_path: Path) -> None:
     warning = xml.validate("<interface type='user'><foo/></interface>", tmp_path)
     assert warning is not None
