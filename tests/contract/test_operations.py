@@ -103,6 +103,16 @@ def test_a_second_nic_of_the_same_name_is_refused(world: World, change: tuple[st
     assert world.snapshot() == before
 
 
+def test_a_nic_of_the_same_name_elsewhere_is_not_the_one_that_is_there(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    before = world.snapshot()
+    for request in (world.bridge_nic(bridge=world.bridges[1]), world.network_nic()):
+        with pytest.raises(Refused) as caught:
+            world.plugger.attach(world.name, [request])
+        assert caught.value.reason == "duplicate-alias"
+    assert world.snapshot() == before
+
+
 def test_several_nics_are_all_or_nothing(world: World) -> None:
     before = world.snapshot()
     outcome = world.plugger.attach(world.name, [world.bridge_nic(1), world.network_nic(2), world.bridge_nic(3)])

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.contract.deaths import die
+from tests.contract.faults import Trigger, faulty
 from tests.contract.world import World
 from virtnetplug import xml
+from virtnetplug.errors import HypervisorFailed
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import NetworkPort
@@ -132,6 +134,18 @@ def test_nor_is_the_port_that_the_nic_is_in(fake: World) -> None:
     die(fake, lambda p: p.update(fake.name, "ua-nic1", {"link_state": "down"}), "update")
     assert [outcome.result for outcome in fake.plugger.recover()] == [Result.UNDONE]
     assert fake.host.networks.port_uuids(fake.network) == ports
+
+
+def test_an_operation_that_could_not_begin_left_nothing_to_be_undone(fake: World) -> None:
+    host, counter = fake.host, Trigger(-1, "none")
+    Plugger(faulty(host, counter), lambda: None).attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.detach(fake.name, "ua-nic1")
+    before, past = fake.snapshot(), fake.plugger.history()
+    trigger = Trigger(counter.calls.index("journal.commit"), "fail")
+    with pytest.raises(HypervisorFailed, match="commit failed") as caught:
+        Plugger(faulty(host, trigger), lambda: None).attach(fake.name, [fake.bridge_nic(1)])
+    assert caught.value.undo_failures == []
+    assert (fake.snapshot(), fake.plugger.history()) == (before, past)
 
 
 def test_what_was_written_of_the_definition_goes_with_the_rest(fake: World) -> None:
