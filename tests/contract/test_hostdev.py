@@ -484,6 +484,14 @@ def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: p
         _clear(pool)
 
 
+def test_a_vf_that_its_guest_still_holds_is_neither_given_back_nor_in_quarantine(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic()])
+    pool.guest.hold()
+    outcome = pool.plugger.detach(pool.name, "ua-vf1", wait=1)
+    assert (outcome.result, outcome.warnings) == (Result.PENDING, ())
+    assert [holding.quarantine for holding in pool.host.journal.holdings()] == [""]
+
+
 def test_a_failing_setting_undoes_the_attach(pool: World) -> None:
     before = state_of(pool)
     devices(pool).faults["settings"] = HostDeviceFailed("the PF does not answer")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.contract.deaths import die
+from tests.contract.faults import Trigger, faulty
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import NotApplied
+from virtnetplug.errors import HypervisorFailed, NotApplied, RollbackIncomplete
+from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationState, Scope
+from virtnetplug.model.operation import Half, OperationState, Result, Scope
 
 MAC = "52:54:00:00:00:01"
 
@@ -157,3 +162,89 @@ def test_a_tap_that_qemu_still_has_is_told(fake: World) -> None:
     links.unplug = keep_tap  # type: ignore[attr-defined]
     outcome = fake.plugger.detach(fake.name, "ua-nic1")
     assert [text for text in outcome.warnings if tap in text and "still holds" in text]
+
+
+def test_a_definition_that_cannot_be_changed_has_all_its_nics_again(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    before = fake.snapshot()
+    detach = fake.guest.detach
+
+    def refuse(alias: str, half: Half) -> None:
+        if (alias, half) == ("ua-nic2", Half.CONFIG):
+            raise HypervisorFailed("the definition cannot be written")
+        detach(alias, half)
+
+    fake.guest.detach = refuse
+    with pytest.raises(HypervisorFailed):
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH)
+    now = fake.snapshot()
+    for half in ("live", "config"):
+        assert sorted(now[half].split()) == sorted(before[half].split())
+    assert {**now, "live": 0, "config": 0} == {**before, "live": 0, "config": 0}
+
+
+def test_one_that_was_asked_for_before_the_operation_failed_may_still_go(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+    fake.guest.hold()
+    detach = fake.guest.detach
+
+    def refuse(alias: str, half: Half) -> None:
+        if alias == "ua-nic2":
+            raise HypervisorFailed("not this one")
+        detach(alias, half)
+
+    fake.guest.detach = refuse
+    with pytest.raises(RollbackIncomplete, match="not this one") as caught:
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"])
+    assert caught.value.exit_code == 5 and "still may" in caught.value.undo_failures[0]
+    assert [nic.pending is not None for nic in fake.plugger.list(fake.name)] == [True, True]
+    fake.guest.detach = detach
+    fake.guest.resume()
+    assert [outcome.result for outcome in fake.plugger.recover(wait=20)] == [Result.DONE]
+
+
+def test_an_end_that_cannot_be_written_changes_the_definition_back(fake: World) -> None:
+    def act(plugger: Plugger) -> None:
+        plugger.update(fake.name, "ua-nic1", {"link_state": "down"}, scope=Scope.BOTH)
+
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    before, counter = fake.snapshot(), Trigger(-1, "none")
+    act(Plugger(faulty(fake.host, counter), lambda: None))
+    fake.plugger.update(fake.name, "ua-nic1", {"link_state": None}, scope=Scope.BOTH)
+    last = max(number for number, call in enumerate(counter.calls) if call == "journal.commit")
+    with pytest.raises(HypervisorFailed):
+        act(Plugger(faulty(fake.host, Trigger(last, "fail")), lambda: None))
+    assert fake.snapshot() == before
+
+
+def test_an_update_does_not_change_since_when_the_nic_is_there(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    (before,) = fake.host.journal.nics()
+    fake.host.clock.sleep(10)  # type: ignore[attr-defined]
+    fake.plugger.update(fake.name, "ua-nic1", {"source_bridge": fake.bridges[1]})
+    (after,) = fake.host.journal.nics()
+    assert after.since == before.since and after != before
+
+
+def test_a_tap_that_did_not_join_its_bridge_is_not_healed(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.network_nic(1)])
+    fake.restart_network()
+    before = fake.snapshot()
+    hypervisor: Any = fake.host.hypervisor
+    set_master, hypervisor.set_master = hypervisor.set_master, lambda name, master: None
+    with pytest.raises(NotApplied, match="is not what it should be"):
+        fake.plugger.heal(fake.name, "ua-nic1")
+    assert fake.snapshot() == before, "nor is the port there that had been made again"
+    hypervisor.set_master = set_master
+    fake.plugger.heal(fake.name, "ua-nic1")
+    assert fake.ports() == 1
+
+
+@pytest.mark.parametrize("call", ["detach", "attach"])
+def test_a_hand_over_that_died_is_taken_back_with_what_was_remembered(fake: World, call: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    before = fake.snapshot()
+    die(fake, lambda p: p.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH), call, after=True)
+    assert [outcome.result for outcome in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    now = fake.snapshot()
+    assert {**now, **{half: now[half].replace("<metadata/>", "") for half in ("live", "config")}} == before
