@@ -66,12 +66,13 @@ def kill_points(calls: Sequence[str]) -> list[tuple[int, bool]]:
 def points(kind: str, calls: Sequence[str]) -> list[tuple[int, bool]]:
     """Where to break an operation of these calls.
 
-    A death once for each world; an error at every call, before and after it; one that stays from every call on.
+    A death once for each world. An error at every call before it happened, and after it where that is another world than before.
+    An error that stays, from every call on.
     """
     if kind in ("crash", "kill"):
         return kill_points(calls)
-    afters = (False,) if kind == "broken" else (False, True)
-    return [(number, after) for after in afters for number in range(len(calls))]
+    before = [(number, False) for number in range(len(calls))]
+    return before if kind == "broken" else [*before, *((number, True) for number in changes(calls))]
 
 
 class Crash(BaseException):
