@@ -13,19 +13,20 @@ import tenacity.nap
 
 
 class FakeClock:
-    """`ports.clock.Clock`: the machine's, and ahead of it by all that was waited for."""
+    """`ports.clock.Clock`: it stands still but for what is waited for, however slow the machine is."""
 
     def __init__(self) -> None:
-        self._ahead = 0.0
+        self._start = time.time()
+        self._passed = 0.0
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
 
     def now(self) -> float:
-        return time.time() + self._ahead
+        return self._start + self._passed
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        return self._passed
 
     def after(self, seconds: float, act: Callable[[], object]) -> None:
         """Have `act` happen while somebody waits so long from now."""
@@ -38,7 +39,7 @@ class FakeClock:
         while not is_over():
             with self._lock:
                 act = heapq.heappop(self._planned) if self._planned and self._planned[0][0] <= end else None
-                self._ahead += max(0.0, (end if act is None else act[0]) - self.monotonic())
+                self._passed = max(self._passed, end if act is None else act[0])
             if act is None:
                 return
             act[2]()
