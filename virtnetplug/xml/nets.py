@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, cast
 
 from lxml import etree
@@ -28,7 +27,6 @@ _LIBVIRT_NAMED = re.compile(r"(vnet|macvtap|macvlan|vif)[0-9]+(\.[0-9]+)?")
 _FROM_NETWORK = ("source_portid", "source_bridge", "source_dev", "source_mode", "source_pci")
 
 
-@lru_cache(maxsize=32)
 def interface(text: str) -> Interface:
     """The net an untrusted ``<interface>`` document describes.
 
