@@ -192,6 +192,20 @@ def test_two_that_claim_one(world: World) -> None:
     assert world.snapshot() == before
 
 
+@pytest.mark.parametrize("leaving", ["ua-nic1", "ua-nic2"])
+def test_one_that_is_on_its_way_out_is_neither_handed_over_nor_takes_over(world: World, leaving: str) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1), world.network_nic(2)])
+    world.guest.hold()
+    assert world.plugger.detach(world.name, leaving, wait=0.2).result is Result.PENDING
+    before = world.snapshot()
+    plan = world.plugger.plan_handover(world.name, "ua-nic1", "ua-nic2")
+    assert [refusal.reason for refusal in plan.refusals] == ["nic-pending"]
+    with pytest.raises(Refused) as caught:
+        world.plugger.handover(world.name, "ua-nic1", "ua-nic2", wait=0.2)
+    assert (caught.value.reason, caught.value.exit_code) == ("nic-pending", 3)
+    assert world.snapshot() == before
+
+
 def test_a_guest_that_holds_the_emulated_one(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
     world.guest.hold()

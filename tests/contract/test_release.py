@@ -100,7 +100,7 @@ def test_an_event_in_the_queue_does_not_strike_the_next_of_that_alias(fake: Worl
     assert _aliases(fake) == ["ua-nic1"]
 
 
-@pytest.mark.parametrize("how", ["says no", "cannot be asked"])
+@pytest.mark.parametrize("how", ["says no", "cannot be asked", "is busy"])
 def test_nor_does_it_strike_a_nic_that_is_put_back(fake: World, how: str) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
     before = fake.snapshot()
@@ -109,6 +109,8 @@ def test_nor_does_it_strike_a_nic_that_is_put_back(fake: World, how: str) -> Non
     def refuse_second(alias: str, half: Half) -> None:
         if alias == "ua-nic2" and how == "cannot be asked":
             raise HypervisorFailed("not this one")
+        if alias == "ua-nic2" and how == "is busy":
+            raise GuestBusy("its slot is busy")
         domain.refuses, domain.behind = alias == "ua-nic2", alias == "ua-nic1"
         asked(alias, half)
         if alias == "ua-nic1":
@@ -116,7 +118,7 @@ def test_nor_does_it_strike_a_nic_that_is_put_back(fake: World, how: str) -> Non
 
     domain.detach = refuse_second
     with pytest.raises(RemovalFailed if how == "says no" else HypervisorFailed):
-        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], wait=5)
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], wait=0.2)
     domain.detach = asked
     assert sorted(_aliases(fake), key=str) == ["ua-nic1", "ua-nic2"]
     assert {**fake.snapshot(), "live": 0} == {**before, "live": 0}
