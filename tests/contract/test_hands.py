@@ -46,6 +46,21 @@ def test_a_host_driver_that_never_takes_it_leaves_the_vf_in_quarantine(pool: Wor
     assert [mended.result for mended in pool.plugger.recover()] == [Result.DONE]
 
 
+def test_a_pf_that_takes_a_setting_and_does_not_make_it_leaves_the_vf_in_quarantine(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(pool)
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert attached.host_address is not None
+    devices(pool).set_by_hand(attached.host_address, trust=True)
+    monkeypatch.setattr(devices(pool), "apply", lambda vf, settings: None)
+    (warning,) = pool.plugger.detach(pool.name, "ua-vf1").warnings
+    assert "quarantined" in warning and "its trust is True, and was False" in warning
+    monkeypatch.undo()
+    assert [mended.result for mended in pool.plugger.recover()] == [Result.DONE]
+    assert state_of(pool) == before
+
+
 @pytest.mark.parametrize("managed", ["yes", "no"])
 def test_a_lent_vf_that_was_taken_from_its_driver_goes_back_to_the_hosts(
     pool: World, monkeypatch: pytest.MonkeyPatch, managed: str
