@@ -11,6 +11,7 @@ import virtnetplug
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
 from tests.lab.nics import PFS, VLAN, pool_nic, team, vf_nic
+from tests.lab.worlds import InWorld
 from virtnetplug import Plugger, Scope
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.model.operation import Outcome
@@ -56,10 +57,10 @@ def attach(state: Path, guest: str, number: int) -> None:
             sys.exit(error.exit_code)
 
 
-def die(state: Path, name: str, guest: str, k: int, after: bool) -> None:
-    """Die at one call of an operation."""
+def die(state: Path, name: str, guest: str, world: int) -> None:
+    """Die in one world of an operation."""
     plugger = virtnetplug.open("qemu:///system", state_dir=state)
-    run(plugger, name, guest, Trigger(k, "kill", after=after))
+    run(plugger, name, guest, InWorld(world, "kill"))
 
 
 def rebind_pf(plugger: Plugger, **wish: Any) -> Outcome:
@@ -67,7 +68,7 @@ def rebind_pf(plugger: Plugger, **wish: Any) -> Outcome:
     return plugger.rebind_pf(PciAddress.parse(PFS[0]), **{"allow_outage": True, "wait": 600, **wish})
 
 
-def die_in_rebind(state: Path, k: int, after: bool) -> None:
-    """Die at one call of a rebind of the first PF."""
+def die_in_rebind(state: Path, world: int) -> None:
+    """Die in one world of a rebind of the first PF."""
     opened = virtnetplug.open("qemu:///system", state_dir=state)
-    rebind_pf(Plugger(faulty(opened._host, Trigger(k, "kill", after=after)), lambda: None), reload_driver=True)
+    rebind_pf(Plugger(faulty(opened._host, InWorld(world, "kill")), lambda: None), reload_driver=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import warm
-from tests.contract.faults import Trigger, faulty, kill_points
+from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
 from tests.lab.figures import long, sample
 from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
@@ -21,6 +21,7 @@ from tests.lab.nics import PFS, pool_nic
 from tests.lab.operations import die_in_rebind
 from tests.lab.operations import rebind_pf as rebind
 from tests.lab.views import assert_back, everything, host_state, ports
+from tests.lab.worlds import made_by, worlds
 from tests.real import guests
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -205,12 +206,17 @@ def test_kill_in_every_world_then_recover(
     lent, state, devices = host_state(), pf_state(), has(plugger, vm.name)
     trigger, start = Trigger(-1, "none"), time.monotonic()
     rebind(Plugger(faulty(plugger._host, trigger), lambda: None), reload_driver=True)
-    for k, is_after in (chosen := sample(kill_points(trigger.calls), 2)):
-        ended = warm.run(die_in_rebind, tmp_path / "journal", k, is_after, timeout=1200)
-        assert ended[0] == -signal.SIGKILL, ended
-        what = f"killed {'after' if is_after else 'before'} call {k} of {len(trigger.calls)}, {trigger.calls[k]}"
+    killed = 0
+    for world in (chosen := sample(worlds(trigger.calls), 2)):
+        ended = warm.run(die_in_rebind, tmp_path / "journal", world, timeout=1200)
+        assert ended[0] in (-signal.SIGKILL, 0), ended  # 0: it ended before, as a guest was fast
+        killed += ended[0] == -signal.SIGKILL
+        what = f"killed {made_by(trigger.calls, world)}"
         assert all(outcome.result in (Result.UNDONE, Result.DONE) for outcome in plugger.recover(wait=600)), what
         assert plugger.recover() == (), what
         assert (pf_state(), host_state(), has(plugger, vm.name)) == (state, lent, devices), what
     plugger.detach(vm.name, "ua-vf1", wait=600)
-    figure(f"rebind of a PF: killed in {len(chosen)} worlds, {time.monotonic() - start:.0f} s")
+    assert killed >= 0.7 * len(chosen)
+    figure(
+        f"rebind of a PF: killed in {killed} of {len(worlds(trigger.calls))} worlds, {time.monotonic() - start:.0f} s"
+    )

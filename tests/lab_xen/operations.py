@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import virtnetplug
 from tests.contract.faults import Trigger, faulty
+from tests.lab.worlds import InWorld
 from tests.lab_xen.nics import vif_nic
 from virtnetplug import Plugger, Scope
 
@@ -37,10 +38,10 @@ def run(plugger: Plugger, name: str, trigger: Trigger) -> None:
     OPERATIONS[name].act(Plugger(faulty(plugger._host, trigger), lambda: None))
 
 
-def die(state: Path, name: str, k: int, after: bool) -> None:
-    """Die at one call of an operation."""
+def die(state: Path, name: str, world: int) -> None:
+    """Die in one world of an operation."""
     plugger = virtnetplug.open("xen:///system", state_dir=state)
-    run(plugger, name, Trigger(k, "kill", after=after))
+    run(plugger, name, InWorld(world, "kill"))
 
 
 class Killing:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests import warm
-from tests.contract.faults import Trigger, kill_points
+from tests.contract.faults import Trigger
 from tests.lab.figures import sample
+from tests.lab.worlds import InWorld, made_by, worlds
 from tests.lab_xen.guest import Guest
 from tests.lab_xen.nics import vif_nic
 from tests.lab_xen.operations import OPERATIONS, die, run
@@ -24,41 +25,40 @@ CYCLES = min(50, int(os.environ.get("VIRTNETPLUG_LAB_CYCLES", "2")))
 
 Figure = Callable[[str], None]
 each_operation = pytest.mark.parametrize("operation", OPERATIONS)
+_calls: dict[str, list[str]] = {}
 
 
 def calls(plugger: Plugger, operation: str) -> list[str]:
     """Those that the operation makes when nothing is wrong."""
-    OPERATIONS[operation].prepare(plugger)
-    trigger = Trigger(-1, "none")
-    run(plugger, operation, trigger)
-    take_all_out(plugger)
-    return trigger.calls
-
-
-def told(operation: str, point: tuple[int, bool], made: list[str]) -> str:
-    """Where it was broken."""
-    k, is_after = point
-    return f"{operation}, {'after' if is_after else 'before'} call {k} ({made[k]})"
+    if operation not in _calls:
+        OPERATIONS[operation].prepare(plugger)
+        trigger = Trigger(-1, "none")
+        run(plugger, operation, trigger)
+        take_all_out(plugger)
+        _calls[operation] = trigger.calls
+    return _calls[operation]
 
 
 @each_operation
 def test_fail_in_every_world(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, operation: str) -> None:
     made, start = calls(plugger, operation), time.monotonic()
     failed = 0
-    for point in (chosen := sample(kill_points(made))):
+    for world in (chosen := sample(worlds(made))):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
-        trigger = Trigger(point[0], "fail", after=point[1])
+        trigger = InWorld(world, "fail", leaving=world % 2 == 0)
         try:
             run(plugger, operation, trigger)
         except VirtnetplugError:
             failed += 1
             plugger.recover()
         take_all_out(plugger)
-        assert_back(plugger, lab, before, told(operation, point, made))
+        assert_back(plugger, lab, before, f"{operation} {made_by(made, world)}")
     assert failed
     seconds = time.monotonic() - start
-    figure(f"{operation}: an error in {len(chosen)} worlds, {failed} of them failed it, {seconds:.0f} s")
+    figure(
+        f"{operation}: an error in {len(chosen)} of {len(worlds(made))} worlds, {failed} of them failed it, {seconds:.0f} s"
+    )
 
 
 @each_operation
@@ -66,15 +66,18 @@ def test_kill_in_every_world_then_recover(
     plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, tmp_path: Path, operation: str
 ) -> None:
     made, start = calls(plugger, operation), time.monotonic()
-    for point in (chosen := sample(kill_points(made))):
+    killed = 0
+    for world in (chosen := sample(worlds(made))):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
-        ended = warm.run(die, tmp_path / "journal", operation, *point, timeout=1200)
-        assert ended[0] == -signal.SIGKILL, ended
+        ended = warm.run(die, tmp_path / "journal", operation, world, timeout=1200)
+        assert ended[0] in (-signal.SIGKILL, 0), ended  # 0: it ended before, as the guest was fast
+        killed += ended[0] == -signal.SIGKILL
         plugger.recover()
         take_all_out(plugger)
-        assert_back(plugger, lab, before, told(operation, point, made))
-    figure(f"{operation}: killed in {len(chosen)} worlds, {time.monotonic() - start:.0f} s")
+        assert_back(plugger, lab, before, f"{operation} {made_by(made, world)}")
+    assert killed >= 0.7 * len(chosen)
+    figure(f"{operation}: killed in {killed} of {len(worlds(made))} worlds, {time.monotonic() - start:.0f} s")
 
 
 def test_many_cycles_leak_nothing(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure) -> None:
