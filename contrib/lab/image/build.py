@@ -20,15 +20,13 @@ FILES = {
 }
 """What every lab has, and where."""
 ENVIRONMENT = "usr/lib/lab/environment"
-MEGABYTES = 3000
-"""The room that building takes at the most."""
-SEAL_SECONDS = 200.0
+SEAL_SECONDS = 1200.0
 """Of twenty that it takes: once, it was seen to hang."""
 
 
 def build(recipe: Recipe, image: Image, stages: Stages) -> None:
     """Fill the directory of `image`, which is there and empty."""
-    lacks_room = needs.lacks_room(image.directory, MEGABYTES)
+    lacks_room = needs.lacks_room(image.directory, 3000)
     if lack := lacks_room or needs.lacks_index(debian.find_mirror(), debian.RELEASE):
         raise SystemExit(f"lab: {lack}")
     with stages.stage("root file system from Debian packages"):

@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _open_port() -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for name in Path("/sys/class/virtio-ports").glob("*/name"):
             if name.read_text().strip() == frames.PORT:

@@ -13,7 +13,7 @@ import libvirt
 
 PLACE = Path("/usr/lib/lab")
 IMAGES = Path("/var/lib/libvirt/images")
-BOOT_SECONDS = 180
+BOOT_SECONDS = 900
 ROOT_PORTS = "<controller type='pci' model='pcie-root'/>" + "<controller type='pci' model='pcie-root-port'/>" * 6
 GUESTS = {"pc": ("2", ""), "q35": ("3", ROOT_PORTS)}
 """The last part of the guest's addresses, and its controllers."""
