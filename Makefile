@@ -1,4 +1,4 @@
-# Everything runs on a fresh Debian 12 with git, make and apt; the first call sets up what is missing.
+# Everything runs on a fresh Debian 12 or 13 with git, make and apt; the first call sets up what is missing.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python

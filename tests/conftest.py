@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.real.fixtures"]
+pytest_plugins = ["tests.journals", "tests.real.fixtures"]
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")

@@ -123,13 +123,17 @@ def _current(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
         version = patiently(path, lambda: schema.check(connection, path))
         if version == schema.VERSION:
             return connection
-        memory = _connect(":memory:")
-        connection.backup(memory)
-        _migrate(memory, path)
     except BaseException:
         connection.close()
         raise
-    connection.close()
+    memory = _connect(":memory:")
+    try:
+        with closing(connection):
+            connection.backup(memory)
+        _migrate(memory, path)
+    except BaseException:
+        memory.close()
+        raise
     return memory
 
 
@@ -151,13 +155,17 @@ def _copy(path: Path) -> sqlite3.Connection:
     import shutil  # both take two milliseconds of every command's start, and this is rare
     import tempfile
 
-    memory = _connect(":memory:")
     with tempfile.TemporaryDirectory(prefix="virtnetplug-") as scratch:
         copy = Path(scratch, path.name)
         shutil.copyfile(path, copy)
         shutil.copyfile(_wal(path), _wal(copy))
         with closing(_connect(_uri(copy, "mode=rw"))) as connection:
-            connection.backup(memory)
+            memory = _connect(":memory:")
+            try:
+                connection.backup(memory)
+            except BaseException:
+                memory.close()
+                raise
     return memory
 
 
