@@ -23,6 +23,8 @@ from image import debian
 from fresh_machine import machine, settings, template
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+NAMED = 8
+"""So many uncommitted files are named."""
 MEGABYTES = 4000
 """What a run of all tests takes at the most, and the root file system that it began with."""
 NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS = 120, 121, 122, 123
@@ -83,7 +85,8 @@ def _perform(given: argparse.Namespace) -> int:
     template.home().mkdir(parents=True, exist_ok=True)
     archive = template.ensure(given.release, mirror, settings.access(), _say)
     if changed := _uncommitted():
-        _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed)}")
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed[:NAMED])}{more}")
     command = given.command if len(given.command) > 1 else ["sh", "-c", *given.command]
     return machine.run(archive, given.release, CHECKOUT, command, as_user=given.user)
 

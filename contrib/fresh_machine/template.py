@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 RELEASES = {"12": "bookworm", "13": "trixie"}
-_PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv")
-"""What the first line of the Makefile asks for, and the init that packages with services find; else what apt needs."""
+_PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv", "logrotate")
+"""What the first line of the Makefile asks for, and what packages with services find on every Debian; else what apt needs."""
 
 
 def home() -> Path:
