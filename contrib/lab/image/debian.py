@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -44,10 +45,13 @@ def find_mirror() -> str | None:
 
 def suites() -> list[tuple[str, str]]:
     """Each Debian address and suite of this machine's apt configuration."""
-    words = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]
+    words = ["apt-get", "update", "--print-uris"]  # which also tells of what was never fetched
     targets = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    pairs = (line.split()[:2] for line in targets.splitlines())
-    return [(uri, suite) for uri, suite in pairs if "/debian" in uri]
+    return [
+        (uri, suite)
+        for uri, suite in re.findall(r"^'(.+)/dists/([^/']+)/InRelease'", targets, re.M)
+        if "/debian" in uri
+    ]
 
 
 def _proxies() -> list[str]:

@@ -1,0 +1,70 @@
+"""The set-up on a machine that lacks what it needs: it says so, and has changed nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SETUP = Path(__file__).parents[3] / "contrib/setup"
+
+
+@pytest.fixture
+def bin_directory(tmp_path: Path) -> Path:
+    """Commands of a machine on which nothing is installed; `apt-get install` and what comes after are noted as a fault."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    lines = {
+        "dpkg-query": "exit 1",
+        "id": "echo 0",
+        "df": "printf 'Filesystem\\n/dev/x 1 1 9999999 1%% /\\n'",
+        "apt-get": f"[ $1 = update ] || touch {tmp_path}/installed",
+        "apt-cache": "exit 0",
+        "tee": f"touch {tmp_path}/installed",
+        "sudo": "exit 1",
+    }
+    for name, line in lines.items():
+        write(place, name, line)
+    return place
+
+
+def write(place: Path, name: str, line: str) -> None:
+    (place / name).write_text(f"#!/bin/sh\n{line}\n")
+    (place / name).chmod(0o755)
+
+
+def refusal(place: Path) -> str:
+    """What contrib/setup says on standard error, its own line being the last."""
+    words = [SETUP, "fresh"]
+    environment = {"PATH": f"{place}:{os.environ['PATH']}", "HOME": str(place)}
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1, ran
+    assert not (place.parent / "installed").exists()
+    return ran.stderr
+
+
+def test_no_room(bin_directory: Path) -> None:
+    write(bin_directory, "df", "printf 'Filesystem\\n/dev/x 1 1 1048576 1%% /\\n'")
+    assert refusal(bin_directory) == (
+        "setup: no room on the disk: /var has 1024 MiB free, and 1500 MiB are needed; make room there, and run this again\n"
+    )
+
+
+def test_no_package_index(bin_directory: Path) -> None:
+    write(bin_directory, "apt-cache", "exit 100")
+    assert refusal(bin_directory).startswith(
+        "setup: no package index has mmdebstrap: check the network, and the mirror"
+    )
+
+
+def test_a_mirror_that_cannot_be_asked(bin_directory: Path) -> None:
+    write(bin_directory, "apt-get", "echo E: no lists; exit 100")
+    assert refusal(bin_directory) == "E: no lists\nsetup: apt-get update failed: its words are above\n"
+
+
+def test_an_ordinary_user_is_given_the_line_for_root(bin_directory: Path) -> None:
+    write(bin_directory, "id", "echo 1000")
+    said = refusal(bin_directory)
+    assert "\n\n    apt-get update && apt-get install --no-install-recommends mmdebstrap debian-archive-keyring" in said
