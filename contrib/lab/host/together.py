@@ -19,11 +19,11 @@ def run(names: Sequence[str], options: Sequence[str], command: Sequence[str]) ->
 
     The first is to be the one that takes longest: the others give way to it.
     """
-    labs = []
-    for name in names:
-        manners = ["nice"] if labs else []
-        labs.append(_Lab(name, [*manners, str(LAB), "run", name, *options, "--", *command]))
+    labs: list[_Lab] = []
     try:
+        for name in names:
+            manners = ["nice"] if labs else []
+            labs.append(_Lab(name, [*manners, str(LAB), "run", name, *options, "--", *command]))
         for lab in labs:
             lab.wait()
     except KeyboardInterrupt as end:
