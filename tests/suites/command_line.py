@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
+from tests.suites import parts as parts_of
+from tests.suites.parts import SUITES, Part, Suite
 from tests.suites.report import details, length
 from tests.suites.running import Running, progress
 
@@ -42,10 +43,10 @@ def main() -> int:
 
 
 def _run(suite: Suite, parts: Sequence[Part]) -> int:
-    logs = CHECKOUT / "build" / suite.name
+    logs = parts_of.BUILD / suite.name
     logs.mkdir(parents=True, exist_ok=True)
     _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
-    _say(f"make {suite.name}: the output of {_names(parts)} is in {logs.relative_to(CHECKOUT)}/*.log")
+    _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
     with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=_memory()) as temporary:
         return _follow(suite, parts, logs, Path(temporary))
 
@@ -71,7 +72,7 @@ def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path) ->
         return 128 + number
     for one in running:
         if one.failed:
-            _say(f"== {one.part.name}, from {one.log.relative_to(CHECKOUT)}:")
+            _say(f"== {one.part.name}, from {one.place}:")
             _say("".join(details(one.log.read_text(errors="replace").splitlines(keepends=True), LIMIT)).rstrip("\n"))
     return _conclude(suite, running, time.monotonic() - start)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+BUILD = CHECKOUT / "build"
 BIN = Path(".venv/bin")
 LABS = ("sriov", "xen")
 KEPT = ("XDG_CACHE_HOME",)

@@ -44,13 +44,18 @@ class Running:
         return not self._reader.is_alive()
 
     @property
+    def place(self) -> str:
+        """Where its log is, from the checkout."""
+        return os.path.relpath(self.log, CHECKOUT)
+
+    @property
     def failed(self) -> list[str]:
         """The names of what failed: tests, or the part itself where it names none."""
         code = self._process.returncode
         is_whole = self.report.has_ended or not self.part.is_tests
         if code == 0 and is_whole and not self.report.failed:
             return []
-        return self.report.failed or [f"{self.part.name} (exit code {code}, see {self.log.relative_to(CHECKOUT)})"]
+        return self.report.failed or [f"{self.part.name} (exit code {code}, see {self.place})"]
 
     @property
     def passed(self) -> int:

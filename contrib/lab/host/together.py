@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +24,8 @@ def run(names: Sequence[str], options: Sequence[str], command: Sequence[str]) ->
     try:
         for name in names:
             manners = ["nice"] if labs else []
-            labs.append(_Lab(name, [*manners, str(LAB), "run", name, *options, "--", *command]))
+            with _undisturbed():
+                labs.append(_Lab(name, [*manners, str(LAB), "run", name, *options, "--", *command]))
         for lab in labs:
             lab.wait()
     except KeyboardInterrupt as end:
@@ -35,6 +37,21 @@ def run(names: Sequence[str], options: Sequence[str], command: Sequence[str]) ->
         for lab in labs:
             print(f"== lab {lab.name}: {lab.seconds:.0f} s, exit code {lab.code}", flush=True)
     return max(lab.code if lab.code >= 0 else 128 - lab.code for lab in labs)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal that comes inside is dealt with afterwards: a lab that starts is either not begun or known."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 class _Lab:

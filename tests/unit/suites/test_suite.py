@@ -16,6 +16,16 @@ from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 
 
+@pytest.fixture(autouse=True)
+def _logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(parts, "BUILD", tmp_path / "build")
+
+
+def place() -> str:
+    """Of the logs, as it is said."""
+    return os.path.relpath(parts.BUILD / "trial", CHECKOUT)
+
+
 def shell(name: str, script: str, *, is_tests: bool = True) -> Part:
     return Part(name, ["sh", "-c", script, name], is_tests)
 
@@ -38,9 +48,9 @@ def test_all_passed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed in 0.1s'"), shell("b", ":", is_tests=False))
     assert code == 0
     assert lines[0] == "make trial: a trial. About 1 min on two quiet cores."
-    assert lines[1] == "make trial: the output of a, b is in build/trial/*.log"
+    assert lines[1] == f"make trial: the output of a, b is in {place()}/*.log"
     assert re.fullmatch(r"make trial: 4 of 4 passed in \d+ s", lines[-1])
-    assert (CHECKOUT / "build/trial/a.log").read_text() == "3 passed in 0.1s\n"
+    assert (parts.BUILD / "trial/a.log").read_text() == "3 passed in 0.1s\n"
 
 
 def test_what_failed_is_named_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +61,7 @@ def test_what_failed_is_named_and_shown(monkeypatch: pytest.MonkeyPatch, capsys:
     assert code == 1
     assert "assert 0" in lines
     assert re.fullmatch(
-        r"make trial: 3 of 5 passed in \d+ s; failed: tests/a.py::one, b \(exit code 3, see build/trial/b.log\)",
+        r"make trial: 3 of 5 passed in \d+ s; failed: tests/a.py::one, b \(exit code 3, see .*build/trial/b.log\)",
         lines[-1],
     )
 
@@ -73,8 +83,8 @@ def test_options_reach_tests_alone(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     script = 'echo "$# $*"; echo "1 passed in 0.1s"'
     words = ["--no-skip", "--", "-k", "a b"]
     run(monkeypatch, capsys, shell("a", script), shell("b", script, is_tests=False), words=words)
-    assert (CHECKOUT / "build/trial/a.log").read_text().startswith("3 --no-skip -k a b\n")
-    assert (CHECKOUT / "build/trial/b.log").read_text().startswith("0 \n")
+    assert (parts.BUILD / "trial/a.log").read_text().startswith("3 --no-skip -k a b\n")
+    assert (parts.BUILD / "trial/b.log").read_text().startswith("0 \n")
 
 
 def test_one_part_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,9 +102,7 @@ def test_nothing_of_the_environment_reaches_a_part(
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     run(monkeypatch, capsys, shell("a", "env; echo '1 passed in 0.1s'"))
-    names = {
-        line.partition("=")[0] for line in (CHECKOUT / "build/trial/a.log").read_text().splitlines() if "=" in line
-    }
+    names = {line.partition("=")[0] for line in (parts.BUILD / "trial/a.log").read_text().splitlines() if "=" in line}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME"}
 
 
