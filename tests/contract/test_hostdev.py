@@ -15,7 +15,7 @@ from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS, FakeHostDevices
 from virtnetplug import xml
-from virtnetplug.errors import HostDeviceFailed, Refused, VirtnetplugError
+from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
@@ -482,6 +482,21 @@ def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: p
         _check(pool, name, before, f"{name} {k} {after} {trigger.calls[-1]}")
         assert pool.plugger.recover() == ()
         _clear(pool)
+
+
+def test_a_vf_whose_port_somebody_makes_meanwhile_is_left_and_the_next_one_lent(pool: World) -> None:
+    hypervisor: Any = pool.host.hypervisor
+    create = hypervisor.create_port
+
+    def lose_first(network: str, **asked: Any) -> Any:
+        if asked["host_address"] == FIRST:
+            raise ClaimTaken(f"{FIRST} is in use: a port of network {network} holds it")
+        return create(network, **asked)
+
+    hypervisor.create_port = lose_first
+    (attached,) = pool.plugger.attach(pool.name, [nic()]).nics
+    assert attached.host_address == PciAddress(0, 1, 0x10, 2)
+    assert [holding.address for holding in pool.host.journal.holdings()] == [attached.host_address]
 
 
 def test_a_vf_that_its_guest_still_holds_is_neither_given_back_nor_in_quarantine(pool: World) -> None:

@@ -102,6 +102,9 @@ class Run:
                 verdicts[fault.name] = Verdict(fault, why=f"does not apply: {error}")
                 continue
             tests = reach.tests(fault.file, fault.lines(text))
+            if not tests:
+                verdicts[fault.name] = Verdict(fault, why="no test reaches it")
+                continue
             if (last := known.get(fault.name)) in tests:
                 tests = [last, *(test for test in tests if test != last)]
             tests_of[f"{number:03}"] = fault, tests
@@ -136,8 +139,6 @@ class Run:
 
 
 def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verdict:
-    if not tests:
-        return Verdict(fault, why="no test reaches it")
     if answer is None:
         return Verdict(fault, why=f"the tests' process died: see {log.name}")
     if answer["killer"]:

@@ -18,6 +18,7 @@ import pytest
 from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import URI, UUID, operation
 from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.adapters.sqlite.locks import locked
 from virtnetplug.errors import JournalReadOnly
 from virtnetplug.model.operation import OperationRecord, OperationState
 
@@ -25,6 +26,7 @@ OTHER_PROCESS = """
 import pathlib, sys
 from tests.unit.adapters.sqlite.records import *
 from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.adapters.sqlite.locks import locked
 journal = SqliteJournal.open(pathlib.Path(sys.argv[1]))
 """
 
@@ -241,3 +243,33 @@ def run(threads: list[threading.Thread]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_a_child_of_a_process_that_died_keeps_none_of_its_locks(tmp_path: Path) -> None:
+    """A fork shares the descriptions of open files, and with them the locks on them."""
+    told, tell = os.pipe()
+    first = os.fork()
+    if first == 0:
+        try:
+            with locked(tmp_path / "lock"):
+                second = os.fork()
+                if second == 0:
+                    time.sleep(60)
+                    os._exit(0)
+                os.write(tell, str(second).encode())
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    os.waitpid(first, 0)
+    os.close(tell)
+    second = int(os.read(told, 20))
+    os.close(told)
+    waited: list[bool] = []
+
+    def wait() -> None:
+        waited.append(True)
+        os.kill(second, signal.SIGKILL)
+
+    with locked(tmp_path / "lock", wait):
+        assert waited == [], "the child had it"
+    os.kill(second, signal.SIGKILL)
