@@ -80,7 +80,9 @@ class Run:
         try:
             reach = measured(self.root, self.arguments, self.pool.place / "reach.json", self.pool)
             if reach.failed:
-                self.say("These fail without any fault, so nothing can be shown; mend them first:")
+                self.say(
+                    "These fail without any fault, so nothing can be shown. Mend them; or the machine was too busy, then try again:"
+                )
                 for test in reach.failed:
                     self.say(f"  {test}")
                 return 1
