@@ -22,6 +22,9 @@ from virtnetplug.model.interface import Interface
 BACKUP = "ua-backup"
 """The alias of the virtio NIC that each has from the start, a teaming pair's persistent half."""
 
+PACE = 0.1
+"""Of streams and pings to it, in seconds: faster ones leave the emulated host no time for anything else, the less the slower the machine is."""
+
 FAST = "ua-backup-fast"
 """The alias that each transient half beside it has: QEMU takes none of another name while the guest runs."""
 

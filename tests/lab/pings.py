@@ -8,11 +8,9 @@ import threading
 import time
 from types import TracebackType
 
+from tests.lab.linux_guest import PACE
 from tests.real.namespace import wait_until
 from tests.real.stream import longest_gap
-
-PACE = 0.05
-"""Seconds between two."""
 
 
 class Pings:

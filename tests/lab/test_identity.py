@@ -12,7 +12,7 @@ import pytest
 
 import virtnetplug
 from tests.lab.figures import long
-from tests.lab.linux_guest import BACKUP, Link, LinuxGuest, Machine
+from tests.lab.linux_guest import BACKUP, PACE, Link, LinuxGuest, Machine
 from tests.lab.linux_guest import FAST as TWIN
 from tests.lab.pings import Pings
 from tests.lab.views import host_state, ports
@@ -21,7 +21,6 @@ from virtnetplug import Plugger, Result, xml
 from virtnetplug.model.interface import Interface
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
-PACE = 0.05
 HOST, GUEST = "10.9.5.1", "10.9.5.3"
 MAC = "52:54:0a:09:05:03"
 """It spells the address that the guest gives a NIC of this MAC, whatever kind it is: what a network service does by MAC."""

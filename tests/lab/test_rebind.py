@@ -16,7 +16,7 @@ from tests import warm
 from tests.contract.faults import Trigger, faulty
 from tests.lab import sriov
 from tests.lab.figures import long, sample
-from tests.lab.linux_guest import BACKUP, FAST, LinuxGuest, Machine
+from tests.lab.linux_guest import BACKUP, FAST, PACE, LinuxGuest, Machine
 from tests.lab.nics import PFS, pool_nic
 from tests.lab.operations import die_in_rebind
 from tests.lab.operations import rebind_pf as rebind
@@ -132,7 +132,7 @@ def test_connections_live_while_the_pf_is_made_again(
     assert caught.value.reason == "outage" and vm.name not in caught.value.message
     vm.wait_up(vm.mac, "igbvf")
     gaps = []
-    with Stream(vm.address, pace=0.02) as stream:
+    with Stream(vm.address, pace=PACE) as stream:
         for _ in range(ROUNDS):
             mark = stream.mark()
             outcome = rebind(plugger, reload_driver=True)

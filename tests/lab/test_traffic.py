@@ -12,14 +12,13 @@ import pytest
 
 import virtnetplug
 from tests.lab.figures import long
-from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
+from tests.lab.linux_guest import BACKUP, PACE, LinuxGuest, Machine
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
-BLOCKS = 150
-PACE = 0.05
+BLOCKS = 100
 VF_MACS = "52:54:0a:09:03:02", "52:54:0a:09:03:03"
 """They spell the addresses that the guests give them."""
 
