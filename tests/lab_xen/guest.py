@@ -21,8 +21,8 @@ MAC = "00:16:3e:08:00:{:02x}"
 MOST_NICS = 18
 """It has been seen to panic after 35 ("System is deadlocked on memory", in netfront)."""
 
-PACE = 0.01
-"""Of streams to it, in seconds: a faster one takes the emulated dom0's only processor for itself."""
+PACE = 0.05
+"""Of streams to it, in seconds: a faster one takes the emulated dom0's only processor for itself, the sooner the slower the machine is."""
 
 LOG = Path("/var/log/xen/console/guest-lab.log")
 
