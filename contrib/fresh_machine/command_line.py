@@ -61,7 +61,7 @@ def main() -> int:
         return _fail(
             2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo"
         )
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
         return _perform(given)
