@@ -11,6 +11,7 @@ from pathlib import Path
 
 from image import debian
 
+PYTHON = "/usr/bin/python3"
 PROGRAMS = ("mmdebstrap", "mke2fs", "gcc", "git", "setpriv", "unshare")
 BUILD_MEGABYTES = 3000
 """While an image is built, its root file system and its disk are there at once."""
@@ -95,7 +96,7 @@ def lacks_rights() -> str | None:
 def lacks_python_package(package: str) -> str | None:
     """What to do if pip finds no index with this package."""
     with tempfile.TemporaryDirectory() as place:
-        words = ["/usr/bin/python3", "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout=20"]
+        words = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout=20"]
         words += ["download", "-qq", "--no-deps", "--dest", place, package]
         done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode == 0:

@@ -118,6 +118,7 @@ def test_a_mirror_that_does_not_answer() -> None:
 
 
 def test_an_index_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "PYTHON", sys.executable)  # only a lab needs that pip is installed
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
