@@ -41,13 +41,18 @@ class Fault:
         return mutant
 
     def lines(self, text: str) -> frozenset[int]:
-        """The lines of `text` whose execution reaches the fault: of each statement that it touches, the smallest around it."""
+        """The lines of `text` whose execution reaches the fault: of each statement that it touches, the smallest around it.
+
+        0, which is any line, where it is in no function: then the import runs it, whichever test does that.
+        """
         start = text.index(self.old)
         first = text.count("\n", 0, start + len(self.old) - len(self.old.lstrip())) + 1
         last = text.count("\n", 0, start + len(self.old.rstrip())) + 1
         spans = [_span(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
         touched = [span for span in spans if any(first <= line <= last for line in span)]
-        return frozenset(line for span in touched for line in span)
+        functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+        is_in_one = any(node.body[0].lineno <= first <= (node.end_lineno or 0) for node in functions)
+        return frozenset([*(line for span in touched for line in span), *([] if is_in_one else [0])])
 
 
 @lru_cache(maxsize=4)

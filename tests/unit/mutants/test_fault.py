@@ -42,7 +42,7 @@ def test_a_fault_that_does_not_apply(old: str, new: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "lines"), [("// 2", {7}), ("number > 9", {2, 3}), ("            number,\n", {4, 5, 6}), ("def half", set())]
+    ("old", "lines"), [("// 2", {7}), ("number > 9", {2, 3}), ("            number,\n", {4, 5, 6}), ("def half", {0})]
 )
 def test_the_lines_that_reach_it_are_those_of_its_statement(old: str, lines: set[int]) -> None:
     assert fault(old, "").lines(TEXT) == lines
