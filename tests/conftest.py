@@ -27,6 +27,9 @@ LONGEST = (
     "tests/contract/test_steps.py",
     "tests/real/test_rebind.py",
     "tests/real/test_bad_input.py",
+    "tests/contract/test_rebind_pf.py",
+    "tests/contract/test_hostdev.py",
+    "tests/unit/mutants/test_run.py",
 )
 """Files of tests that take long. They begin first, so that no worker is left with one of them at the end."""
 
