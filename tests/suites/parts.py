@@ -55,7 +55,7 @@ def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:
 
 
 def _lab(name: str, seconds: int, *words: str) -> Part:
-    """The tests of one lab, inside it. The lab's own lines are in the same log."""
+    """The tests of one lab, inside it. The lab's own lines are in the same log. `seconds` are for a hang, not for a slow machine."""
     tests = [
         "python3",
         "-m",
@@ -96,7 +96,7 @@ SUITES = {
         ),
         Suite("test", "every test, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
         Suite("test-full", "every test, and real QEMU broken at every call", 30, _of_drivers("--full")),
-        Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 2400) for name in LABS]),
-        Suite("lab-full", "all tests of both labs", 60, [_lab(name, 14400, *_LONG) for name in LABS]),
+        Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
+        Suite("lab-full", "all tests of both labs", 60, [_lab(name, 28800, *_LONG) for name in LABS]),
     )
 }
