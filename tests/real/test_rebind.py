@@ -72,6 +72,7 @@ def ward(
         made.callback(linux_guest.remove, connection, [guest.uuid])
         plugger = made.enter_context(virtnetplug.open(uri, state_dir=place / "state"))
         yield Ward(guest, plugger, around, bridges, net)
+        print("The guest's last words:", guest.said()[-3000:], sep="\n")  # shown if the test fails
 
 
 def lost(said: str) -> list[str]:
