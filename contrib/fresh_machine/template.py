@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 RELEASES = {"12": "bookworm", "13": "trixie"}
-_PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv", "logrotate")
+_PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv", "logrotate", "e2fsprogs")
 """What the first line of the Makefile asks for, and what packages with services find on every Debian; else what apt needs."""
 
 

@@ -18,6 +18,7 @@ from tests.real import links
 from tests.real.command import PROGRAM, Command, finish
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
+from tests.real.prometheus import program
 
 pytestmark = pytest.mark.driver("daemon")
 
@@ -311,7 +312,7 @@ def test_metrics_count_one_shot_runs(command: Command, guest: Start, bridge: Bri
     assert _samples(text, "virtnetplug_operations_total")[("attach", "done")] == 2
     assert _samples(text, "virtnetplug_operations_total")[("detach", "done")] == 1
     assert "\nvirtnetplug_detach_pending 1.0\n" in text and f'domain="{one.name}"' in text
-    promtool = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+    promtool = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
     assert (promtool.returncode, promtool.stderr) == (0, ""), promtool
 
     process = command.start("serve", "--listen", "127.0.0.1:0")

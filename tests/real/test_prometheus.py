@@ -12,19 +12,18 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.real.namespace import wait_until
+from tests.real.prometheus import program
 from tests.unit.metrics.journal import START, scripted
 from tests.unit.metrics.tree import look
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.metrics import Server, exposition, serve
 from virtnetplug.model.operation import OperationState
 
-UNPACK = Path(__file__).parents[2] / "contrib/prometheus"
 CONFIG = """
 global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
 scrape_configs:
@@ -51,12 +50,6 @@ def server(journal: SqliteJournal) -> Iterator[Server]:
     server.stop()
     thread.join()
     reader.close()
-
-
-@cache
-def program(name: str) -> Path:
-    """Of Debian's package, which is unpacked in the cache and installed nowhere."""
-    return Path(subprocess.run([UNPACK], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()) / name
 
 
 class Prometheus:
