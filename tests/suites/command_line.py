@@ -16,7 +16,7 @@ from types import FrameType
 from tests.suites import parts as parts_of
 from tests.suites.parts import SUITES, Part, Suite
 from tests.suites.report import details, length
-from tests.suites.running import Running, progress
+from tests.suites.running import Running, end_all, progress
 
 EVERY = 60.0
 """Seconds between two lines that say how far it is."""
@@ -24,14 +24,17 @@ EVERY = 60.0
 ROOM = 256 << 20
 """Bytes that tests may write."""
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 LIMIT = 400
 """Lines of a failed part that are shown; its log has all of them."""
 
 
 def main() -> int:
     """Gives the exit code: 0 if all has passed, 1 if something failed, 128 and the number of the signal that ended it."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
     words, arguments = _split(sys.argv[1:])
     given = _parser().parse_args(words)
     suite = SUITES[given.name]
@@ -39,7 +42,10 @@ def main() -> int:
     parts = [_with(part, extra) for part in suite.parts if given.only in (None, part.name)]
     if not parts:
         sys.exit(f"tests/suite: {suite.name} has no part {given.only!r}; it has {_names(suite.parts)}")
-    return _run(suite, parts)
+    try:
+        return _run(suite, parts)
+    except OSError as error:
+        sys.exit(f"tests/suite: {error}; make room on the disk, or remove build/{suite.name} if it is another user's")
 
 
 def _run(suite: Suite, parts: Sequence[Part]) -> int:
@@ -52,22 +58,30 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
 
 
 def _memory() -> str | None:
-    """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory."""
+    """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory.
+
+    Tests start programs that they have written there, which a container's often does not allow.
+    """
     place = "/dev/shm"
-    if os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free > ROOM:
-        return place
-    return None
+    if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
+        return None
+    return place if shutil.disk_usage(place).free > ROOM else None
 
 
 def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path) -> int:
     start = time.monotonic()
-    running = [Running(part, logs / f"{part.name}.log", temporary) for part in parts]
+    running: list[Running] = []
     try:
+        for part in parts:
+            running.append(Running(part, logs / f"{part.name}.log", temporary))
         _wait(running, start)
-    except KeyboardInterrupt as end:
+    except BaseException as end:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave parts behind
+        end_all(running)
+        if not isinstance(end, KeyboardInterrupt):
+            raise
         number = int(end.args[0]) if end.args else int(signal.SIGINT)
-        for one in running:
-            one.end()
         _say(f"make {suite.name}: ended by {signal.Signals(number).name} after {length(time.monotonic() - start)}")
         return 128 + number
     for one in running:

@@ -15,7 +15,7 @@ from tests.suites.parts import CHECKOUT, Part, environment
 from tests.suites.report import Report
 
 PATIENCE = 30
-"""Seconds for a part to end in good order once it was told to."""
+"""Seconds for parts to end in good order once they were told to."""
 
 
 class Running:
@@ -24,6 +24,8 @@ class Running:
     def __init__(self, part: Part, log: Path, temporary: Path) -> None:
         self.part, self.log, self.report = part, log, Report()
         self._start, self.seconds = time.monotonic(), 0.0
+        self._output = log.open("w", encoding="utf-8")
+        self._fault = ""
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
             part.command,
@@ -32,7 +34,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
@@ -52,9 +54,12 @@ class Running:
     def failed(self) -> list[str]:
         """The names of what failed: tests, or the part itself where it names none."""
         code = self._process.returncode
-        is_whole = self.report.has_ended or not self.part.is_tests
-        if code == 0 and is_whole and not self.report.failed:
+        if self._fault:
+            return [*self.report.failed, f"{self.part.name} ({self._fault})"]
+        if code == 0 and not self.part.is_tests:
             return []
+        if code == 0 and self.report.has_ended and not self.report.failed:
+            return [] if self.report.total else [f"{self.part.name} (ran no test, see {self.place})"]
         return self.report.failed or [f"{self.part.name} (exit code {code}, see {self.place})"]
 
     @property
@@ -66,25 +71,48 @@ class Running:
         """One at least, so that a part that ran nothing has not passed."""
         return max(self.report.total, 1) if self.part.is_tests else 1
 
-    def end(self) -> None:
-        """End the part and all that it started; returns once it is gone."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    def tell(self, number: int) -> None:
+        """Send a signal to the part and all that it started, if anything of it is left."""
+        if self._reader.is_alive():
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE)
-                break
-        self._reader.join(PATIENCE)
+
+    def is_gone(self, seconds: float) -> bool:
+        """Whether nothing of it is left, after so many seconds at the most."""
+        self._reader.join(seconds)  # the output ends with the last process that has it
+        return not self._reader.is_alive()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self.log.open("w") as log, self._process.stdout as lines:
+        with self._process.stdout as lines:
             for line in lines:
-                log.write(line)
-                log.flush()
                 self.report.feed(line)
+                self._keep(line)
+        with suppress(OSError):
+            self._output.close()
         self._process.wait()
         self.seconds = time.monotonic() - self._start
+
+    def _keep(self, line: str) -> None:
+        """A log that cannot be written stops neither the part nor its count."""
+        if self._fault:
+            return
+        try:
+            self._output.write(line)
+            self._output.flush()
+        except OSError as error:
+            self._fault = f"{self.place} cannot be written: {error.strerror}"
+
+
+def end_all(running: Sequence[Running]) -> None:
+    """End these parts, in good order if they do it in time; returns once they are gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for one in running:
+            one.tell(number)
+        end = time.monotonic() + PATIENCE
+        gone = [one.is_gone(max(0.0, end - time.monotonic())) for one in running]
+        if all(gone):
+            return
 
 
 def progress(running: Sequence[Running]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.suites import command_line, parts
+from tests.suites import command_line, parts, running
 from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
 
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
@@ -35,7 +35,7 @@ def run(
 ) -> tuple[int, list[str]]:
     monkeypatch.setitem(SUITES, "trial", Suite("trial", "a trial", 1, made))
     monkeypatch.setattr("sys.argv", ["tests/suite", "trial", *words])
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         code = command_line.main()
     finally:
@@ -120,6 +120,71 @@ def test_a_signal_ends_every_part(
     assert code == 143 and lines[-1].startswith("make trial: ended by SIGTERM after")
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_a_second_signal_does_not_stop_the_end_of_the_parts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(*_: object) -> None:
+        while not ready.exists():
+            pass
+        raise KeyboardInterrupt
+
+    ready = tmp_path / "ready"
+    twice = f"trap 'kill -INT {os.getpid()}; exit' TERM; touch {ready}; while :; do sleep 0.1; done"
+    monkeypatch.setattr(command_line, "_wait", interrupt)
+    code, lines = run(monkeypatch, capsys, shell("a", twice), shell("b", "exec sleep 1000"))
+    assert code == 130 and lines[-1].startswith("make trial: ended by SIGINT after")
+
+
+def test_what_ignores_its_end_is_killed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(*_: object) -> None:
+        while not pid.exists():
+            pass
+        raise KeyboardInterrupt
+
+    pid = tmp_path / "pid"
+    stubborn = f"(trap '' TERM; exec sleep 1000) & echo $! >{pid}.new; sleep 0.2; mv {pid}.new {pid}; wait"
+    monkeypatch.setattr(command_line, "_wait", interrupt)
+    monkeypatch.setattr(running, "PATIENCE", 0.5)
+    run(monkeypatch, capsys, shell("a", stubborn))
+    command = Path("/proc", pid.read_text().strip(), "cmdline")
+    assert not command.exists() or command.read_bytes() == b"", "a dead one may wait for its parent"
+
+
+def test_a_hangup_that_nohup_ignores_is_ignored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        code, _ = run(monkeypatch, capsys, shell("a", f"kill -HUP {os.getpid()}; echo '1 passed in 0.1s'"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert code == 0
+
+
+def test_a_part_whose_tests_were_all_skipped_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, lines = run(monkeypatch, capsys, shell("a", "echo '2 skipped in 0.1s'"))
+    assert code == 1 and "0 of 1 passed" in lines[-1] and "failed: a (ran no test, see " in lines[-1]
+
+
+def test_a_log_that_cannot_be_written_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = parts.BUILD / "trial"
+    logs.mkdir(parents=True)
+    (logs / "a.log").symlink_to("/dev/full")
+    monkeypatch.setattr(command_line, "details", lambda *_: [])  # /dev/full has no end
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
+    code, lines = run(monkeypatch, capsys, shell("a", "seq 99999; echo '1 passed in 0.1s'"))
+    assert code == 1 and lines[-1].endswith("a.log cannot be written: No space left on device)")
+    (logs / "b.log").mkdir()
+    with pytest.raises(SystemExit, match=r"b.log.*; make room on the disk, or remove build/trial"):
+        run(monkeypatch, capsys, shell("b", ":"))
 
 
 def test_the_budget_is_that_of_the_documents() -> None:
