@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-KEPT = ("PATH", "HOME", "TMPDIR")
-"""Of the caller: where programs are, and where files may be written."""
+KEPT = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME")
+"""Of the caller: where programs are, where files may be written, and where set-up has put the guests of tests."""
 _OF_THE_TESTS = ("VIRTNETPLUG_", "PYTEST_")
 
 
