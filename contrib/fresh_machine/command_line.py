@@ -27,7 +27,8 @@ NAMED = 8
 """So many uncommitted files are named."""
 MEGABYTES = 4000
 """What a run of all tests takes at the most, and the root file system that it began with."""
-NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS = 120, 121, 122, 123
+NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS, NO_ROOT = 120, 121, 122, 123, 125
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = """\
 examples:
   contrib/fresh 12 make demo
@@ -40,7 +41,8 @@ The exit code is the command's, or of this program itself:
     2  no such release, or no command       121  no user namespaces
   119  the command succeeded, but units     122  no package index
        are enabled that were not before     123  no mmdebstrap
-  120  no room on the disk                  128 and more: ended by a signal
+  120  no room on the disk                  125  mmdebstrap failed: its words are above
+                                            128 and more: ended by a signal
 
 What is kept in ~/.cache/virtnetplug/fresh (or XDG_CACHE_HOME) spares the network: a root file system for each release
 and the packages that were fetched. It may be removed.
@@ -61,8 +63,9 @@ def main() -> int:
         return _fail(
             2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo"
         )
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+    for number in ENDING:
+        if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
     try:
         return _perform(given)
     except KeyboardInterrupt as end:
@@ -83,7 +86,12 @@ def _perform(given: argparse.Namespace) -> int:
         return _fail(NO_INDEX, lack)
     assert mirror is not None
     template.home().mkdir(parents=True, exist_ok=True)
-    archive = template.ensure(given.release, mirror, settings.access(), _say)
+    try:
+        archive = template.ensure(given.release, mirror, settings.access(), _say)
+    except subprocess.CalledProcessError as error:
+        return _fail(
+            NO_ROOT, f"no root file system of Debian {given.release}: mmdebstrap ended with {error.returncode}"
+        )
     if changed := _uncommitted():
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed[:NAMED])}{more}")
@@ -124,4 +132,6 @@ def _fail(code: int, text: str) -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)  # a second one would stop the removal of the machine
     raise KeyboardInterrupt(number)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 RELEASES = {"12": "bookworm", "13": "trixie"}
@@ -48,8 +50,22 @@ def _make(archive: Path, release: str, mirror: str, settings: Iterable[str]) -> 
         words += [f"--aptopt={setting}" for setting in settings]
         words += ["--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap $1/etc/apt/sources.list"]  # each run's own
         words += ["--include=" + ",".join(_PACKAGES), RELEASES[release], partial, mirror]
-        # In a process group of its own: mmdebstrap cleans up by itself, and takes a second signal badly.
-        subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+        _run(words)
         os.replace(partial, archive)
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+def _run(words: Sequence[str]) -> None:
+    """Whatever ends this process has the command end in good order: mmdebstrap removes what it has made so far."""
+    # In a process group of its own, as it takes a second signal badly.
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, process_group=0) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, list(words))

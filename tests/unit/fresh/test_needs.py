@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -15,6 +16,7 @@ CONTRIB = Path(__file__).parents[3] / "contrib"
 sys.path[:0] = [str(CONTRIB), str(CONTRIB / "lab")]
 
 from fresh_machine import command_line, template  # noqa: E402
+from host import needs  # noqa: E402
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -114,6 +116,49 @@ def test_no_mmdebstrap_as_an_ordinary_user(
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     said = refusal(capfd, monkeypatch, machine, "12", "make demo")
     assert said.startswith("123 fresh: mmdebstrap is not installed; as root, run: apt-get install")
+
+
+def test_a_mirror_that_fails_half_way(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    command(machine / "bin", "mmdebstrap", "exit 25")
+    monkeypatch.setattr(needs, "lacks_index", lambda *_: None)
+    before = {number: signal.getsignal(number) for number in command_line.ENDING}
+    monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "make demo"])
+    assert command_line.main() == 125
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert capfd.readouterr().err.endswith("fresh: no root file system of Debian 12: mmdebstrap ended with 25\n")
+    assert list(template.home().glob(".debian-*")) == [] and not template.archive_of("12").exists()
+
+
+def test_mmdebstrap_may_clean_up_when_it_is_interrupted(monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
+    def interrupted(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        while not started.exists():
+            pass
+        monkeypatch.setattr(subprocess.Popen, "wait", wait)
+        raise KeyboardInterrupt
+
+    started, cleaned, wait = machine / "started", machine / "cleaned", subprocess.Popen.wait
+    trap = f"trap 'sleep 0.5; touch {cleaned}; exit 1' TERM"
+    command(machine / "bin", "mmdebstrap", f"{trap}; touch {started}; while :; do sleep 0.1; done")
+    template.home().mkdir(parents=True)
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        template.ensure("12", "http://127.0.0.1:1/debian", [], lambda _text: None)
+    assert cleaned.exists()
+    assert list(template.home().glob(".debian-*")) == [] and not template.archive_of("12").exists()
+
+
+def test_a_second_signal_does_not_stop_what_the_first_began() -> None:
+    before = {number: signal.getsignal(number) for number in command_line.ENDING}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            command_line._end(signal.SIGINT, None)
+        assert {signal.getsignal(number) for number in command_line.ENDING} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_the_command_itself_ends_with_that_code() -> None:
