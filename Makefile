@@ -39,7 +39,7 @@ lab-full: ## the same, and their long tests: every world broken, 200 cycles, …
 
 mutants: ## put faults into the package, one at a time: a test of make check must fail with each
 	@contrib/setup test
-	@$(PYTHON) -m tests.mutants
+	@$(PYTHON) -E -m tests.mutants
 
 format: ## put the code into its format
 	@contrib/setup test

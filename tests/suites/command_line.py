@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -20,9 +19,6 @@ from tests.suites.running import Running, end_all, progress
 
 EVERY = 60.0
 """Seconds between two lines that say how far it is."""
-
-ROOM = 256 << 20
-"""Bytes that tests may write."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -53,19 +49,8 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
     logs.mkdir(parents=True, exist_ok=True)
     _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
-    with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=_memory()) as temporary:
+    with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=parts_of.memory()) as temporary:
         return _follow(suite, parts, logs, Path(temporary))
-
-
-def _memory() -> str | None:
-    """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory.
-
-    Tests start programs that they have written there, which a container's often does not allow.
-    """
-    place = "/dev/shm"
-    if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
-        return None
-    return place if shutil.disk_usage(place).free > ROOM else None
 
 
 def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path) -> int:

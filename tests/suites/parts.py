@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ WITH_LINUX = [f"tests/lab/test_{name}.py" for name in ("evidence", "identity", "
 
 KEPT = ("XDG_CACHE_HOME",)
 """Where set-up has put what tests use: images, and the tests' Linux guest."""
+
+
+ROOM = 256 << 20
+"""Bytes that tests may write."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,17 @@ def environment(temporary: Path) -> dict[str, str]:
         "TMPDIR": str(temporary),
         **kept,
     }
+
+
+def memory() -> str | None:
+    """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory.
+
+    Tests start programs that they have written there, which a container's often does not allow.
+    """
+    place = "/dev/shm"
+    if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
+        return None
+    return place if shutil.disk_usage(place).free > ROOM else None
 
 
 def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:

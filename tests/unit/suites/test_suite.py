@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.environment import environment
 from tests.suites import command_line, parts, running
 from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
 
@@ -190,6 +194,24 @@ def test_a_log_that_cannot_be_written_is_said(
 def test_the_budget_is_that_of_the_documents() -> None:
     rows = re.findall(r"^\| `make ([a-z-]+)` \|.*\| (\d+) min \|$", CONTRIBUTING.read_text(), re.MULTILINE)
     assert dict(rows) == {name: f"{suite.minutes:g}" for name, suite in SUITES.items()}
+
+
+def test_no_variable_of_python_reaches_the_suite_itself(tmp_path: Path) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit(3)")
+    variables = {"PYTHONHOME": "/nowhere", "PYTHONPATH": str(tmp_path)}
+    words = [CHECKOUT / "tests/suite", "check", "--only", "nothing"]
+    ran = subprocess.run(words, env=environment(**variables), capture_output=True, text=True)
+    assert ran.stderr == "tests/suite: check has no part 'nothing'; it has format, lint, types, fast\n"
+
+
+@pytest.mark.parametrize(("flag", "is_used"), [(0, True), (os.ST_NOEXEC, False)])
+def test_memory_where_no_program_may_be_started_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, flag: int, is_used: bool
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flag))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=parts.ROOM + 1))
+    assert parts.memory() == ("/dev/shm" if is_used else None)
 
 
 def test_home_is_that_of_the_user_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
