@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from tests.mutants.fault import Fault, NotApplicable, load
 from tests.mutants.forks import Job, Pool
 from tests.mutants.reach import Reach, measured
 from tests.mutants.trial import trial
+from tests.suites.parts import ROOM, memory
 
 TESTS = ("--part=rest", "--ignore=tests/unit/lab", "--ignore=tests/unit/mutants", "tests/unit", "tests/contract")
 """The tests of ``make check``, but for those that are of no module of the package."""
@@ -64,6 +68,11 @@ class Run:
         self.arguments = [*OPTIONS, f"--rootdir={root}", *tests]
         build = root / "build"
         self.pool = Pool(build / "mutants", jobs)
+        self._lock = (build / "mutants" / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"mutants: another run is on its way in {root}: wait until it has ended, then try again")
         self.report = (build / "mutants.log").open("w")
         self.memory = build / "mutants" / "killers.json"
         self.started = time.monotonic()
@@ -71,6 +80,9 @@ class Run:
     def run(self) -> int:
         os.chdir(self.root)
         _clean_environment()
+        if lack := _lacks_room():
+            self.say(lack)
+            return 1
         _warm_up()
         seconds = FIRST_RUN + len(self.faults) * EACH // self.pool.width
         self.say(
@@ -123,6 +135,9 @@ class Run:
                 known[fault.name] = verdict.killer
 
         self.pool.run(jobs, tell)
+        if lack := _lacks_room():
+            self.say(f"{lack}. Tests may have failed for that alone, so nothing is shown")
+            return 1
         self.memory.write_text(json.dumps(known))
         return self.sum_up([verdicts[fault.name] for fault in self.faults])
 
@@ -151,6 +166,17 @@ def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verd
             fault, why=f"tests could not be set up or imported, which is no test that fails: {answer['broken'][0]}"
         )
     return Verdict(fault, why=f"it survives the {len(tests)} tests that reach it")
+
+
+def _lacks_room() -> str:
+    """What to do if tests would fail, and seem to kill faults, because they cannot write their files."""
+    place = memory() or tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    return (
+        ""
+        if free > ROOM
+        else f"no room on the disk: {place} has {free >> 20} MiB free, and {ROOM >> 20} MiB are needed"
+    )
 
 
 def _clean_environment() -> None:

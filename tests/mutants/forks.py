@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.suites.parts import memory
+
 Work: TypeAlias = Callable[[Path], Any]
 """It is given a directory that is gone after it; what it returns is plain values."""
 
@@ -41,8 +43,7 @@ class Pool:
         answers: dict[str, Any] = {}
         running: dict[int, Job] = {}
         left = list(jobs)
-        room = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # journals of tests are to wait for no disk
-        with tempfile.TemporaryDirectory(prefix="virtnetplug-mutants-", dir=room) as scratch:
+        with tempfile.TemporaryDirectory(prefix="virtnetplug-mutants-", dir=memory()) as scratch:
             try:
                 while left or running:
                     while left and len(running) < self.width:

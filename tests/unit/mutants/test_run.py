@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from tests.environment import environment
+from tests.mutants import __main__ as run
 
 ROOT = Path(__file__).parents[3]
 CODE = """\
@@ -59,7 +65,7 @@ def project(place: Path, **faults: tuple[str, str]) -> Path:
 def mutants(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.mutants", f"--root={place}", f"--table={place}/faults.toml", "--tests=trials", *words],
-        cwd=ROOT, capture_output=True, text=True, timeout=60,
+        cwd=ROOT, env=environment(), capture_output=True, text=True,
     )  # fmt: skip
 
 
@@ -96,3 +102,18 @@ def test_all_killed_is_success_and_a_test_that_fails_anyway_is_not(tmp_path: Pat
         file.write("def test_wrong():\n    assert numbers.double(1) == 3\n")
     ended = mutants(place)
     assert ended.returncode == 1 and "trials/test_numbers.py::test_wrong" in ended.stdout
+
+
+def test_a_second_run_in_one_checkout_waits_for_its_turn(tmp_path: Path) -> None:
+    place = project(tmp_path, one=("number * 2", "number + 1"))
+    (place / "build/mutants").mkdir(parents=True)
+    with (place / "build/mutants/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = mutants(place)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "another run is on its way" in ended.stderr and not (place / "build/mutants.log").exists()
+
+
+def test_a_full_disk_kills_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "ROOM", 1 << 60)
+    assert run._lacks_room().startswith("no room on the disk: /")
