@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,10 +39,22 @@ def main() -> int:
     parts = [_with(part, extra) for part in suite.parts if given.only in (None, part.name)]
     if not parts:
         sys.exit(f"tests/suite: {suite.name} has no part {given.only!r}; it has {_names(suite.parts)}")
+    if lack := _lacks_namespaces(parts):
+        sys.exit(lack)
     try:
         return _run(suite, parts)
     except OSError as error:
         sys.exit(f"tests/suite: {error}; make room on the disk, or remove build/{suite.name} if it is another user's")
+
+
+def _lacks_namespaces(parts: Sequence[Part]) -> str:
+    """What tests/namespace says, where a part needs it and this user may not have it."""
+    if not any("tests/namespace" in word for part in parts for word in part.command):
+        return ""
+    environment = parts_of.environment(Path(tempfile.gettempdir()))
+    words = [parts_of.CHECKOUT / "tests/namespace", "true"]
+    tried = subprocess.run(words, env=environment, capture_output=True, text=True)
+    return tried.stderr.strip() or "tests/namespace failed" if tried.returncode else ""
 
 
 def _run(suite: Suite, parts: Sequence[Part]) -> int:

@@ -196,6 +196,19 @@ def test_the_budget_is_that_of_the_documents() -> None:
     assert dict(rows) == {name: f"{suite.minutes:g}" for name, suite in SUITES.items()}
 
 
+def test_a_user_without_namespaces_is_told_so_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name, line in (("id", "echo 1000"), ("unshare", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    enclosed = Part("a", ["sh", "-c", f"touch {tmp_path}/ran", "tests/namespace"])
+    with pytest.raises(SystemExit, match="run as root, or let 1000 have user namespaces: the package uidmap"):
+        run(monkeypatch, capsys, enclosed)
+    assert not (tmp_path / "ran").exists() and capsys.readouterr().out == ""
+
+
 def test_no_variable_of_python_reaches_the_suite_itself(tmp_path: Path) -> None:
     (tmp_path / "argparse.py").write_text("raise SystemExit(3)")
     variables = {"PYTHONHOME": "/nowhere", "PYTHONPATH": str(tmp_path)}
