@@ -64,6 +64,15 @@ def test_a_mirror_that_cannot_be_asked(bin_directory: Path) -> None:
     assert refusal(bin_directory) == "E: no lists\nsetup: apt-get update failed: its words are above\n"
 
 
+def test_another_apt_is_waited_for(bin_directory: Path) -> None:
+    first = bin_directory / "first"
+    locked = f"[ -e {first} ] || {{ touch {first}; echo 'E: Could not get lock /var/lib/apt/lists/lock'; exit 100; }}"
+    write(bin_directory, "apt-get", f"{locked}; echo E: no lists; exit 100")
+    write(bin_directory, "sleep", f"echo $1 >{bin_directory}/slept")
+    assert refusal(bin_directory) == "E: no lists\nsetup: apt-get update failed: its words are above\n"
+    assert (bin_directory / "slept").read_text() == "5\n"
+
+
 def test_an_ordinary_user_is_given_the_line_for_root(bin_directory: Path) -> None:
     write(bin_directory, "id", "echo 1000")
     said = refusal(bin_directory)
