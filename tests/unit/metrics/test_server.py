@@ -94,9 +94,13 @@ def test_other_paths_and_methods_are_refused(server: Server) -> None:
     assert caught.value.code == 405
 
 
-def test_a_client_that_says_nothing_keeps_nobody_waiting(server: Server) -> None:
-    with socket.create_connection((server.host, server.port)):
+def test_a_client_that_says_nothing_keeps_nobody_waiting(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("virtnetplug.metrics.server._Handler.timeout", 300)
+    with socket.create_connection((server.host, server.port)) as silent:
         assert get(server)[0] == 200
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # one that was waited for would have been hung up on
+            silent.recv(1)
 
 
 def test_openmetrics_is_answered_to_who_asks_for_it(server: Server) -> None:
