@@ -8,7 +8,7 @@ SUITE :=
 .PHONY: help setup demo test test-full lab lab-full check mutants format bench man guest clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: ## install what is missing: Debian packages, and a virtual environment in .venv
 	@contrib/setup test
