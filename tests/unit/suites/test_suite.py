@@ -209,6 +209,15 @@ def test_a_user_without_namespaces_is_told_so_before_anything_runs(
     assert not (tmp_path / "ran").exists() and capsys.readouterr().out == ""
 
 
+def test_a_reader_that_goes_away_ends_the_suite() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [CHECKOUT / "tests/suite", "check", "--only", "format"]
+    ran = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, env=environment(), text=True)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (141, "")
+
+
 def test_no_variable_of_python_reaches_the_suite_itself(tmp_path: Path) -> None:
     (tmp_path / "argparse.py").write_text("raise SystemExit(3)")
     variables = {"PYTHONHOME": "/nowhere", "PYTHONPATH": str(tmp_path)}
