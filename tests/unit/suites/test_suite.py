@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,10 +210,17 @@ def test_a_user_without_namespaces_is_told_so_before_anything_runs(
     assert not (tmp_path / "ran").exists() and capsys.readouterr().out == ""
 
 
-def test_a_reader_that_goes_away_ends_the_suite() -> None:
+def test_a_reader_that_goes_away_ends_the_suite(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    words = [CHECKOUT / "tests/suite", "check", "--only", "format"]
+    main = f"""
+import sys
+from pathlib import Path
+from tests.suites import command_line, parts
+parts.BUILD = Path({str(tmp_path)!r})
+sys.exit(command_line.main())
+"""
+    words = [sys.executable, "-c", main, "check", "--only", "format"]
     ran = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, env=environment(), text=True)
     os.close(writing)
     assert (ran.returncode, ran.stderr) == (141, "")
