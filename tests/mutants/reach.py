@@ -31,12 +31,17 @@ class Reach:
     failed: list[str] = field(default_factory=list)
 
     def tests(self, file: str, lines: Collection[int]) -> list[str]:
-        """Those that run one of these lines, the shortest first; those that run anything of the file, where these run on import alone."""
+        """Those that run one of these lines, the shortest first; those that run anything of the file, where these run on import alone.
+
+        What stands in no function (line 0) may be a table, which no test runs but many read: then also those of the file that mirrors it.
+        """
         of_file = self.lines.get(file, {})
         run = [line for line in lines if line in of_file]
         found = {test for line in run for test in of_file[line]}
         if run and not found:
             found = set(of_file[0])
+        if 0 in lines:
+            found.update(test for test in self.seconds if f"/test_{Path(file).stem}.py::" in test)
         return sorted(found, key=lambda test: (self.seconds.get(test, 0.0), test))
 
 
