@@ -311,6 +311,9 @@ def test_a_bridge_made_anew_has_its_nics_again(real: World) -> None:
     assert audited(real) == []
 
 
+@pytest.mark.driver(
+    "daemon"
+)  # libvirt's embedded driver (9.0 and 11.3) crashes when such a NIC leaves, or its guest stops
 def test_a_macvtap_networks_port_is_made_again(real: World) -> None:
     """The device itself does not go with its network."""
     links.ip("link", "add", "lower7", "type", "veth", "peer", "name", "beyond7")
@@ -330,8 +333,6 @@ def test_a_macvtap_networks_port_is_made_again(real: World) -> None:
         assert (outcome.result, names(outcome)) == (Result.DONE, ["restore_port", "verify"]), outcome.message
         assert [port.XMLDesc() for port in network.listAllPorts()] == before
         assert audited(real) == []
-        # libvirt 9.0 was seen to crash as it stopped a guest whose NIC's network and link are gone.
-        real.plugger.detach(real.name, "ua-nic1", wait=120)
     finally:
         network.destroy()
         network.undefine()
