@@ -362,6 +362,8 @@ def test_progress_of_a_wait_is_said(command: Command, guest: Start, bridge: Brid
     one = guest()
     command("attach", one.name, "--bridge", bridge(), "--alias", "ua-a")
     one.hold()
+    answer = command("detach", one.name, "ua-a", "--wait", "0.2", code=75)
+    assert answer.out.count("still holds ua-a") == 1
     process = command.start("detach", one.name, "ua-a", "--wait", "600")
     assert process.stderr is not None
     wait_until(lambda: "waiting for the guest to let go of ua-a" in process.stderr.readline(), "it to say so")  # type: ignore[union-attr]
