@@ -11,9 +11,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / "build"
 BIN = Path(".venv/bin")
-WITH_LINUX = [f"tests/lab/test_{name}.py" for name in ("evidence", "identity", "rebind", "sriov_host", "traffic")]
-"""Files of the SR-IOV lab's tests that need its Linux guests, which take long to come to speed."""
-
+LABS = ("sriov", "xen")
 KEPT = ("XDG_CACHE_HOME",)
 """Where set-up has put what tests use: images, and the tests' Linux guest."""
 
@@ -72,20 +70,19 @@ def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:
     return [f"{BIN}/python", "-m", "pytest", "-v", "--durations=10", "-p", "no:cacheprovider", *spread, *words]
 
 
-def _lab(name: str, lab: str, seconds: int, tests: Sequence[str], environment: Sequence[str] = ()) -> Part:
-    """Tests inside a lab. The lab's own lines are in the same log. `seconds` are for a hang, not for a slow machine."""
-    pytest = ["python3", "-m", "pytest", "-v", f"--timeout={seconds // 2}", "--durations=10", *tests]
-    return Part(name, ["contrib/lab/lab", "run", lab, "--timeout", str(seconds), "--", "env", *environment, *pytest])
-
-
-def _labs(seconds: int, environment: Sequence[str] = ()) -> list[Part]:
-    """Three machines: the tests of the SR-IOV lab take twice as long as those of Xen, so they are on two."""
-    others = ["tests/lab", *(f"--ignore={file}" for file in WITH_LINUX)]
-    return [
-        _lab("sriov-linux", "sriov", seconds, WITH_LINUX, environment),
-        _lab("sriov", "sriov", seconds, others, environment),
-        _lab("xen", "xen", seconds, ["tests/lab_xen"], environment),
+def _lab(name: str, seconds: int, *words: str) -> Part:
+    """The tests of one lab, inside it. The lab's own lines are in the same log. `seconds` are for a hang, not for a slow machine."""
+    tests = [
+        "python3",
+        "-m",
+        "pytest",
+        "-v",
+        f"--timeout={seconds // 2}",
+        "--durations=10",
+        "tests/lab",
+        "tests/lab_xen",
     ]
+    return Part(name, ["contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests])
 
 
 _LONG = [f"VIRTNETPLUG_LAB_{word}" for word in ("WORLDS=all", "CYCLES=200", "ROUNDS=20")]
@@ -115,7 +112,7 @@ SUITES = {
         ),
         Suite("test", "every test, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
         Suite("test-full", "every test, and real QEMU broken at every call", 30, _of_drivers("--full")),
-        Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, _labs(7200)),
-        Suite("lab-full", "all tests of both labs", 60, _labs(28800, _LONG)),
+        Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
+        Suite("lab-full", "all tests of both labs", 60, [_lab(name, 28800, *_LONG) for name in LABS]),
     )
 }

@@ -247,11 +247,3 @@ def test_memory_where_no_program_may_be_started_is_not_used(
 def test_home_is_that_of_the_user_where_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HOME")
     assert Path(parts.environment(tmp_path)["HOME"]).is_absolute()
-
-
-def test_each_file_of_a_lab_runs_in_one_part() -> None:
-    assert all((CHECKOUT / file).is_file() for file in parts.WITH_LINUX)
-    linux, sriov, xen = (part.command for part in SUITES["lab"].parts)
-    assert linux[-len(parts.WITH_LINUX) :] == parts.WITH_LINUX
-    assert sriov[-len(parts.WITH_LINUX) - 1 :] == ["tests/lab", *(f"--ignore={file}" for file in parts.WITH_LINUX)]
-    assert xen[-1] == "tests/lab_xen"
