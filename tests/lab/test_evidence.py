@@ -53,7 +53,7 @@ def test_a_guest_without_a_driver_is_not_connected(
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:
-    vm = linux("pc")
+    vm = linux("q35")
     before = len(vm.said())
     plugger.attach(vm.dom.name(), [FROM_POOL])
     vm.wait_says(rf"NIC \w+ {MAC} driver=igbvf master=0 up=1 carrier=1", before)

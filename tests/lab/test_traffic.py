@@ -48,7 +48,10 @@ def vf(mac: str, pool: str) -> str:
 
 @pytest.mark.parametrize(
     "pools",
-    [pytest.param(("pool0", "pool0"), id="of one PF", marks=long), pytest.param(("pool0", "pool1"), id="of two PFs")],
+    [
+        pytest.param(("pool0", "pool0"), id="of one PF", marks=long),
+        pytest.param(("pool0", "pool1"), id="of two PFs", marks=long),
+    ],
 )
 def test_guests_talk_over_their_vfs(
     plugger: Plugger, both: tuple[LinuxGuest, LinuxGuest], pools: tuple[str, str]
