@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,13 @@ def test_every_part_runs_and_those_that_failed_are_named(place: Path) -> None:
     ]
 
 
+def keep_sending(run: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Until it has ended: a signal that comes just before bash's ``wait`` begins is heard with the next one."""
+    while run.poll() is None:
+        run.send_signal(number)
+        time.sleep(0.5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_part_and_all_that_would_follow(place: Path, number: signal.Signals) -> None:
     with start(place, stops="test") as run:
@@ -60,7 +69,9 @@ def test_a_signal_ends_the_part_and_all_that_would_follow(place: Path, number: s
         for line in run.stdout:
             if line.startswith("make test"):
                 break
-        run.send_signal(number)
+        presser = threading.Thread(target=keep_sending, args=(run, number))
+        presser.start()
         said = run.communicate()[0].splitlines()
+        presser.join()
     assert run.returncode == 128 + number
     assert said == ["told to end", f"ended by {number.name} after 2 parts passed, 0 failed"]
