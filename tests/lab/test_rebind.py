@@ -23,6 +23,7 @@ from tests.lab.operations import rebind_pf as rebind
 from tests.lab.views import assert_back, everything, host_state, ports
 from tests.lab.worlds import made_by, worlds
 from tests.real import guests
+from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
@@ -202,6 +203,8 @@ def test_kill_in_every_world_then_recover(
     figure: Figure,
 ) -> None:
     vm = guest()
+    pf = PciAddress.parse(str(PFS[0]))
+    wait_until(lambda: plugger._host.host_devices.is_link_up(pf), "the PF's link, after the test before")
     plugger.attach(vm.name, [pool_nic(1, more=VLAN)])
     lent, state, devices = host_state(), pf_state(), has(plugger, vm.name)
     trigger, start = Trigger(-1, "none"), time.monotonic()
