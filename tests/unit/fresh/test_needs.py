@@ -123,11 +123,8 @@ def test_a_mirror_that_fails_half_way(
 ) -> None:
     command(machine / "bin", "mmdebstrap", "exit 25")
     monkeypatch.setattr(needs, "lacks_index", lambda *_: None)
-    before = {number: signal.getsignal(number) for number in command_line.ENDING}
     monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "make demo"])
     assert command_line.main() == 125
-    for number, handler in before.items():
-        signal.signal(number, handler)
     assert capfd.readouterr().err.endswith("fresh: no root file system of Debian 12: mmdebstrap ended with 25\n")
     assert list(template.home().glob(".debian-*")) == [] and not template.archive_of("12").exists()
 
@@ -151,14 +148,9 @@ def test_mmdebstrap_may_clean_up_when_it_is_interrupted(monkeypatch: pytest.Monk
 
 
 def test_a_second_signal_does_not_stop_what_the_first_began() -> None:
-    before = {number: signal.getsignal(number) for number in command_line.ENDING}
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            command_line._end(signal.SIGINT, None)
-        assert {signal.getsignal(number) for number in command_line.ENDING} == {signal.SIG_IGN}
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with pytest.raises(KeyboardInterrupt):
+        command_line._end(signal.SIGINT, None)
+    assert {signal.getsignal(number) for number in command_line.ENDING} == {signal.SIG_IGN}
 
 
 def test_the_command_itself_ends_with_that_code() -> None:
