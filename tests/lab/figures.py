@@ -19,7 +19,7 @@ long = pytest.mark.long
 T = TypeVar("T")
 
 
-def sample(points: Sequence[T], most: int = 4) -> list[T]:
+def sample(points: Sequence[T], most: int = 3) -> list[T]:
     """All of them in `make lab-full`; otherwise `most`, or as many as ``VIRTNETPLUG_LAB_WORLDS`` says, evenly from first to last."""
     number = len(points) if IS_LONG else min(len(points), int(os.environ.get("VIRTNETPLUG_LAB_WORLDS", most)))
     return [points[(2 * i + 1) * len(points) // (2 * number)] for i in range(number)]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lab import hands, sriov
+from tests.lab.figures import long
 from tests.lab.nics import PFS, VLAN, pool_nic, vf_nic
 from tests.lab.views import assert_back, everything, host_state, ports
 from tests.real.guests import Guest
@@ -51,7 +52,7 @@ def check_nobody_gets(plugger: Plugger, vf: str, owner: Guest, other: Guest) -> 
     plugger.detach(other.name, ["ua-vf2", "ua-vf3", "ua-vf4"], wait=600)
 
 
-@pytest.mark.parametrize("ending", ["resume", "reset", "destroy"])
+@pytest.mark.parametrize("ending", ["resume", pytest.param("reset", marks=long), "destroy"])
 def test_a_guest_that_never_lets_go(plugger: Plugger, guest: Start, vm: Guest, ending: str) -> None:
     other = guest() if ending == "resume" else None
     vm = guest() if ending == "destroy" else vm

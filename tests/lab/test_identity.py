@@ -108,6 +108,7 @@ def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugge
     plugger.detach(vm.name, "ua-front", wait=600)
 
 
+@long
 def test_with_teaming_only_the_traffic_moves(
     plugger: Plugger, vm: LinuxGuest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,7 @@ def test_more_vfs_and_fewer_and_a_hook(plugger: Plugger, guest: Callable[..., gu
     assert_back(plugger, vm, before)
 
 
+@long
 def test_a_guest_that_holds_on_aborts_the_rest(plugger: Plugger, guest: Callable[..., guests.Guest]) -> None:
     vm, stubborn = guest(), guest()
     before = host_state(), ports(plugger), pf_state()

@@ -43,7 +43,7 @@ def calls(plugger: Plugger, operation: str) -> list[str]:
 def test_fail_in_every_world(plugger: Plugger, fresh: Callable[[], Guest], figure: Figure, operation: str) -> None:
     made, start = calls(plugger, operation), time.monotonic()
     failed = 0
-    for world in (chosen := sample(worlds(made), 3)):
+    for world in (chosen := sample(worlds(made))):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
         trigger = InWorld(world, "fail", leaving=world % 2 == 0)
@@ -67,7 +67,7 @@ def test_kill_in_every_world_then_recover(
 ) -> None:
     made, start = calls(plugger, operation), time.monotonic()
     killed = 0
-    for world in (chosen := sample(worlds(made), 3)):
+    for world in (chosen := sample(worlds(made), 2)):
         before = everything(plugger, lab := fresh())
         OPERATIONS[operation].prepare(plugger)
         ended = warm.run(die, tmp_path / "journal", operation, world, timeout=1200)

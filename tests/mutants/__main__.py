@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.environment import KEPT
 from tests.mutants.fault import Fault, NotApplicable, load
 from tests.mutants.forks import Job, Pool
 from tests.mutants.reach import Reach, measured
@@ -26,9 +27,6 @@ TESTS = ("--part=rest", "--ignore=tests/unit/lab", "--ignore=tests/unit/mutants"
 """The tests of ``make check``, but for those that are of no module of the package."""
 
 OPTIONS = ("-q", "-pno:cacheprovider", "-pno:xdist", "-Wignore:Module already imported so cannot be rewritten")
-KEPT = ("PATH", "HOME", "LANG")
-"""All that tests are given of this process's environment."""
-
 FIRST_RUN, EACH = 90, 4
 """Seconds, on two quiet cores: finding out which tests reach which lines, and one fault."""
 
@@ -180,8 +178,9 @@ def _lacks_room() -> str:
 
 
 def _clean_environment() -> None:
-    for name in [name for name in os.environ if name not in KEPT]:
+    for name in set(os.environ).difference(KEPT):
         del os.environ[name]
+    os.environ["LANG"] = "C.UTF-8"
     sys.dont_write_bytecode = False  # which one of them may have said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import subprocess
@@ -63,6 +64,17 @@ def _lacks_namespaces(parts: Sequence[Part]) -> str:
 def _run(suite: Suite, parts: Sequence[Part]) -> int:
     logs = parts_of.BUILD / suite.name
     logs.mkdir(parents=True, exist_ok=True)
+    with (logs / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(
+                f"tests/suite: make {suite.name} is running in this checkout: wait for its end, or use another clone"
+            )
+        return _run_alone(suite, parts, logs)
+
+
+def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
     _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
     with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=parts_of.memory()) as temporary:

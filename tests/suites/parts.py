@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.environment import KEPT
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUILD = CHECKOUT / "build"
 BIN = Path(".venv/bin")
 LABS = ("sriov", "xen")
-KEPT = ("XDG_CACHE_HOME",)
-"""Where set-up has put what tests use: images, and the tests' Linux guest."""
-
-
 ROOM = 256 << 20
 """Bytes that tests may write."""
 
@@ -41,15 +39,8 @@ class Suite:
 
 def environment(temporary: Path) -> dict[str, str]:
     """All that a test gets of its caller's environment, and where its files go: nothing else can make it green or red."""
-    home = os.environ.get("HOME") or os.path.expanduser("~")
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": home,
-        "LANG": "C.UTF-8",
-        "TMPDIR": str(temporary),
-        **kept,
-    }
+    kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
+    return {"PATH": os.defpath, "HOME": os.path.expanduser("~"), **kept, "LANG": "C.UTF-8", "TMPDIR": str(temporary)}
 
 
 def memory() -> str | None:

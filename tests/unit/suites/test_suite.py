@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -40,12 +41,7 @@ def run(
 ) -> tuple[int, list[str]]:
     monkeypatch.setitem(SUITES, "trial", Suite("trial", "a trial", 1, made))
     monkeypatch.setattr("sys.argv", ["tests/suite", "trial", *words])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        code = command_line.main()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    code = command_line.main()
     return code, capsys.readouterr().out.splitlines()
 
 
@@ -82,6 +78,19 @@ def test_a_part_that_did_not_come_to_its_end_has_failed(
 def test_skips_are_counted_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed, 2 skipped in 0.1s'"))
     assert code == 0 and lines[-1].startswith("make trial: 3 of 3 passed in") and lines[-1].endswith("; 2 skipped")
+
+
+def test_a_suite_runs_once_in_a_checkout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made = shell("a", "echo '1 passed in 0.1s'")
+    run(monkeypatch, capsys, made)
+    with (parts.BUILD / "trial/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(
+            SystemExit, match="make trial is running in this checkout: wait for its end, or use another"
+        ):
+            run(monkeypatch, capsys, shell("a", "echo '2 passed in 0.1s'"))
+    assert (parts.BUILD / "trial/a.log").read_text() == "1 passed in 0.1s\n"
+    assert run(monkeypatch, capsys, made)[0] == 0
 
 
 def test_options_reach_tests_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
