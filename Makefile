@@ -25,7 +25,7 @@ test: ## every test, on real QEMU and libvirt, in namespaces of its own
 	@contrib/setup test
 	@tests/suite test $(SUITE)
 
-test-full: ## the same, with real QEMU broken at every call
+test-full: ## the same, with real QEMU broken at every call, and 100 rebinds
 	@contrib/setup test
 	@tests/suite test-full $(SUITE)
 

@@ -77,12 +77,13 @@ def _lab(name: str, seconds: int, *words: str) -> Part:
 
 
 _LONG = [f"VIRTNETPLUG_LAB_{word}" for word in ("WORLDS=all", "CYCLES=200", "ROUNDS=20")]
+_FULL = ["env", "VIRTNETPLUG_REBINDS=100"]
 
 
-def _of_drivers(*words: str) -> list[Part]:
+def _of_drivers(*words: str, prefix: Sequence[str] = ()) -> list[Part]:
     return [
-        Part("driver", _pytest("--part=driver", *words, workers=4)),
-        Part("embedded", _pytest("--driver=embedded", *words, workers=2)),
+        Part("driver", [*prefix, *_pytest("--part=driver", *words, workers=4)]),
+        Part("embedded", [*prefix, *_pytest("--driver=embedded", *words, workers=2)]),
         Part("rest", _pytest("--part=rest", *words, workers=2)),
     ]
 
@@ -102,7 +103,12 @@ SUITES = {
             ],
         ),
         Suite("test", "every test, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
-        Suite("test-full", "every test, and real QEMU broken at every call", 30, _of_drivers("--full")),
+        Suite(
+            "test-full",
+            "every test, real QEMU broken at every call, and 100 rebinds under a stream",
+            30,
+            _of_drivers("--full", prefix=_FULL),
+        ),
         Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
         Suite("lab-full", "all tests of both labs", 60, [_lab(name, 28800, *_LONG) for name in LABS]),
     )
