@@ -10,7 +10,7 @@ SUITE :=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-setup: ## install what is missing: Debian packages, and a virtual environment in .venv
+setup: ## install what is missing: Debian packages, .venv, and what tests use in ~/.cache/virtnetplug
 	@contrib/setup test
 
 demo: ## boot a small VM and attach, list, update and detach NICs while it runs
@@ -21,7 +21,7 @@ check: ## format, lint, types, the unit tests and the contract suite on the fake
 	@contrib/setup test
 	@tests/suite check $(SUITE)
 
-test: ## every test, on real QEMU and libvirt, in namespaces of its own
+test: ## every test that needs no lab, on real QEMU and libvirt, in namespaces of its own
 	@contrib/setup test
 	@tests/suite test $(SUITE)
 

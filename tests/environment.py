@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -17,10 +18,10 @@ def environment(**named: str) -> dict[str, str]:
     return {**kept, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **named}
 
 
-def clean() -> None:
-    """Take from this process what no test names; the variables by which tests and pytest are told something remain."""
+def clean(named: Sequence[str] = _OF_THE_TESTS) -> None:
+    """Take from this process all but `KEPT` and what begins with one of `named`, by which tests and pytest are told something."""
     for name in set(os.environ).difference(KEPT):
-        if not name.startswith(_OF_THE_TESTS) or name == "VIRTNETPLUG_STATE_DIR":
+        if not name.startswith(tuple(named)) or name == "VIRTNETPLUG_STATE_DIR":
             del os.environ[name]
     os.environ["LANG"] = "C.UTF-8"
     os.umask(0o022)

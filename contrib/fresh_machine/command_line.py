@@ -27,7 +27,7 @@ NAMED = 8
 """So many uncommitted files are named."""
 MEGABYTES = 4000
 """What a run of all tests takes at the most, and the root file system that it began with."""
-NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS, NO_ROOT = 120, 121, 122, 123, 125
+NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS, NO_ROOT_FILE_SYSTEM = 120, 121, 122, 123, 125
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = """\
 examples:
@@ -90,7 +90,8 @@ def _perform(given: argparse.Namespace) -> int:
         archive = template.ensure(given.release, mirror, settings.access(), _say)
     except subprocess.CalledProcessError as error:
         return _fail(
-            NO_ROOT, f"no root file system of Debian {given.release}: mmdebstrap ended with {error.returncode}"
+            NO_ROOT_FILE_SYSTEM,
+            f"no root file system of Debian {given.release}: mmdebstrap ended with {error.returncode}",
         )
     if changed := _uncommitted():
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
@@ -117,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("release", choices=[*template.RELEASES], metavar="RELEASE", help=" or ".join(template.RELEASES))
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
-    as_user = "run it as an ordinary user, after root has installed what contrib/setup says"
+    as_user = "run it as an ordinary user, for whom root has installed the packages inside"
     parser.add_argument("--user", action="store_true", help=as_user)
     return parser
 

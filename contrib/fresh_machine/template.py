@@ -13,7 +13,7 @@ from pathlib import Path
 
 RELEASES = {"12": "bookworm", "13": "trixie"}
 _PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv", "logrotate", "e2fsprogs")
-"""What the first line of the Makefile asks for, and what packages with services find on every Debian; else what apt needs."""
+"""What the first line of the Makefile asks for (git, make), what apt needs, and what packages with services find on every Debian."""
 
 
 def home() -> Path:

@@ -1,4 +1,4 @@
-"""A process that dies at a call that is named, where the step tests die at every one."""
+"""A process that dies at a call that is named, where the step tests die once for each world."""
 
 from __future__ import annotations
 

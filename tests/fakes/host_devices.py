@@ -26,7 +26,7 @@ class FakeHostDevices(FakePhysicalFunctions):
     """`ports.host_devices.HostDevices` and `ports.nodedev.NodeDevices` of one imaginary host.
 
     ``0000:01:00.0`` (eth0, node 0) and ``0000:02:00.0`` (eth1, node 1) with VFs at ``0000:01:10.0``, ``.2``, ``.4``, ``.6`` and
-    likewise on bus 2, each alone in its IOMMU group. `host` knows everything about a VF that survives what is done to it.
+    likewise on bus 2, each alone in its IOMMU group. `set` are the settings of the VFs, which outlive their drivers.
 
     A fault for a test: ``fake.faults["apply"] = HostDeviceFailed("…")`` is raised by each call of that method until it is taken
     out; `unsettable` are settings that `apply` cannot set; `driven` those that a guest has a driver for; `held` are pids by

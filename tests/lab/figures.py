@@ -11,10 +11,10 @@ from typing import TypeVar
 import pytest
 
 IS_LONG = os.environ.get("VIRTNETPLUG_LAB_WORLDS") == "all"
-"""Whether this is `make lab-full`."""
+"""Whether this is `make lab-full`: then the tests marked `long` run, too."""
 
 long = pytest.mark.long
-"""Of a test that `make lab-full` alone runs: it shows more of what another one shows, too, or takes long."""
+"""Of a test that `make lab-full` alone runs: it repeats, with more cases, what another test shows."""
 
 T = TypeVar("T")
 

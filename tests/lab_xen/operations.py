@@ -1,4 +1,4 @@
-"""What is broken at every call: operations on vifs, in this process or in one that is to die (`tests.warm`)."""
+"""What is broken in its worlds: operations on vifs, in this process or in one that is to die (`tests.warm`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.environment import KEPT
+from tests import environment
 from tests.mutants.fault import Fault, NotApplicable, load
 from tests.mutants.forks import Job, Pool
 from tests.mutants.reach import Reach, measured
@@ -24,15 +24,15 @@ from tests.mutants.trial import trial
 from tests.suites.parts import ROOM, memory
 
 TESTS = ("--part=rest", "--ignore=tests/unit/lab", "--ignore=tests/unit/mutants", "tests/unit", "tests/contract")
-"""The tests of ``make check``, but for those that are of no module of the package."""
+"""The tests of ``make check``, but for those of the lab and of this tool, which run no line of the package."""
 
 OPTIONS = ("-q", "-pno:cacheprovider", "-pno:xdist", "-Wignore:Module already imported so cannot be rewritten")
 FIRST_RUN, EACH = 90, 4
 """Seconds, on two quiet cores: finding out which tests reach which lines, and one fault."""
 
 
-LEAST, SLOWER = 60.0, 5
-"""A test hangs that takes more seconds than that, and so many times as long as the slowest of its like did without a fault."""
+HANG_SECONDS, HANG_FACTOR = 60.0, 5
+"""A test counts as hung after so many seconds, or so many times what the slowest test that reaches the fault took, whichever is longer."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("only", nargs="*", help="part of a fault's name: only those")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the checkout")
-    parser.add_argument("--table", type=Path, default=Path(__file__).with_name("faults.toml"))
+    parser.add_argument("--table", type=Path, default=Path(__file__).with_name("faults.toml"), help="of faults")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="arguments of pytest that choose the tests")
-    parser.add_argument("--jobs", type=int, default=max(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--jobs", type=int, help="faults at a time", default=max(2, len(os.sched_getaffinity(0))))
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     faults = [fault for fault in load(asked.table) if not asked.only or any(each in fault.name for each in asked.only)]
+    if asked.only and not faults:
+        parser.error(f"no fault's name has {' or '.join(map(repr, asked.only))}; they are in {asked.table}")
     return Run(asked.root.resolve(), faults, asked.tests, asked.jobs).run()
 
 
@@ -120,7 +122,9 @@ class Run:
             if (last := known.get(fault.name)) in tests:
                 tests = [last, *(test for test in tests if test != last)]
             tests_of[f"{number:03}"] = fault, tests
-            seconds = max(LEAST, SLOWER * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0))
+            seconds = max(
+                HANG_SECONDS, HANG_FACTOR * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0)
+            )
             work = trial(fault, mutant, self.root, tests, self.arguments, seconds=seconds)
             jobs.append(Job(f"{number:03}", work))
 
@@ -140,8 +144,10 @@ class Run:
         return self.sum_up([verdicts[fault.name] for fault in self.faults])
 
     def sum_up(self, verdicts: Sequence[Verdict]) -> int:
-        for verdict in verdicts:
-            self.say(f"{verdict.fault.name}\n    {verdict.killer + verdict.how or 'NOT KILLED: ' + verdict.why}")
+        for number, verdict in enumerate(verdicts):
+            self.say(
+                f"{number:03} {verdict.fault.name}\n    {verdict.killer + verdict.how or 'NOT KILLED: ' + verdict.why}"
+            )
         failed = [verdict.fault.name for verdict in verdicts if not verdict.killer]
         killed, seconds = len(verdicts) - len(failed), round(time.monotonic() - self.started)
         names = "".join(f"; not killed: {'; '.join(failed)}" if failed else "")
@@ -178,9 +184,7 @@ def _lacks_room() -> str:
 
 
 def _clean_environment() -> None:
-    for name in set(os.environ).difference(KEPT):
-        del os.environ[name]
-    os.environ["LANG"] = "C.UTF-8"
+    environment.clean(named=())
     sys.dont_write_bytecode = False  # which one of them may have said
 
 

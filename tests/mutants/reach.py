@@ -31,9 +31,9 @@ class Reach:
     failed: list[str] = field(default_factory=list)
 
     def tests(self, file: str, lines: Collection[int]) -> list[str]:
-        """Those that run one of these lines, the shortest first; those that run anything of the file, where these run on import alone.
+        """The tests that run one of these lines, the shortest first. If only the import runs the lines: all that run any line of the file.
 
-        What stands in no function (line 0) may be a table, which no test runs but many read: then also those of the file that mirrors it.
+        If the fault is in no function (line 0), it may be in a table, which many tests read and none runs: then also those of ``test_FILE.py``.
         """
         of_file = self.lines.get(file, {})
         run = [line for line in lines if line in of_file]
@@ -78,7 +78,7 @@ class _Tracer:
 
 
 def digest(root: Path, arguments: Sequence[str]) -> str:
-    """Another one whenever a test may run other lines."""
+    """A hash of every file that decides which lines a test runs."""
     found = hashlib.sha256(repr((sys.version, coverage.__version__, arguments)).encode())
     for kept in dict.fromkeys((*_KEPT, *(each for each in arguments if not each.startswith("-")))):
         place = root / kept

@@ -75,7 +75,7 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
 
 
 def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
-    _say(f"make {suite.name}: {suite.summary}. About {suite.minutes:g} min on two quiet cores.")
+    _say(f"make {suite.name}: {suite.summary}. At most {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
     with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=parts_of.memory()) as temporary:
         return _follow(suite, parts, logs, Path(temporary))

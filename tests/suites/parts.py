@@ -15,7 +15,7 @@ BUILD = CHECKOUT / "build"
 BIN = Path(".venv/bin")
 LABS = ("sriov", "xen")
 ROOM = 256 << 20
-"""Bytes that tests may write."""
+"""Bytes that must be free where tests write."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def environment(temporary: Path) -> dict[str, str]:
 def memory() -> str | None:
     """A directory in memory, where tests need not wait for a disk; None for the usual one if there is no such directory.
 
-    Tests start programs that they have written there, which a container's often does not allow.
+    Tests run programs that they write there; in containers ``/dev/shm`` is often mounted noexec.
     """
     place = "/dev/shm"
     if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
@@ -102,10 +102,10 @@ SUITES = {
                 Part("fast", _pytest("--part=rest", "tests/unit", "tests/contract", workers=2, enclosed=False)),
             ],
         ),
-        Suite("test", "every test, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
+        Suite("test", "every test that needs no lab, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
         Suite(
             "test-full",
-            "every test, real QEMU broken at every call, and 100 rebinds under a stream",
+            "the same, real QEMU broken at every call, and 100 rebinds under a stream",
             30,
             _of_drivers("--full", prefix=_FULL),
         ),

@@ -23,7 +23,6 @@ class Running:
 
     def __init__(self, part: Part, log: Path, temporary: Path) -> None:
         self.part, self.log, self.report = part, log, Report()
-        self._start, self.seconds = time.monotonic(), 0.0
         self._output = log.open("w", encoding="utf-8")
         self._fault = ""
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
@@ -91,7 +90,6 @@ class Running:
         with suppress(OSError):
             self._output.close()
         self._process.wait()
-        self.seconds = time.monotonic() - self._start
 
     def _keep(self, line: str) -> None:
         """A log that cannot be written stops neither the part nor its count."""

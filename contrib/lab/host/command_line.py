@@ -27,14 +27,16 @@ examples:
   lab run all -- python3 -m pytest tests/lab tests/lab_xen
   lab shell sriov
 
-The exit code of run and shell is the command's; 124 if it took too long, 130 after Ctrl-C.
+The exit code of run and shell is the command's; 124 if it took too long, 128 and the number of the signal
+that ended it (130: Ctrl-C), 1 if something is missing or the machine did not come up. That of run all is the highest.
 """
 
 
 def main() -> int:
     """Gives the exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _end)
     given = _parser().parse_args()
     if given.action == "list":
         return _list()
@@ -61,6 +63,10 @@ def _together(given: argparse.Namespace) -> int:
 
 def _perform(given: argparse.Namespace, stages: Stages) -> int:
     recipe = LABS[given.lab]
+    if given.action == "shell" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.exit("lab: shell needs a terminal; without one: lab run LAB -- COMMAND")
+    if given.action != "build":
+        needs.require_to_run()
     while True:
         image = cache.ensure(recipe, lambda place: _build(recipe, place, stages), stages.say)
         with cache.use(image) as is_there:
@@ -80,10 +86,7 @@ def _act(given: argparse.Namespace, recipe: Recipe, image: cache.Image, stages: 
     if given.action == "build":
         stages.say(f"the image is {image.directory}")
         return 0
-    needs.require_to_run()
     if given.action == "shell":
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            sys.exit("lab: shell needs a terminal; without one: lab run LAB -- COMMAND")
         return run.shell(recipe, image, stages, console=given.keep_console)
     command: Sequence[str] = given.command
     return run.inside(recipe, image, command, stages, timeout=given.timeout, console=given.keep_console)

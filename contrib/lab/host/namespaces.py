@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 
 class Enclosed:
@@ -46,10 +46,6 @@ class Enclosed:
             )
         finally:
             os.close(held)
-
-    @property
-    def stdin(self) -> IO[bytes] | None:
-        return self.process.stdin
 
     def processor_seconds(self) -> float:
         """What the command has had of the processors so far, with all that it has waited for."""

@@ -19,6 +19,7 @@ RUN_MEGABYTES = 1000
 """For what a machine writes to its disk while it runs."""
 USER_NAMESPACE = ("--user", "--map-root-user", "--map-auto")
 PATIENCE = ("-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20")
+"""Options of apt: an index that does not answer is given up after 20 seconds."""
 
 
 def require_to_build(home: Path, python_package: str) -> None:
@@ -28,7 +29,7 @@ def require_to_build(home: Path, python_package: str) -> None:
 
 
 def require_to_run() -> None:
-    """Likewise, for a machine of an image that is there."""
+    """The same before a built image is booted."""
     _require(lacks_room(Path("/var/tmp"), RUN_MEGABYTES, in_cache=False), lacks_rights())
 
 
@@ -85,7 +86,7 @@ def lacks_user_namespaces() -> str | None:
 
 
 def lacks_rights() -> str | None:
-    """What to do if root is not allowed what it is elsewhere."""
+    """What to do if root may make no namespaces, as in a container."""
     words = ["unshare", "--mount", "--pid", "--net", "--fork", "--mount-proc", "true"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode == 0:

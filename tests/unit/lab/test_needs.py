@@ -60,16 +60,17 @@ def test_whatever_is_missing_nothing_is_built(built: list[str], monkeypatch: pyt
     assert built == []
 
 
-def test_a_machine_is_not_started_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[object] = []
-    monkeypatch.setattr(run, "inside", lambda *words, **_: started.append(words))
+def test_a_machine_is_not_started_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr(cache, "ensure", lambda *words: begun.append(words))
+    monkeypatch.setattr(run, "inside", lambda *words, **_: begun.append(words))
     monkeypatch.setattr(needs, "RUN_MEGABYTES", 1 << 60)
-    given = argparse.Namespace(action="run", command=["true"], timeout=None, keep_console=None)
+    given = argparse.Namespace(action="run", lab="xen", command=["true"], timeout=None, keep_console=None)
     with pytest.raises(
         SystemExit, match=r"lab: no room on the disk: /var/tmp has \d+ MB free, and \d+ MB are needed; make room there$"
     ):
-        command_line._act(given, command_line.LABS["xen"], cache.Image(tmp_path), Stages())
-    assert started == []
+        command_line._perform(given, Stages())
+    assert begun == [], "the image is not built, either"
 
 
 def test_without_root(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def test_each_fault_is_killed_by_a_test_that_is_named_or_said_not_to_be(tmp_path
     lines = ended.stdout.splitlines()
     assert (ended.returncode, ended.stderr) == (1, "")
     assert lines[0].startswith("5 faults, ")
-    told = dict(zip(lines[1:-1:2], lines[2:-1:2], strict=True))
+    told = {line[4:]: why for line, why in zip(lines[1:-1:2], lines[2:-1:2], strict=True)}
+    assert [line[:3] for line in lines[1:-1:2]] == ["000", "001", "002", "003", "004"]
     assert told["killed"].strip() == "trials/test_numbers.py::test_double"
     assert "survives the 1 tests that reach it" in told["survivor"]
     assert "no test reaches it" in told["unreached"]
@@ -102,6 +103,11 @@ def test_all_killed_is_success_and_a_test_that_fails_anyway_is_not(tmp_path: Pat
         file.write("def test_wrong():\n    assert numbers.double(1) == 3\n")
     ended = mutants(place)
     assert ended.returncode == 1 and "trials/test_numbers.py::test_wrong" in ended.stdout
+
+
+def test_words_that_no_fault_has(tmp_path: Path) -> None:
+    ended = mutants(project(tmp_path, one=("number * 2", "number + 1")), "other")
+    assert ended.returncode == 2 and "no fault's name has 'other'; they are in " in ended.stderr
 
 
 def test_a_second_run_in_one_checkout_waits_for_its_turn(tmp_path: Path) -> None:

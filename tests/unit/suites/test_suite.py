@@ -48,7 +48,7 @@ def run(
 def test_all_passed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed in 0.1s'"), shell("b", ":", is_tests=False))
     assert code == 0
-    assert lines[0] == "make trial: a trial. About 1 min on two quiet cores."
+    assert lines[0] == "make trial: a trial. At most 1 min on two quiet cores."
     assert lines[1] == f"make trial: the output of a, b is in {place()}/*.log"
     assert re.fullmatch(r"make trial: 4 of 4 passed in \d+ s", lines[-1])
     assert (parts.BUILD / "trial/a.log").read_text() == "3 passed in 0.1s\n"
