@@ -1,9 +1,9 @@
 """Faults at the k-th call an operation makes of its ports: an error, an error that stays, or the end of the process.
 
-Every call counts, looks and effects and journal writes alike, so "for every step k" is every point at which the world outside
-the process can have changed or been seen. A call that fails has an error path of its own, so errors are tried at every call.
-A process that dies leaves the world as the last change left it: two deaths with only looks between them show the same,
-and `kill_points` has one for each world.
+Every look at the hypervisor, the networks, the links, the host's devices and the vifs counts, every effect, and every write of
+the journal; what is read from the journal, locks, and waits for events do not. A call that fails has an error path of its own,
+so errors are tried at every call that counts. A process that dies leaves the world as the last change left it: two deaths with
+only looks between them show the same, and `kill_points` has one for each world.
 """
 
 from __future__ import annotations
@@ -18,21 +18,6 @@ from typing import Any
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
 from virtnetplug.hotplug.host import Host
 
-EFFECTS = (
-    *(
-        "links.set_master",
-        "links.join_switch",
-        "networks.delete_port",
-        "attach",
-        "detach",
-        "detach_element",
-        "update",
-        "set_metadata",
-    ),
-    *("links.restore", "vif_drivers.bind", "vif_store.set_plumbed"),
-)
-
-
 _LOOKS = frozenset(
     (
         *("state", "xml", "metadata", "packets_sent", "strays", "ends", "lacks", "await_idle"),
@@ -43,9 +28,11 @@ _LOOKS = frozenset(
         *("host_devices.pf_state", "host_devices.netdev_state", "host_devices.obstacle", "host_devices.hook_fault"),
         *(f"vif_store.{look}" for look in ("vif", "vifs", "domains", "link", "rings", "is_connected", "watch")),
         *(f"vif_drivers.{look}" for look in ("bound", "is_bound", "rebind_obstacle", "watch_frontends")),
+        *(f"networks.{look}" for look in ("network", "names", "port", "ports", "port_uuids")),
+        *(f"links.{look}" for look in ("links", "link", "is_bridge", "learned", "state", "taps_of", "taps_by_domain")),
     )
 )
-"""Calls that leave the world outside the process as it is. Every other call may change it (`test_worlds` holds this set to what is so)."""
+"""Calls that leave the world outside the process as it is. Every other call may change it; `test_worlds` fails if one of these does."""
 
 
 def is_look(call: str) -> bool:
@@ -66,8 +53,8 @@ def kill_points(calls: Sequence[str]) -> list[tuple[int, bool]]:
 def points(kind: str, calls: Sequence[str]) -> list[tuple[int, bool]]:
     """Where to break an operation of these calls.
 
-    A death once for each world. An error at every call before it happened, and after it where that is another world than before.
-    An error that stays, from every call on.
+    A death (`crash`, `kill`) once for each world. An error (`fail`) at every call before it happened, and after it where that is
+    another world than before. An error that stays (`broken`) at every call: from there on no effect is possible, so undos fail, too.
     """
     if kind in ("crash", "kill"):
         return kill_points(calls)
@@ -80,7 +67,11 @@ class Crash(BaseException):
 
 
 class Trigger:
-    """Counts calls; at number `at` (from 0) it acts, `before` or `after` the call happened."""
+    """Counts calls; at number `at` (from 0) it breaks the call, before or `after` it happened.
+
+    `kind` says how: ``fail``, an error; ``broken``, an error there and at each later effect; ``crash``, `Crash` there and at each
+    later call; ``kill``, SIGKILL.
+    """
 
     def __init__(self, at: int, kind: str, *, after: bool = False) -> None:
         self.at, self.kind, self.after = at, kind, after
@@ -93,7 +84,7 @@ class Trigger:
         self.calls.append(name)
         if self.fired and self.kind == "crash":
             raise Crash
-        if self.fired and self.kind == "broken" and name in EFFECTS:
+        if self.fired and self.kind == "broken" and not (is_look(name) or name.startswith("journal.")):
             raise HypervisorFailed(f"{name} keeps failing")
         if number == self.at and not self.after:
             self._fire(name)
@@ -161,31 +152,6 @@ class _Hypervisor(_Wrapped):
         return _Domain(self._inner.domain(name), self._trigger)
 
 
-class _Ports(_Wrapped):
-    """Networks of which only making and deleting a port are points: nothing else changes them."""
-
-    def __getattr__(self, name: str) -> Any:
-        is_point = name in ("create_port", "restore_port", "delete_port")
-        return super().__getattr__(name) if is_point else getattr(self._inner, name)
-
-
-class _Links(_Wrapped):
-    """Links of which only what changes one is a point."""
-
-    def __getattr__(self, name: str) -> Any:
-        is_point = name in (
-            "set_master",
-            "join_switch",
-            "leave_switch",
-            "set_port",
-            "set_vlans",
-            "introduce",
-            "forget",
-            "restore",
-        )
-        return super().__getattr__(name) if is_point else getattr(self._inner, name)
-
-
 class _Journal(_Wrapped):
     """A journal whose commits are the points: what is inside a batch is written at its end."""
 
@@ -234,11 +200,11 @@ class _Commit:
 
 
 def faulty(host: Host, trigger: Trigger) -> Host:
-    """`host`, with every call of an operation on its hypervisor, journal, networks' ports, links, host devices and vifs going through `trigger`."""
+    """`host`, with all calls that count (see above) going through `trigger`."""
     hypervisor: Any = _Hypervisor(host.hypervisor, trigger, "hypervisor.")
     journal: Any = _Journal(host.journal, trigger)
-    networks: Any = _Ports(host.networks, trigger, "networks.")
-    links: Any = _Links(host.links, trigger, "links.")
+    networks: Any = _Wrapped(host.networks, trigger, "networks.")
+    links: Any = _Wrapped(host.links, trigger, "links.")
     devices: Any = _Wrapped(host.host_devices, trigger, "host_devices.")
     nodedevs: Any = _Wrapped(host.nodedevs, trigger, "nodedevs.")
     vifs: Any = _Wrapped(host.vif_store, trigger, "vif_store.") if host.vif_store is not None else None
