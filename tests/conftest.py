@@ -70,6 +70,8 @@ def _rank(item: pytest.Item) -> int:
 
 def _belongs(item: pytest.Item, driver: str) -> bool:
     if marker := item.get_closest_marker("driver"):
+        if marker.args not in (("daemon",), ("embedded",)):
+            raise pytest.UsageError(f"{item.nodeid}: driver{marker.args} is no driver's name: daemon or embedded")
         return bool(marker.args[0] == driver)
     return driver == "daemon" or _depends(item)
 

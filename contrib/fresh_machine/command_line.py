@@ -41,7 +41,7 @@ The exit code is the command's, or of this program itself:
     2  no such release, or no command       121  no user namespaces
   119  the command succeeded, but units     122  no package index
        are enabled that were not before     123  no mmdebstrap
-  120  no room on the disk                  125  mmdebstrap failed: its words are above
+  120  no room, or nothing can be written   125  mmdebstrap failed: its words are above
                                             128 and more: ended by a signal
 
 What is kept in ~/.cache/virtnetplug/fresh (or XDG_CACHE_HOME) spares the network: a root file system for each release
@@ -59,6 +59,10 @@ class Parser(argparse.ArgumentParser):
 def main() -> int:
     """Gives the exit code."""
     given = _parser().parse_args()
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]  # git sets some for its hooks, and they would name another repository
+    if given.command and given.command[0].startswith("-"):
+        return _fail(2, f"{given.command[0]} comes before the release; see contrib/fresh --help")
     if not given.command:
         return _fail(
             2, f"no command for the fresh Debian {given.release}; for example: contrib/fresh {given.release} make demo"
@@ -71,9 +75,15 @@ def main() -> int:
     except KeyboardInterrupt as end:
         number = end.args[0] if end.args else signal.SIGINT
         return _fail(128 + int(number), f"{signal.Signals(number).name}: the fresh machine is off, nothing is left")
+    except OSError as error:
+        why = f"{error.filename or template.home()}: {error.strerror}"
+        return _fail(NO_ROOM, f"files cannot be written ({why}); set XDG_CACHE_HOME to a directory where they can")
 
 
 def _perform(given: argparse.Namespace) -> int:
+    changed = _uncommitted()
+    if changed is None:
+        return _fail(2, f"{CHECKOUT} has no commit of git's to run; clone the repository")
     if lack := needs.lacks_user_namespaces():
         return _fail(NO_NAMESPACES, lack)
     if shutil.which("mmdebstrap") is None and not _install_tools():
@@ -93,7 +103,7 @@ def _perform(given: argparse.Namespace) -> int:
             NO_ROOT_FILE_SYSTEM,
             f"no root file system of Debian {given.release}: mmdebstrap ended with {error.returncode}",
         )
-    if changed := _uncommitted():
+    if changed:
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         _say(f"{len(changed)} uncommitted changes are not in the clone: {', '.join(changed[:NAMED])}{more}")
     command = given.command if len(given.command) > 1 else ["sh", "-c", *given.command]
@@ -106,10 +116,14 @@ def _install_tools() -> bool:
     return os.geteuid() == 0 and subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def _uncommitted() -> list[str]:
-    words = ["git", "-c", "safe.directory=*", "status", "--porcelain", "-z"]
-    listed = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-    return [entry[3:] for entry in listed.split("\0") if entry]
+def _uncommitted() -> list[str] | None:
+    """The files that HEAD has otherwise, or not; None if there is no HEAD."""
+    git = ["git", "-c", "safe.directory=*"]
+    if subprocess.run([*git, "rev-parse", "--verify", "HEAD"], cwd=CHECKOUT, capture_output=True).returncode:
+        return None
+    words = [*git, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames"]
+    listed = subprocess.run(words, cwd=CHECKOUT, capture_output=True, check=True).stdout
+    return [entry[3:].decode(errors="backslashreplace") for entry in listed.split(b"\0") if entry]
 
 
 def _parser() -> argparse.ArgumentParser:

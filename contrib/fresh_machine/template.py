@@ -19,7 +19,7 @@ _PACKAGES = ("git", "make", "ca-certificates", "systemd-sysv", "logrotate", "e2f
 def home() -> Path:
     """Of all that is kept for fresh machines; it may be removed at any time that none is running."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "virtnetplug" / "fresh"
+    return Path(base).expanduser().absolute() / "virtnetplug" / "fresh"
 
 
 def archive_of(release: str) -> Path:

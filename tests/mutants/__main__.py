@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -16,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests import environment
 from tests.mutants.fault import Fault, NotApplicable, load
 from tests.mutants.forks import Job, Pool
-from tests.mutants.reach import Reach, measured
+from tests.mutants.reach import Reach, keep, kept, measured
 from tests.mutants.trial import trial
 from tests.suites.parts import ROOM, memory
 
@@ -53,11 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tests", nargs="+", default=TESTS, help="arguments of pytest that choose the tests")
     parser.add_argument("--jobs", type=int, help="faults at a time", default=max(2, len(os.sched_getaffinity(0))))
     asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    faults = [fault for fault in load(asked.table) if not asked.only or any(each in fault.name for each in asked.only)]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    if asked.jobs < 1:
+        parser.error("--jobs: at least 1")
+    try:
+        faults = load(asked.table)
+    except (OSError, ValueError, TypeError) as error:
+        parser.error(f"{asked.table}: {error}")
+    faults = [fault for fault in faults if not asked.only or any(each in fault.name for each in asked.only)]
     if asked.only and not faults:
         parser.error(f"no fault's name has {' or '.join(map(repr, asked.only))}; they are in {asked.table}")
-    return Run(asked.root.resolve(), faults, asked.tests, asked.jobs).run()
+    try:
+        return Run(asked.root.resolve(), faults, asked.tests, asked.jobs).run()
+    except OSError as error:
+        sys.exit(f"mutants: {error}; make room on the disk, or remove build/mutants if it is another user's")
 
 
 class Run:
@@ -80,7 +92,7 @@ class Run:
     def run(self) -> int:
         os.chdir(self.root)
         _clean_environment()
-        if lack := _lacks_room():
+        if lack := _lacks_room(self.pool.place):
             self.say(lack)
             return 1
         _warm_up()
@@ -105,12 +117,12 @@ class Run:
 
     def judge(self, reach: Reach) -> int:
         """Try every fault, and say what became of each."""
-        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        known = kept(self.memory)
         verdicts: dict[str, Verdict] = {}
         jobs, tests_of = [], {}
         for number, fault in enumerate(self.faults):
             try:
-                text = (self.root / fault.file).read_text() if (self.root / fault.file).exists() else ""
+                text = (self.root / fault.file).read_text() if (self.root / fault.file).is_file() else ""
                 mutant = fault.mutate(text)
             except NotApplicable as error:
                 verdicts[fault.name] = Verdict(fault, why=f"does not apply: {error}")
@@ -126,7 +138,8 @@ class Run:
                 HANG_SECONDS, HANG_FACTOR * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0)
             )
             work = trial(fault, mutant, self.root, tests, self.arguments, seconds=seconds)
-            jobs.append(Job(f"{number:03}", work))
+            limit = 2 * seconds + HANG_FACTOR * sum(reach.seconds.get(test, 0.0) for test in tests)
+            jobs.append(Job(f"{number:03}", work, limit))
 
         def tell(name: str, answer: Any) -> None:
             fault, tests = tests_of[name]
@@ -137,11 +150,26 @@ class Run:
                 known[fault.name] = verdict.killer
 
         self.pool.run(jobs, tell)
-        if lack := _lacks_room():
+        broken = self.fail_without(sorted({verdict.killer for verdict in verdicts.values() if verdict.killer}))
+        for name, verdict in verdicts.items():
+            if verdict.killer in broken:
+                verdicts[name] = Verdict(verdict.fault, why=f"{verdict.killer} fails alone without the fault, too")
+                known.pop(name, None)
+        if lack := _lacks_room(self.pool.place):
             self.say(f"{lack}. Tests may have failed for that alone, so nothing is shown")
             return 1
-        self.memory.write_text(json.dumps(known))
+        keep(self.memory, known)
         return self.sum_up([verdicts[fault.name] for fault in self.faults])
+
+    def fail_without(self, tests: Sequence[str]) -> set[str]:
+        """Those of these tests that do not pass, each alone, without any fault: that they fail with one shows nothing."""
+        of = {f"without-{number:03}": test for number, test in enumerate(tests)}
+        jobs = [
+            Job(name, trial(None, "", self.root, [test], self.arguments, seconds=900), 1000)
+            for name, test in of.items()
+        ]
+        answers = self.pool.run(jobs)
+        return {test for name, test in of.items() if not answers[name] or answers[name]["status"] != pytest.ExitCode.OK}
 
     def sum_up(self, verdicts: Sequence[Verdict]) -> int:
         for number, verdict in enumerate(verdicts):
@@ -161,7 +189,7 @@ class Run:
 
 def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verdict:
     if answer is None:
-        return Verdict(fault, why=f"the tests' process died: see {log.name}")
+        return Verdict(fault, why=f"the tests' process died, or had to be killed as it hung: see {log.name}")
     if answer["killer"]:
         hung = " (it hung)" if answer["how"].startswith("Failed: Timeout") else ""
         return Verdict(fault, killer=answer["killer"], how=hung)
@@ -169,18 +197,18 @@ def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verd
         return Verdict(
             fault, why=f"tests could not be set up or imported, which is no test that fails: {answer['broken'][0]}"
         )
+    if answer["status"] != pytest.ExitCode.OK:
+        return Verdict(fault, why=f"the tests' run ended early with {answer['status']}: see {log.name}")
     return Verdict(fault, why=f"it survives the {len(tests)} tests that reach it")
 
 
-def _lacks_room() -> str:
+def _lacks_room(build: Path) -> str:
     """What to do if tests would fail, and seem to kill faults, because they cannot write their files."""
-    place = memory() or tempfile.gettempdir()
-    free = shutil.disk_usage(place).free
-    return (
-        ""
-        if free > ROOM
-        else f"no room on the disk: {place} has {free >> 20} MiB free, and {ROOM >> 20} MiB are needed"
-    )
+    for place, needed in ((Path(memory() or tempfile.gettempdir()), ROOM), (build, ROOM // 8)):
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            return f"no room on the disk: {place} has {free >> 20} MiB free, and {needed >> 20} MiB are needed"
+    return ""
 
 
 def _clean_environment() -> None:

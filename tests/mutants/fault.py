@@ -71,9 +71,11 @@ def _span(node: ast.stmt) -> range:
 
 
 def load(table: Path) -> list[Fault]:
-    """The faults of a table, in its order; raises `ValueError` where two have one name."""
-    faults = [Fault(**entry) for entry in tomllib.loads(table.read_text())["fault"]]
+    """The faults of a table, in its order; raises `ValueError` where it has none, or two of one name, `TypeError` for a wrong key."""
+    faults = [Fault(**entry) for entry in tomllib.loads(table.read_text()).get("fault", [])]
+    if not faults:
+        raise ValueError("there is no [[fault]]")
     names = [fault.name for fault in faults]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{table} has two faults called {sorted(twice)[0]!r}")
+        raise ValueError(f"two faults are called {sorted(twice)[0]!r}")
     return faults

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,10 +23,11 @@ Work: TypeAlias = Callable[[Path], Any]
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is that of its log."""
+    """`name` is that of its log. It is killed after `limit` seconds."""
 
     name: str
     work: Work
+    limit: float = math.inf
 
 
 class Pool:
@@ -41,18 +44,18 @@ class Pool:
     def run(self, jobs: Sequence[Job], tell: Callable[[str, Any], None] = lambda name, answer: None) -> dict[str, Any]:
         """The answer of each, None for one that died; `tell` hears of each as it ends. Whatever ends this ends them."""
         answers: dict[str, Any] = {}
-        running: dict[int, Job] = {}
+        running: dict[int, tuple[Job, float]] = {}
         left = list(jobs)
         with tempfile.TemporaryDirectory(prefix="virtnetplug-mutants-", dir=memory()) as scratch:
             try:
                 while left or running:
                     while left and len(running) < self.width:
                         job = left.pop(0)
-                        running[self._start(job, Path(scratch))] = job
-                    pid, _ = os.wait()
-                    if (ended := running.pop(pid, None)) is not None:
-                        answers[ended.name] = _answer(Path(scratch) / f"{ended.name}.json")
-                        tell(ended.name, answers[ended.name])
+                        running[self._start(job, Path(scratch))] = job, time.monotonic() + job.limit
+                    for pid in _ended(running):
+                        name = running.pop(pid)[0].name
+                        answers[name] = _answer(Path(scratch) / f"{name}.json")
+                        tell(name, answers[name])
             finally:
                 for pid in running:
                     os.killpg(pid, signal.SIGKILL)
@@ -69,7 +72,8 @@ class Pool:
         status = 1
         try:
             os.setpgid(0, 0)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             log = os.open(self.log(job.name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -86,6 +90,15 @@ class Pool:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)
+
+
+def _ended(running: Mapping[int, tuple[Job, float]]) -> list[int]:
+    """The processes that have ended by now, in a moment; those whose time is over are killed first."""
+    time.sleep(0.02)
+    for pid, (_, end) in running.items():
+        if time.monotonic() > end:
+            os.killpg(pid, signal.SIGKILL)
+    return [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
 
 
 def _answer(path: Path) -> Any:

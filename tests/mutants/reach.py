@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import coverage
 import pytest
@@ -92,11 +93,10 @@ def digest(root: Path, arguments: Sequence[str]) -> str:
 def measured(root: Path, arguments: Sequence[str], cache: Path, pool: Pool) -> Reach:
     """What is in `cache` if that is of this tree, else what a run of all tests shows, which is kept there."""
     key = digest(root, arguments)
-    if cache.exists():
-        kept = json.loads(cache.read_text())
-        if kept["key"] == key:
-            lines = {file: {int(line): tests for line, tests in of.items()} for file, of in kept["lines"].items()}
-            return Reach(lines, kept["seconds"])
+    known = kept(cache)
+    if known.get("key") == key:
+        lines = {file: {int(line): tests for line, tests in of.items()} for file, of in known["lines"].items()}
+        return Reach(lines, known["seconds"])
     parts = range(pool.width)
     answers = pool.run([Job(f"reach-{part}", _measure(root, arguments, part, pool)) for part in parts])
     reach = Reach()
@@ -109,8 +109,23 @@ def measured(root: Path, arguments: Sequence[str], cache: Path, pool: Pool) -> R
         reach.failed += answer["failed"]
         _add(reach, root, pool.place / f"reach-{part}.coverage")
     if not reach.failed:
-        cache.write_text(json.dumps({"key": key, "lines": reach.lines, "seconds": reach.seconds}))
+        keep(cache, {"key": key, "lines": reach.lines, "seconds": reach.seconds})
     return reach
+
+
+def kept(file: Path) -> dict[str, Any]:
+    """What `keep` wrote there; nothing if it cannot be read."""
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def keep(file: Path, known: dict[str, Any]) -> None:
+    """Written whole or not at all."""
+    partial = file.with_suffix(".new")
+    partial.write_text(json.dumps(known))
+    partial.replace(file)
 
 
 def _measure(root: Path, arguments: Sequence[str], part: int, pool: Pool) -> Work:

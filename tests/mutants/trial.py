@@ -51,19 +51,20 @@ def _first_line(report: pytest.TestReport) -> str:
 
 
 def trial(
-    fault: Fault, mutant: str, root: Path, tests: Sequence[str], arguments: Sequence[str], *, seconds: float
+    fault: Fault | None, mutant: str, root: Path, tests: Sequence[str], arguments: Sequence[str], *, seconds: float
 ) -> Callable[..., Any]:
-    """What a fork does: with the fault in place it runs the tests, and answers with the one that failed, how, and what broke.
+    """What a fork does: with the fault in place, if any, it runs the tests; it answers with the one that failed, how, what broke, and pytest's status.
 
     A test that takes longer than `seconds` hangs.
     """
 
     def work(scratch: Path) -> dict[str, Any]:
-        Overlay(fault.module, root / fault.file, mutant).install()
+        if fault is not None:
+            Overlay(fault.module, root / fault.file, mutant).install()
         witness = _Witness(tests)
         files = dict.fromkeys(test.partition("::")[0] for test in tests)
         options = [each for each in arguments if each.startswith("-")]
-        pytest.main([*options, f"--timeout={seconds}", f"--basetemp={scratch}/tmp", *files], plugins=[witness])
-        return {"killer": witness.killer, "how": witness.how, "broken": witness.broken}
+        status = pytest.main([*options, f"--timeout={seconds}", f"--basetemp={scratch}/tmp", *files], plugins=[witness])
+        return {"killer": witness.killer, "how": witness.how, "broken": witness.broken, "status": int(status)}
 
     return work

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import libvirt
 import pytest
 
+from tests.environment import ROOT, environment
 from tests.real import links
 from tests.real.daemon import Daemon
 from tests.real.guests import Guest
@@ -143,3 +147,15 @@ def test_nat_network_starts(uri: str, network: Callable[..., libvirt.virNetwork]
     net = network("nat")
     assert net.isActive()
     assert "192.168." in links.ip("address", "show", net.bridgeName())
+
+
+@pytest.mark.parametrize("said", ["ready", "entering"])
+def test_no_variable_makes_a_process_pass_for_one_in_the_namespaces(said: str, tmp_path: Path) -> None:
+    """What runs here is in them; the same script elsewhere, where their directory is not, is not."""
+    script = tmp_path / "namespace"
+    script.write_text((ROOT / "tests/namespace").read_text().replace("/run/virtnetplug-tests", str(tmp_path / "none")))
+    script.chmod(0o755)
+    own = os.readlink("/proc/self/ns/net")
+    words = ["sh", "-c", f"{script} readlink /proc/self/ns/net || :"]
+    ran = subprocess.run(words, env=environment(VIRTNETPLUG_NAMESPACE=said), capture_output=True, text=True)
+    assert ran.stdout.strip() != own

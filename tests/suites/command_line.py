@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from tests.suites import parts as parts_of
 from tests.suites.parts import SUITES, Part, Suite
@@ -23,6 +27,9 @@ EVERY = 60.0
 """Seconds between two lines that say how far it is."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PREFIX = "virtnetplug-"
+"""Of the name of the directory that tests write to."""
 
 LIMIT = 400
 """Lines of a failed part that are shown; its log has all of them."""
@@ -37,18 +44,40 @@ def main() -> int:
     given = _parser().parse_args(words)
     suite = SUITES[given.name]
     extra = (["--no-skip"] if given.no_skip else []) + arguments
-    parts = [_with(part, extra) for part in suite.parts if given.only in (None, part.name)]
-    if not parts:
-        sys.exit(f"tests/suite: {suite.name} has no part {given.only!r}; it has {_names(suite.parts)}")
-    if lack := _lacks_namespaces(parts):
-        sys.exit(lack)
+    for name in given.only:
+        if name not in {part.name for part in suite.parts}:
+            sys.exit(f"tests/suite: {suite.name} has no part {name!r}; it has {_names(suite.parts)}")
+    parts = [_with(part, extra) for part in suite.parts if not given.only or part.name in given.only]
+    if arguments and not any(part.is_tests for part in parts):
+        sys.exit(
+            f"tests/suite: {_names(parts)}: no tests, so there is nothing for {' '.join(arguments)} to choose from"
+        )
     try:
+        if lack := _lacks_namespaces(parts):
+            sys.exit(lack)
         return _run(suite, parts)
+    except KeyboardInterrupt as end:
+        return 128 + int(end.args[0] if end.args else signal.SIGINT)
     except BrokenPipeError:  # nobody reads what is said; the parts have ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        sys.exit(f"tests/suite: {error}; make room on the disk, or remove build/{suite.name} if it is another user's")
+        _close_output()
+        sys.exit(f"tests/suite: {error}; {_remedy(error, suite)}")
+
+
+def _close_output() -> None:
+    """What could not be said is not tried again at the end of the process."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _remedy(error: OSError, suite: Suite) -> str:
+    if error.errno == errno.ENOENT:
+        return "run make setup"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on the disk, or where this output goes"
+    return f"remove build/{suite.name} if it is another user's, or in the way"
 
 
 def _lacks_namespaces(parts: Sequence[Part]) -> str:
@@ -64,20 +93,28 @@ def _lacks_namespaces(parts: Sequence[Part]) -> str:
 def _run(suite: Suite, parts: Sequence[Part]) -> int:
     logs = parts_of.BUILD / suite.name
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / "lock").open("w") as lock:
+    with (logs / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(
                 f"tests/suite: make {suite.name} is running in this checkout: wait for its end, or use another clone"
             )
-        return _run_alone(suite, parts, logs)
+        return _run_alone(suite, parts, logs, lock)
 
 
-def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
+def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path, lock: TextIO) -> int:
+    """`lock` keeps the name of the directory that tests write to, so that the next run removes it if this one is killed."""
+    lock.seek(0)
+    left = Path(lock.read() or "/")
+    if left.name.startswith(PREFIX):
+        shutil.rmtree(left, ignore_errors=True)
     _say(f"make {suite.name}: {suite.summary}. At most {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
-    with tempfile.TemporaryDirectory(prefix="virtnetplug-", dir=parts_of.memory()) as temporary:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parts_of.memory()) as temporary:
+        lock.truncate(0)
+        lock.write(temporary)
+        lock.flush()
         return _follow(suite, parts, logs, Path(temporary))
 
 
@@ -156,7 +193,9 @@ def _parser() -> argparse.ArgumentParser:
     usage = "tests/suite NAME [--only PART] [--no-skip] [-- PYTEST-ARGUMENT…]"
     parser = argparse.ArgumentParser(usage=usage, description="Run one suite of the project's tests.")
     parser.add_argument("name", choices=SUITES, metavar="NAME", help=", ".join(SUITES))
-    parser.add_argument("--only", metavar="PART", help="run this part of the suite alone")
+    parser.add_argument(
+        "--only", metavar="PART", action="append", default=[], help="run this part alone; may be repeated"
+    )
     parser.add_argument("--no-skip", action="store_true", help="a test that is skipped has failed")
     return parser
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_LAB = re.compile(r"^\[ *\d+\.\d\] ")
-"""What a lab puts before each line."""
+_BEFORE = re.compile(r"^\[ *\d+\.\d\] |\x1b\[[0-9;]*m")
+"""What a lab puts before each line, and colours."""
 
 _PERCENT = re.compile(r"\[ *(\d+)%\]")
-_END = re.compile(r"^=* ?(?:\d+ \w+, )*\d+ \w+ in [\d.]+s")
+_END = re.compile(r"^=* ?(?:\d+ [\w ]+, )*\d+ [\w ]+ in [\d.]+s")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 _NAMED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$")
+_SUMMARY = re.compile(r"^=+ short test summary info =+$")
 _DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$")
 
 
@@ -23,13 +24,17 @@ class Report:
         self.counts: dict[str, int] = {}
         self.failed: list[str] = []
         self.has_ended = False
+        self._names_come = False
 
     def feed(self, line: str) -> None:
         """Take one line more."""
-        line = _LAB.sub("", line.rstrip("\n"))
+        line = _BEFORE.sub("", line.rstrip("\n"))
+        self._names_come = (
+            self._names_come or _SUMMARY.match(line) is not None
+        )  # elsewhere it is a test that says such words
         if found := _PERCENT.search(line):
             self.percent = int(found[1])
-        if (found := _NAMED.match(line)) and found[1] not in self.failed:
+        if self._names_come and (found := _NAMED.match(line)) and found[1] not in self.failed:
             self.failed.append(found[1])
         if _END.match(line):
             self.has_ended = True
@@ -52,7 +57,7 @@ class Report:
 def details(lines: Iterable[str], limit: int) -> list[str]:
     """The last words of a part that failed: from its first failure on, at most `limit` lines."""
     kept = list(lines)
-    start = next((number for number, line in enumerate(kept) if _DETAILS.match(_LAB.sub("", line).strip())), None)
+    start = next((number for number, line in enumerate(kept) if _DETAILS.match(_BEFORE.sub("", line).strip())), None)
     if start is None:
         return kept[-min(limit, 40) :]
     return kept[start : start + limit]

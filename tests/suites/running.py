@@ -27,7 +27,7 @@ class Running:
         self._fault = ""
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
-            part.command,
+            ["setpriv", "--pdeathsig", "TERM", *part.command],  # it ends with this process, also if that is killed
             cwd=CHECKOUT,
             env=environment(temporary),
             stdin=subprocess.DEVNULL,

@@ -156,3 +156,55 @@ def test_a_second_signal_does_not_stop_what_the_first_began() -> None:
 def test_the_command_itself_ends_with_that_code() -> None:
     ran = subprocess.run([CONTRIB / "fresh", "11"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+
+
+def test_another_repository_that_the_environment_names_is_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As git names one to its hooks."""
+    seen: list[list[str]] = []
+
+    def look(_: object) -> int:
+        seen.append([name for name in os.environ if name.startswith("GIT_")])
+        return 0
+
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setattr(command_line, "_perform", look)
+    monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "true"])
+    assert (command_line.main(), seen) == (0, [[]])
+
+
+def test_every_file_that_the_clone_has_not_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place = tmp_path / "checkout"
+    place.mkdir()
+    git = ["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@b"]
+    monkeypatch.setattr(command_line, "CHECKOUT", place)
+    assert command_line._uncommitted() is None, "no repository"
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    assert command_line._uncommitted() is None, "no commit"
+    (place / "README.md").write_text("a")
+    subprocess.run([*git, "add", "README.md"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message=a"], check=True)
+    subprocess.run([*git, "config", "status.showUntrackedFiles", "no"], check=True)
+    subprocess.run([*git, "mv", "README.md", "READYOU.md"], check=True)
+    os.mkdir(f"{place}/of")
+    Path(os.fsdecode(os.fsencode(place) + b"/of/n\xe9w")).touch()
+    assert sorted(command_line._uncommitted() or []) == ["README.md", "READYOU.md", "of/n\\xe9w"]
+
+
+def test_an_option_after_the_release(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "--user", "id"])
+    assert command_line.main() == 2
+    assert capfd.readouterr().err == "fresh: --user comes before the release; see contrib/fresh --help\n"
+
+
+def test_a_cache_that_cannot_be_written(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    (machine / "cache").touch()
+    monkeypatch.setattr(needs, "lacks_index", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "true"])
+    assert command_line.main() == 120
+    assert capfd.readouterr().err.endswith("set XDG_CACHE_HOME to a directory where they can\n")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.environment import environment
 from tests.mutants import __main__ as run
+from tests.mutants import forks
 
 ROOT = Path(__file__).parents[3]
 CODE = """\
@@ -105,6 +107,60 @@ def test_all_killed_is_success_and_a_test_that_fails_anyway_is_not(tmp_path: Pat
     assert ended.returncode == 1 and "trials/test_numbers.py::test_wrong" in ended.stdout
 
 
+def test_a_test_that_fails_alone_without_the_fault_kills_none(tmp_path: Path) -> None:
+    place = project(tmp_path, same=("number * 2", "number + number"))
+    (place / "trials/test_once.py").write_text(f"""
+from pathlib import Path
+from virtnetplug import numbers
+def test_once():
+    before = Path({str(tmp_path)!r}, "before")
+    is_first = not before.exists()
+    before.touch()
+    assert numbers.double(1) == 2 and is_first
+""")
+    ended = mutants(place)
+    assert ended.returncode == 1 and "test_once fails alone without the fault, too" in ended.stdout
+
+
+def test_a_test_that_no_limit_ends_is_killed(tmp_path: Path) -> None:
+    pool = forks.Pool(tmp_path, 1)
+    assert pool.run([forks.Job("hangs", lambda _: time.sleep(1000), 0.2)]) == {"hangs": None}
+
+
+@pytest.mark.parametrize(
+    ("new", "why"),
+    [("raise KeyboardInterrupt", "ended early"), ("import os; os._exit(0)", "process died, or had to be killed")],
+)
+def test_a_run_that_comes_to_no_end_kills_and_survives_nothing(tmp_path: Path, new: str, why: str) -> None:
+    ended = mutants(project(tmp_path, other=("return number * 2", new)))
+    assert ended.returncode == 1 and why in ended.stdout and "survives" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("", "there is no [[fault]]"),
+        ("[[fault]", "Expected"),
+        ("[[fault]]\nname = 'a'\n", "missing"),
+        ("[[fault]]\nname='a'\nfile='b'\nold='c'\nnew='d'\nmore=1\n", "'more'"),
+    ],
+)
+def test_a_table_that_is_wrong_is_said_in_a_line(tmp_path: Path, table: str, why: str) -> None:
+    place = project(tmp_path)
+    (place / "faults.toml").write_text(table)
+    ended = mutants(place)
+    assert ended.returncode == 2 and f"{place}/faults.toml: " in ended.stderr and why in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_was_measured_and_cannot_be_read_is_measured_anew(tmp_path: Path) -> None:
+    place = project(tmp_path, one=("number * 2", "number + 1"))
+    for name in ("reach.json", "killers.json"):
+        (place / "build/mutants").mkdir(parents=True, exist_ok=True)
+        (place / "build/mutants" / name).write_text('{"key":')
+    assert mutants(place).returncode == 0
+
+
 def test_words_that_no_fault_has(tmp_path: Path) -> None:
     ended = mutants(project(tmp_path, one=("number * 2", "number + 1")), "other")
     assert ended.returncode == 2 and "no fault's name has 'other'; they are in " in ended.stderr
@@ -122,4 +178,4 @@ def test_a_second_run_in_one_checkout_waits_for_its_turn(tmp_path: Path) -> None
 
 def test_a_full_disk_kills_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "ROOM", 1 << 60)
-    assert run._lacks_room().startswith("no room on the disk: /")
+    assert run._lacks_room(Path("/")).startswith("no room on the disk: /")

@@ -44,6 +44,22 @@ def test_a_short_end(line: str, passed: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "3 passed, 2 subtests passed in 0.12s",
+        "\x1b[32m== \x1b[32m\x1b[1m3 passed\x1b[0m\x1b[32m in 0.12s\x1b[0m\x1b[32m ==\x1b[0m",
+    ],
+)
+def test_subtests_and_colours(line: str) -> None:
+    assert (report(line).has_ended, report(line).total) == (True, 3)
+
+
+def test_words_of_a_test_are_no_names() -> None:
+    fed = report("FAILED to open the socket\nERROR    root:test_zz.py:6 boom in the daemon\n1 passed in 0.1s\n")
+    assert (fed.failed, fed.passed) == ([], 1)
+
+
+@pytest.mark.parametrize(
     "text", ["", "[gw0] [ 33%] PASSED tests/a.py::one\n", "worker 'gw0' crashed\n", "no tests ran in 0.01s"]
 )
 def test_output_that_was_cut_off_is_no_end(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.environment import environment
+from tests.real.namespace import wait_until
 from tests.suites import command_line, parts, running
 from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
 
@@ -55,7 +57,7 @@ def test_all_passed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 def test_what_failed_is_named_and_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    said = "== FAILURES ==\\nassert 0\\nFAILED tests/a.py::one - assert 0\\n1 failed, 3 passed in 0.1s"
+    said = "== FAILURES ==\\nassert 0\\n== short test summary info ==\\nFAILED tests/a.py::one - assert 0\\n1 failed, 3 passed in 0.1s"
     code, lines = run(
         monkeypatch, capsys, shell("a", f"printf '{said}\\n'; exit 1"), shell("b", "exit 3", is_tests=False)
     )
@@ -78,6 +80,78 @@ def test_a_part_that_did_not_come_to_its_end_has_failed(
 def test_skips_are_counted_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed, 2 skipped in 0.1s'"))
     assert code == 0 and lines[-1].startswith("make trial: 3 of 3 passed in") and lines[-1].endswith("; 2 skipped")
+
+
+def test_several_parts_of_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made = shell("a", "echo '1 passed in 0.1s'"), shell("b", "exit 1"), shell("c", "echo '2 passed in 0.1s'")
+    code, lines = run(monkeypatch, capsys, *made, words=["--only", "a", "--only", "c"])
+    assert code == 0 and lines[-1].startswith("make trial: 3 of 3 passed")
+
+
+def test_arguments_of_pytest_for_no_test(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="a: no tests, so there is nothing for -k b to choose from"):
+        run(monkeypatch, capsys, shell("a", ":", is_tests=False), words=["--", "-k", "b"])
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", ".venv/bin/ruff"), "run make setup"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.log"), "remove build/trial if it is another user's"),
+        (OSError(errno.ENOSPC, "No space left"), "make room on the disk"),
+    ],
+)
+def test_each_error_has_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, remedy: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "Running", fail)
+    monkeypatch.setattr(command_line, "_close_output", lambda: None)
+    with pytest.raises(SystemExit, match=re.escape(f"{error.strerror}") + f".*; {remedy}"):
+        run(monkeypatch, capsys, shell("a", ":"))
+
+
+def test_what_a_killed_run_left_is_removed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    left, other = tmp_path / "virtnetplug-left", tmp_path / "other"
+    for each in (left, other):
+        (each / "file").mkdir(parents=True)
+        (parts.BUILD / "trial").mkdir(parents=True, exist_ok=True)
+        (parts.BUILD / "trial/lock").write_text(str(each))
+        assert run(monkeypatch, capsys, shell("a", "echo '1 passed in 0.1s'"))[0] == 0
+    assert (left.exists(), other.exists()) == (False, True)
+
+
+def test_a_signal_while_namespaces_are_tried(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: object) -> str:
+        raise KeyboardInterrupt(int(signal.SIGTERM))
+
+    monkeypatch.setattr(command_line, "_lacks_namespaces", interrupt)
+    assert run(monkeypatch, capsys, shell("a", ":"))[0] == 143
+
+
+def test_parts_end_with_a_suite_that_is_killed(tmp_path: Path) -> None:
+    main = f"""
+import sys
+from pathlib import Path
+from tests.suites import command_line, parts
+parts.BUILD = Path({str(tmp_path)!r})
+made = [parts.Part("a", ["sh", "-c", "echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000"])]
+parts.SUITES["trial"] = parts.Suite("trial", "a trial", 1, made)
+sys.argv[1:] = ["trial"]
+command_line.main()
+"""
+    suite = subprocess.Popen([sys.executable, "-c", main], stdout=subprocess.DEVNULL, env=environment())
+    wait_until((tmp_path / "pid").exists, "the part to begin")
+    suite.kill()
+    suite.wait()
+    command = Path("/proc", (tmp_path / "pid").read_text().strip(), "cmdline")
+    wait_until(lambda: not command.exists() or command.read_bytes() == b"", "the part to end")
 
 
 def test_a_suite_runs_once_in_a_checkout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +271,7 @@ def test_a_log_that_cannot_be_written_is_said(
     code, lines = run(monkeypatch, capsys, shell("a", "seq 99999; echo '1 passed in 0.1s'"))
     assert code == 1 and lines[-1].endswith("a.log cannot be written: No space left on device)")
     (logs / "b.log").mkdir()
-    with pytest.raises(SystemExit, match=r"b.log.*; make room on the disk, or remove build/trial"):
+    with pytest.raises(SystemExit, match=r"b.log.*; remove build/trial"):
         run(monkeypatch, capsys, shell("b", ":"))
 
 
