@@ -114,7 +114,7 @@ SUITES = {
         Suite("test", "every test that needs no lab, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
         Suite(
             "test-full",
-            "the same, real QEMU broken at every call, and 100 rebinds under a stream",
+            "what make test runs, real QEMU broken at every call, and 100 rebinds under a stream",
             30,
             _of_drivers("--full", prefix=_FULL),
         ),
