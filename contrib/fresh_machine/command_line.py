@@ -40,7 +40,7 @@ One word is a line for the shell; several are a command and its arguments.
 The exit code is the command's, or of this program itself:
     2  no such release, or no command       121  no user namespaces
   119  the command succeeded, but units     122  no package index
-       are enabled that were not before     123  no mmdebstrap
+       are enabled that were not before     123  no mmdebstrap or git
   120  no room, or nothing can be written   125  mmdebstrap failed: its words are above
                                             128 and more: ended by a signal
 
@@ -77,18 +77,21 @@ def main() -> int:
         return _fail(128 + int(number), f"{signal.Signals(number).name}: the fresh machine is off, nothing is left")
     except OSError as error:
         why = f"{error.filename or template.home()}: {error.strerror}"
-        return _fail(NO_ROOM, f"files cannot be written ({why}); set XDG_CACHE_HOME to a directory where they can")
+        return _fail(
+            NO_ROOM, f"{why}; what is kept is below XDG_CACHE_HOME, or ~/.cache: is there room, and may you write?"
+        )
 
 
 def _perform(given: argparse.Namespace) -> int:
+    if lack := needs.lacks_user_namespaces():
+        return _fail(NO_NAMESPACES, lack)
+    lacking = [name for name in ("mmdebstrap", "git") if shutil.which(name) is None]
+    if lacking and not _install_tools():
+        install = "apt-get install --no-install-recommends mmdebstrap debian-archive-keyring git"
+        return _fail(NO_TOOLS, f"{lacking[0]} is not installed; as root, run: {install}")
     changed = _uncommitted()
     if changed is None:
         return _fail(2, f"{CHECKOUT} has no commit of git's to run; clone the repository")
-    if lack := needs.lacks_user_namespaces():
-        return _fail(NO_NAMESPACES, lack)
-    if shutil.which("mmdebstrap") is None and not _install_tools():
-        install = "apt-get install --no-install-recommends mmdebstrap debian-archive-keyring"
-        return _fail(NO_TOOLS, f"mmdebstrap is not installed; as root, run: {install}")
     if lack := needs.lacks_room(template.home(), MEGABYTES):
         return _fail(NO_ROOM, lack)
     mirror = debian.find_mirror()

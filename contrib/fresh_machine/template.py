@@ -52,9 +52,6 @@ def _make(archive: Path, release: str, mirror: str, settings: Iterable[str]) -> 
         words += ["--include=" + ",".join(_PACKAGES), RELEASES[release], partial, mirror]
         _run(words)
         os.replace(partial, archive)
-        for older in home().glob(f"debian-{release}-*.tar"):
-            if older != archive:  # of another list of packages
-                older.unlink(missing_ok=True)
     finally:
         Path(partial).unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """Faults at the k-th call an operation makes of its ports: an error, an error that stays, or the end of the process.
 
 Every look at the hypervisor, the networks, the links, the host's devices and the vifs counts, every effect, and every write of
-the journal; what is read from the journal, locks, and waits for events do not. A call that fails has an error path of its own,
+the journal; what is read from the journal, locks, and `Domain.watch` do not. A call that fails has an error path of its own,
 so errors are tried at every call that counts. A process that dies leaves the world as the last change left it: two deaths with
 only looks between them show the same, and `kill_points` has one for each world.
 """

@@ -134,9 +134,7 @@ class Run:
             if (last := known.get(fault.name)) in tests:
                 tests = [last, *(test for test in tests if test != last)]
             tests_of[f"{number:03}"] = fault, tests
-            seconds = max(
-                HANG_SECONDS, HANG_FACTOR * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0)
-            )
+            seconds = _limit(reach, tests)
             work = trial(fault, mutant, self.root, tests, self.arguments, seconds=seconds)
             limit = 2 * seconds + HANG_FACTOR * sum(reach.seconds.get(test, 0.0) for test in tests)
             jobs.append(Job(f"{number:03}", work, limit))
@@ -150,7 +148,7 @@ class Run:
                 known[fault.name] = verdict.killer
 
         self.pool.run(jobs, tell)
-        broken = self.fail_without(sorted({verdict.killer for verdict in verdicts.values() if verdict.killer}))
+        broken = self.fail_without(sorted({verdict.killer for verdict in verdicts.values() if verdict.killer}), reach)
         for name, verdict in verdicts.items():
             if verdict.killer in broken:
                 verdicts[name] = Verdict(verdict.fault, why=f"{verdict.killer} fails alone without the fault, too")
@@ -161,13 +159,13 @@ class Run:
         keep(self.memory, known)
         return self.sum_up([verdicts[fault.name] for fault in self.faults])
 
-    def fail_without(self, tests: Sequence[str]) -> set[str]:
+    def fail_without(self, tests: Sequence[str], reach: Reach) -> set[str]:
         """Those of these tests that do not pass, each alone, without any fault: that they fail with one shows nothing."""
         of = {f"without-{number:03}": test for number, test in enumerate(tests)}
-        jobs = [
-            Job(name, trial(None, "", self.root, [test], self.arguments, seconds=900), 1000)
-            for name, test in of.items()
-        ]
+        jobs = []
+        for name, test in of.items():
+            seconds = _limit(reach, [test])
+            jobs.append(Job(name, trial(None, "", self.root, [test], self.arguments, seconds=seconds), 2 * seconds))
         answers = self.pool.run(jobs)
         return {test for name, test in of.items() if not answers[name] or answers[name]["status"] != pytest.ExitCode.OK}
 
@@ -185,6 +183,11 @@ class Run:
     def say(self, text: str) -> None:
         print(text, flush=True)
         print(text, file=self.report, flush=True)
+
+
+def _limit(reach: Reach, tests: Sequence[str]) -> float:
+    """Seconds after which one of these tests hangs."""
+    return max(HANG_SECONDS, HANG_FACTOR * max((reach.seconds.get(test, 0.0) for test in tests), default=0.0))
 
 
 def _verdict(fault: Fault, tests: Sequence[str], answer: Any, log: Path) -> Verdict:

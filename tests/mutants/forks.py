@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -52,14 +53,14 @@ class Pool:
                     while left and len(running) < self.width:
                         job = left.pop(0)
                         running[self._start(job, Path(scratch))] = job, time.monotonic() + job.limit
-                    for pid in _ended(running):
-                        name = running.pop(pid)[0].name
+                    if (name := _ended(running)) is not None:
                         answers[name] = _answer(Path(scratch) / f"{name}.json")
                         tell(name, answers[name])
             finally:
                 for pid in running:
-                    os.killpg(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+                    with suppress(ProcessLookupError, ChildProcessError):
+                        os.killpg(pid, signal.SIGKILL)
+                        os.waitpid(pid, 0)
         return answers
 
     def _start(self, job: Job, scratch: Path) -> int:
@@ -73,7 +74,8 @@ class Pool:
         try:
             os.setpgid(0, 0)
             for number in (signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
             log = os.open(self.log(job.name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -92,13 +94,16 @@ class Pool:
             os._exit(status)
 
 
-def _ended(running: Mapping[int, tuple[Job, float]]) -> list[int]:
-    """The processes that have ended by now, in a moment; those whose time is over are killed first."""
-    time.sleep(0.02)
-    for pid, (_, end) in running.items():
+def _ended(running: dict[int, tuple[Job, float]]) -> str | None:
+    """Take one of them out whose process has ended, and give its name; those whose time is over are killed."""
+    for pid, (job, end) in running.items():
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            del running[pid]
+            return job.name
         if time.monotonic() > end:
             os.killpg(pid, signal.SIGKILL)
-    return [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
+    time.sleep(0.02)
+    return None
 
 
 def _answer(path: Path) -> Any:

@@ -117,7 +117,7 @@ def kept(file: Path) -> dict[str, Any]:
     """What `keep` wrote there; nothing if it cannot be read."""
     try:
         return dict(json.loads(file.read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
 
 

@@ -156,6 +156,10 @@ def test_no_variable_makes_a_process_pass_for_one_in_the_namespaces(said: str, t
     script.write_text((ROOT / "tests/namespace").read_text().replace("/run/virtnetplug-tests", str(tmp_path / "none")))
     script.chmod(0o755)
     own = os.readlink("/proc/self/ns/net")
-    words = ["sh", "-c", f"{script} readlink /proc/self/ns/net || :"]
+    words = [
+        "sh",
+        "-c",
+        f"{script} readlink /proc/self/ns/net; exit $?",
+    ]  # a shell between, so that it is not process 1
     ran = subprocess.run(words, env=environment(VIRTNETPLUG_NAMESPACE=said), capture_output=True, text=True)
-    assert ran.stdout.strip() != own
+    assert ran.stdout.startswith("net:[") and ran.stdout.strip() != own, ran.stderr

@@ -6,7 +6,6 @@ import argparse
 import errno
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,20 +15,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
 from tests.suites import parts as parts_of
 from tests.suites.parts import SUITES, Part, Suite
 from tests.suites.report import details, length
+from tests.suites.room import directory
 from tests.suites.running import Running, end_all, progress
 
 EVERY = 60.0
 """Seconds between two lines that say how far it is."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-PREFIX = "virtnetplug-"
-"""Of the name of the directory that tests write to."""
 
 LIMIT = 400
 """Lines of a failed part that are shown; its log has all of them."""
@@ -68,12 +64,12 @@ def main() -> int:
 
 def _close_output() -> None:
     """What could not be said is not tried again at the end of the process."""
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):  # or there is none
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _remedy(error: OSError, suite: Suite) -> str:
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and str(error.filename).startswith(str(parts_of.BIN)):
         return "run make setup"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room on the disk, or where this output goes"
@@ -93,37 +89,29 @@ def _lacks_namespaces(parts: Sequence[Part]) -> str:
 def _run(suite: Suite, parts: Sequence[Part]) -> int:
     logs = parts_of.BUILD / suite.name
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / "lock").open("a+") as lock:
+    with (logs / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit(
                 f"tests/suite: make {suite.name} is running in this checkout: wait for its end, or use another clone"
             )
-        return _run_alone(suite, parts, logs, lock)
+        return _run_alone(suite, parts, logs)
 
 
-def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path, lock: TextIO) -> int:
-    """`lock` keeps the name of the directory that tests write to, so that the next run removes it if this one is killed."""
-    lock.seek(0)
-    left = Path(lock.read() or "/")
-    if left.name.startswith(PREFIX):
-        shutil.rmtree(left, ignore_errors=True)
+def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
     _say(f"make {suite.name}: {suite.summary}. At most {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parts_of.memory()) as temporary:
-        lock.truncate(0)
-        lock.write(temporary)
-        lock.flush()
-        return _follow(suite, parts, logs, Path(temporary))
+    with directory(parts_of.memory() or tempfile.gettempdir()) as (temporary, held):
+        return _follow(suite, parts, logs, temporary, held)
 
 
-def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path) -> int:
+def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path, held: int) -> int:
     start = time.monotonic()
     running: list[Running] = []
     try:
         for part in parts:
-            running.append(Running(part, logs / f"{part.name}.log", temporary))
+            running.append(Running(part, logs / f"{part.name}.log", temporary, held))
         _wait(running, start)
     except BaseException as end:
         for number in _ENDING:

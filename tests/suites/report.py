@@ -29,9 +29,8 @@ class Report:
     def feed(self, line: str) -> None:
         """Take one line more."""
         line = _BEFORE.sub("", line.rstrip("\n"))
-        self._names_come = (
-            self._names_come or _SUMMARY.match(line) is not None
-        )  # elsewhere it is a test that says such words
+        if _SUMMARY.match(line):  # before the last of these lines, it is a test that says such words
+            self._names_come, self.failed = True, []
         if found := _PERCENT.search(line):
             self.percent = int(found[1])
         if self._names_come and (found := _NAMED.match(line)) and found[1] not in self.failed:

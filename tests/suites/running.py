@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,7 +22,11 @@ PATIENCE = 30
 class Running:
     """One part: its process, its log, and what its output came to."""
 
-    def __init__(self, part: Part, log: Path, temporary: Path) -> None:
+    def __init__(self, part: Part, log: Path, temporary: Path, held: int) -> None:
+        """`held` locks `temporary`. Raises `OSError`."""
+        program = part.command[0]
+        if "/" in program and not os.access(CHECKOUT / program, os.X_OK):  # setpriv would say so in the log alone
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
         self.part, self.log, self.report = part, log, Report()
         self._output = log.open("w", encoding="utf-8")
         self._fault = ""
@@ -36,6 +41,7 @@ class Running:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            pass_fds=(held,),
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

@@ -63,7 +63,7 @@ def _together(given: argparse.Namespace) -> int:
 
 def _perform(given: argparse.Namespace, stages: Stages) -> int:
     recipe = LABS[given.lab]
-    if given.action == "shell" and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if given.action == "shell" and not (os.isatty(0) and os.isatty(1)):
         sys.exit("lab: shell needs a terminal; without one: lab run LAB -- COMMAND")
     if given.action != "build":
         needs.require_to_run()

@@ -207,4 +207,4 @@ def test_a_cache_that_cannot_be_written(
     monkeypatch.setattr(needs, "lacks_index", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["contrib/fresh", "12", "true"])
     assert command_line.main() == 120
-    assert capfd.readouterr().err.endswith("set XDG_CACHE_HOME to a directory where they can\n")
+    assert capfd.readouterr().err.endswith("or ~/.cache: is there room, and may you write?\n")

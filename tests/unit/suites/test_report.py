@@ -57,6 +57,9 @@ def test_subtests_and_colours(line: str) -> None:
 def test_words_of_a_test_are_no_names() -> None:
     fed = report("FAILED to open the socket\nERROR    root:test_zz.py:6 boom in the daemon\n1 passed in 0.1s\n")
     assert (fed.failed, fed.passed) == ([], 1)
+    heading = "== short test summary info ==\n"
+    fed = report(f"{heading}FAILED to open\n{heading}FAILED tests/a.py::one\n1 failed in 0.1s\n")
+    assert fed.failed == ["tests/a.py::one"]
 
 
 @pytest.mark.parametrize(

@@ -113,16 +113,37 @@ def test_each_error_has_its_remedy(
         run(monkeypatch, capsys, shell("a", ":"))
 
 
-def test_what_a_killed_run_left_is_removed(
+def test_what_a_killed_run_left_is_removed_once_nothing_of_it_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    left, other = tmp_path / "virtnetplug-left", tmp_path / "other"
+    monkeypatch.setattr(parts, "memory", lambda: str(tmp_path))
+    left, other = tmp_path / "vnp-suite-left", tmp_path / "other"
     for each in (left, other):
         (each / "file").mkdir(parents=True)
-        (parts.BUILD / "trial").mkdir(parents=True, exist_ok=True)
-        (parts.BUILD / "trial/lock").write_text(str(each))
-        assert run(monkeypatch, capsys, shell("a", "echo '1 passed in 0.1s'"))[0] == 0
-    assert (left.exists(), other.exists()) == (False, True)
+    held = os.open(left, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    made = shell("a", f"ls {tmp_path}; echo '1 passed in 0.1s'")
+    assert run(monkeypatch, capsys, made)[0] == 0 and left.exists()
+    os.close(held)
+    assert run(monkeypatch, capsys, made)[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "other"]
+    assert "vnp-suite-" in (parts.BUILD / "trial/a.log").read_text()
+
+
+def test_a_part_keeps_its_directory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Also when the suite that made it is gone: the lock is the part's, too."""
+    monkeypatch.setattr(parts, "memory", lambda: str(tmp_path))
+    tried = 'flock --nonblock "$TMPDIR" true || echo "1 passed in 0.1s"'
+    assert run(monkeypatch, capsys, shell("a", f"for n in /proc/self/fd/*; do readlink $n; done; {tried}"))[0] == 0
+    assert "vnp-suite-" in (parts.BUILD / "trial/a.log").read_text()
+
+
+def test_a_checkout_that_is_not_set_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command_line, "_close_output", lambda: None)
+    with pytest.raises(SystemExit, match=r"\.venv/bin/none'; run make setup"):
+        run(monkeypatch, capsys, Part("a", [".venv/bin/none"]))
 
 
 def test_a_signal_while_namespaces_are_tried(
@@ -141,6 +162,7 @@ import sys
 from pathlib import Path
 from tests.suites import command_line, parts
 parts.BUILD = Path({str(tmp_path)!r})
+parts.memory = lambda: {str(tmp_path)!r}
 made = [parts.Part("a", ["sh", "-c", "echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep 1000"])]
 parts.SUITES["trial"] = parts.Suite("trial", "a trial", 1, made)
 sys.argv[1:] = ["trial"]
