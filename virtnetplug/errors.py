@@ -369,6 +369,10 @@ class UnplugInProgress(HypervisorFailed):
     reason = "unplug-in-progress"
 
 
+class EmulatorLost(HypervisorFailed):
+    """QEMU's monitor broke during the call: QEMU has died, or dies, and libvirt ends the domain."""
+
+
 class GuestBusy(HypervisorFailed):
     """The guest's slot is busy just now (PCIe power indicator blinking); asking again later works."""
 

@@ -13,7 +13,14 @@ from tests.contract.deaths import die
 from tests.contract.world import World
 from tests.fakes.hypervisor import BLINKING
 from virtnetplug import xml
-from virtnetplug.errors import ConnectionLost, GuestBusy, HypervisorFailed, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import (
+    ConnectionLost,
+    EmulatorLost,
+    GuestBusy,
+    HypervisorFailed,
+    RemovalFailed,
+    VirtnetplugError,
+)
 from virtnetplug.model.operation import Half, OperationState, Result, Scope
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind
 
@@ -268,15 +275,40 @@ def test_nor_does_a_hand_over(fake: World, how: str) -> None:
         assert _aliases(fake) == ["ua-nic1"]
 
 
-def test_a_guest_that_ends_while_it_is_asked_has_let_go(fake: World) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_a_guest_whose_qemu_dies_while_it_is_asked_has_let_go(fake: World, seconds: float) -> None:
+    """Whoever destroys a domain kills QEMU first; libvirt ends the domain a moment later."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+
+    def die(alias: str, half: Half) -> None:
+        fake.later(seconds, fake.guest.destroy)
+        raise EmulatorLost("Unable to read from monitor: Connection reset by peer")
+
+    fake.guest.detach = die
+    assert fake.plugger.detach(fake.name, "ua-nic1", wait=5).result is Result.DONE
+
+
+def test_a_guest_that_ends_while_it_cannot_be_asked_has_let_go(fake: World) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
 
     def end(alias: str, half: Half) -> None:
         fake.guest.destroy()
-        raise HypervisorFailed("Unable to read from monitor: Connection reset by peer")
+        raise HypervisorFailed("of another reason")
 
     fake.guest.detach = end
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=5).result is Result.DONE
+
+
+def test_a_monitor_that_breaks_is_an_error_while_its_guest_runs_on(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+
+    def fail(alias: str, half: Half) -> None:
+        raise EmulatorLost("Unable to write to monitor")
+
+    fake.guest.detach = fail
+    with pytest.raises(EmulatorLost):
+        fake.plugger.detach(fake.name, "ua-nic1", wait=5)
+    assert _aliases(fake) == ["ua-nic1"] and fake.host.journal.open_operations() == []
 
 
 # -- others meanwhile ----------------------------------------------------------------------------------------

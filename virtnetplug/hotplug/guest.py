@@ -15,6 +15,7 @@ from virtnetplug.errors import (
     DeviceMissing,
     DomainMissing,
     DomainNotRunning,
+    EmulatorLost,
     GuestBusy,
     HypervisorFailed,
     RemovalFailed,
@@ -38,6 +39,9 @@ GRACE = 5.0
 On native PCIe hot-plug a second press of the button within 5 s cancels the first. And libvirt, asked for a device that QEMU has just
 removed, forgets it at once; the queued DEVICE_DELETED then strikes whatever next bears that alias.
 """
+
+ENDING = 10.0
+"""Seconds that libvirt has to end a domain whose QEMU has died."""
 
 
 class Answer(enum.Enum):
@@ -63,11 +67,23 @@ def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float) -
                 raise
             watch.next(ASK_AGAIN)
             continue
+        except EmulatorLost:
+            if _ends(host, domain, watch):
+                return  # while it was asked
+            raise
         except HypervisorFailed:
             if _has_ended(domain):
-                return  # "Unable to read from monitor": it ended while it was asked
+                return
             raise
         return
+
+
+def _ends(host: Host, domain: Domain, watch: Watch) -> bool:
+    """Whether the domain of a QEMU that has died ends: libvirt hears of that death on its own, a moment later."""
+    until = host.clock.monotonic() + ENDING
+    while not (has_ended := _has_ended(domain)) and host.clock.monotonic() < until:
+        watch.next(ASK_AGAIN)
+    return has_ended
 
 
 def _has_ended(domain: Domain) -> bool:

@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
     DomainTransient,
+    EmulatorLost,
     GuestBusy,
     HostDeviceBusy,
     HypervisorFailed,
@@ -36,6 +37,8 @@ _LOST = (
     "keepalive timeout",
     "server closed",
 )
+# src/qemu/qemu_monitor.c
+_MONITOR_LOST = ("Unable to read from monitor", "Unable to write to monitor", "end of file from qemu monitor")
 
 
 class PermissionDenied(Refused):
@@ -71,6 +74,8 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         "is busy" in text and "indicator" in text
     ):  # QEMU's pcie.c: power indicator blinking
         return GuestBusy(text, code=code)
+    if any(words in text for words in _MONITOR_LOST):
+        return EmulatorLost(f"libvirt says: {text}", code=code)
     if "is in use by driver" in text:  # virHostdevPreparePCIDevices
         return HostDeviceBusy(text)
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
