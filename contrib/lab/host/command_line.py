@@ -40,6 +40,8 @@ def main() -> int:
     given = _parser().parse_args()
     if given.action == "list":
         return _list()
+    if given.action != "build" and given.lab == ALL and given.keep_console is not None:
+        sys.exit("lab: --keep-console is for one lab; several would write the same file")
     if os.geteuid() != 0:
         sys.exit("lab: needs root (mount, chroot and namespaces): sudo contrib/lab/lab …")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -55,8 +57,6 @@ def main() -> int:
 
 
 def _together(given: argparse.Namespace) -> int:
-    if given.keep_console is not None:
-        sys.exit("lab: --keep-console is for one lab; several would write the same file")
     options = [] if given.timeout is None else ["--timeout", str(given.timeout)]
     return together.run([*LABS], options, given.command)
 

@@ -65,6 +65,7 @@ def test_a_machine_is_not_started_without_room(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cache, "ensure", lambda *words: begun.append(words))
     monkeypatch.setattr(run, "inside", lambda *words, **_: begun.append(words))
     monkeypatch.setattr(needs, "RUN_MEGABYTES", 1 << 60)
+    monkeypatch.setattr(needs, "lacks_rights", lambda: None)  # which an ordinary user does
     given = argparse.Namespace(action="run", lab="xen", command=["true"], timeout=None, keep_console=None)
     with pytest.raises(
         SystemExit, match=r"lab: no room on the disk: /var/tmp has \d+ MB free, and \d+ MB are needed; make room there$"
