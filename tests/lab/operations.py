@@ -49,11 +49,12 @@ def run(plugger: Plugger, name: str, guest: str, trigger: Trigger) -> None:
 
 
 def attach(state: Path, guest: str, number: int) -> None:
-    """Attach a VF of pool0 to that guest; the exit status is the command's."""
+    """Attach a VF of pool0 to that guest; the exit status is the command's, and an error is said."""
     with virtnetplug.open("qemu:///system", state_dir=state) as plugger:
         try:
             plugger.attach(guest, [pool_nic(number)])
         except VirtnetplugError as error:
+            print(f"{error.reason}: {error.message}", flush=True)
             sys.exit(error.exit_code)
 
 
