@@ -115,10 +115,10 @@ SUITES = {
         Suite(
             "test-full",
             "what make test runs, real QEMU broken at every call, and 100 rebinds under a stream",
-            30,
+            15,
             _of_drivers("--full", prefix=_FULL),
         ),
         Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
-        Suite("lab-full", "all tests of both labs", 60, [_lab(name, 28800, *_LONG) for name in LABS]),
+        Suite("lab-full", "all tests of both labs", 90, [_lab(name, 28800, *_LONG) for name in LABS]),
     )
 }
