@@ -50,6 +50,7 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert plugger.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE  # a port outlives the guest of a test
 
 
+@long  # `test_traffic` looks at it in each round
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:

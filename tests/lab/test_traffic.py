@@ -16,6 +16,7 @@ from tests.lab.linux_guest import BACKUP, PACE, LinuxGuest, Machine
 from tests.lab.views import host_state, ports
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
+from virtnetplug.lifecycle import State
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
 BLOCKS = 100
@@ -87,6 +88,8 @@ def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
             mark = stream.mark()
             (fast,) = plugger.attach(vm.name, [TEAM.format(vm.mac)]).nics  # without an alias, each time
             first = vm.wait_up(vm.mac, "igbvf")
+            shown = plugger.show(vm.name, str(fast.alias)).nic
+            assert shown.frontend is State.CONNECTED, "its driver has the VF"
             stream.wait_flowing()
             gaps["VF in"].append(stream.longest_gap(mark))
             now = vm.nic(vm.mac, "igbvf")

@@ -118,6 +118,7 @@ def test_a_vf_of_ones_choice(plugger: Plugger, vm: Guest, pool: Pool, asked: dic
     views.assert_back(plugger, vm, before)
 
 
+@long
 def test_on_q35(plugger: Plugger, guest: Callable[..., Guest]) -> None:
     vm = guest(machine="q35")
     more = VLAN + pci(PLACES["q35"])
