@@ -14,6 +14,7 @@ import virtnetplug
 from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, PACE, LinuxGuest, Machine
 from tests.lab.views import host_state, ports
+from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
 from virtnetplug.lifecycle import State
@@ -39,6 +40,10 @@ def both(linux: Callable[[Machine], LinuxGuest]) -> tuple[LinuxGuest, LinuxGuest
 def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
     with virtnetplug.open(uri, state_dir=tmp_path / "journal") as opened:
         yield opened
+
+
+def is_connected(plugger: Plugger, name: str, alias: str) -> bool:
+    return plugger.show(name, alias).nic.frontend is State.CONNECTED
 
 
 def vf(mac: str, pool: str) -> str:
@@ -88,8 +93,7 @@ def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
             mark = stream.mark()
             (fast,) = plugger.attach(vm.name, [TEAM.format(vm.mac)]).nics  # without an alias, each time
             first = vm.wait_up(vm.mac, "igbvf")
-            shown = plugger.show(vm.name, str(fast.alias)).nic
-            assert shown.frontend is State.CONNECTED, "its driver has the VF"
+            wait_until(lambda: is_connected(plugger, vm.name, str(fast.alias)), "the VF to be seen as connected")
             stream.wait_flowing()
             gaps["VF in"].append(stream.longest_gap(mark))
             now = vm.nic(vm.mac, "igbvf")
