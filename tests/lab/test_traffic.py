@@ -6,6 +6,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
             mark = stream.mark()
             (fast,) = plugger.attach(vm.name, [TEAM.format(vm.mac)]).nics  # without an alias, each time
             first = vm.wait_up(vm.mac, "igbvf")
-            wait_until(lambda: is_connected(plugger, vm.name, str(fast.alias)), "the VF to be seen as connected")
+            wait_until(partial(is_connected, plugger, vm.name, str(fast.alias)), "the VF to be seen as connected")
             stream.wait_flowing()
             gaps["VF in"].append(stream.longest_gap(mark))
             now = vm.nic(vm.mac, "igbvf")
