@@ -191,7 +191,7 @@ def test_a_lent_vf_taken_from_its_driver(plugger: Plugger, vm: Guest, managed: s
     assert kinds(plugger) == []
 
 
-@pytest.mark.parametrize("managed", ["yes", "no"])
+@pytest.mark.parametrize("managed", [pytest.param("yes", marks=long), "no"])
 def test_a_lent_vf_taken_from_its_driver_while_its_guest_holds_on(plugger: Plugger, vm: Guest, managed: str) -> None:
     vf = sriov.vfs(PFS[1])[1]
     before = everything(plugger, vm)

@@ -40,7 +40,7 @@ DETACH = [
 ]
 
 QUICK = [
-    *(("claim_device", 0.0), ("attach_hostdev", 0.2), ("confirm", 0.0)),
+    *(("attach_hostdev", 0.2), ("confirm", 0.0)),
     *(("ask", 0.05), ("waiting for the guest", 0.1), ("pci_reattach", 0.0)),
 ]
 

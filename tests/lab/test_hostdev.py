@@ -13,6 +13,7 @@ import pytest
 
 from tests import warm
 from tests.lab import libvirtd, sriov
+from tests.lab.figures import long
 from tests.lab.nics import PFS, VLAN, pool_nic, vf_nic
 from tests.lab.operations import attach
 from tests.lab.views import assert_back, connections, everything, host_state, ports, take_all_out
@@ -92,6 +93,7 @@ def test_a_pf_whose_link_is_down_lends_nothing(plugger: Plugger, vm: guests.Gues
         wait_until(lambda: Path("/sys/class/net/pf1/carrier").read_text().strip() == "1", "the link of pf1")
 
 
+@long
 def test_libvirtd_dies_while_a_vf_is_lent(plugger: Plugger, reopen: Open, guest: Callable[..., guests.Guest]) -> None:
     vm = guest()
     before = everything(plugger, vm)

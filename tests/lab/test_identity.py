@@ -55,6 +55,7 @@ def known_by(link: Link) -> tuple[str, str, str | None]:
     return link.name, link.mac, link.address
 
 
+@long  # without teaming, how long a connection stands still is up to its timers
 def test_the_guests_interface_keeps_name_mac_and_address(
     plugger: Plugger, vm: LinuxGuest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +109,6 @@ def test_detached_and_attached_again_it_has_the_identity_at_once(plugger: Plugge
     plugger.detach(vm.name, "ua-front", wait=600)
 
 
-@long
 def test_with_teaming_only_the_traffic_moves(
     plugger: Plugger, vm: LinuxGuest, capsys: pytest.CaptureFixture[str]
 ) -> None:

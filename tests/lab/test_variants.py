@@ -139,6 +139,7 @@ def with_boot_orders(vm: Guest) -> Guest:
     return vm
 
 
+@long
 def test_boot_order(plugger: Plugger, guest: Callable[..., Guest], vm: Guest) -> None:
     """libvirt takes one for a running guest that boots by device, unless it is taken; `vm` boots by <os>."""
     ordered = with_boot_orders(guest(running=False))
