@@ -82,10 +82,7 @@ def _lab(name: str, seconds: int, *words: str) -> Part:
         "tests/lab",
         "tests/lab_xen",
     ]
-    manners = [] if name == LABS[0] else ["nice"]  # the first takes longest
-    return Part(
-        name, [*manners, "contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests]
-    )
+    return Part(name, ["contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests])
 
 
 _LONG = [f"VIRTNETPLUG_LAB_{word}" for word in ("WORLDS=all", "CYCLES=200", "ROUNDS=20")]
