@@ -17,8 +17,6 @@ from virtnetplug import Plugger, Result
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.model.operation import Outcome
 
-"""Whether to kill in each of the moments, and not in one of each phase alone."""
-
 Reopen = Callable[..., Plugger]
 Figure = Callable[[str], None]
 

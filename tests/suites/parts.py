@@ -57,16 +57,7 @@ def memory() -> str | None:
 def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:
     """pytest whose workers are in namespaces of their own each: a libvirtd, bridges and processes that nobody else sees."""
     python = f"tests/namespace {BIN}/python" if enclosed else f"{BIN}/python"
-    spread = [
-        "--tx",
-        f"{workers}*popen//python={python}",
-        "--dist",
-        "load",
-        "--maxschedchunk",
-        "1",
-        "--max-worker-restart",
-        "8",
-    ]
+    spread = [f"--tx={workers}*popen//python={python}", "--dist=load", "--maxschedchunk=1", "--max-worker-restart=8"]
     return [f"{BIN}/python", "-m", "pytest", "-v", "--durations=10", "-p", "no:cacheprovider", *spread, *words]
 
 
