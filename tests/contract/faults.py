@@ -26,7 +26,7 @@ _LOOKS = frozenset(
         *("host_devices.settings", "host_devices.counters", "host_devices.obstacles", "host_devices.vfio_users"),
         *("host_devices.is_link_up", "host_devices.is_msix_enabled", "host_devices.links_above", "nodedevs.driver"),
         *("host_devices.pf_state", "host_devices.netdev_state", "host_devices.obstacle", "host_devices.hook_fault"),
-        *(f"vif_store.{look}" for look in ("vif", "vifs", "domains", "link", "rings", "is_connected", "watch")),
+        *(f"vif_store.{look}" for look in ("vif", "vifs", "remains", "link", "rings", "is_connected", "watch")),
         *(f"vif_drivers.{look}" for look in ("bound", "is_bound", "rebind_obstacle", "watch_frontends")),
         *(f"networks.{look}" for look in ("network", "names", "port", "ports", "port_uuids")),
         *(f"links.{look}" for look in ("links", "link", "is_bridge", "learned", "state", "taps_of", "taps_by_domain")),

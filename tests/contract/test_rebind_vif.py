@@ -21,6 +21,7 @@ from virtnetplug.hotplug import vif_recovery, vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
+from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, Result
 
 MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
@@ -347,6 +348,30 @@ def test_what_speaks_against_one_speaks_against_all(dom0: Dom0) -> None:
     with pytest.raises(Refused, match="Also: "):
         dom0.plugger.rebind_vif("db", "ua-db0", reload_driver=True)
     assert dom0.whole() == before
+
+
+def test_what_is_left_of_a_domain_that_ended_is_told_and_removed(dom0: Dom0) -> None:
+    dom0.xen.left = {7, 8}
+
+    def told(domain: str | None = None) -> list[Finding]:
+        return [each for each in dom0.plugger.audit(domain).findings if each.kind == "vif-remains"]
+
+    assert [each.domain for each in told()] == ["id 7", "id 8"]
+    assert told("web") == []
+    mended = dom0.plugger.repair(dom0.plugger.audit()).findings
+    assert all(each.repaired for each in mended if each.kind == "vif-remains")
+    assert dom0.xen.left == set() and told() == []
+
+
+def test_what_is_left_of_domains_that_ended_and_cannot_be_seen_is_told(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remains() -> frozenset[int]:
+        raise XenStoreFailed("xenstore has not answered for 20 s")
+
+    monkeypatch.setattr(dom0.xen, "remains", remains)
+    unseen = dom0.plugger.audit().unseen
+    assert "what is left of domains that ended: xenstore has not answered for 20 s" in unseen
 
 
 def test_it_is_for_xen_only(dom0: Dom0) -> None:

@@ -51,6 +51,8 @@ class FakeXen:
     is_loaded: bool = True
     loads: int = 0
     obstacle: str | None = None
+    left: set[int] = field(default_factory=set)
+    """Ids of domains that ended, and of whose vifs xenstore has something."""
     on_bind: Callable[[str], None] = lambda name: None
     """What happens in the middle of each `bind`; it may raise."""
     _channels: Iterator[int] = field(default_factory=lambda: itertools.count(5))
@@ -94,8 +96,11 @@ class FakeXen:
     def vif(self, domain_id: int, number: int) -> Vif | None:
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
-    def domains(self) -> frozenset[int]:
-        return frozenset(seat.vif.domain_id for seat in self.seats.values())
+    def remains(self) -> frozenset[int]:
+        return frozenset(self.left)
+
+    def clear(self, domain_id: int) -> None:
+        self.left.discard(domain_id)
 
     def rings(self, vif: Vif) -> Mapping[str, str]:
         return dict(self.seats[vif.name].rings) if vif.name in self.seats else {}

@@ -16,6 +16,7 @@ from tests.lab_xen import store
 from tests.lab_xen.guest import BRIDGE, PACE, Guest, Nic
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
+from virtnetplug import Plugger
 from virtnetplug.adapters.xen.vifs import XenVifDrivers
 from virtnetplug.adapters.xen.xenstore import XenStore
 from virtnetplug.errors import HostDeviceFailed
@@ -55,7 +56,7 @@ def test_a_vif_is_what_it_was_attached_as(lab: Guest, nic: Attach) -> None:
         hotplug_status="connected",
     )
     assert DRIVERS.is_bound(new.device) and DRIVERS.link(new.device) == "seven"
-    assert new.domain_id in VIFS.domains()
+    assert VIFS.remains() == frozenset()
     lab.detach(new)
     assert VIFS.vif(new.domain_id, new.vif) is None and not DRIVERS.is_bound(new.device)
 
@@ -116,8 +117,19 @@ def test_what_a_failed_attach_left_is_seen(connection: libvirt.virConnect, lab: 
     wait_until(lambda: VIFS.vif(left.domain_id, left.number) is None, "the toolstack to take it out")
 
 
+def test_what_a_script_says_after_its_domain_is_told_and_removed(plugger: Plugger, lab: Guest) -> None:
+    store.write("/local/domain/0/backend/vif/9999/1/hotplug-status", "error")
+    assert VIFS.remains() == {9999}
+    (told,) = plugger.audit().findings
+    assert (told.kind, told.device) == ("vif-remains", "9999")
+    plugger.repair(plugger.audit())
+    assert store.list_all("/local/domain/0/backend/vif/9999") == [] and plugger.audit().findings == ()
+    VIFS.clear(lab.dom.ID())
+    assert VIFS.vif(lab.dom.ID(), lab.first.vif) is not None
+
+
 def test_who_may_not_ask_is_told(lab: Guest) -> None:
-    ask = "from virtnetplug.adapters.xen.xenstore import XenStore; XenStore().domains()"
+    ask = "from virtnetplug.adapters.xen.xenstore import XenStore; XenStore().remains()"
     command = [sys.executable, "-c", ask]
     asked = subprocess.run(command, user="nobody", capture_output=True, text=True, cwd="/", env=dict(os.environ))
     assert "Run this as root" in asked.stderr

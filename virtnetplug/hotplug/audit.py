@@ -47,6 +47,7 @@ def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     yield from disagreements(whole)
     yield from device_findings(host, whole)
     yield from identity_findings(host, whole)
+    yield from map(_remains, sorted(whole.remains))
     if not any((whole.ports or {}).values()):
         return
     named = {net.portid for seen in whole.domains.values() for net in seen.live if net.portid is not None}
@@ -54,6 +55,18 @@ def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     for network, uuids in (whole.ports or {}).items():
         if not named.issuperset(uuids):
             yield from _orphaned_ports(host, whole, network, named)
+
+
+def _remains(domain_id: int) -> Finding:
+    return Finding(
+        kind="vif-remains",
+        domain=f"id {domain_id}",
+        nic="-",
+        message=f"xenstore has something of the vifs of domain id {domain_id}, which has ended: a hotplug script that ends after its domain writes there.",
+        remedy="Remove it with 'virtnetplug audit --repair'.",
+        repair=f"remove what xenstore has of the vifs of domain id {domain_id}",
+        device=str(domain_id),
+    )
 
 
 def _orphaned_ports(host: Host, whole: Survey, network: str, named: set[str]) -> Iterator[Finding]:

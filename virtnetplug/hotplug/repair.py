@@ -64,6 +64,12 @@ def forget(host: Host, finding: Finding) -> None:
     host.journal.drop_nic(host.hypervisor.uri, finding.domain_uuid, finding.nic)
 
 
+def clear_remains(host: Host, finding: Finding) -> None:
+    """Remove what xenstore has of the vifs of a domain that ended, unless there is such a domain again."""
+    if host.vif_store is not None:
+        host.vif_store.clear(int(finding.device))
+
+
 def _aliases(host: Host, uuid: str, half: Half) -> set[str | None]:
     try:
         return {net.alias for net in xml.glimpse(host.hypervisor.domain(uuid).xml(half))}
@@ -85,8 +91,9 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "identity-lost": remember_again,
     "identity-differs": copy_to_config,
     "policy-unmet": do_what_is_due,
+    "vif-remains": clear_remains,
 }
 """What is done about each kind of finding; the others are for a person, or for `recover`."""
 
-WITHOUT_LOCK = frozenset({do_what_is_due})
-"""Repairs that take the domain's lock themselves."""
+WITHOUT_LOCK = frozenset({do_what_is_due, clear_remains})
+"""Repairs that take the domain's lock themselves, or that are of no domain."""

@@ -56,6 +56,7 @@ class Survey:
 
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
     each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain and MAC.
+    `remains` are the ids of Xen domains that are no more, and of whose vifs something is left.
     `alive` holds the ids of those of `operations` that somebody is working on.
     """
 
@@ -66,6 +67,7 @@ class Survey:
     ports: Mapping[str, frozenset[str]] | None = None
     strays: Mapping[str, Sequence[Stray]] = field(default_factory=dict)
     ends: Mapping[tuple[str, str], Ends] = field(default_factory=dict)
+    remains: frozenset[int] = frozenset()
     nics: tuple[NicRecord, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
     alive: frozenset[str] = frozenset()
@@ -122,6 +124,7 @@ def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) ->
     whole = Survey(domains=domains, is_whole=is_whole)
     whole = _with_links(host, whole)
     whole = _with_ends(whole)
+    whole = _with_remains(host, whole)
     whole = _with_ports(host, whole)
     return _with_journal(host, whole)
 
@@ -162,6 +165,15 @@ def _with_ends(whole: Survey) -> Survey:
             if its is not None and net.mac is not None:
                 ends[seen.uuid, net.mac] = its
     return replace(whole, strays=strays, ends=ends)
+
+
+def _with_remains(host: Host, whole: Survey) -> Survey:
+    if host.vif_store is None or not whole.is_whole:
+        return whole
+    try:
+        return replace(whole, remains=host.vif_store.remains())
+    except VirtnetplugError as error:
+        return _blind(whole, f"what is left of domains that ended: {error.message}")
 
 
 def _with_ports(host: Host, whole: Survey) -> Survey:

@@ -75,8 +75,11 @@ class VifStore(Protocol):
     def vif(self, domain_id: int, number: int) -> Vif | None:
         """One of them."""
 
-    def domains(self) -> frozenset[int]:
-        """Ids of all domains that may have areas of vifs, among them domains that ended and left some."""
+    def remains(self) -> frozenset[int]:
+        """Ids of domains that are no more, and of whose vifs something is left: a hotplug script that ends after its domain writes there."""
+
+    def clear(self, domain_id: int) -> None:
+        """Remove what is left of a domain's vifs; nothing of a domain that is there."""
 
     def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
         """Watch the domain's areas; nothing that happens after this returned is missed."""

@@ -81,6 +81,12 @@ class Tools:
         if done.returncode:
             raise XenStoreFailed(f"{', '.join(values)} cannot be written ({_said(done)}). {_remedy(done)}")
 
+    def remove(self, path: str) -> None:
+        """Remove it and all that is below; nothing if it is not there."""
+        done = self._run(["xenstore-rm", path])
+        if done.returncode and "could not remove path" not in done.stderr:
+            raise XenStoreFailed(f"{path} cannot be removed ({_said(done)}). {_remedy(done)}")
+
 
 def _nodes(listing: str, path: str) -> Iterator[tuple[str, str | None]]:
     for line in listing.splitlines():

@@ -45,10 +45,16 @@ class XenStore:
         """One of `vifs`."""
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
-    def domains(self) -> frozenset[int]:
-        """Those with a backend in dom0, and those in libxl's records."""
-        names = self._store.children(_BACKENDS) | self._store.children("/libxl")
-        return frozenset(int(name) for name in names if name.isdecimal())
+    def remains(self) -> frozenset[int]:
+        """Of backends in dom0. libxl makes a domain's own area before those of its vifs, and removes it and its records after them."""
+        names = self._store.children(_BACKENDS)  # before the others: a domain that is new since then is in none of both
+        gone = names - self._store.children("/local/domain") - self._store.children("/libxl")
+        return frozenset(int(name) for name in gone if name.isdecimal() and self._store.tree(f"{_BACKENDS}/{name}"))
+
+    def clear(self, domain_id: int) -> None:
+        """No domain gets the id of one that is no more until 32,751 others had theirs."""
+        if domain_id in self.remains():
+            self._store.remove(f"{_BACKENDS}/{domain_id}")
 
     def watch(self, domain_id: int) -> AbstractContextManager[ToolWatch]:
         """Of both ends in dom0 and of the records."""

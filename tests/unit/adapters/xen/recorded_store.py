@@ -16,6 +16,7 @@ class RecordedStore:
     def __init__(self, moment: str | None = None) -> None:
         self.lines = (RECORDED / f"{moment}.txt").read_text().splitlines() if moment else []
         self.written: list[list[str]] = []
+        self.removed: list[str] = []
         self.before: Callable[[Sequence[str]], None] = lambda words: None
 
     def __call__(self, words: Sequence[str]) -> Done:
@@ -25,6 +26,10 @@ class RecordedStore:
             self.written.append(rest)
             return Done(words, 0, "", "")
         path = rest[-1]
+        if tool == "xenstore-rm":
+            self.removed.append(path)
+            self.remove_area(path)
+            return Done(words, 0, "", "")
         below = [line for line in self.lines if line.startswith(f"{path}/")]
         if tool == "xenstore-ls":
             missing = f"xenstore-ls: xs_directory ({path}): No such file or directory\n"

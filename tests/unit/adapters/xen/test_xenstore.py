@@ -137,12 +137,29 @@ def test_what_is_no_vif_is_passed_over() -> None:
     assert [vif.number for vif in XenStore(Tools(store)).vifs(1)] == [0, 1]
 
 
-def test_domains_are_those_with_backends_or_records() -> None:
+def test_what_is_left_of_domains_that_ended_and_of_no_others() -> None:
     store = RecordedStore("attached")
-    store.set("/local/domain/0/backend/vif/12/0/state", "4")
-    store.set("/libxl/3/type", "pv")
-    assert XenStore(Tools(store)).domains() == {1, 3, 12}
-    assert XenStore(Tools(RecordedStore())).domains() == frozenset()
+    store.set("/local/domain/0/backend/vif/12/0/hotplug-status", "error")
+    store.set("/local/domain/0/backend/vif/13", "")  # an empty area is nothing
+    store.set("/local/domain/0/backend/vif/3/0/state", "4")
+    store.set("/libxl/3/type", "pv")  # is being removed
+    assert XenStore(Tools(store)).remains() == {12}
+    for domain in (1, 3, 12):
+        XenStore(Tools(store)).clear(domain)
+    assert store.removed == ["/local/domain/0/backend/vif/12"]
+    assert XenStore(Tools(RecordedStore())).remains() == frozenset()
+
+
+def test_a_domain_that_began_while_one_looked_is_none_that_ended() -> None:
+    store = RecordedStore("attached")
+
+    def begin(words: Sequence[str]) -> None:
+        if words[-1] == "/libxl":
+            store.set("/local/domain/14/name", "new")
+            store.set("/local/domain/0/backend/vif/14/0/state", "1")
+
+    store.before = begin
+    assert XenStore(Tools(store)).remains() == frozenset()
 
 
 def test_all_that_concerns_a_domain_is_watched() -> None:
