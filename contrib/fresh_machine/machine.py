@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from host import namespaces, needs
 
 from fresh_machine import settings, template
+from tests.suites.room import directory
 
 HERE = Path(__file__).resolve().parent
 
 
 def run(archive: Path, release: str, checkout: Path, command: Sequence[str], *, as_user: bool) -> int:
     """Run `command` in a clone of `checkout`; gives its exit code."""
-    with _run_directory() as place:
+    with directory(template.home(), "run-", _remove) as (place, _):
         packages = template.home() / f"packages-{release}"
         packages.mkdir(exist_ok=True)
         (place / "debs").symlink_to(packages)
@@ -36,39 +35,14 @@ def run(archive: Path, release: str, checkout: Path, command: Sequence[str], *, 
         try:
             return enclosed.wait()
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # one that comes now would leave a part of the machine
             enclosed.end()
             _keep(place / "root/var/cache/apt/archives", packages)
 
 
 def _options() -> tuple[str, ...]:
     return ("--ipc", *(needs.USER_NAMESPACE if os.geteuid() else ()))
-
-
-@contextmanager
-def _run_directory() -> Iterator[Path]:
-    """A directory for one run, locked while it is used. Those that killed runs left are removed."""
-    for left in template.home().glob("run-*"):
-        with suppress(OSError), _locked(left):
-            _remove(left)
-    place = Path(tempfile.mkdtemp(prefix="run-", dir=template.home()))
-    with _locked(place):
-        try:
-            yield place
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # one that comes now would leave a part of it
-            _remove(place)
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Raises `BlockingIOError` while another process has it."""
-    directory = os.open(place, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(directory)
 
 
 def _remove(place: Path) -> None:

@@ -102,7 +102,7 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
 def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
     _say(f"make {suite.name}: {suite.summary}. At most {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
-    with directory(parts_of.memory() or tempfile.gettempdir()) as (temporary, held):
+    with directory(parts_of.memory() or tempfile.gettempdir(), "vnp-suite-") as (temporary, held):
         return _follow(suite, parts, logs, temporary, held)
 
 

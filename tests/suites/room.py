@@ -1,4 +1,4 @@
-"""The directory that the tests of one run write to: gone with the run, or with the next one if it was killed."""
+"""A directory that one run writes to: gone with the run, or with the next one if it was killed."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "vnp-suite-"
-
 
 @contextmanager
-def directory(place: str) -> Iterator[tuple[Path, int]]:
+def directory(
+    place: str | Path, prefix: str, remove: Callable[[Path], object] = shutil.rmtree
+) -> Iterator[tuple[Path, int]]:
     """A new directory in `place`, and a descriptor that locks it: it is in use while any process has that one."""
-    for left in Path(place).glob(f"{_PREFIX}*"):
+    for left in Path(place).glob(f"{prefix}*"):
         with suppress(OSError):  # another user's, or in use
-            _remove_unused(left)
-    path, held = _new(place)
+            _remove_unused(left, remove)
+    path, held = _new(place, prefix)
     try:
         yield path, held
     finally:
+        with suppress(OSError):  # the next run removes it
+            remove(path)
         os.close(held)
-        shutil.rmtree(path, ignore_errors=True)
 
 
-def _new(place: str) -> tuple[Path, int]:
+def _new(place: str | Path, prefix: str) -> tuple[Path, int]:
     while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        held = os.open(path, os.O_RDONLY)
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        try:
+            held = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another run took it for one that is left, before it was locked
         fcntl.flock(held, fcntl.LOCK_EX)
-        if path.exists():  # else another run took it for one that is left, before it was locked
+        if path.exists():  # else the same, a moment later
             return path, held
         os.close(held)
 
 
-def _remove_unused(path: Path) -> None:
+def _remove_unused(path: Path, remove: Callable[[Path], object]) -> None:
     held = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path)
+        remove(path)
     finally:
         os.close(held)
