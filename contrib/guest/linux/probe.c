@@ -19,7 +19,7 @@
 enum {
     BLOCK = 1024,
     UNDERWAY = 32,  /* blocks sent and not yet back, at most */
-    SILENCE = 60000 /* milliseconds after which it is given up */
+    SILENCE = 900000 /* milliseconds after which it is given up: for a hang, as TCP waits longer with each try */
 };
 
 struct probe {
