@@ -32,7 +32,8 @@ class Running:
         self._fault = ""
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *part.command],  # it ends with this process, also if that is killed
+            # It ends with this process, also if that is killed; what the caller ignores (nohup: SIGHUP) it does not.
+            ["env", "--default-signal", "setpriv", "--pdeathsig", "TERM", *part.command],
             cwd=CHECKOUT,
             env=environment(temporary),
             stdin=subprocess.DEVNULL,

@@ -36,8 +36,10 @@ def place(tmp_path: Path) -> Path:
 
 def start(place: Path, stops: str = "") -> subprocess.Popen[str]:
     variables = {"PATH": f"{place}/bin:{os.environ['PATH']}", "MAKEFLAGS": "n", "STOPS": stops}
+    # bash cannot trap what its caller ignores, and nobody else ends this one
+    words = ["env", "--default-signal", "setpriv", "--pdeathsig", "TERM", place / ".ci/run"]
     return subprocess.Popen(
-        [place / ".ci/run"], env=environment(**variables), stdout=subprocess.PIPE, text=True, start_new_session=True
+        words, env=environment(**variables), stdout=subprocess.PIPE, text=True, start_new_session=True
     )
 
 

@@ -69,6 +69,21 @@ def test_what_failed_is_named_and_shown(monkeypatch: pytest.MonkeyPatch, capsys:
     )
 
 
+def test_what_its_caller_ignores_is_of_no_account(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """nohup has SIGHUP ignored, which a shell cannot trap then; with SIGCHLD ignored no exit code is heard of."""
+    ignored = signal.SIGHUP, signal.SIGCHLD
+    before = [signal.signal(number, signal.SIG_IGN) for number in ignored]
+    try:
+        traps = shell("a", "trap 'echo 1 passed in 0.1s' HUP; kill -HUP $$")
+        code, lines = run(monkeypatch, capsys, traps, shell("b", "exit 3", is_tests=False))
+    finally:
+        for number, handler in zip(ignored, before, strict=True):
+            signal.signal(number, handler)
+    assert code == 1 and re.fullmatch(r"make trial: 1 of 2 passed in \d+ s; failed: b \(exit code 3, .*\)", lines[-1])
+
+
 @pytest.mark.parametrize("script", ["echo '[gw0] [ 33%] PASSED a'", "echo '3 passed in 0.1s'; exit 3", "kill -9 $$"])
 def test_a_part_that_did_not_come_to_its_end_has_failed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str
