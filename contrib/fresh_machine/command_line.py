@@ -59,6 +59,7 @@ class Parser(argparse.ArgumentParser):
 def main() -> int:
     """Gives the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by the caller, every command would seem to have succeeded
+    os.umask(0o022)
     given = _parser().parse_args()
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]  # git sets some for its hooks, and they would name another repository

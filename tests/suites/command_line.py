@@ -34,6 +34,7 @@ LIMIT = 400
 def main() -> int:
     """Gives the exit code: 0 if all has passed, 1 if something failed, 128 and the number of the signal that ended it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by the caller, every command would seem to have succeeded
+    os.umask(0o022)
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _end)

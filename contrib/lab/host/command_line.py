@@ -35,6 +35,7 @@ that ended it (130: Ctrl-C), 1 if something is missing or the machine did not co
 def main() -> int:
     """Gives the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by the caller, every command would seem to have succeeded
+    os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _end)
