@@ -363,6 +363,15 @@ def test_what_is_left_of_a_domain_that_ended_is_told_and_removed(dom0: Dom0) -> 
     assert dom0.xen.left == set() and told() == []
 
 
+def test_a_script_that_says_something_again_is_not_called_repaired(dom0: Dom0, monkeypatch: pytest.MonkeyPatch) -> None:
+    dom0.xen.left = {7}
+    monkeypatch.setattr(dom0.xen, "clear", lambda domain_id: None)
+    mended = dom0.plugger.repair(dom0.plugger.audit()).findings
+    assert [(each.repaired, "again" in each.message) for each in mended if each.kind == "vif-remains"] == [
+        (False, True)
+    ]
+
+
 def test_what_is_left_of_domains_that_ended_and_cannot_be_seen_is_told(
     dom0: Dom0, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ def test_guests_talk_over_their_vfs(
     assert (host_state(), ports(plugger)) == before
 
 
-@long  # `test_identity` has one connection of it in its hand-over
+@long  # `test_identity` shows one of the two connections, through a hand-over
 def test_connections_live_while_the_vf_of_a_teaming_pair_comes_and_goes(
     plugger: Plugger, both: tuple[LinuxGuest, LinuxGuest], capsys: pytest.CaptureFixture[str]
 ) -> None:

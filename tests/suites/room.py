@@ -5,25 +5,31 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def remove_what_can_be(path: Path) -> None:
+    """All of it that can be removed."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
 def directory(
-    place: str | Path, prefix: str, remove: Callable[[Path], object] = shutil.rmtree
+    place: str | Path, prefix: str, remove: Callable[[Path], object] = remove_what_can_be
 ) -> Iterator[tuple[Path, int]]:
     """A new directory in `place`, and a descriptor that locks it: it is in use while any process has that one."""
     for left in Path(place).glob(f"{prefix}*"):
-        with suppress(OSError):  # another user's, or in use
+        with suppress(OSError, subprocess.SubprocessError):  # another user's, in use, or not to be removed
             _remove_unused(left, remove)
     path, held = _new(place, prefix)
     try:
         yield path, held
     finally:
-        with suppress(OSError):  # the next run removes it
+        with suppress(OSError, subprocess.SubprocessError):  # the next run tries again
             remove(path)
         os.close(held)
 

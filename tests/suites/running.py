@@ -32,7 +32,7 @@ class Running:
         self._fault = ""
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
-            # It ends with this process, also if that is killed; what the caller ignores (nohup: SIGHUP) it does not.
+            # It ends with this process, also if that is killed; it ignores no signal that the caller ignores (nohup: SIGHUP).
             ["env", "--default-signal", "setpriv", "--pdeathsig", "TERM", *part.command],
             cwd=CHECKOUT,
             env=environment(temporary),

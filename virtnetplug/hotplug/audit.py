@@ -9,7 +9,7 @@ from virtnetplug.hotplug.disagreement import disagreements
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identity_findings import identity_findings
 from virtnetplug.hotplug.lent import device_findings
-from virtnetplug.hotplug.survey import Seen, Survey, look_again, survey
+from virtnetplug.hotplug.survey import Seen, Survey, look_again, survey, with_remains
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.network import NetworkPort
 
@@ -24,10 +24,10 @@ def audit(host: Host, domain: str | None = None) -> AuditReport:
     that virtnetplug did not attach are no findings. Raises `DomainMissing` only for a `domain` that was named.
     """
     started = host.clock.monotonic()
-    whole = survey(host, domain)
+    whole = with_remains(host, survey(host, domain))
     findings = tuple(_findings(host, whole))
     if findings:
-        whole = look_again(host, whole, {finding.domain_uuid for finding in findings})
+        whole = with_remains(host, look_again(host, whole, {finding.domain_uuid for finding in findings}))
         before = {_key(finding) for finding in findings}
         findings = tuple(finding for finding in _findings(host, whole) if _key(finding) in before)
     return AuditReport(
@@ -61,10 +61,10 @@ def _remains(domain_id: int) -> Finding:
     return Finding(
         kind="vif-remains",
         domain=f"id {domain_id}",
-        nic="-",
-        message=f"xenstore has something of the vifs of domain id {domain_id}, which has ended: a hotplug script that ends after its domain writes there.",
+        nic="",
+        message=f"xenstore has what a hotplug script said of a vif of domain id {domain_id}, after that domain had ended.",
         remedy="Remove it with 'virtnetplug audit --repair'.",
-        repair=f"remove what xenstore has of the vifs of domain id {domain_id}",
+        repair=f"remove what the script said of the vifs of domain id {domain_id}",
         device=str(domain_id),
     )
 

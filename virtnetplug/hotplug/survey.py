@@ -56,7 +56,7 @@ class Survey:
 
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
     each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain and MAC.
-    `remains` are the ids of Xen domains that are no more, and of whose vifs something is left.
+    `remains` are the ids of ended Xen domains that xenstore still has something of; of a survey `with_remains` alone.
     `alive` holds the ids of those of `operations` that somebody is working on.
     """
 
@@ -96,6 +96,16 @@ def look_again(host: Host, first: Survey, uuids: Collection[str]) -> Survey:
     return _surroundings(host, domains, is_whole=first.is_whole)
 
 
+def with_remains(host: Host, whole: Survey) -> Survey:
+    """`whole` with the ids of ended Xen domains that xenstore still has something of."""
+    if host.vif_store is None or not whole.is_whole:
+        return whole
+    try:
+        return replace(whole, remains=host.vif_store.remains())
+    except VirtnetplugError as error:
+        return _blind(whole, f"what is left of domains that ended: {error.message}")
+
+
 def _see(domain: Domain, state: DomainState) -> Seen | None:
     try:
         live_xml = domain.xml(Half.LIVE) if state.is_active else None
@@ -124,7 +134,6 @@ def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) ->
     whole = Survey(domains=domains, is_whole=is_whole)
     whole = _with_links(host, whole)
     whole = _with_ends(whole)
-    whole = _with_remains(host, whole)
     whole = _with_ports(host, whole)
     return _with_journal(host, whole)
 
@@ -165,15 +174,6 @@ def _with_ends(whole: Survey) -> Survey:
             if its is not None and net.mac is not None:
                 ends[seen.uuid, net.mac] = its
     return replace(whole, strays=strays, ends=ends)
-
-
-def _with_remains(host: Host, whole: Survey) -> Survey:
-    if host.vif_store is None or not whole.is_whole:
-        return whole
-    try:
-        return replace(whole, remains=host.vif_store.remains())
-    except VirtnetplugError as error:
-        return _blind(whole, f"what is left of domains that ended: {error.message}")
 
 
 def _with_ports(host: Host, whole: Survey) -> Survey:

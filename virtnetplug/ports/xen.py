@@ -76,10 +76,10 @@ class VifStore(Protocol):
         """One of them."""
 
     def remains(self) -> frozenset[int]:
-        """Ids of domains that are no more, and of whose vifs something is left: a hotplug script that ends after its domain writes there."""
+        """Ids of domains that have ended, but of whose vifs in dom0 a hotplug script has said something since then."""
 
     def clear(self, domain_id: int) -> None:
-        """Remove what is left of a domain's vifs; nothing of a domain that is there."""
+        """Remove what a script has said of the vifs of a domain that has ended; nothing if there is a domain of that id."""
 
     def watch(self, domain_id: int) -> AbstractContextManager[VifWatch]:
         """Watch the domain's areas; nothing that happens after this returned is missed."""

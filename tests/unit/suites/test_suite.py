@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from tests.environment import environment
 from tests.real.namespace import wait_until
 from tests.suites import command_line, parts, running
 from tests.suites.parts import CHECKOUT, SUITES, Part, Suite
+from tests.suites.room import directory
 
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 
@@ -144,6 +147,37 @@ def test_what_a_killed_run_left_is_removed_once_nothing_of_it_runs(
     assert run(monkeypatch, capsys, made)[0] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "other"]
     assert "vnp-suite-" in (parts.BUILD / "trial/a.log").read_text()
+
+
+def test_a_new_directory_that_another_run_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock it looks as if a killed run had left it."""
+    make = tempfile.mkdtemp
+    gone: list[str] = []
+
+    def make_and_lose(**more: Any) -> str:
+        made = make(**more)
+        if not gone:
+            os.rmdir(made)
+            gone.append(made)
+        return made
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_lose)
+    with directory(tmp_path, "run-") as (path, _):
+        assert path.is_dir() and str(path) not in gone
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_callers_umask_is_not_that_of_the_tests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = os.umask(0o077)
+    try:
+        run(monkeypatch, capsys, shell("a", "umask"))
+    finally:
+        os.umask(before)
+    assert (parts.BUILD / "trial/a.log").read_text() == "0022\n"
 
 
 def test_a_part_keeps_its_directory(

@@ -82,9 +82,10 @@ class Tools:
             raise XenStoreFailed(f"{', '.join(values)} cannot be written ({_said(done)}). {_remedy(done)}")
 
     def remove(self, path: str) -> None:
-        """Remove it and all that is below; nothing if it is not there."""
+        """Remove it and all that is below; nothing if it is not there. The tool says the same of what is not there and of what cannot be removed."""
         done = self._run(["xenstore-rm", path])
-        if done.returncode and "could not remove path" not in done.stderr:
+        above, _, name = path.rpartition("/")
+        if done.returncode and name in self.children(above):
             raise XenStoreFailed(f"{path} cannot be removed ({_said(done)}). {_remedy(done)}")
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from virtnetplug.adapters.xen import tools
 from virtnetplug.adapters.xen.tools import Tools, ToolWatch
+from virtnetplug.errors import XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.ports.xen import FrontendWatch, Vif
 
@@ -46,13 +47,23 @@ class XenStore:
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
     def remains(self) -> frozenset[int]:
-        """Of backends in dom0. libxl makes a domain's own area before those of its vifs, and removes it and its records after them."""
-        names = self._store.children(_BACKENDS)  # before the others: a domain that is new since then is in none of both
-        gone = names - self._store.children("/local/domain") - self._store.children("/libxl")
-        return frozenset(int(name) for name in gone if name.isdecimal() and self._store.tree(f"{_BACKENDS}/{name}"))
+        """Looks at backends in dom0 alone. libxl makes a domain's own area before those of its vifs, and removes it after them."""
+        names = self._store.children(_BACKENDS)  # first: a domain that begins after this look is not among them
+        if not names:
+            return frozenset()
+        living = self._store.children("/local/domain")
+        if "0" not in living:  # dom0 always is, and xenstore-list tells no failure from an area that is not there
+            raise XenStoreFailed("/local/domain cannot be listed. Check that xenstored runs.")
+        gone = names - living - self._store.children("/libxl")
+        return frozenset(int(name) for name in gone if name.isdecimal() and self._is_said_by_script(name))
+
+    def _is_said_by_script(self, domain_id: str) -> bool:
+        """Whether there are no areas but those that a script made: libxl's have the states of both ends, and where the other one is."""
+        areas = _areas(self._store.tree(f"{_BACKENDS}/{domain_id}")).values()
+        return any(areas) and not any({"state", "frontend"} & area.keys() for area in areas)
 
     def clear(self, domain_id: int) -> None:
-        """No domain gets the id of one that is no more until 32,751 others had theirs."""
+        """Looks again first."""
         if domain_id in self.remains():
             self._store.remove(f"{_BACKENDS}/{domain_id}")
 

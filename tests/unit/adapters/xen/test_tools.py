@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_a_store_that_cannot_be_asked_is_an_error_and_not_empty(said: str, remed
 def test_a_write_that_fails_is_said() -> None:
     with pytest.raises(XenStoreFailed, match=r"/a, /b cannot be written \(could not write path /b\)"):
         Tools(lambda words: Done(words, 1, "", "xenstore-write: could not write path /b")).write({"/a": "1", "/b": "2"})
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_removal_that_fails_is_said_unless_there_is_nothing(is_there: bool) -> None:
+    def run(words: Sequence[str]) -> Done:
+        if words[0] == "xenstore-rm":
+            return Done(words, 1, "", "xenstore-rm: could not remove path /a/b")
+        return Done(words, 0, "b\nc\n" if is_there else "c\n", "")
+
+    with pytest.raises(XenStoreFailed, match="/a/b cannot be removed") if is_there else nullcontext():
+        Tools(run).remove("/a/b")
 
 
 def test_a_backslash_is_written_as_it_is() -> None:

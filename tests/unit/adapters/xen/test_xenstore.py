@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.unit.adapters.xen.recorded_store import RecordedStore
-from virtnetplug.adapters.xen.tools import Tools, ToolWatch
+from virtnetplug.adapters.xen.tools import Done, Tools, ToolWatch
 from virtnetplug.adapters.xen.xenstore import XenStore
+from virtnetplug.errors import XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.ports.xen import Vif
 
@@ -137,29 +138,48 @@ def test_what_is_no_vif_is_passed_over() -> None:
     assert [vif.number for vif in XenStore(Tools(store)).vifs(1)] == [0, 1]
 
 
-def test_what_is_left_of_domains_that_ended_and_of_no_others() -> None:
+BACKENDS = "/local/domain/0/backend/vif"
+
+
+def test_what_a_script_said_after_its_domain_is_left_and_nothing_else() -> None:
     store = RecordedStore("attached")
-    store.set("/local/domain/0/backend/vif/12/0/hotplug-status", "error")
-    store.set("/local/domain/0/backend/vif/13", "")  # an empty area is nothing
-    store.set("/local/domain/0/backend/vif/3/0/state", "4")
-    store.set("/libxl/3/type", "pv")  # is being removed
+    store.set(f"{BACKENDS}/12/0/hotplug-status", "error")
+    store.set(f"{BACKENDS}/13", "")  # an empty area is nothing
+    store.set(f"{BACKENDS}/3/0/hotplug-status", "error")
+    store.set("/libxl/3/type", "pv")  # is being made or removed
+    store.set(f"{BACKENDS}/15/0/state", "4")  # libxl's, whatever has become of it
+    store.set(f"{BACKENDS}/16/0/frontend", "/local/domain/16/device/vif/0")
     assert XenStore(Tools(store)).remains() == {12}
-    for domain in (1, 3, 12):
+    for domain in (1, 3, 12, 15, 16):
         XenStore(Tools(store)).clear(domain)
-    assert store.removed == ["/local/domain/0/backend/vif/12"]
-    assert XenStore(Tools(RecordedStore())).remains() == frozenset()
+    assert store.removed == [f"{BACKENDS}/12"]
+    assert XenStore(Tools(store)).remains() == XenStore(Tools(RecordedStore())).remains() == frozenset()
 
 
-def test_a_domain_that_began_while_one_looked_is_none_that_ended() -> None:
+def test_a_domain_that_begins_while_one_looks_is_none_that_ended() -> None:
     store = RecordedStore("attached")
 
     def begin(words: Sequence[str]) -> None:
         if words[-1] == "/libxl":
             store.set("/local/domain/14/name", "new")
-            store.set("/local/domain/0/backend/vif/14/0/state", "1")
+            store.set(f"{BACKENDS}/14/0/hotplug-status", "error")
 
     store.before = begin
     assert XenStore(Tools(store)).remains() == frozenset()
+
+
+def test_domains_that_cannot_be_listed_have_not_ended() -> None:
+    store = RecordedStore("attached")
+    store.set(f"{BACKENDS}/12/0/hotplug-status", "error")
+
+    def run(words: Sequence[str]) -> Done:
+        if words == ["xenstore-list", "/local/domain"]:
+            return Done(words, 1, "", "xenstore-list: could not list path /local/domain\n")
+        return store(words)
+
+    with pytest.raises(XenStoreFailed, match="/local/domain cannot be listed"):
+        XenStore(Tools(run)).clear(12)
+    assert store.removed == []
 
 
 def test_all_that_concerns_a_domain_is_watched() -> None:
