@@ -1,5 +1,8 @@
 # Everything runs on a fresh Debian 12 or 13 with git, make and apt; the first call sets up what is missing.
 .DEFAULT_GOAL := help
+ifneq (,$(findstring i,$(firstword -$(MAKEFLAGS))))
+$(error with -i, what fails would pass for a success: unset MAKEFLAGS)
+endif
 MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 # Options of tests/suite: `make test SUITE='--only rest'`, `make lab SUITE='--only xen -- -k rebind'`.
@@ -15,7 +18,7 @@ setup: ## install what is missing: Debian packages, .venv, and what tests use in
 
 demo: ## boot a small VM and attach, list, update and detach NICs while it runs
 	@contrib/setup demo
-	@.venv/bin/virtnetplug demo
+	@env -u PYTHONPATH -u PYTHONHOME .venv/bin/virtnetplug demo
 
 check: ## format, lint, types, the unit tests and the contract suite on the fake host: a minute
 	@contrib/setup test

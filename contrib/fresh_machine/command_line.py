@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,6 +28,8 @@ NAMED = 8
 """So many uncommitted files are named."""
 MEGABYTES = 4000
 """What a run of all tests takes at the most, and the root file system that it began with."""
+ROOT_MEGABYTES = 800
+"""What the root file system takes where mmdebstrap makes it."""
 NO_ROOM, NO_NAMESPACES, NO_INDEX, NO_TOOLS, NO_ROOT_FILE_SYSTEM = 120, 121, 122, 123, 125
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EPILOG = """\
@@ -38,7 +41,8 @@ examples:
 One word is a line for the shell; several are a command and its arguments.
 
 The exit code is the command's, or of this program itself:
-    2  no such release, or no command       121  no user namespaces
+    1  what git or apt-config said           121  no namespaces for this user, or for root
+    2  no such release, or no command
   119  the command succeeded, but units     122  no package index
        are enabled that were not before     123  no mmdebstrap or git
   120  no room, or nothing can be written   125  mmdebstrap failed: its words are above
@@ -77,6 +81,8 @@ def main() -> int:
     except KeyboardInterrupt as end:
         number = end.args[0] if end.args else signal.SIGINT
         return _fail(128 + int(number), f"{signal.Signals(number).name}: the fresh machine is off, nothing is left")
+    except subprocess.CalledProcessError as error:  # git or apt-config, which have said why
+        return _fail(1, f"{error.cmd[0]} ended with {error.returncode}; is there room, and is its configuration right?")
     except OSError as error:
         why = f"{error.filename or template.home()}: {error.strerror}"
         return _fail(
@@ -85,7 +91,7 @@ def main() -> int:
 
 
 def _perform(given: argparse.Namespace) -> int:
-    if lack := needs.lacks_user_namespaces():
+    if lack := needs.lacks_user_namespaces() if os.geteuid() else needs.lacks_rights():
         return _fail(NO_NAMESPACES, lack)
     lacking = [name for name in ("mmdebstrap", "git") if shutil.which(name) is None]
     if lacking and not _install_tools():
@@ -94,8 +100,12 @@ def _perform(given: argparse.Namespace) -> int:
     changed = _uncommitted()
     if changed is None:
         return _fail(2, f"{CHECKOUT} has no commit of git's to run; clone the repository")
-    if lack := needs.lacks_room(template.home(), MEGABYTES):
-        return _fail(NO_ROOM, lack)
+    rooms = {template.home(): MEGABYTES}
+    if not template.archive_of(given.release).exists():
+        rooms[Path(tempfile.gettempdir())] = ROOT_MEGABYTES
+    for place, megabytes in rooms.items():
+        if lack := needs.lacks_room(place, megabytes, in_cache=place == template.home()):
+            return _fail(NO_ROOM, lack)
     mirror = debian.find_mirror()
     if lack := needs.lacks_index(mirror, template.RELEASES[given.release]):
         return _fail(NO_INDEX, lack)

@@ -71,6 +71,8 @@ def _close_output() -> None:
 
 
 def _remedy(error: OSError, suite: Suite) -> str:
+    if error.errno == errno.ENOSPC and error.filename:
+        return f"make room there: {parts_of.ROOM >> 20} MiB are needed"
     if error.errno == errno.ENOENT and str(error.filename).startswith(str(parts_of.BIN)):
         return "run make setup"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -104,7 +106,8 @@ def _run(suite: Suite, parts: Sequence[Part]) -> int:
 def _run_alone(suite: Suite, parts: Sequence[Part], logs: Path) -> int:
     _say(f"make {suite.name}: {suite.summary}. At most {suite.minutes:g} min on two quiet cores.")
     _say(f"make {suite.name}: the output of {_names(parts)} is in {os.path.relpath(logs, parts_of.CHECKOUT)}/*.log")
-    with directory(parts_of.memory() or tempfile.gettempdir(), "vnp-suite-") as (temporary, held):
+    place = parts_of.memory() or parts_of.disk()
+    with directory(place, "vnp-suite-") as (temporary, held):
         return _follow(suite, parts, logs, temporary, held)
 
 

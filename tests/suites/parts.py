@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,17 @@ def memory() -> str | None:
     if not os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_NOEXEC:
         return None
     return place if shutil.disk_usage(place).free > ROOM else None
+
+
+def disk() -> str:
+    """The usual directory for temporary files. Raises `OSError` without `ROOM` in it."""
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError:  # it tried to write to each: there is no room in any, or no right
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp") from None
+    if shutil.disk_usage(place).free < ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+    return place
 
 
 def _pytest(*words: str, workers: int, enclosed: bool = True) -> list[str]:

@@ -48,7 +48,7 @@ def _new(place: str | Path, prefix: str) -> tuple[Path, int]:
 
 
 def _remove_unused(path: Path, remove: Callable[[Path], object]) -> None:
-    held = os.open(path, os.O_RDONLY)
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove(path)

@@ -17,7 +17,8 @@ def archive() -> IO[bytes]:
     """A tar archive of it, in a file without a name, to be read from the start."""
     # As root in someone else's checkout, git would refuse.
     words = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(words, cwd=CHECKOUT, stdout=subprocess.PIPE, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    listed = subprocess.run(words, cwd=CHECKOUT, stdout=subprocess.PIPE, env=environment, check=False)
     if listed.returncode:
         sys.exit(f"lab: {CHECKOUT} is no git checkout, so it is not known which files are the project's")
     names = sorted(set(filter(None, os.fsdecode(listed.stdout).split("\0"))))

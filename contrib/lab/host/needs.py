@@ -58,7 +58,10 @@ def lacks_room(place: Path, megabytes: int, *, in_cache: bool = True) -> str | N
 def lacks_index(mirror: str | None, suite: str) -> str | None:
     """What to do if this machine's apt cannot fetch the index of `suite` from `mirror`, which is None where there is none."""
     if mirror is None:
-        return "no package index: apt's configuration names no Debian mirror; add one to /etc/apt/sources.list.d"
+        return (
+            "no package index: apt's configuration names no Debian mirror; see 'apt-get update --print-uris',"
+            " and add one to /etc/apt/sources.list.d"
+        )
     with tempfile.TemporaryDirectory() as place:
         address = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
         words = ["/usr/lib/apt/apt-helper", *PATIENCE, "download-file", address, f"{place}/InRelease"]

@@ -85,6 +85,17 @@ def test_no_room(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     )
 
 
+def test_no_namespaces_for_root(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    command(machine / "bin", "unshare", "echo Operation not permitted >&2; exit 1")
+    said = refusal(capfd, monkeypatch, machine, "12", "make demo")
+    assert said.startswith(
+        "121 fresh: root may make no namespaces here (Operation not permitted); in a container, give"
+    )
+
+
 def test_no_user_namespaces(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     command(machine / "bin", "unshare", "exit 1")
@@ -95,7 +106,8 @@ def test_no_user_namespaces(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "122 fresh: no package index: apt's configuration names no Debian mirror; add one"),
+        ("nonsense\n", "122 fresh: no package index: apt's configuration names no Debian mirror"),
+        ("", "122 fresh: no package index: apt's configuration names no Debian mirror; see 'apt-get update"),
         (
             "deb http://127.0.0.1:1/debian bookworm main\n",
             "122 fresh: no package index: http://127.0.0.1:1/debian/dists/",
@@ -179,6 +191,8 @@ def test_every_file_that_the_clone_has_not_is_named(monkeypatch: pytest.MonkeyPa
     place.mkdir()
     git = ["git", "-C", str(place), "-c", "user.name=a", "-c", "user.email=a@b"]
     monkeypatch.setattr(command_line, "CHECKOUT", place)
+    for whose in ("GLOBAL", "SYSTEM"):  # who signs commits, or has hooks, has them not here
+        monkeypatch.setenv(f"GIT_CONFIG_{whose}", os.devnull)
     assert command_line._uncommitted() is None, "no repository"
     subprocess.run([*git, "init", "--quiet"], check=True)
     assert command_line._uncommitted() is None, "no commit"

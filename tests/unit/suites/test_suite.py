@@ -149,6 +149,17 @@ def test_what_a_killed_run_left_is_removed_once_nothing_of_it_runs(
     assert "vnp-suite-" in (parts.BUILD / "trial/a.log").read_text()
 
 
+def test_no_room_for_what_tests_write(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(parts, "memory", lambda: None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=parts.ROOM - 1))
+    monkeypatch.setattr(command_line, "_close_output", lambda: None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SystemExit, match=f"No space left on device: '{tmp_path}'; make room there: 256 MiB are needed"):
+        run(monkeypatch, capsys, shell("a", "echo '1 passed in 0.1s'"))
+
+
 def test_a_new_directory_that_another_run_removes_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
