@@ -316,7 +316,7 @@ def test_eight_at_once_for_four_vfs(pool: World) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert sorted(results) == ["done"] * 4 + ["pool-exhausted"] * 4
     assert len({one.address for one in pool.host.journal.holdings()}) == 4
 

@@ -51,7 +51,7 @@ def run_and_kill(
     plugger = reopen(lambda event: told.set() if at in event.text else None)
 
     def strike() -> None:
-        told.wait(60)
+        told.wait()
         is_over.wait(seconds)
         libvirtd.kill()
 

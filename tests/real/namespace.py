@@ -12,7 +12,7 @@ import pytest
 PLACE = Path("/run/virtnetplug-tests")
 """Private to a test run, gone with it, and short enough for the paths of sockets."""
 
-IN_LAB = "VIRTNETPLUG_LAB" in os.environ
+IN_LAB = "VIRTNETPLUG_LAB" in os.environ and Path("/usr/lib/lab/prepare").exists()
 """Whether this is the emulated machine of `contrib/lab`, all of which is the tests'."""
 
 PATIENCE = 10

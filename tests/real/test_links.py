@@ -229,7 +229,7 @@ def test_taps_are_those_a_process_with_the_domains_uuid_holds() -> None:
             assert host.taps_by_domain()[_UUID] == {"vnet40", "vnet41"}
             assert host.taps_of(_UUID.upper()) == {"vnet40", "vnet41"}
             process.stdin.close()
-            process.wait(10)
+            process.wait()
         assert _UUID not in host.taps_by_domain()
         assert host.taps_of(_UUID) == frozenset()
 

@@ -55,7 +55,7 @@ def test_a_second_build_waits_for_the_first_and_says_so() -> None:
 
     def build(image: Image) -> None:
         built.append(image)
-        assert waiting.wait(5)
+        assert waiting.wait()
         write(image)
 
     threads = [
