@@ -41,7 +41,7 @@ examples:
 One word is a line for the shell; several are a command and its arguments.
 
 The exit code is the command's, or of this program itself:
-    1  what git or apt-config said           121  no namespaces for this user, or for root
+    1  what git or apt-config said          121  no namespaces for this user, or for root
     2  no such release, or no command
   119  the command succeeded, but units     122  no package index
        are enabled that were not before     123  no mmdebstrap or git
