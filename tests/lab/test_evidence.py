@@ -10,6 +10,7 @@ import pytest
 import virtnetplug
 from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, LinuxGuest, Machine
+from tests.lab.views import frontend
 from tests.real import guests
 from tests.real.namespace import wait_until
 from virtnetplug import Plugger, Result
@@ -26,10 +27,6 @@ FROM_POOL = (
 def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
     with virtnetplug.open(uri, state_dir=tmp_path / "journal") as one:
         yield one
-
-
-def frontend(plugger: Plugger, name: str) -> State:
-    return plugger.show(name, "ua-vf1").nic.frontend
 
 
 EMULATED = (
@@ -50,7 +47,7 @@ def test_a_guest_without_a_driver_is_not_connected(
     assert plugger.detach(vm.name, "ua-vf1", wait=600).result is Result.DONE  # a port outlives the guest of a test
 
 
-@long  # `test_traffic` looks at it in each round
+@long  # `test_identity` looks at it after its hand-over
 def test_a_linux_guest_is_connected_once_its_driver_has_the_vf(
     plugger: Plugger, linux: Callable[[Machine], LinuxGuest]
 ) -> None:

@@ -15,9 +15,11 @@ from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, PACE, Link, LinuxGuest, Machine
 from tests.lab.linux_guest import FAST as TWIN
 from tests.lab.pings import Pings
-from tests.lab.views import host_state, ports
+from tests.lab.views import frontend, host_state, ports
+from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result, xml
+from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 
 ROUNDS = int(os.environ.get("VIRTNETPLUG_LAB_ROUNDS", "1"))
@@ -120,6 +122,7 @@ def test_with_teaming_only_the_traffic_moves(
             mark = stream.mark()
             plugger.handover(vm.name, BACKUP, team, wait=600)
             link = vm.wait_up(vm.mac, "igbvf")
+            wait_until(lambda: frontend(plugger, vm.name, TWIN) is State.CONNECTED, "the VF to be seen as connected")
             stream.wait_flowing()
             gaps["over"].append(stream.longest_gap(mark))
             assert link.master and set(nets(vm)) == {BACKUP, TWIN} and nets(vm)[BACKUP].element == backup.element

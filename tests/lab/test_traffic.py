@@ -14,7 +14,7 @@ import pytest
 import virtnetplug
 from tests.lab.figures import long
 from tests.lab.linux_guest import BACKUP, PACE, LinuxGuest, Machine
-from tests.lab.views import host_state, ports
+from tests.lab.views import frontend, host_state, ports
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger, Result
@@ -44,7 +44,7 @@ def plugger(uri: str, tmp_path: Path) -> Iterator[Plugger]:
 
 
 def is_connected(plugger: Plugger, name: str, alias: str) -> bool:
-    return plugger.show(name, alias).nic.frontend is State.CONNECTED
+    return frontend(plugger, name, alias) is State.CONNECTED
 
 
 def vf(mac: str, pool: str) -> str:

@@ -13,6 +13,7 @@ from tests.lab import sriov
 from tests.real import guests
 from virtnetplug import Plugger
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
+from virtnetplug.lifecycle import State
 
 POOLS = ("pool0", "pool1")
 
@@ -31,6 +32,11 @@ def ports(plugger: Plugger) -> dict[str, list[str]]:
     """The devices that each pool says it has lent."""
     networks = plugger._host.networks
     return {pool: sorted(str(port.host_address) for port in networks.ports(pool)) for pool in POOLS}
+
+
+def frontend(plugger: Plugger, name: str, alias: str = "ua-vf1") -> State:
+    """What virtnetplug says of the guest's end of a NIC."""
+    return plugger.show(name, alias).nic.frontend
 
 
 def everything(plugger: Plugger, vm: guests.Guest) -> dict[str, Any]:
