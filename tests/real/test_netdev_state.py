@@ -49,8 +49,10 @@ def all_of(name: str) -> tuple[Any, ...]:
 
 
 def is_settled() -> bool:
+    """It has carrier and a link-local address that can be used: it is tentative until a worker of the kernel has looked at it, detection or not."""
     (link,), (addresses,) = told("link", "show", "dev", "pf0"), told("address", "show", "dev", "pf0")
-    return link["operstate"] == "UP" and any(each["scope"] == "link" for each in addresses["addr_info"])
+    local = [each for each in addresses["addr_info"] if each["scope"] == "link"]
+    return link["operstate"] == "UP" and bool(local) and not any("tentative" in each for each in local)
 
 
 def without_detection() -> None:
@@ -106,7 +108,7 @@ def test_what_was_set_is_there_again(kind: str) -> None:
         if kind == "bridged":
             subprocess.run(["bridge", "link", "set", "dev", "pf0", *FLAGS.split()], check=True)
         if kind != "down":
-            wait_until(is_settled, "pf0 to have carrier and its link-local address")
+            wait_until(is_settled, "pf0 to have carrier, and a link-local address that is no longer tentative")
         before, state = all_of("pf0"), netdev_state.read(index())
         assert state.is_in_use is (kind in ("routed", "bridged")) and state.is_up is (kind != "down")
         made_anew()
