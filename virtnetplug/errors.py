@@ -63,6 +63,13 @@ class RollbackIncomplete(VirtnetplugError):
     exit_code = 5
 
 
+class LeftPending(VirtnetplugError):
+    """Begun, and neither done nor undone: the journal keeps it, and whoever waits longer finishes it."""
+
+    reason = "pending"
+    exit_code = 75
+
+
 class InvariantBroken(Failed):
     """nets and hostdevs disagree: libvirt shows a device virtnetplug cannot account for."""
 
@@ -121,9 +128,17 @@ class DomainTransient(Refused):
 
 
 class DomainBusy(Refused):
-    """A migration, save or other job owns the domain."""
+    """A migration, save or other job owns the domain, or another operation works on it."""
 
     reason = "domain-busy"
+
+
+class LockTaken(DomainBusy):
+    """Another process or thread had the lock for as long as it was waited for; `process` is its id, if that is known."""
+
+    def __init__(self, message: str, *, process: int | None = None) -> None:
+        super().__init__(message)
+        self.process = process
 
 
 class NicMissing(Refused):
@@ -413,6 +428,12 @@ class VifNotConnected(RollbackIncomplete):
     """A vif was bound anew, and backend and guest did not both connect again; the message has both states."""
 
     reason = "vif-not-connected"
+
+
+class OperationTaken(RollbackIncomplete):
+    """The operation is not this call's any more: the journal does not have it, or another call has settled it. Nothing was written."""
+
+    reason = "operation-taken"
 
 
 class Orphaned(RollbackIncomplete):

@@ -211,5 +211,5 @@ def faulty(host: Host, trigger: Trigger) -> Host:
     drivers: Any = _Wrapped(host.vif_drivers, trigger, "vif_drivers.") if host.vif_drivers is not None else None
     return dataclasses.replace(
         host, hypervisor=hypervisor, journal=journal, networks=networks, links=links, host_devices=devices,
-        nodedevs=nodedevs, vif_store=vifs, vif_drivers=drivers, busy=set(),
+        nodedevs=nodedevs, vif_store=vifs, vif_drivers=drivers,
     )  # fmt: skip

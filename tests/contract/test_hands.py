@@ -102,7 +102,7 @@ def test_a_vf_whose_removal_waits_for_its_guest_is_said(pool: World) -> None:
     assert finding.kind == "device-missing" and "waits for the guest" in finding.message
 
 
-UNDONE_AND_RETURNED = [("attach", Result.UNDONE), ("return", Result.DONE)]
+UNDONE = [("attach", Result.UNDONE)]
 
 
 def forget(world: World, monkeypatch: pytest.MonkeyPatch) -> PciAddress:
@@ -144,7 +144,7 @@ def test_a_vf_that_libvirt_forgot_is_said_and_taken_out_with_leave_to_taint(
     domain = pool.host.hypervisor.domain(pool.name)
     monkeypatch.setattr(domain, "evict", lambda alias: devices(pool).held.pop(address, None) is None)
     outcomes = pool.plugger.recover(allow_taint=True, wait=5)
-    assert [(each.operation, each.result) for each in outcomes] == UNDONE_AND_RETURNED
+    assert [(each.operation, each.result) for each in outcomes] == UNDONE
     assert state_of(pool) == before
 
 
@@ -154,6 +154,6 @@ def test_a_vf_that_libvirt_forgot_comes_back_with_the_guests_end(pool: World, mo
     pool.plugger.recover()
     pool.guest.destroy()
     devices(pool).held.clear()
-    assert [(each.operation, each.result) for each in pool.plugger.recover()] == UNDONE_AND_RETURNED
+    assert [(each.operation, each.result) for each in pool.plugger.recover()] == UNDONE
     pool.guest.start()
     assert state_of(pool) == before

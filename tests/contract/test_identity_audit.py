@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tests.contract.test_policy import nets
 from tests.contract.world import World
 from virtnetplug import xml
@@ -126,9 +128,10 @@ def test_what_an_operation_is_about_to_do_is_no_finding(fake: World) -> None:
         id="running", operation="attach", uri=fake.host.hypervisor.uri, domain_uuid=domain.uuid, domain_name=fake.name,
         request={"nics": []},
     )  # fmt: skip
-    fake.host.journal.begin(record)
-    assert found(fake) == [], "this process is at it"
-    fake.host.journal.finish(record.id, OperationState.DONE, result="done")
+    with fake.host.journal.call() as owner:
+        fake.host.journal.begin(dataclasses.replace(record, owner=owner))
+        assert found(fake) == [], "a call is at it"
+        fake.host.journal.finish(record.id, OperationState.DONE, result="done", owner=owner)
     assert [each.kind for each in found(fake)] == ["policy-unmet"]
 
 

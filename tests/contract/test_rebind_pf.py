@@ -465,7 +465,7 @@ def test_a_vf_that_somebody_sets_before_it_comes_back_is_left_alone(
     assert caught.value.exit_code == 5 and has(house) == {"fake/ua-vf1": 0}
     assert fake.set[VFS[1]].vlan == 99, "nothing overwrites it"
     (again,) = house.plugger.recover()
-    assert (again.result, again.reason) == (Result.INCOMPLETE, "rollback-incomplete")
+    assert (again.result, again.reason) == (Result.INCOMPLETE, "vf-changed")
     fake.set_by_hand(VFS[1], vlan=0)
     assert [each.result for each in house.plugger.recover()] == [Result.DONE]
     assert has(house) == BOTH_BACK and house.plugger.recover() == ()

@@ -17,6 +17,7 @@ from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
 from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.store import OwnerProcess
 
 URI = "stage:///"
 
@@ -278,7 +279,20 @@ class Stage:
         yield
 
     @contextmanager
-    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> Iterator[None]:
+    def call(self) -> Iterator[str]:
+        yield "this call"
+
+    def adopt(self, operation_id: str, owner: str) -> bool:
+        return any(each.id == operation_id for each in self.open)
+
+    def expect_owner(self, operation_id: str, owner: str) -> None:
+        return
+
+    def process_of(self, record: OperationRecord) -> OwnerProcess | None:
+        return None
+
+    @contextmanager
+    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None) -> Iterator[None]:
         self.calls.append(f"lock {domain_uuid}")
         yield
 

@@ -73,16 +73,8 @@ class Steps(Protocol):
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes nothing outside the journal."""
 
-    def effect(
-        self,
-        name: str,
-        nic: str,
-        run: Callable[[], T],
-        undo: Callable[[], None] | None = None,
-        *,
-        half: Half | None = None,
-    ) -> T:
-        """Run a planned step that changes something; `undo` makes it not have happened, however far it got."""
+    def effect(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
+        """Run a planned step that changes something; `unplug` makes it not have happened, however far it got."""
 
     def warn(self, text: str) -> None:
         """Something the caller should know."""
@@ -131,7 +123,7 @@ class Backend(Protocol):
         """What speaks against plugging it, once `leaving` has gone, which the guest has in its place. Touches nothing."""
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Make the host's side ready, each effect a step with its undo; returns the net to give to the guest."""
+        """Make the host's side ready, each effect a step; returns the net to give to the guest. `unplug` is what undoes all of it."""
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """Give back what `plug` took, as far as it is still held; safe twice, and after a crash. Returns warnings."""

@@ -12,7 +12,7 @@ from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
 from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held_for, prepare
 from virtnetplug.backends.returning import GONE, give_back
-from virtnetplug.errors import Failed, VirtnetplugError
+from virtnetplug.errors import VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.host_device import VFIO_DRIVER
@@ -43,13 +43,7 @@ class AssignedDevice:
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
         """Hold a device, make its port, bind it to VFIO where libvirt is not to, set it; the net names it by address."""
         alias = order.net.alias or ""
-
-        def undo() -> None:
-            ours = [one for one in held_for(ground, order.domain, alias) if one.operation_id == order.operation_id]
-            if faults := [text for one in ours if (text := give_back(ground, one).fault) is not None]:
-                raise Failed("; ".join(faults), reason="quarantined")
-
-        holding = steps.effect("claim_device", alias, lambda: claim(ground, order), undo, half=Half.LIVE)
+        holding = steps.effect("claim_device", alias, lambda: claim(ground, order), half=Half.LIVE)
         # what libvirt binds inside attach, and is set by nothing before, takes no intent of its own
         plug = steps.effect if changes_before_attach(holding) else steps.note
         plug("plug_device", alias, lambda: prepare(ground, holding), half=Half.LIVE)

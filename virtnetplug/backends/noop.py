@@ -33,8 +33,8 @@ class Noop:
         return ()
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Every effect is one `steps.effect` named in `plug_steps`, with an undo that works however far it got."""
-        steps.effect("prepare", order.net.alias or "", lambda: None, lambda: None)
+        """Every effect is one `steps.effect` named in `plug_steps`; `unplug` undoes it, however far it got."""
+        steps.effect("prepare", order.net.alias or "", lambda: None)
         return order.net
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.operation import Operation
 from virtnetplug.hotplug.remembering import (
     PolicyChange,
     Remembered,
-    forget,
     halves_of,
     remember,
     set_policies,
     unset_policies,
 )
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.undoing import Site, of_remembering
 from virtnetplug.hotplug.view import DomainView
-from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Result, Scope
-from virtnetplug.ports.domain import Domain
+from virtnetplug.model.operation import Half, OperationState, Outcome, Phase, Result, Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
         request=request,
         steps=plan_steps(*parts),
     )
-    with transaction(host, record) as tx:
+    site = Site(host=host, domain=domain, domain_id=view.state.id)
+    with transaction(host, record, partial(undos, site)) as tx:
         remember(domain, tx, request["remembered"])
         if request["policies"] is not None:
             set_policies(domain, tx, request["policies"])
@@ -59,13 +62,28 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
         return tx.outcome(Result.DONE, message=amendment.message)
 
 
-def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    """Take back what one that never ended may have done."""
-    if record.request["policies"] is not None:
-        unset_policies(domain, tx, record.request["policies"])
-    forget(domain, tx, record.request["remembered"])
+def undos(site: Site, tx: Transaction) -> Undos:
+    """What takes it back."""
+    request = tx.record.request
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
+    if request["policies"] is not None:
+        found["set_policy", ""] = partial(unset_policies, site.domain, request["policies"])
+    return found
 
 
 def _scope(view: DomainView) -> Scope:
     halves = halves_of(view)
     return Scope.BOTH if len(halves) > 1 else Scope(halves[0].value) if halves else Scope(Half.LIVE.value)
+
+
+class Amending(Operation):
+    """A change of metadata that never ended is undone."""
+
+    request: ClassVar[Mapping[str, type]] = {"nics": list, "remembered": list}
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
+
+
+OPERATION = Amending()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NicPending, NotApplied
-from virtnetplug.hotplug.compensation import take_out, undefine
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.operation import Operation
 from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, pair, refuse, scope_for
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
 from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
@@ -27,7 +28,6 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
-    OperationRecord,
     OperationState,
     Outcome,
     Phase,
@@ -148,22 +148,14 @@ def _unsettled(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple
     return tuple(refusals)
 
 
-def undo_attach(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    """Take back what an attach that never ended may have done."""
-    from virtnetplug.hotplug.remembering import forget
-
-    for entry in reversed(record.request["nics"]):
-        alias = entry["alias"]
-        if Half.CONFIG in record.scope.halves:
-            tx.compensate("define", alias, partial(undefine, domain, alias))
-        if Half.LIVE not in record.scope.halves:
-            continue
-        backend = backend_for(ActualDevice(type=entry["type"]))
-        out = partial(take_out, host, domain, alias, seconds, domain_id=record.domain_id)
-        tx.compensate(backend.attach_step, alias, out)
-        for step, _ in reversed(backend.plug_steps):
-            tx.compensate(step, alias, partial(backend.unplug, host, domain, xml.interface(entry["element"])))
-    forget(domain, tx, record.request.get("remembered", ()))
+def undos(site: Site, tx: Transaction) -> Undos:
+    """What takes the steps of an attach back."""
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx.record.request.get("remembered", ())))
+    for entry in tx.record.request["nics"]:
+        net = xml.interface(entry["element"])
+        found |= of_define(site, entry["alias"], net)
+        found |= of_plug(site, tx, backend_for(ActualDevice(type=entry["type"])), net)
+    return found
 
 
 def _look(domain: Domain, scope: Scope | None, twin_of: str | None) -> tuple[DomainView, Scope]:
@@ -277,7 +269,8 @@ class _Attach:
             },
             steps=_steps(self.nets, self.actuals, self.scope, self.remembered),
         )
-        with transaction(self.host, record) as tx:
+        site = Site(host=self.host, domain=self.domain, domain_id=self.view.state.id, seconds=self.seconds)
+        with transaction(self.host, record, partial(undos, site)) as tx:
             for text in self.said:
                 tx.warn(text)
             if self.remembered:
@@ -316,7 +309,7 @@ class _Attach:
             operation_id=tx.record.id,
             settings=_settings(net, actual),
         )
-        plug(self.host, tx, backend, order, self.seconds)
+        plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         frontend, behind = self.states[alias]
         behind = move(End.BACKEND, behind, Trigger.PLUG)
@@ -342,13 +335,7 @@ class _Attach:
         element = net.element
         if live is not None and live.address is not None and net.address is None:
             element = self._pinned(tx, net, live)
-        tx.effect(
-            "define",
-            alias,
-            lambda: self.domain.attach(element, Half.CONFIG),
-            lambda: undefine(self.domain, alias),
-            half=Half.CONFIG,
-        )
+        tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
 
     def _pinned(self, tx: Transaction, net: Interface, live: Interface) -> str:
         """The element with the live guest address: left to itself libvirt would choose another slot for the next boot."""
@@ -378,3 +365,14 @@ class _Attach:
 def _alias(net: Interface) -> str:
     assert net.alias is not None
     return net.alias
+
+
+class Attach(Operation):
+    """An attach that never ended is undone."""
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
+
+
+OPERATION = Attach()

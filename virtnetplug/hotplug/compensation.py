@@ -28,22 +28,27 @@ class StillHeld(Failed):
 
 
 def take_out(
-    host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int, was_asked: bool = False
+    host: Host, domain: Domain, net: Interface, seconds: float, *, domain_id: int, was_asked: bool = False
 ) -> None:
-    """Make `alias` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it."""
+    """Make `net` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it.
+
+    A NIC of its alias that has another MAC is somebody else's, and stays.
+    """
+    alias = net.alias or ""
     domain.await_idle()
     try:
-        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id, was_asked=was_asked)
+        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id, was_asked=was_asked, mac=net.mac)
     except GuestBusy as busy:
         raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
     if answer is guest.Answer.HELD:
-        raise StillHeld(f"the guest still has {alias}; it was asked to let go")
+        raise StillHeld(f"the guest still has {alias}; it was asked to let go, and still may")
 
 
 def put_in(domain: Domain, element: str, alias: str) -> None:
     """Make the guest have the NIC again, at the address and with the names of `element`; nothing if the guest has ended."""
+    mac = xml.interface(element).mac
     try:
-        if guest.net_of(domain, alias, Half.LIVE) is None:
+        if guest.look_for(domain, alias, domain_id=-1, mac=mac) is guest.Answer.GONE:
             domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
             domain.attach(xml.strip_live(element), Half.LIVE)
     except (DomainNotRunning, DomainMissing):
@@ -65,7 +70,13 @@ def define(domain: Domain, element: str) -> None:
 
 
 def remove_from_config(domain: Domain, net: Interface) -> None:
-    """Make a NIC of the definition absent, by alias where it has one that lasts, else by its element."""
+    """Make a NIC of the definition absent, by alias where it has one that lasts, else by its element.
+
+    A NIC of its alias that has another MAC is somebody else's, and stays.
+    """
+    now = config_net(domain, net)
+    if now is None or (None not in (now.mac, net.mac) and now.mac != net.mac):
+        return
     if net.alias is not None:
         undefine(domain, net.alias)
         return

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import ConnectionLost, DomainMissing, NicMissing, NicPending, UsageError
+from virtnetplug.errors import ConnectionLost, DomainMissing, Failed, NicMissing, NicPending, UsageError
 from virtnetplug.hotplug import fit
-from virtnetplug.hotplug.compensation import define, remove_from_config
+from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.ownership import await_end, owner_of, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.release import GuestRelease, unlocked
 from virtnetplug.hotplug.request import partner_of, refuse, scope_for
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
@@ -59,7 +64,7 @@ def detach(
         view, scope, pairs = _look(domain, selectors, scope)
         refuse(check_scope(view, scope))
         if waiting := _pending_operation(host, view, pairs):
-            return resume(host, domain, waiting, lock, seconds)
+            return join(host, domain, waiting, lock, seconds)
         refuse(_widows(host, view, pairs, scope))
         if not _has_metadata(view):
             return _detach(host, view, pairs, scope, lock, watch, seconds)
@@ -87,7 +92,7 @@ def _detach(
 ) -> Outcome:
     domain, record = view.domain, _record(host, view, pairs, scope)
     release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-    with transaction(host, record) as tx:
+    with transaction(host, record, partial(_undos, Site(host=host, domain=domain, domain_id=view.state.id))) as tx:
         for text in _warnings(view, pairs, scope):
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
@@ -335,13 +340,7 @@ class _Detach:
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
-        tx.effect(
-            "undefine",
-            alias,
-            lambda: remove_from_config(self.domain, net),
-            lambda: define(self.domain, element),
-            half=Half.CONFIG,
-        )
+        tx.effect("undefine", alias, lambda: remove_from_config(self.domain, net), half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
         names = ", ".join(held)
@@ -368,10 +367,63 @@ class _Detach:
             self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias)
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up a detach that is in the journal, and go forward with it; `lock` is held."""
+def _undos(site: Site, tx: Transaction) -> Undos:
+    """What takes the steps back, as long as it may go back."""
+    undos: dict[tuple[str, str], Any] = {}
+    for entry in tx.record.request["nics"]:
+        if entry["config"] is not None:
+            undos |= of_undefine(site, entry["alias"], entry["config"])
+        if entry["live"] is not None:
+            undos |= of_ask(site, tx, entry["alias"], entry["live"])
+    return undos
+
+
+def join(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    """Wait with a detach that another call waits with, or go on with one that nobody waits with any more; `lock` is held."""
     deadline = host.clock.monotonic() + seconds
-    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+    while True:
+        with taken_over(host, record.id) as mine:
+            if mine is not None:
+                return resume(host, domain, mine, lock, deadline - host.clock.monotonic())
+        now = host.journal.operation(record.id)
+        if now is None or now.ended is not None or host.clock.monotonic() >= deadline:
+            return _joined(host, domain, now or record)
+        lock.release()
+        try:
+            await_end(host, record, deadline - host.clock.monotonic())
+        finally:
+            lock.take()
+
+
+def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
+    """What came of a detach that another call was to end."""
+    nics = tuple(_remains(host, domain, record.request["nics"]))
+    outcome = Outcome(
+        operation="detach",
+        domain=domain.name,
+        result=Result.DONE,
+        operation_id=record.id,
+        nics=nics,
+        steps=record.steps,
+    )
+    if record.state is OperationState.DONE:
+        return outcome
+    if record.ended is not None:
+        raise Failed(
+            f"the detach {record.id}, which had been asked for before, was undone: {record.error}", reason=record.reason
+        )
+    message = (
+        f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
+        f"'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end."
+    )
+    return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    """Take up a detach that was taken over, and go forward with it; `lock` is held."""
+    deadline = host.clock.monotonic() + seconds
+    with domain.watch() as watch, resumed(host, record) as tx:
+        tx.go_forward()
         asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
         return _Detach(host, domain, lock, release, record).run(tx)
@@ -396,3 +448,18 @@ def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> l
     aliases = {entry["alias"] for entry in entries}
     pairs = [pair for pair in view.pairs if _key(pair) in aliases]
     return nics_of(host, view, pairs)
+
+
+class Detach(Operation):
+    """A detach only goes forward: its guest may have been asked."""
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """Forward, always."""
+        return Direction.FORWARD
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """See `resume`."""
+        return resume(host, domain, record, lock, seconds)
+
+
+OPERATION = Detach()

@@ -26,7 +26,7 @@ from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
 from virtnetplug.ports.domain import Domain, DomainState
 
-_RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE}
+_RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
 _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 
 
@@ -165,7 +165,7 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
     """Do what is due in one domain, or in all: one `Outcome` for each. A domain of which that cannot be seen is said, and left."""
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
-        with DomainLock(host, domain) as lock:
+        with DomainLock(host, domain, seconds) as lock:
             done, _ = enforce(host, domain, lock, seconds=seconds)
         outcomes += [
             dataclasses.replace(each.outcome, warnings=(*each.outcome.warnings, each.sentence))

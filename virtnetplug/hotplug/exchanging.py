@@ -6,13 +6,14 @@ Whatever fails, those that left are back, the same device at the same guest addr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for, backend_of
 from virtnetplug.errors import ConnectionLost, DomainMissing, NotApplied
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import define, remove_from_config, take_out
+from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
 from virtnetplug.hotplug.guest import Answer
@@ -21,12 +22,14 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
+from virtnetplug.hotplug.operation import Direction, Operation, direction_of_exchange
 from virtnetplug.hotplug.plugging import plug
-from virtnetplug.hotplug.reinstatement import held_of, put_back
+from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, unlocked
-from virtnetplug.hotplug.remembering import forget, remember
+from virtnetplug.hotplug.remembering import remember
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.transaction import Transaction, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
+from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -51,63 +54,42 @@ def run(host: Host, view: DomainView, exchange: Exchange, lock: DomainLock, seco
         request=_request(host, domain, exchange),
         steps=steps_of(host, exchange),
     )
-    with domain.watch() as watch, transaction(host, record) as tx:
+    site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
+    with domain.watch() as watch, transaction(host, record, partial(undos, site)) as tx:
         for text in exchange.warnings:
             tx.warn(text)
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        return _Running(host, domain, lock, release, record, seconds).run(tx)
+        return _Running(host, domain, lock, release, record).run(tx)
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up one that waits for its guest, and go forward with it; `lock` is held."""
+    """Take up one that waits for its guest and was taken over, and go forward with it; `lock` is held."""
     deadline = host.clock.monotonic() + seconds
     asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
-    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+    site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+    with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
-        return _Running(host, domain, lock, release, record, seconds).run(tx)
+        return _Running(host, domain, lock, release, record).run(tx)
 
 
-def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    """Take back what one that never ended may have done: those that came go, those that left are back."""
-    request = record.request
-    for element in reversed(request["config_entering"]):
+def undos(site: Site, tx: Transaction) -> Undos:
+    """What takes its steps back: those that came go, those that left are back."""
+    request = tx.record.request
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
+    came: dict[str, list[str]] = {}
+    for entry in request["entering"]:
+        backend = backend_for(ActualDevice(type=entry["type"]))
+        came.setdefault(entry["alias"], []).append(backend.attach_step)
+        found |= of_plug(site, tx, backend, xml.interface(entry["element"]))
+    for entry in request["leaving"]:
+        alias = entry["alias"]
+        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came.get(alias, ()))
+    for element in request["config_leaving"]:
+        found |= of_undefine(site, name_in_config(xml.interface(element)), element)
+    for element in request["config_entering"]:
         net = xml.interface(element)
-        tx.compensate("define", name_in_config(net), lambda net=net: remove_from_config(domain, net))  # type: ignore[misc]
-    for element in reversed(request["config_leaving"]):
-        name = name_in_config(xml.interface(element))
-        tx.compensate("undefine", name, lambda element=element: define(domain, element))  # type: ignore[misc]
-    for entry in reversed(request["entering"]):
-        _undo_entering(host, domain, record, tx, entry, seconds)
-    for entry in reversed(request["leaving"]):
-        _undo_leaving(host, domain, record, tx, entry, seconds)
-    forget(domain, tx, request["remembered"])
-
-
-def _undo_entering(
-    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, entry: Mapping[str, Any], seconds: float
-) -> None:
-    alias, backend, net = entry["alias"], backend_for(ActualDevice(type=entry["type"])), xml.interface(entry["element"])
-    tx.compensate(
-        backend.attach_step, alias, lambda: take_out(host, domain, alias, seconds, domain_id=record.domain_id)
-    )
-    for step, _ in reversed(backend.plug_steps):
-        tx.compensate(step, alias, lambda: backend.unplug(host, domain, net))
-
-
-def _undo_leaving(
-    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, entry: Mapping[str, Any], seconds: float
-) -> None:
-    alias = entry["alias"]
-    steps = [backend_for(ActualDevice(type=one["type"])).attach_step for one in record.request["entering"]]
-
-    def back() -> None:
-        if not any(tx.was_begun(step, alias) for step in steps):  # else what bears that alias has been taken out
-            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
-        put_back(
-            host, domain, alias, entry["element"], old=entry["old"], operation_id=record.id, domain_id=record.domain_id
-        )
-
-    tx.compensate("ask", alias, back)
+        found |= of_define(site, name_in_config(net), net)
+    return found
 
 
 class _Running:
@@ -120,9 +102,8 @@ class _Running:
         lock: DomainLock,
         release: GuestRelease,
         record: OperationRecord,
-        seconds: float,
     ) -> None:
-        self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
+        self.host, self.domain, self.lock, self.release = host, domain, lock, release
         self.request = record.request
 
     def run(self, tx: Transaction) -> Outcome:
@@ -143,7 +124,7 @@ class _Running:
     def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> bool:
         """False if the guest still holds it."""
         alias, element = entry["alias"], entry["element"]
-        self.release.ask(tx, alias, element, old=entry["old"])
+        self.release.ask(tx, alias, element)
         with unlocked(self.domain, self.lock, tx, alias):
             answer = self.release.wait(tx, alias)
         if answer is Answer.HELD:
@@ -171,7 +152,7 @@ class _Running:
             only=_address(entry.get("only")),
             avoid=_address(entry.get("avoid")),
         )
-        plug(self.host, tx, backend_for(actual), order, self.seconds)
+        plug(self.host, tx, backend_for(actual), order)
         return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
 
     def _confirm(self, wanted: Interface) -> Interface:
@@ -185,23 +166,11 @@ class _Running:
 
     def _undefine(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
-        tx.effect(
-            "undefine",
-            name_in_config(net),
-            lambda: remove_from_config(self.domain, net),
-            lambda: define(self.domain, element),
-            half=Half.CONFIG,
-        )
+        tx.effect("undefine", name_in_config(net), partial(remove_from_config, self.domain, net), half=Half.CONFIG)
 
     def _define(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
-        tx.effect(
-            "define",
-            name_in_config(net),
-            lambda: define(self.domain, element),
-            lambda: remove_from_config(self.domain, net),
-            half=Half.CONFIG,
-        )
+        tx.effect("define", name_in_config(net), partial(define, self.domain, element), half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
         message = (
@@ -265,3 +234,26 @@ def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
 
 def _address(text: str | None) -> PciAddress | None:
     return PciAddress.parse(text) if text else None
+
+
+class Exchanging(Operation):
+    """A hand-over, a hand-back or a change of VF: one that waits for its guest goes on from there, any other is undone."""
+
+    request: ClassVar[Mapping[str, type]] = {
+        **dict.fromkeys(("nics", "leaving", "entering", "config_leaving", "config_entering", "remembered"), list)
+    }
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """Forward as long as it waits for those that leave."""
+        return direction_of_exchange(record)
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """See `resume`."""
+        return resume(host, domain, record, lock, seconds)
+
+
+OPERATION = Exchanging()

@@ -23,6 +23,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain, GuestEventKind, Watch
 
@@ -52,12 +53,15 @@ class Answer(enum.Enum):
     HELD = enum.auto()  # not by the deadline
 
 
-def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float) -> None:
+def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *, mac: Mac | None = None) -> None:
     """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
 
-    Raises what the hypervisor raised where it refused to ask.
+    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for. Raises what the hypervisor raised where it
+    refused to ask.
     """
     while True:
+        if mac is not None and _is_anothers(domain, alias, mac):
+            return
         try:
             domain.detach(alias, Half.LIVE)
         except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):
@@ -95,10 +99,28 @@ def _has_ended(domain: Domain) -> bool:
     return False
 
 
-def wait(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *, domain_id: int) -> Answer:
+def _is_anothers(domain: Domain, alias: str, mac: Mac) -> bool:
+    """Whether the NIC of that alias has another MAC by now: somebody else's hand put it there."""
+    try:
+        nets = xml.glimpse(domain.xml(Half.LIVE))
+    except (DomainNotRunning, DomainMissing):
+        return False
+    return any(net.alias == alias and net.mac not in (None, str(mac)) for net in nets)
+
+
+def wait(
+    host: Host,
+    domain: Domain,
+    alias: str,
+    watch: Watch,
+    deadline: float,
+    *,
+    domain_id: int,
+    mac: Mac | None = None,
+) -> Answer:
     """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed."""
     while True:
-        answer = look_for(domain, alias, domain_id=domain_id)
+        answer = look_for(domain, alias, domain_id=domain_id, mac=mac)
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         left = deadline - host.clock.monotonic()
@@ -125,13 +147,13 @@ def _await_change(watch: Watch, alias: str, seconds: float, host: Host) -> None:
         return
 
 
-def look_for(domain: Domain, alias: str, *, domain_id: int) -> Answer:
-    """Whether this run of the domain still has the NIC, by its live definition."""
+def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = None) -> Answer:
+    """Whether this run of the domain still has the NIC, by its live definition; with `mac`, one of another MAC is another NIC."""
     try:
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
         return Answer.ENDED
-    if all(net.alias != alias for net in xml.glimpse(text)):
+    if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
         return Answer.GONE
     if domain_id < 0:
         return Answer.HELD
@@ -140,21 +162,27 @@ def look_for(domain: Domain, alias: str, *, domain_id: int) -> Answer:
 
 
 def withdraw(
-    host: Host, domain: Domain, alias: str, seconds: float, *, domain_id: int, was_asked: bool = False
+    host: Host,
+    domain: Domain,
+    alias: str,
+    seconds: float,
+    *,
+    domain_id: int,
+    was_asked: bool = False,
+    mac: Mac | None = None,
 ) -> Answer:
     """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
     deadline = host.clock.monotonic() + seconds
-    if (answer := look_for(domain, alias, domain_id=domain_id)) is not Answer.HELD:
+    if (answer := look_for(domain, alias, domain_id=domain_id, mac=mac)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
         if was_asked:
-            answer = wait(
-                host, domain, alias, watch, min(deadline, host.clock.monotonic() + GRACE), domain_id=domain_id
-            )
+            until = min(deadline, host.clock.monotonic() + GRACE)
+            answer = wait(host, domain, alias, watch, until, domain_id=domain_id, mac=mac)
             if answer is not Answer.HELD or host.clock.monotonic() >= deadline:
                 return answer
-        ask(host, domain, alias, watch, deadline)
-        return wait(host, domain, alias, watch, deadline, domain_id=domain_id)
+        ask(host, domain, alias, watch, deadline, mac=mac)
+        return wait(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
 
 
 def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.errors import (
@@ -24,10 +24,12 @@ from virtnetplug.hotplug.backing import OPEN_VSWITCH, Backing, backing_of, elsew
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.request import refuse, scope_for
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
@@ -77,7 +79,7 @@ def heal(host: Host, domain: Domain, selector: str, *, may_move: bool = False) -
         request=request,
         steps=plan_steps(*_parts(backing)),
     )
-    with transaction(host, record) as tx:
+    with transaction(host, record, partial(undos, host, domain)) as tx:
         _run(host, backing, tx)
         tx.finish(OperationState.DONE, Result.DONE)
         return tx.outcome(Result.DONE, message=_message(backing), nics=nics_of(host, view, [find(view, selector)]))
@@ -134,17 +136,10 @@ def _message(backing: Backing) -> str:
 def _run(host: Host, backing: Backing, tx: Transaction) -> None:
     net, alias = backing.net, backing.net.alias or ""
     if backing.lacks_port:
-        tx.effect(
-            "restore_port",
-            alias,
-            partial(restore_port, host, backing),
-            partial(host.networks.delete_port, net.source_network or "", net.source_portid or ""),
-            half=Half.LIVE,
-        )
+        tx.effect("restore_port", alias, partial(restore_port, host, backing), half=Half.LIVE)
     was_cut_off = tx.was_begun("join_bridge", alias)
     if backing.lacks_bridge or was_cut_off:
-        back = partial(leave_bridge, host, backing.domain, net, tx.record.request["before"])
-        tx.effect("join_bridge", alias, partial(join_bridge, host, backing, again=was_cut_off), back, half=Half.LIVE)
+        tx.effect("join_bridge", alias, partial(join_bridge, host, backing, again=was_cut_off), half=Half.LIVE)
         if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
             introduce(host, net, tx)
     tx.note("verify", alias, lambda: verify(host, backing.domain, net))
@@ -235,10 +230,9 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
-    """Finish a healing that was cut off, for it only makes so what should be so; if it cannot be, what was done is undone. `lock` is held."""
-    tx = Transaction(host, record, is_begun=True)
+    """Finish a healing that was cut off and taken over, for it only makes so what should be so; if it cannot be, it is undone. `lock` is held."""
     alias = record.request["nics"][0]["alias"]
-    try:
+    with resumed(host, record, partial(undos, host, domain)) as tx:
         net = guest.net_of(domain, alias, Half.LIVE)
         if net is None or net.element != record.request["element"]:
             raise NicMissing(f"{alias} is not in the guest any more as it was")
@@ -249,15 +243,9 @@ def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
         if lacking is not None:
             raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
         _run(host, backing, tx)
-    except ConnectionLost:
-        raise
-    except VirtnetplugError as error:
-        undo(host, domain, record, tx)
-        tx.finish(OperationState.UNDONE, Result.UNDONE, reason=error.reason, error=error.message)
-        return tx.outcome(Result.UNDONE, reason="recovered", message=f"the healing was undone: {error.message}")
-    tx.finish(OperationState.DONE, Result.DONE)
-    message = f"the healing of {alias} that was left open has been finished"
-    return tx.outcome(Result.DONE, reason="recovered", message=message)
+        tx.finish(OperationState.DONE, Result.DONE)
+        message = f"the healing of {alias} that was left open has been finished"
+        return tx.outcome(Result.DONE, reason="recovered", message=message)
 
 
 def _may_move(backing: Backing, record: OperationRecord) -> bool:
@@ -265,16 +253,40 @@ def _may_move(backing: Backing, record: OperationRecord) -> bool:
     return backing.tap is not None and backing.tap.master == record.request["before"]["master"]
 
 
-def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction) -> None:
-    """Take back what a healing that never ended may have done."""
-    alias = record.request["nics"][0]["alias"]
-    net = xml.interface(record.request["element"])
-    held = net.target_dev in host.links.taps_of(domain.uuid)
-    if held:  # else its name may be another's by now
-        tx.compensate("join_bridge", alias, lambda: leave_bridge(host, domain, net, record.request["before"]))
-    try:
-        port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
-    except VirtnetplugError:
-        port = None
-    if port is not None and (port.mac, port.owner_uuid) == (net.mac, domain.uuid):
-        tx.compensate("restore_port", alias, lambda: host.networks.delete_port(port.network, port.uuid))
+def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
+    """What takes the steps of a healing back, where the tap and the port are the NIC's still."""
+    alias = tx.record.request["nics"][0]["alias"]
+    net = xml.interface(tx.record.request["element"])
+
+    def leave() -> None:
+        if net.target_dev in host.links.taps_of(domain.uuid):  # else its name may be another's by now
+            leave_bridge(host, domain, net, tx.record.request["before"])
+
+    def drop_port() -> None:
+        try:
+            port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
+        except ConnectionLost:
+            raise
+        except VirtnetplugError:
+            return
+        if port is not None and (port.mac, port.owner_uuid) == (net.mac, domain.uuid):
+            host.networks.delete_port(port.network, port.uuid)
+
+    return {("join_bridge", alias): leave, ("restore_port", alias): drop_port}
+
+
+class Heal(Operation):
+    """A healing is finished, for it only makes so what should be so."""
+
+    request: ClassVar[Mapping[str, type]] = {"nics": list, "before": dict, "element": str}
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """Forward, always; what cannot be finished is undone."""
+        return Direction.FORWARD
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """See `resume`."""
+        return resume(host, domain, record)
+
+
+OPERATION = Heal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from virtnetplug.model.operation import Event
 from virtnetplug.ports.clock import Clock
@@ -20,9 +20,8 @@ from virtnetplug.ports.xen import VifDrivers, VifStore
 class Host:
     """One hypervisor connection with all that belongs to its host.
 
-    `publish` is told every `Event` as it happens; it must not raise. `busy` holds the ids of the operations that some
-    thread of this process is running now: an open one of this process that is not in it was abandoned. `vif_store` and
-    `vif_drivers` are None where the hypervisor is not the Xen whose dom0 this is.
+    `publish` is told every `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None where the hypervisor is not the
+    Xen whose dom0 this is.
     """
 
     hypervisor: Hypervisor
@@ -35,4 +34,3 @@ class Host:
     publish: Callable[[Event], None]
     vif_store: VifStore | None = None
     vif_drivers: VifDrivers | None = None
-    busy: set[str] = field(default_factory=set)

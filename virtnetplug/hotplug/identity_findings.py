@@ -11,7 +11,7 @@ from virtnetplug.hotplug.enforcement import dues, enforce
 from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identities import HANDED
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.remembering import Remembered, halves_of
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -72,7 +72,7 @@ def copy_to_config(host: Host, finding: Finding) -> None:
 def do_what_is_due(host: Host, finding: Finding) -> None:
     """The repair: have the domain's policies so, as `recover` does. It takes the domain's lock itself, to let it go while a guest is waited for."""
     domain = host.hypervisor.domain(finding.domain_uuid)
-    with DomainLock(host, domain) as lock:
+    with DomainLock(host, domain, LEAST) as lock:
         done, _ = enforce(host, domain, lock, seconds=PATIENCE)
     if left := [each.sentence for each in done if each.enforced.result not in (Result.DONE, Result.ALREADY)]:
         raise Failed("; ".join(left))

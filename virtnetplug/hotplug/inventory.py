@@ -93,7 +93,7 @@ def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
     found = {}
     for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
         is_left = record.state is not OperationState.RUNNING
-        nics = [entry["alias"] for entry in record.request.get("nics", ())] if is_left else []
+        nics = [entry["alias"] for entry in record.named] if is_left else []
         found.update(dict.fromkeys(record.request.get("asked", nics), record.id))
     for record in host.journal.open_operations(host.hypervisor.uri, ""):  # those of no one domain
         found.update({alias: record.id for uuid, alias in record.touched if uuid == domain_uuid})

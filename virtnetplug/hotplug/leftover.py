@@ -26,7 +26,7 @@ _POOLED = "hostdev-pci"
 
 def nets_of(record: OperationRecord) -> tuple[Interface, ...]:
     """Every NIC that the operation may have plugged."""
-    elements = [entry.get("element") for entry in record.request.get("nics", ())]
+    elements = [entry.get("element") for entry in record.named]
     live = record.request.get(Half.LIVE.value)
     if live is not None:
         elements += [live["before"], live["after"]]

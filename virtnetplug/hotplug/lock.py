@@ -1,4 +1,4 @@
-"""The lock of one domain: held over effects, let go while a guest is waited for."""
+"""The lock of one domain: held over effects, let go while a guest is waited for, and never waited for without end."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
+from virtnetplug.errors import DomainBusy, LockTaken
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Event
 from virtnetplug.ports.domain import Domain
 
+LEAST = 5.0
+"""Seconds that a lock is waited for at least: who holds one and lives lets it go sooner."""
+
 
 class DomainLock:
-    """Excludes every other operation on the domain, in this process and in others."""
+    """Excludes every other operation on the domain, in this process and in others; waited for until `seconds`, and `least`, have passed."""
 
-    def __init__(self, host: Host, domain: Domain) -> None:
-        self._host, self._domain = host, domain
+    def __init__(self, host: Host, domain: Domain, seconds: float, *, least: float = LEAST) -> None:
+        self._host, self._domain, self._seconds = host, domain, max(seconds, least)
         self._stack = ExitStack()
 
     def __enter__(self) -> DomainLock:
@@ -28,24 +32,40 @@ class DomainLock:
         self.release()
 
     def take(self) -> None:
-        """Wait for it; says so if that takes waiting."""
-        lock = self._host.journal.lock(self._host.hypervisor.uri, self._domain.uuid, on_wait=self._say)
-        self._stack.enter_context(lock)
+        """Wait for it, and say so if that takes waiting; raises `DomainBusy`, which names who has it."""
+        name, uuid = f"domain {self._domain.name}", self._domain.uuid
+        self._stack.enter_context(named_lock(self._host, name, self._host.hypervisor.uri, uuid, self._seconds))
 
     def release(self) -> None:
         """Let it go; safe twice."""
         self._stack.close()
 
-    def _say(self) -> None:
-        text = f"another operation is working on domain {self._domain.name}; waiting for it"
-        self._host.publish(Event(kind="waiting", text=text, domain=self._domain.name))
+
+@contextmanager
+def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Iterator[None]:
+    """The lock of the journal called `uri` and `key`, which people know as `name`; raises `DomainBusy`."""
+
+    def say() -> None:
+        text = f"another operation is working on {name}; waiting for it"
+        host.publish(Event(kind="waiting", text=text, domain=name.removeprefix("domain ")))
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(host.journal.lock(uri, key, on_wait=say, seconds=seconds))
+        except LockTaken as error:
+            who = "another process" if error.process is None else f"process {error.process}"
+            raise DomainBusy(
+                f"{who} is working on {name} and has not ended within {seconds:g} s. See what it does "
+                f"('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer."
+            ) from None
+        yield
 
 
 @contextmanager
-def locks_of(host: Host, domains: Sequence[Domain]) -> Iterator[None]:
+def locks_of(host: Host, domains: Sequence[Domain], seconds: float) -> Iterator[None]:
     """The locks of several domains at once, taken in the order in which everybody takes several: by UUID."""
     with ExitStack() as stack:
         by_uuid = {domain.uuid: domain for domain in domains}
         for domain in (by_uuid[uuid] for uuid in sorted(by_uuid)):
-            stack.enter_context(DomainLock(host, domain))
+            stack.enter_context(DomainLock(host, domain, seconds))
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from virtnetplug import xml
@@ -14,14 +14,14 @@ from virtnetplug.errors import DomainMissing, Failed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import LEAST, DomainLock, named_lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.pf_users import PfNic
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
-from virtnetplug.model.operation import Event, Half
+from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
@@ -33,9 +33,9 @@ class PfLocks:
     Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
     """
 
-    def __init__(self, host: Host, domains: Sequence[Domain]) -> None:
+    def __init__(self, host: Host, domains: Sequence[Domain], seconds: float) -> None:
         self.domains = sorted({domain.uuid: domain for domain in domains}.values(), key=lambda domain: domain.uuid)
-        self._locks = {domain.uuid: DomainLock(host, domain) for domain in self.domains}
+        self._locks = {domain.uuid: DomainLock(host, domain, seconds) for domain in self.domains}
 
     def of(self, domain: Domain) -> DomainLock:
         """That domain's."""
@@ -43,8 +43,12 @@ class PfLocks:
 
     def take(self) -> None:
         """All of the domains', in their order."""
-        for lock in self._locks.values():
-            lock.take()
+        try:
+            for lock in self._locks.values():
+                lock.take()
+        except BaseException:
+            self.release()  # none of them alone
+            raise
 
     def release(self) -> None:
         """Let them go; safe twice."""
@@ -60,17 +64,9 @@ class PfLocks:
             yield self
 
 
-@contextmanager
-def pf_lock(host: Host, pf: PciAddress) -> Iterator[None]:
-    """The PF's own, which is not let go."""
-
-    def say() -> None:
-        host.publish(
-            Event(kind="waiting", text=f"another operation is working on {pf}; waiting for it", domain=str(pf))
-        )
-
-    with host.journal.lock("", f"pf {pf}", on_wait=say):
-        yield
+def pf_lock(host: Host, pf: PciAddress, seconds: float) -> AbstractContextManager[None]:
+    """The PF's own, which is not let go; raises `DomainBusy`."""
+    return named_lock(host, str(pf), "", f"pf {pf}", max(seconds, LEAST))
 
 
 def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
@@ -167,7 +163,7 @@ def put_in(
         _hold_instead(host, nic, address, operation_id, snapshot or {})
     element = xml.edit(nic.element, {"source_pci": address})
     put_back(host, nic.domain, nic.alias, element, old=nic.old, operation_id=operation_id, domain_id=nic.domain_id)
-    answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id)
+    answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
         host.journal.let_go(address)
     elif answer is Answer.HELD:

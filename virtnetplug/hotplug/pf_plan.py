@@ -12,9 +12,11 @@ from virtnetplug.hotplug import pf_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.pf_guests import entry_of, entry_of_free
 from virtnetplug.hotplug.pf_users import PfView
-from virtnetplug.hotplug.recover import OF_A_PF
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
+
+NAME = "rebind-pf"
+"""The operation that is no one domain's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
             HostDeviceUnfit.reason, "has no driver, so there is nothing to be put back. Bind one to it first."
         )
     for record in host.journal.open_operations(host.hypervisor.uri, ""):
-        if record.operation == OF_A_PF and record.domain_name == name:
+        if record.operation == NAME and record.domain_name == name:
             yield refusal(
                 PfPending.reason,
                 f"belongs to operation {record.id}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
@@ -149,7 +151,7 @@ def record_of(host: Host, view: PfView, wish: Wish) -> OperationRecord:
     targets = _targets(view, wish)
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
-        operation=OF_A_PF,
+        operation=NAME,
         uri=host.hypervisor.uri,
         domain_uuid="",
         domain_name=str(view.pf.address),

@@ -27,6 +27,9 @@ CARRIER_SECONDS = 5.0
 DONE = "restore_vfs"
 """The last of the steps: once it is done, the PF is as it is to be."""
 
+STEPS = ("run_hook", "unbind_pf", "bind_pf", "set_numvfs", "restore_pf", DONE)
+"""In order; the first of them that is planned is where the PF stops being as it was."""
+
 _BY_LIBVIRT = ("admin_mac", "vlan")
 
 
@@ -59,26 +62,19 @@ def check_free(host: Host, pf: PciAddress) -> None:
             raise HostDeviceBusy(f"process {min(pids)} has {vf.address}, a VF of {pf}, open through VFIO")
 
 
-def rework(host: Host, pf: PciAddress, tx: Transaction, request: Mapping[str, Any]) -> None:
-    """Run those steps; whatever fails, the PF is made as it was."""
-    name, devices = str(pf), host.host_devices
+def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
+    """Run those steps."""
+    name, devices, request = str(pf), host.host_devices, tx.record.request
     before, hook = PfState.from_request(request["before"]), request["hook"]
-    undo = [lambda: make_as_before(host, pf, request)]
-    said: list[str] = []
-
-    def effect(step: str, run: Any) -> None:
-        tx.effect(step, name, run, undo.pop() if undo else None)
-
     if hook:
-        effect("run_hook", lambda: devices.run_hook(pf, hook))
+        tx.effect("run_hook", name, lambda: devices.run_hook(pf, hook))
     if request["reload_driver"]:
-        effect("unbind_pf", lambda: devices.unbind(pf))
-        effect("bind_pf", lambda: devices.bind(pf, before.driver or ""))
+        tx.effect("unbind_pf", name, lambda: devices.unbind(pf))
+        tx.effect("bind_pf", name, lambda: devices.bind(pf, before.driver or ""))
     number = before.num_vfs if request["numvfs"] is None else request["numvfs"]
-    effect("set_numvfs", lambda: _set_number(host, pf, tx, number))
-    effect("restore_pf", lambda: restore_pf(host, pf, before))
-    effect(DONE, lambda: said.extend(restore_vfs(host, pf, request["vfs"])))
-    for text in said:
+    tx.effect("set_numvfs", name, lambda: _set_number(host, pf, tx, number))
+    tx.effect("restore_pf", name, lambda: restore_pf(host, pf, before))
+    for text in tx.effect(DONE, name, lambda: restore_vfs(host, pf, request["vfs"])):
         tx.warn(text)
 
 

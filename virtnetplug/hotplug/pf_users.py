@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
     HostDeviceMissing,
@@ -24,6 +25,7 @@ from virtnetplug.hotplug.view import DomainView, describe, look
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain, PowerState
@@ -47,6 +49,16 @@ class PfNic:
     def label(self) -> str:
         """What steps call it: aliases are each guest's own."""
         return f"{self.domain.name}/{self.alias}"
+
+    @property
+    def net(self) -> Interface:
+        """As its guest had it."""
+        return xml.interface(self.element)
+
+    @property
+    def mac(self) -> Mac | None:
+        """What it is known by beside its alias."""
+        return self.net.mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

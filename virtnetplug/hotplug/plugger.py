@@ -11,7 +11,7 @@ from virtnetplug.errors import UsageError
 from virtnetplug.hotplug import attach, detach, inventory, recover, request, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import NicDetail
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.notice import Notice
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
@@ -130,7 +130,7 @@ class Plugger:
         """
         from virtnetplug.hotplug import rebind
 
-        with self._locked(domain) as (found, lock):
+        with self._locked(domain, wait) as (found, lock):
             return rebind.rebind(
                 self._host, found, nic, changes, lock, scope=scope, replace=replace, flap_link=flap_link, seconds=wait
             )
@@ -164,7 +164,7 @@ class Plugger:
         """
         from virtnetplug.hotplug import rebind_vf
 
-        with self._locked(domain) as (found, lock):
+        with self._locked(domain, wait) as (found, lock):
             return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
 
     def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
@@ -487,7 +487,7 @@ class Plugger:
 
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
         """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""
-        with self._locked(name) as (found, lock):
+        with self._locked(name, seconds) as (found, lock):
             notice = Notice(found)
             outcome = run(notice.watched, lock)
             if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
@@ -497,9 +497,9 @@ class Plugger:
             return enforcement.after(self._host, found, lock, outcome, seconds=seconds)
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator[tuple[Domain, DomainLock]]:
-        """The domain under its lock, with what a crash left of it settled."""
+    def _locked(self, name: str, seconds: float = LEAST) -> Iterator[tuple[Domain, DomainLock]]:
+        """The domain under its lock, with what a crash left of it settled; the lock is waited for `seconds`, and `LEAST`."""
         domain = self._host.hypervisor.domain(name)
-        with DomainLock(self._host, domain) as lock:
+        with DomainLock(self._host, domain, seconds) as lock:
             recover.settle_crashed(self._host, domain, lock)
             yield domain, lock

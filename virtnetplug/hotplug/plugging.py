@@ -6,9 +6,7 @@ from functools import partial
 
 from virtnetplug.backends import Backend, Order
 from virtnetplug.errors import HostDeviceBusy
-from virtnetplug.hotplug.compensation import take_out
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase
@@ -27,23 +25,14 @@ def parts(backend: Backend, alias: str, *, has_settings: bool) -> list[Part]:
     return [(step, alias, phase, Half.LIVE) for step, phase in own]
 
 
-def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: float) -> Interface:
-    """Run those steps; the net as it went to the guest. Which of the two paths it takes, never both, is the backend's choice.
-
-    `seconds` bounds how long an undo waits for the guest.
-    """
+def plug(host: Host, tx: Transaction, backend: Backend, order: Order) -> Interface:
+    """Run those steps; the net as it went to the guest. Which of the two paths it takes, never both, is the backend's choice."""
     alias, domain = order.net.alias or "", order.domain
     for is_last in (False,) * MOST_RACES + (True,):
         undone_to = len(tx.undo)
         plugged = backend.plug(host, order, tx)
         try:
-            tx.effect(
-                backend.attach_step,
-                alias,
-                partial(domain.attach, plugged.element, Half.LIVE),
-                partial(_take_out, host, order, seconds, tx),
-                half=Half.LIVE,
-            )
+            tx.effect(backend.attach_step, alias, partial(domain.attach, plugged.element, Half.LIVE), half=Half.LIVE)
             break
         except HostDeviceBusy:
             # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
@@ -55,13 +44,3 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, seconds: f
         # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
         tx.effect("change_device", alias, partial(put, host, plugged.source_pci, order.settings), half=Half.LIVE)
     return plugged
-
-
-def _take_out(host: Host, order: Order, seconds: float, tx: Transaction) -> None:
-    """Out of the guest; also where libvirt failed to put it in, does not list it, and yet left it there."""
-    take_out(host, order.domain, order.net.alias or "", seconds, domain_id=order.domain_id)
-    hand_on(host, order.domain, order.net, tx)
-    if order.domain.evicts_cleanly:
-        from virtnetplug.hotplug import leftover
-
-        leftover.evict(host, order.domain, [order.net], seconds)

@@ -21,10 +21,11 @@ from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.request import refuse
-from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos
+from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, describe, find, look
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationRecord, Outcome, Phase, Plan, Refusal, Result, Scope
+from virtnetplug.model.operation import Half, Outcome, Phase, Plan, Refusal, Result, Scope
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
@@ -98,9 +99,9 @@ def plan_rebind(
     return heal.plan_heal(host, domain, selector) if plan.fits and is_sick else plan
 
 
-def undo(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    """Take back what a rebind that never ended may have done."""
-    update.undo_update(host, domain, record, tx, seconds, _Move(host, None, None))
+def undos(site: Site, tx: Transaction) -> Undos:
+    """What takes the steps of a rebind back."""
+    return update.undos(site, tx, _Move(site.host, None, None))
 
 
 def _look(
@@ -212,3 +213,14 @@ def _flap(domain: Domain, net: Interface) -> None:
     with domain.watch() as watch:
         watch.next(FLAP)
     domain.update(xml.strip_live(net.element), Half.LIVE)
+
+
+class Rebind(update.Update):
+    """Undone as an update is, and what the host has behind the NIC with it."""
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
+
+
+OPERATION = Rebind()

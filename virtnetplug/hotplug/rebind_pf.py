@@ -6,25 +6,25 @@ its identity. Until the PF is made again all of it is undone by whatever fails; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
-from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.compensation import StillHeld, take_out
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on, make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
-from virtnetplug.hotplug.pf_plan import Wish, is_so, record_of, refusals, steps, told
+from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
-from virtnetplug.hotplug.recover import OF_A_PF, settle_crashed
+from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.request import refuse
-from virtnetplug.hotplug.transaction import Transaction, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.model.operation import Half, Nic, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
@@ -34,11 +34,11 @@ from virtnetplug.ports.domain import Watch
 def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 30.0) -> Outcome:
     """Do it, or raise why not; every guest is waited for until `seconds` have passed."""
     address = pf_called(host, pf)
-    with pf_lock(host, address), ExitStack() as stack:
-        view, locks = _locked(host, address, stack)
+    with pf_lock(host, address, seconds), ExitStack() as stack:
+        view, locks = _locked(host, address, stack, seconds)
         refuse(refusals(host, view, wish))
         if is_so(view, wish):
-            return Outcome(operation=OF_A_PF, domain=str(address), result=Result.ALREADY, reason="already")
+            return Outcome(operation=NAME, domain=str(address), result=Result.ALREADY, reason="already")
         return _Running(host, view, wish, locks, seconds).run()
 
 
@@ -47,7 +47,7 @@ def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
     view = look_at(host, pf_called(host, pf))
     against, has_been = refusals(host, view, wish), is_so(view, wish)
     return Plan(
-        operation=OF_A_PF,
+        operation=NAME,
         domain=str(view.pf.address),
         scope=Scope.LIVE,
         fits=not against,
@@ -57,13 +57,13 @@ def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
     )
 
 
-def _locked(host: Host, pf: PciAddress, stack: ExitStack) -> tuple[PfView, PfLocks]:
+def _locked(host: Host, pf: PciAddress, stack: ExitStack, seconds: float) -> tuple[PfView, PfLocks]:
     """The PF as it is under the locks of all guests that have a VF of it, with what crashes left of them settled."""
     while True:
         domains = [nic.domain for nic in look_at(host, pf).nics]
-        locks = PfLocks(host, domains)
+        locks = PfLocks(host, domains, seconds)
         for domain in locks.domains:  # each by itself: to settle may take letting its lock go
-            with DomainLock(host, domain) as lock:
+            with DomainLock(host, domain, seconds) as lock:
                 settle_crashed(host, domain, lock)
         with ExitStack() as attempt:
             attempt.enter_context(locks.held())
@@ -85,14 +85,12 @@ class _Running:
     def run(self) -> Outcome:
         """Guests out, the PF, guests in."""
         record = record_of(self.host, self.view, self.wish)
-        with ExitStack() as watches, transaction(self.host, record) as tx:
+        with ExitStack() as watches, transaction(self.host, record, partial(undos, self.host, self.nics)) as tx:
             for nic in self.nics:
                 if not nic.has_partner:
                     tx.warn(f"{nic.label} has no teaming partner: its traffic stops until it has a VF again")
             free, pf = [vf.address for vf in self.view.free], str(self.pf)
-            tx.effect(
-                "fence", pf, lambda: keep(self.host, self.pf, free, record.id), lambda: let_go(self.host, record.id)
-            )
+            tx.effect("fence", pf, lambda: keep(self.host, self.pf, free, record.id))
             eyes = {nic.label: watches.enter_context(nic.domain.watch()) for nic in self.nics}
             for nic in self.nics:
                 self._ask(tx, nic, eyes[nic.label])
@@ -106,15 +104,14 @@ class _Running:
                 tx.note("pci_reattach", nic.label, lambda nic=nic: take_back(self.host, nic, record.id))  # type: ignore[misc]
             tx.note("snapshot", pf, lambda: tx.amend(**pf_rework.snapshot(self.host, self.pf)))
             pf_rework.check_free(self.host, self.pf)
-            pf_rework.rework(self.host, self.pf, tx, tx.record.request)
+            pf_rework.rework(self.host, self.pf, tx)
             return go_forward(self.host, tx, list(self.nics))
 
     def _ask(self, tx: Transaction, nic: PfNic, watch: Watch) -> None:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(self.host, nic.domain, nic.alias, watch, self.deadline),
-            lambda: self._back(tx, nic),
+            lambda: guest.ask(self.host, nic.domain, nic.alias, watch, self.deadline, mac=nic.mac),
             half=Half.LIVE,
         )
 
@@ -132,7 +129,9 @@ class _Running:
         tx.begin("guest_release", nic.label)
         tx.tell("waiting", f"waiting for {nic.domain.name} to let go of {nic.alias}", nic.label)
         try:
-            answer = guest.wait(self.host, nic.domain, nic.alias, watch, self.deadline, domain_id=nic.domain_id)
+            answer = guest.wait(
+                self.host, nic.domain, nic.alias, watch, self.deadline, domain_id=nic.domain_id, mac=nic.mac
+            )
         except RemovalFailed as error:
             tx.fail("guest_release", nic.label, error)
             return error
@@ -140,15 +139,6 @@ class _Running:
             tx.end("guest_release", nic.label)
             hand_on(self.host, nic.domain, xml.interface(nic.element), tx)
         return answer
-
-    def _back(self, tx: Transaction, nic: PfNic) -> None:
-        """A NIC that has gone comes back; one that still may go cannot be called back."""
-        if guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id) is not Answer.HELD:
-            if not pf_rework.is_in_shape(self.host, self.pf, tx.record.request):
-                raise Failed(f"{nic.label} gets its VF again once {self.pf} is as it was")
-            put_in(self.host, nic, tx.record.id)
-        elif not isinstance(self.answers.get(nic.label), RemovalFailed):
-            raise StillHeld(f"{nic.domain.name} was asked to let go of {nic.alias} and still may")
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
         """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go."""
@@ -160,6 +150,39 @@ class _Running:
         return tx.outcome(
             Result.PENDING, reason="guest-holds-device", message=message, nics=nics_now(self.host, self.nics)
         )
+
+
+def undos(host: Host, nics: Sequence[PfNic], tx: Transaction, seconds: float = 0.0) -> Undos:
+    """What takes the steps back, until the PF is made again: the PF as it was, then every guest's VF, then the fence."""
+    pf = PciAddress.parse(tx.record.request["pf"])
+    found: dict[tuple[str, str], Callable[[], object]] = {("fence", str(pf)): partial(_unfence, host, tx, pf)}
+    for nic in nics:
+        found["ask", nic.label] = partial(_back, host, tx, pf, nic, seconds)
+    planned = {step.name for step in tx.steps}
+    first = next(name for name in pf_rework.STEPS if name in planned)  # it takes all of them back
+    found[first, str(pf)] = lambda: pf_rework.make_as_before(host, pf, tx.record.request)
+    return found
+
+
+def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
+    if not pf_rework.is_in_shape(host, pf, tx.record.request):
+        raise Failed(f"the VFs of {pf} are kept from everybody until it is as it was")
+    let_go(host, tx.record.id)
+
+
+def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
+    """The guest has its VF again: one that has gone comes back, and one that still may go goes and comes back, for nobody could tell else."""
+    is_there = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac) is Answer.HELD
+    if is_there and not tx.is_done("guest_release", nic.label):
+        if tx.has_failed("guest_release", nic.label):
+            return  # the guest keeps it, and has said so
+        try:
+            take_out(host, nic.domain, nic.net, seconds, domain_id=nic.domain_id, was_asked=True)
+        except RemovalFailed:
+            return
+    if not pf_rework.is_in_shape(host, pf, tx.record.request):
+        raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
+    put_in(host, nic, tx.record.id)
 
 
 def pending_message(names: Sequence[str]) -> str:

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 
 from virtnetplug.errors import HostDeviceFailed, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
 from virtnetplug.hotplug import vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import DomainLock, locks_of
-from virtnetplug.hotplug.recover import VIF, settle_crashed
+from virtnetplug.hotplug.lock import LEAST, DomainLock, locks_of, named_lock
+from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.request import refuse
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.vif_nics import Found, VifNic, find_all, find_one, told, xen
 from virtnetplug.model.operation import (
-    Event,
     Half,
     Nic,
     OperationRecord,
@@ -40,22 +39,24 @@ from virtnetplug.model.operation import (
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.xen import FrontendWatch
 
-OPERATION = "rebind"
+NAME = "rebind"
+KIND = "vif"
 DRIVER = "xen-netback"
 """Of all vifs."""
-
-_BUSY = "another rebind of vifs is underway; waiting for it"
 
 
 def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
     """Bind it anew, or all of the host with the driver loaded anew; `seconds` bounds how long each is waited for to be connected."""
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
-    with _locked(host, domain, selector, reload_driver=reload_driver) as found:
+    with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as found:
         refuse(found.refusals)
         record = _record(host, domain, found, reload_driver=reload_driver)
         store, _ = xen(host)
-        with store.watch_frontends([nic.vif for nic in found.nics]) as guests, transaction(host, record) as tx:
+        with (
+            store.watch_frontends([nic.vif for nic in found.nics]) as guests,
+            transaction(host, record, partial(undos, host, found.nics, seconds)) as tx,
+        ):
             return _run(host, found, tx, guests, seconds, reload_driver=reload_driver)
 
 
@@ -65,7 +66,7 @@ def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool
     domain = host.hypervisor.domain(name)
     found = (find_all if reload_driver else find_one)(host, domain, selector)
     return Plan(
-        operation=OPERATION,
+        operation=NAME,
         domain=domain.name,
         scope=Scope.LIVE,
         fits=not found.refusals,
@@ -82,36 +83,30 @@ def _check(host: Host, *, reload_driver: bool) -> None:
 
 
 @contextmanager
-def _locked(host: Host, domain: Domain, selector: str, *, reload_driver: bool) -> Iterator[Found]:
+def _locked(host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool) -> Iterator[Found]:
     """What there is under the locks of all domains that it is about, with what crashes left of them settled."""
-    with driver_lock(host):
+    with driver_lock(host, seconds):
         if not reload_driver:
-            with DomainLock(host, domain) as lock:
+            with DomainLock(host, domain, seconds) as lock:
                 settle_crashed(host, domain, lock)
                 yield find_one(host, domain, selector)
             return
         while True:
             domains = find_all(host, domain, selector).domains
             for each in domains:  # each by itself: to settle may take letting its lock go
-                with DomainLock(host, each) as lock:
+                with DomainLock(host, each, seconds) as lock:
                     settle_crashed(host, each, lock)
             with ExitStack() as stack:
-                stack.enter_context(locks_of(host, domains))
+                stack.enter_context(locks_of(host, domains, seconds))
                 found = find_all(host, domain, selector)
                 if {each.uuid for each in found.domains} <= {each.uuid for each in domains}:
                     yield found
                     return
 
 
-@contextmanager
-def driver_lock(host: Host) -> Iterator[None]:
-    """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains."""
-
-    def say() -> None:
-        host.publish(Event(kind="waiting", text=_BUSY))
-
-    with host.journal.lock("", DRIVER, on_wait=say):
-        yield
+def driver_lock(host: Host, seconds: float) -> AbstractContextManager[None]:
+    """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains; raises `DomainBusy`."""
+    return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, LEAST))
 
 
 def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:
@@ -131,13 +126,13 @@ def _record(host: Host, domain: Domain, found: Found, *, reload_driver: bool) ->
     """Where it is to all vifs it is no domain's operation: each NIC in it says whose it is."""
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
-        operation=OPERATION,
+        operation=NAME,
         uri=host.hypervisor.uri,
         domain_uuid="" if reload_driver else domain.uuid,
         domain_name=domain.name,
         domain_id=found.domain_id,
         device_type=found.kind,
-        request={"kind": VIF, "reload": reload_driver, "nics": [nic.entry for nic in found.nics]},
+        request={"kind": KIND, "reload": reload_driver, "nics": [nic.entry for nic in found.nics]},
         steps=_steps(found, reload_driver=reload_driver),
         started=host.clock.now(),
     )
@@ -148,8 +143,7 @@ def _run(
 ) -> Outcome:
     _, drivers = xen(host)
     for nic in found.nics:
-        back = partial(vif_rework.complete, host, nic, seconds)
-        tx.effect("unbind_vif", nic.label, partial(drivers.unbind, nic.vif.name), back, half=Half.LIVE)
+        tx.effect("unbind_vif", nic.label, partial(drivers.unbind, nic.vif.name), half=Half.LIVE)
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
@@ -157,6 +151,11 @@ def _run(
     _put_back(host, found, tx)
     verify(host, found.nics, tx, seconds)
     return end(host, found.nics, tx, _moved(tx, guests))
+
+
+def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
+    """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
+    return {("unbind_vif", nic.label): partial(vif_rework.complete, host, nic, seconds) for nic in nics}
 
 
 def _put_back(host: Host, found: Found, tx: Transaction) -> None:

@@ -1,16 +1,21 @@
-"""Recover: finish or undo what a crash, a lost connection or a stubborn guest left open. Safe at any time, and twice."""
+"""Recover: finish or undo what a crash, a lost connection or a stubborn guest left open. Safe at any time, and twice.
+
+An operation that a living call works on, or waits for, is left to it; so is one that this version does not know. Both are said, and stop
+nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
-from virtnetplug.hotplug import attach, detach, exchanging, leftover, update
-from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import LEAST, DomainLock
+from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, stands_still, taken_over
+from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.returns import return_devices
-from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.transaction import resumed
 from virtnetplug.model.operation import (
     Event,
     OperationRecord,
@@ -23,90 +28,26 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain
 
-HEAL = "heal"
-"""The kind of a rebind that only goes forward, for it makes what should be so."""
-
-VIF = "vif"
-"""The kind of one of a Xen guest's vif, or of all of a host: it is finished, for it leaves a guest without network."""
-
-
-def _undo_rebind(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    from virtnetplug.hotplug import rebind  # few need it
-
-    rebind.undo(host, domain, record, tx, seconds)
-
-
-def _undo_amendment(host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float) -> None:
-    from virtnetplug.hotplug import amendment  # as few
-
-    amendment.undo(host, domain, record, tx, seconds)
-
-
-OF_A_PF = "rebind-pf"
-"""The operation that is no one domain's."""
-
-UNDOERS = {
-    "attach": attach.undo_attach,
-    "update": update.undo_update,
-    "handover": exchanging.undo,
-    "handback": exchanging.undo,
-    "rebind-vf": exchanging.undo,
-    "rebind": _undo_rebind,
-    "remember": _undo_amendment,
-    "forget": _undo_amendment,
-    "policy": _undo_amendment,
-}
-"""What never ended is undone; a detach already asked of the guest only goes forward."""
-
-RESUMERS = {
-    "update": update.resume,
-    "handover": exchanging.resume,
-    "handback": exchanging.resume,
-    "rebind-vf": exchanging.resume,
-    "rebind": update.resume,
-}
-"""What waits for its guest goes on from there."""
-
 
 def recover(
     host: Host, domain_name: str | None = None, *, seconds: float = 0.0, allow_taint: bool = False
 ) -> tuple[Outcome, ...]:
-    """Settle every open operation whose owner is gone; `seconds` bounds the wait for each guest.
+    """Settle every open operation that no living call has; `seconds` bounds the wait for each guest, lock and living call.
 
     With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
     for record in _open(host, wanted):
-        if not is_abandoned(host, record):
-            continue
-        if record.operation == OF_A_PF:
-            from virtnetplug.hotplug import pf_recovery
-
-            settled = pf_recovery.settle(host, record, seconds)
-            outcomes += [settled] if settled is not None else []
-            continue
-        if record.request.get("kind") == VIF and not record.domain_uuid:
-            from virtnetplug.hotplug import vif_recovery
-
-            done = vif_recovery.settle(host, record, seconds)
-            outcomes += [done] if done is not None else []
-            continue
-        try:
-            domain = host.hypervisor.domain(record.domain_uuid)
-        except DomainMissing:
-            outcomes.append(_settle_without_domain(host, record))
-            continue
-        with DomainLock(host, domain) as lock:
-            outcomes += settle(host, domain, [record.id], lock, seconds=seconds, allow_taint=allow_taint)
+        outcome = _one(host, record, seconds, allow_taint=allow_taint)
+        outcomes += [outcome] if outcome is not None else []
     return (*outcomes, *return_devices(host, wanted))
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
     """What `recover` would do, one plan for each open operation."""
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    records = _open(host, wanted)
-    return tuple(_plan(record) for record in records if is_abandoned(host, record))
+    return tuple(_plan(record) for record in _open(host, wanted) if is_abandoned(host, record))
 
 
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
@@ -118,141 +59,143 @@ def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
     return [*found, *(record for record in of_pfs if any(uuid == wanted for uuid, _ in record.touched))]
 
 
+def _one(host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool) -> Outcome | None:
+    """What came of one of them; None where there is nothing to say, for another call has it, or has settled it."""
+    if not is_abandoned(host, record):
+        await_end(host, record, seconds)
+        if (now := host.journal.operation(record.id)) is None or now.ended is not None:
+            return None
+        record = now
+    if not is_abandoned(host, record):
+        return _left_to_its_owner(host, record, seconds)
+    operation = operation_of(record)
+    if operation is None:
+        return _unknown(record)
+    try:
+        if not operation.of_one_domain(record):
+            return operation.settle(host, record, seconds)
+        try:
+            domain = host.hypervisor.domain(record.domain_uuid)
+        except DomainMissing:
+            return _settle_without_domain(host, record)
+        with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
+            return _settle(host, domain, record, operation, lock, seconds, allow_taint=allow_taint)
+    except DomainBusy as busy:
+        return _outcome(record, Result.PENDING, busy.reason, busy.message)
+    except Interrupted:
+        raise
+    except VirtnetplugError as error:
+        return _failed(host, record, error)
+
+
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
-    records = host.journal.open_operations(host.hypervisor.uri, domain.uuid)
-    if records:
-        settle(host, domain, [record.id for record in records], lock, seconds=0.0)
-    return_devices(host, domain.uuid, domain=domain)
-
-
-def is_abandoned(host: Host, record: OperationRecord) -> bool:
-    """Whether nobody works on it: it is pending or incomplete, or the process or thread that ran it is gone."""
-    if record.id in host.busy:
-        return False
-    if record.state is not OperationState.RUNNING:
-        return True
-    return not host.journal.is_owner_alive(record)
-
-
-def settle(
-    host: Host,
-    domain: Domain,
-    operation_ids: Sequence[str],
-    lock: DomainLock,
-    *,
-    seconds: float,
-    allow_taint: bool = False,
-) -> list[Outcome]:
-    """Finish or undo these operations of `domain`; `lock` is held. One that cannot be settled now stays open and is reported."""
-    outcomes = []
-    for operation_id in operation_ids:
-        record = host.journal.operation(operation_id)  # again, under the lock: another process may have settled it
-        if record is None or record.ended is not None or not is_abandoned(host, record):
+    for record in host.journal.open_operations(host.hypervisor.uri, domain.uuid):
+        operation = operation_of(record)
+        if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
             continue
-        host.journal.adopt(record.id)
-        _tell(host, record)
         try:
-            outcomes.append(_settle(host, domain, record, lock, seconds, allow_taint=allow_taint))
+            _settle(host, domain, record, operation, lock, 0.0, allow_taint=False)
         except Interrupted:
             raise
         except VirtnetplugError as error:
-            outcomes.append(_unsettled(record, error))
-    return outcomes
+            text = f"{record.operation} {record.id} could not be settled: {error.message}"
+            host.publish(Event(kind="warning", text=text, operation_id=record.id, domain=record.domain_name))
+    return_devices(host, domain.uuid, domain=domain)
 
 
 def _settle(
-    host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float, *, allow_taint: bool
-) -> Outcome:
-    domain.await_idle()
-    if record.operation == "detach":
-        return detach.resume(host, domain, record, lock, seconds)
-    if record.request.get("kind") == HEAL:
-        from virtnetplug.hotplug import heal
-
-        return heal.resume(host, domain, record)
-    if record.request.get("kind") == VIF:
-        from virtnetplug.hotplug import vif_recovery
-
-        return vif_recovery.resume(host, record, seconds)
-    if record.state is OperationState.PENDING and record.operation in RESUMERS:
-        return RESUMERS[record.operation](host, domain, record, lock, seconds)
-    return _undo(host, domain, record, seconds, allow_taint=allow_taint)
-
-
-def _undo(host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool) -> Outcome:
-    tx = Transaction(host, record, is_begun=True)
-    error: VirtnetplugError | None
-    try:
-        nets = leftover.nets_of(record)
-        leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
-        UNDOERS[record.operation](host, domain, record, tx, seconds)
-        error = leftover.orphaned(host, domain, record)
-        if error is None:
-            leftover.drop_ports(host, domain, nets)
-    except StillHeld as held:
-        error = held
-    except VirtnetplugError as fault:
-        error = leftover.orphaned(host, domain, record) or fault
-    if error is not None:
-        result = Result.PENDING if isinstance(error, StillHeld) else Result.INCOMPLETE
-        tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
-        return tx.outcome(result, reason=error.reason, message=error.message)
-    message = f"the {record.operation} that was left open has been undone"
-    tx.finish(OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message)
-    return tx.outcome(Result.UNDONE, reason="recovered", message=message)
+    host: Host,
+    domain: Domain,
+    record: OperationRecord,
+    operation: Operation,
+    lock: DomainLock,
+    seconds: float,
+    *,
+    allow_taint: bool,
+) -> Outcome | None:
+    """Finish or undo it under the domain's `lock`; None where another call was first."""
+    with taken_over(host, record.id) as mine:
+        if mine is None:
+            return None
+        text = f"settling {mine.operation} {mine.id} of {mine.domain_name}, left {mine.state}"
+        host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
+        domain.await_idle()
+        if operation.direction(mine) is Direction.FORWARD:
+            return operation.go_on(host, domain, mine, lock, seconds)
+        return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
 
-def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome:
+def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome | None:
     """The domain is no more: what it held is gone with it."""
-    tx = Transaction(host, record, is_begun=True)
     message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
     forward = record.operation == "detach"
-    result = Result.DONE if forward else Result.UNDONE
-    nics = [entry["alias"] for entry in record.request.get("nics", ())]
 
     def forget() -> None:
-        for alias in nics:
+        for _, alias in record.touched:
             host.journal.drop_nic(record.uri, record.domain_uuid, alias)
 
-    state = OperationState.DONE if forward else OperationState.UNDONE
-    tx.finish(state, result, reason="domain-missing", error=message, also=forget)
+    with taken_over(host, record.id) as mine:
+        if mine is None:
+            return None
+        with resumed(host, mine) as tx:
+            state, result = (OperationState.DONE, Result.DONE) if forward else (OperationState.UNDONE, Result.UNDONE)
+            tx.finish(state, result, reason="domain-missing", error=message, also=forget)
+            return tx.outcome(result, reason="domain-missing", message=message)
+
+
+def _left_to_its_owner(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    """An operation that a living call has: said where it was waited for in vain, or stands still."""
+    why = stands_still(host, record)
+    if why is not None:
+        return _outcome(record, Result.PENDING, "operation-stalled", why)
+    if not seconds:
+        return None
+    message = f"{owner_of(host, record)} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it"
+    return _outcome(record, Result.PENDING, "operation-busy", message)
+
+
+def _unknown(record: OperationRecord) -> Outcome:
+    why = record.unreadable or "a newer virtnetplug wrote it, or it is damaged"
+    message = (
+        f"this version does not know the {record.operation} {record.id} of {record.domain_name or 'this host'} ({why}), and leaves it open. "
+        "Recover with the version that wrote it; 'virtnetplug history' shows its steps."
+    )
+    return _outcome(record, Result.INCOMPLETE, "operation-newer", message)
+
+
+def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
+    """What came of one whose recovery raised: the journal has it."""
+    now = host.journal.operation(record.id)
+    if isinstance(error, OperationTaken) or now is None:
+        return None if now is not None else _outcome(record, Result.INCOMPLETE, error.reason, error.message)
+    if now.ended is None:
+        result = Result.PENDING if now.state is OperationState.PENDING else Result.INCOMPLETE
+        return _outcome(now, result, error.reason, error.message)
+    message = f"the {record.operation} that was left open was undone: {error.message}"
+    return _outcome(now, Result(now.result), "recovered", message)
+
+
+def _outcome(record: OperationRecord, result: Result, reason: str, message: str) -> Outcome:
     return Outcome(
         operation=record.operation,
         domain=record.domain_name,
         result=result,
         operation_id=record.id,
-        reason="domain-missing",
+        reason=reason,
         message=message,
     )
 
 
-def _unsettled(record: OperationRecord, error: VirtnetplugError) -> Outcome:
-    return Outcome(
-        operation=record.operation,
-        domain=record.domain_name,
-        result=Result.INCOMPLETE,
-        operation_id=record.id,
-        reason=error.reason,
-        message=error.message,
-    )
-
-
-def _goes_forward(record: OperationRecord) -> bool:
-    if record.operation == OF_A_PF:
-        from virtnetplug.hotplug import pf_recovery
-
-        return pf_recovery.goes_forward(record)
-    if record.request.get("kind") == VIF:
-        from virtnetplug.hotplug import vif_recovery
-
-        return vif_recovery.goes_forward(record)
-    return record.operation == "detach" or record.state is OperationState.PENDING or record.request.get("kind") == HEAL
-
-
 def _plan(record: OperationRecord) -> Plan:
-    forward = _goes_forward(record)
-    what = "finished" if forward else "undone"
+    operation = operation_of(record)
+    if operation is None:
+        left = _unknown(record)
+        return Plan(
+            operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(left.message,)
+        )
+    direction = operation.direction(record)
+    forward = direction is Direction.FORWARD
     steps: list[Step] = []
     for step in record.steps if forward else reversed(record.steps):
         is_left = (
@@ -266,10 +209,5 @@ def _plan(record: OperationRecord) -> Plan:
         scope=record.scope,
         fits=True,
         steps=tuple(steps),
-        warnings=(f"{record.operation} {record.id}, left {record.state}, would be {what}",),
+        warnings=(f"{record.operation} {record.id}, left {record.state}, would be {direction.value}",),
     )
-
-
-def _tell(host: Host, record: OperationRecord) -> None:
-    text = f"settling {record.operation} {record.id} of {record.domain_name}, left {record.state}"
-    host.publish(Event(kind="step", text=text, operation_id=record.id, domain=record.domain_name))

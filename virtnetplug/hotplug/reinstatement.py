@@ -16,32 +16,17 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
-from virtnetplug.undo import UndoStack
 
 T = TypeVar("T")
 
 
 class _Steps:
-    """`backends.Steps` of what is no operation of its own: nothing is journaled, and all is undone together."""
-
-    def __init__(self) -> None:
-        self.undo = UndoStack()
+    """`backends.Steps` of what is no operation of its own: nothing is journaled."""
 
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         return run()
 
-    def effect(
-        self,
-        name: str,
-        nic: str,
-        run: Callable[[], T],
-        undo: Callable[[], None] | None = None,
-        *,
-        half: Half | None = None,
-    ) -> T:
-        if undo is not None:
-            self.undo.add(name, undo)
-        return run()
+    effect = note
 
     def warn(self, text: str) -> None:
         return
@@ -72,7 +57,7 @@ def put_back(
         put_in(domain, element, alias)
         return
     domain.await_idle()
-    if guest.look_for(domain, alias, domain_id=domain_id) is Answer.GONE:
+    if guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac) is Answer.GONE:
         _lend(host, domain, net, old, operation_id, domain_id)
 
 
@@ -110,15 +95,15 @@ def _lend(
         settings=settings,
         again=net.source_pci,
     )
-    steps = _Steps()
+    backend = backend_for(actual)
     try:
-        plugged = backend_for(actual).plug(host, order, steps)
+        plugged = backend.plug(host, order, _Steps())
         domain.attach(plugged.element, Half.LIVE)
         if settings and plugged.source_pci is not None:
             put(host, plugged.source_pci, settings)
     except (DomainNotRunning, DomainMissing):
-        steps.undo.unwind()
+        backend.unplug(host, domain, net)
     except VirtnetplugError:
-        if guest.look_for(domain, net.alias or "", domain_id=domain_id) is not Answer.HELD:
-            steps.undo.unwind()
+        if guest.look_for(domain, net.alias or "", domain_id=domain_id, mac=net.mac) is not Answer.HELD:
+            backend.unplug(host, domain, net)
         raise

@@ -98,39 +98,28 @@ def halves_of(view: DomainView) -> tuple[Half, ...]:
 
 
 def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Make the metadata say all that; a step for each, undone with the operation."""
+    """Make the metadata say all that; a step for each."""
     for asked in map(Remembered.from_request, requests):
-        tx.effect(
-            "remember",
-            asked.name,
-            partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after)),
-            partial(_set_back, domain, asked.halves, partial(_with, asked.name, asked.before)),
-        )
+        write = partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after))
+        tx.effect("remember", asked.name, write)
 
 
-def forget(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Make it say what it said before, for an operation that another process left open."""
-    for asked in map(Remembered.from_request, reversed(requests)):
-        back = partial(_with, asked.name, asked.before)
-        tx.compensate("remember", asked.name, partial(_set_back, domain, asked.halves, back))
+def forget(domain: Domain, request: Mapping[str, Any]) -> None:
+    """Make the metadata say of that NIC what it said before."""
+    asked = Remembered.from_request(request)
+    _set_back(domain, asked.halves, partial(_with, asked.name, asked.before))
 
 
 def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
-    """Make the metadata say these policies; a step, undone with the operation."""
+    """Make the metadata say these policies; a step."""
     asked = PolicyChange.from_request(request)
-    tx.effect(
-        "set_policy",
-        "",
-        partial(_write, domain, asked.halves, partial(_saying, asked.after)),
-        partial(_set_back, domain, asked.halves, partial(_saying, asked.before)),
-    )
+    tx.effect("set_policy", "", partial(_write, domain, asked.halves, partial(_saying, asked.after)))
 
 
-def unset_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
-    """Make it say what it said before, for an operation that another process left open."""
+def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
+    """Make the metadata say the policies that it said before."""
     asked = PolicyChange.from_request(request)
-    back = partial(_saying, asked.before)
-    tx.compensate("set_policy", "", partial(_set_back, domain, asked.halves, back))
+    _set_back(domain, asked.halves, partial(_saying, asked.before))
 
 
 def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:

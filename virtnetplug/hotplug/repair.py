@@ -13,6 +13,7 @@ from virtnetplug.hotplug.heal import heal
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identity_findings import copy_to_config, do_what_is_due, remember_again
 from virtnetplug.hotplug.lent import reclaim_port, take_back
+from virtnetplug.hotplug.lock import LEAST, named_lock
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half
 
@@ -31,7 +32,8 @@ def mend(host: Host, finding: Finding) -> Finding:
     if work is None:
         return finding
     try:
-        with nullcontext() if work in WITHOUT_LOCK else host.journal.lock(host.hypervisor.uri, finding.domain_uuid):
+        name, uri = f"domain {finding.domain}", host.hypervisor.uri
+        with nullcontext() if work in WITHOUT_LOCK else named_lock(host, name, uri, finding.domain_uuid, LEAST):
             work(host, finding)
     except VirtnetplugError as error:
         return replace(finding, repaired=False, message=f"{finding.message} It could not be mended: {error.message}")

@@ -9,19 +9,19 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for, backend_of
 from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import take_out
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part, parts, plug
-from virtnetplug.hotplug.reinstatement import held_of, put_back
+from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, unlocked
-from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos
+from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationRecord, Phase
+from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
@@ -67,15 +67,13 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
 class Replacement:
     """One replacement on its way, fresh or taken up again."""
 
-    def __init__(
-        self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, alias: str, seconds: float
-    ) -> None:
+    def __init__(self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, alias: str) -> None:
         self.host, self.domain, self.lock, self.release = host, domain, lock, release
-        self.alias, self.seconds = alias, seconds
+        self.alias = alias
 
     def run(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        self.release.ask(tx, self.alias, live["before"], old=live.get("old"))
+        self.release.ask(tx, self.alias, live["before"])
         with unlocked(self.domain, self.lock, tx, self.alias):
             answer = self.release.wait(tx, self.alias)
         if answer is Answer.HELD:
@@ -93,7 +91,7 @@ class Replacement:
             operation_id=tx.record.id,
             settings=live.get("settings", {}),
         )
-        plugged = plug(self.host, tx, backend_for(actual), order, self.seconds)
+        plugged = plug(self.host, tx, backend_for(actual), order)
         tx.note("confirm", self.alias, lambda: self._confirm(live, plugged))
         return True
 
@@ -113,30 +111,10 @@ class Replacement:
             check_applied(xml.interface(live["after"]), now, changed)
 
 
-def undo(
-    host: Host,
-    domain: Domain,
-    record: OperationRecord,
-    tx: Transaction,
-    live: Mapping[str, Any],
-    seconds: float,
-) -> None:
-    """Take back what a replacement that never ended may have done: new out, old in again."""
-    alias = record.request["nics"][0]["alias"]
+def undos(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
+    """What takes the steps back: new out, old in again."""
     backend = backend_for(ActualDevice(type=live.get("type", "network")))
-    new = xml.interface(live["after"])
-
-    def out() -> None:
-        take_out(host, domain, alias, seconds, domain_id=record.domain_id)
-
-    def back() -> None:
-        if not tx.was_begun(backend.attach_step, alias):  # then what is there is the old one, on its way out
-            take_out(host, domain, alias, seconds, domain_id=record.domain_id, was_asked=True)
-        put_back(
-            host, domain, alias, live["before"], old=live.get("old"), operation_id=record.id, domain_id=record.domain_id
-        )
-
-    tx.compensate(backend.attach_step, alias, out)
-    for step, _ in reversed(backend.plug_steps):
-        tx.compensate(step, alias, lambda: backend.unplug(host, domain, new))
-    tx.compensate("ask", alias, back)
+    return {
+        **of_plug(site, tx, backend, xml.interface(live["after"])),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[backend.attach_step]),
+    }

@@ -20,7 +20,7 @@ Place = tuple[str, str]
 
 Locked = Callable[[str], AbstractContextManager[tuple[Domain, DomainLock]]]
 
-_RESULTS = {3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE}
+_RESULTS = {3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
 _GONE = (DomainMissing, DomainNotRunning, NicMissing)
 
 

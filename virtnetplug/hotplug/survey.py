@@ -9,7 +9,7 @@ from functools import cached_property
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.recover import is_abandoned
+from virtnetplug.hotplug.ownership import is_abandoned
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
 from virtnetplug.ports.links import Link

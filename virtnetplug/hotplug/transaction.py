@@ -1,17 +1,23 @@
-"""One journaled operation: intents before effects, undone newest first when one fails."""
+"""One journaled operation: intents before effects, undone newest first when one fails.
+
+What undoes a step is said once, by the operation's `Undos`, and found by the step's name and NIC: in the process that ran the step, and in the
+one that takes the operation up after a crash, whose undo stack is built from the journal's own steps.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from virtnetplug.errors import (
     ConnectionLost,
     Failed,
     Interrupted,
+    LeftPending,
+    OperationTaken,
     Refused,
     RollbackIncomplete,
     VirtnetplugError,
@@ -36,6 +42,11 @@ from virtnetplug.undo import UndoStack
 
 T = TypeVar("T")
 
+Undos = Mapping[tuple[str, str], Callable[[], object]]
+"""What takes a step back, by the step's name and NIC: it makes the effect absent whether it happened wholly, partly or not at all, also twice."""
+
+_MAY_HAVE_HAPPENED = (StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.UNDO_FAILED)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Mark:
@@ -54,18 +65,31 @@ class Transaction:
     durable write: a crash between leaves it "started", which `recover` reads as "may have happened".
     """
 
-    def __init__(self, host: Host, record: OperationRecord, *, is_begun: bool = False) -> None:
+    def __init__(
+        self,
+        host: Host,
+        record: OperationRecord,
+        undos: Callable[[Transaction], Undos] | None = None,
+        *,
+        is_begun: bool = False,
+    ) -> None:
         self.host = host
         self.record = record
         self.steps: list[Step] = list(record.steps)
+        self.is_resumed = is_begun
         self.warnings: list[str] = []
         self.undo = UndoStack()
         self._marks: list[_Mark] = []
         self._is_begun = is_begun
-        self._had_effect = False
+        self._had_effect = is_begun
         self._settled = False
         self._only_forward = False
         self._started = host.clock.monotonic()
+        self._registered: set[int] = set()
+        self._undos: Undos = {} if undos is None else undos(self)
+        for step in self.steps if is_begun else ():
+            if step.state in _MAY_HAVE_HAPPENED:
+                self._register(step)
 
     @property
     def seconds(self) -> float:
@@ -77,25 +101,15 @@ class Transaction:
         seq = self._begin_step(name, nic, half)
         return self._run(seq, run)
 
-    def effect(
-        self,
-        name: str,
-        nic: str,
-        run: Callable[[], T],
-        undo: Callable[[], None] | None = None,
-        *,
-        half: Half | None = None,
-    ) -> T:
+    def effect(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes something.
 
-        `undo` is registered before `run`: it makes the effect absent whether it happened wholly, partly or not at all,
-        for a call that failed may still have had its effect.
+        Its undo (see `Undos`) is registered before `run`, for a call that failed may still have had its effect.
         """
         seq = self._begin_step(name, nic, half)
         self.flush()
         self._had_effect = True
-        if undo is not None:
-            self.undo.add(name, self._marked_undo(seq, undo))
+        self._register(next(step for step in self.steps if step.seq == seq))
         return self._run(seq, run)
 
     def begin(self, name: str, nic: str) -> None:
@@ -114,18 +128,17 @@ class Transaction:
         """It failed."""
         self._mark(self._planned(name, nic), StepState.FAILED, error.message)
 
-    def compensate(self, name: str, nic: str, undo: Callable[[], object]) -> None:
-        """Take back a step of an operation that another process left open, if it was ever begun."""
-        step = next((step for step in self.steps if (step.name, step.nic) == (name, nic)), None)
-        if step is None or step.state in (StepState.PLANNED, StepState.UNDONE):
-            return
-        self.tell("step", f"undo {name}", nic)
-        self._marked_undo(step.seq, undo)()
-
     def was_begun(self, name: str, nic: str) -> bool:
         """Whether this step may have had its effect."""
-        states = [step.state for step in self.steps if (step.name, step.nic) == (name, nic)]
-        return any(state not in (StepState.PLANNED, StepState.UNDONE) for state in states)
+        return any((step.name, step.nic) == (name, nic) and step.state in _MAY_HAVE_HAPPENED for step in self.steps)
+
+    def is_done(self, name: str, nic: str) -> bool:
+        """Whether this step ended well."""
+        return any((step.name, step.nic) == (name, nic) and step.state is StepState.DONE for step in self.steps)
+
+    def has_failed(self, name: str, nic: str) -> bool:
+        """Whether this step failed the last time."""
+        return any((step.name, step.nic) == (name, nic) and step.state is StepState.FAILED for step in self.steps)
 
     def flush(self) -> None:
         """Make the journal say all that has happened so far."""
@@ -148,13 +161,21 @@ class Transaction:
         error: str = "",
         also: Callable[[], None] | None = None,
     ) -> None:
-        """The operation's end (or that it is pending), with what `also` writes, in one commit."""
+        """The operation's end (or that it is pending), with what `also` writes, in one commit.
+
+        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more.
+        """
         try:
             with self.host.journal.batch():
                 self._write()
+                self.host.journal.finish(
+                    self.record.id, state, result=result, reason=reason, error=error, owner=self.record.owner
+                )
                 if also is not None:
                     also()
-                self.host.journal.finish(self.record.id, state, result=result, reason=reason, error=error)
+        except OperationTaken:
+            self._settled = True  # by somebody else
+            raise
         except VirtnetplugError:
             written = self._written()
             if written is None or written.state is not state:
@@ -200,8 +221,15 @@ class Transaction:
             return error
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
+        if isinstance(error, LeftPending):
+            self._close(OperationState.PENDING, Result.PENDING, error)
+            return error
+        if isinstance(error, OperationTaken):
+            return error
         if self._only_forward:
-            return self._leave_open(incomplete_from(error, ["it only goes forward from where it is"]))
+            left = incomplete_from(error, ["it only goes forward from where it is"])
+            left.reason = error.reason if self.is_resumed else left.reason
+            return self._leave_open(left)
         failures = self.undo.unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
@@ -238,6 +266,13 @@ class Transaction:
         except VirtnetplugError as journal_error:
             error.undo_failures.append(f"the journal could not be written: {journal_error.message}")
 
+    def _register(self, step: Step) -> None:
+        """Have the step undone, newest first, unless the operation is finished."""
+        undo = self._undos.get((step.name, step.nic))
+        if undo is not None and step.seq not in self._registered:
+            self._registered.add(step.seq)
+            self.undo.add(step.name, self._marked_undo(step, undo))
+
     def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
         seq = self._planned(name, nic, half)
         self._mark(seq, StepState.STARTED)
@@ -257,20 +292,27 @@ class Transaction:
     def _run(self, seq: int, run: Callable[[], T]) -> T:
         try:
             answer = run()
+        except ConnectionLost:
+            raise  # nobody can tell whether it happened: it stays begun
         except VirtnetplugError as error:
             self._mark(seq, StepState.FAILED, error.message)
             raise
         self._mark(seq, StepState.DONE)
         return answer
 
-    def _marked_undo(self, seq: int, undo: Callable[[], object]) -> Callable[[], None]:
+    def _marked_undo(self, step: Step, undo: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
+            self._registered.discard(step.seq)
+            self.tell("step", f"undo {step.name}", step.nic)
             try:
                 undo()
             except VirtnetplugError as error:
-                self._mark(seq, StepState.UNDO_FAILED, error.message)
+                self._mark(step.seq, StepState.UNDO_FAILED, error.message)
                 raise
-            self._mark(seq, StepState.UNDONE)
+            self._mark(step.seq, StepState.UNDONE)
+            if self.is_resumed:
+                with suppress(VirtnetplugError):  # the next write carries it; till then who recovers does it twice
+                    self.flush()
 
         return run
 
@@ -283,6 +325,7 @@ class Transaction:
 
     def _write(self) -> None:
         if self._is_begun:
+            self.host.journal.expect_owner(self.record.id, self.record.owner)
             for mark in self._marks:
                 self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
         else:
@@ -303,12 +346,30 @@ def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
 
 
 @contextmanager
-def transaction(host: Host, record: OperationRecord, *, is_begun: bool = False) -> Iterator[Transaction]:
-    """Run an operation's steps inside; whatever is raised in it undoes them first. `is_begun`: the journal has it already."""
-    tx = Transaction(host, record, is_begun=is_begun)
-    host.busy.add(record.id)
-    try:
+def transaction(
+    host: Host, record: OperationRecord, undos: Callable[[Transaction], Undos] | None = None
+) -> Iterator[Transaction]:
+    """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
+    with host.journal.call() as owner:
+        tx = Transaction(host, dataclasses.replace(record, owner=owner), undos)
+        with _undoing(tx):
+            yield tx
+
+
+@contextmanager
+def resumed(
+    host: Host, record: OperationRecord, undos: Callable[[Transaction], Undos] | None = None
+) -> Iterator[Transaction]:
+    """The same for an operation that the journal has and that was taken over (see `ownership`): also what ran before is undone."""
+    tx = Transaction(host, record, undos, is_begun=True)
+    with _undoing(tx):
         yield tx
+
+
+@contextmanager
+def _undoing(tx: Transaction) -> Iterator[None]:
+    try:
+        yield
     except VirtnetplugError as error:
         raised = tx.roll_back(error)
         if raised is error:
@@ -322,8 +383,6 @@ def transaction(host: Host, record: OperationRecord, *, is_begun: bool = False) 
     except BaseException as error:
         tx.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
         raise
-    finally:
-        host.busy.discard(record.id)
 
 
 def plan_steps(*parts: tuple[str, str, Phase, Half | None]) -> tuple[Step, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.errors import ConnectionLost, DomainMissing, NeedsReplace, NicMissing, NicPending, NotApplied
@@ -16,12 +17,14 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.operation import Direction, Operation, direction_of_exchange
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import refuse, scope_for
-from virtnetplug.hotplug.transaction import Transaction, plan_steps, record_of, transaction
+from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
@@ -105,9 +108,10 @@ def update(
         )
     refuse(_refusals(host, view, edits, alias, scope, device, replace=replace))
     record = _record(host, view, alias, edits, scope, device, manner)
-    with domain.watch() as watch, transaction(host, record) as tx:
+    site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
+    with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        return _Update(host, domain, lock, release, record, seconds, manner).run(tx)
+        return _Update(host, domain, lock, release, record, manner).run(tx)
 
 
 def plan_update(
@@ -280,10 +284,9 @@ class _Update:
         lock: DomainLock,
         release: GuestRelease,
         record: OperationRecord,
-        seconds: float,
         manner: Manner,
     ) -> None:
-        self.host, self.domain, self.lock, self.release, self.seconds = host, domain, lock, release, seconds
+        self.host, self.domain, self.lock, self.release = host, domain, lock, release
         self.manner = manner
         self.request = record.request
         self.alias: str = record.request["nics"][0]["alias"]
@@ -293,7 +296,7 @@ class _Update:
     def run(self, tx: Transaction) -> Outcome:
         """The guest first, then the definition."""
         if self.live is not None and self.request["replace"]:
-            replaced = Replacement(self.host, self.domain, self.lock, self.release, self.alias, self.seconds)
+            replaced = Replacement(self.host, self.domain, self.lock, self.release, self.alias)
             if not replaced.run(tx, self.live):
                 return self._pending(tx)
         elif self.live is not None and "device" in self.live:
@@ -313,13 +316,12 @@ class _Update:
             "change",
             self.alias,
             lambda: self.domain.update(xml.strip_live(live["after"]), Half.LIVE),
-            lambda: self.manner.change_back(self.domain, live),
             half=Half.LIVE,
         )
         self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
-        from virtnetplug.hotplug.assigned import change, change_back
+        from virtnetplug.hotplug.assigned import change
 
         tx.effect(
             "change_device",
@@ -332,19 +334,12 @@ class _Update:
                 operation_id=tx.record.id,
                 domain_id=self.release.domain_id,
             ),
-            lambda: change_back(self.host, self.domain, self.alias, asked),
             half=Half.LIVE,
         )
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        tx.effect(
-            "redefine",
-            self.alias,
-            lambda: rewrite(self.domain, before, after),
-            lambda: rewrite(self.domain, after, before),
-            half=Half.CONFIG,
-        )
+        tx.effect("redefine", self.alias, lambda: rewrite(self.domain, before, after), half=Half.CONFIG)
 
     def _pending(self, tx: Transaction) -> Outcome:
         message = (
@@ -384,30 +379,50 @@ class _Update:
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up a replacement that waits for its guest, and go forward with it; `lock` is held."""
+    """Take up a replacement that waits for its guest and was taken over, and go forward with it; `lock` is held."""
     deadline = host.clock.monotonic() + seconds
-    with domain.watch() as watch, transaction(host, record, is_begun=True) as tx:
+    site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+    with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
-        return _Update(host, domain, lock, release, record, seconds, UPDATE).run(tx)  # it changes nothing in place
+        return _Update(host, domain, lock, release, record, UPDATE).run(tx)  # it changes nothing in place
 
 
-def undo_update(
-    host: Host, domain: Domain, record: OperationRecord, tx: Transaction, seconds: float, manner: Manner = UPDATE
-) -> None:
-    """Take back what an update that never ended may have done."""
-    alias = record.request["nics"][0]["alias"]
-    live, config = record.request.get(Half.LIVE.value), record.request.get(Half.CONFIG.value)
-    if config is not None:
-        before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        tx.compensate("redefine", alias, lambda: rewrite(domain, after, before))
-    if live is None:
-        return
-
-    if record.request["replace"]:
-        replacement.undo(host, domain, record, tx, live, seconds)
-    elif (device := live.get("device")) is not None:
+def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
+    """What takes the steps of an update back."""
+    request = tx.record.request
+    alias = request["nics"][0]["alias"]
+    live, config = request.get(Half.LIVE.value), request.get(Half.CONFIG.value)
+    found: dict[tuple[str, str], Any] = {}
+    if live is not None and request["replace"]:
+        found |= replacement.undos(site, tx, alias, live)
+    elif live is not None and (device := live.get("device")) is not None:
         from virtnetplug.hotplug.assigned import change_back
 
-        tx.compensate("change_device", alias, lambda: change_back(host, domain, alias, device))
-    else:
-        tx.compensate("change", alias, lambda: manner.change_back(domain, live))
+        found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
+    elif live is not None:
+        found["change", alias] = partial(manner.change_back, site.domain, live)
+    if config is not None:
+        before, after = xml.interface(config["before"]), xml.interface(config["after"])
+        found["redefine", alias] = partial(rewrite, site.domain, after, before)
+    return found
+
+
+class Update(Operation):
+    """A replacement that waits for its guest goes on from there; any other update is undone."""
+
+    request: ClassVar[Mapping[str, type]] = {"nics": list, "asked": list, "replace": bool}
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """Forward as long as a replacement waits for the NIC that leaves."""
+        return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """See `resume`."""
+        return resume(host, domain, record, lock, seconds)
+
+
+OPERATION = Update()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from virtnetplug.errors import DomainMissing, Interrupted, VirtnetplugError
+from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import locks_of
+from virtnetplug.hotplug.lock import DomainLock, locks_of
+from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
-from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.transaction import Transaction, resumed
 from virtnetplug.hotplug.vif_nics import VifNic
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
@@ -28,28 +31,23 @@ def settle(host: Host, record: OperationRecord, seconds: float) -> Outcome | Non
     """Finish one that is about all vifs; None where another process has, or does. `seconds` bounds the wait for each to be connected."""
     nics = _nics(record)
     domains = [found for uuid in {nic.domain_uuid for nic in nics} if (found := _domain(host, uuid)) is not None]
-    with driver_lock(host), locks_of(host, domains):
-        now = host.journal.operation(record.id)
-        if now is None or now.ended is not None:
+    with driver_lock(host, seconds), locks_of(host, domains, seconds), taken_over(host, record.id) as now:
+        if now is None:
             return None
-        host.journal.adopt(now.id)
         for domain in domains:
             domain.await_idle()
-        try:
-            return resume(host, now, seconds)
-        except Interrupted:
-            raise
-        except VirtnetplugError as error:
-            return Outcome(
-                operation=now.operation, domain=now.domain_name, result=Result.INCOMPLETE, operation_id=now.id,
-                reason=error.reason, message=error.message,
-            )  # fmt: skip
+        return resume(host, now, seconds)
 
 
 def resume(host: Host, record: OperationRecord, seconds: float) -> Outcome:
     """Finish it, whose domains' locks are held: every vif that may have lost its driver is bound and put back."""
-    tx = Transaction(host, record, is_begun=True)
-    nics = [nic for nic in _nics(record) if tx.was_begun("unbind_vif", nic.label)]
+    nics = _nics(record)
+    with resumed(host, record) as tx:
+        tx.go_forward()
+        return _finish(host, tx, [nic for nic in nics if tx.was_begun("unbind_vif", nic.label)], seconds)
+
+
+def _finish(host: Host, tx: Transaction, nics: Sequence[VifNic], seconds: float) -> Outcome:
     faults: list[VirtnetplugError] = []
     for nic in nics:
         try:
@@ -57,13 +55,11 @@ def resume(host: Host, record: OperationRecord, seconds: float) -> Outcome:
         except VirtnetplugError as error:
             faults.append(error)
     if faults:
-        tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=faults[0].reason, error=faults[0].message)
         raise faults[0]
     verify(host, nics, tx, max(seconds, LEAST))
+    record = tx.record
     if goes_forward(record):
         return end(host, nics, tx, said="the rebind that was left open has been finished")
-    for nic in nics:
-        tx.compensate("unbind_vif", nic.label, lambda: None)
     message = "the rebind that was left open has been undone: every vif has its driver"
     if tx.was_begun("reload_driver", DRIVER):
         message += ", and whether that was loaded anew is not known"
@@ -80,3 +76,34 @@ def _domain(host: Host, uuid: str) -> Domain | None:
         return host.hypervisor.domain(uuid) if uuid else None
     except DomainMissing:
         return None
+
+
+class RebindVif(Operation):
+    """Of one vif, or of all of the host: then it is no domain's."""
+
+    request: ClassVar[Mapping[str, type]] = {"nics": list, "reload": bool}
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """As what it ends: see `goes_forward`."""
+        return Direction.FORWARD if goes_forward(record) else Direction.BACK
+
+    def of_one_domain(self, record: OperationRecord) -> bool:
+        """Not where the driver was to be loaded anew."""
+        return bool(record.domain_uuid)
+
+    def settle(self, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+        """See `settle`."""
+        return settle(host, record, seconds)
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """See `resume`."""
+        return resume(host, record, seconds)
+
+    def go_back(
+        self, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
+    ) -> Outcome:
+        """See `resume`: what takes it back is what finishes it."""
+        return resume(host, record, seconds)
+
+
+OPERATION = RebindVif()

@@ -121,14 +121,20 @@ class OperationRecord:
     started: float = 0.0
     ended: float | None = None
     steps: tuple[Step, ...] = ()
+    unreadable: str = ""
+    """What of the row this version does not understand: a newer one wrote it, or it is damaged."""
 
     @property
     def touched(self) -> frozenset[tuple[str, str]]:
         """The NICs it works on, by domain UUID and alias: one of a PF works on many guests' NICs, each with its domain."""
+        return frozenset((entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in self.named)
+
+    @property
+    def named(self) -> tuple[dict[str, Any], ...]:
+        """What its request says of each NIC that it names; nothing of what is no such thing in a row of a newer version."""
         nics = self.request.get("nics", ())
-        return frozenset(
-            (entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in nics if "alias" in entry
-        )
+        known = [entry for entry in nics if isinstance(entry, dict)] if isinstance(nics, list | tuple) else []
+        return tuple(entry for entry in known if isinstance(entry.get("alias"), str))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,14 @@ class Histogram:
         return self.buckets[-1][1]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerProcess:
+    """The process of a living call; one that is stopped (SIGSTOP, a debugger) gets on with nothing."""
+
+    pid: int
+    is_stopped: bool
+
+
 class Journal(Protocol):
     """Every method raises `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken` where it must."""
 
@@ -37,7 +45,7 @@ class Journal(Protocol):
         """Group the writes of this thread into one durable commit."""
 
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps; `owner` is filled in with this process."""
+        """Write a new operation with its planned steps, as its `owner`'s."""
 
     def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
         """Replace the operation's request."""
@@ -46,15 +54,34 @@ class Journal(Protocol):
         """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""
 
     def finish(
-        self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
+        self,
+        operation_id: str,
+        state: OperationState,
+        *,
+        result: str,
+        reason: str = "",
+        error: str = "",
+        owner: str = "",
     ) -> None:
-        """Set the state; a state that is not open also sets the end time."""
+        """Set the state; a state that is not open also sets the end time.
 
-    def adopt(self, operation_id: str) -> bool:
-        """Make this process the owner of an operation whose owner is dead; False if another process was first."""
+        Raises `OperationTaken`, and writes nothing, if the operation has ended or is not `owner`'s.
+        """
+
+    def call(self) -> AbstractContextManager[str]:
+        """A new owner of operations, by name, that lives while inside and no longer than its process: a call that works on one or waits for it."""
+
+    def adopt(self, operation_id: str, owner: str) -> bool:
+        """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another call was first."""
+
+    def expect_owner(self, operation_id: str, owner: str) -> None:
+        """Raise `OperationTaken` unless the operation is open and `owner`'s."""
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
-        """Whether the process that runs this operation still lives (its lock is held)."""
+        """Whether the call that works on this operation, or waits for it, still runs."""
+
+    def process_of(self, record: OperationRecord) -> OwnerProcess | None:
+        """That call's process; None where it is not known."""
 
     def operation(self, operation_id: str) -> OperationRecord | None:
         """One, with its steps."""
@@ -97,8 +124,13 @@ class Journal(Protocol):
     def set_host_policy(self, policy: UnplugPolicy) -> None:
         """Make it this one."""
 
-    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for."""
+    def lock(
+        self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+    ) -> AbstractContextManager[None]:
+        """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for.
+
+        Raises `LockTaken` where it is not free within `seconds` (None: for as long as it takes).
+        """
 
     # -- what metrics read: counters never go back, whatever retention has removed ------------------
 
@@ -115,4 +147,4 @@ class Journal(Protocol):
         """Remove operations that ended longer ago; their counts are kept. Returns how many."""
 
     def close(self) -> None:
-        """Release this process's owner lock and connections; safe twice."""
+        """Release the connections; safe twice."""

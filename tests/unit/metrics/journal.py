@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.lifecycle import State
@@ -13,6 +15,15 @@ URI = "qemu:///system"
 UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 ATTACH = (("allocate_actual_device", Phase.ALLOCATE), ("host_net_add", Phase.PLUG), ("attach", Phase.GUEST))
 DETACH = (("ask", Phase.UNPLUG), ("guest_release", Phase.GUEST), ("host_net_remove", Phase.RELEASE))
+
+
+_calls: WeakKeyDictionary[SqliteJournal, AbstractContextManager[str]] = WeakKeyDictionary()
+
+
+def living(journal: SqliteJournal) -> str:
+    """The name of a call that runs for as long as somebody has the journal."""
+    _calls[journal] = journal.call()
+    return _calls[journal].__enter__()
 
 
 class Clock:
@@ -51,9 +62,10 @@ def scripted(directory: Path) -> SqliteJournal:
         journal.step("pending", seq, StepState.STARTED, at=moment)
     journal.step("pending", 4, StepState.DONE, at=START - 240)
     journal.finish("pending", OperationState.PENDING, result="pending", reason="guest-holds-device")
-    begin(journal, "waiting", "detach", DETACH, started=START - 20)
+    owner = living(journal)
+    begin(journal, "waiting", "detach", DETACH, started=START - 20, owner=owner)
     journal.step("waiting", 1, StepState.STARTED, at=START - 10)
-    begin(journal, "updating", "update", ATTACH)
+    begin(journal, "updating", "update", ATTACH, owner=owner)
     journal.put_nic(
         NicRecord(
             uri=URI,
@@ -82,6 +94,7 @@ def begin(
     nics: tuple[str, ...] = ("ua-web",),
     device_type: str = "none",
     started: float = START,
+    owner: str = "",
 ) -> OperationRecord:
     """Write an operation with `steps` for each NIC."""
     planned = [(name, nic, phase) for nic in nics for name, phase in steps]
@@ -93,6 +106,7 @@ def begin(
         domain_name="web",
         device_type=device_type,
         started=started,
+        owner=owner,
         steps=tuple(
             Step(seq=seq, name=name, nic=nic, phase=phase, half=Half.LIVE)
             for seq, (name, nic, phase) in enumerate(planned)

@@ -110,16 +110,16 @@ def test_a_detach_is_pending_until_it_is_over(empty: SqliteJournal) -> None:
     assert (value(empty, pending), value(empty, oldest)) == (0, None)
 
 
-def test_only_a_living_process_has_operations_in_progress(empty: SqliteJournal, tmp_path: Path) -> None:
+def test_only_a_living_call_has_operations_in_progress(empty: SqliteJournal) -> None:
     name = "virtnetplug_operations_in_progress"
-    other = SqliteJournal.open(empty.directory)
-    begin(other, "op", "detach", DETACH)
-    assert value(empty, name, operation="detach") == 1
-    other.close()
+    with empty.call() as owner:
+        begin(empty, "op", "detach", DETACH, owner=owner)
+        assert value(empty, name, operation="detach") == 1
     assert not value(empty, name, operation="detach")
-    assert empty.adopt("op")
-    assert value(empty, name, operation="detach") == 1
-    empty.finish("op", OperationState.DONE, result="done")
+    with empty.call() as owner:
+        assert empty.adopt("op", owner)
+        assert value(empty, name, operation="detach") == 1
+        empty.finish("op", OperationState.DONE, result="done", owner=owner)
     assert value(empty, name, operation="detach") == 0, "a series that was there stays"
 
 

@@ -12,14 +12,14 @@ from virtnetplug.adapters.sqlite import holdings, operations, rows, settings, to
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
 from virtnetplug.adapters.sqlite.faults import translated
-from virtnetplug.adapters.sqlite.locks import Owner, domain_lock_name, locked
+from virtnetplug.adapters.sqlite.locks import Owners, domain_lock_name, locked, process_of
 from virtnetplug.errors import JournalReadOnly
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, StepState
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
-from virtnetplug.ports.store import Histogram
+from virtnetplug.ports.store import Histogram, OwnerProcess
 
 KEEP_SECONDS = 90 * 86400.0
 """How long an operation that has ended stays in the history; counters are kept for ever."""
@@ -32,7 +32,7 @@ class SqliteJournal:
         self.directory = directory
         self._database = database
         self._clock = clock
-        self._owner = Owner(directory / "owners")
+        self._owners = Owners(directory / "owners")
 
     @classmethod
     def open(
@@ -50,8 +50,7 @@ class SqliteJournal:
         return cls(directory, Database(directory / FILE, read_only=read_only), clock or SystemClock())
 
     def close(self) -> None:
-        """Release this process's owner lock and the connection; safe twice."""
-        self._owner.close()
+        """Release the connection; safe twice."""
         self._database.close()
 
     def batch(self) -> AbstractContextManager[None]:
@@ -61,16 +60,16 @@ class SqliteJournal:
     # -- operations ------------------------------------------------------------------------------
 
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps, owned by this process.
+        """Write a new operation with its planned steps, as its `owner`'s.
 
         It makes room in the same commit: operations that ended more than `KEEP_SECONDS` ago go, some at a time. Here, and
         not at the end of one, a full disk refuses an operation that has touched nothing yet.
         """
         self._refuse_read_only()
         with self.batch():
-            operations.insert(self._database, record, self._owner.token)
+            operations.insert(self._database, record)
             if operations.remove_some(self._database, self._clock.now() - KEEP_SECONDS):
-                self._owner.sweep()
+                self._owners.sweep()
 
     def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
         """Replace the operation's request."""
@@ -81,23 +80,45 @@ class SqliteJournal:
         operations.move_step(self._database, operation_id, seq, state, detail, self._clock.now() if at is None else at)
 
     def finish(
-        self, operation_id: str, state: OperationState, *, result: str, reason: str = "", error: str = ""
+        self,
+        operation_id: str,
+        state: OperationState,
+        *,
+        result: str,
+        reason: str = "",
+        error: str = "",
+        owner: str = "",
     ) -> None:
-        """Set the state; one that is not open ends the operation and counts it.
+        """Set the state of an open operation of `owner`; one that is not open ends the operation and counts it.
 
-        An operation that has ended stays as it ended.
+        Raises `OperationTaken`, and writes nothing, if the operation has ended or is another owner's.
         """
         ended = None if state in OPEN_STATES else self._clock.now()
-        operations.finish(self._database, operation_id, state, result, reason, error, ended)
+        operations.finish(self._database, operation_id, state, result, reason, error, ended, owner)
 
-    def adopt(self, operation_id: str) -> bool:
-        """Make this process the owner of an open operation whose owner is dead; False if another process was first."""
+    # -- who works on them -----------------------------------------------------------------------
+
+    def call(self) -> AbstractContextManager[str]:
+        """A new owner of operations while inside: one call that works on an operation or waits for it."""
         self._refuse_read_only()
-        return operations.adopt(self._database, operation_id, self._owner)
+        return self._owners.call()
+
+    def adopt(self, operation_id: str, owner: str) -> bool:
+        """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another was first."""
+        self._refuse_read_only()
+        return operations.adopt(self._database, operation_id, owner, self._owners)
+
+    def expect_owner(self, operation_id: str, owner: str) -> None:
+        """Raise `OperationTaken` unless the operation is open and `owner`'s."""
+        operations.expect_owner(self._database, operation_id, owner)
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
-        """Whether the process that runs this operation still lives (its lock is held)."""
-        return self._owner.is_alive(record.owner)
+        """Whether the call that works on this operation, or waits for it, still runs."""
+        return self._owners.is_alive(record.owner)
+
+    def process_of(self, record: OperationRecord) -> OwnerProcess | None:
+        """The process of that call; None where it is not known."""
+        return process_of(record.owner)
 
     def operation(self, operation_id: str) -> OperationRecord | None:
         """One, with its steps."""
@@ -121,7 +142,7 @@ class SqliteJournal:
     def prune(self, *, keep_seconds: float) -> int:
         """Remove operations that ended longer ago, and the files of dead owners; counters stay. Returns how many."""
         removed = operations.remove(self._database, self._clock.now() - keep_seconds)
-        self._owner.sweep()
+        self._owners.sweep()
         return removed
 
     # -- NICs ------------------------------------------------------------------------------------
@@ -173,10 +194,15 @@ class SqliteJournal:
 
     # -- locks and counters ----------------------------------------------------------------------
 
-    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes; never to be waited for inside a `batch`."""
+    def lock(
+        self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+    ) -> AbstractContextManager[None]:
+        """The lock of one domain, between threads and processes; never to be waited for inside a `batch`.
+
+        Raises `LockTaken` after `seconds`.
+        """
         self._refuse_read_only()
-        return locked(self.directory / "locks" / domain_lock_name(uri, domain_uuid), on_wait)
+        return locked(self.directory / "locks" / domain_lock_name(uri, domain_uuid), on_wait, seconds=seconds)
 
     def operation_totals(self) -> Iterable[tuple[str, str, str, str, int]]:
         """(operation, device_type, result, reason, count) of ended operations."""

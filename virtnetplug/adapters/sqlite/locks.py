@@ -1,6 +1,6 @@
 """Locks that end with their process, however it ends: ``flock(2)`` on files beside the journal.
 
-The owner file of a process says that it lives; the lock file of a domain says who may change it.
+The owner file of a call says that the call still runs; the lock file of a domain says who may change it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +16,11 @@ from pathlib import Path
 
 from virtnetplug.adapters.sqlite.directory import open_private
 from virtnetplug.adapters.sqlite.faults import translated
+from virtnetplug.errors import LockTaken
+from virtnetplug.ports.store import OwnerProcess
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+"""Seconds between two looks at a lock that another has."""
 
 _held: set[int] = set()
 
@@ -30,27 +35,27 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-class Owner:
-    """This process as an owner of operations, by a file under `directory` that stays locked while it lives."""
+class Owners:
+    """The calls that work on operations or wait for them: each is a file under `directory` that stays locked while the call runs."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._guard = threading.Lock()
-        self._descriptor = -1
-        self._token = ""
 
-    @property
-    def token(self) -> str:
-        """The name other processes know this owner by; the file is made at the first call."""
-        with self._guard, translated(self._directory):
-            while not self._token:
-                self._take(uuid.uuid4().hex)
-            return self._token
+    @contextmanager
+    def call(self) -> Iterator[str]:
+        """A new owner while inside, by the name that other calls know it by. However the process ends, the owner ends with it."""
+        with translated(self._directory):
+            token, descriptor = self._take()
+        try:
+            yield token
+        finally:
+            if descriptor in _held:
+                with suppress(OSError):
+                    (self._directory / token).unlink()
+                _release(descriptor)
 
     def is_alive(self, token: str) -> bool:
-        """Whether the process behind `token` lives; a dead one's file is removed."""
-        if token and token == self._token:
-            return True
+        """Whether the call behind `token` still runs; a dead one's file is removed."""
         # A token is one plain name: what a journal holds never leads out of the directory.
         return bool(token) and "/" not in token and _is_locked(self._directory / token)
 
@@ -60,41 +65,71 @@ class Owner:
             for path in self._directory.iterdir():
                 self.is_alive(path.name)
 
-    def close(self) -> None:
-        """Own nothing any more; safe twice."""
-        with self._guard:
-            if self._token and self._descriptor in _held:
-                with suppress(OSError):
-                    (self._directory / self._token).unlink()
-                _release(self._descriptor)
-            self._token = ""
+    def _take(self) -> tuple[str, int]:
+        while True:
+            token = f"{os.getpid()}-{uuid.uuid4().hex}"
+            descriptor = open_private(self._directory / token, os.O_EXCL)
+            _held.add(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return token, descriptor
+            _release(descriptor)  # swept between the two lines above
 
-    def _take(self, token: str) -> None:
-        descriptor = open_private(self._directory / token, os.O_EXCL)
-        _held.add(descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink == 0:  # swept between the two lines above
-            _release(descriptor)
-            return
-        self._descriptor, self._token = descriptor, token
+
+def process_of(token: str) -> OwnerProcess | None:
+    """The process that the owner `token` belongs to; None where the token does not say."""
+    pid, dash, _ = token.partition("-")
+    if not (dash and pid.isdigit()):
+        return None
+    return OwnerProcess(pid=int(pid), is_stopped=_state(int(pid)) in ("T", "t"))
+
+
+def _state(pid: int) -> str:
+    """The state of a process as proc(5) has it; nothing for one that cannot be seen."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
-    """Hold the lock at `path` against all other threads and processes; `on_wait` is called once if it is not free."""
+def locked(path: Path, on_wait: Callable[[], object] | None = None, *, seconds: float | None = None) -> Iterator[None]:
+    """Hold the lock at `path` against all other threads and processes; `on_wait` is called once if it is not free.
+
+    Raises `LockTaken`, which names the process that has the lock, after `seconds`; None waits for as long as it takes.
+    """
     with translated(path):
         descriptor = open_private(path)
     _held.add(descriptor)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try(descriptor):
             if on_wait is not None:
                 on_wait()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _wait(descriptor, None if seconds is None else time.monotonic() + seconds)
+        with translated(path):
+            os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)  # for those who wait in vain
         yield
     finally:
         _release(descriptor)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(descriptor: int, deadline: float | None) -> None:
+    """flock(2) knows no timeout, so it is asked again and again."""
+    pause = _FIRST_PAUSE
+    while not _try(descriptor):
+        if deadline is not None and time.monotonic() >= deadline:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            raise LockTaken("the lock is taken", process=int(holder) if holder.isdigit() else None)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def domain_lock_name(uri: str, domain_uuid: str) -> str:

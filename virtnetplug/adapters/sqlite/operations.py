@@ -9,8 +9,8 @@ from typing import Any
 
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.locks import Owner
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.adapters.sqlite.locks import Owners
+from virtnetplug.errors import OperationTaken
 from virtnetplug.model.operation import OperationRecord, OperationState, StepState
 
 # A clock set back meanwhile must not make a duration negative.
@@ -18,10 +18,10 @@ _ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(st
 _TIMES = {StepState.STARTED: "started = :at, seconds = NULL, ", StepState.DONE: _ENDED, StepState.FAILED: _ENDED}
 
 
-def insert(database: Database, record: OperationRecord, owner: str) -> None:
-    """A new operation with its steps, as `owner`'s."""
+def insert(database: Database, record: OperationRecord) -> None:
+    """A new operation with its steps."""
     with database.transaction():
-        database.write(rows.insert_into("operations", rows.OPERATION), rows.row_from_operation(record, owner))
+        database.write(rows.insert_into("operations", rows.OPERATION), rows.row_from_operation(record))
         steps = [rows.row_from_step(record.id, step) for step in record.steps]
         database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), steps)
 
@@ -45,6 +45,17 @@ def move_step(database: Database, operation_id: str, seq: int, state: StepState,
         _expect(changed, f"step {seq} of operation {operation_id}")
 
 
+def expect_owner(database: Database, operation_id: str, owner: str) -> None:
+    """Raise `OperationTaken` unless the operation is open and `owner`'s."""
+    found = database.fetch("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
+    _expect(len(found), f"operation {operation_id}")
+    if found[0]["ended"] is not None or found[0]["owner"] != owner:
+        raise OperationTaken(
+            f"operation {operation_id} is not this call's any more: another one has settled it, or does. "
+            "'virtnetplug history' shows how it stands."
+        )
+
+
 def finish(
     database: Database,
     operation_id: str,
@@ -53,29 +64,28 @@ def finish(
     reason: str,
     error: str,
     ended: float | None,
+    owner: str,
 ) -> None:
-    """Set how an operation stands; with `ended` it is over: it is counted."""
+    """Set how an open operation of `owner` stands; with `ended` it is over: it is counted."""
     with database.transaction():
         changed = database.write(
             "UPDATE operations SET state = ?, result = ?, reason = ?, error = ?, ended = ? "
-            "WHERE id = ? AND ended IS NULL",
-            (state, result, reason, error, ended, operation_id),
+            "WHERE id = ? AND owner = ? AND ended IS NULL",
+            (state, result, reason, error, ended, operation_id, owner),
         )
         if not changed:
-            known = database.fetch("SELECT 1 FROM operations WHERE id = ?", (operation_id,))
-            _expect(len(known), f"operation {operation_id}")
+            expect_owner(database, operation_id, owner)
         elif ended is not None:
             totals.count_operation(database, operation_id)
 
 
-def adopt(database: Database, operation_id: str, owner: Owner) -> bool:
+def adopt(database: Database, operation_id: str, owner: str, owners: Owners) -> bool:
     """Give an open operation of a dead owner to `owner`; of two who try, one is told False."""
-    token = owner.token
     with database.transaction():
         found = database.fetch("SELECT owner FROM operations WHERE id = ? AND ended IS NULL", (operation_id,))
-        if not found or (found[0]["owner"] != token and owner.is_alive(found[0]["owner"])):
+        if not found or (found[0]["owner"] != owner and owners.is_alive(found[0]["owner"])):
             return False
-        database.write("UPDATE operations SET owner = ? WHERE id = ?", (token, operation_id))
+        database.write("UPDATE operations SET owner = ? WHERE id = ?", (owner, operation_id))
         return True
 
 
@@ -123,4 +133,7 @@ def read_newest_remembering(database: Database, uri: str, names: Collection[str]
 
 def _expect(found: int, what: str) -> None:
     if not found:
-        raise VirtnetplugError(f"the journal has no {what}; this is a fault in virtnetplug, please report it.")
+        raise OperationTaken(
+            f"the journal has no {what} any more: it was moved, removed or restored meanwhile. "
+            "'virtnetplug audit' shows what the guest has that the journal does not know."
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -22,7 +22,7 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.model.pci import PciAddress
 
-OPERATION = [field.name for field in fields(OperationRecord) if field.name != "steps"]
+OPERATION = [field.name for field in fields(OperationRecord) if field.name not in ("steps", "unreadable")]
 STEP = [field.name for field in fields(Step)]
 HOLDING = [field.name for field in fields(Holding)]
 NIC = [field.name for field in fields(NicRecord)]
@@ -44,10 +44,10 @@ def text_from_request(request: Mapping[str, Any]) -> str:
     return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
 
 
-def row_from_operation(record: OperationRecord, owner: str) -> dict[str, Any]:
-    """The named values of one operation, as `owner`'s."""
+def row_from_operation(record: OperationRecord) -> dict[str, Any]:
+    """The named values of one operation."""
     row = {name: getattr(record, name) for name in OPERATION}
-    return row | {"request": text_from_request(record.request), "owner": owner}
+    return row | {"request": text_from_request(record.request)}
 
 
 def row_from_step(operation_id: str, step: Step) -> dict[str, Any]:
@@ -61,15 +61,36 @@ def row_from_nic(record: NicRecord) -> dict[str, Any]:
 
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
-    """The record, with its steps."""
+    """The record, with its steps. Of a row that a newer version wrote, or that is damaged, it says what is `unreadable`, and the rest."""
     values = {name: row[name] for name in OPERATION}
+    lacks: list[str] = []
+
+    def known(name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
+        try:
+            return read(values[name])
+        except (ValueError, TypeError):
+            lacks.append(f"its {name} is {str(values[name])[:40]!r}")
+            return otherwise
+
     values |= {
-        "scope": Scope(values["scope"]),
-        "state": OperationState(values["state"]),
-        "request": json.loads(values["request"]),
-        "steps": tuple(_step_from_row(step) for step in steps),
+        "scope": known("scope", Scope, Scope.LIVE),
+        "state": known("state", OperationState, OperationState.INCOMPLETE),
+        "request": known("request", _request, {}),
     }
-    return OperationRecord(**values)
+    found = []
+    for step in steps:
+        try:
+            found.append(_step_from_row(step))
+        except ValueError as error:
+            lacks.append(f"its step {step['name']}: {error}")
+    return OperationRecord(**values, steps=tuple(found), unreadable="; ".join(lacks))
+
+
+def _request(text: str) -> dict[str, Any]:
+    request = json.loads(text)
+    if not isinstance(request, dict):
+        raise TypeError(f"a request is an object, not {type(request).__name__}")
+    return request
 
 
 def nic_from_row(row: sqlite3.Row) -> NicRecord:

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,7 @@ try:
 except OSError:
     pass
 lock = refusal(lambda: journal.lock(URI, UUID).__enter__())
-begin = refusal(lambda: journal.begin(operation()))
+begin = refusal(lambda: journal.call().__enter__())
 assert journal.history() == []
 print(lock.reason, begin.reason)
 """
@@ -164,18 +164,19 @@ assert isinstance(refusal(lambda: SqliteJournal.open(directory)), JournalReadOnl
 
 
 @pytest.fixture
-def written(journal: SqliteJournal) -> SqliteJournal:
+def written(journal: SqliteJournal) -> Iterator[SqliteJournal]:
     """Two operations, one of them ended, and a NIC."""
-    journal.begin(operation("op1", started=1.0))
-    journal.begin(operation("op2", started=2.0))
-    journal.finish("op2", OperationState.DONE, result="done")
-    journal.put_nic(nic())
-    return journal
+    with journal.call() as owner:
+        journal.begin(operation("op1", started=1.0, owner=owner))
+        journal.begin(operation("op2", started=2.0))
+        journal.finish("op2", OperationState.DONE, result="done")
+        journal.put_nic(nic())
+        yield journal
 
 
 def test_a_closed_journal_is_read_on_a_read_only_disk(directory: Path, written: SqliteJournal) -> None:
     written.close()
-    assert run_mounted(directory, READ_ONLY, READS) == "['op2', 'op1'] ['ua-1'] [1] False\n"
+    assert run_mounted(directory, READ_ONLY, READS) == "['op2', 'op1'] ['ua-1'] [1] True\n"
 
 
 def test_a_journal_in_use_is_read_where_it_cannot_be_written(directory: Path, written: SqliteJournal) -> None:

@@ -19,8 +19,9 @@ from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import URI, UUID, operation
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.adapters.sqlite.locks import locked
-from virtnetplug.errors import JournalReadOnly
+from virtnetplug.errors import JournalReadOnly, LockTaken, OperationTaken
 from virtnetplug.model.operation import OperationRecord, OperationState
+from virtnetplug.ports.store import OwnerProcess
 
 OTHER_PROCESS = """
 import pathlib, sys
@@ -54,52 +55,82 @@ def owners(directory: Path) -> set[str]:
     return set(os.listdir(directory / "owners"))
 
 
+BEGIN = "call = journal.call(); journal.begin(operation(owner=call.__enter__())); "
+
+
 def test_an_owner_lives_as_long_as_its_process_however_that_ends(directory: Path, journal: SqliteJournal) -> None:
-    with other_process(directory, "journal.begin(operation()); print('ready', flush=True); input()") as process:
+    with other_process(directory, BEGIN + "print('ready', flush=True); input()") as process, journal.call() as heir:
         record = read(journal)
-        assert owners(directory) == {record.owner}
+        assert owners(directory) == {record.owner, heir}
         assert journal.is_owner_alive(record)
-        assert not journal.adopt("op1")
+        assert journal.process_of(record) == OwnerProcess(pid=process.pid, is_stopped=False)
+        assert not journal.adopt("op1", heir)
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert journal.is_owner_alive(record)
+        assert journal.process_of(record) == OwnerProcess(pid=process.pid, is_stopped=True)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not journal.is_owner_alive(record)
-    assert record.owner not in owners(directory)
-    assert journal.adopt("op1")
-    assert journal.is_owner_alive(read(journal))
-    assert owners(directory) == {read(journal).owner} != {record.owner}
+        assert not journal.is_owner_alive(record)
+        assert record.owner not in owners(directory)
+        assert journal.adopt("op1", heir)
+        assert journal.is_owner_alive(read(journal))
+        assert owners(directory) == {read(journal).owner} == {heir}
 
 
-def test_a_closed_journal_is_a_dead_owner(journal: SqliteJournal, opened: Open, directory: Path) -> None:
-    other = opened()
-    other.begin(operation())
-    assert journal.is_owner_alive(read(journal))
-    other.close()
+def test_a_call_that_has_returned_is_a_dead_owner_though_its_process_lives(
+    journal: SqliteJournal, opened: Open, directory: Path
+) -> None:
+    with journal.call() as owner:
+        journal.begin(operation(owner=owner))
+        assert journal.is_owner_alive(read(journal)) and opened().is_owner_alive(read(journal))
     assert owners(directory) == set()
     assert not journal.is_owner_alive(read(journal))
 
 
 def test_of_two_who_adopt_one_does(journal: SqliteJournal, opened: Open) -> None:
-    dead = opened()
-    dead.begin(operation())
-    dead.close()
+    journal.begin(operation(owner="dead"))
     heirs = [opened() for _ in range(8)]
-    start, wins = threading.Barrier(len(heirs)), []
+    start, end, wins = threading.Barrier(len(heirs)), threading.Barrier(len(heirs)), list[str]()
 
     def adopt(heir: SqliteJournal) -> None:
-        start.wait()
-        if heir.adopt("op1"):
-            wins.append(heir)
+        with heir.call() as owner:
+            start.wait()
+            if heir.adopt("op1", owner):
+                wins.append(owner)
+                assert heir.adopt("op1", owner), "its own operation stays its own"
+            end.wait()
 
     run([threading.Thread(target=adopt, args=(heir,)) for heir in heirs])
-    assert len(wins) == 1
-    assert wins[0].adopt("op1"), "its own operation stays its own"
+    assert wins == [read(journal).owner]
 
 
 def test_what_has_ended_or_never_was_is_adopted_by_nobody(journal: SqliteJournal) -> None:
     journal.begin(operation())
     journal.finish("op1", OperationState.DONE, result="done")
-    assert not journal.adopt("op1")
-    assert not journal.adopt("op9")
+    with journal.call() as owner:
+        assert not journal.adopt("op1", owner)
+        assert not journal.adopt("op9", owner)
+
+
+def test_what_is_anothers_or_has_ended_is_not_ended_again(journal: SqliteJournal) -> None:
+    with journal.call() as owner:
+        journal.begin(operation(owner=owner))
+        journal.expect_owner("op1", owner)
+        for other in ("", "somebody"):
+            with pytest.raises(OperationTaken, match="another one"):
+                journal.finish("op1", OperationState.DONE, result="done", owner=other)
+            with pytest.raises(OperationTaken, match="another one"):
+                journal.expect_owner("op1", other)
+        assert read(journal).state is OperationState.RUNNING
+        journal.finish("op1", OperationState.DONE, result="done", owner=owner)
+        for call in (
+            lambda: journal.finish("op1", OperationState.UNDONE, result="undone", owner=owner),
+            lambda: journal.expect_owner("op1", owner),
+        ):
+            with pytest.raises(OperationTaken, match="another one"):
+                call()
+        assert read(journal).state is OperationState.DONE
 
 
 @pytest.mark.parametrize("token", ["", "0" * 32, "../journal.db", "/etc/passwd", ".."])
@@ -118,16 +149,17 @@ def test_two_who_ask_at_once_do_not_take_each_other_for_the_owner(directory: Pat
 
 
 def test_files_of_the_dead_are_swept_and_those_of_the_living_kept(journal: SqliteJournal, directory: Path) -> None:
-    journal.begin(operation())
-    (directory / "owners/stale").touch()
-    journal.prune(keep_seconds=0)
-    assert owners(directory) == {read(journal).owner}
+    with journal.call() as owner:
+        (directory / "owners/stale").touch()
+        journal.prune(keep_seconds=0)
+        assert owners(directory) == {owner}
 
 
 def test_a_forked_child_keeps_nothing_of_its_parent_alive(directory: Path, journal: SqliteJournal) -> None:
     script = """
 import os, time
-journal.begin(operation())
+call = journal.call()
+journal.begin(operation(owner=call.__enter__()))
 held = journal.lock(URI, UUID)
 held.__enter__()
 if os.fork() == 0:
@@ -150,16 +182,17 @@ input()
 
 
 def test_a_forked_child_is_told_to_open_its_own(journal: SqliteJournal) -> None:
-    journal.begin(operation())
-    child = os.fork()
-    if child == 0:
-        try:
-            journal.operation("op1")
-        except Exception as error:  # noqa: BLE001 - the child must end here, whatever happens
-            os._exit(0 if "forked" in str(error) else 2)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert journal.is_owner_alive(read(journal))
+    with journal.call() as owner:
+        journal.begin(operation(owner=owner))
+        child = os.fork()
+        if child == 0:
+            try:
+                journal.operation("op1")
+            except Exception as error:  # noqa: BLE001 - the child must end here, whatever happens
+                os._exit(0 if "forked" in str(error) else 2)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert journal.is_owner_alive(read(journal))
 
 
 def test_the_lock_of_a_domain_excludes_threads(journal: SqliteJournal) -> None:
@@ -211,15 +244,17 @@ except KeyboardInterrupt:
 """
     with journal.lock(URI, UUID), other_process(directory, script) as process:
         assert process.stdout is not None
-        while not is_waiting(process.pid):
-            time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
 
 
-def is_waiting(pid: int) -> bool:
-    """Whether ``/proc/locks`` has it blocked on a lock."""
-    return any("->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines())
+def test_a_wait_has_an_end_and_names_who_has_the_lock(directory: Path, journal: SqliteJournal) -> None:
+    script = "held = journal.lock(URI, UUID); held.__enter__(); print('ready', flush=True); input()"
+    with other_process(directory, script) as process:
+        for seconds in (0.0, 0.05):
+            with pytest.raises(LockTaken) as caught, journal.lock(URI, UUID, seconds=seconds):
+                pytest.fail("two have it")
+            assert caught.value.process == process.pid
 
 
 def test_the_lock_is_let_go_when_what_it_guards_fails(journal: SqliteJournal) -> None:
@@ -230,12 +265,18 @@ def test_the_lock_is_let_go_when_what_it_guards_fails(journal: SqliteJournal) ->
 
 
 def test_a_reader_locks_and_owns_nothing(opened: Open, journal: SqliteJournal) -> None:
-    journal.begin(operation())
-    reader = opened(read_only=True)
-    assert reader.is_owner_alive(read(journal))
-    for call in (lambda: reader.adopt("op1"), lambda: reader.lock(URI, UUID), lambda: reader.begin(operation("op2"))):
-        with pytest.raises(JournalReadOnly):
-            call()
+    with journal.call() as owner:
+        journal.begin(operation(owner=owner))
+        reader = opened(read_only=True)
+        assert reader.is_owner_alive(read(journal))
+        for call in (
+            lambda: reader.adopt("op1", "me"),
+            lambda: reader.call(),
+            lambda: reader.lock(URI, UUID),
+            lambda: reader.begin(operation("op2")),
+        ):
+            with pytest.raises(JournalReadOnly):
+                call()
 
 
 def run(threads: list[threading.Thread]) -> None:

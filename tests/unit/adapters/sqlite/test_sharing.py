@@ -88,7 +88,8 @@ def test_killed_at_any_point_all_that_was_acknowledged_is_there_and_whole(
     assert sum(count for *_, count in journal.operation_totals()) == len(aliases)
     for record in journal.open_operations(URI):
         assert not journal.is_owner_alive(record)
-        assert journal.adopt(record.id)
+        with journal.call() as owner:
+            assert journal.adopt(record.id, owner)
 
 
 def test_processes_write_side_by_side(directory: Path, opened: Open) -> None:

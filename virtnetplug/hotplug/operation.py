@@ -1,0 +1,108 @@
+"""What an operation is to whoever takes it up from the journal: whether it goes forward or back, and how."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from functools import partial
+from typing import ClassVar
+
+from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug import leftover
+from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
+from virtnetplug.hotplug.undoing import Site
+from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Phase, Result, StepState
+from virtnetplug.ports.domain import Domain
+
+
+class Direction(enum.Enum):
+    """Where an operation goes that was left open."""
+
+    FORWARD = "finished"
+    BACK = "undone"
+
+
+class Operation:
+    """One kind of operation, by its name in the journal (and the kind of its request, where several share a name)."""
+
+    request: ClassVar[Mapping[str, type]] = {"nics": list}
+    """The keys that its request has in the journal, with their JSON types."""
+
+    def knows(self, record: OperationRecord) -> bool:
+        """Whether the record is one that this version can finish or undo."""
+        return not record.unreadable and all(
+            isinstance(record.request.get(key), kind) for key, kind in self.request.items()
+        )
+
+    def direction(self, record: OperationRecord) -> Direction:
+        """Where it goes from what the journal says of its steps."""
+        return Direction.BACK
+
+    def undos(self, site: Site, tx: Transaction) -> Undos:
+        """What takes its steps back."""
+        raise NotImplementedError
+
+    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+        """Finish it; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+        raise NotImplementedError
+
+    def of_one_domain(self, record: OperationRecord) -> bool:
+        """Whether the lock of its domain is all that it takes; else `settle` takes what it takes."""
+        return True
+
+    def settle(self, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+        """Finish or undo one that is of no one domain; None where another call has, or does."""
+        raise NotImplementedError
+
+    def go_back(
+        self, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
+    ) -> Outcome:
+        """Undo it; `record` was taken over, and the domain's lock is held. What cannot be undone stays open, and the outcome says why."""
+        site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+        with resumed(host, record, partial(self.undos, site)) as tx:
+            error = _undo(host, domain, tx, seconds, allow_taint=allow_taint)
+            if error is not None:
+                result = Result.PENDING if isinstance(error, StillHeld) else Result.INCOMPLETE
+                tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
+                return tx.outcome(result, reason=error.reason, message=error.message)
+            message = f"the {record.operation} that was left open has been undone"
+            tx.finish(
+                OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message
+            )
+            return tx.outcome(Result.UNDONE, reason="recovered", message=message)
+
+
+def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:
+    """Unwind all its steps, and what libvirt has lost of them; the first fault, or None."""
+    nets = leftover.nets_of(tx.record)
+    try:
+        leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
+        failures = [error for _, error in tx.undo.unwind()]
+        if failures:
+            raise failures[0]
+        if (orphaned := leftover.orphaned(host, domain, tx.record)) is not None:
+            return orphaned
+        leftover.drop_ports(host, domain, nets)
+    except StillHeld as held:
+        return held
+    except VirtnetplugError as fault:
+        return leftover.orphaned(host, domain, tx.record) or fault
+    return None
+
+
+_BEFORE_OTHERS_COME = frozenset({"remember", "ask", "guest_release"})
+
+
+def direction_of_exchange(record: OperationRecord) -> Direction:
+    """Of one in which NICs leave and others come: forward while it is pending and none has begun to come, else back."""
+    has_come = any(
+        step.state is not StepState.PLANNED
+        for step in record.steps
+        if step.name not in _BEFORE_OTHERS_COME and step.phase is not Phase.RELEASE
+    )
+    is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
+    waits = record.state is OperationState.PENDING and not has_come and not is_undone
+    return Direction.FORWARD if waits else Direction.BACK

@@ -1,0 +1,65 @@
+"""Whose an open operation is: the call's that works on it or waits for it. Nobody else settles it while that call runs.
+
+The call is not its process: a process that lives on after one of its calls returned, with the operation pending or its journal failed, owns
+nothing of it any more, and whoever comes next takes the operation over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from virtnetplug.hotplug.host import Host
+from virtnetplug.model.operation import Event, OperationRecord, Step, StepState
+from virtnetplug.retry import until_true
+
+STILL_SECONDS = 120.0
+"""How long an operation that waits for no guest may take over one step; longer, it stands still."""
+
+
+def is_abandoned(host: Host, record: OperationRecord) -> bool:
+    """Whether no call works on the operation or waits for it."""
+    return not host.journal.is_owner_alive(record)
+
+
+@contextmanager
+def taken_over(host: Host, operation_id: str) -> Iterator[OperationRecord | None]:
+    """The operation as the journal has it now, this call's while inside; None if it has ended, or another call has it."""
+    with host.journal.call() as owner:
+        is_mine = host.journal.adopt(operation_id, owner)
+        yield host.journal.operation(operation_id) if is_mine else None
+
+
+def owner_of(host: Host, record: OperationRecord) -> str:
+    """The call that has the operation, as messages name it."""
+    process = host.journal.process_of(record)
+    return "another call" if process is None else f"process {process.pid}"
+
+
+def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
+    """Wait until the operation has ended, its owner has, or `seconds` have passed."""
+
+    def is_over() -> bool:
+        now = host.journal.operation(record.id)
+        return now is None or now.ended is not None or is_abandoned(host, now)
+
+    if seconds > 0:
+        text = f"{owner_of(host, record)} works on the {record.operation} {record.id}; waiting for it"
+        host.publish(Event(kind="waiting", text=text, operation_id=record.id, domain=record.domain_name))
+        until_true(is_over, seconds=seconds)
+
+
+def stands_still(host: Host, record: OperationRecord) -> str | None:
+    """Why an operation that a living call has cannot be getting on, to a person; None if it may be."""
+    owner, name = host.journal.process_of(record), f"the {record.operation} {record.id} of {record.domain_name}"
+    if owner is not None and owner.is_stopped:
+        return f"{name} stands still: process {owner.pid}, which has it, is stopped. Have it go on ('kill -CONT {owner.pid}'), or end it, and recover."
+    idle = host.clock.now() - max((_last_change(step) for step in record.steps), default=record.started)
+    is_waiting = any(step.name == "guest_release" and step.state is StepState.STARTED for step in record.steps)
+    if is_waiting or idle < STILL_SECONDS:
+        return None
+    return f"{name} stands still: {owner_of(host, record)} has done nothing with it for {idle / 60:.0f} minutes. See what that does, or end it, and recover."
+
+
+def _last_change(step: Step) -> float:
+    return 0.0 if step.started is None else step.started + (step.seconds or 0.0)

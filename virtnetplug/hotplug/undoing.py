@@ -1,0 +1,107 @@
+"""What takes the steps of operations back: each undo is written once, for the process that ran the step and for the one that recovers.
+
+Every function here gives `Undos`: entries for `Transaction`, by the names that the steps have in the journal. What an undo needs to know it
+takes from what the journal keeps, never from the process that ran the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import Backend
+from virtnetplug.errors import Failed, RemovalFailed
+from virtnetplug.hotplug import guest, leftover
+from virtnetplug.hotplug.compensation import define, remove_from_config, take_out
+from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.introduction import hand_on
+from virtnetplug.hotplug.reinstatement import put_back
+from virtnetplug.hotplug.remembering import forget
+from virtnetplug.hotplug.transaction import Transaction, Undos
+from virtnetplug.model.interface import Interface
+from virtnetplug.ports.domain import Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where an operation works: the run `domain_id` of a domain, and how long an undo waits for its guest (`seconds`)."""
+
+    host: Host
+    domain: Domain
+    domain_id: int
+    seconds: float = 0.0
+
+
+def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Undos:
+    """Of the steps that gave a NIC to the guest: it leaves the guest, and then what the host has behind it goes."""
+    alias = net.alias or ""
+
+    def out() -> None:
+        """Also where libvirt failed to put it in, does not list it, and yet left it there."""
+        take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id)
+        hand_on(site.host, site.domain, net, tx)
+        if site.domain.evicts_cleanly:
+            leftover.evict(site.host, site.domain, [net], site.seconds)
+
+    undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
+    for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
+        undos[step, alias] = partial(_unplug, site, backend, net)
+    return undos
+
+
+def _unplug(site: Site, backend: Backend, net: Interface) -> None:
+    backend.unplug(site.host, site.domain, net)
+    for holding in site.host.journal.holdings():
+        if (holding.domain_uuid, holding.alias) == (site.domain.uuid, net.alias) and holding.quarantine:
+            raise Failed(f"host device {holding.address} is quarantined: {holding.quarantine}", reason="quarantined")
+
+
+def of_ask(
+    site: Site,
+    tx: Transaction,
+    alias: str,
+    element: str,
+    *,
+    old: Mapping[str, Any] | None = None,
+    followers: Sequence[str] = (),
+) -> Undos:
+    """Of a guest that was asked to let go: the NIC whose live element was `element` is there again (`old`: see `put_back`).
+
+    `followers` are the steps that give the guest another NIC of that alias, which has to be out before.
+    """
+
+    net = xml.interface(element)
+
+    def back() -> None:
+        if any(tx.was_begun(step, alias) for step in followers):
+            raise Failed(f"{alias} comes back once the NIC that came in its place is out")
+        is_there = guest.look_for(site.domain, alias, domain_id=site.domain_id, mac=net.mac) is Answer.HELD
+        if is_there and not tx.is_done("guest_release", alias):
+            if tx.has_failed("guest_release", alias) or (tx.has_failed("ask", alias) and not tx.is_resumed):
+                return  # the guest keeps it, and has said so, or was not asked
+            try:  # it may still go, and then nobody could tell: out it is, and in again
+                take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id, was_asked=True)
+            except RemovalFailed:
+                return
+        put_back(site.host, site.domain, alias, element, old=old, operation_id=tx.record.id, domain_id=site.domain_id)
+
+    return {("ask", alias): back}
+
+
+def of_undefine(site: Site, name: str, element: str) -> Undos:
+    """Of a NIC that left the definition."""
+    return {("undefine", name): partial(define, site.domain, element)}
+
+
+def of_define(site: Site, name: str, net: Interface) -> Undos:
+    """Of a NIC that came into the definition."""
+    return {("define", name): partial(remove_from_config, site.domain, net)}
+
+
+def of_remembering(site: Site, requests: Sequence[Mapping[str, Any]]) -> Undos:
+    """Of what the domain's metadata says of NICs."""
+    return {("remember", request["name"]): partial(forget, site.domain, request) for request in requests}
