@@ -1,0 +1,138 @@
+"""What another version has written in the journal stays open for that version, and stops nobody else; and a plan is no promise that is broken."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from tests.contract.world import World
+from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.metrics.collector import exposition
+from virtnetplug.model.operation import Result, Scope
+
+NEWER: dict[str, dict[str, str]] = {
+    "operation": {"operation": "migrate-nic"},
+    "state": {"state": "paused"},
+    "scope": {"scope": "all"},
+    "kind of a rebind": {"operation": "rebind", "request": '{"kind": "teleport", "nics": [{"alias": "ua-nic3"}]}'},
+    "request without NICs": {"request": "{}"},
+    "NIC without an alias": {"request": '{"nics": [{}]}'},
+    "hand-over without its keys": {"operation": "handover", "request": '{"nics": []}'},
+    "pending update without its keys": {
+        "operation": "update",
+        "state": "pending",
+        "request": '{"nics": [{"alias": "ua-nic3"}]}',
+    },
+    "request that is a list": {"request": "[]"},
+    "request that is no JSON": {"request": "{"},
+}
+"""What a record has that this version does not know."""
+
+
+@pytest.fixture(params=NEWER)
+def house(fake: World, request: pytest.FixtureRequest) -> World:
+    """A domain with a NIC, of which the journal has such a record, open and nobody's; and a domain beside it."""
+    hypervisor: Any = fake.host.hypervisor
+    hypervisor.add("other")
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    record = fake.plugger.attach(fake.name, [fake.bridge_nic(3)]).operation_id
+    fake.host.journal.close()
+    changes = {"state": "incomplete", "ended": None, "owner": "", **NEWER[request.param]}
+    with sqlite3.connect(fake.state_dir / "journal.db") as journal:
+        columns = ", ".join(f"{name} = ?" for name in changes)
+        journal.execute(f"UPDATE operations SET {columns} WHERE id = ?", (*changes.values(), record))
+    journal.close()
+    fake.host = fake.reopen()
+    assert _open(fake) == [record]
+    return fake
+
+
+def _open(world: World) -> list[str]:
+    """The ids of the open operations, as the journal has them."""
+    with sqlite3.connect(world.state_dir / "journal.db") as journal:
+        rows = journal.execute("SELECT id FROM operations WHERE ended IS NULL").fetchall()
+    journal.close()
+    return [name for (name,) in rows]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_recover_reports_it_and_leaves_it_open(house: World, times: int) -> None:
+    newer = _open(house)
+    for _ in range(times):
+        (outcome,) = house.plugger.recover(wait=1)
+        assert (outcome.result, outcome.reason, outcome.domain) == (Result.INCOMPLETE, "operation-newer", house.name)
+        assert [outcome.operation_id] == _open(house) == newer
+    assert house.plugger.recover("other") == ()
+
+
+def test_recover_settles_what_it_knows(house: World) -> None:
+    newer, hypervisor = _open(house), cast(Any, house.host.hypervisor)
+    for number, name in enumerate(("other", house.name), start=4):
+        house.plugger.attach(name, [house.bridge_nic(number)])
+        hypervisor.domain(name).hold()
+        house.plugger.detach(name, f"ua-nic{number}", wait=0.1)
+        hypervisor.domain(name).resume()
+    outcomes = {(outcome.domain, outcome.result) for outcome in house.plugger.recover(wait=5)}
+    assert outcomes == {("other", Result.DONE), (house.name, Result.DONE), (house.name, Result.INCOMPLETE)}
+    assert _open(house) == newer
+
+
+WORK: dict[str, Callable[[World, Plugger], object]] = {
+    "attach": lambda w, p: p.attach(w.name, [w.bridge_nic(2)], scope=Scope.BOTH).result is Result.DONE,
+    "attach to another": lambda w, p: p.attach("other", [w.bridge_nic(4)]).result is Result.DONE,
+    "update": lambda w, p: p.update(w.name, "ua-nic1", {"link_state": "down"}).result is Result.DONE,
+    "detach": lambda w, p: p.detach(w.name, "ua-nic1").result is Result.DONE,
+    "list": lambda w, p: [nic.alias for nic in p.list()] == ["ua-nic1", "ua-nic3"],
+    "show": lambda w, p: p.show(w.name, "ua-nic1").nic.alias == "ua-nic1",
+    "audit": lambda w, p: p.audit() is not None,
+    "repair": lambda w, p: p.repair(p.audit()) is not None,
+    "history": lambda w, p: len(p.history()) == 2,
+    "plan recover": lambda w, p: len(p.plan_recover()) <= 1,
+    "plan detach": lambda w, p: p.plan_detach(w.name, "ua-nic1").fits,
+    "metrics": lambda w, p: "virtnetplug" in str(exposition(w.host.journal)),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_all_else_goes_on(house: World, work: str) -> None:
+    newer = _open(house)
+    assert WORK[work](house, house.plugger)
+    assert _open(house) == newer
+
+
+# -- a plan refuses where the operation does -----------------------------------------------------------
+
+
+def _refusal(act: Callable[[], object]) -> str:
+    with pytest.raises(VirtnetplugError) as caught:
+        act()
+    assert caught.value.exit_code == 3
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("by", ["alias", "MAC"])
+@pytest.mark.parametrize("operation", ["replace", "handover"])
+def test_plan_detach_refuses_a_nic_that_another_operation_waits_for(fake: World, operation: str, by: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    if operation == "replace":
+        fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, replace=True, wait=0.1)
+    else:
+        fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), wait=0.1)
+    nic = "ua-nic1" if by == "alias" else "52:54:00:00:00:01"
+    reason = _refusal(lambda: fake.plugger.detach(fake.name, nic, wait=0.1))
+    plan = fake.plugger.plan_detach(fake.name, nic)
+    assert (plan.fits, [refusal.reason for refusal in plan.refusals]) == (False, [reason])
+
+
+def test_plan_detach_fits_where_detach_joins(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    assert fake.plugger.detach(fake.name, "ua-nic1", wait=0.1).result is Result.PENDING
+    assert fake.plugger.plan_detach(fake.name, "ua-nic1").fits
+    fake.guest.resume()
+    assert fake.plugger.detach(fake.name, "ua-nic1", wait=10).result is Result.DONE
