@@ -134,5 +134,5 @@ def test_plan_detach_fits_where_detach_joins(fake: World) -> None:
     fake.guest.hold()
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=0.1).result is Result.PENDING
     assert fake.plugger.plan_detach(fake.name, "ua-nic1").fits
-    fake.guest.resume()
+    fake.later(1.0, fake.guest.resume)
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=10).result is Result.DONE
