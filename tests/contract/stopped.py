@@ -19,9 +19,16 @@ LIMIT = 20.0
 """Real seconds after which a process that neither stops nor ends has failed the test."""
 
 
-def at(call: str) -> Moment:
-    """At the first call of this name."""
-    return lambda name: name == call
+def at(call: str, *, number: int = 1) -> Moment:
+    """At the call of this name and number."""
+    count = 0
+
+    def is_now(name: str) -> bool:
+        nonlocal count
+        count += name == call
+        return name == call and count == number
+
+    return is_now
 
 
 def waiting(world: World) -> Moment:
