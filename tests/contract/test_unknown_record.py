@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 
+from tests.contract.faults import Crash, Trigger, faulty, kill_points
+from tests.contract.operations import GOVERNED, OPERATIONS
+from tests.contract.test_steps import _assert_as_before_or_complete, _cases, _reset
 from tests.contract.world import World
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
@@ -102,6 +106,55 @@ def test_all_else_goes_on(house: World, work: str) -> None:
     newer = _open(house)
     assert WORK[work](house, house.plugger)
     assert _open(house) == newer
+
+
+# -- a key that an operation of this version writes, and another one does not ----------------------------
+
+
+def _without_each_key(request: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key in request:
+        yield key, {name: value for name, value in request.items() if name != key}
+    nics = request.get("nics", [])
+    for key in {key for nic in nics for key in nic}:
+        yield f"nics.{key}", {**request, "nics": [{k: v for k, v in nic.items() if k != key} for nic in nics]}
+
+
+def _set_request(world: World, operation: str, request: dict[str, Any]) -> None:
+    world.host.journal.close()
+    with sqlite3.connect(world.state_dir / "journal.db") as journal:
+        journal.execute("UPDATE operations SET request = ? WHERE id = ?", (json.dumps(request), operation))
+    journal.close()
+    world.host = world.reopen()
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in GOVERNED])
+def test_no_key_is_taken_for_granted(fake: World, name: str) -> None:
+    """Where recover cannot do without a key it leaves the operation to a version that knows it, and that one still can."""
+    act, calls = _cases(fake, name)
+    worlds = kill_points(calls)
+    k, after = worlds[len(worlds) // 2]
+
+    def leave_open() -> tuple[dict[str, Any], str, dict[str, Any]]:
+        OPERATIONS[name][0](fake)
+        before = fake.snapshot()
+        with pytest.raises(Crash):
+            act(fake, Plugger(faulty(fake.host, Trigger(k, "crash", after=after)), lambda: None))
+        (record,) = fake.host.journal.open_operations()
+        return before, record.id, dict(record.request)
+
+    before, operation, request = leave_open()
+    for key, lacking in _without_each_key(request):
+        _set_request(fake, operation, lacking)
+        outcomes = fake.plugger.recover(wait=20)
+        if operation in _open(fake):
+            (reason,) = [outcome.reason for outcome in outcomes if outcome.operation_id == operation]
+            assert reason == "operation-newer", key
+            _set_request(fake, operation, request)
+            fake.plugger.recover(wait=20)
+            _assert_as_before_or_complete(name, fake, before, f"{name}, whose record lacked {key}")
+        _reset(fake)
+        before, operation, request = leave_open()
+    fake.plugger.recover(wait=20)
 
 
 # -- a plan refuses where the operation does -----------------------------------------------------------
