@@ -149,6 +149,12 @@ class NicAmbiguous(Refused):
     reason = "nic-ambiguous"
 
 
+class PlaceReserved(Refused):
+    """An open operation will need that guest PCI address."""
+
+    reason = "place-reserved"
+
+
 class NicPending(Refused):
     """The NIC is still waiting for its guest to let go."""
 

@@ -258,7 +258,7 @@ class Stage:
     def is_owner_alive(self, record: OperationRecord) -> bool:
         return record.id in self.alive
 
-    def drop_nic(self, uri: str, domain_uuid: str, alias: str) -> None:
+    def drop_nic(self, uri: str, domain_uuid: str, alias: str, **_: Any) -> None:
         self.records = [each for each in self.records if (each.domain_uuid, each.alias) != (domain_uuid, alias)]
 
     def begin(self, record: OperationRecord) -> None:

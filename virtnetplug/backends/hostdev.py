@@ -54,6 +54,8 @@ class AssignedDevice:
         said = []
         for holding in held_for(ground, domain, net.alias or ""):
             returned = give_back(ground, holding)
+            if returned.busy is not None:
+                said.append(returned.busy)
             if returned.fault is not None:
                 said.append(returned.fault)
             elif returned.was_gone:

@@ -58,7 +58,7 @@ def claim(ground: Ground, order: Order) -> Holding:
 def _hold(ground: Ground, holding: Holding) -> Holding:
     """The row, the port if it comes of a network, and the snapshot, taken of what is held already; raises `ClaimTaken`, holding nothing."""
     with ground.journal.batch():
-        ground.journal.hold(holding)
+        holding = ground.journal.hold(holding)
         if not holding.network:  # nothing has an effect between row and snapshot, so one commit has both
             holding = _with_snapshot(ground, holding)
             ground.journal.amend_holding(holding)
@@ -66,7 +66,7 @@ def _hold(ground: Ground, holding: Holding) -> Holding:
     try:
         make_port(ground, holding)
     except ClaimTaken:
-        ground.journal.let_go(holding.address)
+        ground.journal.let_go(holding)
         raise
     holding = _with_snapshot(ground, holding)
     ground.journal.amend_holding(holding)
@@ -120,7 +120,7 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
             )
             if not kept.snapshot:
                 kept = _with_snapshot(ground, kept)
-            ground.journal.amend_holding(kept)
+            ground.journal.amend_holding(kept, one)
             make_port(ground, kept)
             return kept
     return None

@@ -6,7 +6,7 @@ import dataclasses
 
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import users_of_devices
-from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, VirtnetplugError
+from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.ports.domain import Domain
@@ -21,26 +21,49 @@ CLOSING_SECONDS = 3.0
 HOST_DRIVER_SECONDS = 10.0
 """How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
 
+LOCK_SECONDS = 30.0
+"""How long another call may take to give the same device back: longer than all the waits above."""
+
 GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
 """What is to be said of a device that `is_gone`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Returned:
-    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead; one that `was_gone` is nobody's."""
+    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead; one that `was_gone` is nobody's.
+
+    One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who is
+    giving it back just now, for longer than that was waited for.
+    """
 
     fault: str | None = None
     was_gone: bool = False
+    was_taken: bool = False
+    busy: str | None = None
 
 
-def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> Returned:
-    """Make the device as it was and prove it, then let it go; else quarantine it.
+def give_back(
+    ground: Ground, holding: Holding, kept: Holding | None = None, *, seconds: float = LOCK_SECONDS
+) -> Returned:
+    """Make the device as it was and prove it, then let it go; else quarantine it. Two who do so at once do it one after the other, within `seconds`.
 
     With `kept` it is not let go: that is what is held of it from then on.
     A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
     is nobody's.
     """
-    was_gone = False
+    try:
+        with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
+            return _give_back(ground, holding, kept)
+    except LockTaken as error:
+        who = "another process" if error.process is None else f"process {error.process}"
+        return Returned(busy=f"host device {holding.address} is being given back by {who}, which has not ended")
+
+
+def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Returned:
+    now = next((one for one in ground.journal.holdings() if one.address == holding.address), None)
+    if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
+        return Returned(was_taken=True)
+    holding, was_gone = now, False
     try:
         user = users_of_devices(ground).get(holding.address)
         is_ours = user is None or user.uuid == holding.domain_uuid
@@ -57,9 +80,9 @@ def give_back(ground: Ground, holding: Holding, kept: Holding | None = None) -> 
     if holding.network and holding.port:
         ground.networks.delete_port(holding.network, holding.port)
     if kept is not None:
-        ground.journal.amend_holding(kept)
+        ground.journal.amend_holding(kept, holding)
     else:
-        ground.journal.let_go(holding.address)
+        ground.journal.let_go(holding)
     return Returned(was_gone=was_gone)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.operation import Operation
+from virtnetplug.hotplug.operation import LIST, OBJECT, OBJECT_OR_NOTHING, REMEMBERED, Operation, Shape
 from virtnetplug.hotplug.remembering import (
     PolicyChange,
     Remembered,
@@ -79,7 +79,11 @@ def _scope(view: DomainView) -> Scope:
 class Amending(Operation):
     """A change of metadata that never ended is undone."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list, "remembered": list}
+    request: ClassVar[Shape] = {"nics": LIST, "remembered": LIST, "policies": OBJECT_OR_NOTHING}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "remembered": REMEMBERED,
+        "policies": {"halves": LIST, "before": OBJECT, "after": OBJECT},
+    }
 
     def undos(self, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""

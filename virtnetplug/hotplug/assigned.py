@@ -136,6 +136,6 @@ def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]
     except HostDeviceMissing:
         return
     if asked["kept_before"] is None:
-        host.journal.let_go(address)
+        host.journal.let_go(holding)
     else:
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept_before"]))

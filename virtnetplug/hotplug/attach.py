@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
@@ -13,11 +13,12 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.nic_state import nic_record
-from virtnetplug.hotplug.operation import Operation
+from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
 from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.request import name, pair, refuse, scope_for
+from virtnetplug.hotplug.reserved import placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
@@ -66,7 +67,7 @@ def attach(
         return Outcome(operation="attach", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
     networks: dict[str, Network] = {}
     refuse(check_attach(host, view, nets, scope, networks=networks))
-    nets = tuple(name(net) for net in nets)
+    nets = _placed(host, view, tuple(name(net) for net in nets), networks)
     actuals = [_resolve(net, networks) for net in nets]
     return _Attach(host, view, nets, actuals, scope, seconds, remembered=_twin(view, nets, twin_of), said=said).run()
 
@@ -87,7 +88,7 @@ def plan_attach(
         return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
     networks: dict[str, Network] = {}
     refusals = unsettled or check_attach(host, view, nets, scope, networks=networks)
-    nets = tuple(name(net) for net in nets)
+    nets = _placed(host, view, tuple(name(net) for net in nets), networks)
     actuals = () if refusals else tuple(_resolve(net, networks) for net in nets)
     added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
     return Plan(
@@ -101,6 +102,14 @@ def plan_attach(
         actual=actuals,
         warnings=tuple(said),
     )
+
+
+def _placed(
+    host: Host, view: DomainView, nets: tuple[Interface, ...], networks: Mapping[str, Network]
+) -> tuple[Interface, ...]:
+    """Where open operations wait for guest addresses, none of these goes there."""
+    pools = [name for name, network in networks.items() if network.forward == "hostdev"]
+    return placed(view, nets, reservations(host, view.domain.uuid), pools)
 
 
 def _identified(
@@ -369,6 +378,11 @@ def _alias(net: Interface) -> str:
 
 class Attach(Operation):
     """An attach that never ended is undone."""
+
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT, "type": TEXT, "element": TEXT},
+        "remembered": REMEMBERED,
+    }
 
     def undos(self, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""

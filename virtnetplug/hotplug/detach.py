@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
@@ -16,7 +16,7 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import await_end, owner_of, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.release import GuestRelease, unlocked
@@ -110,7 +110,9 @@ def plan_detach(
 ) -> Plan:
     """What `detach` would do; nothing is touched."""
     view, scope, pairs = _look(domain, selectors, scope)
-    refusals = (*check_scope(view, scope), *_widows(host, view, pairs, scope))
+    refusals = check_scope(view, scope) or _unsettled(host, view, pairs)
+    if not refusals:
+        refusals = _widows(host, view, pairs, scope)
     if not refusals and (exchanged := _exchange(host, view, pairs, scope, restore_emulated)) is not None:
         return exchanged.plan(host)
     diff = {
@@ -191,17 +193,33 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> OperationRecord | None:
     """The open detach that already waits for one of these NICs; raises `NicPending` if another operation is not settled."""
-    pending = pending_nics(host, view.domain.uuid)
-    for live, _ in pairs:
-        record = host.journal.operation(pending[live.alias]) if live is not None and live.alias in pending else None
+    for pair in pairs:
+        record = _open_operation(host, view, pair)
         if record is not None and record.operation != "detach":
             raise NicPending(
-                f"{describe(live)} belongs to the {record.operation} {record.id}, which is not settled; "
+                f"{describe(pair[0] or pair[1])} belongs to the {record.operation} {record.id}, which is not settled; "
                 f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
             )
         if record is not None:
             return record
     return None
+
+
+def _unsettled(host: Host, view: DomainView, pairs: Sequence[Pair]) -> tuple[Refusal, ...]:
+    """What `_pending_operation` raises, as a plan says it."""
+    try:
+        _pending_operation(host, view, pairs)
+    except NicPending as error:
+        return (Refusal(reason=error.reason, message=error.message, nic=_key(pairs[0])),)
+    return ()
+
+
+def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
+    """The open operation that may yet take the NIC out of either definition."""
+    pending = pending_nics(host, view.domain.uuid)
+    names = {net.alias for net in pair if net is not None and net.alias is not None}
+    found = next((pending[name] for name in names if name in pending), None)
+    return None if found is None else host.journal.operation(found)
 
 
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
@@ -363,8 +381,9 @@ class _Detach:
             return False
 
     def _forget(self) -> None:
-        for alias in self.live:
-            self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias)
+        for alias, element in self.live.items():
+            mac = str(xml.interface(element).mac or "")
+            self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
 
 
 def _undos(site: Site, tx: Transaction) -> Undos:
@@ -452,6 +471,10 @@ def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> l
 
 class Detach(Operation):
     """A detach only goes forward: its guest may have been asked."""
+
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING}
+    }
 
     def direction(self, record: OperationRecord) -> Direction:
         """Forward, always."""

@@ -22,12 +22,23 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
-from virtnetplug.hotplug.operation import Direction, Operation, direction_of_exchange
+from virtnetplug.hotplug.operation import (
+    LIST,
+    OBJECT,
+    OBJECT_OR_NOTHING,
+    REMEMBERED,
+    TEXT,
+    Direction,
+    Operation,
+    Shape,
+    direction_of_exchange,
+)
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, unlocked
 from virtnetplug.hotplug.remembering import remember
 from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -112,6 +123,8 @@ class _Running:
         for entry in self.request["leaving"]:
             if not self._leave(tx, entry):
                 return self._pending(tx, entry["alias"])
+        for entry in self.request["entering"]:
+            expect_free(self.domain, xml.interface(entry["element"]), tx.record.operation)
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         for element in self.request["config_leaving"]:
             self._undefine(tx, element)
@@ -183,7 +196,7 @@ class _Running:
     def _keep(self, came: Mapping[str, Interface]) -> None:
         journal, uri = self.host.journal, self.host.hypervisor.uri
         for entry in self.request["leaving"]:
-            journal.drop_nic(uri, self.domain.uuid, entry["alias"])
+            journal.drop_nic(uri, self.domain.uuid, entry["alias"], mac=str(xml.interface(entry["element"]).mac or ""))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
@@ -239,8 +252,14 @@ def _address(text: str | None) -> PciAddress | None:
 class Exchanging(Operation):
     """A hand-over, a hand-back or a change of VF: one that waits for its guest goes on from there, any other is undone."""
 
-    request: ClassVar[Mapping[str, type]] = {
-        **dict.fromkeys(("nics", "leaving", "entering", "config_leaving", "config_entering", "remembered"), list)
+    request: ClassVar[Shape] = dict.fromkeys(
+        ("nics", "leaving", "entering", "config_leaving", "config_entering", "remembered"), LIST
+    )
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT},
+        "leaving": {"alias": TEXT, "element": TEXT, "old": OBJECT_OR_NOTHING},
+        "entering": {"alias": TEXT, "element": TEXT, "type": TEXT, "settings": OBJECT, "again": TEXT},
+        "remembered": REMEMBERED,
     }
 
     def direction(self, record: OperationRecord) -> Direction:

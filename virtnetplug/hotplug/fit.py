@@ -218,11 +218,20 @@ def no_place(nic: str, asked: Sequence[str]) -> Refusal:
     )
 
 
-def ports(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Collection[str] = ()) -> Iterator[Refusal]:
-    """Too few free hot-plug places of the running guest for all of the request; NICs of `pools` are assigned PCI Express devices."""
+def ports(
+    view: DomainView,
+    nets: Sequence[Interface],
+    scope: Scope,
+    pools: Collection[str] = (),
+    reserved: Sequence[PciAddress] = (),
+) -> Iterator[Refusal]:
+    """Too few free hot-plug places of the running guest for all of the request; NICs of `pools` are assigned PCI Express devices.
+
+    What is `reserved` is as if it was taken.
+    """
     if Half.LIVE not in scope.halves or view.live_xml is None or view.topology is None:
         return
-    topology = _without(view.topology, [net.address for net in nets if net.address is not None])
+    topology = _without(view.topology, [*reserved, *(net.address for net in nets if net.address is not None)])
     groups: dict[bool, list[Interface]] = {}
     for net in nets:
         is_assigned = net.is_hostdev or net.source_network in pools

@@ -25,7 +25,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.operation import FLAG, LIST, OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.request import refuse, scope_for
@@ -278,7 +278,11 @@ def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
 class Heal(Operation):
     """A healing is finished, for it only makes so what should be so."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list, "before": dict, "element": str}
+    request: ClassVar[Shape] = {"nics": LIST, "before": OBJECT, "element": TEXT}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT},
+        "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},
+    }
 
     def direction(self, record: OperationRecord) -> Direction:
         """Forward, always; what cannot be finished is undone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import leftover
@@ -16,6 +16,14 @@ from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Phase, Result, StepState
 from virtnetplug.ports.domain import Domain
+
+Shape = Mapping[str, tuple[type, ...]]
+"""The keys of a JSON object, with the types that their values may have."""
+
+TEXT, TEXT_OR_NOTHING, LIST, OBJECT = (str,), (str, type(None)), (list,), (dict,)
+OBJECT_OR_NOTHING, FLAG = (dict, type(None)), (bool,)
+REMEMBERED: Shape = {"name": TEXT, "halves": LIST, "before": OBJECT_OR_NOTHING, "after": OBJECT_OR_NOTHING}
+"""What a request has of a NIC whose metadata changes."""
 
 
 class Direction(enum.Enum):
@@ -28,13 +36,22 @@ class Direction(enum.Enum):
 class Operation:
     """One kind of operation, by its name in the journal (and the kind of its request, where several share a name)."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list}
+    request: ClassVar[Shape] = {"nics": (list,)}
     """The keys that its request has in the journal, with their JSON types."""
+
+    entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
+    """The same of each entry of its lists, and of its parts, where it has them."""
 
     def knows(self, record: OperationRecord) -> bool:
         """Whether the record is one that this version can finish or undo."""
-        return not record.unreadable and all(
-            isinstance(record.request.get(key), kind) for key, kind in self.request.items()
+        if record.unreadable or not _fits(record.request, self.request):
+            return False
+        parts = {key: record.request.get(key) for key in self.entries}
+        return all(
+            _fits(each, self.entries[key])
+            for key, part in parts.items()
+            if part is not None
+            for each in (part if isinstance(part, list) else [part])
         )
 
     def direction(self, record: OperationRecord) -> Direction:
@@ -73,6 +90,12 @@ class Operation:
                 OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message
             )
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)
+
+
+def _fits(value: Any, shape: Shape) -> bool:
+    return isinstance(value, dict) and all(
+        key in value and isinstance(value[key], kinds) for key, kinds in shape.items()
+    )
 
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:

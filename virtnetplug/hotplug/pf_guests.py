@@ -132,7 +132,7 @@ def let_go(host: Host, operation_id: str) -> None:
     """What `keep` held, for anybody again."""
     for holding in host.journal.holdings():
         if holding.operation_id == operation_id and not holding.domain_uuid:
-            host.journal.let_go(holding.address)
+            host.journal.let_go(holding)
 
 
 def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
@@ -146,7 +146,8 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         )
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
-        fault = give_back(host, holding, kept).fault
+        returned = give_back(host, holding, kept)
+        fault = returned.fault or returned.busy
     if fault is not None:
         raise Failed(fault, reason="quarantined")
 
@@ -165,7 +166,9 @@ def put_in(
     put_back(host, nic.domain, nic.alias, element, old=nic.old, operation_id=operation_id, domain_id=nic.domain_id)
     answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
-        host.journal.let_go(address)
+        for holding in host.journal.holdings():
+            if (holding.address, holding.domain_uuid, holding.alias) == (address, nic.domain.uuid, nic.alias):
+                host.journal.let_go(holding)
     elif answer is Answer.HELD:
         put(host, address, nic.old["settings"])  # again, for whoever died may have died between the two
 
@@ -206,6 +209,6 @@ def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str
             is_its = (holding.domain_uuid, holding.alias) == (nic.domain.uuid, nic.alias)
             is_kept = holding.address == address and not holding.domain_uuid
             if (is_its and holding.address != address) or is_kept:
-                host.journal.let_go(holding.address)
+                host.journal.let_go(holding)
         if all((one.address, one.alias) != (address, nic.alias) for one in host.journal.holdings()):
             host.journal.hold(_held_for(host, nic, address, operation_id, snapshot))

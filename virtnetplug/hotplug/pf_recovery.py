@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.pf_guests import PfLocks, nic_from, pf_lock, remember
 from virtnetplug.hotplug.pf_users import PfNic
@@ -71,7 +71,13 @@ def _left(host: Host, tx: Transaction, nics: Sequence[PfNic], faults: Sequence[V
 class RebindPf(Operation):
     """It is of no one domain: the PF's lock comes first, and then those of all its guests."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list, "pf": str}
+    request: ClassVar[Shape] = {
+        "nics": LIST,
+        "pf": TEXT,
+        "reload_driver": FLAG,
+        "hook": LIST,
+        "numvfs": (int, type(None)),
+    }
 
     def direction(self, record: OperationRecord) -> Direction:
         """Forward once the PF has been made again."""

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
-from virtnetplug.hotplug import fit, lacking, sources
+from virtnetplug.hotplug import fit, lacking, reserved, sources
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.reserved import reservations
 from virtnetplug.hotplug.view import DomainView, describe
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -42,10 +43,12 @@ def check_attach(
             fitting.append(net)
     for refuse in (fit.aliases, fit.teaming, fit.macs, fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
+    open_nics = reservations(host, view.domain.uuid)
+    refusals += reserved.refusals(view, fitting, open_nics)
     known = {} if networks is None else networks
     missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
-    refusals += fit.ports(view, fitting, scope, pools)
+    refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in open_nics if each.net.address])
     refusals += fit.memory(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
     refusals += lacking.of_hypervisor(view.domain, fitting, known)

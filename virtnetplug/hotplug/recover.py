@@ -41,7 +41,7 @@ def recover(
     for record in _open(host, wanted):
         outcome = _one(host, record, seconds, allow_taint=allow_taint)
         outcomes += [outcome] if outcome is not None else []
-    return (*outcomes, *return_devices(host, wanted))
+    return (*outcomes, *return_devices(host, wanted, seconds=seconds))
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:

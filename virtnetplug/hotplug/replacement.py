@@ -16,6 +16,7 @@ from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
 from virtnetplug.model.actual import ActualDevice
@@ -80,8 +81,9 @@ class Replacement:
             return False
         if answer is Answer.ENDED:
             raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
-        self._give_back(tx, xml.interface(live["before"]))
         net = xml.interface(xml.strip_live(live["after"]))
+        expect_free(self.domain, net, tx.record.operation)
+        self._give_back(tx, xml.interface(live["before"]))
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,

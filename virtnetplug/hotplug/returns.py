@@ -5,14 +5,18 @@ from __future__ import annotations
 from virtnetplug.backends.candidates import devices_of, users_of_devices
 from virtnetplug.backends.returning import GONE, give_back
 from virtnetplug.hotplug.host import Host
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.ports.domain import Domain
 
 
-def return_devices(host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None) -> list[Outcome]:
+def return_devices(
+    host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None, seconds: float = 0.0
+) -> list[Outcome]:
     """Give back, with proof, every device of this connection (or domain) that no running domain has and no open operation works on.
 
-    One `Outcome` for each: ``done``, or ``incomplete`` with the reason it is (still) quarantined. With `domain`, whose devices those are, the
+    One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
+    which is waited for `seconds`. With `domain`, whose devices those are, the
     others are looked at only if it does not have them all.
     """
     uri = host.hypervisor.uri
@@ -25,18 +29,29 @@ def return_devices(host: Host, domain_uuid: str | None = None, *, domain: Domain
     for holding in held:
         if holding.address in users or (holding.domain_uuid, holding.alias) in busy:
             continue
-        returned = give_back(host, holding)
+        returned = give_back(host, holding, seconds=seconds)
+        if returned.was_taken:
+            continue  # another call gave it back
+        if returned.busy is not None:
+            outcomes.append(_outcome(holding, Result.PENDING, "device-busy", returned.busy))
+            continue
         fault = returned.fault
         back = GONE if returned.was_gone else f"is back as it was before {holding.alias} had it"
-        host.journal.drop_nic(uri, holding.domain_uuid, holding.alias)
-        outcomes.append(
-            Outcome(
-                operation="return",
-                domain=holding.domain_name,
-                result=Result.DONE if fault is None else Result.INCOMPLETE,
-                operation_id=holding.operation_id,
-                reason="" if fault is None else "quarantined",
-                message=fault or f"host device {holding.address} {back}",
-            )
-        )
+        # its row, and not that of another NIC which has its alias by now
+        host.journal.drop_nic(uri, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
+        if fault is None:
+            outcomes.append(_outcome(holding, Result.DONE, "", f"host device {holding.address} {back}"))
+        else:
+            outcomes.append(_outcome(holding, Result.INCOMPLETE, "quarantined", fault))
     return outcomes
+
+
+def _outcome(holding: Holding, result: Result, reason: str, message: str) -> Outcome:
+    return Outcome(
+        operation="return",
+        domain=holding.domain_name,
+        result=result,
+        operation_id=holding.operation_id,
+        reason=reason,
+        message=message,
+    )

@@ -56,8 +56,9 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
 def _unplug(site: Site, backend: Backend, net: Interface) -> None:
     backend.unplug(site.host, site.domain, net)
     for holding in site.host.journal.holdings():
-        if (holding.domain_uuid, holding.alias) == (site.domain.uuid, net.alias) and holding.quarantine:
-            raise Failed(f"host device {holding.address} is quarantined: {holding.quarantine}", reason="quarantined")
+        if (holding.domain_uuid, holding.alias) == (site.domain.uuid, net.alias):
+            why = holding.quarantine or "it is being given back by another process"
+            raise Failed(f"host device {holding.address} is quarantined: {why}", reason="quarantined")
 
 
 def of_ask(

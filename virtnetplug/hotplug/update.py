@@ -17,7 +17,7 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record
-from virtnetplug.hotplug.operation import Direction, Operation, direction_of_exchange
+from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.release import GuestRelease
@@ -410,7 +410,11 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 class Update(Operation):
     """A replacement that waits for its guest goes on from there; any other update is undone."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list, "asked": list, "replace": bool}
+    request: ClassVar[Shape] = {"nics": LIST, "asked": LIST, "replace": FLAG}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT},
+        **{key: {"before": TEXT, "after": TEXT, "changed": LIST} for key in ("live", "config")},
+    }
 
     def direction(self, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""

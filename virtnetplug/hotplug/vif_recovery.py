@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, locks_of
-from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
 from virtnetplug.hotplug.transaction import Transaction, resumed
@@ -81,7 +81,7 @@ def _domain(host: Host, uuid: str) -> Domain | None:
 class RebindVif(Operation):
     """Of one vif, or of all of the host: then it is no domain's."""
 
-    request: ClassVar[Mapping[str, type]] = {"nics": list, "reload": bool}
+    request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
 
     def direction(self, record: OperationRecord) -> Direction:
         """As what it ends: see `goes_forward`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 PCIE_MODELS = frozenset({"virtio", "virtio-non-transitional", "e1000e", "igb"})
@@ -72,19 +73,27 @@ class Topology:
         if not self.controllers:
             return None
         conventional = not self.takes_port(model)
-        return sum(_free(bus, conventional=conventional) for bus in self.controllers if bus.hotplug)
+        return sum(len(_free(bus, conventional=conventional)) for bus in self.controllers if bus.hotplug)
+
+    def free_place(self, *, is_express: bool, taken: Collection[tuple[int, int]]) -> tuple[int, int] | None:
+        """The first bus and slot where a device can be hot-plugged that is not among `taken` either; None if there is none."""
+        for bus in sorted(self.controllers, key=lambda bus: bus.index):
+            for slot in sorted(_free(bus, conventional=not is_express)) if bus.hotplug else ():
+                if (bus.index, slot) not in taken:
+                    return bus.index, slot
+        return None
 
 
-def _free(bus: PciController, *, conventional: bool) -> int:
+def _free(bus: PciController, *, conventional: bool) -> frozenset[int]:
     """Free slots of one bus; slot 0 of a bridge is its own, slots 0 and 1 of ``pci-root`` the chipset's."""
     if bus.model in _PORTS:
-        return int(not conventional and not bus.taken)
+        return frozenset() if conventional or bus.taken else frozenset({0})
     if not conventional:
-        return 0
+        return frozenset()
     if bus.model == "pci-root":
         reserved = {0, 1} if bus.index == 0 else {0}
     elif bus.model in _BRIDGES:
         reserved = {0}
     else:
-        return 0
-    return len(set(range(_LAST_SLOT + 1)) - reserved - bus.taken)
+        return frozenset()
+    return frozenset(range(_LAST_SLOT + 1)) - reserved - bus.taken

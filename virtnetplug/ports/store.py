@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, StepState
-from virtnetplug.model.pci import PciAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +99,28 @@ class Journal(Protocol):
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by uri, domain UUID and alias."""
 
-    def drop_nic(self, uri: str, domain_uuid: str, alias: str) -> None:
-        """Forget one; one not known is no error."""
+    def drop_nic(
+        self, uri: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
+    ) -> None:
+        """Forget one, where it has that MAC and source: else another NIC bears its alias by now. One not known is no error."""
 
     def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
         """Those virtnetplug plugged and that are not known to be gone."""
 
-    def hold(self, holding: Holding) -> None:
-        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined."""
+    def hold(self, holding: Holding) -> Holding:
+        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined.
 
-    def amend_holding(self, holding: Holding) -> None:
-        """Replace what is written of a device that is held; one not held is no error."""
+        What is held: an older row where the same operation took the device for the same NIC before.
+        """
 
-    def let_go(self, address: PciAddress) -> None:
-        """The device is nobody's any more; one not held is no error."""
+    def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
+        """Replace what is written of a device that is held.
+
+        Raises `ClaimTaken`, and writes nothing, where its row is not `was` any more: of that operation and that moment (None: of its own).
+        """
+
+    def let_go(self, holding: Holding) -> bool:
+        """The device is nobody's any more; False, and nothing is written, where its row is another operation's or moment's by now."""
 
     def holdings(self) -> Sequence[Holding]:
         """Every device held or quarantined on this host, by address."""

@@ -19,7 +19,7 @@ def test_quarantine_comes_from_the_journal_alone(tmp_path: Path) -> None:
     journal.hold(holding("ua-b", PciAddress(0, 1, 0x10, 2), quarantine="its MAC is another"))
     lines = exposition(journal).decode().splitlines()
     assert 'virtnetplug_quarantined_devices{pool="pool"} 1.0' in lines
-    journal.let_go(PciAddress(0, 1, 0x10, 2))
+    journal.let_go(next(one for one in journal.holdings() if one.address == PciAddress(0, 1, 0x10, 2)))
     assert 'virtnetplug_quarantined_devices{pool="pool"} 0.0' in exposition(journal).decode().splitlines()
     assert "virtnetplug_pool_devices" not in exposition(journal).decode()
 

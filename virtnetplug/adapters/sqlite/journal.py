@@ -17,7 +17,6 @@ from virtnetplug.errors import JournalReadOnly
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, StepState
-from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.store import Histogram, OwnerProcess
 
@@ -151,11 +150,12 @@ class SqliteJournal:
         """Insert or replace, by uri, domain UUID and alias."""
         self._database.write(rows.insert_into("nics", rows.NIC, "INSERT OR REPLACE"), rows.row_from_nic(record))
 
-    def drop_nic(self, uri: str, domain_uuid: str, alias: str) -> None:
-        """Forget one; one not known is no error."""
-        self._database.write(
-            "DELETE FROM nics WHERE uri = ? AND domain_uuid = ? AND alias = ?", (uri, domain_uuid, alias)
-        )
+    def drop_nic(
+        self, uri: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
+    ) -> None:
+        """Forget one, if it has that MAC and source; one not known is no error."""
+        where, values = rows.match(uri=uri, domain_uuid=domain_uuid, alias=alias, mac=mac, source=source)
+        self._database.write(f"DELETE FROM nics WHERE {where}", values)  # noqa: S608 - no input in it
 
     def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
         """Those virtnetplug plugged and that are not known to be gone."""
@@ -166,17 +166,20 @@ class SqliteJournal:
 
     # -- host devices ----------------------------------------------------------------------------
 
-    def hold(self, holding: Holding) -> None:
-        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined."""
-        holdings.take(self._database, holding)
+    def hold(self, holding: Holding) -> Holding:
+        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined.
 
-    def amend_holding(self, holding: Holding) -> None:
-        """Replace what is written of a device that is held; one not held is no error."""
-        holdings.amend(self._database, holding)
+        What is held: an older row where the same operation took the device for the same NIC before.
+        """
+        return holdings.take(self._database, holding)
 
-    def let_go(self, address: PciAddress) -> None:
-        """The device is nobody's any more; one not held is no error."""
-        self._database.write("DELETE FROM holdings WHERE address = ?", (str(address),))
+    def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
+        """Replace what is written of a device; raises `ClaimTaken` where its row is not `was` (None: of the same operation and moment) any more."""
+        holdings.amend(self._database, holding, holding if was is None else was)
+
+    def let_go(self, holding: Holding) -> bool:
+        """The device is nobody's any more; False, and nothing, where its row is another operation's or moment's by now."""
+        return holdings.let_go(self._database, holding)
 
     def holdings(self) -> Sequence[Holding]:
         """Every device held or quarantined on this host, by address."""

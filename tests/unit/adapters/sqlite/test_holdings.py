@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -23,8 +24,10 @@ def test_a_device_has_one_holder(tmp_path: Path) -> None:
     journal.hold(holding())  # again by the same
     with pytest.raises(ClaimTaken, match="held by ua-a of domain web"):
         journal.hold(holding("ua-b"))
-    journal.let_go(holding().address)
-    journal.let_go(holding().address)
+    assert not journal.let_go(holding("ua-b"))
+    assert not journal.let_go(dataclasses.replace(holding(), since=5.0))
+    assert journal.let_go(holding())
+    assert not journal.let_go(holding())
     journal.hold(holding("ua-b"))
     assert [one.alias for one in journal.holdings()] == ["ua-b"]
 

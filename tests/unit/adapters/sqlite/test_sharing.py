@@ -41,7 +41,7 @@ for number in range(count):
         print("step", key, step.seq, flush=True)
     with journal.batch():
         journal.put_nic(nic(key))
-        journal.let_go(address_of(name, number))
+        journal.let_go(next(one for one in journal.holdings() if one.address == address_of(name, number)))
         journal.finish(key, OperationState.DONE, result="done")
     print("finished", key, flush=True)
 """

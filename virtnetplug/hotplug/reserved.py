@@ -1,0 +1,130 @@
+"""What open operations will need of a guest: the aliases, MACs and guest addresses of NICs that they have taken out, or are to put in.
+
+A NIC that is out while its operation waits is in no definition, so nothing but the journal keeps its place for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
+from virtnetplug.hotplug import fit, leftover
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.request import edited, partner_of
+from virtnetplug.hotplug.view import DomainView, describe, look
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Refusal
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """One NIC that an open operation may yet put into the guest."""
+
+    operation: str
+    operation_id: str
+    net: Interface
+
+
+def reservations(host: Host, domain_uuid: str) -> tuple[Reservation, ...]:
+    """Of every open operation on the domain; a detach puts nothing in."""
+    found = []
+    for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
+        for net in leftover.nets_of(record):
+            found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
+    return tuple(found)
+
+
+def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation]) -> Iterator[Refusal]:
+    """NICs that would have what an open operation needs."""
+    for net in nets:
+        for each in reserved:
+            its = each.net
+            is_same = (net.alias is not None and net.alias == its.alias) or (
+                net.mac is not None
+                and net.mac == its.mac
+                and its.alias not in (partner_of(net), None)
+                and partner_of(its) != net.alias
+            )
+            settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
+            belongs = f"the {each.operation} {each.operation_id}, which is not settled"
+            if is_same:
+                yield Refusal(
+                    reason=NicPending.reason,
+                    nic=describe(net),
+                    message=f"{describe(net)} is, by its alias or MAC, {describe(its)} of {belongs}; {settle}.",
+                )
+                break
+            if net.address is not None and net.address == its.address:
+                yield Refusal(
+                    reason=PlaceReserved.reason,
+                    nic=describe(net),
+                    message=f"The guest PCI address {net.address} is kept for {describe(its)} of {belongs}. Leave the address out, or name "
+                    f"another; or {settle}.",
+                )
+                break
+
+
+def placed(
+    view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation], pools: Sequence[str] = ()
+) -> tuple[Interface, ...]:
+    """The nets, each that would be put where libvirt likes with a guest address that no open operation waits for.
+
+    As they are where nothing is reserved: then libvirt chooses.
+    """
+    kept = {each.net.address for each in reserved if each.net.address is not None}
+    topology = view.topology
+    if topology is None or view.live_xml is None or not any(_is_free(view, address) for address in kept):
+        return tuple(nets)
+    taken = {*kept, *(net.address for net in nets if net.address is not None)}
+    found = []
+    for net in nets:
+        is_assigned = net.is_hostdev or net.source_network in pools
+        if net.address is None and (is_assigned or net.model not in fit.NOT_PCI):
+            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
+            place = topology.free_place(is_express=is_express, taken={(one.bus, one.slot) for one in taken})
+            if place is not None:
+                address = PciAddress(0, place[0], place[1], 0)
+                taken.add(address)
+                net = edited(net, {"address": address})
+        found.append(net)
+    return tuple(found)
+
+
+def _is_free(view: DomainView, address: PciAddress) -> bool:
+    topology = view.topology
+    return topology is not None and any(
+        bus.index == address.bus and address.slot not in bus.taken for bus in topology.controllers
+    )
+
+
+def expect_free(domain: Domain, net: Interface, operation: str) -> None:
+    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
+    view = look(domain, (Half.LIVE,))
+    others = view.live.nets if view.live is not None else ()
+    for other in others:
+        shared = [
+            what
+            for what, is_so in (
+                (f"alias {net.alias}", other.alias == net.alias),
+                (f"MAC {net.mac}", other.mac == net.mac and partner_of(other) is None and partner_of(net) is None),
+                (f"guest address {net.address}", net.address is not None and other.address == net.address),
+            )
+            if is_so
+        ]
+        if shared:
+            raise _taken(domain, net, shared[0], describe(other), operation)
+    topology, address = view.topology, net.address
+    is_known = topology is not None and address is not None and topology.has_bus(address.bus)
+    if is_known and address is not None and not _is_free(view, address):
+        raise _taken(domain, net, f"guest address {address}", "a device", operation)
+
+
+def _taken(domain: Domain, net: Interface, what: str, who: str, operation: str) -> LeftPending:
+    return LeftPending(
+        f"the {what} that {describe(net)} is to have in {domain.name} was taken by {who} meanwhile, so the {operation} cannot go on. Detach that, "
+        f"then 'virtnetplug recover {domain.name}'; the journal keeps the {operation} as pending.",
+        reason="place-taken",
+    )
