@@ -38,8 +38,9 @@ WAYS: tuple[tuple[set[str], tuple[str, ...]], ...] = (
     ({"killed", "incomplete", "undoing"}, ("rebind-vif-all",)),
     ({"killed", "incomplete", "pending-fake"} | ASKED, ("rebind-pf-reload",)),
     ({"killed", "pending", "pending-fake"}, ("rebind-pf-more", "rebind-pf-fewer", "rebind-pf-hook")),
-    ({"killed", "pending"}, ("vf-replace-unmanaged", "rebind-vf-auto")),
-    ({"killed"}, ("vf-set-both",)),
+    ({"killed", "pending"}, ("detach-live", "replace-live", "handover-live", "vf-replace-unmanaged", "rebind-vf-auto")),
+    ({"killed"}, ("attach-live", "attach-config", "detach-config", "update-live", "update-config", "rebind-live")),
+    ({"killed"}, ("heal-elsewhere", "vf-set-both")),
 )
 """The ways in which operations are left open, and the names of those operations."""
 
@@ -157,11 +158,16 @@ def test_what_was_left_open_is_finished_or_undone(
         assert {outcome.result for outcome in outcomes} <= {Result.DONE, Result.UNDONE}
         assert journal.open_operations() == [] and world.plugger.recover(wait=20) == ()
         now = seen(name, world)
-        assert now in (before, after)
+        assert now in ([after] if only_goes_forward(name, case) else [before, after])
         ends = {OperationState.DONE} if now == after else set()
         ends |= {OperationState.UNDONE, OperationState.REFUSED} if now == before else set()
         assert end_of(world.host, name, golden_worlds.operations(name, "before")) in ends
         assert_nothing_is_left_over(world.host, world.plugger)
+
+
+def only_goes_forward(name: str, case: str) -> bool:
+    """Whether the guest was asked in an operation that is not given up then; for a PF all guests are asked first."""
+    return case.startswith(("pending", "resuming")) and not name.startswith("rebind-pf-")
 
 
 def end_of(host: Host, name: str, before: Collection[str]) -> OperationState:
@@ -204,8 +210,10 @@ def test_every_operation_is_there_in_every_way_it_can_be_left_open() -> None:
         found.setdefault(name, set()).add(case.partition(" ")[0])
     assert found == {name: ways for ways, names in WAYS for name in names}
     assert all({"before", "after"} <= set(golden_worlds.cases(name)) for name in found)
-    assert (len(OPEN), len(HELD)) == (920, 8)
-    assert len([parameter for parameter in _parameters() if parameter.marks]) == 29
+    assert (len(OPEN), len(HELD)) == (941, 8)
+    assert {reason for _, _, reason in FAULTS} == {
+        mark.kwargs["reason"] for each in _parameters() for mark in each.marks
+    }
 
 
 def test_every_kind_of_record_is_there() -> None:

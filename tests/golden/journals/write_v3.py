@@ -181,12 +181,14 @@ def _with_an_old_memory(world: Any) -> None:
     world.plugger.update(world.name, "ua-nic1", {"source_bridge": world.bridges[1]}, scope=Scope.BOTH)
 
 
-def _lends(world: Any) -> None:
-    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+def _elsewhere(world: Any) -> None:
+    """The tap is in another bridge than its definition names."""
+    operations._one(world)
+    world.host.hypervisor.set_master("vnet0", world.bridges[1])
 
 
 def _lent(world: Any) -> None:
-    _lends(world)
+    operations._one(world)
     world.plugger.handover(world.name, "ua-nic1", test_hostdev.nic(2), scope=Scope.BOTH)
 
 
@@ -213,15 +215,32 @@ def _of_vif(*, reload: bool) -> Case:
     return Case(dom0, lambda w: None, lambda w, p: test_rebind_vif.rebind(w, p, reload=reload), (), ways)
 
 
+def _of_one_half(name: str, scope: Scope) -> Case:
+    return Case(plain, operations.OPERATIONS[name][0], lambda w, p: HALF[name](w, p, scope), ways=FEW)
+
+
+HALF: dict[str, Callable[[Any, Plugger, Scope], object]] = {
+    "attach": lambda w, p, scope: p.attach(w.name, [w.bridge_nic(1), w.network_nic(2)], scope=scope),
+    "detach": lambda w, p, scope: p.detach(w.name, ["ua-nic1", "ua-nic2"], scope=scope, wait=5),
+    "update": lambda w, p, scope: p.update(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=scope),
+    "replace": lambda w, p, scope: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=scope, replace=True, wait=5),
+    "rebind": lambda w, p, scope: p.rebind(w.name, "ua-nic1", {"source_network": w.network}, scope=scope),
+    "handover": lambda w, p, scope: p.handover(w.name, "ua-nic1", w.network_nic(2), scope=scope, wait=5),
+}
+"""Operations on one definition of the domain only."""
+
 CASES: dict[str, Case] = {
     **{name: Case(plain, *both) for name, both in operations.OPERATIONS.items()},
+    **{f"{name}-live": _of_one_half(name, Scope.LIVE) for name in HALF},
+    **{f"{name}-config": _of_one_half(name, Scope.CONFIG) for name in ("attach", "detach", "update")},
+    "heal-elsewhere": Case(plain, _elsewhere, lambda w, p: p.repair(p.audit()), ways=FEW),
     "remember": Case(plain, _with_an_old_memory, lambda w, p: p.set_policy(w.name, force_unplug="NICS")),
     **{
         f"vf-{name.replace(' ', '-')}": Case(pool, *both, ways=FEW if name in ("set both", "replace unmanaged") else WAYS)
         for name, both in test_hostdev.OPERATIONS.items()
     },
     "vf-handover": Case(
-        pool, _lends, lambda w, p: p.handover(w.name, "ua-nic1", test_hostdev.nic(2), scope=Scope.BOTH, wait=5)
+        pool, operations._one, lambda w, p: p.handover(w.name, "ua-nic1", test_hostdev.nic(2), scope=Scope.BOTH, wait=5)
     ),
     "vf-handback": Case(pool, _lent, lambda w, p: p.handback(w.name, "ua-nic1", wait=5)),
     **{

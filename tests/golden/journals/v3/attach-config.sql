@@ -1,0 +1,18 @@
+-- 0 before
+-- 1 after
+-- 2 killed 06 attach
+-- 3 killed 08 attach
+INSERT INTO "duration_totals" VALUES('attach','allocate',0.001,1,0.0); -- 1
+INSERT INTO "duration_totals" VALUES('attach','plug',0.001,1,0.0); -- 1
+INSERT INTO "operation_totals" VALUES('attach','mixed','done','',1); -- 1
+INSERT INTO "operations" VALUES(1,'000000000002','attach','fake:///host','00000000-0001-4000-8000-000000000000','fake',1,'config','mixed','{"nics":[{"alias":"ua-nic1","mac":"52:54:00:00:00:01","type":"bridge","element":"<interface type=''bridge''><mac address=''52:54:00:00:00:01''/><source bridge=''br0''/><model type=''virtio''/><alias name=''ua-nic1''/></interface>"},{"alias":"ua-nic2","mac":"52:54:00:00:00:02","type":"network","element":"<interface type=''network''><mac address=''52:54:00:00:00:02''/><source network=''default''/><model type=''virtio''/><alias name=''ua-nic2''/></interface>"}],"remembered":[]}','done','done','','','00000000000340008000000000000000',1700000000.0,1700000000.0); -- 1
+INSERT INTO "operations" VALUES(1,'000000000002','attach','fake:///host','00000000-0001-4000-8000-000000000000','fake',1,'config','mixed','{"nics":[{"alias":"ua-nic1","mac":"52:54:00:00:00:01","type":"bridge","element":"<interface type=''bridge''><mac address=''52:54:00:00:00:01''/><source bridge=''br0''/><model type=''virtio''/><alias name=''ua-nic1''/></interface>"},{"alias":"ua-nic2","mac":"52:54:00:00:00:02","type":"network","element":"<interface type=''network''><mac address=''52:54:00:00:00:02''/><source network=''default''/><model type=''virtio''/><alias name=''ua-nic2''/></interface>"}],"remembered":[]}','running','','','','00000000000340008000000000000000',1700000000.0,NULL); -- 2-3
+INSERT INTO "steps" VALUES('000000000002',0,'reserve','ua-nic1','allocate',NULL,'done',1700000000.0,0.0,''); -- 1-3
+INSERT INTO "steps" VALUES('000000000002',1,'allocate_actual_device','ua-nic1','allocate',NULL,'done',1700000000.0,0.0,''); -- 1-3
+INSERT INTO "steps" VALUES('000000000002',2,'reserve','ua-nic2','allocate',NULL,'done',1700000000.0,0.0,''); -- 1-3
+INSERT INTO "steps" VALUES('000000000002',3,'allocate_actual_device','ua-nic2','allocate',NULL,'done',1700000000.0,0.0,''); -- 1-3
+INSERT INTO "steps" VALUES('000000000002',4,'define','ua-nic1','plug','config','done',1700000000.0,0.0,''); -- 1 3
+INSERT INTO "steps" VALUES('000000000002',5,'define','ua-nic2','plug','config','done',1700000000.0,0.0,''); -- 1
+INSERT INTO "steps" VALUES('000000000002',4,'define','ua-nic1','plug','config','started',1700000000.0,NULL,''); -- 2
+INSERT INTO "steps" VALUES('000000000002',5,'define','ua-nic2','plug','config','planned',NULL,NULL,''); -- 2
+INSERT INTO "steps" VALUES('000000000002',5,'define','ua-nic2','plug','config','started',1700000000.0,NULL,''); -- 3
