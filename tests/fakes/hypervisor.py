@@ -318,6 +318,11 @@ class FakeDomain:
     def reset(self) -> None:
         self._let_go()
 
+    def let_go(self, alias: str) -> None:
+        """Of this one alone."""
+        self._leaving.remove(alias)
+        self._remove(alias)
+
     def go_on(self, act: Callable[[], object], *, seconds: float = 1.0) -> None:
         """A call whose client is dead: it goes on under the domain's job, and ends after so many seconds, or when somebody waits for it."""
 

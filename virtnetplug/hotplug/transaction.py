@@ -114,6 +114,8 @@ class Transaction:
 
     def begin(self, name: str, nic: str) -> None:
         """A planned step began that ends by itself, later, or not at all; one begun before goes on, and its time with it."""
+        if self._marks:  # another process must see what became of the guest that was waited for before
+            self.flush()
         seq = self._planned(name, nic)
         if any(step.seq == seq and step.state is StepState.STARTED for step in self.steps):
             self.tell("step", name, nic)

@@ -21,12 +21,21 @@ def guest(
     at: float | None = START + 5,
     *,
     half: Half = Half.LIVE,
-    phase: Phase = Phase.GUEST,
+    name: str = "guest_release",
 ) -> Step:
-    return Step(seq=0, name="guest_release", nic=nic, phase=phase, half=half, state=state, started=at)
+    return Step(seq=0, name=name, nic=nic, phase=Phase.GUEST, half=half, state=state, started=at)
+
+
+def ask(state: StepState, nic: str = "ua-1", at: float | None = START + 1) -> Step:
+    """It takes one second."""
+    seconds = 1.0 if state in (StepState.DONE, StepState.UNDO_FAILED) else None
+    return Step(
+        seq=0, name="ask", nic=nic, phase=Phase.UNPLUG, half=Half.LIVE, state=state, started=at, seconds=seconds
+    )
 
 
 RUNNING, PENDING, INCOMPLETE = OperationState.RUNNING, OperationState.PENDING, OperationState.INCOMPLETE
+PLANNED, STARTED, DONE, UNDONE = StepState.PLANNED, StepState.STARTED, StepState.DONE, StepState.UNDONE
 
 
 @pytest.mark.parametrize(
@@ -35,9 +44,19 @@ RUNNING, PENDING, INCOMPLETE = OperationState.RUNNING, OperationState.PENDING, O
         (operation("detach", RUNNING, guest(StepState.PLANNED)), []),
         (operation("detach", RUNNING, guest(StepState.STARTED)), [START + 5]),
         (operation("detach", RUNNING, guest(StepState.DONE)), []),
-        (operation("detach", RUNNING, guest(StepState.STARTED, phase=Phase.UNPLUG)), []),
         (operation("detach", RUNNING, guest(StepState.STARTED, half=Half.CONFIG)), []),
-        (operation("attach", RUNNING, guest(StepState.STARTED)), []),
+        (operation("attach", RUNNING, guest(StepState.STARTED, name="attach")), []),
+        (operation("handover", RUNNING, ask(PLANNED), guest(PLANNED)), []),
+        (operation("handover", RUNNING, ask(STARTED), guest(PLANNED)), []),
+        (operation("handover", RUNNING, ask(DONE), guest(PLANNED)), [START + 2]),
+        (operation("handover", PENDING, ask(DONE), guest(STARTED), guest(PLANNED, "ua-2", name="attach")), [START + 2]),
+        (operation("detach", RUNNING, ask(STARTED), guest(STARTED)), [START + 5]),
+        (operation("detach", RUNNING, ask(DONE, at=START + 90), guest(STARTED)), [START + 5]),
+        (operation("rebind-pf", PENDING, ask(UNDONE), guest(DONE), ask(DONE, "2"), guest(STARTED, "2")), [START + 2]),
+        (operation("detach", RUNNING, ask(DONE), guest(StepState.FAILED)), []),
+        (operation("update", INCOMPLETE, ask(StepState.UNDO_FAILED), guest(PLANNED)), [START + 2]),
+        (operation("update", INCOMPLETE, ask(UNDONE), guest(STARTED)), []),
+        (operation("detach", INCOMPLETE, ask(DONE), guest(STARTED)), [START + 2]),
         (operation("detach", INCOMPLETE, guest(StepState.DONE)), []),
         (operation("update", PENDING, guest(StepState.STARTED)), [START + 5]),
         (operation("detach", PENDING, guest(StepState.PLANNED, at=None)), [START]),
