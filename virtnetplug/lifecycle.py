@@ -3,8 +3,9 @@
 The table governs what virtnetplug *sets*. What it observes (of a guest, of Xen's netback) is recorded
 as seen and never passes through here.
 
-States are those of Xen's ``xen/include/public/io/xenbus.h``. The rule that a Closed backend stays Closed until its
-frontend goes to Initialising is QEMU commit 67bc8e00f7 ("fix xen-bus state model to allow frontend re-connection").
+States are those of Xen's ``xen/include/public/io/xenbus.h``. No move leaves Closed: a NIC that a guest is given again
+begins anew. Xen's own backends have one more move, from Closed once the frontend goes to Initialising, which virtnetplug
+observes (QEMU commit 67bc8e00f7, "fix xen-bus state model to allow frontend re-connection").
 """
 
 from __future__ import annotations
@@ -36,56 +37,22 @@ class End(enum.StrEnum):
 
 
 class Trigger(enum.StrEnum):
-    """What virtnetplug did, or was told, that moves a state."""
+    """What virtnetplug did, or saw happen, that moves a state."""
 
-    RESERVE = "reserve"  # its names are in the journal, under the domain's lock
-    ALLOCATE = "allocate"  # the actual device is known
-    PLUG = "plug"  # host_net_add, or the VF bound
     ATTACH = "attach"  # the guest has the device
-    CONNECT = "connect"  # there is evidence that the guest's driver uses it
     ASK = "ask"  # the guest was asked to let go
-    REFUSE = "refuse"  # the guest said no
     GONE = "gone"  # the guest let go, or ended
-    RECONFIGURE = "reconfigure"
-    RECONFIGURED = "reconfigured"
-    RESUME = "resume"
-    FRONTEND_INITIALISING = "frontend-initialising"
-    ABORT = "abort"  # undone
 
 
 _S, _T = State, Trigger
 
 TRANSITIONS: dict[tuple[End, State, Trigger], State] = {
-    (End.FRONTEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
-    (End.FRONTEND, _S.CLOSED, _T.RESERVE): _S.INITIALISING,
-    (End.FRONTEND, _S.INITIALISING, _T.ATTACH): _S.INITIALISED,
-    (End.FRONTEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
-    (End.FRONTEND, _S.INITIALISED, _T.CONNECT): _S.CONNECTED,
-    (End.FRONTEND, _S.INITIALISED, _T.ASK): _S.CLOSING,
-    (End.FRONTEND, _S.INITIALISED, _T.GONE): _S.CLOSED,
-    (End.FRONTEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
-    (End.FRONTEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
-    (End.FRONTEND, _S.CLOSING, _T.ASK): _S.CLOSING,
-    (End.FRONTEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
+    (End.FRONTEND, _S.UNKNOWN, _T.ATTACH): _S.UNKNOWN,  # only evidence says what the guest's driver does
+    (End.FRONTEND, _S.UNKNOWN, _T.ASK): _S.CLOSING,
     (End.FRONTEND, _S.CLOSING, _T.GONE): _S.CLOSED,
-    (End.BACKEND, _S.UNKNOWN, _T.RESERVE): _S.INITIALISING,
-    (End.BACKEND, _S.INITIALISING, _T.ALLOCATE): _S.INIT_WAIT,
-    (End.BACKEND, _S.INITIALISING, _T.ABORT): _S.CLOSED,
-    (End.BACKEND, _S.INIT_WAIT, _T.PLUG): _S.INITIALISED,
-    (End.BACKEND, _S.INIT_WAIT, _T.ABORT): _S.CLOSED,
-    (End.BACKEND, _S.INITIALISED, _T.ATTACH): _S.CONNECTED,
-    (End.BACKEND, _S.INITIALISED, _T.ABORT): _S.CLOSED,
+    (End.BACKEND, _S.UNKNOWN, _T.ATTACH): _S.CONNECTED,
     (End.BACKEND, _S.CONNECTED, _T.ASK): _S.CLOSING,
-    (End.BACKEND, _S.CONNECTED, _T.GONE): _S.CLOSED,
-    (End.BACKEND, _S.CONNECTED, _T.RECONFIGURE): _S.RECONFIGURING,
-    (End.BACKEND, _S.RECONFIGURING, _T.RECONFIGURED): _S.RECONFIGURED,
-    (End.BACKEND, _S.RECONFIGURING, _T.ABORT): _S.CONNECTED,
-    (End.BACKEND, _S.RECONFIGURED, _T.RESUME): _S.CONNECTED,
-    (End.BACKEND, _S.CLOSING, _T.ASK): _S.CLOSING,
-    (End.BACKEND, _S.CLOSING, _T.REFUSE): _S.CONNECTED,
     (End.BACKEND, _S.CLOSING, _T.GONE): _S.CLOSED,
-    # Closed -> InitWait by this trigger alone: never by itself, for no kind of backend.
-    (End.BACKEND, _S.CLOSED, _T.FRONTEND_INITIALISING): _S.INIT_WAIT,
 }
 
 
@@ -97,3 +64,20 @@ def move(end: End, state: State, trigger: Trigger) -> State:
         raise IllegalTransition(
             f"a {end} that is {state} cannot take '{trigger}'; the lifecycle table has no such move"
         ) from None
+
+
+def _after(*triggers: Trigger) -> tuple[State, State]:
+    frontend, backend = State.UNKNOWN, State.UNKNOWN
+    for trigger in triggers:
+        frontend, backend = move(End.FRONTEND, frontend, trigger), move(End.BACKEND, backend, trigger)
+    return frontend, backend
+
+
+ATTACHED = _after(Trigger.ATTACH)
+"""Frontend and backend of a NIC that a guest was given."""
+
+ASKED = _after(Trigger.ATTACH, Trigger.ASK)
+"""Frontend and backend of a NIC that the guest may let go of at any time."""
+
+GONE = _after(Trigger.ATTACH, Trigger.ASK, Trigger.GONE)
+"""Frontend and backend of a NIC that no guest has."""

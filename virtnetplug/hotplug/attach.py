@@ -12,7 +12,7 @@ from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
-from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
 from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
@@ -22,7 +22,6 @@ from virtnetplug.hotplug.reserved import placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
-from virtnetplug.lifecycle import End, State, Trigger, move
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
@@ -258,7 +257,6 @@ class _Attach:
         self.remembered, self.said = remembered, said
         self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
         self.live: dict[str, Interface] = {}
-        self.states: dict[str, tuple[State, State]] = {}
 
     def run(self) -> Outcome:
         """Every NIC in the guest, then every NIC in the definition, then done."""
@@ -301,11 +299,8 @@ class _Attach:
 
     def _reserve(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
         alias = _alias(net)
-        frontend = move(End.FRONTEND, State.UNKNOWN, Trigger.RESERVE)
-        backend = move(End.BACKEND, State.UNKNOWN, Trigger.RESERVE)
         tx.note("reserve", alias, lambda: None)
         tx.note("allocate_actual_device", alias, lambda: actual)
-        self.states[alias] = frontend, move(End.BACKEND, backend, Trigger.ALLOCATE)
 
     def _attach(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
         """Into the guest, and seen there."""
@@ -320,13 +315,7 @@ class _Attach:
         )
         plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
-        frontend, behind = self.states[alias]
-        behind = move(End.BACKEND, behind, Trigger.PLUG)
-        self.states[alias] = (
-            move(End.FRONTEND, frontend, Trigger.ATTACH),
-            move(End.BACKEND, behind, Trigger.ATTACH),
-        )
-        tx.tell("state", f"{alias}: {self.states[alias][0]}/{self.states[alias][1]}", alias)
+        tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
 
     def _confirm(self, net: Interface) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
@@ -360,9 +349,8 @@ class _Attach:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
             if alias in self.live:
-                frontend, backend = self.states[alias]
                 self.host.journal.put_nic(
-                    nic_record(self.host, self.domain, self.live[alias], actual.network, frontend, backend)
+                    nic_record(self.host, self.domain, self.live[alias], actual.network, *plugged())
                 )
 
     def _outcome(self, tx: Transaction) -> Outcome:

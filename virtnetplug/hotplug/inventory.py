@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.leaving import leaving, states
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
-from virtnetplug.lifecycle import State
+from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain
 
 
@@ -56,8 +57,8 @@ def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain])
                 source=str(holding.address),
                 network=holding.network or None,
                 host_address=holding.address,
-                frontend=State.CLOSED,
-                backend=State.CLOSING,
+                frontend=GONE[0],
+                backend=ASKED[1],
                 quarantine=holding.quarantine,
                 origin="virtnetplug",
             )
@@ -90,14 +91,9 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
     """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
-    found = {}
-    for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
-        is_left = record.state is not OperationState.RUNNING
-        nics = [entry["alias"] for entry in record.named] if is_left else []
-        found.update(dict.fromkeys(record.request.get("asked", nics), record.id))
-    for record in host.journal.open_operations(host.hypervisor.uri, ""):  # those of no one domain
-        found.update({alias: record.id for uuid, alias in record.touched if uuid == domain_uuid})
-    return found
+    uri, journal = host.hypervisor.uri, host.journal
+    records = (*journal.open_operations(uri, domain_uuid), *journal.open_operations(uri, ""))  # "": of no one domain
+    return {alias: operation for (_, uuid, alias), operation in leaving(records).items() if uuid == domain_uuid}
 
 
 def _nic(
@@ -150,12 +146,13 @@ def _states(
     is_new: bool,
 ) -> tuple[State, State]:
     if live is None:
-        return State.CLOSED, State.CLOSED
+        return GONE
     if (ends := domain.ends(live.mac)) is not None:
         return ends.frontend or State.CLOSED, ends.backend or State.CLOSED
+    known = states(record, is_leaving=is_pending)
     if is_pending:
-        return State.CLOSING, State.CLOSING
-    return State.UNKNOWN if is_new else frontend(host, domain, live), _backend(host, live, record)
+        return known
+    return State.UNKNOWN if is_new else frontend(host, domain, live), backend_of(live).probe(host, live) or known[1]
 
 
 def frontend(host: Host, domain: Domain, live: Interface) -> State:
@@ -194,9 +191,3 @@ def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
             if (ends := domain.ends(record.mac)) is not None:
                 found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     return found
-
-
-def _backend(host: Host, live: Interface, record: NicRecord | None) -> State:
-    """What the host shows where it shows anything, else what the journal has."""
-    told = record.backend if record else State.UNKNOWN
-    return backend_of(live).probe(host, live) or told

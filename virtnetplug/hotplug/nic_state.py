@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from virtnetplug.hotplug.host import Host
-from virtnetplug.lifecycle import End, State, Trigger, move
+from virtnetplug.lifecycle import ATTACHED, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
 from virtnetplug.ports.domain import Domain
@@ -11,12 +11,7 @@ from virtnetplug.ports.domain import Domain
 
 def plugged() -> tuple[State, State]:
     """Frontend and backend of a NIC once the guest has been given it."""
-    frontend, backend = State.UNKNOWN, State.UNKNOWN
-    for trigger in (Trigger.RESERVE, Trigger.ATTACH):
-        frontend = move(End.FRONTEND, frontend, trigger)
-    for trigger in (Trigger.RESERVE, Trigger.ALLOCATE, Trigger.PLUG, Trigger.ATTACH):
-        backend = move(End.BACKEND, backend, trigger)
-    return frontend, backend
+    return ATTACHED
 
 
 def nic_record(

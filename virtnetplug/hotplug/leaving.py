@@ -1,0 +1,38 @@
+"""What the journal says of a NIC's state, without a look at its guest: `list` and the metrics both ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from virtnetplug.lifecycle import ASKED, State
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+
+Key = tuple[str, str, str]
+"""A NIC: the URI and the UUID of its domain, and its alias."""
+
+
+def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
+    """The NICs that an open operation may still take out of their guest, each with the operation's id.
+
+    An operation of one domain takes out the NICs that it asks its guest for. An operation that is not settled may take out
+    every NIC it touched, if its request does not name those it asks for. An operation of no one domain, such as that of a
+    PF, takes out every NIC it touches.
+    """
+    found: dict[Key, str] = {}
+    for record in records:
+        asked = record.request.get("asked")
+        if record.domain_uuid and asked is not None:
+            nics = {(record.domain_uuid, alias) for alias in asked}
+        elif record.domain_uuid and record.state is OperationState.RUNNING:
+            nics = set()
+        else:
+            nics = set(record.touched)
+        found.update({(record.uri, uuid, alias): record.id for uuid, alias in nics})
+    return found
+
+
+def states(record: NicRecord | None, *, is_leaving: bool) -> tuple[State, State]:
+    """Frontend and backend of a NIC that its guest has, from what the journal knows of it (None: nothing)."""
+    if is_leaving:
+        return ASKED
+    return (record.frontend, record.backend) if record is not None else (State.UNKNOWN, State.UNKNOWN)
