@@ -109,6 +109,7 @@ def test_a_vif_is_bound_anew_and_all_is_as_it_was(dom0: Dom0) -> None:
     assert bound == [dom0.name(1)] and dom0.whole() == before
     (record,) = dom0.plugger.history(domain="web", limit=1)
     assert (record.operation, record.state) == ("rebind", "done")
+    assert [total[:2] for total in dom0.host.journal.operation_totals() if total[0] == "rebind"] == [("rebind", "vif")]
 
 
 def test_every_vif_goes_with_the_driver(dom0: Dom0) -> None:

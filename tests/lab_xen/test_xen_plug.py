@@ -114,7 +114,7 @@ def test_the_commands(lab: Guest, tmp_path: Path) -> None:
     assert listed["ua-nic1"] == ("Connected", "Connected", lab.nic(1).link) and len(listed) == 2
     told = answer("-c", "xen:///system", "metrics")["exposition"].splitlines()
     (line,) = (line for line in told if line.startswith("virtnetplug_device_info"))
-    assert 'alias="ua-nic1"' in line and 'frontend="Connected"' in line  # the journal alone has it Initialised
+    assert 'alias="ua-nic1"' in line and 'frontend="Connected"' in line  # the journal alone has it Unknown
     answer("detach", "lab", "ua-nic1")
 
 

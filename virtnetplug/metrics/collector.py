@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from virtnetplug.hotplug.leaving import leaving, states
 from virtnetplug.lifecycle import State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when
@@ -59,10 +60,10 @@ class JournalCollector(Collector):
         open_operations = self._journal.open_operations()
         yield _operations(totals)
         yield self._durations()
-        yield self._in_progress({operation for operation, *_ in totals}, open_operations)
+        yield self._in_progress({(operation, kind) for operation, kind, *_ in totals}, open_operations)
         yield from _pending(open_operations)
         yield self._compensations()
-        yield _devices(self._journal.nics(), self._states() if self._states is not None else {})
+        yield _devices(self._journal.nics(), open_operations, self._states() if self._states is not None else {})
         yield quarantined(self._journal.holdings())
         if self._look is not None:
             tree = self._look()
@@ -73,25 +74,25 @@ class JournalCollector(Collector):
         family = HistogramMetricFamily(
             "virtnetplug_operation_duration_seconds",
             "Time that ended operations spent in each phase, one observation per operation and phase.",
-            labels=["operation", "phase"],
+            labels=["operation", "phase", "kind"],
         )
-        for operation, phase, histogram in sorted(self._journal.durations(), key=lambda series: series[:2]):
+        for operation, kind, phase, histogram in sorted(self._journal.durations(), key=lambda series: series[:3]):
             buckets = [("+Inf" if math.isinf(bound) else str(bound), count) for bound, count in histogram.buckets]
-            family.add_metric([operation, phase], buckets, histogram.sum)
+            family.add_metric([operation, phase, *_kind(kind)], buckets, histogram.sum)
         return family
 
-    def _in_progress(self, known: set[str], operations: Sequence[OperationRecord]) -> Metric:
+    def _in_progress(self, known: set[tuple[str, str]], operations: Sequence[OperationRecord]) -> Metric:
         family = GaugeMetricFamily(
             "virtnetplug_operations_in_progress",
             "Operations that a living process is working on.",
-            labels=["operation"],
+            labels=["operation", "kind"],
         )
         running = Counter(dict.fromkeys(known, 0))
         for record in operations:
             if record.state is OperationState.RUNNING and self._journal.is_owner_alive(record):
-                running[record.operation] += 1
-        for operation, count in sorted(running.items()):
-            family.add_metric([operation], count)
+                running[record.operation, record.kind] += 1
+        for (operation, kind), count in sorted(running.items()):
+            family.add_metric([operation, *_kind(kind)], count)
         return family
 
     def _compensations(self) -> Metric:
@@ -105,14 +106,14 @@ class JournalCollector(Collector):
         return family
 
 
-def _operations(totals: Sequence[tuple[str, str, str, str, int]]) -> Metric:
+def _operations(totals: Sequence[tuple[str, str, str, str, str, int]]) -> Metric:
     family = CounterMetricFamily(
         "virtnetplug_operations_total",
         "Operations that ended, by how they ended and why.",
-        labels=["operation", "device_type", "result", "reason"],
+        labels=["operation", "device_type", "result", "reason", "kind"],
     )
-    for *labels, count in totals:
-        family.add_metric([_said(str(label)) for label in labels], count)
+    for operation, kind, *labels, count in totals:
+        family.add_metric([operation, *(_said(str(label)) for label in labels), *_kind(kind)], count)
     return family
 
 
@@ -131,18 +132,30 @@ def _pending(operations: Sequence[OperationRecord]) -> Iterator[Metric]:
     yield oldest
 
 
-def _devices(nics: Sequence[NicRecord], states: Mapping[tuple[str, str], tuple[State, State]]) -> Metric:
+def _devices(
+    nics: Sequence[NicRecord],
+    operations: Sequence[OperationRecord],
+    shown: Mapping[tuple[str, str], tuple[State, State]],
+) -> Metric:
     family = GaugeMetricFamily(
         "virtnetplug_device_info",
         "NICs that virtnetplug plugged and that are not known to be gone; always 1.",
         labels=_DEVICE,
     )
+    # A NIC whose vif gets its driver anew stays in its guest.
+    leaves = leaving(record for record in operations if record.kind != "vif")
     for nic in nics:
-        frontend, backend = states.get((nic.domain_uuid, nic.alias), (nic.frontend, nic.backend))
+        key = nic.uri, nic.domain_uuid, nic.alias
+        frontend, backend = shown.get(key[1:], states(nic, is_leaving=key in leaves))
         values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"}
         values |= {"domain": nic.domain_name, "frontend": frontend, "backend": backend}
         family.add_metric([_said(str(values[name])) for name in _DEVICE], 1)
     return family
+
+
+def _kind(kind: str) -> list[str]:
+    """The label, last of its family's, of an operation that has one. Without it a series is the one of earlier versions."""
+    return [kind] if kind else []
 
 
 def _said(label: str) -> str:

@@ -125,6 +125,11 @@ class OperationRecord:
     """What of the row this version does not understand: a newer one wrote it, or it is damaged."""
 
     @property
+    def kind(self) -> str:
+        """Which operation of that name it is: a ``rebind`` is a ``move``, a ``heal`` or one of a ``vif``; others have none."""
+        return str(self.request.get("kind") or "")
+
+    @property
     def touched(self) -> frozenset[tuple[str, str]]:
         """The NICs it works on, by domain UUID and alias: one of a PF works on many guests' NICs, each with its domain."""
         return frozenset((entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in self.named)

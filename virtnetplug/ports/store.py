@@ -141,11 +141,11 @@ class Journal(Protocol):
 
     # -- what metrics read: counters never go back, whatever retention has removed ------------------
 
-    def operation_totals(self) -> Iterable[tuple[str, str, str, str, int]]:
-        """(operation, device_type, result, reason, count) of ended operations."""
+    def operation_totals(self) -> Iterable[tuple[str, str, str, str, str, int]]:
+        """(operation, its kind, device_type, result, reason, count) of ended operations."""
 
-    def durations(self) -> Iterable[tuple[str, str, Histogram]]:
-        """(operation, phase, histogram of seconds) of ended steps."""
+    def durations(self) -> Iterable[tuple[str, str, str, Histogram]]:
+        """(operation, its kind, phase, histogram of seconds) of ended steps."""
 
     def compensation_totals(self) -> Iterable[tuple[str, str, int]]:
         """(step name, ``done`` or ``failed``, count)."""

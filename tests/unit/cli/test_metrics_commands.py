@@ -17,7 +17,7 @@ import sys
 from virtnetplug.cli import main
 class Journal:
     def open_operations(self, *_, **__): return ()
-    def operation_totals(self): return [("attach", "bridge", "done", "none", 3)]
+    def operation_totals(self): return [("attach", "", "bridge", "done", "none", 3)]
     def durations(self): return ()
     def compensation_totals(self): return ()
     def nics(self, *_, **__): return ()

@@ -15,6 +15,7 @@ URI = "qemu:///system"
 UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 ATTACH = (("allocate_actual_device", Phase.ALLOCATE), ("host_net_add", Phase.PLUG), ("attach", Phase.GUEST))
 DETACH = (("ask", Phase.UNPLUG), ("guest_release", Phase.GUEST), ("host_net_remove", Phase.RELEASE))
+REBIND = (("change", Phase.PLUG),)
 
 
 _calls: WeakKeyDictionary[SqliteJournal, AbstractContextManager[str]] = WeakKeyDictionary()
@@ -40,7 +41,7 @@ class Clock:
 
 
 def scripted(directory: Path) -> SqliteJournal:
-    """Attaches that went well, were undone and refused; detaches that ended and that wait; one NIC that is still there."""
+    """Attaches that went well, were undone and refused; detaches that ended and that wait; one NIC that is still there; rebinds."""
     clock = Clock()
     journal = SqliteJournal.open(directory, clock=clock)
     for number, seconds in enumerate((0.0004, 0.003, 0.9)):
@@ -56,33 +57,41 @@ def scripted(directory: Path) -> SqliteJournal:
     run(journal, begin(journal, "detached", "detach", DETACH, device_type="bridge"), 45.0)
     journal.finish("detached", OperationState.DONE, result="done")
 
+    for kind in ("move", "move", "heal"):
+        record = begin(journal, f"{kind}{len(journal.history())}", "rebind", REBIND, device_type="bridge", kind=kind)
+        run(journal, record, 0.04)
+        journal.finish(record.id, OperationState.DONE, result="done")
+    owner = living(journal)
+    begin(journal, "moving", "rebind", REBIND, kind="move", owner=owner)
+
     begin(journal, "pending", "detach", DETACH, nics=("ua-web", "ua-db"), started=START - 300)
     journal.step("pending", 0, StepState.DONE, at=START - 300)
     for seq, moment in ((1, START - 300), (4, START - 250)):
         journal.step("pending", seq, StepState.STARTED, at=moment)
     journal.step("pending", 4, StepState.DONE, at=START - 240)
     journal.finish("pending", OperationState.PENDING, result="pending", reason="guest-holds-device")
-    owner = living(journal)
     begin(journal, "waiting", "detach", DETACH, started=START - 20, owner=owner)
     journal.step("waiting", 1, StepState.STARTED, at=START - 10)
     begin(journal, "updating", "update", ATTACH, owner=owner)
-    journal.put_nic(
-        NicRecord(
-            uri=URI,
-            domain_uuid=UUID,
-            domain_name='web "1"\\',
-            alias="ua-web",
-            mac="52:54:00:00:00:01",
-            type="network",
-            source="default",
-            network="default",
-            target="vnet0",
-            frontend=State.CLOSING,
-            backend=State.CLOSING,
-            since=START,
-        )
-    )
+    journal.put_nic(nic())
     return journal
+
+
+def nic() -> NicRecord:
+    """A NIC that is in its guest."""
+    return NicRecord(
+        uri=URI,
+        domain_uuid=UUID,
+        domain_name='web "1"\\',
+        alias="ua-web",
+        mac="52:54:00:00:00:01",
+        type="network",
+        source="default",
+        network="default",
+        target="vnet0",
+        backend=State.CONNECTED,
+        since=START,
+    )
 
 
 def begin(
@@ -95,6 +104,7 @@ def begin(
     device_type: str = "none",
     started: float = START,
     owner: str = "",
+    kind: str = "",
 ) -> OperationRecord:
     """Write an operation with `steps` for each NIC."""
     planned = [(name, nic, phase) for nic in nics for name, phase in steps]
@@ -107,6 +117,7 @@ def begin(
         device_type=device_type,
         started=started,
         owner=owner,
+        request={"nics": [{"alias": nic} for nic in nics], **({"kind": kind} if kind else {})},
         steps=tuple(
             Step(seq=seq, name=name, nic=nic, phase=phase, half=Half.LIVE)
             for seq, (name, nic, phase) in enumerate(planned)

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.golden_file import assert_golden
-from tests.unit.metrics.journal import DETACH, START, begin, scripted
+from tests.unit.metrics.journal import DETACH, START, URI, UUID, begin, nic, scripted
 from tests.unit.metrics.tree import look
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.lifecycle import State
 from virtnetplug.metrics import exposition
-from virtnetplug.model.operation import OperationState, StepState
+from virtnetplug.model.operation import OperationRecord, OperationState, StepState
 
 GOLDEN = Path(__file__).parents[2] / "golden/metrics/exposition.prom"
 ON_INFO_ONLY = {"mac", "domain_uuid", "alias", "domain", "target", "uri", "source"}
@@ -73,20 +74,18 @@ def test_names_units_and_labels_follow_the_conventions(journal: SqliteJournal) -
 
 def test_a_histogram_is_whole(journal: SqliteJournal) -> None:
     family = families(journal)["virtnetplug_operation_duration_seconds"]
-    series = {(s.labels["operation"], s.labels["phase"]) for s in family.samples}
-    assert ("attach", "guest") in series
-    for operation, phase in series:
-        counts = [
-            sample.value
-            for sample in family.samples
-            if sample.name.endswith("_bucket")
-            and (sample.labels["operation"], sample.labels["phase"]) == (operation, phase)
-        ]
+    series = {of(sample) for sample in family.samples}
+    assert {("attach", "guest", None), ("rebind", "plug", "move"), ("rebind", "plug", "heal")} <= series
+    for each in series:
+        counts = [sample.value for sample in family.samples if sample.name.endswith("_bucket") and of(sample) == each]
         assert counts == sorted(counts)
         assert len(counts) == 16
-        assert counts[-1] == value(
-            journal, "virtnetplug_operation_duration_seconds_count", operation=operation, phase=phase
-        )
+        (count,) = (one.value for one in family.samples if one.name.endswith("_count") and of(one) == each)
+        assert counts[-1] == count
+
+
+def of(sample: Sample) -> tuple[str, str, str | None]:
+    return sample.labels["operation"], sample.labels["phase"], sample.labels.get("kind")
 
 
 def test_an_empty_journal_has_zeroes_and_no_nan(empty: SqliteJournal) -> None:
@@ -108,6 +107,14 @@ def test_a_detach_is_pending_until_it_is_over(empty: SqliteJournal) -> None:
     empty.step("op", 1, StepState.DONE)
     empty.finish("op", OperationState.DONE, result="done")
     assert (value(empty, pending), value(empty, oldest)) == (0, None)
+
+
+def test_the_kinds_of_a_rebind_are_told_apart_and_those_that_are_none_are_as_before(journal: SqliteJournal) -> None:
+    name = "virtnetplug_operations_total"
+    series = [one.labels for one in families(journal)[name.removesuffix("_total")].samples]
+    kinds = {labels.get("kind") for labels in series if labels["operation"] == "rebind"}
+    assert kinds == {"move", "heal"} and all("kind" not in one for one in series if one["operation"] != "rebind")
+    assert value(journal, "virtnetplug_operations_in_progress", operation="rebind", kind="move") == 1
 
 
 def test_only_a_living_call_has_operations_in_progress(empty: SqliteJournal) -> None:
@@ -133,7 +140,7 @@ def test_counters_outlive_what_they_counted(journal: SqliteJournal) -> None:
         ]
 
     before = counters()
-    assert journal.prune(keep_seconds=-1) == 6
+    assert journal.prune(keep_seconds=-1) == 9
     assert counters() == before
     assert before
 
@@ -147,6 +154,26 @@ def test_the_states_are_the_hosts_where_it_shows_them(journal: SqliteJournal) ->
         if one.name == "virtnetplug_device_info"
     )
     assert [(one.labels["frontend"], one.labels["backend"]) for one in family.samples] == [("Closed", "InitWait")]
+
+
+def test_a_nic_whose_vif_gets_its_driver_anew_does_not_leave(empty: SqliteJournal) -> None:
+    """The operation is no domain's, and keeps others from the NIC; but it takes no NIC out."""
+    empty.put_nic(nic())
+    entry = {"alias": "ua-web", "domain_uuid": UUID}
+    states = {}
+    for kind in ("vif", ""):
+        record = OperationRecord(
+            id=f"op-{kind}",
+            operation="rebind",
+            uri=URI,
+            domain_uuid="",
+            domain_name="web",
+            request={"nics": [entry], "kind": kind},
+        )
+        empty.begin(record)
+        (sample,) = families(empty)["virtnetplug_device_info"].samples
+        states[kind] = sample.labels["frontend"], sample.labels["backend"]
+    assert states == {"vif": ("Unknown", "Connected"), "": ("Closing", "Closing")}
 
 
 def test_the_page_names_every_family_and_its_labels(journal: SqliteJournal) -> None:

@@ -207,12 +207,12 @@ class SqliteJournal:
         self._refuse_read_only()
         return locked(self.directory / "locks" / domain_lock_name(uri, domain_uuid), on_wait, seconds=seconds)
 
-    def operation_totals(self) -> Iterable[tuple[str, str, str, str, int]]:
-        """(operation, device_type, result, reason, count) of ended operations."""
+    def operation_totals(self) -> Iterable[tuple[str, str, str, str, str, int]]:
+        """(operation, kind, device_type, result, reason, count) of ended operations."""
         return totals.operation_totals(self._database)
 
-    def durations(self) -> Iterable[tuple[str, str, Histogram]]:
-        """(operation, phase, histogram of seconds): one observation per phase and ended operation."""
+    def durations(self) -> Iterable[tuple[str, str, str, Histogram]]:
+        """(operation, kind, phase, histogram of seconds): one observation per phase and ended operation."""
         return totals.durations(self._database)
 
     def compensation_totals(self) -> Iterable[tuple[str, str, int]]:

@@ -12,7 +12,7 @@ from virtnetplug.errors import JournalBroken, JournalNewer
 APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
-VERSION = 3
+VERSION = 4
 _LEAST = 512  # bytes: SQLite's smallest page
 
 MIGRATIONS: Mapping[int, str] = {
@@ -123,6 +123,28 @@ MIGRATIONS: Mapping[int, str] = {
         name TEXT PRIMARY KEY,
         value TEXT NOT NULL
     ) WITHOUT ROWID;
+    """,
+    # The totals of version 0 stay as they are: a process that opened the journal before counts there when it ends.
+    3: """
+    CREATE TABLE operation_totals_by_kind (
+        operation TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        device_type TEXT NOT NULL,
+        result TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (operation, kind, device_type, result, reason)
+    ) WITHOUT ROWID;
+    CREATE TABLE duration_totals_by_kind (
+        operation TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        bound REAL NOT NULL,
+        count INTEGER NOT NULL,
+        sum REAL NOT NULL,
+        PRIMARY KEY (operation, kind, phase, bound)
+    ) WITHOUT ROWID;
+    UPDATE nics SET frontend = 'Unknown' WHERE frontend = 'Initialised';
     """,
 }
 """From each version, the statements that lead to the next; version 0 is an empty file."""

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.adapters.sqlite.records import nic, operation
 from virtnetplug.adapters.sqlite import SqliteJournal, rows, schema
 from virtnetplug.errors import JournalNewer, JournalReadOnly
+from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
 
 Open = Callable[..., SqliteJournal]
@@ -27,7 +28,7 @@ def write_with_version(directory: Path, version: int) -> None:
         for statement in schema.MIGRATIONS[step].split(";"):
             if statement.strip():
                 connection.execute(statement)
-    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic("old")))
+    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic("old", frontend=State.INITIALISED)))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("COMMIT")
     connection.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sqlite3
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -13,12 +15,12 @@ from hypothesis import strategies as st
 
 from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import STEPS, Clock, operation
-from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.adapters.sqlite import SqliteJournal, schema
 from virtnetplug.adapters.sqlite.totals import BOUNDS
 from virtnetplug.model.operation import OPEN_STATES, OperationRecord, OperationState, Phase, Step, StepState
 from virtnetplug.ports.store import Histogram, Journal
 
-Totals = tuple[Counter[tuple[str, ...]], dict[tuple[str, str], Histogram], Counter[tuple[str, ...]]]
+Totals = tuple[Counter[tuple[str, ...]], dict[tuple[str, str, str], Histogram], Counter[tuple[str, ...]]]
 
 steps = st.builds(
     Step,
@@ -31,8 +33,9 @@ steps = st.builds(
     seconds=st.sampled_from([None, 0.0, 0.0004, 0.001, 0.0011, 0.3, 7.0, 60.0, 61.0, 1e6]),
 )
 operations = st.builds(
-    lambda kind, device, state, reason, age, steps: operation(
-        operation=kind,
+    lambda name, kind, device, state, reason, age, steps: operation(
+        operation=name,
+        request={"nics": []} | kind,
         device_type=device,
         state=state,
         result=state,
@@ -40,7 +43,8 @@ operations = st.builds(
         started=1_700_000_000.0 - age,
         steps=tuple(steps),
     ),
-    st.sampled_from(["attach", "detach"]),
+    st.sampled_from(["attach", "rebind"]),
+    st.sampled_from([{}, {"kind": "move"}, {"kind": "heal"}]),
     st.sampled_from(["bridge", "network"]),
     st.sampled_from(OperationState),
     st.sampled_from(["", "no-free-port"]),
@@ -52,7 +56,7 @@ operations = st.builds(
 def totals_of(journal: Journal) -> Totals:
     return (
         Counter({tuple(labels): count for *labels, count in journal.operation_totals()}),
-        {(operation, phase): histogram for operation, phase, histogram in journal.durations()},
+        {tuple(labels): histogram for *labels, histogram in journal.durations()},
         Counter({tuple(labels): count for *labels, count in journal.compensation_totals()}),
     )
 
@@ -93,7 +97,9 @@ def live_through(journal: SqliteJournal, clock: Clock, record: OperationRecord, 
         Step(seq=seq, name=step.name, nic=step.nic, phase=step.phase) for seq, step in enumerate(record.steps)
     )
     clock.time = record.started
-    journal.begin(operation(operation_id, operation=record.operation, device_type=record.device_type, steps=planned))
+    journal.begin(
+        dataclasses.replace(record, id=operation_id, state=OperationState.RUNNING, result="", reason="", steps=planned)
+    )
     for seq, step in enumerate(record.steps):
         if step.seconds is not None:
             journal.step(operation_id, seq, StepState.STARTED, at=0.0)
@@ -114,13 +120,13 @@ def age(record: OperationRecord) -> float:
 def expected(written: list[OperationRecord]) -> Totals:
     """What the totals are by their definition."""
     ended = [record for record in written if has_ended(record)]
-    operations = Counter((one.operation, one.device_type, one.result, one.reason) for one in ended)
-    seconds: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    operations = Counter((one.operation, one.kind, one.device_type, one.result, one.reason) for one in ended)
+    seconds: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
     for record in ended:
         for phase in Phase:
             parts = [step.seconds for step in record.steps if step.phase is phase and step.seconds is not None]
             if parts:
-                seconds[record.operation, phase].append(sum(parts))
+                seconds[record.operation, record.kind, phase].append(sum(parts))
     results = {StepState.UNDONE: "done", StepState.UNDO_FAILED: "failed"}
     compensations = Counter(
         (step.name, results[step.state]) for record in written for step in record.steps if step.state in results
@@ -141,11 +147,11 @@ def test_one_observation_per_operation_and_phase(journal: SqliteJournal) -> None
     assert list(journal.durations()) == [], "not before it has ended"
     journal.finish("op1", OperationState.DONE, result="done")
     allocate, plug = sorted(journal.durations())
-    assert allocate[:2] == ("attach", "allocate")
-    assert [bound for bound, count in allocate[2].buckets if count] == [bound for bound in BOUNDS if bound >= 0.005]
-    assert plug[:2] == ("attach", "plug")
-    assert (plug[2].count, plug[2].sum) == (1, 1.0)
-    assert [bound for bound, count in plug[2].buckets if count] == [bound for bound in BOUNDS if bound >= 1.0]
+    assert allocate[:3] == ("attach", "", "allocate")
+    assert [bound for bound, count in allocate[3].buckets if count] == [bound for bound in BOUNDS if bound >= 0.005]
+    assert plug[:3] == ("attach", "", "plug")
+    assert (plug[3].count, plug[3].sum) == (1, 1.0)
+    assert [bound for bound, count in plug[3].buckets if count] == [bound for bound in BOUNDS if bound >= 1.0]
 
 
 def test_each_failed_attempt_to_undo_counts_and_its_success_once(journal: SqliteJournal, opened: Open) -> None:
@@ -170,7 +176,7 @@ def test_an_operation_is_counted_when_it_ends_and_not_while_it_is_open(journal: 
         journal.finish("op1", state, result=str(state))
         assert list(journal.operation_totals()) == []
     journal.finish("op1", OperationState.UNDONE, result="undone", reason="hypervisor-failed")
-    assert list(journal.operation_totals()) == [("attach", "bridge", "undone", "hypervisor-failed", 1)]
+    assert list(journal.operation_totals()) == [("attach", "", "bridge", "undone", "hypervisor-failed", 1)]
 
 
 def test_an_open_operation_is_never_pruned(journal: SqliteJournal, clock: Clock) -> None:
@@ -205,3 +211,58 @@ def test_a_new_operation_removes_what_ended_ninety_days_ago(
     assert {record.id for record in journal.history(limit=200)} == {"old0", "young", "second", "third"}
     assert not owner.exists()
     assert totals_of(journal) == totals
+
+
+def version_3(directory: Path) -> sqlite3.Connection:
+    """A journal as version 3 has it, open as by a process of that version: three rebinds counted, another one under way."""
+    directory.mkdir(mode=0o700)
+    connection = sqlite3.connect(directory / "journal.db", isolation_level=None)
+    for step in range(3):
+        connection.executescript(schema.MIGRATIONS[step])
+    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("INSERT INTO operation_totals VALUES ('rebind', 'bridge', 'done', '', 3)")
+    connection.execute("INSERT INTO duration_totals VALUES ('rebind', 'plug', 0.005, 3, 0.012)")
+    return connection
+
+
+def test_what_version_3_counted_stays_and_kinds_are_counted_beside_it(directory: Path, opened: Open) -> None:
+    version_3(directory).close()
+    reader = opened(read_only=True)
+    before = totals_of(reader)
+    assert before[0] == {("rebind", "", "bridge", "done", ""): 3}
+    ((series, histogram),) = before[1].items()
+    assert (series, histogram.count, histogram.sum) == (("rebind", "", "plug"), 3, 0.012)
+    journal = opened()
+    assert totals_of(journal) == before
+    for number, kind in enumerate(("move", "heal", "heal", "vif")):
+        journal.begin(operation(f"op{number}", operation="rebind", request={"kind": kind, "nics": []}))
+        journal.step(f"op{number}", 1, StepState.STARTED, at=0.0)
+        journal.step(f"op{number}", 1, StepState.DONE, at=2.0)
+        journal.finish(f"op{number}", OperationState.DONE, result="done")
+    operations, durations, _ = totals_of(journal)
+    kinds = {"move": 1, "heal": 2, "vif": 1}
+    assert operations == before[0] + Counter({("rebind", kind, "bridge", "done", ""): n for kind, n in kinds.items()})
+    assert {kind: (each.count, each.sum) for (_, kind, _), each in durations.items()} == {
+        "": (3, 0.012),
+        **{kind: (n, 2.0 * n) for kind, n in kinds.items()},
+    }
+
+
+def test_a_process_that_opened_the_journal_before_still_counts(directory: Path, opened: Open) -> None:
+    """Its statements are those of version 3; it must not fail at the end of what it did to a guest."""
+    old = version_3(directory)
+    journal = opened()
+    journal.begin(operation(operation="rebind"))
+    journal.finish("op1", OperationState.DONE, result="done")
+    count = "ON CONFLICT DO UPDATE SET count = count + 1"
+    old.execute(
+        f"INSERT INTO operation_totals SELECT operation, device_type, result, reason, 1 FROM operations WHERE TRUE {count}"
+    )
+    old.execute(
+        f"INSERT INTO duration_totals VALUES ('rebind', 'plug', 0.005, 1, 0.001) {count}, sum = sum + excluded.sum"
+    )
+    old.close()
+    operations, durations, _ = totals_of(journal)
+    assert operations == {("rebind", "", "bridge", "done", ""): 5}
+    assert durations["rebind", "", "plug"].count == 4
