@@ -6,7 +6,6 @@ That virtnetplug itself wrote the records and their worlds, in ``tests/golden/jo
 from __future__ import annotations
 
 import functools
-import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -50,28 +49,6 @@ GOVERNED = {"policy": "policy", "remember": "policy", "enforcement": "attach", "
 CASES = [(name, case) for name in golden_worlds.names() for case in golden_worlds.cases(name)]
 OPEN = [(name, case) for name, case in CASES if name != "holdings" and case not in ("before", "after")]
 HELD = [case for name, case in CASES if name == "holdings" and case != "before"]
-
-TWICE = "A recovery that died after the new NIC came in attaches the NIC a second time, and fails."
-ANOTHER = "A recovery claims a second VF; the return of the first VF makes the journal forget the NIC."
-FAULTS = (
-    ("handover", "resuming (09|11|12|13|15) .*", TWICE),
-    ("handback", "resuming (09|11|12|13|15) .*", TWICE),
-    ("vf-handover", "resuming (18|20|21|22|24) .*", TWICE),
-    ("vf-handback", "resuming (18|20|21|22|24) .*", TWICE),
-    ("vf-handover", "resuming (13|14|16|17) .*", ANOTHER),
-    ("vf-become-a-vf", "resuming (10|11|13|14|15) .*", ANOTHER),
-)
-"""Which cases are not finished or undone, and why."""
-
-
-def _parameters() -> list[Any]:
-    marks = {
-        (name, case): pytest.mark.xfail(reason=reason, strict=True)
-        for name, case in OPEN
-        for faulty, cases, reason in FAULTS
-        if name == faulty and re.fullmatch(cases, case)
-    }
-    return [pytest.param(*pair, marks=marks.get(pair, ())) for pair in OPEN]
 
 
 @contextmanager
@@ -144,7 +121,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vif_recovery, "LEAST", 0.05)
 
 
-@pytest.mark.parametrize(("name", "case"), _parameters())
+@pytest.mark.parametrize(("name", "case"), OPEN)
 def test_what_was_left_open_is_finished_or_undone(
     name: str, case: str, place: Path, seen_in: Callable[[str, str], Any]
 ) -> None:
@@ -211,9 +188,6 @@ def test_every_operation_is_there_in_every_way_it_can_be_left_open() -> None:
     assert found == {name: ways for ways, names in WAYS for name in names}
     assert all({"before", "after"} <= set(golden_worlds.cases(name)) for name in found)
     assert (len(OPEN), len(HELD)) == (941, 8)
-    assert {reason for _, _, reason in FAULTS} == {
-        mark.kwargs["reason"] for each in _parameters() for mark in each.marks
-    }
 
 
 def test_every_kind_of_record_is_there() -> None:

@@ -112,9 +112,12 @@ def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:
-    """The device that the NIC had a moment ago, where it is held for it still: also one that was quarantined on its way back."""
+    """The device that is held for the NIC already: by this operation, which was cut off since; or still, for it had that a moment ago.
+
+    That may have been quarantined on its way back.
+    """
     for one in held_for(ground, order.domain, order.net.alias or ""):
-        if one.address == order.again:
+        if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
             kept = dataclasses.replace(
                 one, operation_id=order.operation_id, settings=dict(order.settings), quarantine=""
             )

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for, backend_of
+from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import ConnectionLost, DomainMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import define, remove_from_config
@@ -35,10 +35,9 @@ from virtnetplug.hotplug.operation import (
 )
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.reinstatement import held_of
-from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.remembering import remember
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -123,8 +122,6 @@ class _Running:
         for entry in self.request["leaving"]:
             if not self._leave(tx, entry):
                 return self._pending(tx, entry["alias"])
-        for entry in self.request["entering"]:
-            expect_free(self.domain, xml.interface(entry["element"]), tx.record.operation)
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         for element in self.request["config_leaving"]:
             self._undefine(tx, element)
@@ -137,17 +134,12 @@ class _Running:
     def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> bool:
         """False if the guest still holds it."""
         alias, element = entry["alias"], entry["element"]
-        self.release.ask(tx, alias, element)
-        with unlocked(self.domain, self.lock, tx, alias):
-            answer = self.release.wait(tx, alias)
+        answer = self.release.out(tx, alias, element, self.lock)
         if answer is Answer.HELD:
             return False
         if answer is Answer.ENDED:
             raise NotApplied(f"domain {self.domain.name} ended before {alias} could be exchanged")
-        net = xml.interface(element)
-        backend = backend_of(net)
-        for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
-            tx.warn(text)
+        self.release.give_back(tx, alias, element)
         return True
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
@@ -165,7 +157,7 @@ class _Running:
             only=_address(entry.get("only")),
             avoid=_address(entry.get("avoid")),
         )
-        plug(self.host, tx, backend_for(actual), order)
+        plug(self.host, tx, backend_for(actual), order, has_waited=True)
         return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
 
     def _confirm(self, wanted: Interface) -> Interface:

@@ -14,7 +14,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
-from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Phase, Result, StepState
+from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
 
 Shape = Mapping[str, tuple[type, ...]]
@@ -116,16 +116,7 @@ def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_
     return None
 
 
-_BEFORE_OTHERS_COME = frozenset({"remember", "ask", "guest_release"})
-
-
 def direction_of_exchange(record: OperationRecord) -> Direction:
-    """Of one in which NICs leave and others come: forward while it is pending and none has begun to come, else back."""
-    has_come = any(
-        step.state is not StepState.PLANNED
-        for step in record.steps
-        if step.name not in _BEFORE_OTHERS_COME and step.phase is not Phase.RELEASE
-    )
+    """Of one in which NICs leave and others come: forward once it was left pending, unless it has begun to go back."""
     is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
-    waits = record.state is OperationState.PENDING and not has_come and not is_undone
-    return Direction.FORWARD if waits else Direction.BACK
+    return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

@@ -6,7 +6,9 @@ from functools import partial
 
 from virtnetplug.backends import Backend, Order
 from virtnetplug.errors import HostDeviceBusy
+from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase
@@ -25,9 +27,17 @@ def parts(backend: Backend, alias: str, *, has_settings: bool) -> list[Part]:
     return [(step, alias, phase, Half.LIVE) for step, phase in own]
 
 
-def plug(host: Host, tx: Transaction, backend: Backend, order: Order) -> Interface:
-    """Run those steps; the net as it went to the guest. Which of the two paths it takes, never both, is the backend's choice."""
+def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_waited: bool = False) -> Interface:
+    """Run those steps; the net as it went to the guest. Which of the two paths it takes, never both, is the backend's choice.
+
+    Where a guest was waited for (`has_waited`), somebody may have taken the NIC's place: that raises `LeftPending`, see `expect_free`.
+    """
     alias, domain = order.net.alias or "", order.domain
+    if (there := _plugged_before(tx, backend, order)) is not None:
+        _set(host, tx, order, there)
+        return there
+    if has_waited:
+        expect_free(order.domain, order.net, tx.record.operation)
     for is_last in (False,) * MOST_RACES + (True,):
         undone_to = len(tx.undo)
         plugged = backend.plug(host, order, tx)
@@ -38,9 +48,26 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order) -> Interfa
             # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
             if is_last or order.net.source_pci is not None or tx.undo.unwind(undone_to):
                 raise
+    _set(host, tx, order, plugged)
+    return plugged
+
+
+def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interface | None:
+    """The NIC as the guest has it, where this operation had given it to the guest before it was cut off."""
+    alias = order.net.alias or ""
+    if not tx.was_begun(backend.attach_step, alias):
+        return None
+    there = guest.net_of(order.domain, alias, Half.LIVE)
+    if there is None or there.mac != order.net.mac:
+        return None
+    tx.end(backend.attach_step, alias)
+    return there
+
+
+def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
     if order.settings and plugged.source_pci is not None:
         from virtnetplug.backends.vf_settings import put
 
         # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
-        tx.effect("change_device", alias, partial(put, host, plugged.source_pci, order.settings), half=Half.LIVE)
-    return plugged
+        set_it = partial(put, host, plugged.source_pci, order.settings)
+        tx.effect("change_device", order.net.alias or "", set_it, half=Half.LIVE)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainBusy, Interrupted, LeftPending, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
@@ -40,6 +41,24 @@ class GuestRelease:
         self.domain_id = domain_id
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
+
+    def out(self, tx: Transaction, alias: str, element: str, lock: DomainLock) -> Answer:
+        """Ask for one NIC and wait for it, with `lock` let go; at once where it had left before the operation was cut off."""
+        if tx.is_done("guest_release", alias):
+            mac = xml.interface(element).mac
+            answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
+            return Answer.ENDED if answer is Answer.ENDED else Answer.GONE
+        self.ask(tx, alias, element)
+        with unlocked(self.domain, lock, tx, alias):
+            return self.wait(tx, alias)
+
+    def give_back(self, tx: Transaction, alias: str, element: str) -> None:
+        """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
+        net = xml.interface(element)
+        backend = backend_of(net)
+        if not tx.is_done(backend.release_step, alias):
+            for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
+                tx.warn(text)
 
     def ask(self, tx: Transaction, alias: str, element: str) -> None:
         """Ask the guest to let go of the NIC `alias`, whose live element is `element`.

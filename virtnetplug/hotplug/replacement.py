@@ -15,8 +15,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
-from virtnetplug.hotplug.release import GuestRelease, unlocked
-from virtnetplug.hotplug.reserved import expect_free
+from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
 from virtnetplug.model.actual import ActualDevice
@@ -74,16 +73,13 @@ class Replacement:
 
     def run(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        self.release.ask(tx, self.alias, live["before"])
-        with unlocked(self.domain, self.lock, tx, self.alias):
-            answer = self.release.wait(tx, self.alias)
+        answer = self.release.out(tx, self.alias, live["before"], self.lock)
         if answer is Answer.HELD:
             return False
         if answer is Answer.ENDED:
             raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
         net = xml.interface(xml.strip_live(live["after"]))
-        expect_free(self.domain, net, tx.record.operation)
-        self._give_back(tx, xml.interface(live["before"]))
+        self.release.give_back(tx, self.alias, live["before"])
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
@@ -93,14 +89,9 @@ class Replacement:
             operation_id=tx.record.id,
             settings=live.get("settings", {}),
         )
-        plugged = plug(self.host, tx, backend_for(actual), order)
+        plugged = plug(self.host, tx, backend_for(actual), order, has_waited=True)
         tx.note("confirm", self.alias, lambda: self._confirm(live, plugged))
         return True
-
-    def _give_back(self, tx: Transaction, old: Interface) -> None:
-        backend = backend_of(old)
-        for text in tx.note(backend.release_step, self.alias, lambda: backend.unplug(self.host, self.domain, old)):
-            tx.warn(text)
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> None:
         now = guest.net_of(self.domain, self.alias, Half.LIVE)
