@@ -220,7 +220,7 @@ def _ask_emulator(emulator: str) -> frozenset[str] | None:
     command = [emulator, "-machine", "none", "-device", "help"]
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL, process_group=0
         )
     except (OSError, subprocess.SubprocessError):
         return None

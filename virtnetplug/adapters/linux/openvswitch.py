@@ -90,7 +90,14 @@ def _run(*words: str) -> tuple[int, str, str] | None:
     if program is None:
         return None
     try:
-        done = subprocess.run([program, f"--timeout={_SECONDS}", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, f"--timeout={_SECONDS}", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            process_group=0,
+        )
     except OSError:
         return None
     return done.returncode, done.stdout, done.stderr

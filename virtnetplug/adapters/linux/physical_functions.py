@@ -110,7 +110,7 @@ class LinuxPhysicalFunctions:
         try:
             done = subprocess.run(
                 list(command), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                check=False,
+                check=False, process_group=0,
             )  # fmt: skip
         except OSError as error:
             raise HookFailed(f"the firmware hook '{command[0]}' could not be run: {error.strerror}") from None

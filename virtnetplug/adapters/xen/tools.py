@@ -34,7 +34,14 @@ def run_tool(words: Sequence[str]) -> Done:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         return subprocess.run(
-            words, capture_output=True, text=True, errors="replace", env=environment, timeout=ANSWER_SECONDS
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=ANSWER_SECONDS,
+            process_group=0,
         )
     except FileNotFoundError:
         raise XenStoreFailed(f"'{words[0]}' is not installed. Install xenstore-utils.") from None
@@ -151,7 +158,11 @@ def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
     """
     try:
         process = subprocess.Popen(
-            ["xenstore-watch", *paths], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            ["xenstore-watch", *paths],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
         )
     except FileNotFoundError:
         raise XenStoreFailed("'xenstore-watch' is not installed. Install xenstore-utils.") from None

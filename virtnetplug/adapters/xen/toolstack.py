@@ -23,7 +23,14 @@ def run_tool(words: Sequence[str]) -> Done:
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         return subprocess.run(
-            words, capture_output=True, text=True, errors="replace", env=environment, timeout=DONE_SECONDS
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=DONE_SECONDS,
+            process_group=0,
         )
     except FileNotFoundError:
         raise XenStoreFailed(f"'{words[0]}' is not installed. Install xen-utils-common.") from None

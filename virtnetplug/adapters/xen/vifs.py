@@ -27,7 +27,9 @@ Run = Callable[[Sequence[str]], None]
 def run_modprobe(words: Sequence[str]) -> None:
     """Raises `HostDeviceFailed` with what it said."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_LOAD_SECONDS)
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LOAD_SECONDS, process_group=0
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HostDeviceFailed(f"'{' '.join(words)}' failed ({error})") from None
     if done.returncode:
