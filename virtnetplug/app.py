@@ -117,11 +117,14 @@ def doctor(uri: str | None = None) -> Diagnosis:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The ``virtnetplug`` command; the process ends with it."""
-    from virtnetplug import cli
+    from virtnetplug import interruption
 
-    code = cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments))
-    # All is written and closed, and to take the interpreter apart is a fifth of a command's time.
-    os._exit(code)
+    with interruption.listening():
+        from virtnetplug import cli
+
+        code = cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments))
+        # All is written and closed, and to take the interpreter apart is a fifth of a command's time.
+        os._exit(code)
 
 
 class _Wiring:

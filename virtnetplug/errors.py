@@ -36,10 +36,14 @@ class UsageError(VirtnetplugError):
 
 
 class Interrupted(VirtnetplugError):
-    """Ctrl-C: what could be undone was; the message says what is left."""
+    """SIGINT (Ctrl-C), SIGTERM or SIGHUP: the message says what became of the operation. The exit code is 128 and the signal's number."""
 
     reason = "interrupted"
     exit_code = 130
+
+    def __init__(self, message: str, *, signal: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
 
 
 class Refused(VirtnetplugError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from virtnetplug import interruption
 from virtnetplug.errors import VirtnetplugError
 
 
@@ -29,8 +30,12 @@ class UndoStack:
     def __len__(self) -> int:
         return len(self._undos)
 
+    @interruption.held()
     def unwind(self, down_to: int = 0) -> list[tuple[str, VirtnetplugError]]:
-        """Run the undos, newest first, until only the oldest `down_to` are left; return those that failed, whatever they raised."""
+        """Run the undos, newest first, until only the oldest `down_to` are left; return those that failed, whatever they raised.
+
+        No signal breaks an undo, nor a wait inside one.
+        """
         failures: list[tuple[str, VirtnetplugError]] = []
         while len(self._undos) > down_to:
             name, undo = self._undos.pop()

@@ -23,7 +23,10 @@ Document = dict[str, Any]
 
 DONE, PENDING, DISAGREEMENT, UNFIT = 0, 75, 1, 1
 _EXIT_OF_RESULT = {"done": DONE, "already": DONE, "pending": PENDING, "undone": 4, "incomplete": 5, "refused": 3}
-_RESULT_OF_EXIT = {2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending", 130: "interrupted"}
+_RESULT_OF_EXIT = {
+    2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending",
+    129: "interrupted", 130: "interrupted", 143: "interrupted",
+}  # fmt: skip
 
 
 def dump(document: Document) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from virtnetplug import interruption
 from virtnetplug.cli.commands import root
 from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, write_error
 from virtnetplug.cli.session import Session
-from virtnetplug.errors import Interrupted, UsageError, VirtnetplugError
+from virtnetplug.errors import UsageError, VirtnetplugError
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import Wiring
@@ -26,11 +27,12 @@ INTERRUPTED_MIDWAY = (
 
 def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    open_closed_streams()
-    try:
-        return _run(wiring, list(sys.argv[1:] if argv is None else argv))
-    finally:
-        settle()
+    with interruption.listening():
+        open_closed_streams()
+        try:
+            return _run(wiring, list(sys.argv[1:] if argv is None else argv))
+        finally:
+            settle()
 
 
 def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
@@ -43,9 +45,10 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
 
         return answer(session, instruction)
     try:
-        program = root()
-        with program.make_context("virtnetplug", list(arguments), obj=session) as context:
-            program.invoke(context)
+        with interruption.allowed(each=True):
+            program = root()
+            with program.make_context("virtnetplug", list(arguments), obj=session) as context:
+                program.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
     except SystemExit:
@@ -57,6 +60,7 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
 
 def _fail(session: Session, error: BaseException) -> int:
     """Answer the error as text or JSON, and return its exit code."""
+    interruption.defer()
     if session.verbosity > 1:
         _write_traceback(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.is_json:
@@ -86,7 +90,8 @@ def _fault(error: BaseException, session: Session) -> VirtnetplugError:
     if isinstance(error, click.ClickException):
         return UsageError(_usage(error))
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return Interrupted(INTERRUPTED_MIDWAY if session.may_have_effects else INTERRUPTED)
+        stop = error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
+        return interruption.interrupted(INTERRUPTED_MIDWAY if session.may_have_effects else INTERRUPTED, stop)
     if isinstance(error, OutputFailed):
         return VirtnetplugError(
             f"The answer could not be written ({error}); what the command did stands. "

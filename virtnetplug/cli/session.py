@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
 from virtnetplug.cli.table import Screen, screen_of
 
@@ -72,13 +73,15 @@ class Session:
     def plugger(self, doing: str, *, read_only: bool) -> Iterator[Plugger]:
         """An open plugger; `doing` says for what, should it take long."""
         self.log()
-        self.may_have_effects |= not read_only
         with self.progress() as progress:
             progress.say(f"connecting to {self.uri or 'the default hypervisor'}")
             with self.wiring.open(
                 self.uri, state_dir=self.state_dir, read_only=read_only, on_event=progress.hear
             ) as plugger:
                 progress.say(doing)
+                if not read_only:
+                    self.may_have_effects = True
+                    interruption.defer()  # from here on the plugger says what becomes of an interruption
                 yield plugger
 
     def progress(self) -> Progress:
@@ -110,6 +113,8 @@ class Session:
     def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
         """Write the document (JSON) or the text for people to standard output; its exit code is the run's."""
         self.exit_code = document["exit_code"]
+        if late := interruption.came():
+            self.warn(f"{late} came when it was too late to leave anything undone; the command has ended as it says.")
         if self.is_json:
             self.write_document(document)
         else:

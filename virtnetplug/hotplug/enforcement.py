@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Interrupted, VirtnetplugError
 from virtnetplug.hotplug import detach, update
 from virtnetplug.hotplug.amendment import Amendment, amend
@@ -93,8 +93,9 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
     """The outcome of an operation that succeeded, with what policies had done after it; what they could not do is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
-    except Interrupted:
-        raise
+    except Interrupted as error:  # what was asked for is done, and that is what the caller is told
+        text = f"not all that policies of {domain.name} ask for was done: {error.message} 'virtnetplug recover {domain.name}' does the rest."
+        return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
     except VirtnetplugError as error:
         text = f"whether a policy of {domain.name} asks for anything could not be seen: {error.message}"
         return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
@@ -122,12 +123,12 @@ def standing_in(
     """
     done: list[Done] = []
     metadata = metadata_of(view)
-    if Half.LIVE in scope.halves:
-        for due in stand_ins(host, view, metadata, pairs):
-            done.append(_do(host, view, due, lock, 0.0))
     try:
+        if Half.LIVE in scope.halves:
+            for due in stand_ins(host, view, metadata, pairs):
+                done.append(_do(host, view, due, lock, 0.0))
         yield done
-    except VirtnetplugError:
+    except (VirtnetplugError, KeyboardInterrupt):
         if done:
             restore(host, view.domain, lock)
         raise
@@ -135,7 +136,7 @@ def standing_in(
 
 def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
     """Have policies so again after something that failed; it is that error which counts, and `recover` does what this could not."""
-    with suppress(VirtnetplugError):
+    with suppress(VirtnetplugError), interruption.held():
         enforce(host, domain, lock, seconds=0.0)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.errors import (
     ConnectionLost,
     DeviceMissing,
@@ -69,7 +69,8 @@ def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *
         except GuestBusy:
             if host.clock.monotonic() + ASK_AGAIN > deadline:
                 raise
-            watch.next(ASK_AGAIN)
+            with interruption.allowed():
+                watch.next(ASK_AGAIN)
             continue
         except EmulatorLost:
             if _ends(host, domain, watch):
@@ -132,7 +133,8 @@ def wait(
 def _await_change(watch: Watch, alias: str, seconds: float, host: Host) -> None:
     until = host.clock.monotonic() + seconds
     while (left := until - host.clock.monotonic()) > 0:
-        event = watch.next(left)
+        with interruption.allowed():
+            event = watch.next(left)
         if event is None or event.kind is GuestEventKind.ENDED:
             return
         if event.kind is GuestEventKind.LOST:

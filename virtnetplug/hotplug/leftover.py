@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.forgotten import forgotten_devices
@@ -125,5 +125,5 @@ def _live_nets(domain: Domain) -> tuple[Interface, ...]:
 
 def _wait(domain: Domain, seconds: float) -> None:
     """Let the domain's own events end the pause."""
-    with domain.watch() as watch:
+    with domain.watch() as watch, interruption.allowed():
         watch.next(seconds)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from virtnetplug import interruption
 from virtnetplug.errors import UsageError
 from virtnetplug.hotplug import attach, detach, inventory, recover, request, update
 from virtnetplug.hotplug.host import Host
@@ -24,6 +26,35 @@ if TYPE_CHECKING:
     from virtnetplug.model.audit import AuditReport
     from virtnetplug.model.device_tree import DeviceTree
     from virtnetplug.model.policy import IdentityView, PolicyView
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _interruptible(
+    said: str,
+) -> Callable[[Callable[Concatenate[Plugger, P], T]], Callable[Concatenate[Plugger, P], T]]:
+    """A method that changes something: a signal ends it at its safe points; between two operations `said` is true."""
+
+    def decorate(method: Callable[Concatenate[Plugger, P], T]) -> Callable[Concatenate[Plugger, P], T]:
+        @functools.wraps(method)
+        def run(self: Plugger, /, *args: P.args, **named: P.kwargs) -> T:
+            with interruption.deferred():
+                try:
+                    return method(self, *args, **named)
+                except interruption.Interrupt as stop:
+                    raise interruption.interrupted(said, stop) from None
+
+        return run
+
+    return decorate
+
+
+_single = _interruptible("Interrupted before the operation began; nothing of it was touched.")
+_of_many = _interruptible(
+    "Interrupted between two operations: what was done before stands, and what was left is not touched or still in the "
+    "journal. Run it again to go on."
+)
 
 
 class Plugger:
@@ -44,6 +75,7 @@ class Plugger:
         """The hypervisor's canonical URI."""
         return self._host.hypervisor.uri
 
+    @_single
     def attach(
         self,
         domain: str,
@@ -66,6 +98,7 @@ class Plugger:
 
         return self._governed(domain, run, wait)
 
+    @_single
     def detach(
         self,
         domain: str,
@@ -91,6 +124,7 @@ class Plugger:
 
         return self._governed(domain, run, wait)
 
+    @_single
     def update(
         self,
         domain: str,
@@ -112,6 +146,7 @@ class Plugger:
 
         return self._governed(domain, run, wait)
 
+    @_single
     def rebind(
         self,
         domain: str,
@@ -135,6 +170,7 @@ class Plugger:
                 self._host, found, nic, changes, lock, scope=scope, replace=replace, flap_link=flap_link, seconds=wait
             )
 
+    @_of_many
     def heal(
         self,
         domain: str | None = None,
@@ -156,6 +192,7 @@ class Plugger:
         places = severed.severed(self._host, domain, network=network, bridge=bridge)
         return severed.heal_severed(self._host, self._locked, places)
 
+    @_single
     def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Outcome:
         """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other one of the NIC's pool.
 
@@ -167,6 +204,7 @@ class Plugger:
         with self._locked(domain, wait) as (found, lock):
             return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
 
+    @_single
     def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
         """Take the backend's driver from a running Xen guest's vif, and give it back: the guest keeps its connections.
 
@@ -178,6 +216,7 @@ class Plugger:
 
         return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
+    @_single
     def rebind_pf(
         self,
         pf: PciAddress | str,
@@ -202,6 +241,7 @@ class Plugger:
         )
         return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
 
+    @_single
     def handover(
         self,
         domain: str,
@@ -226,6 +266,7 @@ class Plugger:
 
         return self._governed(domain, run, wait)
 
+    @_single
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
         """Put the emulated NIC back as it was before it was handed over; the one that served in its place leaves.
 
@@ -244,6 +285,7 @@ class Plugger:
 
         return identities.identities(self._host, domain)
 
+    @_single
     def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome:
         """Let go of what is remembered of an emulated NIC, and so of its fast twin's claim; nothing of the guest changes.
 
@@ -254,6 +296,7 @@ class Plugger:
         with self._locked(domain) as (found, _):
             return identities.forget(self._host, found, emulated, force=force)
 
+    @_single
     def set_policy(
         self,
         domain: str | None,
@@ -281,6 +324,7 @@ class Plugger:
 
         return self._governed(domain, run, wait)
 
+    @_single
     def clear_policy(
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
@@ -432,6 +476,7 @@ class Plugger:
         """One NIC with its elements and its history."""
         return inventory.show_nic(self._host, domain, nic)
 
+    @_of_many
     def recover(
         self, domain: str | None = None, *, wait: float = 0.0, allow_taint: bool = False
     ) -> tuple[Outcome, ...]:
@@ -453,6 +498,7 @@ class Plugger:
 
         return audit.audit(self._host, domain)
 
+    @_of_many
     def repair(self, report: AuditReport) -> AuditReport:
         """Mend what is safe to mend of `report`; each finding says whether it was."""
         from virtnetplug.hotplug import repair

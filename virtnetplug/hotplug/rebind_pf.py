@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld, take_out
@@ -123,7 +123,8 @@ class _Running:
             for nic in self.nics:
                 self.answers[nic.label] = self._wait_for(tx, nic, eyes[nic.label])
         finally:
-            self.locks.take()
+            with interruption.held():  # what follows, an undo too, takes the locks
+                self.locks.take()
 
     def _wait_for(self, tx: Transaction, nic: PfNic, watch: Watch) -> Answer | RemovalFailed:
         tx.begin("guest_release", nic.label)

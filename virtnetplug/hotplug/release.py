@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, Interrupted, LeftPending, RemovalFailed
+from virtnetplug.errors import DomainBusy, LeftPending, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -101,7 +101,7 @@ class GuestRelease:
 
 @contextmanager
 def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> Iterator[None]:
-    """Wait for a guest inside: the journal says all so far, the lock is let go, and Ctrl-C leaves the operation pending.
+    """Wait for a guest inside: the journal says all so far, the lock is let go, and a signal leaves the operation pending.
 
     Whoever comes back looks again at all that others may have changed meanwhile. Raises `LeftPending` where the lock is not to be had again.
     """
@@ -109,14 +109,16 @@ def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> I
     lock.release()
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
-        raise Interrupted(
+        raise interruption.interrupted(
             f"interrupted while the guest was letting go of {names}. It has been asked, so the NIC may go at any "
-            f"moment; the journal keeps it: 'virtnetplug recover {domain.name} --wait 60' finishes it."
+            f"moment; the journal keeps it: 'virtnetplug recover {domain.name} --wait 60' finishes it.",
+            stop,
         ) from None
     finally:
-        _take_again(domain, lock, tx)
+        with interruption.held():  # what follows, an undo too, takes the lock
+            _take_again(domain, lock, tx)
 
 
 def _take_again(domain: Domain, lock: DomainLock, tx: Transaction) -> None:

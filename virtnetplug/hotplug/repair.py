@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
-from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, VirtnetplugError
+from virtnetplug import interruption, xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, Interrupted, VirtnetplugError
 from virtnetplug.hotplug.drift import set_again
 from virtnetplug.hotplug.heal import heal
 from virtnetplug.hotplug.host import Host
@@ -31,10 +31,13 @@ def mend(host: Host, finding: Finding) -> Finding:
     work = REPAIRS.get(finding.kind) if finding.repair else None
     if work is None:
         return finding
+    interruption.check()  # each repair is an operation of its own
     try:
         name, uri = f"domain {finding.domain}", host.hypervisor.uri
         with nullcontext() if work in WITHOUT_LOCK else named_lock(host, name, uri, finding.domain_uuid, LEAST):
             work(host, finding)
+    except Interrupted:
+        raise
     except VirtnetplugError as error:
         return replace(finding, repaired=False, message=f"{finding.message} It could not be mended: {error.message}")
     return replace(finding, repaired=True)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from virtnetplug import interruption
 from virtnetplug.errors import (
     ConnectionLost,
     Failed,
-    Interrupted,
     LeftPending,
     OperationTaken,
     Refused,
@@ -84,6 +84,7 @@ class Transaction:
         self._had_effect = is_begun
         self._settled = False
         self._only_forward = False
+        self._may_stop = not is_begun
         self._started = host.clock.monotonic()
         self._registered: set[int] = set()
         self._undos: Undos = {} if undos is None else undos(self)
@@ -105,9 +106,12 @@ class Transaction:
         """Run a planned step that changes something.
 
         Its undo (see `Undos`) is registered before `run`, for a call that failed may still have had its effect.
+        A signal that came before is delivered here, while all can be undone.
         """
         seq = self._begin_step(name, nic, half)
         self.flush()
+        if self._may_stop:
+            interruption.check()
         self._had_effect = True
         self._register(next(step for step in self.steps if step.seq == seq))
         return self._run(seq, run)
@@ -205,6 +209,7 @@ class Transaction:
         """From here on nothing is undone: what fails leaves the operation open, and `recover` finishes it."""
         self.undo.commit()
         self._only_forward = True
+        self._may_stop = False
 
     def warn(self, text: str) -> None:
         """Something the caller should know, that stops nothing."""
@@ -249,6 +254,25 @@ class Transaction:
             error,
         )
         return error
+
+    def stop(self, interrupt: KeyboardInterrupt) -> VirtnetplugError:
+        """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
+        what = f"The {self.record.operation} on {self.record.domain_name} was interrupted"
+        if self._settled:
+            said = f"{what} when it had ended already: 'virtnetplug history {self.record.domain_name}' says how."
+            return interruption.interrupted(said, interrupt)
+        if not self._may_stop:
+            if self.record.state is not OperationState.PENDING:
+                self._leave_open(interruption.interrupted(f"{what}.", interrupt))
+            said = f"{what}, and stays open in the journal: 'virtnetplug recover {self.record.domain_name}' goes on with it."
+            return interruption.interrupted(said, interrupt)
+        left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
+        said = left.message
+        if not isinstance(left, RollbackIncomplete):
+            said += " All that had been done was undone." if self._had_effect else " Nothing was touched."
+        raised = interruption.interrupted(said, interrupt)
+        raised.undo_failures = left.undo_failures
+        return raised
 
     def _leave_open(self, error: VirtnetplugError) -> VirtnetplugError:
         self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
@@ -296,6 +320,9 @@ class Transaction:
             answer = run()
         except ConnectionLost:
             raise  # nobody can tell whether it happened: it stays begun
+        except KeyboardInterrupt:
+            self._mark(seq, StepState.FAILED, "interrupted")  # in a wait before it, for none comes into a call
+            raise
         except VirtnetplugError as error:
             self._mark(seq, StepState.FAILED, error.message)
             raise
@@ -377,11 +404,8 @@ def _undoing(tx: Transaction) -> Iterator[None]:
         if raised is error:
             raise
         raise raised from None
-    except KeyboardInterrupt:
-        left = tx.roll_back(Interrupted("interrupted; what had been done was undone"))
-        if isinstance(left, RollbackIncomplete):
-            left = Interrupted(f"interrupted, and not all could be undone: {left.message}")
-        raise left from None
+    except KeyboardInterrupt as interrupt:
+        raise tx.stop(interrupt) from None
     except BaseException as error:
         tx.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from virtnetplug import errors
+from virtnetplug import errors, interruption
 from virtnetplug.cli.commands import COMMANDS, root
 from virtnetplug.cli.keys import KEYS
+from virtnetplug.errors import Interrupted
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport
 from virtnetplug.model.operation import Nic, Outcome, Refusal, Result
@@ -246,6 +248,32 @@ def test_an_interrupt_is_130(word, run, plugger):
     assert ran.code == 130
     assert ("virtnetplug recover" in ran.err) == (word != "list")
     assert run(*word.split(), "--json").document["result"] == "interrupted"
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_while_nothing_is_changed_ends_the_command(number, run, plugger):
+    plugger.while_running = lambda: os.kill(os.getpid(), number)
+    ran = run("list")
+    assert ran.code == 128 + number and "nothing was touched" in ran.err
+    document = run("list", "--json").document
+    assert (document["result"], document["exit_code"]) == ("interrupted", 128 + number)
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_a_signal_that_finds_the_operation_done_changes_no_answer(number, run, plugger):
+    plugger.while_running = lambda: os.kill(os.getpid(), number)
+    ran = run("detach", "web1", "x")
+    assert ran.code == 0 and f"{number.name} came when" in ran.err
+    document = run("detach", "web1", "x", "--json").document
+    assert (document["result"], document["exit_code"]) == ("done", 0)
+
+
+@pytest.mark.parametrize("number", interruption.SIGNALS)
+def test_an_interrupted_operation_has_the_exit_code_of_its_signal(number, run, plugger):
+    plugger.raises = Interrupted("The detach on web1 was interrupted.", signal=number)
+    assert run("detach", "web1", "x").code == 128 + number
+    document = run("detach", "web1", "x", "--json").document
+    assert (document["result"], document["reason"]) == ("interrupted", "interrupted")
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,14 @@ def test_the_package_alone_imports_no_click():
     assert done.stdout == "False\n"
 
 
-def test_ctrl_c():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_wait(number):
     between = (
-        f"{FAKES}; import time; wiring.plugger.while_running = lambda: (print('ready', flush=True), time.sleep(3600))"
+        f"{FAKES}; import time; from virtnetplug import interruption\n"
+        "def wait():\n"
+        "    with interruption.allowed():\n"
+        "        print('ready', flush=True), time.sleep(3600)\n"
+        "wiring.plugger.while_running = wait"
     )
     process = subprocess.Popen(
         [*program(between=between), "detach", "web1", "x"],
@@ -80,9 +85,9 @@ def test_ctrl_c():
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "virtnetplug recover" in err
     assert "Traceback" not in err
 

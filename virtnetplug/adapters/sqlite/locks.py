@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from virtnetplug import interruption
 from virtnetplug.adapters.sqlite.directory import open_private
 from virtnetplug.adapters.sqlite.faults import translated
 from virtnetplug.errors import LockTaken
@@ -128,7 +129,8 @@ def _wait(descriptor: int, deadline: float | None) -> None:
         if deadline is not None and time.monotonic() >= deadline:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             raise LockTaken("the lock is taken", process=int(holder) if holder.isdigit() else None)
-        time.sleep(pause)
+        with interruption.allowed():
+            time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 

@@ -40,7 +40,7 @@ _EPILOG = """\b
 Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,
 2 usage, 3 refused and nothing touched, 4 failed and rolled back, 5 rollback
 incomplete (run 'virtnetplug recover'), 70 internal error, 75 pending,
-130 interrupted.
+129, 130, 143 interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
 
 \b
 Examples:
