@@ -70,8 +70,10 @@ class Trigger:
     """Counts calls; at number `at` (from 0) it breaks the call, before or `after` it happened.
 
     `kind` says how: ``fail``, an error; ``broken``, an error there and at each later effect; ``crash``, `Crash` there and at each
-    later call; ``kill``, SIGKILL.
+    later call; ``kill``, SIGKILL; ``signal``, the signal `number` to this process; ``signals``, that and one more at each later call.
     """
+
+    number = int(signal.SIGINT)
 
     def __init__(self, at: int, kind: str, *, after: bool = False) -> None:
         self.at, self.kind, self.after = at, kind, after
@@ -84,6 +86,8 @@ class Trigger:
         self.calls.append(name)
         if self.fired and self.kind == "crash":
             raise Crash
+        if self.fired and self.kind == "signals":
+            self._fire(name)
         if self.fired and self.kind == "broken" and not (is_look(name) or name.startswith("journal.")):
             raise HypervisorFailed(f"{name} keeps failing")
         if number == self.at and not self.after:
@@ -97,6 +101,9 @@ class Trigger:
         self.fired = True
         if self.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind in ("signal", "signals"):
+            os.kill(os.getpid(), self.number)
+            return
         if self.kind == "crash":
             raise Crash
         if self.after and name == "detach":
