@@ -11,9 +11,13 @@ from tests.contract.test_rebind import audited, net
 from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.errors import Failed, HypervisorFailed, RollbackIncomplete, TapElsewhere
+from virtnetplug.hotplug.heal import Heal
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Vlan, VlanTag
-from virtnetplug.model.operation import Result
+from virtnetplug.model.operation import Outcome, Result
+from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import SwitchPort
 
 INTERFACE = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
@@ -26,6 +30,12 @@ EXTRA = (
 def hypervisor(world: World) -> FakeHypervisor:
     assert isinstance(world.host.hypervisor, FakeHypervisor)
     return world.host.hypervisor
+
+
+def _moved(host: Host, domain: Domain) -> Outcome:
+    """Healed, also out of another bridge."""
+    with DomainLock(host, domain, 1.0) as lock:
+        return Heal("ua-nic1", may_move=True).prepare(host, domain).run(lock, 0.0)
 
 
 @pytest.fixture
@@ -105,11 +115,10 @@ def test_cut_off_at_every_call_it_is_where_it_was_or_where_it_belongs(
     switched: World, way: Callable[[World], None], kind: str
 ) -> None:
     """Where it was, if it failed; where it belongs, once what was cut off has been recovered."""
-    from virtnetplug.hotplug import heal
 
     def act(trigger: Trigger) -> None:
         host = faulty(switched.host, trigger)
-        heal.heal(host, host.hypervisor.domain(switched.name), "ua-nic1", may_move=True)
+        _moved(host, host.hypervisor.domain(switched.name))
 
     count = Trigger(-1, "none")
     way(switched)
@@ -153,7 +162,6 @@ def test_one_that_will_not_take_it_is_an_error_and_nothing_is_changed(
 def test_a_bridge_that_goes_while_it_is_left_is_no_success_of_the_undo(
     switched: World, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    from virtnetplug.hotplug import heal
 
     def refuse(name: str, bridge: str, port: SwitchPort) -> None:
         hypervisor(switched)._leave(name)
@@ -165,5 +173,5 @@ def test_a_bridge_that_goes_while_it_is_left_is_no_success_of_the_undo(
     monkeypatch.setattr(hypervisor(switched), "join_switch", refuse)
     domain = switched.host.hypervisor.domain(switched.name)
     with pytest.raises(RollbackIncomplete) as caught:
-        heal.heal(switched.host, domain, "ua-nic1", may_move=True)
+        _moved(switched.host, domain)
     assert where in str(caught.value.undo_failures)

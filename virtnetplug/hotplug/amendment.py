@@ -85,9 +85,10 @@ class Amending(Operation):
         "policies": {"halves": LIST, "before": OBJECT, "after": OBJECT},
     }
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
 
 
-OPERATION = Amending()
+OPERATION = Amending

@@ -12,12 +12,14 @@ from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
 from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
-from virtnetplug.hotplug.request import name, pair, refuse, scope_for
+from virtnetplug.hotplug.prepared import Prepared
+from virtnetplug.hotplug.request import name, pair, scope_for
 from virtnetplug.hotplug.reserved import placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
@@ -31,7 +33,6 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Phase,
-    Plan,
     Refusal,
     Result,
     Scope,
@@ -42,65 +43,6 @@ from virtnetplug.resolve import resolve
 
 if TYPE_CHECKING:
     from virtnetplug.hotplug.remembering import Remembered
-
-
-def attach(
-    host: Host,
-    domain: Domain,
-    nets: tuple[Interface, ...],
-    *,
-    scope: Scope | None = None,
-    twin_of: str | None = None,
-    seconds: float = 30.0,
-) -> Outcome:
-    """Attach every net, or none; the caller holds the domain's lock. `seconds` bounds how long an undo waits for the guest.
-
-    `twin_of` is the emulated NIC whose identity the one net may take: that is remembered, and nothing is taken while the guest has it.
-    """
-    view, scope = _look(domain, scope, twin_of)
-    nets, said = _identified(host, view, _paired(view, nets))
-    refuse(_unsettled(host, view, nets))
-    if there := _already(host, view, nets, scope):
-        pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
-        nics = tuple(nics_of(host, view, pairs))
-        return Outcome(operation="attach", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
-    networks: dict[str, Network] = {}
-    refuse(check_attach(host, view, nets, scope, networks=networks))
-    nets = _placed(host, view, tuple(name(net) for net in nets), networks)
-    actuals = [_resolve(net, networks) for net in nets]
-    return _Attach(host, view, nets, actuals, scope, seconds, remembered=_twin(view, nets, twin_of), said=said).run()
-
-
-def plan_attach(
-    host: Host,
-    domain: Domain,
-    nets: tuple[Interface, ...],
-    *,
-    scope: Scope | None = None,
-    twin_of: str | None = None,
-) -> Plan:
-    """What `attach` would do; nothing is touched, and every refusal is listed."""
-    view, scope = _look(domain, scope, twin_of)
-    nets, said = _identified(host, view, _paired(view, nets))
-    unsettled = _unsettled(host, view, nets)
-    if not unsettled and _already(host, view, nets, scope):
-        return Plan(operation="attach", domain=domain.name, scope=scope, fits=True, warnings=("it is there already",))
-    networks: dict[str, Network] = {}
-    refusals = unsettled or check_attach(host, view, nets, scope, networks=networks)
-    nets = _placed(host, view, tuple(name(net) for net in nets), networks)
-    actuals = () if refusals else tuple(_resolve(net, networks) for net in nets)
-    added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
-    return Plan(
-        operation="attach",
-        domain=domain.name,
-        scope=scope,
-        fits=not refusals,
-        refusals=refusals,
-        steps=_steps(nets, actuals, scope, _twin(view, nets, twin_of)) if actuals else (),
-        diff={half.value: added for half in scope.halves},
-        actual=actuals,
-        warnings=tuple(said),
-    )
 
 
 def _placed(
@@ -249,12 +191,13 @@ class _Attach:
         actuals: Sequence[ActualDevice],
         scope: Scope,
         seconds: float,
+        steps: tuple[Step, ...],
         *,
         remembered: Sequence[Remembered] = (),
         said: Sequence[str] = (),
     ) -> None:
         self.host, self.view, self.domain = host, view, view.domain
-        self.remembered, self.said = remembered, said
+        self.remembered, self.said, self.steps = remembered, said, steps
         self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
         self.live: dict[str, Interface] = {}
 
@@ -274,7 +217,7 @@ class _Attach:
                 ],
                 "remembered": [each.request for each in self.remembered],
             },
-            steps=_steps(self.nets, self.actuals, self.scope, self.remembered),
+            steps=self.steps,
         )
         site = Site(host=self.host, domain=self.domain, domain_id=self.view.state.id, seconds=self.seconds)
         with transaction(self.host, record, partial(undos, site)) as tx:
@@ -365,16 +308,59 @@ def _alias(net: Interface) -> str:
 
 
 class Attach(Operation):
-    """An attach that never ended is undone."""
+    """NICs into a running guest, its definition, or both: all of them or none. One that never ended is undone.
+
+    `twin_of` is the emulated NIC whose identity the one net may take: that is remembered, and nothing is taken while the guest has it.
+    """
 
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT, "type": TEXT, "element": TEXT},
         "remembered": REMEMBERED,
     }
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    def __init__(self, nets: tuple[Interface, ...], *, scope: Scope | None = None, twin_of: str | None = None) -> None:
+        self.nets, self.scope, self.twin_of = nets, scope, twin_of
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        view, scope = _look(domain, self.scope, self.twin_of)
+        nets, said = _identified(host, view, _paired(view, self.nets))
+        refusals = _unsettled(host, view, nets)
+        there = () if refusals else _already(host, view, nets, scope)
+        networks: dict[str, Network] = {}
+        if not refusals and not there:
+            refusals = check_attach(host, view, nets, scope, networks=networks)
+        if not there:
+            nets = _placed(host, view, tuple(name(net) for net in nets), networks)
+        actuals = () if refusals or there else tuple(_resolve(net, networks) for net in nets)
+        remembered = _twin(view, nets, self.twin_of)
+        steps = _steps(nets, actuals, scope, remembered) if actuals else ()
+
+        def start(lock: DomainLock, seconds: float) -> Outcome:
+            return _Attach(host, view, nets, actuals, scope, seconds, steps, remembered=remembered, said=said).run()
+
+        def diff() -> dict[str, str]:
+            added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
+            return {half.value: added for half in scope.halves}
+
+        pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
+        return Prepared(
+            operation="attach",
+            domain=domain.name,
+            scope=scope,
+            start=start,
+            refusals=refusals,
+            already=nics_of(host, view, pairs) if there else None,
+            steps=steps,
+            diff=diff,
+            actual=actuals,
+            warnings=tuple(said),
+        )
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
 
 
-OPERATION = Attach()
+OPERATION = Attach

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
@@ -19,8 +19,9 @@ from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import await_end, owner_of, taken_over
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease, unlocked
-from virtnetplug.hotplug.request import partner_of, refuse, scope_for
+from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
@@ -32,53 +33,13 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Phase,
-    Plan,
     Refusal,
     Result,
     Scope,
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain, PowerState, Watch
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.exchange import Prepared
-
-
-def detach(
-    host: Host,
-    domain: Domain,
-    selectors: Sequence[str],
-    lock: DomainLock,
-    *,
-    scope: Scope | None = None,
-    restore_emulated: bool | None = None,
-    seconds: float = 30.0,
-) -> Outcome:
-    """Detach every NIC named; `lock` is held, and let go while the guest is waited for (`seconds`).
-
-    Where one had been handed an emulated NIC's place, that comes back: the outcome is then that of a hand-back. `restore_emulated` says
-    whether it does, None that a hand-over which put it out, and no unplug policy, makes it.
-    """
-    with domain.watch() as watch:
-        view, scope, pairs = _look(domain, selectors, scope)
-        refuse(check_scope(view, scope))
-        if waiting := _pending_operation(host, view, pairs):
-            return join(host, domain, waiting, lock, seconds)
-        refuse(_widows(host, view, pairs, scope))
-        if not _has_metadata(view):
-            return _detach(host, view, pairs, scope, lock, watch, seconds)
-        from virtnetplug.hotplug.enforcement import standing_in, telling
-
-        exchanged = _exchange(host, view, pairs, scope, restore_emulated)
-        if exchanged is not None:
-            refuse(exchanged.refusals)
-        with standing_in(host, view, pairs, scope, lock) as done:
-            if exchanged is not None:
-                outcome = exchanged.run(host, lock, seconds)
-            else:
-                outcome = _detach(host, view, pairs, scope, lock, watch, seconds)
-            return telling(outcome, done)
+from virtnetplug.ports.domain import Domain, PowerState
 
 
 def _detach(
@@ -87,12 +48,13 @@ def _detach(
     pairs: Sequence[Pair],
     scope: Scope,
     lock: DomainLock,
-    watch: Watch,
     seconds: float,
 ) -> Outcome:
     domain, record = view.domain, _record(host, view, pairs, scope)
-    release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-    with transaction(host, record, partial(_undos, Site(host=host, domain=domain, domain_id=view.state.id))) as tx:
+    deadline = host.clock.monotonic() + seconds
+    site = Site(host=host, domain=domain, domain_id=view.state.id)
+    with domain.watch() as watch, transaction(host, record, partial(_undos, site)) as tx:
+        release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
         for text in _warnings(view, pairs, scope):
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
@@ -100,36 +62,11 @@ def _detach(
         return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
 
 
-def plan_detach(
-    host: Host,
-    domain: Domain,
-    selectors: Sequence[str],
-    *,
-    scope: Scope | None = None,
-    restore_emulated: bool | None = None,
-) -> Plan:
-    """What `detach` would do; nothing is touched."""
-    view, scope, pairs = _look(domain, selectors, scope)
-    refusals = check_scope(view, scope) or _unsettled(host, view, pairs)
-    if not refusals:
-        refusals = _widows(host, view, pairs, scope)
-    if not refusals and (exchanged := _exchange(host, view, pairs, scope, restore_emulated)) is not None:
-        return exchanged.plan(host)
-    diff = {
+def _diff(pairs: Sequence[Pair], scope: Scope) -> dict[str, str]:
+    return {
         half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
         for half in scope.halves
     }
-    warnings = [*_warnings(view, pairs, scope), *_stand_ins(host, view, pairs, scope)]
-    return Plan(
-        operation="detach",
-        domain=domain.name,
-        scope=scope,
-        fits=not refusals,
-        refusals=refusals,
-        steps=_steps(pairs, scope),
-        diff=diff,
-        warnings=tuple(warnings),
-    )
 
 
 def _stand_ins(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
@@ -148,13 +85,11 @@ def _exchange(
     """What the detach comes to where an emulated NIC comes back for one that leaves."""
     if not _has_metadata(view):
         return None
-    from virtnetplug.hotplug.exchange import Prepared, obstacles
+    from virtnetplug.hotplug.exchange import obstacles, prepared
     from virtnetplug.hotplug.marker import goes_back
 
     exchange = goes_back(host, view, pairs, scope, restore=restore)
-    return (
-        None if exchange is None else Prepared(view=view, exchange=exchange, refusals=obstacles(host, view, exchange))
-    )
+    return None if exchange is None else prepared(host, view, exchange, obstacles(host, view, exchange))
 
 
 def _has_metadata(view: DomainView) -> bool:
@@ -191,27 +126,21 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
     return {alias: others for alias, others in found.items() if not any(other in found for other in others)}
 
 
-def _pending_operation(host: Host, view: DomainView, pairs: Sequence[Pair]) -> OperationRecord | None:
-    """The open detach that already waits for one of these NICs; raises `NicPending` if another operation is not settled."""
+def _open_detach(
+    host: Host, view: DomainView, pairs: Sequence[Pair]
+) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
+    """The open detach that already waits for one of these NICs; a refusal where another operation may take one out."""
+    found = None
     for pair in pairs:
         record = _open_operation(host, view, pair)
         if record is not None and record.operation != "detach":
-            raise NicPending(
+            message = (
                 f"{describe(pair[0] or pair[1])} belongs to the {record.operation} {record.id}, which is not settled; "
                 f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
             )
-        if record is not None:
-            return record
-    return None
-
-
-def _unsettled(host: Host, view: DomainView, pairs: Sequence[Pair]) -> tuple[Refusal, ...]:
-    """What `_pending_operation` raises, as a plan says it."""
-    try:
-        _pending_operation(host, view, pairs)
-    except NicPending as error:
-        return (Refusal(reason=error.reason, message=error.message, nic=_key(pairs[0])),)
-    return ()
+            return (Refusal(reason=NicPending.reason, nic=_key(pair), message=message),), None
+        found = found or record
+    return (), found
 
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
@@ -470,19 +399,69 @@ def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> l
 
 
 class Detach(Operation):
-    """A detach only goes forward: its guest may have been asked."""
+    """Every NIC named. A detach that was left open only goes forward, for its guest may have been asked.
+
+    Where one had been handed an emulated NIC's place, that comes back: the operation is then a hand-back. `restore_emulated` says whether it
+    does, None that a hand-over which put it out, and no unplug policy, makes it.
+    """
 
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING}
     }
 
-    def direction(self, record: OperationRecord) -> Direction:
+    def __init__(
+        self, nics: Sequence[str], *, scope: Scope | None = None, restore_emulated: bool | None = None
+    ) -> None:
+        self.nics_named, self.scope, self.restore_emulated = nics, scope, restore_emulated
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        view, scope, pairs = _look(domain, self.nics_named, self.scope)
+        refusals, waiting = check_scope(view, scope), None
+        if not refusals:
+            refusals, waiting = _open_detach(host, view, pairs)
+        if not refusals and waiting is None:
+            refusals = _widows(host, view, pairs, scope)
+        exchanged = None
+        if not refusals and waiting is None:
+            exchanged = _exchange(host, view, pairs, scope, self.restore_emulated)
+
+        def start(lock: DomainLock, seconds: float) -> Outcome:
+            if waiting is not None:
+                return join(host, domain, waiting, lock, seconds)
+            if not _has_metadata(view):
+                return _detach(host, view, pairs, scope, lock, seconds)
+            from virtnetplug.hotplug.enforcement import standing_in, telling
+
+            with standing_in(host, view, pairs, scope, lock) as done:
+                if exchanged is not None:
+                    outcome = exchanged.start(lock, seconds)
+                else:
+                    outcome = _detach(host, view, pairs, scope, lock, seconds)
+                return telling(outcome, done)
+
+        if exchanged is not None:
+            return dataclasses.replace(exchanged, start=start)
+        return Prepared(
+            operation="detach",
+            domain=domain.name,
+            scope=scope,
+            start=start,
+            refusals=refusals,
+            steps=_steps(pairs, scope),
+            diff=partial(_diff, pairs, scope),
+            warnings=(*_warnings(view, pairs, scope), *_stand_ins(host, view, pairs, scope)),
+        )
+
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Forward, always."""
         return Direction.FORWARD
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """See `resume`."""
         return resume(host, domain, record, lock, seconds)
 
 
-OPERATION = Detach()
+OPERATION = Detach

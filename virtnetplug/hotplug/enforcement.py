@@ -13,14 +13,16 @@ from dataclasses import dataclass
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Interrupted, VirtnetplugError
-from virtnetplug.hotplug import detach, update
 from virtnetplug.hotplug.amendment import Amendment, amend
+from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.handover import kept
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.operation import Operation
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
 from virtnetplug.hotplug.twins import Twin, policy_of, twins_of
+from virtnetplug.hotplug.update import Update
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, look
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
@@ -184,7 +186,7 @@ def plan_finish(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
         view = look(domain, BOTH)
         for due in dues(host, view, metadata_of(view)):
             if not due.obstacle:
-                plan = _plan(host, domain, due)
+                plan = _operation(due).prepare(host, domain).plan()
                 plans.append(dataclasses.replace(plan, warnings=(*plan.warnings, due.sentence)))
     return tuple(plans)
 
@@ -217,7 +219,7 @@ def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float
     try:
         if due.deed is not Deed.LINK_UP:
             _keep(host, view, due)
-        outcome = _run(host, view.domain, due, lock, seconds)
+        outcome = _operation(due).prepare(host, view.domain).run(lock, seconds)
     except Interrupted:
         raise
     except VirtnetplugError as error:
@@ -236,18 +238,12 @@ def _enforced(due: Due, result: Result, operation_id: str = "") -> Enforced:
     )
 
 
-def _run(host: Host, domain: Domain, due: Due, lock: DomainLock, seconds: float) -> Outcome:
+def _operation(due: Due) -> Operation:
+    """What does it."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
-        return detach.detach(host, domain, [due.nic], lock, scope=scope, restore_emulated=False, seconds=seconds)
-    return update.update(host, domain, due.nic, _changes(due), lock, scope=Scope.LIVE, seconds=seconds)
-
-
-def _plan(host: Host, domain: Domain, due: Due) -> Plan:
-    if due.deed is Deed.UNPLUG:
-        scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
-        return detach.plan_detach(host, domain, [due.nic], scope=scope, restore_emulated=False)
-    return update.plan_update(host, domain, due.nic, _changes(due), scope=Scope.LIVE)
+        return Detach([due.nic], scope=scope, restore_emulated=False)
+    return Update(due.nic, _changes(due), scope=Scope.LIVE)
 
 
 def _changes(due: Due) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
@@ -14,14 +15,14 @@ from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.preflight import check_attach
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.hotplug.view import DomainView, Pair
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Outcome, Phase, Plan, Refusal, Result, Scope, Step
+from virtnetplug.model.operation import Half, Outcome, Phase, Refusal, Scope, Step
 from virtnetplug.model.pci import PciAddress
 
 
@@ -83,43 +84,32 @@ def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal
     return tuple(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What is to be done in `view`, or why not; `already` are the NICs of one that has been done."""
+def prepared(
+    host: Host,
+    view: DomainView,
+    exchange: Exchange,
+    refusals: Sequence[Refusal] = (),
+    *,
+    already: Sequence[Pair] | None = None,
+) -> Prepared:
+    """The exchange as an operation on `view`, or why not; `already` are the NICs of one that has been done."""
 
-    view: DomainView
-    exchange: Exchange
-    refusals: tuple[Refusal, ...] = ()
-    already: tuple[Pair, ...] | None = None
-
-    def run(self, host: Host, lock: DomainLock, seconds: float) -> Outcome:
-        """Make it so, or raise why not; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+    def start(lock: DomainLock, seconds: float) -> Outcome:
         from virtnetplug.hotplug import exchanging
 
-        refuse(self.refusals)
-        if self.already is None:
-            return exchanging.run(host, self.view, self.exchange, lock, seconds)
-        return Outcome(
-            operation=self.exchange.operation,
-            domain=self.view.domain.name,
-            result=Result.ALREADY,
-            reason="already",
-            nics=tuple(nics_of(host, self.view, self.already)),
-        )
+        return exchanging.run(host, view, exchange, lock, seconds)
 
-    def plan(self, host: Host) -> Plan:
-        """What `run` would do; nothing is touched."""
-        is_to_be = self.already is None
-        return Plan(
-            operation=self.exchange.operation,
-            domain=self.view.domain.name,
-            scope=self.exchange.scope,
-            fits=not self.refusals,
-            refusals=self.refusals,
-            steps=steps_of(host, self.exchange) if is_to_be and not self.refusals else (),
-            diff=_diff(self.exchange) if is_to_be else {},
-            warnings=self.exchange.warnings if is_to_be else ("it is so already",),
-        )
+    return Prepared(
+        operation=exchange.operation,
+        domain=view.domain.name,
+        scope=exchange.scope,
+        start=start,
+        refusals=tuple(refusals),
+        already=None if already is None else nics_of(host, view, already),
+        steps=() if refusals or already is not None else steps_of(host, exchange),
+        diff=partial(_diff, exchange),
+        warnings=exchange.warnings,
+    )
 
 
 def _diff(exchange: Exchange) -> dict[str, str]:

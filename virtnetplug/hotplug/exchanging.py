@@ -254,17 +254,17 @@ class Exchanging(Operation):
         "remembered": REMEMBERED,
     }
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Forward as long as it waits for those that leave."""
         return direction_of_exchange(record)
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """See `resume`."""
         return resume(host, domain, record, lock, seconds)
-
-
-OPERATION = Exchanging()

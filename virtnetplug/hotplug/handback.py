@@ -7,30 +7,19 @@ from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import IdentityMissing
-from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
+from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.handover import pairs_called, unsettled
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Outcome, Plan, Scope
+from virtnetplug.model.operation import Half, Scope
 from virtnetplug.ports.domain import Domain
-
-
-def handback(
-    host: Host, domain: Domain, lock: DomainLock, emulated: str, *, scope: Scope | None = None, seconds: float = 30.0
-) -> Outcome:
-    """Let the emulated NIC be as it was before it was handed over; `lock` is held, and let go while the guest is waited for."""
-    return _handback(host, domain, emulated, scope).run(host, lock, seconds)
-
-
-def plan_handback(host: Host, domain: Domain, emulated: str, *, scope: Scope | None = None) -> Plan:
-    """What `handback` would do; nothing is touched."""
-    return _handback(host, domain, emulated, scope).plan(host)
 
 
 def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
@@ -54,10 +43,10 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
     wanted = back(view, known, BOTH if scope is None else scope.halves)
     there = pairs_called(view, known.alias)
     if not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
-        return Prepared(view=view, exchange=wanted, already=there)
+        return prepared(host, view, wanted, already=there)
     gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
     refusals = [*unsettled(host, view, gone), *obstacles(host, view, wanted)]
-    return Prepared(view=view, exchange=wanted, refusals=tuple(refusals))
+    return prepared(host, view, wanted, refusals)
 
 
 def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Exchange:
@@ -97,3 +86,17 @@ def _called(nets: Sequence[Interface], known: Identity, element: str | None) -> 
 def _returned(element: str, half: Half) -> Interface:
     """The element that puts it back: to the guest under an alias that an undo can name, to the definition byte for byte."""
     return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)
+
+
+class Handback(Exchanging):
+    """Let the emulated NIC be as it was before it was handed over."""
+
+    def __init__(self, emulated: str, *, scope: Scope | None = None) -> None:
+        self.emulated, self.scope = emulated, scope
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        return _handback(host, domain, self.emulated, self.scope)
+
+
+OPERATION = Handback

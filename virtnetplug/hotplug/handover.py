@@ -20,11 +20,12 @@ from virtnetplug.errors import (
     TeamingIncomplete,
 )
 from virtnetplug.hotplug.device_edit import of_pool
-from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
+from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
@@ -32,38 +33,10 @@ from virtnetplug.hotplug.serving import unheld
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
-from virtnetplug.model.operation import Half, Outcome, Plan, Refusal, Scope
+from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy import identity as deciding
 from virtnetplug.ports.domain import Domain
-
-
-def handover(
-    host: Host,
-    domain: Domain,
-    lock: DomainLock,
-    emulated: str,
-    fast: Interface | str,
-    *,
-    scope: Scope | None = None,
-    allow_filter_loss: bool = False,
-    seconds: float = 30.0,
-) -> Outcome:
-    """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`; `lock` is held."""
-    return _handover(host, domain, emulated, fast, scope, allow_filter_loss=allow_filter_loss).run(host, lock, seconds)
-
-
-def plan_handover(
-    host: Host,
-    domain: Domain,
-    emulated: str,
-    fast: Interface | str,
-    *,
-    scope: Scope | None = None,
-    allow_filter_loss: bool = False,
-) -> Plan:
-    """What `handover` would do; nothing is touched."""
-    return _handover(host, domain, emulated, fast, scope, allow_filter_loss=allow_filter_loss).plan(host)
 
 
 def _handover(
@@ -75,21 +48,21 @@ def _handover(
     nothing = Exchange(operation="handover")
     refuse(check_scope(view, scope))
     if (there := _is_over(view, metadata, emulated, fast)) is not None:
-        return Prepared(view=view, exchange=nothing, already=there)
+        return prepared(host, view, nothing, already=there)
     e_pair = _pair_in(view, emulated, scope)
     p_pair, request = _fast(view, fast, scope)
     p = _named(view, request, e_pair)
     first = _of(e_pair, scope.halves[0])
     refusals = [*_unfit(view, metadata, first, p), *unsettled(host, view, [e_pair, p_pair])]
     if refusals:
-        return Prepared(view=view, exchange=nothing, refusals=tuple(refusals))
+        return prepared(host, view, nothing, refusals)
     if first.teaming is not None and first.teaming.type == "persistent":
         wanted = _beside(view, metadata, e_pair, p_pair, p, scope)
     else:
         wanted = _instead(host, view, metadata, e_pair, p_pair, p, scope)
     refusals += _losses(host, e_pair, p, scope) if not allow_filter_loss else ()
     refusals += [_with_link(each, view, metadata, e_pair) for each in obstacles(host, view, wanted)]
-    return Prepared(view=view, exchange=wanted, refusals=tuple(refusals))
+    return prepared(host, view, wanted, refusals)
 
 
 def _is_over(
@@ -298,3 +271,20 @@ def kind_of(host: Host, net: Interface) -> str:
 def pairs_called(view: DomainView, alias: str) -> tuple[Pair, ...]:
     """The NICs remembered by that name."""
     return tuple(pair for pair in view.pairs if any(net is not None and name_of(net) == alias for net in pair))
+
+
+class Handover(Exchanging):
+    """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`."""
+
+    def __init__(
+        self, emulated: str, fast: Interface | str, *, scope: Scope | None = None, allow_filter_loss: bool = False
+    ) -> None:
+        self.emulated, self.fast, self.scope, self.allow_filter_loss = emulated, fast, scope, allow_filter_loss
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        loses = self.allow_filter_loss
+        return _handover(host, domain, self.emulated, self.fast, self.scope, allow_filter_loss=loses)
+
+
+OPERATION = Handover

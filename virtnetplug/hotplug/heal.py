@@ -28,6 +28,7 @@ from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import FLAG, LIST, OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
@@ -38,7 +39,6 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Phase,
-    Plan,
     Refusal,
     Result,
     Scope,
@@ -48,56 +48,6 @@ from virtnetplug.ports.links import Link, SwitchPort
 
 KIND = "heal"
 """What the journal calls it, among the kinds of a rebind."""
-
-
-def heal(host: Host, domain: Domain, selector: str, *, may_move: bool = False) -> Outcome:
-    """Make the NIC whole again; the caller holds the domain's lock. `may_move`: also out of another bridge than its definition names."""
-    view, net, backing = _look(host, domain, selector)
-    refuse(_refusals(view, backing, may_move=may_move))
-    if backing.is_whole:
-        nics = tuple(nics_of(host, view, [find(view, selector)]))
-        return Outcome(operation="rebind", domain=domain.name, result=Result.ALREADY, reason="already", nics=nics)
-    tap = backing.tap
-    request = {
-        "kind": KIND,
-        "nics": [{"alias": net.alias}],
-        "asked": [],
-        "before": {
-            "master": tap.master if tap is not None else None,
-            "isolated": bool(tap.isolated) if tap is not None else False,
-            "learning": tap is None or tap.learning is not False,
-        },
-        "element": net.element,
-    }
-    record = record_of(
-        host,
-        "rebind",
-        domain,
-        domain_id=view.state.id,
-        scope=Scope.LIVE,
-        device_types=[net.type],
-        request=request,
-        steps=plan_steps(*_parts(backing)),
-    )
-    with transaction(host, record, partial(undos, host, domain)) as tx:
-        _run(host, backing, tx)
-        tx.finish(OperationState.DONE, Result.DONE)
-        return tx.outcome(Result.DONE, message=_message(backing), nics=nics_of(host, view, [find(view, selector)]))
-
-
-def plan_heal(host: Host, domain: Domain, selector: str) -> Plan:
-    """What `heal` would do; nothing is touched."""
-    view, _, backing = _look(host, domain, selector)
-    refusals = _refusals(view, backing, may_move=False)
-    return Plan(
-        operation="rebind",
-        domain=domain.name,
-        scope=Scope.LIVE,
-        fits=not refusals,
-        refusals=refusals,
-        steps=() if refusals or backing.is_whole else plan_steps(*_parts(backing)),
-        warnings=("it is so already",) if backing.is_whole and not refusals else (),
-    )
 
 
 def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
@@ -114,6 +64,22 @@ def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interf
 def _refusals(view: DomainView, backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
     found = [*foreign(backing), *(() if may_move else elsewhere(backing)), *unfit(backing)]
     return (*found, *check_scope(view, Scope.LIVE))
+
+
+def _request(net: Interface, backing: Backing) -> dict[str, Any]:
+    """What the journal keeps of it."""
+    tap = backing.tap
+    return {
+        "kind": KIND,
+        "nics": [{"alias": net.alias}],
+        "asked": [],
+        "before": {
+            "master": tap.master if tap is not None else None,
+            "isolated": bool(tap.isolated) if tap is not None else False,
+            "learning": tap is None or tap.learning is not False,
+        },
+        "element": net.element,
+    }
 
 
 def _parts(backing: Backing) -> list[Part]:
@@ -276,7 +242,46 @@ def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
 
 
 class Heal(Operation):
-    """A healing is finished, for it only makes so what should be so."""
+    """Make the NIC whole again; `may_move`: also out of another bridge than its definition names.
+
+    One that was left open is finished, for it only makes so what should be so.
+    """
+
+    def __init__(self, nic: str, *, may_move: bool = False) -> None:
+        self.nic, self.may_move = nic, may_move
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        view, net, backing = _look(host, domain, self.nic)
+        refusals = _refusals(view, backing, may_move=self.may_move)
+        steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))
+
+        def start(lock: DomainLock, seconds: float) -> Outcome:
+            record = record_of(
+                host,
+                "rebind",
+                domain,
+                domain_id=view.state.id,
+                scope=Scope.LIVE,
+                device_types=[net.type],
+                request=_request(net, backing),
+                steps=steps,
+            )
+            with transaction(host, record, partial(undos, host, domain)) as tx:
+                _run(host, backing, tx)
+                tx.finish(OperationState.DONE, Result.DONE)
+                nics = nics_of(host, view, [find(view, self.nic)])
+                return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
+
+        return Prepared(
+            operation="rebind",
+            domain=domain.name,
+            scope=Scope.LIVE,
+            start=start,
+            refusals=refusals,
+            already=nics_of(host, view, [find(view, self.nic)]) if backing.is_whole and not refusals else None,
+            steps=steps,
+        )
 
     request: ClassVar[Shape] = {"nics": LIST, "before": OBJECT, "element": TEXT}
     entries: ClassVar[Mapping[str, Shape]] = {
@@ -284,13 +289,15 @@ class Heal(Operation):
         "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},
     }
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Forward, always; what cannot be finished is undone."""
         return Direction.FORWARD
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """See `resume`."""
         return resume(host, domain, record)
 
 
-OPERATION = Heal()
+OPERATION = Heal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
+from typing import Protocol
 
 from virtnetplug.errors import DomainBusy, LockTaken
 from virtnetplug.hotplug.host import Host
@@ -13,6 +14,16 @@ from virtnetplug.ports.domain import Domain
 
 LEAST = 5.0
 """Seconds that a lock is waited for at least: who holds one and lives lets it go sooner."""
+
+
+class Lock(Protocol):
+    """What an operation holds over its effects, and lets go while a guest is waited for."""
+
+    def take(self) -> None:
+        """Wait for it; raises `DomainBusy`."""
+
+    def release(self) -> None:
+        """Let it go; safe twice."""
 
 
 class DomainLock:

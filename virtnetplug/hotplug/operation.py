@@ -1,4 +1,7 @@
-"""What an operation is to whoever takes it up from the journal: whether it goes forward or back, and how."""
+"""What an operation is: made of what a caller asks for, it is prepared, and then planned or run; from the journal it is taken up again.
+
+`Operation` has one subclass for each kind, in the module that `registry` names.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
@@ -34,7 +38,10 @@ class Direction(enum.Enum):
 
 
 class Operation:
-    """One kind of operation, by its name in the journal (and the kind of its request, where several share a name)."""
+    """One kind of operation, by its name in the journal (and the kind of its request, where several share a name).
+
+    An instance is one that a caller asks for; what is asked of the class is asked of a record that the journal has.
+    """
 
     request: ClassVar[Shape] = {"nics": (list,)}
     """The keys that its request has in the journal, with their JSON types."""
@@ -42,44 +49,55 @@ class Operation:
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
     """The same of each entry of its lists, and of its parts, where it has them."""
 
-    def knows(self, record: OperationRecord) -> bool:
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """Look at the domain, and decide; nothing is touched. Raises what makes the request none that could be done at any time."""
+        raise NotImplementedError
+
+    @classmethod
+    def knows(cls, record: OperationRecord) -> bool:
         """Whether the record is one that this version can finish or undo."""
-        if record.unreadable or not _fits(record.request, self.request):
+        if record.unreadable or not _fits(record.request, cls.request):
             return False
-        parts = {key: record.request.get(key) for key in self.entries}
+        parts = {key: record.request.get(key) for key in cls.entries}
         return all(
-            _fits(each, self.entries[key])
+            _fits(each, cls.entries[key])
             for key, part in parts.items()
             if part is not None
             for each in (part if isinstance(part, list) else [part])
         )
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Where it goes from what the journal says of its steps."""
         return Direction.BACK
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """What takes its steps back."""
         raise NotImplementedError
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """Finish it; `lock` is held, and let go while the guest is waited for (`seconds`)."""
         raise NotImplementedError
 
-    def of_one_domain(self, record: OperationRecord) -> bool:
+    @classmethod
+    def of_one_domain(cls, record: OperationRecord) -> bool:
         """Whether the lock of its domain is all that it takes; else `settle` takes what it takes."""
         return True
 
-    def settle(self, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    @classmethod
+    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
         """Finish or undo one that is of no one domain; None where another call has, or does."""
         raise NotImplementedError
 
+    @classmethod
     def go_back(
-        self, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
+        cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
         """Undo it; `record` was taken over, and the domain's lock is held. What cannot be undone stays open, and the outcome says why."""
         site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
-        with resumed(host, record, partial(self.undos, site)) as tx:
+        with resumed(host, record, partial(cls.undos, site)) as tx:
             error = _undo(host, domain, tx, seconds, allow_taint=allow_taint)
             if error is not None:
                 result = Result.PENDING if isinstance(error, StillHeld) else Result.INCOMPLETE

@@ -146,7 +146,7 @@ def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:
     return plan_steps(*parts, ("unfence", pf, Phase.RELEASE, None))
 
 
-def record_of(host: Host, view: PfView, wish: Wish) -> OperationRecord:
+def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -> OperationRecord:
     """For the journal. It is no domain's operation: each NIC in it says whose it is."""
     targets = _targets(view, wish)
     return OperationRecord(
@@ -166,6 +166,6 @@ def record_of(host: Host, view: PfView, wish: Wish) -> OperationRecord:
                 *(entry_of_free(vf.address) for vf in view.free),
             ],
         },
-        steps=steps(view, wish),
+        steps=planned,
         started=host.clock.now(),
     )

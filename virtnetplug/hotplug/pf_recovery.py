@@ -79,17 +79,20 @@ class RebindPf(Operation):
         "numvfs": (int, type(None)),
     }
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Forward once the PF has been made again."""
         return Direction.FORWARD if goes_forward(record) else Direction.BACK
 
-    def of_one_domain(self, record: OperationRecord) -> bool:
+    @classmethod
+    def of_one_domain(cls, record: OperationRecord) -> bool:
         """Never."""
         return False
 
-    def settle(self, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    @classmethod
+    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
         """See `settle`."""
         return settle(host, record, seconds)
 
 
-OPERATION = RebindPf()
+OPERATION = RebindPf

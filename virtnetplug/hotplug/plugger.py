@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from virtnetplug import interruption
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug import attach, detach, inventory, recover, request, update
+from virtnetplug.hotplug import inventory, recover, request
+from virtnetplug.hotplug.attach import Attach
+from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import NicDetail
 from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.notice import Notice
+from virtnetplug.hotplug.operation import Operation
+from virtnetplug.hotplug.update import Update
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Result, Scope
@@ -91,12 +95,7 @@ class Plugger:
         whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
         guest is waited for if something has to be undone.
         """
-        nets = request.parse(nics)
-
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return attach.attach(self._host, found, nets, scope=scope, twin_of=twin_of, seconds=wait)
-
-        return self._governed(domain, run, wait)
+        return self._run(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of), wait, governed=True)
 
     @_single
     def detach(
@@ -115,14 +114,7 @@ class Plugger:
         The emulated NIC that a hand-over had put out for one of them comes back with it, as `handback` does, unless an unplug policy is
         set; `restore_emulated` overrules both.
         """
-        names = [nics] if isinstance(nics, str) else list(nics)
-
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return detach.detach(
-                self._host, found, names, lock, scope=scope, restore_emulated=restore_emulated, seconds=wait
-            )
-
-        return self._governed(domain, run, wait)
+        return self._run(domain, _detach(nics, scope, restore_emulated), wait, governed=True)
 
     @_single
     def update(
@@ -141,10 +133,7 @@ class Plugger:
         alias and guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
         """
 
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return update.update(self._host, found, nic, changes, lock, scope=scope, replace=replace, seconds=wait)
-
-        return self._governed(domain, run, wait)
+        return self._run(domain, Update(nic, changes, scope=scope, replace=replace), wait, governed=True)
 
     @_single
     def rebind(
@@ -163,12 +152,9 @@ class Plugger:
         The guest's link does not flap unless `flap_link`. What libvirt cannot change in place raises `NeedsReplace` unless `replace`, as `update`
         does. A NIC that is connected so already, but cut off, is healed. The `Outcome` is ``done``, ``already`` or (a replacement) ``pending``.
         """
-        from virtnetplug.hotplug import rebind
+        from virtnetplug.hotplug.rebind import Rebind
 
-        with self._locked(domain, wait) as (found, lock):
-            return rebind.rebind(
-                self._host, found, nic, changes, lock, scope=scope, replace=replace, flap_link=flap_link, seconds=wait
-            )
+        return self._run(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link), wait)
 
     @_of_many
     def heal(
@@ -187,8 +173,7 @@ class Plugger:
         from virtnetplug.hotplug import heal, severed
 
         if nic is not None and domain is not None:
-            with self._locked(domain) as (found, _):
-                return (heal.heal(self._host, found, nic),)
+            return (self._run(domain, heal.Heal(nic), 0.0),)
         places = severed.severed(self._host, domain, network=network, bridge=bridge)
         return severed.heal_severed(self._host, self._locked, places)
 
@@ -199,10 +184,9 @@ class Plugger:
         MAC, VLAN and all else that was set of the VF, alias and guest address stay; a teaming partner carries the traffic meanwhile, and without
         one it stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
         """
-        from virtnetplug.hotplug import rebind_vf
+        from virtnetplug.hotplug.rebind_vf import RebindVf
 
-        with self._locked(domain, wait) as (found, lock):
-            return rebind_vf.rebind_vf(self._host, found, nic, to, lock, seconds=wait)
+        return self._run(domain, RebindVf(nic, to), wait)
 
     @_single
     def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
@@ -257,14 +241,10 @@ class Plugger:
         `fast` names a NIC that the guest has, or is one to be attached (a model, or ``<interface>`` XML). Where `emulated` is a teaming
         pair's persistent half it stays, and `fast` becomes the transient one. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug import handover
+        from virtnetplug.hotplug.handover import Handover
 
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return handover.handover(
-                self._host, found, lock, emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss, seconds=wait
-            )
-
-        return self._governed(domain, run, wait)
+        wanted = Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss)
+        return self._run(domain, wanted, wait, governed=True)
 
     @_single
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
@@ -272,12 +252,9 @@ class Plugger:
 
         `scope` None means wherever it is out. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug import handback
+        from virtnetplug.hotplug.handback import Handback
 
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return handback.handback(self._host, found, lock, emulated, scope=scope, seconds=wait)
-
-        return self._governed(domain, run, wait)
+        return self._run(domain, Handback(emulated, scope=scope), wait, governed=True)
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
         """What one domain, or all, remember of their emulated NICs, and where these and their fast twins are now."""
@@ -354,9 +331,7 @@ class Plugger:
         twin_of: str | None = None,
     ) -> Plan:
         """What `attach` would do, with every refusal; nothing is touched."""
-        nets = request.parse(nics)
-        found = self._host.hypervisor.domain(domain)
-        return attach.plan_attach(self._host, found, nets, scope=scope, twin_of=twin_of)
+        return self._plan(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of))
 
     def plan_detach(
         self,
@@ -367,9 +342,7 @@ class Plugger:
         restore_emulated: bool | None = None,
     ) -> Plan:
         """What `detach` would do; nothing is touched."""
-        names = [nics] if isinstance(nics, str) else list(nics)
-        found = self._host.hypervisor.domain(domain)
-        return detach.plan_detach(self._host, found, names, scope=scope, restore_emulated=restore_emulated)
+        return self._plan(domain, _detach(nics, scope, restore_emulated))
 
     def plan_rebind(
         self,
@@ -382,10 +355,9 @@ class Plugger:
         flap_link: bool = False,
     ) -> Plan:
         """What `rebind` would do; nothing is touched."""
-        from virtnetplug.hotplug import rebind
+        from virtnetplug.hotplug.rebind import Rebind
 
-        found = self._host.hypervisor.domain(domain)
-        return rebind.plan_rebind(self._host, found, nic, changes, scope=scope, replace=replace, flap_link=flap_link)
+        return self._plan(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link))
 
     def plan_heal(
         self,
@@ -399,15 +371,15 @@ class Plugger:
         from virtnetplug.hotplug import heal, severed
 
         if nic is not None and domain is not None:
-            return (heal.plan_heal(self._host, self._host.hypervisor.domain(domain), nic),)
+            return (self._plan(domain, heal.Heal(nic)),)
         places = severed.severed(self._host, domain, network=network, bridge=bridge)
         return severed.plan_heal_severed(self._host, places)
 
     def plan_rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto") -> Plan:
         """What `rebind_vf` would do; nothing is touched."""
-        from virtnetplug.hotplug import rebind_vf
+        from virtnetplug.hotplug.rebind_vf import RebindVf
 
-        return rebind_vf.plan_rebind_vf(self._host, self._host.hypervisor.domain(domain), nic, to)
+        return self._plan(domain, RebindVf(nic, to))
 
     def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
         """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
@@ -442,18 +414,15 @@ class Plugger:
         allow_filter_loss: bool = False,
     ) -> Plan:
         """What `handover` would do; nothing is touched."""
-        from virtnetplug.hotplug import handover
+        from virtnetplug.hotplug.handover import Handover
 
-        found = self._host.hypervisor.domain(domain)
-        return handover.plan_handover(
-            self._host, found, emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss
-        )
+        return self._plan(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss))
 
     def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan:
         """What `handback` would do; nothing is touched."""
-        from virtnetplug.hotplug import handback
+        from virtnetplug.hotplug.handback import Handback
 
-        return handback.plan_handback(self._host, self._host.hypervisor.domain(domain), emulated, scope=scope)
+        return self._plan(domain, Handback(emulated, scope=scope))
 
     def plan_update(
         self,
@@ -465,8 +434,7 @@ class Plugger:
         replace: bool = False,
     ) -> Plan:
         """What `update` would do; nothing is touched."""
-        found = self._host.hypervisor.domain(domain)
-        return update.plan_update(self._host, found, nic, changes, scope=scope, replace=replace)
+        return self._plan(domain, Update(nic, changes, scope=scope, replace=replace))
 
     def list(self, domain: str | None = None) -> tuple[Nic, ...]:
         """Every NIC of one domain, or of all, as long as the guest or its definition has it."""
@@ -531,6 +499,20 @@ class Plugger:
     ) -> None:
         self.close()
 
+    def _run(self, name: str, operation: Operation, seconds: float, *, governed: bool = False) -> Outcome:
+        """Prepare the operation under the domain's lock, and run it; with `governed`, policies of the domain have theirs done after it."""
+        if governed:
+            return self._governed(name, lambda found, lock: self._one(operation, found, lock, seconds), seconds)
+        with self._locked(name, seconds) as (found, lock):
+            return self._one(operation, found, lock, seconds)
+
+    def _one(self, operation: Operation, found: Domain, lock: DomainLock, seconds: float) -> Outcome:
+        return operation.prepare(self._host, found).run(lock, seconds)
+
+    def _plan(self, name: str, operation: Operation) -> Plan:
+        """What `_run` would do."""
+        return operation.prepare(self._host, self._host.hypervisor.domain(name)).plan()
+
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
         """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
@@ -549,3 +531,8 @@ class Plugger:
         with DomainLock(self._host, domain, seconds) as lock:
             recover.settle_crashed(self._host, domain, lock)
             yield domain, lock
+
+
+def _detach(nics: str | Sequence[str], scope: Scope | None, restore_emulated: bool | None) -> Detach:
+    names = [nics] if isinstance(nics, str) else list(nics)
+    return Detach(names, scope=scope, restore_emulated=restore_emulated)

@@ -18,14 +18,13 @@ from virtnetplug.hotplug.backing import backing_of, elsewhere, foreign
 from virtnetplug.hotplug.compensation import set_back
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part
-from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, describe, find, look
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Outcome, Phase, Plan, Refusal, Result, Scope
+from virtnetplug.model.operation import Half, Phase, Refusal, Scope
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
@@ -52,51 +51,6 @@ INHERITED = (
 
 FLAP = 1.2
 """Seconds a link is down that is asked to flap. Linux tells of a link's changes once a second at most (``linkwatch``)."""
-
-
-def rebind(
-    host: Host,
-    domain: Domain,
-    selector: str,
-    changes: Mapping[str, Any],
-    lock: DomainLock,
-    *,
-    scope: Scope | None = None,
-    replace: bool = False,
-    flap_link: bool = False,
-    seconds: float = 30.0,
-) -> Outcome:
-    """Connect the NIC as `changes` say; `lock` is held. One that is connected so, but cut off, is healed."""
-    live, config = _look(domain, selector, changes, scope)
-    refuse(_refusals(host, domain, live))
-    manner = _Move(host, live, config, flap_link=flap_link)
-    outcome = update.update(
-        host, domain, selector, changes, lock, scope=scope, replace=replace, seconds=seconds, manner=manner
-    )
-    if outcome.result is Result.ALREADY and manner.is_local and not backing_of(host, domain, live).is_whole:
-        return heal.heal(host, domain, selector)
-    return outcome
-
-
-def plan_rebind(
-    host: Host,
-    domain: Domain,
-    selector: str,
-    changes: Mapping[str, Any],
-    *,
-    scope: Scope | None = None,
-    replace: bool = False,
-    flap_link: bool = False,
-) -> Plan:
-    """What `rebind` would do; nothing is touched."""
-    live, config = _look(domain, selector, changes, scope)
-    refusals = _refusals(host, domain, live)
-    manner = _Move(host, live, config, flap_link=flap_link)
-    plan = update.plan_update(host, domain, selector, changes, scope=scope, replace=replace, manner=manner)
-    if refusals:
-        return dataclasses.replace(plan, fits=False, refusals=(*refusals, *plan.refusals), steps=())
-    is_sick = not plan.diff and manner.is_local and not backing_of(host, domain, live).is_whole
-    return heal.plan_heal(host, domain, selector) if plan.fits and is_sick else plan
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -216,11 +170,41 @@ def _flap(domain: Domain, net: Interface) -> None:
 
 
 class Rebind(update.Update):
-    """Undone as an update is, and what the host has behind the NIC with it."""
+    """Connect the NIC as `changes` say, and no more; one that is connected so, but cut off, is healed.
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    Undone as an update is, and what the host has behind the NIC with it.
+    """
+
+    def __init__(
+        self,
+        nic: str,
+        changes: Mapping[str, Any],
+        *,
+        scope: Scope | None = None,
+        replace: bool = False,
+        flap_link: bool = False,
+    ) -> None:
+        super().__init__(nic, changes, scope=scope, replace=replace)
+        self.connection, self.flap_link = changes, flap_link
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        live, config = _look(domain, self.nic, self.connection, self.scope)
+        refusals = _refusals(host, domain, live)
+        manner = _Move(host, live, config, flap_link=self.flap_link)
+        wanted = update.prepared(
+            host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace, manner=manner
+        )
+        if refusals:
+            return dataclasses.replace(wanted, refusals=(*refusals, *wanted.refusals), steps=())
+        if wanted.already is not None and manner.is_local and not backing_of(host, domain, live).is_whole:
+            return heal.Heal(self.nic).prepare(host, domain)
+        return wanted
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
 
 
-OPERATION = Rebind()
+OPERATION = Rebind

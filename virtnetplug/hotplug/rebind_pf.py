@@ -22,11 +22,11 @@ from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
 from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
-from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
-from virtnetplug.model.operation import Half, Nic, OperationState, Outcome, Plan, Result, Scope
+from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Watch
 
@@ -36,24 +36,31 @@ def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 
     address = pf_called(host, pf)
     with pf_lock(host, address, seconds), ExitStack() as stack:
         view, locks = _locked(host, address, stack, seconds)
-        refuse(refusals(host, view, wish))
-        if is_so(view, wish):
-            return Outcome(operation=NAME, domain=str(address), result=Result.ALREADY, reason="already")
-        return _Running(host, view, wish, locks, seconds).run()
+        return _prepared(host, view, wish, locks).run(locks, seconds)
 
 
 def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
     """What `rebind_pf` would do to which guests; nothing is touched."""
     view = look_at(host, pf_called(host, pf))
+    return _prepared(host, view, wish, PfLocks(host, (), 0.0)).plan()
+
+
+def _prepared(host: Host, view: PfView, wish: Wish, locks: PfLocks) -> Prepared:
     against, has_been = refusals(host, view, wish), is_so(view, wish)
-    return Plan(
+    planned = () if against or has_been else steps(view, wish)
+
+    def start(_: DomainLock | PfLocks, seconds: float) -> Outcome:
+        return _Running(host, view, wish, locks, seconds).run(record_of(host, view, wish, planned))
+
+    return Prepared(
         operation=NAME,
         domain=str(view.pf.address),
         scope=Scope.LIVE,
-        fits=not against,
+        start=start,
         refusals=against,
-        steps=() if against or has_been else steps(view, wish),
-        warnings=("it is so already",) if has_been and not against else tuple(told(view, wish)),
+        already=() if has_been and not against else None,
+        steps=planned,
+        warnings=tuple(told(view, wish)),
     )
 
 
@@ -82,9 +89,8 @@ class _Running:
         self.deadline = host.clock.monotonic() + seconds
         self.answers: dict[str, Answer | RemovalFailed] = {}
 
-    def run(self) -> Outcome:
+    def run(self, record: OperationRecord) -> Outcome:
         """Guests out, the PF, guests in."""
-        record = record_of(self.host, self.view, self.wish)
         with ExitStack() as watches, transaction(self.host, record, partial(undos, self.host, self.nics)) as tx:
             for nic in self.nics:
                 if not nic.has_partner:

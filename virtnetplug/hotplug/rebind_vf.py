@@ -13,18 +13,19 @@ from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugE
 from virtnetplug.hotplug import fit
 from virtnetplug.hotplug.assigned import Assigned, assigned_to
 from virtnetplug.hotplug.device_edit import of_pool
-from virtnetplug.hotplug.exchange import Exchange, Prepared, obstacles
+from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
+from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.handover import unsettled
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.preflight import check_scope
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import partner_of, refuse
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface
-from virtnetplug.model.operation import Half, Outcome, Plan, Refusal, Scope
+from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
@@ -36,18 +37,6 @@ _SOURCE: dict[str, Any] = dict.fromkeys(
 )
 _LIBVIRTS = ("admin_mac", "vlan")
 """What libvirt set of a VF from the element of its NIC; whoever changed it since meant something by it."""
-
-
-def rebind_vf(
-    host: Host, domain: Domain, selector: str, to: PciAddress | str, lock: DomainLock, *, seconds: float = 30.0
-) -> Outcome:
-    """Move the NIC to the VF `to`, or (`AUTO`) to the best other one of its pool; `lock` is held, and let go while the guest is waited for."""
-    return _prepare(host, domain, selector, to).run(host, lock, seconds)
-
-
-def plan_rebind_vf(host: Host, domain: Domain, selector: str, to: PciAddress | str) -> Plan:
-    """What `rebind_vf` would do; nothing is touched."""
-    return _prepare(host, domain, selector, to).plan(host)
 
 
 def changed_by_others(nic: str, net: Interface, holding: Holding | None, now: VfSettings) -> Iterator[Refusal]:
@@ -85,7 +74,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
     nothing = Exchange(operation="rebind-vf")
     if target == device.address:
-        return Prepared(view=view, exchange=nothing, already=(pair,))
+        return prepared(host, view, nothing, already=(pair,))
     refusals = [
         *unsettled(host, view, [pair]),
         *fit.widows(view, [(Half.LIVE, live)]),
@@ -94,7 +83,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     pool = device.network if target is None else owning_pool(host, target)
     refusals += _unfit(host, live, device, target, pool)
     if refusals:
-        return Prepared(view=view, exchange=nothing, refusals=tuple(refusals))
+        return prepared(host, view, nothing, refusals)
     exchange = Exchange(
         operation="rebind-vf",
         leaving=(live,),
@@ -103,7 +92,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         avoid=device.address,
         warnings=tuple(_warnings(view, pair, device.address, pool)),
     )
-    return Prepared(view=view, exchange=exchange, refusals=obstacles(host, view, exchange))
+    return prepared(host, view, exchange, obstacles(host, view, exchange))
 
 
 def _assigned(host: Host, view: DomainView, pair: Pair) -> tuple[Interface, Assigned]:
@@ -175,3 +164,17 @@ def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
     """Whether a persistent teaming half of the guest carries on while `net` is away."""
     partner = partner_of(net)
     return partner is not None and any(other.alias == partner for other in nets)
+
+
+class RebindVf(Exchanging):
+    """Move the NIC to the VF `to`, or (`AUTO`) to the best other one of its pool."""
+
+    def __init__(self, nic: str, to: PciAddress | str = AUTO) -> None:
+        self.nic, self.to = nic, to
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        return _prepare(host, domain, self.nic, self.to)
+
+
+OPERATION = RebindVf

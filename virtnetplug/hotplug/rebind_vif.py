@@ -19,8 +19,8 @@ from virtnetplug.hotplug import vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import LEAST, DomainLock, locks_of, named_lock
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
-from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.vif_nics import Found, VifNic, find_all, find_one, told, xen
@@ -49,15 +49,8 @@ def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = Fa
     """Bind it anew, or all of the host with the driver loaded anew; `seconds` bounds how long each is waited for to be connected."""
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
-    with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as found:
-        refuse(found.refusals)
-        record = _record(host, domain, found, reload_driver=reload_driver)
-        store, _ = xen(host)
-        with (
-            store.watch_frontends([nic.vif for nic in found.nics]) as guests,
-            transaction(host, record, partial(undos, host, found.nics, seconds)) as tx,
-        ):
-            return _run(host, found, tx, guests, seconds, reload_driver=reload_driver)
+    with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as (found, lock):
+        return _prepared(host, domain, found, reload_driver=reload_driver).run(lock, seconds)
 
 
 def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False) -> Plan:
@@ -65,13 +58,28 @@ def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
     found = (find_all if reload_driver else find_one)(host, domain, selector)
-    return Plan(
+    return _prepared(host, domain, found, reload_driver=reload_driver).plan()
+
+
+def _prepared(host: Host, domain: Domain, found: Found, *, reload_driver: bool) -> Prepared:
+    steps = () if found.refusals else _steps(found, reload_driver=reload_driver)
+
+    def start(lock: DomainLock, seconds: float) -> Outcome:
+        record = _record(host, domain, found, steps, reload_driver=reload_driver)
+        store, _ = xen(host)
+        with (
+            store.watch_frontends([nic.vif for nic in found.nics]) as guests,
+            transaction(host, record, partial(undos, host, found.nics, seconds)) as tx,
+        ):
+            return _run(host, found, tx, guests, seconds, reload_driver=reload_driver)
+
+    return Prepared(
         operation=NAME,
         domain=domain.name,
         scope=Scope.LIVE,
-        fits=not found.refusals,
+        start=start,
         refusals=found.refusals,
-        steps=() if found.refusals else _steps(found, reload_driver=reload_driver),
+        steps=steps,
         warnings=tuple(told(found.nics)) if reload_driver else (),
     )
 
@@ -83,13 +91,15 @@ def _check(host: Host, *, reload_driver: bool) -> None:
 
 
 @contextmanager
-def _locked(host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool) -> Iterator[Found]:
+def _locked(
+    host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool
+) -> Iterator[tuple[Found, DomainLock]]:
     """What there is under the locks of all domains that it is about, with what crashes left of them settled."""
     with driver_lock(host, seconds):
         if not reload_driver:
             with DomainLock(host, domain, seconds) as lock:
                 settle_crashed(host, domain, lock)
-                yield find_one(host, domain, selector)
+                yield find_one(host, domain, selector), lock
             return
         while True:
             domains = find_all(host, domain, selector).domains
@@ -100,7 +110,7 @@ def _locked(host: Host, domain: Domain, selector: str, seconds: float, *, reload
                 stack.enter_context(locks_of(host, domains, seconds))
                 found = find_all(host, domain, selector)
                 if {each.uuid for each in found.domains} <= {each.uuid for each in domains}:
-                    yield found
+                    yield found, DomainLock(host, domain, seconds)  # those of all are held, and none is let go
                     return
 
 
@@ -122,7 +132,9 @@ def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:
     return plan_steps(*parts)
 
 
-def _record(host: Host, domain: Domain, found: Found, *, reload_driver: bool) -> OperationRecord:
+def _record(
+    host: Host, domain: Domain, found: Found, steps: tuple[Step, ...], *, reload_driver: bool
+) -> OperationRecord:
     """Where it is to all vifs it is no domain's operation: each NIC in it says whose it is."""
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
@@ -133,7 +145,7 @@ def _record(host: Host, domain: Domain, found: Found, *, reload_driver: bool) ->
         domain_id=found.domain_id,
         device_type=found.kind,
         request={"kind": KIND, "reload": reload_driver, "nics": [nic.entry for nic in found.nics]},
-        steps=_steps(found, reload_driver=reload_driver),
+        steps=steps,
         started=host.clock.now(),
     )
 

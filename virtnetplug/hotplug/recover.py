@@ -108,7 +108,7 @@ def _settle(
     host: Host,
     domain: Domain,
     record: OperationRecord,
-    operation: Operation,
+    operation: type[Operation],
     lock: DomainLock,
     seconds: float,
     *,

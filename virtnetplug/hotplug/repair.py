@@ -9,11 +9,11 @@ from dataclasses import replace
 from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, Interrupted, VirtnetplugError
 from virtnetplug.hotplug.drift import set_again
-from virtnetplug.hotplug.heal import heal
+from virtnetplug.hotplug.heal import Heal
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identity_findings import copy_to_config, do_what_is_due, remember_again
 from virtnetplug.hotplug.lent import reclaim_port, take_back
-from virtnetplug.hotplug.lock import LEAST, named_lock
+from virtnetplug.hotplug.lock import LEAST, DomainLock, named_lock
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half
 
@@ -46,7 +46,8 @@ def mend(host: Host, finding: Finding) -> Finding:
 def put_back(host: Host, finding: Finding) -> None:
     """Make what is behind a NIC as its definition says, its port too; a tap in another bridge leaves that, for the finding named it."""
     domain = host.hypervisor.domain(finding.domain_uuid)
-    heal(host, domain, finding.nic, may_move=finding.kind == "tap-in-other-bridge")
+    with DomainLock(host, domain, LEAST) as lock:
+        Heal(finding.nic, may_move=finding.kind == "tap-in-other-bridge").prepare(host, domain).run(lock, 0.0)
 
 
 def delete_port(host: Host, finding: Finding) -> None:
@@ -104,5 +105,5 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
 }
 """What is done about each kind of finding; the others are for a person, or for `recover`."""
 
-WITHOUT_LOCK = frozenset({do_what_is_due, clear_remains})
+WITHOUT_LOCK = frozenset({do_what_is_due, clear_remains, put_back})
 """Repairs that take the domain's lock themselves, or that are of no domain."""

@@ -29,8 +29,8 @@ def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[O
     outcomes = []
     for uuid, nic in places:
         try:
-            with locked(uuid) as (domain, _):
-                outcomes.append(heal.heal(host, domain, nic))
+            with locked(uuid) as (domain, lock):
+                outcomes.append(heal.Heal(nic).prepare(host, domain).run(lock, 0.0))
         except _GONE:
             continue
         except Interrupted:
@@ -53,7 +53,7 @@ def plan_heal_severed(host: Host, places: Sequence[Place]) -> tuple[Plan, ...]:
     plans = []
     for uuid, nic in places:
         try:
-            plans.append(heal.plan_heal(host, host.hypervisor.domain(uuid), nic))
+            plans.append(heal.Heal(nic).prepare(host, host.hypervisor.domain(uuid)).plan())
         except _GONE:
             continue
         except VirtnetplugError as error:

@@ -20,9 +20,10 @@ from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope, check_update
+from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
-from virtnetplug.hotplug.request import refuse, scope_for
+from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
@@ -35,7 +36,6 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Phase,
-    Plan,
     Refusal,
     Result,
     Scope,
@@ -85,36 +85,7 @@ def applied(domain: Domain, alias: str, live: Mapping[str, Any], but: Collection
     return now
 
 
-def update(
-    host: Host,
-    domain: Domain,
-    selector: str,
-    changes: Changes,
-    lock: DomainLock,
-    *,
-    scope: Scope | None = None,
-    replace: bool = False,
-    seconds: float = 30.0,
-    manner: Manner = UPDATE,
-) -> Outcome:
-    """Make the NIC as `changes` say; `lock` is held, and let go while a replaced NIC's guest is waited for (`seconds`)."""
-    view, scope, alias = _look(domain, selector, scope)
-    device = _device(host, view, selector, scope)
-    edits = edits_of(view, selector, changes, scope, device, manner.inherited())
-    if not edits:
-        nics = nics_of(host, view, [find(view, selector)])
-        return Outcome(
-            operation=manner.operation, domain=domain.name, result=Result.ALREADY, reason="already", nics=tuple(nics)
-        )
-    refuse(_refusals(host, view, edits, alias, scope, device, replace=replace))
-    record = _record(host, view, alias, edits, scope, device, manner)
-    site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
-    with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
-        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        return _Update(host, domain, lock, release, record, manner).run(tx)
-
-
-def plan_update(
+def prepared(
     host: Host,
     domain: Domain,
     selector: str,
@@ -123,21 +94,31 @@ def plan_update(
     scope: Scope | None = None,
     replace: bool = False,
     manner: Manner = UPDATE,
-) -> Plan:
-    """What `update` would do; nothing is touched."""
+) -> Prepared:
+    """What making the NIC as `changes` say comes to."""
     view, scope, alias = _look(domain, selector, scope)
     device = _device(host, view, selector, scope)
     edits = edits_of(view, selector, changes, scope, device, manner.inherited())
     refusals = _refusals(host, view, edits, alias, scope, device, replace=replace) if edits else ()
-    return Plan(
+    steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
+
+    def start(lock: DomainLock, seconds: float) -> Outcome:
+        record = _record(host, view, alias, edits, scope, device, manner, steps)
+        deadline = host.clock.monotonic() + seconds
+        site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
+        with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
+            release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
+            return _Update(host, domain, lock, release, record, manner).run(tx)
+
+    return Prepared(
         operation=manner.operation,
         domain=domain.name,
         scope=scope,
-        fits=not refusals,
+        start=start,
         refusals=refusals,
-        steps=_steps(host, alias, edits, manner) if not _is_lost(refusals) else (),
-        diff={half.value: _diff(edit, alias, device) for half, edit in edits.items()},
-        warnings=() if edits else ("it is so already",),
+        already=None if edits else nics_of(host, view, [find(view, selector)]),
+        steps=steps,
+        diff=lambda: {half.value: _diff(edit, alias, device) for half, edit in edits.items()},
     )
 
 
@@ -242,6 +223,7 @@ def _record(
     scope: Scope,
     device: Assigned | None,
     manner: Manner,
+    steps: tuple[Step, ...],
 ) -> OperationRecord:
     live = edits.get(Half.LIVE)
     is_replacement = live is not None and bool(live.by_replacement)
@@ -270,7 +252,7 @@ def _record(
         scope=scope,
         device_types=[edit.before.type for edit in edits.values()],
         request=request,
-        steps=_steps(host, alias, edits, manner),
+        steps=steps,
     )
 
 
@@ -408,7 +390,14 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 
 
 class Update(Operation):
-    """A replacement that waits for its guest goes on from there; any other update is undone."""
+    """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other that was left open is undone."""
+
+    def __init__(self, nic: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False) -> None:
+        self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        return prepared(host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace)
 
     request: ClassVar[Shape] = {"nics": LIST, "asked": LIST, "replace": FLAG}
     entries: ClassVar[Mapping[str, Shape]] = {
@@ -416,17 +405,20 @@ class Update(Operation):
         **{key: {"before": TEXT, "after": TEXT, "changed": LIST} for key in ("live", "config")},
     }
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
         return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
 
-    def undos(self, site: Site, tx: Transaction) -> Undos:
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """See `resume`."""
         return resume(host, domain, record, lock, seconds)
 
 
-OPERATION = Update()
+OPERATION = Update

@@ -83,27 +83,32 @@ class RebindVif(Operation):
 
     request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
 
-    def direction(self, record: OperationRecord) -> Direction:
+    @classmethod
+    def direction(cls, record: OperationRecord) -> Direction:
         """As what it ends: see `goes_forward`."""
         return Direction.FORWARD if goes_forward(record) else Direction.BACK
 
-    def of_one_domain(self, record: OperationRecord) -> bool:
+    @classmethod
+    def of_one_domain(cls, record: OperationRecord) -> bool:
         """Not where the driver was to be loaded anew."""
         return bool(record.domain_uuid)
 
-    def settle(self, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    @classmethod
+    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
         """See `settle`."""
         return settle(host, record, seconds)
 
-    def go_on(self, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
         """See `resume`."""
         return resume(host, record, seconds)
 
+    @classmethod
     def go_back(
-        self, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
+        cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
         """See `resume`: what takes it back is what finishes it."""
         return resume(host, record, seconds)
 
 
-OPERATION = RebindVif()
+OPERATION = RebindVif

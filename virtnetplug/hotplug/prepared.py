@@ -1,0 +1,64 @@
+"""An operation on a domain that was just looked at: what speaks against it, its steps, and how it is run. Plan and run are this one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from virtnetplug.hotplug.lock import Lock
+from virtnetplug.hotplug.request import refuse
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.operation import Nic, Outcome, Plan, Refusal, Result, Scope, Step
+
+
+def _nothing() -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What was seen and decided; nothing has been touched.
+
+    `already` are the NICs of one that has nothing to do, `start` runs the steps and no others: the lock is held, and let go while a guest is
+    waited for (seconds). `diff` maps each definition to what changes in it.
+    """
+
+    operation: str
+    domain: str
+    scope: Scope
+    start: Callable[[Any, float], Outcome]
+    refusals: tuple[Refusal, ...] = ()
+    already: Sequence[Nic] | None = None
+    steps: tuple[Step, ...] = ()
+    diff: Callable[[], dict[str, str]] = _nothing
+    actual: tuple[ActualDevice, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def run(self, lock: Lock, seconds: float) -> Outcome:
+        """Do it, or raise what speaks against it."""
+        refuse(self.refusals)
+        if self.already is None:
+            return self.start(lock, seconds)
+        return Outcome(
+            operation=self.operation,
+            domain=self.domain,
+            result=Result.ALREADY,
+            reason="already",
+            nics=tuple(self.already),
+        )
+
+    def plan(self) -> Plan:
+        """What `run` would do."""
+        is_so = self.already is not None and not self.refusals
+        return Plan(
+            operation=self.operation,
+            domain=self.domain,
+            scope=self.scope,
+            fits=not self.refusals,
+            refusals=self.refusals,
+            steps=() if is_so else self.steps,
+            diff={} if is_so else self.diff(),
+            actual=self.actual,
+            warnings=("it is so already",) if is_so else self.warnings,
+        )
