@@ -30,6 +30,7 @@ from virtnetplug.errors import (
     NetworkMissing,
     NotSupported,
     PortForeign,
+    VirtnetplugError,
 )
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
 from virtnetplug.model.interface import Interface, Vlan
@@ -66,8 +67,17 @@ def _domain_xml(name: str, uid: str, machine: str) -> str:
 
 
 def _source_of(nic: etree._Element) -> PciAddress:
-    address = nic.find("source/address")
-    return PciAddress(*(int(address.get(part, "0"), 16) for part in ("domain", "bus", "slot", "function")))
+    return PciAddress(*_place_of(nic.find("source/address")))
+
+
+def _place_of(address: etree._Element) -> tuple[int, int, int, int]:
+    """A PCI address, however it is spelt."""
+    domain, bus, slot, function = (int(address.get(part, "0"), 16) for part in ("domain", "bus", "slot", "function"))
+    return domain, bus, slot, function
+
+
+def _places(tree: etree._Element) -> set[tuple[int, int, int, int]]:
+    return {_place_of(address) for address in tree.iterfind("devices/*/address[@type='pci']")}
 
 
 def _parts(address: PciAddress) -> dict[str, str]:
@@ -154,8 +164,10 @@ class FakeDomain:
         alias = nic.find("alias")
         if alias is not None and self._find(half, alias.get("name", "")) is not None:
             raise HypervisorFailed(f"unsupported configuration: non unique alias detected: {alias.get('name')}")
-        if nic.find("address") is None:
+        if (place := nic.find("address")) is None:
             self._place(tree, nic)
+        elif _place_of(place) in _places(tree):
+            raise HypervisorFailed(f"XML error: Attempted double use of PCI Address {PciAddress(*_place_of(place))}")
         if half is Half.LIVE:
             if self.gives_nothing:
                 return
@@ -346,11 +358,21 @@ class FakeDomain:
         self._tell(GuestEvent(GuestEventKind.ENDED))
 
     def start(self) -> None:
+        """``qemuProcessStart``: a start that fails has let go of all that it had plugged (``qemuProcessStop``)."""
         assert self._config is not None and self._live is None
-        self._live = copy.deepcopy(self._config)
-        self._id = next(self._hypervisor.ids)
-        for nic in self._live.iterfind("devices/interface"):
-            self._hypervisor.plug(nic, self._uuid)
+        live = copy.deepcopy(self._config)
+        plugged: list[etree._Element] = []
+        for nic in live.iterfind("devices/interface"):
+            try:
+                self._hypervisor.plug(nic, self._uuid)
+            except VirtnetplugError:
+                for other in reversed(plugged):
+                    self._hypervisor.unplug(other)
+                raise
+            plugged.append(nic)
+        self._live, self._id = live, next(self._hypervisor.ids)
+        for nic in plugged:
+            self._name_alias(nic)
 
     def live_nics(self) -> Sequence[etree._Element]:
         return [] if self._live is None else list(self._live.iterfind("devices/interface"))
@@ -412,7 +434,7 @@ class FakeDomain:
         return None
 
     def _place(self, tree: etree._Element, nic: etree._Element) -> None:
-        used = {(a.get("bus"), a.get("slot")) for a in tree.iterfind("devices/*/address")}
+        used = {(f"0x{bus:02x}", f"0x{slot:02x}") for _, bus, slot, _ in _places(tree)}
         is_pcie = tree.find("devices/controller[@model='pcie-root']") is not None
         places = (
             [(f"0x{b:02x}", "0x00") for b in range(1, 9)] if is_pcie else [("0x00", f"0x{s:02x}") for s in range(2, 32)]
@@ -432,9 +454,9 @@ class FakeHypervisor:
     uri = "fake:///host"
     is_local = True
 
-    def __init__(self, devices: FakeHostDevices | None = None) -> None:
+    def __init__(self, devices: FakeHostDevices | None = None, clock: FakeClock | None = None) -> None:
         self.devices = devices or FakeHostDevices()
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self._before: dict[PciAddress, dict[str, object]] = {}
         self._allocated: dict[PciAddress, str] = {}
         self.ids = itertools.count(1)
@@ -502,6 +524,15 @@ class FakeHypervisor:
     # -- plugging, as libvirt does inside attach and detach ------------------------------------------
 
     def plug(self, nic: etree._Element, owner: str) -> None:
+        """Make its host end; where that fails nothing is left of it (``networkReleaseActualDevice``)."""
+        before = dict(self.net_ports), dict(self._allocated)
+        try:
+            self._plug(nic, owner)
+        except VirtnetplugError:
+            self.net_ports, self._allocated = before
+            raise
+
+    def _plug(self, nic: etree._Element, owner: str) -> None:
         source = nic.find("source")
         assert source is not None
         bridge = source.get("bridge")
@@ -552,7 +583,8 @@ class FakeHypervisor:
     # -- assigned devices, as virHostdevPreparePCIDevices and networkAllocatePort do ------------------
 
     def _lend(self, nic: etree._Element, owner: str) -> None:
-        address, user = _source_of(nic), self._user_of(_source_of(nic))
+        address = _source_of(nic)
+        user = self._user_of(address) or (owner if address in self._before else None)
         if user is not None:
             raise HostDeviceBusy(
                 f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {user}"
