@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from tests import environment
 from tests.contract.world import World
+from tests.fakes.clock import FakeClock
 from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.adapters.clock import SystemClock
@@ -43,9 +46,17 @@ def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     yield from real_world(request, tmp_path)
 
 
-def fake_world(tmp_path: Path, *, machine: str = "pc") -> Iterator[World]:
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory whose files are not written to a disk, where the machine has such a place: there are many journals."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place, prefix="virtnetplug-") as directory:
+        yield Path(directory)
+
+
+def fake_world(tmp_path: Path, *, machine: str = "pc", clock: FakeClock | None = None) -> Iterator[World]:
     devices = FakeHostDevices()
-    hypervisor = FakeHypervisor(devices)
+    hypervisor = FakeHypervisor(devices, clock)
     guest = hypervisor.add("fake", machine=machine)
     bridges = hypervisor.add_bridge("br0"), hypervisor.add_bridge("br1")
     hypervisor.add_network(Network(name="default", uuid="", forward="nat", bridge="virbr0"))
