@@ -41,7 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--part", choices=("all", "driver", "rest"), default="all", help="what depends on the driver, or the rest"
     )
-    parser.addoption("--full", action="store_true", help="break real QEMU at every call, not once for each change")
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="break real QEMU at every call, not once for each change; run every order of processes",
+    )
+    parser.addoption("--seed", type=int, default=1, help="what the random parts of tests begin with")
     parser.addoption("--no-skip", action="store_true", help="a test that is skipped has failed")
 
 

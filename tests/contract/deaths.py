@@ -12,7 +12,9 @@ from tests.contract.world import World
 from virtnetplug.hotplug.plugger import Plugger
 
 
-class _Named(Trigger):
+class AtCall(Trigger):
+    """Ends the process at its call of that name, the `number`-th of them."""
+
     def __init__(self, call: str, number: int, *, after: bool) -> None:
         super().__init__(-1, "crash", after=after)
         self.call, self.left = call, number
@@ -26,7 +28,7 @@ class _Named(Trigger):
 
 def die(world: World, act: Callable[[Plugger], Any], call: str, *, after: bool = False, number: int = 1) -> None:
     """Run `act` until its `call` of that number, and not beyond; then another process has the world."""
-    trigger = _Named(call, number, after=after)
+    trigger = AtCall(call, number, after=after)
     with pytest.raises(Crash):
         act(Plugger(faulty(world.host, trigger), lambda: None))
     world.host.journal.close()
