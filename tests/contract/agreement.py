@@ -48,6 +48,16 @@ def key_of(net: Interface) -> NicKey:
     return net.alias or "", str(net.mac), behind
 
 
+def alias_of(net: Interface) -> NicKey:
+    """The alias alone, for tests that do not know beforehand what is behind a NIC."""
+    return net.alias or "", "", ""
+
+
+def keys(*aliases: str) -> frozenset[NicKey]:
+    """As `alias_of` gives them."""
+    return frozenset((alias, "", "") for alias in aliases)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """What a call makes of the two definitions where it succeeds: the NICs that leave, and those that come."""

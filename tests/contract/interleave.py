@@ -1,8 +1,8 @@
 """Several processes on one imaginary host, of which exactly one runs at a time, in every order.
 
 Each process is an actor: a thread that runs until its next point, and then waits for its turn. Points are in the ports alone: before a
-lock of the journal is taken, after it is released, and at each wait on the host's clock. What an actor does between two points happens
-at once, as far as the others can see. The clock moves only when no actor can run.
+lock of the journal is taken, after it is released, at each wait on the host's clock, and before each change that is made without a
+lock. What an actor does between two points happens at once, as far as the others can see. The clock moves only when no actor can run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Abandoned(BaseException):
     """Ends an actor whose run is over: another one has failed."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Actor:
     name: str
     act: Callable[[], object]
@@ -57,6 +57,7 @@ class _Actor:
     fault: BaseException | None = None
     is_watched: bool = False
     writes: bool = False
+    batches: int = 0
     locks: set[tuple[str, str]] = field(default_factory=set)
 
     def is_able(self, now: float) -> bool:
@@ -116,9 +117,26 @@ class Turns:
         self._actors.append(_Actor(name, act, is_watched=is_watched))
 
     def touch(self) -> None:
-        """The actor that calls changes something that others can see."""
-        if (actor := self._by_thread.get(threading.get_ident())) is not None:
-            actor.writes = True
+        """The actor that calls is about to change something that others can see: without a lock that is a point."""
+        if (actor := self._by_thread.get(threading.get_ident())) is None:
+            return
+        if actor not in self._holders.values() and not actor.batches:
+            self.point("makes a change without a lock")
+        actor.writes = True
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """A batch of the journal: nobody else can write into the journal until it ends, so there is no point inside."""
+        actor = self._by_thread.get(threading.get_ident())
+        if actor is None:
+            yield
+            return
+        self.touch()
+        actor.batches += 1
+        try:
+            yield
+        finally:
+            actor.batches -= 1
 
     def run(self) -> None:
         """Run all actors to their ends. Raises `Deadlock`, or the first error of an actor."""
@@ -274,6 +292,11 @@ class TurnsJournal:
         if name not in _READS:
             self._turns.touch()
         return value
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        with self._turns.batch(), self._inner.batch():
+            yield
 
     @contextmanager
     def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:

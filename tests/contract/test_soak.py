@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.agreement import Call, Change, Ledger, NicKey, Process
+from tests.contract.agreement import Call, Change, Ledger, NicKey, Process, alias_of, keys
 from tests.contract.conftest import fake_world
 from tests.contract.faults import Trigger
 from tests.contract.interleave import Turns
@@ -24,7 +24,6 @@ from tests.contract.world import World
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.identity import UnplugPolicy
-from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, OperationRecord, Scope
 
@@ -42,29 +41,20 @@ ASKED_FOR = ("config-differs",)
 WAITS = (0.0, 0.5, 3.0, 8.0)
 
 
-def alias_of(net: Interface) -> NicKey:
-    """NICs are told apart by their aliases: a random order of changes says no more."""
-    return net.alias or "", "", ""
-
-
-def _keys(*aliases: str) -> frozenset[NicKey]:
-    return frozenset((alias, "", "") for alias in aliases)
-
-
 def change_of(call: Call, record: OperationRecord) -> Change | None:
     """What an operation that is done has changed."""
     aliases = [entry["alias"] for entry in record.request.get("nics", ()) if "alias" in entry]
     out: frozenset[NicKey] = frozenset()
     into: frozenset[NicKey] = frozenset()
     if record.operation == "attach":
-        into = _keys(*aliases)
+        into = keys(*aliases)
     elif record.operation == "detach":
-        out = _keys(*aliases)
+        out = keys(*aliases)
     elif record.operation in ("handover", "handback"):
         (number,) = (
             number for number in NUMBERS if f"ua-nic{number}" in aliases or f"ua-nic{TWINS[number]}" in aliases
         )
-        out, into = _keys(f"ua-nic{number}"), _keys(f"ua-nic{TWINS[number]}")
+        out, into = keys(f"ua-nic{number}"), keys(f"ua-nic{TWINS[number]}")
         if record.operation == "handback":
             out, into = into, out
     halves = record.scope.halves
