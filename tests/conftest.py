@@ -47,6 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="break real QEMU at every call, not once for each change; run every order of processes",
     )
     parser.addoption("--seed", type=int, default=1, help="what the random parts of tests begin with")
+    parser.addoption(
+        "--order", help="what a failed test of several processes showed after `replay:`: run this order alone"
+    )
     parser.addoption("--no-skip", action="store_true", help="a test that is skipped has failed")
 
 
