@@ -96,7 +96,7 @@ _HAS_OLD = Change(live_in=_one(OLD), config_in=_one(OLD))
 OPERATIONS = {
     "detach": Operation(
         "ua-nic1",
-        Change(live_out=_one(OLD), config_out=_one(OLD)),
+        Change(live_out=_one(OLD, NEW), config_out=_one(OLD, NEW)),
         lambda world, plugger, wait: plugger.detach(world.name, "ua-nic1", scope=Scope.BOTH, wait=wait),
         _HAS_OLD,
         _attach_old,
@@ -113,7 +113,7 @@ OPERATIONS = {
     ),
     "handover": Operation(
         "ua-nic1",
-        Change(live_out=_one(OLD), live_in=_one(TWIN), config_out=_one(OLD), config_in=_one(TWIN)),
+        Change(live_out=_one(OLD, NEW), live_in=_one(TWIN), config_out=_one(OLD, NEW), config_in=_one(TWIN)),
         lambda world, plugger, wait: plugger.handover(
             world.name, "ua-nic1", world.network_nic(2), scope=Scope.BOTH, wait=wait
         ),
@@ -148,6 +148,10 @@ OTHERS: dict[str, tuple[Callable[[Operation], Change | None], Act]] = {
         ),
         lambda w, p, o: p.detach(w.name, o.alias, scope=Scope.BOTH, wait=WAIT),
     ),
+    "exchange": (
+        lambda o: OPERATIONS["rebind-vf" if o.alias == "ua-vf1" else "replace"].change,
+        lambda w, p, o: OPERATIONS["rebind-vf" if o.alias == "ua-vf1" else "replace"].act(w, p, WAIT),
+    ),
     "attach the same": (
         lambda o: Change(live_in=_one(VF_OLD if o.alias == "ua-vf1" else OLD)),
         _attach_same,
@@ -162,6 +166,9 @@ OTHERS: dict[str, tuple[Callable[[Operation], Change | None], Act]] = {
     ),
 }
 """What another process does meanwhile."""
+
+ALIKE = (("replace", "exchange"), ("rebind-vf", "exchange"), ("attach", "exchange"))
+"""What would be the same twice, or has nothing to exchange."""
 
 GUESTS = ("goes", "goes later", "refuses", "holds")
 STARTS = ("fresh", "pending", "died")
@@ -287,6 +294,8 @@ def _pairs() -> Iterator[Case]:
     for operation, other in itertools.product(OPERATIONS, OTHERS):
         for start, death in _starts(operation):
             for guest in GUESTS:
+                if (operation, other) in ALIKE:
+                    continue
                 if death[0] == "attach" and operation != "attach" and guest != "goes":
                     continue  # nothing comes before the guest has let go
                 yield Case(operation, start, guest, (other,), death=death)
