@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,7 +188,7 @@ class Ledger:
             *self._host_ends(still_open),
             *self._devices_lent(still_open),
         ]
-        found += self._rows(still_open)
+        found += [*self._rows(still_open), *self._exchanged_nothing()]
         if is_settled:
             found += [f"{record.operation} {op} is still {record.state}" for op, record in still_open.items()]
         return found
@@ -297,20 +297,34 @@ class Ledger:
     def _due(self, half: Half) -> set[NicKey]:
         """Where all that was done, in the order in which it ended, leads."""
         due = set(self._before[half])
+        for change, _ in self._changes():
+            due -= change.live_out if half is Half.LIVE else change.config_out
+            due |= change.live_in if half is Half.LIVE else change.config_in
+        return due
+
+    def _exchanged_nothing(self) -> list[str]:
+        """Operations that are done, and whose NIC to be exchanged had been detached by then, as somebody else was told."""
+        due, found = set(self._before[Half.LIVE]), []
+        for change, record in self._changes():
+            if record is not None and change.live_out and change.live_in and not due & change.live_out:
+                found.append(f"{record.operation} {record.id} is done, though no NIC was there that it could exchange")
+            due = (due - change.live_out) | change.live_in
+        return [] if self._has_ended else found
+
+    def _changes(self) -> Iterator[tuple[Change, OperationRecord | None]]:
+        """All that was done, in the order in which it ended; None stands for an administrator."""
         counted: set[str] = set()
         for event in self._events:
-            change = event.change
-            if event.operation_id:
-                record = self._record(event.operation_id)
-                is_end = record is not None and record.state is event.state is OperationState.DONE
-                if not is_end or event.operation_id in counted:
-                    continue
-                counted.add(event.operation_id)
-                change = self._change_of(event.operation_id)
-            if change is not None:
-                due -= change.live_out if half is Half.LIVE else change.config_out
-                due |= change.live_in if half is Half.LIVE else change.config_in
-        return due
+            if not event.operation_id:
+                if event.change is not None:
+                    yield event.change, None
+                continue
+            record = self._record(event.operation_id)
+            if record is None or not record.state is event.state is OperationState.DONE or record.id in counted:
+                continue
+            counted.add(record.id)
+            if (change := self._change_of(record.id)) is not None:
+                yield change, record
 
     def _there(self, half: Half) -> Counter[NicKey]:
         return Counter(self._key_of(net) for net in self._nets(half))
