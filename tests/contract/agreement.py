@@ -425,7 +425,7 @@ class Ledger:
 
 
 class Process:
-    """One process of a ledger: its own journal, its own owner; `dies` is over once its trigger has fired as a crash."""
+    """One process of a ledger, with a journal of its own. Once its trigger has fired as a crash, it is dead."""
 
     def __init__(self, ledger: Ledger, host: Host, turns: Turns | None, trigger: Trigger | None) -> None:
         self._ledger, self._journal, self._trigger = ledger, host.journal, trigger

@@ -160,12 +160,6 @@ class Turns:
         """Whether the calling thread is an actor's."""
         return threading.get_ident() in self._by_thread
 
-    @property
-    def name(self) -> str:
-        """Of the actor that calls; empty outside a run."""
-        actor = self._by_thread.get(threading.get_ident())
-        return "" if actor is None else actor.name
-
     def point(self, at: str, is_ready: Callable[[], bool] = lambda: True, until: float | None = None) -> None:
         """Let others run; returns when it is this actor's turn again, which is only while `is_ready` or from fake time `until` on."""
         actor = self._by_thread.get(threading.get_ident())
