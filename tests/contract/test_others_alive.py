@@ -329,29 +329,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _known(case: Case) -> list[pytest.MarkDecorator]:
     """Faults that are known: a case that shows one of them may fail."""
-    found = []
-    if case.by_hand:
-        found.append("a NIC is known by its alias alone, so one that an administrator attached since is taken for it")
-    if case.start == "pending" and case.guest != "holds":
-        found.append("two calls take up one waiting operation, and neither sees what the other has made of it")
-    if case.operation == "detach" and case.guest == "refuses":
-        found.append("an operation that is taken up again and fails has nothing to undo it with")
+    found, others = [], {*case.others}
     exchanges = case.operation not in ("attach", "detach")
-    if exchanges and case.start == "fresh" and "detach" in case.others:
+    goes = case.guest in ("goes", "goes later")
+    if case.by_hand == "same alias":
+        found.append("a NIC is known by its alias alone, so one that an administrator attached since is taken for it")
+    if case.start == "pending" and goes and others and (exchanges or others & {"attach the same", "recover at once"}):
+        found.append("two calls take up one waiting operation, and neither sees what the other has made of it")
+    if case.guest == "refuses" and (case.start == "pending" or (case.operation == "detach" and case.start == "died")):
+        found.append(
+            "an operation that is taken up again and fails is said to be open, and has nothing to undo it with"
+        )
+    if case.guest == "refuses" and case.operation == "detach" and "detach" in others:
+        found.append("who joins a detach undoes it under the feet of the call that began it")
+    if exchanges and goes and case.start == "fresh" and "detach" in others:
         found.append(
             "a NIC that is being exchanged is out of the guest for a moment, and a detach takes that for its end"
         )
-    if exchanges and {*case.others} & {"attach another", "attach in its place"}:
+    if exchanges and goes and case.start != "died" and others & {"attach another", "attach in its place"}:
         found.append("the guest address that a waiting operation needs again is lent to another NIC meanwhile")
     return [pytest.mark.xfail(strict=False, reason="; ".join(found))] if found else []
 
 
+def _is_full(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full"))
+
+
 def test_nobody_is_told_a_lie_and_nothing_leaks(case: Case, request: pytest.FixtureRequest, memory: Path) -> None:
-    _in_orders(case, memory, request.config, sampled=2)
+    is_large = bool(case.by_hand and case.others)
+    _in_orders(case, memory, request.config, sampled=500 if is_large and _is_full(request) else 2, is_large=is_large)
 
 
 def test_nor_with_three_processes(three: Case, request: pytest.FixtureRequest, memory: Path) -> None:
-    _in_orders(three, memory, request.config, sampled=500 if request.config.getoption("--full") else 2, is_large=True)
+    _in_orders(three, memory, request.config, sampled=500 if _is_full(request) else 2, is_large=True)
 
 
 _BY_ADDRESS = pytest.mark.xfail(
