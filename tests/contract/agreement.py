@@ -303,10 +303,14 @@ class Ledger:
         return due
 
     def _exchanged_nothing(self) -> list[str]:
-        """Operations that are done, and whose NIC to be exchanged had been detached by then, as somebody else was told."""
+        """Operations that are done, and whose NIC to be exchanged had been detached by then, as somebody else was told.
+
+        A hand-back is none of them: what it restores comes back, whether or not another NIC serves in its place.
+        """
         due, found = set(self._before[Half.LIVE]), []
         for change, record in self._changes():
-            if record is not None and change.live_out and change.live_in and not due & change.live_out:
+            is_exchange = record is not None and record.operation != "handback" and change.live_out and change.live_in
+            if record is not None and is_exchange and not due & change.live_out:
                 found.append(f"{record.operation} {record.id} is done, though no NIC was there that it could exchange")
             due = (due - change.live_out) | change.live_in
         return [] if self._has_ended else found
@@ -497,4 +501,5 @@ def _own(settings: VfSettings) -> VfSettings:
 
 
 def _has_said_open(call: Call, operation_id: str) -> bool:
-    return any(one.operation_id == operation_id and one.result not in ENDED_AS for one in call.outcomes)
+    told = [deed for one in call.outcomes for deed in (one, *one.enforced)]
+    return any(one.operation_id == operation_id and one.result not in ENDED_AS for one in told)

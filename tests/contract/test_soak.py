@@ -183,7 +183,7 @@ class Soak:
                 name, [world.network_nic(twin)], scope=Scope.BOTH, twin_of=nic, wait=wait)),
             (1, f"forget {nic}", lambda p: p.forget_identity(name, nic)),
             (1, f"policy {policy}", lambda p: p.set_policy(
-                name, unplug=policy, force_unplug="NICS" if policy is UnplugPolicy.PRESENT else None)),
+                name, **({"force_unplug": "NICS"} if policy is UnplugPolicy.PRESENT else {"unplug": policy}))),
             (1, "serve", lambda p: p.set_policy(name, serve=["ua-nic1", "ua-nic2"])),
             (1, "clear", lambda p: p.clear_policy(name)),
             (2, f"rebind-vf ua-vf{vf}", lambda p: p.rebind_vf(name, f"ua-vf{vf}", wait=wait)),
