@@ -342,7 +342,8 @@ def _known(case: Case) -> list[pytest.MarkDecorator]:
         )
     if case.guest == "refuses" and case.operation == "detach" and "detach" in others:
         found.append("who joins a detach undoes it under the feet of the call that began it")
-    if exchanges and goes and case.start == "fresh" and "detach" in others:
+    detaches_one = (exchanges and "detach" in others) or (case.operation == "detach" and "exchange" in others)
+    if detaches_one and goes and case.start == "fresh":
         found.append(
             "a NIC that is being exchanged is out of the guest for a moment, and a detach takes that for its end"
         )
