@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def memory() -> Iterator[Path]:
         yield Path(directory)
 
 
-def fake_world(tmp_path: Path, *, machine: str = "pc", clock: FakeClock | None = None) -> Iterator[World]:
+def fake_world(tmp_path: Path, *, machine: str = "pc", clock: FakeClock | None = None) -> Generator[World, None, None]:
     devices = FakeHostDevices()
     hypervisor = FakeHypervisor(devices, clock)
     guest = hypervisor.add("fake", machine=machine)
@@ -90,6 +91,13 @@ def fake_world(tmp_path: Path, *, machine: str = "pc", clock: FakeClock | None =
             world.start_network = lambda: hypervisor.start_network("default")
             world.later = hypervisor.clock.after
             yield world
+
+
+@contextmanager
+def one_fake_world(directory: Path, clock: FakeClock) -> Iterator[World]:
+    """An imaginary world that is over at the end of the block, however that ends: for tests that make many."""
+    with closing(fake_world(directory, clock=clock)) as worlds:
+        yield next(worlds)
 
 
 def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
@@ -159,6 +167,8 @@ def _worlds(
         uri=uri,
         events=events,
     )
-    yield world
-    for host in hosts:
-        host.journal.close()
+    try:
+        yield world
+    finally:
+        for host in hosts:
+            host.journal.close()

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.contract.agreement import Change, Ledger, NicKey, Process, alias_of, key_of, keys
-from tests.contract.conftest import fake_world
+from tests.contract.conftest import one_fake_world
 from tests.contract.deaths import AtCall
 from tests.contract.interleave import Turns, explore, replay, sample
 from tests.contract.world import World
@@ -217,7 +217,7 @@ class Case:
 
     def run(self, directory: Path, turns: Turns) -> None:
         """Prepare the world, let all act in the order of `turns`, and check what came of it."""
-        for world in fake_world(directory, clock=turns.clock):
+        with one_fake_world(directory, turns.clock) as world:
             _add_pool(world)
             ledger = Ledger(world, turns)
             self._prepare(world, ledger)
@@ -387,7 +387,7 @@ class _LeftBehind:
     meanwhile: str
 
     def run(self, directory: Path, turns: Turns) -> None:
-        for world in fake_world(directory, clock=turns.clock):
+        with one_fake_world(directory, turns.clock) as world:
             _add_pool(world)
             self._let_act(world, Ledger(world, turns, key_of=alias_of), turns)
 

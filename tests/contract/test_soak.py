@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.contract.agreement import Call, Change, Ledger, NicKey, Process, alias_of, keys
-from tests.contract.conftest import fake_world
+from tests.contract.conftest import one_fake_world
 from tests.contract.faults import Trigger
 from tests.contract.interleave import Turns
 from tests.contract.world import World
@@ -197,7 +197,7 @@ class Soak:
 def soak(directory: Path, seed: str, operations: int) -> Counter[str]:
     """One world of that seed. Returns how often what was done."""
     turns = Turns(draw=random.Random(seed))
-    for world in fake_world(directory, clock=turns.clock):
+    with one_fake_world(directory, turns.clock) as world:
         world.host.hypervisor.add_network(  # type: ignore[attr-defined]
             Network(name="pool", forward="hostdev", pf="eth0", managed=True)
         )
