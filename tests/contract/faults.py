@@ -12,7 +12,7 @@ import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
@@ -80,6 +80,9 @@ class Trigger:
         self.count = 0
         self.calls: list[str] = []
         self.fired = False
+
+    def waits(self) -> None:
+        """Somebody is about to wait for an event of a guest."""
 
     def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
         number, self.count = self.count, self.count + 1
@@ -150,8 +153,21 @@ class _Wrapped:
 
 
 class _Domain(_Wrapped):
-    def watch(self) -> AbstractContextManager[Any]:
-        return self._inner.watch()  # type: ignore[no-any-return]
+    @contextmanager
+    def watch(self) -> Iterator[Any]:
+        with self._inner.watch() as watch:
+            yield _Watch(watch, self._trigger)
+
+
+class _Watch:
+    """Waits count as no calls; a trigger is told of each."""
+
+    def __init__(self, inner: Any, trigger: Trigger) -> None:
+        self._inner, self._trigger = inner, trigger
+
+    def next(self, seconds: float) -> Any:
+        self._trigger.waits()
+        return self._inner.next(seconds)
 
 
 class _Hypervisor(_Wrapped):

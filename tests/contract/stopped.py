@@ -13,7 +13,7 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 
 Moment = Callable[[str], bool]
-"""Is given the name of each call of the process in turn (see `faults`), or ``lock``; True stops the process before that call."""
+"""Is given the name of each call of the process in turn (see `faults`), ``lock`` or ``wait``; True stops the process before that call."""
 
 LIMIT = 20.0
 """Real seconds after which a process that neither stops nor ends has failed the test."""
@@ -32,8 +32,8 @@ def at(call: str, *, number: int = 1) -> Moment:
 
 
 def waiting(world: World) -> Moment:
-    """While the guest is waited for: the live definition is read, and nobody has a lock."""
-    return lambda name: name == "xml" and not is_locked(world)
+    """While the guest is waited for, and nobody has a lock."""
+    return lambda name: name == "wait" and not is_locked(world)
 
 
 def relocking(world: World) -> Moment:
@@ -108,6 +108,9 @@ class _Halting(Trigger):
     def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
         self.look(name)
         return super().around(name, call, *args, **named)
+
+    def waits(self) -> None:
+        self.look("wait")
 
     def look(self, name: str) -> None:
         if not self._has_stopped.is_set() and self._moment(name):

@@ -35,7 +35,7 @@ def hypervisor(world: World) -> FakeHypervisor:
 def _moved(host: Host, domain: Domain) -> Outcome:
     """Healed, also out of another bridge."""
     with DomainLock(host, domain, 1.0) as lock:
-        return Heal("ua-nic1", may_move=True).prepare(host, domain).run(lock, 0.0)
+        return Heal("ua-nic1", may_move=True).prepare(host, domain).run(host, lock, 0.0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.errors import HookFailed, HostDeviceFailed, Refused, UsageError, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug import guest, waiting
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
@@ -511,18 +511,21 @@ def test_guests_wait_for_a_pf_that_cannot_be_made_as_it_was(house: World, monkey
 
 def test_ctrl_c_while_guests_are_waited_for(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = whole(house)
-    wait = guest.wait
+    held = house.host.hypervisor.domain("second")
+    held.hold()  # type: ignore[attr-defined]
+    following = waiting._next
 
-    def interrupted(host: Any, domain: Any, alias: str, *args: Any, **named: Any) -> Any:
-        if alias == "ua-vf2":
+    def interrupted(host: Any, wait: waiting.Wait, lock: Any) -> Any:
+        if wait.alias == "ua-vf2":
             raise KeyboardInterrupt
-        return wait(host, domain, alias, *args, **named)
+        return following(host, wait, lock)
 
-    monkeypatch.setattr(guest, "wait", interrupted)
+    monkeypatch.setattr(waiting, "_next", interrupted)
     with pytest.raises(VirtnetplugError) as caught:
         rebind(house, reload_driver=True)
     assert caught.value.exit_code == 130
     monkeypatch.undo()
+    held.resume()  # type: ignore[attr-defined]
     house.plugger.recover(wait=5)
     assert whole(house) == before
 

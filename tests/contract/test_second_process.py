@@ -105,7 +105,7 @@ def test_two_recovers_settle_one_operation_once(fake: World, name: str, moment: 
     _pending(fake, name)
     operation = _open_id(fake)
     if moment == "before it has its lock again":
-        fake.guest.resume()
+        fake.later(1.0, fake.guest.resume)
     first = Stopped(fake, lambda p: p.recover(wait=20), MOMENTS[moment](fake))
     fake.guest.resume()
     _assert_left_alone(_process(fake).recover(wait=1), operation)
@@ -121,7 +121,7 @@ def test_recover_leaves_an_operation_to_a_call_that_is_stopped(fake: World, mome
     _pending(fake, "replace")
     operation = _open_id(fake)
     if moment == "before it has its lock again":
-        fake.guest.resume()
+        fake.later(1.0, fake.guest.resume)
     first = Stopped(fake, lambda p: p.recover(wait=20), MOMENTS[moment](fake))
     before = fake.snapshot()
     _assert_left_alone(_process(fake).recover(wait=wait), operation)
@@ -168,7 +168,10 @@ def _detach(world: World, wait: float = 30) -> Act:
 def _stopped_detach(world: World, moment: Moment) -> Stopped:
     """One that was asked for, of a guest that has let go."""
     world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.guest.hold()
+    world.later(1.0, world.guest.resume)
     stopped = Stopped(world, _detach(world), moment)
+    world.guest.resume()
     assert _nets(world) == [] and len(_nets(world, Half.CONFIG)) == 1
     return stopped
 
@@ -225,7 +228,10 @@ def _stopped_replacement(world: World, moment: Moment) -> tuple[Stopped, str]:
     world.plugger.attach(world.name, [world.bridge_nic(1)])
     (address,) = etree.fromstring(world.definition(Half.LIVE)).findall("devices/interface/address")
     changes = {"mtu": 1400}
+    world.guest.hold()
+    world.later(1.0, world.guest.resume)
     stopped = Stopped(world, lambda p: p.update(world.name, "ua-nic1", changes, replace=True, wait=30), moment)
+    world.guest.resume()
     assert _nets(world) == []
     return stopped, etree.tostring(address, encoding="unicode", with_tail=False)
 

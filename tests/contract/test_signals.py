@@ -248,7 +248,7 @@ def test_a_second_signal_while_the_lock_is_taken_again(fake: World, monkeypatch:
 
     monkeypatch.setattr(DomainLock, "take", take_slowly)
     said, records = act_under(fake, WAITS["detach"])
-    assert isinstance(said, Interrupted) and len(taken) == 2
+    assert isinstance(said, Interrupted) and len(taken) >= 2
     monkeypatch.undo()
     fake.guest.resume()
     assert_agree(fake, "detach", before, said, records, "the lock")
@@ -267,6 +267,8 @@ def test_a_signal_while_the_locks_of_a_pf_are_taken_again(house: World, monkeypa
         taken.append(self)
 
     monkeypatch.setattr(DomainLock, "take", take_slowly)
+    house.guest.hold()
+    house.later(1.0, house.guest.resume)
     said, _ = act_under(house, lambda world, plugger: test_rebind_pf.rebind(world, plugger, reload_driver=True))
     assert isinstance(said, Interrupted) and "was undone" in said.message and len(taken) == 6
     assert test_rebind_pf.whole(house) == before

@@ -12,7 +12,7 @@ from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
 from virtnetplug.hotplug.plugging import Part, plug
@@ -24,6 +24,7 @@ from virtnetplug.hotplug.reserved import placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
+from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
@@ -336,8 +337,10 @@ class Attach(Operation):
         remembered = _twin(view, nets, self.twin_of)
         steps = _steps(nets, actuals, scope, remembered) if actuals else ()
 
-        def start(lock: DomainLock, seconds: float) -> Outcome:
-            return _Attach(host, view, nets, actuals, scope, seconds, steps, remembered=remembered, said=said).run()
+        def start(lock: Lock, seconds: float) -> Work:
+            return at_once(
+                _Attach(host, view, nets, actuals, scope, seconds, steps, remembered=remembered, said=said).run
+            )
 
         def diff() -> dict[str, str]:
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,14 +17,15 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
-from virtnetplug.hotplug.ownership import await_end, owner_of, taken_over
+from virtnetplug.hotplug.ownership import owner_of, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.release import GuestRelease, unlocked
+from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
@@ -39,7 +40,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain, PowerState
+from virtnetplug.ports.domain import Domain, GuestEvent, PowerState
 
 
 def _detach(
@@ -47,9 +48,8 @@ def _detach(
     view: DomainView,
     pairs: Sequence[Pair],
     scope: Scope,
-    lock: DomainLock,
     seconds: float,
-) -> Outcome:
+) -> Work:
     domain, record = view.domain, _record(host, view, pairs, scope)
     deadline = host.clock.monotonic() + seconds
     site = Site(host=host, domain=domain, domain_id=view.state.id)
@@ -59,7 +59,7 @@ def _detach(
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
         remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
-        return _Detach(host, domain, lock, release, record, may_remain=remains).run(tx)
+        return (yield from _Detach(host, domain, release, record, may_remain=remains).run(tx))
 
 
 def _diff(pairs: Sequence[Pair], scope: Scope) -> dict[str, str]:
@@ -227,6 +227,10 @@ def _key(pair: Pair) -> str:
     return net.alias or str(net.mac)
 
 
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at a detach that another call is to end."""
+
+
 class _Detach:
     """One detach on its way, fresh or taken up again: every step may be run twice.
 
@@ -237,26 +241,26 @@ class _Detach:
         self,
         host: Host,
         domain: Domain,
-        lock: DomainLock,
         release: GuestRelease,
         record: OperationRecord,
         *,
         may_remain: bool = True,
     ) -> None:
-        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+        self.host, self.domain, self.release = host, domain, release
         self.entries = record.request["nics"]
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
-    def run(self, tx: Transaction) -> Outcome:
+    def run(self, tx: Transaction) -> Work:
         """Ask for all, wait for all, then finish; the lock is not held while waiting.
 
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
         last = _partners(self.live)
-        answers = self._release(tx, [alias for alias in self.live if alias not in last])
+        answers = yield from self._release(tx, [alias for alias in self.live if alias not in last])
         free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
-        answers |= dict.fromkeys(last, Answer.HELD) | self._release(tx, free)
+        more = yield from self._release(tx, free)
+        answers |= dict.fromkeys(last, Answer.HELD) | more
         for entry in self.entries:
             if entry["config"] is not None:
                 self._undefine(tx, entry["alias"], entry["config"])
@@ -271,13 +275,12 @@ class _Detach:
         remaining = _remains(self.host, self.domain, self.entries) if self.may_remain else ()
         return tx.outcome(Result.DONE, nics=remaining)
 
-    def _release(self, tx: Transaction, aliases: Sequence[str]) -> dict[str, Answer]:
-        if not aliases:
-            return {}
+    def _release(
+        self, tx: Transaction, aliases: Sequence[str]
+    ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
             self.release.ask(tx, alias, self.live[alias])
-        with unlocked(self.domain, self.lock, tx, ", ".join(self.live)):
-            return {alias: self.release.wait(tx, alias) for alias in aliases}
+        return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
     def _unplug(self, tx: Transaction, alias: str) -> None:
         net = xml.interface(self.live[alias])
@@ -326,21 +329,19 @@ def _undos(site: Site, tx: Transaction) -> Undos:
     return undos
 
 
-def join(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Wait with a detach that another call waits with, or go on with one that nobody waits with any more; `lock` is held."""
-    deadline = host.clock.monotonic() + seconds
-    while True:
-        with taken_over(host, record.id) as mine:
-            if mine is not None:
-                return resume(host, domain, mine, lock, deadline - host.clock.monotonic())
-        now = host.journal.operation(record.id)
-        if now is None or now.ended is not None or host.clock.monotonic() >= deadline:
-            return _joined(host, domain, now or record)
-        lock.release()
-        try:
-            await_end(host, record, deadline - host.clock.monotonic())
-        finally:
-            lock.take()
+def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+    """Wait with a detach that another call waits with, or go on with one that nobody waits with any more."""
+    deadline, alias = host.clock.monotonic() + seconds, record.request["nics"][0]["alias"]
+    with domain.watch() as watch:
+        while True:
+            with taken_over(host, record.id) as mine:
+                if mine is not None:
+                    return (yield from resume(host, domain, mine, deadline - host.clock.monotonic()))
+            now, left = host.journal.operation(record.id), deadline - host.clock.monotonic()
+            if now is None or now.ended is not None or left <= 0:
+                return _joined(host, domain, now or record)
+            until = host.clock.monotonic() + min(left, LOOK_AGAIN)
+            yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
 
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
@@ -367,14 +368,14 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up a detach that was taken over, and go forward with it; `lock` is held."""
+def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+    """Take up a detach that was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, resumed(host, record) as tx:
         tx.go_forward()
         asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
-        return _Detach(host, domain, lock, release, record).run(tx)
+        return (yield from _Detach(host, domain, release, record).run(tx))
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
@@ -426,18 +427,18 @@ class Detach(Operation):
         if not refusals and waiting is None:
             exchanged = _exchange(host, view, pairs, scope, self.restore_emulated)
 
-        def start(lock: DomainLock, seconds: float) -> Outcome:
+        def start(lock: DomainLock, seconds: float) -> Work:
             if waiting is not None:
-                return join(host, domain, waiting, lock, seconds)
+                return (yield from join(host, domain, waiting, seconds))
             if not _has_metadata(view):
-                return _detach(host, view, pairs, scope, lock, seconds)
+                return (yield from _detach(host, view, pairs, scope, seconds))
             from virtnetplug.hotplug.enforcement import standing_in, telling
 
             with standing_in(host, view, pairs, scope, lock) as done:
                 if exchanged is not None:
-                    outcome = exchanged.start(lock, seconds)
+                    outcome = yield from exchanged.start(lock, seconds)
                 else:
-                    outcome = _detach(host, view, pairs, scope, lock, seconds)
+                    outcome = yield from _detach(host, view, pairs, scope, seconds)
                 return telling(outcome, done)
 
         if exchanged is not None:
@@ -459,9 +460,9 @@ class Detach(Operation):
         return Direction.FORWARD
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
         """See `resume`."""
-        return resume(host, domain, record, lock, seconds)
+        return resume(host, domain, record, seconds)
 
 
 OPERATION = Detach

@@ -219,7 +219,7 @@ def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float
     try:
         if due.deed is not Deed.LINK_UP:
             _keep(host, view, due)
-        outcome = _operation(due).prepare(host, view.domain).run(lock, seconds)
+        outcome = _operation(due).prepare(host, view.domain).run(host, lock, seconds)
     except Interrupted:
         raise
     except VirtnetplugError as error:

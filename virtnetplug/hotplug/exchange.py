@@ -12,7 +12,7 @@ from virtnetplug import xml
 from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.prepared import Prepared
@@ -20,9 +20,10 @@ from virtnetplug.hotplug.remembering import Remembered
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Outcome, Phase, Refusal, Scope, Step
+from virtnetplug.model.operation import Half, Phase, Refusal, Scope, Step
 from virtnetplug.model.pci import PciAddress
 
 
@@ -94,10 +95,10 @@ def prepared(
 ) -> Prepared:
     """The exchange as an operation on `view`, or why not; `already` are the NICs of one that has been done."""
 
-    def start(lock: DomainLock, seconds: float) -> Outcome:
+    def start(lock: Lock, seconds: float) -> Work:
         from virtnetplug.hotplug import exchanging
 
-        return exchanging.run(host, view, exchange, lock, seconds)
+        return exchanging.run(host, view, exchange, seconds)
 
     return Prepared(
         operation=exchange.operation,

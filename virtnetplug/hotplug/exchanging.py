@@ -5,7 +5,7 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,7 +20,6 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
     LIST,
@@ -41,18 +40,19 @@ from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.domain import Domain, GuestEvent
 
 _TAKEN_OVER = ("mac", "address")
 """What the guest knows a NIC by, and must find again."""
 
 
-def run(host: Host, view: DomainView, exchange: Exchange, lock: DomainLock, seconds: float) -> Outcome:
-    """Make it so; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+def run(host: Host, view: DomainView, exchange: Exchange, seconds: float) -> Work:
+    """Make it so; the guest is waited for `seconds`."""
     domain = view.domain
     record = record_of(
         host,
@@ -69,17 +69,17 @@ def run(host: Host, view: DomainView, exchange: Exchange, lock: DomainLock, seco
         for text in exchange.warnings:
             tx.warn(text)
         release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
-        return _Running(host, domain, lock, release, record).run(tx)
+        return (yield from _Running(host, domain, release, record).run(tx))
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up one that waits for its guest and was taken over, and go forward with it; `lock` is held."""
+def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+    """Take up one that waits for its guest and was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
     site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
-        return _Running(host, domain, lock, release, record).run(tx)
+        return (yield from _Running(host, domain, release, record).run(tx))
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -109,18 +109,18 @@ class _Running:
         self,
         host: Host,
         domain: Domain,
-        lock: DomainLock,
         release: GuestRelease,
         record: OperationRecord,
     ) -> None:
-        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+        self.host, self.domain, self.release = host, domain, release
         self.request = record.request
 
-    def run(self, tx: Transaction) -> Outcome:
+    def run(self, tx: Transaction) -> Work:
         """What is remembered, the guest, then the definition."""
         remember(self.domain, tx, self.request["remembered"])
         for entry in self.request["leaving"]:
-            if not self._leave(tx, entry):
+            has_left = yield from self._leave(tx, entry)
+            if not has_left:
                 return self._pending(tx, entry["alias"])
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         for element in self.request["config_leaving"]:
@@ -131,10 +131,10 @@ class _Running:
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics())
 
-    def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> bool:
+    def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
         """False if the guest still holds it."""
         alias, element = entry["alias"], entry["element"]
-        answer = self.release.out(tx, alias, element, self.lock)
+        answer = yield from self.release.out(tx, alias, element)
         if answer is Answer.HELD:
             return False
         if answer is Answer.ENDED:
@@ -265,6 +265,6 @@ class Exchanging(Operation):
         return undos(site, tx)
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
         """See `resume`."""
-        return resume(host, domain, record, lock, seconds)
+        return resume(host, domain, record, seconds)

@@ -25,7 +25,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import Domain, GuestEventKind, Watch
+from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, Watch
 
 LOOK_AGAIN = 2.0
 """Seconds after which the live XML is read even without an event: an event may be lost, the XML is not."""
@@ -137,16 +137,22 @@ def _await_change(watch: Watch, alias: str, seconds: float, host: Host) -> None:
             event = watch.next(left)
         if event is None or event.kind is GuestEventKind.ENDED:
             return
-        if event.kind is GuestEventKind.LOST:
-            raise ConnectionLost("the connection to libvirt broke while the guest was letting go")
-        if event.alias != alias:
-            continue
-        if event.kind is GuestEventKind.REMOVAL_FAILED:
-            raise RemovalFailed(
-                f"the guest refused to let go of {alias} (DEVICE_REMOVAL_FAILED); it still has it. "
-                f"See what its driver says, then try again."
-            )
+        if event.kind is GuestEventKind.LOST or event.alias == alias:
+            heed(event, alias)
+            return
+
+
+def heed(event: GuestEvent | None, alias: str) -> None:
+    """Raise what an event says that came while the guest was to let go of `alias`: `ConnectionLost`, or `RemovalFailed`."""
+    if event is None:
         return
+    if event.kind is GuestEventKind.LOST:
+        raise ConnectionLost("the connection to libvirt broke while the guest was letting go")
+    if event.kind is GuestEventKind.REMOVAL_FAILED and event.alias == alias:
+        raise RemovalFailed(
+            f"the guest refused to let go of {alias} (DEVICE_REMOVAL_FAILED); it still has it. "
+            f"See what its driver says, then try again."
+        )
 
 
 def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = None) -> Answer:

@@ -24,7 +24,7 @@ from virtnetplug.hotplug.backing import OPEN_VSWITCH, Backing, backing_of, elsew
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.operation import FLAG, LIST, OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
@@ -32,6 +32,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
@@ -256,7 +257,10 @@ class Heal(Operation):
         refusals = _refusals(view, backing, may_move=self.may_move)
         steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))
 
-        def start(lock: DomainLock, seconds: float) -> Outcome:
+        def start(lock: Lock, seconds: float) -> Work:
+            return at_once(run)
+
+        def run() -> Outcome:
             record = record_of(
                 host,
                 "rebind",
@@ -295,9 +299,9 @@ class Heal(Operation):
         return Direction.FORWARD
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
         """See `resume`."""
-        return resume(host, domain, record)
+        return at_once(partial(resume, host, domain, record))
 
 
 OPERATION = Heal

@@ -14,10 +14,10 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
+from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
 
@@ -77,8 +77,8 @@ class Operation:
         raise NotImplementedError
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-        """Finish it; `lock` is held, and let go while the guest is waited for (`seconds`)."""
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """Finish it, which was taken over; its guest is waited for `seconds`."""
         raise NotImplementedError
 
     @classmethod

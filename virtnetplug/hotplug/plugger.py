@@ -507,7 +507,7 @@ class Plugger:
             return self._one(operation, found, lock, seconds)
 
     def _one(self, operation: Operation, found: Domain, lock: DomainLock, seconds: float) -> Outcome:
-        return operation.prepare(self._host, found).run(lock, seconds)
+        return operation.prepare(self._host, found).run(self._host, lock, seconds)
 
     def _plan(self, name: str, operation: Operation) -> Plan:
         """What `_run` would do."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.waiting import Work, to_end
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.operation import Nic, Outcome, Plan, Refusal, Result, Scope, Step
 
@@ -20,14 +22,14 @@ def _nothing() -> dict[str, str]:
 class Prepared:
     """What was seen and decided; nothing has been touched.
 
-    `already` are the NICs of one that has nothing to do, `start` runs the steps and no others: the lock is held, and let go while a guest is
-    waited for (seconds). `diff` maps each definition to what changes in it.
+    `already` are the NICs of one that has nothing to do. `start` runs the steps and no others, and waits for guests so many seconds. `diff` maps
+    each definition to what changes in it.
     """
 
     operation: str
     domain: str
     scope: Scope
-    start: Callable[[Any, float], Outcome]
+    start: Callable[[Any, float], Work]
     refusals: tuple[Refusal, ...] = ()
     already: Sequence[Nic] | None = None
     steps: tuple[Step, ...] = ()
@@ -35,11 +37,15 @@ class Prepared:
     actual: tuple[ActualDevice, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def run(self, lock: Lock, seconds: float) -> Outcome:
-        """Do it, or raise what speaks against it."""
+    def run(self, host: Host, lock: Lock, seconds: float) -> Outcome:
+        """Do it, or raise what speaks against it; a guest is waited for here, with `lock` let go."""
+        return to_end(host, self.work(lock, seconds), lock)
+
+    def work(self, lock: Lock, seconds: float) -> Work:
+        """Do it in the caller's own time: see `waiting`. `lock` is held whenever it is sent something."""
         refuse(self.refusals)
         if self.already is None:
-            return self.start(lock, seconds)
+            return (yield from self.start(lock, seconds))
         return Outcome(
             operation=self.operation,
             domain=self.domain,

@@ -6,19 +6,19 @@ its identity. Until the PF is made again all of it is undone by whatever fails; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from virtnetplug import interruption, xml
-from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
+from virtnetplug import xml
+from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, LeftPending, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld, take_out
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on, make_way
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
 from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
@@ -26,9 +26,10 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import Watch
+from virtnetplug.ports.domain import GuestEvent, Watch
 
 
 def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 30.0) -> Outcome:
@@ -36,21 +37,21 @@ def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 
     address = pf_called(host, pf)
     with pf_lock(host, address, seconds), ExitStack() as stack:
         view, locks = _locked(host, address, stack, seconds)
-        return _prepared(host, view, wish, locks).run(locks, seconds)
+        return _prepared(host, view, wish).run(host, locks, seconds)
 
 
 def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
     """What `rebind_pf` would do to which guests; nothing is touched."""
     view = look_at(host, pf_called(host, pf))
-    return _prepared(host, view, wish, PfLocks(host, (), 0.0)).plan()
+    return _prepared(host, view, wish).plan()
 
 
-def _prepared(host: Host, view: PfView, wish: Wish, locks: PfLocks) -> Prepared:
+def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
     against, has_been = refusals(host, view, wish), is_so(view, wish)
     planned = () if against or has_been else steps(view, wish)
 
-    def start(_: DomainLock | PfLocks, seconds: float) -> Outcome:
-        return _Running(host, view, wish, locks, seconds).run(record_of(host, view, wish, planned))
+    def start(lock: Lock, seconds: float) -> Work:
+        return _Running(host, view, wish, seconds).run(record_of(host, view, wish, planned))
 
     return Prepared(
         operation=NAME,
@@ -83,13 +84,13 @@ def _locked(host: Host, pf: PciAddress, stack: ExitStack, seconds: float) -> tup
 class _Running:
     """One on its way."""
 
-    def __init__(self, host: Host, view: PfView, wish: Wish, locks: PfLocks, seconds: float) -> None:
-        self.host, self.view, self.wish, self.locks = host, view, wish, locks
+    def __init__(self, host: Host, view: PfView, wish: Wish, seconds: float) -> None:
+        self.host, self.view, self.wish = host, view, wish
         self.pf, self.nics = view.pf.address, view.nics
         self.deadline = host.clock.monotonic() + seconds
         self.answers: dict[str, Answer | RemovalFailed] = {}
 
-    def run(self, record: OperationRecord) -> Outcome:
+    def run(self, record: OperationRecord) -> Work:
         """Guests out, the PF, guests in."""
         with ExitStack() as watches, transaction(self.host, record, partial(undos, self.host, self.nics)) as tx:
             for nic in self.nics:
@@ -100,7 +101,7 @@ class _Running:
             eyes = {nic.label: watches.enter_context(nic.domain.watch()) for nic in self.nics}
             for nic in self.nics:
                 self._ask(tx, nic, eyes[nic.label])
-            self._wait(tx, eyes)
+            yield from self._wait(tx, eyes)
             if held := [nic for nic in self.nics if self.answers[nic.label] is Answer.HELD]:
                 return self._abort(tx, held)
             for answer in self.answers.values():
@@ -121,24 +122,35 @@ class _Running:
             half=Half.LIVE,
         )
 
-    def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> None:
-        """For all of them, holding nobody up; what the guests do is known then, or the time is over."""
+    def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
+        """For all of them; what the guests do is known then, or the time is over. Raises `LeftPending` where the locks are not to be had again."""
         tx.flush()
-        self.locks.release()
         try:
             for nic in self.nics:
-                self.answers[nic.label] = self._wait_for(tx, nic, eyes[nic.label])
-        finally:
-            with interruption.held():  # what follows, an undo too, takes the locks
-                self.locks.take()
+                self.answers[nic.label] = yield from self._wait_for(tx, nic, eyes[nic.label])
+        except DomainBusy as error:
+            raise LeftPending(
+                f"{error.message} The journal keeps the rebind {tx.record.id} as pending: 'virtnetplug recover --wait 60' gives "
+                "every guest its VF again.",
+                reason=error.reason,
+            ) from None
 
-    def _wait_for(self, tx: Transaction, nic: PfNic, watch: Watch) -> Answer | RemovalFailed:
+    def _wait_for(
+        self, tx: Transaction, nic: PfNic, watch: Watch
+    ) -> Generator[Wait, GuestEvent | None, Answer | RemovalFailed]:
         tx.begin("guest_release", nic.label)
         tx.tell("waiting", f"waiting for {nic.domain.name} to let go of {nic.alias}", nic.label)
+        clock = self.host.clock
         try:
-            answer = guest.wait(
-                self.host, nic.domain, nic.alias, watch, self.deadline, domain_id=nic.domain_id, mac=nic.mac
-            )
+            while True:
+                answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
+                if answer is Answer.GONE:
+                    nic.domain.await_idle()  # as in a detach: see `GuestRelease`
+                if answer is not Answer.HELD or clock.monotonic() >= self.deadline:
+                    break
+                until = min(self.deadline, clock.monotonic() + guest.LOOK_AGAIN)
+                event = yield Wait(what=WaitsFor.GUEST, alias=nic.alias, watch=watch, until=until)
+                guest.heed(event, nic.alias)
         except RemovalFailed as error:
             tx.fail("guest_release", nic.label, error)
             return error

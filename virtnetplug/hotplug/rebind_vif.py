@@ -18,12 +18,13 @@ from virtnetplug.errors import HostDeviceFailed, UsageError, VifNotConnected, Vi
 from virtnetplug.hotplug import vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
-from virtnetplug.hotplug.lock import LEAST, DomainLock, locks_of, named_lock
+from virtnetplug.hotplug.lock import LEAST, DomainLock, Lock, locks_of, named_lock
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.vif_nics import Found, VifNic, find_all, find_one, told, xen
+from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -50,7 +51,7 @@ def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = Fa
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
     with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as (found, lock):
-        return _prepared(host, domain, found, reload_driver=reload_driver).run(lock, seconds)
+        return _prepared(host, domain, found, reload_driver=reload_driver).run(host, lock, seconds)
 
 
 def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False) -> Plan:
@@ -64,7 +65,10 @@ def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool
 def _prepared(host: Host, domain: Domain, found: Found, *, reload_driver: bool) -> Prepared:
     steps = () if found.refusals else _steps(found, reload_driver=reload_driver)
 
-    def start(lock: DomainLock, seconds: float) -> Outcome:
+    def start(lock: Lock, seconds: float) -> Work:
+        return at_once(partial(run, seconds))
+
+    def run(seconds: float) -> Outcome:
         record = _record(host, domain, found, steps, reload_driver=reload_driver)
         store, _ = xen(host)
         with (

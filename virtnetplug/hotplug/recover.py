@@ -16,6 +16,7 @@ from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, sta
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import resumed
+from virtnetplug.hotplug.waiting import to_end
 from virtnetplug.model.operation import (
     Event,
     OperationRecord,
@@ -122,7 +123,7 @@ def _settle(
         host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
         domain.await_idle()
         if operation.direction(mine) is Direction.FORWARD:
-            return operation.go_on(host, domain, mine, lock, seconds)
+            return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
 

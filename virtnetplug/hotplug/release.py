@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Generator, Iterable, Sequence
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
@@ -12,12 +12,12 @@ from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.waiting import Wait, WaitsFor
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationState, Result
-from virtnetplug.ports.domain import Domain, Watch
+from virtnetplug.ports.domain import Domain, GuestEvent, Watch
 
 
 class GuestRelease:
@@ -42,15 +42,15 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
 
-    def out(self, tx: Transaction, alias: str, element: str, lock: DomainLock) -> Answer:
-        """Ask for one NIC and wait for it, with `lock` let go; at once where it had left before the operation was cut off."""
+    def out(self, tx: Transaction, alias: str, element: str) -> Generator[Wait, GuestEvent | None, Answer]:
+        """Ask for one NIC and wait for it; at once where it had left before the operation was cut off."""
         if tx.is_done("guest_release", alias):
             mac = xml.interface(element).mac
             answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
             return Answer.ENDED if answer is Answer.ENDED else Answer.GONE
         self.ask(tx, alias, element)
-        with unlocked(self.domain, lock, tx, alias):
-            return self.wait(tx, alias)
+        answers = yield from self.wait(tx, [alias])
+        return answers[alias]
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
@@ -69,12 +69,36 @@ class GuestRelease:
         tx.effect("ask", alias, lambda: self._ask(alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
-    def wait(self, tx: Transaction, alias: str) -> Answer:
-        """Until the deadline; a NIC still held leaves its step as started, for that is what it is."""
+    def wait(self, tx: Transaction, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
+        """For each in turn, until the deadline; a NIC still held leaves its step as started, for that is what it is.
+
+        A signal leaves the operation pending. Raises `LeftPending` where the lock is not to be had again.
+        """
+        tx.flush()
+        answers = {}
+        try:
+            for alias in aliases:
+                answers[alias] = yield from self._wait(tx, alias)
+        except KeyboardInterrupt as stop:
+            tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
+            raise interruption.interrupted(
+                f"interrupted while the guest was letting go of {', '.join(aliases)}. It has been asked, so the NIC may go at any "
+                f"moment; the journal keeps it: 'virtnetplug recover {self.domain.name} --wait 60' finishes it.",
+                stop,
+            ) from None
+        except DomainBusy as error:
+            raise LeftPending(
+                f"{error.message} The journal keeps the {tx.record.operation} {tx.record.id} as pending: "
+                f"'virtnetplug recover {self.domain.name} --wait 60' goes on with it.",
+                reason=error.reason,
+            ) from None
+        return answers
+
+    def _wait(self, tx: Transaction, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
         tx.begin("guest_release", alias)
         tx.tell("waiting", f"waiting for the guest to let go of {alias}", alias)
         try:
-            answer = self._wait_for(alias)
+            answer = yield from self._answer(alias)
         except RemovalFailed as error:
             tx.fail("guest_release", alias, error)
             raise
@@ -84,49 +108,25 @@ class GuestRelease:
             tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
         return answer
 
-    def _wait_for(self, alias: str) -> Answer:
-        mac = self._nets[alias].mac
-        if alias in self._asked_before:
-            until = min(self.deadline, self.host.clock.monotonic() + guest.GRACE)
-            answer = guest.wait(self.host, self.domain, alias, self.watch, until, domain_id=self.domain_id, mac=mac)
-            if answer is not Answer.HELD or self.host.clock.monotonic() >= self.deadline:
+    def _answer(self, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
+        """What the live definition says each time that something happened, or `guest.LOOK_AGAIN` has passed; asked again once, if it was before."""
+        clock, mac = self.host.clock, self._nets[alias].mac
+        ask_again = clock.monotonic() + guest.GRACE if alias in self._asked_before else math.inf
+        while True:
+            answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
+            if answer is Answer.GONE:
+                self.domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
+            now = clock.monotonic()
+            if answer is not Answer.HELD or now >= self.deadline:
                 return answer
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=mac)
-        return guest.wait(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id, mac=mac)
+            if now >= ask_again:
+                ask_again = math.inf
+                guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=mac)
+                continue
+            until = min(self.deadline, ask_again, now + guest.LOOK_AGAIN)
+            event = yield Wait(what=WaitsFor.GUEST, alias=alias, watch=self.watch, until=until)
+            guest.heed(event, alias)
 
     def _ask(self, alias: str) -> None:
         if alias not in self._asked_before:
             guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=self._nets[alias].mac)
-
-
-@contextmanager
-def unlocked(domain: Domain, lock: DomainLock, tx: Transaction, names: str) -> Iterator[None]:
-    """Wait for a guest inside: the journal says all so far, the lock is let go, and a signal leaves the operation pending.
-
-    Whoever comes back looks again at all that others may have changed meanwhile. Raises `LeftPending` where the lock is not to be had again.
-    """
-    tx.flush()
-    lock.release()
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
-        raise interruption.interrupted(
-            f"interrupted while the guest was letting go of {names}. It has been asked, so the NIC may go at any "
-            f"moment; the journal keeps it: 'virtnetplug recover {domain.name} --wait 60' finishes it.",
-            stop,
-        ) from None
-    finally:
-        with interruption.held():  # what follows, an undo too, takes the lock
-            _take_again(domain, lock, tx)
-
-
-def _take_again(domain: Domain, lock: DomainLock, tx: Transaction) -> None:
-    try:
-        lock.take()
-    except DomainBusy as error:
-        raise LeftPending(
-            f"{error.message} The journal keeps the {tx.record.operation} {tx.record.id} as pending: "
-            f"'virtnetplug recover {domain.name} --wait 60' goes on with it.",
-            reason=error.reason,
-        ) from None

@@ -47,7 +47,7 @@ def put_back(host: Host, finding: Finding) -> None:
     """Make what is behind a NIC as its definition says, its port too; a tap in another bridge leaves that, for the finding named it."""
     domain = host.hypervisor.domain(finding.domain_uuid)
     with DomainLock(host, domain, LEAST) as lock:
-        Heal(finding.nic, may_move=finding.kind == "tap-in-other-bridge").prepare(host, domain).run(lock, 0.0)
+        Heal(finding.nic, may_move=finding.kind == "tap-in-other-bridge").prepare(host, domain).run(host, lock, 0.0)
 
 
 def delete_port(host: Host, finding: Finding) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from virtnetplug import xml
@@ -12,17 +12,17 @@ from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
+from virtnetplug.hotplug.waiting import Wait
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase
-from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.domain import Domain, GuestEvent
 from virtnetplug.resolve import resolve
 
 _SOURCES = ("type", "managed", "source_")
@@ -67,13 +67,13 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
 class Replacement:
     """One replacement on its way, fresh or taken up again."""
 
-    def __init__(self, host: Host, domain: Domain, lock: DomainLock, release: GuestRelease, alias: str) -> None:
-        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+    def __init__(self, host: Host, domain: Domain, release: GuestRelease, alias: str) -> None:
+        self.host, self.domain, self.release = host, domain, release
         self.alias = alias
 
-    def run(self, tx: Transaction, live: Mapping[str, Any]) -> bool:
+    def run(self, tx: Transaction, live: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        answer = self.release.out(tx, self.alias, live["before"], self.lock)
+        answer = yield from self.release.out(tx, self.alias, live["before"])
         if answer is Answer.HELD:
             return False
         if answer is Answer.ENDED:

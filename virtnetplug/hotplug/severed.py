@@ -30,7 +30,7 @@ def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[O
     for uuid, nic in places:
         try:
             with locked(uuid) as (domain, lock):
-                outcomes.append(heal.Heal(nic).prepare(host, domain).run(lock, 0.0))
+                outcomes.append(heal.Heal(nic).prepare(host, domain).run(host, lock, 0.0))
         except _GONE:
             continue
         except Interrupted:

@@ -274,6 +274,11 @@ class Transaction:
         raised.undo_failures = left.undo_failures
         return raised
 
+    def leave(self) -> None:
+        """Leave it pending, for whoever takes it up."""
+        if not self._settled:
+            self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
+
     def _leave_open(self, error: VirtnetplugError) -> VirtnetplugError:
         self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
         if isinstance(error, ConnectionLost):
@@ -406,6 +411,10 @@ def _undoing(tx: Transaction) -> Iterator[None]:
         raise raised from None
     except KeyboardInterrupt as interrupt:
         raise tx.stop(interrupt) from None
+    except GeneratorExit:  # its caller goes on with it no more: see `waiting`
+        with suppress(VirtnetplugError):
+            tx.leave()
+        raise
     except BaseException as error:
         tx.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
         raise

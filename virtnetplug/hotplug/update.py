@@ -15,7 +15,7 @@ from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of, pending_nics
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
 from virtnetplug.hotplug.plugging import Part
@@ -27,6 +27,7 @@ from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
@@ -102,13 +103,13 @@ def prepared(
     refusals = _refusals(host, view, edits, alias, scope, device, replace=replace) if edits else ()
     steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
 
-    def start(lock: DomainLock, seconds: float) -> Outcome:
+    def start(lock: Lock, seconds: float) -> Work:
         record = _record(host, view, alias, edits, scope, device, manner, steps)
         deadline = host.clock.monotonic() + seconds
         site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
         with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
             release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
-            return _Update(host, domain, lock, release, record, manner).run(tx)
+            return (yield from _Update(host, domain, release, record, manner).run(tx))
 
     return Prepared(
         operation=manner.operation,
@@ -263,23 +264,23 @@ class _Update:
         self,
         host: Host,
         domain: Domain,
-        lock: DomainLock,
         release: GuestRelease,
         record: OperationRecord,
         manner: Manner,
     ) -> None:
-        self.host, self.domain, self.lock, self.release = host, domain, lock, release
+        self.host, self.domain, self.release = host, domain, release
         self.manner = manner
         self.request = record.request
         self.alias: str = record.request["nics"][0]["alias"]
         self.live: dict[str, Any] | None = record.request.get(Half.LIVE.value)
         self.config: dict[str, Any] | None = record.request.get(Half.CONFIG.value)
 
-    def run(self, tx: Transaction) -> Outcome:
+    def run(self, tx: Transaction) -> Work:
         """The guest first, then the definition."""
         if self.live is not None and self.request["replace"]:
-            replaced = Replacement(self.host, self.domain, self.lock, self.release, self.alias)
-            if not replaced.run(tx, self.live):
+            replaced = Replacement(self.host, self.domain, self.release, self.alias)
+            is_replaced = yield from replaced.run(tx, self.live)
+            if not is_replaced:
                 return self._pending(tx)
         elif self.live is not None and "device" in self.live:
             self._change_device(tx, self.live["device"])
@@ -360,13 +361,13 @@ class _Update:
         return nics_of(self.host, view, pairs)
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
-    """Take up a replacement that waits for its guest and was taken over, and go forward with it; `lock` is held."""
+def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+    """Take up a replacement that waits for its guest and was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
-        return _Update(host, domain, lock, release, record, UPDATE).run(tx)  # it changes nothing in place
+        return (yield from _Update(host, domain, release, record, UPDATE).run(tx))  # it changes nothing in place
 
 
 def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
@@ -416,9 +417,9 @@ class Update(Operation):
         return undos(site, tx)
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
         """See `resume`."""
-        return resume(host, domain, record, lock, seconds)
+        return resume(host, domain, record, seconds)
 
 
 OPERATION = Update

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock, locks_of
+from virtnetplug.hotplug.lock import locks_of
 from virtnetplug.hotplug.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
 from virtnetplug.hotplug.transaction import Transaction, resumed
 from virtnetplug.hotplug.vif_nics import VifNic
+from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
 
@@ -99,9 +101,9 @@ class RebindVif(Operation):
         return settle(host, record, seconds)
 
     @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, lock: DomainLock, seconds: float) -> Outcome:
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
         """See `resume`."""
-        return resume(host, record, seconds)
+        return at_once(partial(resume, host, record, seconds))
 
     @classmethod
     def go_back(
