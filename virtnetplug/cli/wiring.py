@@ -225,7 +225,12 @@ class Plugger(Protocol):
     def show(self, domain: str, nic: str) -> NicDetail: ...
 
     def recover(
-        self, domain: str | None = None, *, wait: float = 0.0, allow_taint: bool = False
+        self,
+        domain: str | None = None,
+        *,
+        wait: float = 0.0,
+        allow_taint: bool = False,
+        any_address: bool = False,
     ) -> tuple[Outcome, ...]: ...
 
     def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]: ...

@@ -318,6 +318,16 @@ def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
 
 def _operations(whole: Survey) -> Iterator[Finding]:
     for record in whole.operations:
+        if (stalled := whole.stalled.get(record.id)) is not None:
+            yield Finding(
+                kind="operation-stalled",
+                domain=record.domain_name,
+                domain_uuid=record.domain_uuid,
+                nic=", ".join(asked(record)),
+                message=f"{stalled[0].upper()}{stalled[1:]}",
+                remedy="Nobody else settles it as long as that process lives.",
+                device=record.id,
+            )
         if record.id in whole.alive:
             continue
         if record.state is OperationState.PENDING:

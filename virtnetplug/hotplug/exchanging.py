@@ -5,6 +5,7 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -37,6 +38,7 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.remembering import remember
 from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import without_address
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -263,6 +265,12 @@ class Exchanging(Operation):
     def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
+
+    @classmethod
+    def anywhere(cls, record: OperationRecord) -> OperationRecord:
+        """See `Operation.anywhere`."""
+        entering = [{**entry, "element": without_address(entry["element"])} for entry in record.request["entering"]]
+        return dataclasses.replace(record, request={**record.request, "entering": entering})
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

@@ -82,6 +82,11 @@ class Operation:
         raise NotImplementedError
 
     @classmethod
+    def anywhere(cls, record: OperationRecord) -> OperationRecord:
+        """The record with no guest address asked for of NICs that are to come: libvirt puts them where there is room."""
+        return record
+
+    @classmethod
     def of_one_domain(cls, record: OperationRecord) -> bool:
         """Whether the lock of its domain is all that it takes; else `settle` takes what it takes."""
         return True

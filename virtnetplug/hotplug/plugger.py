@@ -446,12 +446,21 @@ class Plugger:
 
     @_of_many
     def recover(
-        self, domain: str | None = None, *, wait: float = 0.0, allow_taint: bool = False
+        self,
+        domain: str | None = None,
+        *,
+        wait: float = 0.0,
+        allow_taint: bool = False,
+        any_address: bool = False,
     ) -> tuple[Outcome, ...]:
-        """Finish or undo what was left open, of one domain or all, and have policies so; one `Outcome` for each, ``pending`` while a guest holds on."""
+        """Finish or undo what was left open, of one domain or all, and have policies so; one `Outcome` for each, ``pending`` while a guest holds on.
+
+        What a living call works on is left to it (``operation-busy``, ``operation-stalled``), and what a newer version wrote to that
+        (``operation-newer``). With `any_address` a NIC whose guest address somebody took meanwhile (``place-taken``) is put elsewhere.
+        """
         from virtnetplug.hotplug import enforcement
 
-        settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint)
+        settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint, any_address=any_address)
         return (*settled, *enforcement.finish(self._host, domain, seconds=wait))
 
     def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]:

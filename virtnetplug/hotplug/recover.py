@@ -31,16 +31,22 @@ from virtnetplug.ports.domain import Domain
 
 
 def recover(
-    host: Host, domain_name: str | None = None, *, seconds: float = 0.0, allow_taint: bool = False
+    host: Host,
+    domain_name: str | None = None,
+    *,
+    seconds: float = 0.0,
+    allow_taint: bool = False,
+    any_address: bool = False,
 ) -> tuple[Outcome, ...]:
     """Settle every open operation that no living call has; `seconds` bounds the wait for each guest, lock and living call.
 
-    With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor.
+    With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor. With `any_address` a NIC that is to
+    come where somebody has put another one (``place-taken``) comes elsewhere.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
     for record in _open(host, wanted):
-        outcome = _one(host, record, seconds, allow_taint=allow_taint)
+        outcome = _one(host, record, seconds, allow_taint=allow_taint, any_address=any_address)
         outcomes += [outcome] if outcome is not None else []
     return (*outcomes, *return_devices(host, wanted, seconds=seconds))
 
@@ -60,7 +66,9 @@ def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
     return [*found, *(record for record in of_pfs if any(uuid == wanted for uuid, _ in record.touched))]
 
 
-def _one(host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool) -> Outcome | None:
+def _one(
+    host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
+) -> Outcome | None:
     """What came of one of them; None where there is nothing to say, for another call has it, or has settled it."""
     if not is_abandoned(host, record):
         await_end(host, record, seconds)
@@ -80,7 +88,9 @@ def _one(host: Host, record: OperationRecord, seconds: float, *, allow_taint: bo
         except DomainMissing:
             return _settle_without_domain(host, record)
         with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
-            return _settle(host, domain, record, operation, lock, seconds, allow_taint=allow_taint)
+            return _settle(
+                host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
+            )
     except DomainBusy as busy:
         return _outcome(record, Result.PENDING, busy.reason, busy.message)
     except Interrupted:
@@ -114,6 +124,7 @@ def _settle(
     seconds: float,
     *,
     allow_taint: bool,
+    any_address: bool = False,
 ) -> Outcome | None:
     """Finish or undo it under the domain's `lock`; None where another call was first."""
     with taken_over(host, record.id) as mine:
@@ -123,6 +134,9 @@ def _settle(
         host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
         domain.await_idle()
         if operation.direction(mine) is Direction.FORWARD:
+            if any_address and mine.reason == "place-taken":
+                mine = operation.anywhere(mine)
+                host.journal.amend(mine.id, mine.request)
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 

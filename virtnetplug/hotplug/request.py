@@ -40,6 +40,11 @@ def edited(net: Interface, changes: Mapping[str, object]) -> Interface:
     return like(net, xml.interface(xml.edit(net.element, changes))) if changes else net
 
 
+def without_address(element: str) -> str:
+    """The element with no guest address asked for."""
+    return xml.edit(element, {"address": None})
+
+
 def pair(nets: Sequence[Interface], there: Sequence[Interface]) -> tuple[Interface, ...]:
     """The nets with each teaming pair's one MAC where only a half says it (`there`: those of the guest), persistent halves first.
 

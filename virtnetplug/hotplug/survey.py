@@ -9,7 +9,7 @@ from functools import cached_property
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.ownership import is_abandoned
+from virtnetplug.hotplug.ownership import is_abandoned, stands_still
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
 from virtnetplug.ports.links import Link
@@ -57,7 +57,7 @@ class Survey:
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
     each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain and MAC.
     `remains` are the ids of ended Xen domains that xenstore still has something of; of a survey `with_remains` alone.
-    `alive` holds the ids of those of `operations` that somebody is working on.
+    `alive` holds the ids of those of `operations` that somebody is working on, `stalled` why some of them do not get on.
     """
 
     domains: Mapping[str, Seen]
@@ -71,6 +71,7 @@ class Survey:
     nics: tuple[NicRecord, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
     alive: frozenset[str] = frozenset()
+    stalled: Mapping[str, str] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
 
 
@@ -192,8 +193,15 @@ def _with_journal(host: Host, whole: Survey) -> Survey:
         operations = tuple(host.journal.open_operations(uri, only))
         if only is not None:  # those of a PF are of no one domain
             operations = (*operations, *host.journal.open_operations(uri, ""))
-        alive = frozenset(record.id for record in operations if not is_abandoned(host, record))
-        return replace(whole, nics=tuple(host.journal.nics(uri, only)), operations=operations, alive=alive)
+        alive = [record for record in operations if not is_abandoned(host, record)]
+        stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
+        return replace(
+            whole,
+            nics=tuple(host.journal.nics(uri, only)),
+            operations=operations,
+            alive=frozenset(record.id for record in alive),
+            stalled=stalled,
+        )
     except VirtnetplugError as error:
         return _blind(whole, f"the journal: {error.message}")
 

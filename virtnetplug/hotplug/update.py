@@ -23,7 +23,7 @@ from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
-from virtnetplug.hotplug.request import scope_for
+from virtnetplug.hotplug.request import scope_for, without_address
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
@@ -415,6 +415,13 @@ class Update(Operation):
     def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
+
+    @classmethod
+    def anywhere(cls, record: OperationRecord) -> OperationRecord:
+        """See `Operation.anywhere`."""
+        live = {**record.request["live"]}
+        live["after"] = without_address(live["after"])
+        return dataclasses.replace(record, request={**record.request, "live": live})
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

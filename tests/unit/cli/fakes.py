@@ -316,8 +316,10 @@ class FakePlugger:
         self._do("show", domain, nic)
         return self.detail
 
-    def recover(self, domain=None, *, wait=0.0, allow_taint=False):  # type: ignore[no-untyped-def]
-        self._do("recover", domain, wait, *(["tainting"] if allow_taint else []))
+    def recover(self, domain=None, *, wait=0.0, allow_taint=False, any_address=False):  # type: ignore[no-untyped-def]
+        self._do(
+            "recover", domain, wait, *(["tainting"] if allow_taint else []), *(["anywhere"] if any_address else [])
+        )
         return (self._outcome("detach"),) if self.outcomes is None else self.outcomes
 
     def plan_recover(self, domain=None):  # type: ignore[no-untyped-def]

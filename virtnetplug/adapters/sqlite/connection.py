@@ -89,6 +89,15 @@ def identity(path: Path) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size, _size(_wal(path))
 
 
+def place(path: Path) -> tuple[int, int] | None:
+    """Which file `path` is; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_outdated(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether it reads a copy, made because the journal is of an older version: it would never show a later write."""
     _number, _name, file = connection.execute("PRAGMA database_list").fetchone()

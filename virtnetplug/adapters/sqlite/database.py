@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from virtnetplug.adapters.sqlite.connection import identity, is_outdated, open_readable, open_writable, patiently
+from virtnetplug.adapters.sqlite.connection import identity, is_outdated, open_readable, open_writable, patiently, place
 from virtnetplug.adapters.sqlite.directory import read_only_remedy
-from virtnetplug.adapters.sqlite.faults import translated
+from virtnetplug.adapters.sqlite.faults import moved, translated
 from virtnetplug.errors import JournalBroken, JournalReadOnly
 
 _T = TypeVar("_T")
@@ -34,6 +34,7 @@ class Database:
         self._pid = os.getpid()
         self._closed = False
         self._identity: tuple[int, ...] = ()
+        self._place: tuple[int, int] | None = None
         self._connection: sqlite3.Connection | None = None
         with translated(path):
             self._usable()
@@ -127,6 +128,8 @@ class Database:
             )
         if self._connection is None or (self.read_only and identity(self.path) != self._identity):
             self._connection = self._open()
+        elif not self.read_only and place(self.path) != self._place:
+            raise moved(self.path)
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -134,7 +137,9 @@ class Database:
             self._connection.close()
             self._connection = None
         if not self.read_only:
-            return open_writable(self.path)
+            connection = open_writable(self.path)
+            self._place = place(self.path)
+            return connection
         self._identity = identity(self.path)
         connection = open_readable(self.path)
         if is_outdated(connection, self.path):

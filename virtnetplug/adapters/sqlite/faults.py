@@ -42,6 +42,15 @@ def busy(path: Path, seconds: float) -> JournalBroken:
     )
 
 
+def moved(path: Path) -> JournalBroken:
+    """The file at `path` is not the one that this process has open: what it wrote would be read by nobody."""
+    return JournalBroken(
+        f"the journal {path} was moved away, removed or restored while this process had it open, so nothing more was written. Run the command "
+        "again (or open the connection anew); 'virtnetplug recover' and 'virtnetplug audit' show what the journal of now does not know.",
+        reason="journal-moved",
+    )
+
+
 def damaged(path: Path, why: str) -> JournalBroken:
     """The file at `path` is no database, or not whole."""
     return JournalBroken(

@@ -20,12 +20,20 @@ _EPILOG = """Examples:
     "--allow-taint", is_flag=True,
     help="Have QEMU remove a NIC that libvirt has lost sight of, which taints the running domain.",
 )  # fmt: skip
+@click.option(
+    "--any-address",
+    is_flag=True,
+    help="Put a NIC elsewhere whose guest address somebody took while it was waited for (place-taken).",
+)
 @options.plan_option
 @click.pass_obj
-def command(session: Session, domain: str | None, wait: float, allow_taint: bool, plan: bool) -> None:
+def command(
+    session: Session, domain: str | None, wait: float, allow_taint: bool, any_address: bool, plan: bool
+) -> None:
     """Finish or undo what was interrupted on DOMAIN, or on all domains; safe at any time, and twice.
 
-    A detach that the guest was asked for goes forward only; anything else that was not committed is undone.
+    A detach that the guest was asked for goes forward only; what waits for its guest goes on; anything else that was not committed is undone.
+    What another process works on is left to it, and said if it stands still.
     Exit code 75 while a guest still holds a NIC.
     """
     if plan or session.is_plan:
@@ -34,7 +42,7 @@ def command(session: Session, domain: str | None, wait: float, allow_taint: bool
         session.answer(render.document_from_plans(plans), lambda screen: report.text_from_plans(screen, plans))
         return
     with session.plugger("recovering", read_only=False) as plugger:
-        outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint)
+        outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint, any_address=any_address)
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
     for outcome in outcomes:
         for warning in outcome.warnings:
