@@ -8,7 +8,8 @@ depends on the driver is run. ``make test`` does both at the same time, and besi
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 import pytest
@@ -46,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="break real QEMU at every call, not once for each change; run every order of processes",
     )
+    parser.addoption("--brief", action="store_true", help="of tests with many cases of a kind (mark `many`) run a few")
     parser.addoption("--seed", type=int, default=1, help="what the random parts of tests begin with")
     parser.addoption(
         "--order", help="what a failed test of several processes showed after `replay:`: run this order alone"
@@ -56,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real: depends on the driver, although it does not name the fixture `uri`")
     config.addinivalue_line("markers", "long: of a lab, run by make lab-full alone")
+    config.addinivalue_line("markers", "many(stride): has many cases of a kind; with --brief one of so many is run")
     config.addinivalue_line("markers", "driver(name): runs on this driver only, `daemon` or `embedded`")
 
 
@@ -64,11 +67,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = [
         item for item in items if _belongs(item, driver) and part in ("all", "driver" if _depends(item) else "rest")
     ]
+    if config.getoption("--brief"):
+        wanted = list(_few(wanted))
     if len(wanted) < len(items):
         kept = set(wanted)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = wanted
     items.sort(key=_rank)
+
+
+def _few(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """All items but, of those with many cases, one of each stride."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        marker, name = item.get_closest_marker("many"), item.nodeid.partition("[")[0]
+        if marker is None or seen[name] % marker.args[0] == 0:
+            yield item
+        seen[name] += 1
 
 
 def _rank(item: pytest.Item) -> int:

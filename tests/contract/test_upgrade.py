@@ -121,6 +121,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vif_recovery, "LEAST", 0.05)
 
 
+@pytest.mark.many(12)
 @pytest.mark.parametrize(("name", "case"), OPEN)
 def test_what_was_left_open_is_finished_or_undone(
     name: str, case: str, place: Path, seen_in: Callable[[str, str], Any]

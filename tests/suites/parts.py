@@ -112,7 +112,9 @@ SUITES = {
                 Part("format", [f"{BIN}/ruff", "format", "--check", "--quiet", "."], is_tests=False),
                 Part("lint", [f"{BIN}/ruff", "check", "--quiet", "."], is_tests=False),
                 Part("types", [f"{BIN}/mypy"], is_tests=False),
-                Part("fast", _pytest("--part=rest", "tests/unit", "tests/contract", workers=2, enclosed=False)),
+                Part(
+                    "fast", _pytest("--part=rest", "--brief", "tests/unit", "tests/contract", workers=2, enclosed=False)
+                ),
             ],
         ),
         Suite("test", "every test that needs no lab, on real QEMU, libvirt, bridges and networks", 8, _of_drivers()),
