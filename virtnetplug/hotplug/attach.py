@@ -314,6 +314,8 @@ class Attach(Operation):
     `twin_of` is the emulated NIC whose identity the one net may take: that is remembered, and nothing is taken while the guest has it.
     """
 
+    is_governed = True
+
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT, "type": TEXT, "element": TEXT},
         "remembered": REMEMBERED,

@@ -406,6 +406,8 @@ class Detach(Operation):
     does, None that a hand-over which put it out, and no unplug policy, makes it.
     """
 
+    is_governed = True
+
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING}
     }

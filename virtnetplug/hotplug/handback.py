@@ -91,6 +91,8 @@ def _returned(element: str, half: Half) -> Interface:
 class Handback(Exchanging):
     """Let the emulated NIC be as it was before it was handed over."""
 
+    is_governed = True
+
     def __init__(self, emulated: str, *, scope: Scope | None = None) -> None:
         self.emulated, self.scope = emulated, scope
 

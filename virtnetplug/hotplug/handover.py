@@ -276,6 +276,8 @@ def pairs_called(view: DomainView, alias: str) -> tuple[Pair, ...]:
 class Handover(Exchanging):
     """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`."""
 
+    is_governed = True
+
     def __init__(
         self, emulated: str, fast: Interface | str, *, scope: Scope | None = None, allow_filter_loss: bool = False
     ) -> None:

@@ -43,6 +43,9 @@ class Operation:
     An instance is one that a caller asks for; what is asked of the class is asked of a record that the journal has.
     """
 
+    is_governed: ClassVar[bool] = False
+    """Whether policies of the domain have theirs done after it: see `enforcement`."""
+
     request: ClassVar[Shape] = {"nics": (list,)}
     """The keys that its request has in the journal, with their JSON types."""
 

@@ -80,6 +80,15 @@ class Plugger:
         return self._host.hypervisor.uri
 
     @_single
+    def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
+        """Do any operation of one domain, as `attach` and the other methods here do theirs."""
+        return self._run(domain, operation, wait)
+
+    def plan(self, domain: str, operation: Operation) -> Plan:
+        """What `run` would do; nothing is touched."""
+        return operation.prepare(self._host, self._host.hypervisor.domain(domain)).plan()
+
+    @_single
     def attach(
         self,
         domain: str,
@@ -95,7 +104,7 @@ class Plugger:
         whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
         guest is waited for if something has to be undone.
         """
-        return self._run(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of), wait, governed=True)
+        return self._run(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of), wait)
 
     @_single
     def detach(
@@ -114,7 +123,7 @@ class Plugger:
         The emulated NIC that a hand-over had put out for one of them comes back with it, as `handback` does, unless an unplug policy is
         set; `restore_emulated` overrules both.
         """
-        return self._run(domain, _detach(nics, scope, restore_emulated), wait, governed=True)
+        return self._run(domain, _detach(nics, scope, restore_emulated), wait)
 
     @_single
     def update(
@@ -133,7 +142,7 @@ class Plugger:
         alias and guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
         """
 
-        return self._run(domain, Update(nic, changes, scope=scope, replace=replace), wait, governed=True)
+        return self._run(domain, Update(nic, changes, scope=scope, replace=replace), wait)
 
     @_single
     def rebind(
@@ -244,7 +253,7 @@ class Plugger:
         from virtnetplug.hotplug.handover import Handover
 
         wanted = Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss)
-        return self._run(domain, wanted, wait, governed=True)
+        return self._run(domain, wanted, wait)
 
     @_single
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
@@ -254,7 +263,7 @@ class Plugger:
         """
         from virtnetplug.hotplug.handback import Handback
 
-        return self._run(domain, Handback(emulated, scope=scope), wait, governed=True)
+        return self._run(domain, Handback(emulated, scope=scope), wait)
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
         """What one domain, or all, remember of their emulated NICs, and where these and their fast twins are now."""
@@ -331,7 +340,7 @@ class Plugger:
         twin_of: str | None = None,
     ) -> Plan:
         """What `attach` would do, with every refusal; nothing is touched."""
-        return self._plan(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of))
+        return self.plan(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of))
 
     def plan_detach(
         self,
@@ -342,7 +351,7 @@ class Plugger:
         restore_emulated: bool | None = None,
     ) -> Plan:
         """What `detach` would do; nothing is touched."""
-        return self._plan(domain, _detach(nics, scope, restore_emulated))
+        return self.plan(domain, _detach(nics, scope, restore_emulated))
 
     def plan_rebind(
         self,
@@ -357,7 +366,7 @@ class Plugger:
         """What `rebind` would do; nothing is touched."""
         from virtnetplug.hotplug.rebind import Rebind
 
-        return self._plan(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link))
+        return self.plan(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link))
 
     def plan_heal(
         self,
@@ -371,7 +380,7 @@ class Plugger:
         from virtnetplug.hotplug import heal, severed
 
         if nic is not None and domain is not None:
-            return (self._plan(domain, heal.Heal(nic)),)
+            return (self.plan(domain, heal.Heal(nic)),)
         places = severed.severed(self._host, domain, network=network, bridge=bridge)
         return severed.plan_heal_severed(self._host, places)
 
@@ -379,7 +388,7 @@ class Plugger:
         """What `rebind_vf` would do; nothing is touched."""
         from virtnetplug.hotplug.rebind_vf import RebindVf
 
-        return self._plan(domain, RebindVf(nic, to))
+        return self.plan(domain, RebindVf(nic, to))
 
     def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
         """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
@@ -416,13 +425,13 @@ class Plugger:
         """What `handover` would do; nothing is touched."""
         from virtnetplug.hotplug.handover import Handover
 
-        return self._plan(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss))
+        return self.plan(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss))
 
     def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan:
         """What `handback` would do; nothing is touched."""
         from virtnetplug.hotplug.handback import Handback
 
-        return self._plan(domain, Handback(emulated, scope=scope))
+        return self.plan(domain, Handback(emulated, scope=scope))
 
     def plan_update(
         self,
@@ -434,7 +443,7 @@ class Plugger:
         replace: bool = False,
     ) -> Plan:
         """What `update` would do; nothing is touched."""
-        return self._plan(domain, Update(nic, changes, scope=scope, replace=replace))
+        return self.plan(domain, Update(nic, changes, scope=scope, replace=replace))
 
     def list(self, domain: str | None = None) -> tuple[Nic, ...]:
         """Every NIC of one domain, or of all, as long as the guest or its definition has it."""
@@ -508,19 +517,14 @@ class Plugger:
     ) -> None:
         self.close()
 
-    def _run(self, name: str, operation: Operation, seconds: float, *, governed: bool = False) -> Outcome:
-        """Prepare the operation under the domain's lock, and run it; with `governed`, policies of the domain have theirs done after it."""
-        if governed:
-            return self._governed(name, lambda found, lock: self._one(operation, found, lock, seconds), seconds)
+    def _run(self, name: str, operation: Operation, seconds: float) -> Outcome:
+        def run(found: Domain, lock: DomainLock) -> Outcome:
+            return operation.prepare(self._host, found).run(self._host, lock, seconds)
+
+        if operation.is_governed:
+            return self._governed(name, run, seconds)
         with self._locked(name, seconds) as (found, lock):
-            return self._one(operation, found, lock, seconds)
-
-    def _one(self, operation: Operation, found: Domain, lock: DomainLock, seconds: float) -> Outcome:
-        return operation.prepare(self._host, found).run(self._host, lock, seconds)
-
-    def _plan(self, name: str, operation: Operation) -> Plan:
-        """What `_run` would do."""
-        return operation.prepare(self._host, self._host.hypervisor.domain(name)).plan()
+            return run(found, lock)
 
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
         """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""

@@ -175,6 +175,8 @@ class Rebind(update.Update):
     Undone as an update is, and what the host has behind the NIC with it.
     """
 
+    is_governed = False
+
     def __init__(
         self,
         nic: str,

@@ -393,6 +393,8 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 class Update(Operation):
     """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other that was left open is undone."""
 
+    is_governed = True
+
     def __init__(self, nic: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False) -> None:
         self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
 
