@@ -22,6 +22,7 @@ NEWER: dict[str, dict[str, str]] = {
     "operation": {"operation": "migrate-nic"},
     "state": {"state": "paused"},
     "scope": {"scope": "all"},
+    "version of the request": {"request": '{"version": 2, "nics": [{"alias": "ua-nic3"}]}'},
     "kind of a rebind": {"operation": "rebind", "request": '{"kind": "teleport", "nics": [{"alias": "ua-nic3"}]}'},
     "request without NICs": {"request": "{}"},
     "NIC without an alias": {"request": '{"nics": [{}]}'},

@@ -15,7 +15,7 @@ from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.transaction import Transaction, Undos, resumed
+from virtnetplug.hotplug.transaction import REQUEST_VERSION, Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
@@ -59,7 +59,10 @@ class Operation:
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:
         """Whether the record is one that this version can finish or undo."""
-        if record.unreadable or not _fits(record.request, cls.request):
+        version = record.request.get("version", 0)
+        if record.unreadable or not isinstance(version, int) or version > REQUEST_VERSION:
+            return False
+        if not _fits(record.request, cls.request):
             return False
         parts = {key: record.request.get(key) for key in cls.entries}
         return all(

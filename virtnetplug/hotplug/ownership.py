@@ -54,7 +54,8 @@ def stands_still(host: Host, record: OperationRecord) -> str | None:
     owner, name = host.journal.process_of(record), f"the {record.operation} {record.id} of {record.domain_name}"
     if owner is not None and owner.is_stopped:
         return f"{name} stands still: process {owner.pid}, which has it, is stopped. Have it go on ('kill -CONT {owner.pid}'), or end it, and recover."
-    idle = host.clock.now() - max((_last_change(step) for step in record.steps), default=record.started)
+    last = max(record.started, *(_last_change(step) for step in record.steps)) if record.steps else record.started
+    idle = host.clock.now() - last if last else 0.0
     is_waiting = any(step.name == "guest_release" and step.state is StepState.STARTED for step in record.steps)
     if is_waiting or idle < STILL_SECONDS:
         return None

@@ -45,6 +45,9 @@ T = TypeVar("T")
 Undos = Mapping[tuple[str, str], Callable[[], object]]
 """What takes a step back, by the step's name and NIC: it makes the effect absent whether it happened wholly, partly or not at all, also twice."""
 
+REQUEST_VERSION = 1
+"""Of the requests that this virtnetplug writes; those of journals of version 3 have none. A higher one is left to who wrote it."""
+
 _MAY_HAVE_HAPPENED = (StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.UNDO_FAILED)
 
 
@@ -385,7 +388,8 @@ def transaction(
 ) -> Iterator[Transaction]:
     """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
     with host.journal.call() as owner:
-        tx = Transaction(host, dataclasses.replace(record, owner=owner), undos)
+        request = {"version": REQUEST_VERSION, **record.request}
+        tx = Transaction(host, dataclasses.replace(record, owner=owner, request=request), undos)
         with _undoing(tx):
             yield tx
 
