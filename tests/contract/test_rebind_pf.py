@@ -306,6 +306,17 @@ def test_what_cannot_be_done_is_refused_before_anything_is_touched(house: World,
     assert whole(house) == before and house.host.journal.open_operations() == []
 
 
+@pytest.mark.parametrize("name", [str(PF), "0000:7f:00.0", "eth9"])
+def test_a_pf_of_another_host_is_not_looked_for_on_this_one(house: World, name: str) -> None:
+    house.host.hypervisor.is_local = False  # type: ignore[misc]
+    before = whole(house)
+    for ask in (house.plugger.rebind_pf, house.plugger.plan_rebind_pf):
+        with pytest.raises(Refused) as caught:
+            ask(name, reload_driver=True)
+        assert caught.value.reason == "not-local" and name in caught.value.message
+    assert whole(house) == before
+
+
 def test_what_no_pf_is(house: World) -> None:
     for name, reason in (
         (VFS[0], "host-device-unfit"),

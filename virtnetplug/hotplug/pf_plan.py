@@ -60,11 +60,6 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
     def refusal(reason: str, why: str) -> Refusal:
         return Refusal(reason=reason, nic=name, message=f"{name} {why}")
 
-    if not host.hypervisor.is_local:
-        yield refusal(
-            "not-local", "would be taken apart here, and its guests run on another host. Run virtnetplug there."
-        )
-        return
     if not pf.is_pf:
         yield refusal(HostDeviceUnfit.reason, "is no PF; 'virtnetplug devices' shows those of this host.")
         return

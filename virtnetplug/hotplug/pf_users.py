@@ -13,6 +13,7 @@ from virtnetplug.errors import (
     NicPending,
     NotSupported,
     PciAddressInvalid,
+    Refused,
     VfHeld,
     VirtnetplugError,
 )
@@ -78,7 +79,10 @@ class PfView:
 
 
 def pf_called(host: Host, name: PciAddress | str) -> PciAddress:
-    """The PF of that address, or of that network interface; raises `HostDeviceMissing`."""
+    """The PF of that address, or of that network interface; raises `HostDeviceMissing`, and `Refused` (``not-local``) for another host's."""
+    if not host.hypervisor.is_local:  # before a PF of this host is looked for
+        message = f"PF {name} would be taken apart on this host, and the guests of {host.hypervisor.uri} run on another host. Run virtnetplug there."
+        raise Refused(message, reason="not-local")
     if isinstance(name, PciAddress):
         return name
     try:
