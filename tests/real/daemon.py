@@ -12,12 +12,22 @@ from tests.real.namespace import PLACE, wait_until
 from virtnetplug.demo import machine
 
 CAPABILITIES = Path("/var/cache/libvirt/qemu/capabilities")
+_CONF = """\
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "127.0.0.1"
+auth_tcp = "none"
+"""
 
 
 class Daemon:
     """``qemu:///system``; guests outlive it, as everywhere."""
 
     uri = "qemu:///system"
+    remote_uri = "qemu+tcp://localhost/system"
+    """The same daemon, by a URI that names a host: for virtnetplug it is on another one."""
     socket = Path("/run/libvirt/libvirt-sock")
     log = PLACE / "libvirtd.log"
 
@@ -40,11 +50,11 @@ class Daemon:
         """Start it, and return once it answers (about a second)."""
         assert self._process is None, "libvirtd is running already"
         etc = Path("/etc/libvirt")
-        (etc / "libvirtd.conf").write_text('auth_unix_rw = "none"\nauth_unix_ro = "none"\n')
+        (etc / "libvirtd.conf").write_text(_CONF)
         (etc / "qemu.conf").write_text(machine.qemu_conf())
         machine.copy_capabilities(machine.default_cache(), CAPABILITIES)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(["libvirtd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(["libvirtd", "--listen"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._is_up, "libvirtd to answer; its words are in " + str(self.log))
 
     def kill(self, number: int = signal.SIGKILL) -> None:
