@@ -84,7 +84,7 @@ def test_the_lock_is_not_held_while_a_guest_is_waited_for(command: Command, gues
         answer = command.json(words[0], one.name, *words[1:], code=3)  # "already there" would be a lie
         assert answer.document["reason"] == "nic-pending"
     second = command.start("detach", one.name, "ua-a", "--wait", "600", "-v")
-    wait_for(second, "waiting for the guest to let go")
+    wait_for(second, f"process {process.pid} works on the detach")
     one.resume()
     answers = [finish(process), finish(second)]
     assert [answer.code for answer in answers] == [0, 0], answers
