@@ -19,7 +19,9 @@ listen_tls = 0
 listen_tcp = 1
 listen_addr = "127.0.0.1"
 auth_tcp = "none"
+keepalive_interval = -1
 """
+"""The daemon never drops a client that does not answer: tests stop processes (SIGSTOP) for as long as they like."""
 
 
 class Daemon:
