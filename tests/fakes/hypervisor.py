@@ -206,7 +206,7 @@ class FakeDomain:
             return
         self._leaving.append(alias)
         if self.refuses:
-            self._leaving.remove(alias)
+            self._leaving = [other for other in self._leaving if other != alias]  # it answers all that it was asked
             self._tell(GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
         elif not self.holds and not self.paused:
             self._let_go()

@@ -103,3 +103,14 @@ def test_no_two_devices_have_one_guest_address(hypervisor: FakeHypervisor, half:
     assert held(hypervisor) == before
     guest.attach(nic(2, "bridge='br0'"), half)
     assert [net.alias for net in xml.devices(guest.xml(half)).nets] == ["ua-1", "ua-2"]
+
+
+def test_a_guest_that_refuses_answers_all_that_it_was_asked(hypervisor: FakeHypervisor) -> None:
+    guest = hypervisor.add("web1")
+    guest.attach(nic(1, "bridge='br0'"), Half.LIVE)
+    guest.hold()
+    guest.detach("ua-1", Half.LIVE)
+    guest.refuses = True
+    guest.detach("ua-1", Half.LIVE)
+    guest.resume()
+    assert [net.alias for net in xml.devices(guest.xml(Half.LIVE)).nets] == ["ua-1"]
