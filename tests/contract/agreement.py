@@ -435,7 +435,7 @@ class Process:
         self._ledger, self._journal, self._trigger = ledger, host.journal, trigger
         self._call: Call | None = None
         journal: Any = _Witnessed(host.journal, self)
-        own = dataclasses.replace(host, journal=journal, busy=set())
+        own = dataclasses.replace(host, journal=journal)
         if turns is not None:
             own = taking_turns(own, turns)
         self.plugger = Plugger(own if trigger is None else faulty(own, trigger), lambda: None)

@@ -18,13 +18,13 @@ from typing import Any
 
 from tests.contract.faults import Trigger, faulty, is_look
 from tests.fakes.clock import FakeClock
-from virtnetplug.errors import DomainBusy
+from virtnetplug.errors import LockTaken
 from virtnetplug.hotplug.host import Host
 
 _READS = frozenset(
     (
-        *("is_owner_alive", "operation", "open_operations", "history", "newest", "nics", "holdings", "host_policy"),
-        *("operation_totals", "durations", "compensation_totals", "directory"),
+        *("is_owner_alive", "process_of", "expect_owner", "operation", "open_operations", "history", "newest"),
+        *("nics", "holdings", "host_policy", "operation_totals", "durations", "compensation_totals", "directory"),
     )
 )
 """Of a journal: whatever else is asked of it may change it."""
@@ -174,7 +174,7 @@ class Turns:
             raise _Abandoned
 
     def take(self, lock: tuple[str, str], on_wait: Callable[[], object] | None, seconds: float | None) -> None:
-        """Take a lock of the journal; raises `DomainBusy` if another actor holds it for longer than `seconds` (None: for ever)."""
+        """Take a lock of the journal; raises `LockTaken` if another actor holds it for longer than `seconds` (None: for ever)."""
         actor = self._by_thread.get(threading.get_ident())
         if actor is None:
             return
@@ -183,7 +183,7 @@ class Turns:
         until = None if seconds is None else self.clock.monotonic() + seconds
         self.point("takes a lock", lambda: lock not in self._holders, until)
         if lock in self._holders:
-            raise DomainBusy("another operation is working on the domain")
+            raise LockTaken("the lock is taken")
         self._holders[lock] = actor
         actor.locks.add(lock)
 
@@ -291,6 +291,15 @@ class TurnsJournal:
     def batch(self) -> Iterator[None]:
         with self._turns.batch(), self._inner.batch():
             yield
+
+    @contextmanager
+    def call(self) -> Iterator[str]:
+        """An owner: nobody sees that it is there until it has an operation, and everybody that it is gone."""
+        with self._inner.call() as owner:
+            try:
+                yield owner
+            finally:
+                self._turns.touch()
 
     @contextmanager
     def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
 
 from tests.contract.interleave import Deadlock, Turns, TurnsJournal, explore, replay, sample
-from virtnetplug.errors import DomainBusy
+from virtnetplug.errors import LockTaken
 
 
 class _Locks:
-    """A journal that knows locks alone; `asked` are the keywords of the last one."""
+    """A journal that knows locks and owners alone; `asked` are the keywords of the last lock."""
 
     def __init__(self) -> None:
         self.asked: dict[str, Any] = {}
+        self.owners: list[str] = []
+
+    @contextmanager
+    def call(self) -> Iterator[str]:
+        self.owners.append("owner")
+        try:
+            yield "owner"
+        finally:
+            self.owners.remove("owner")
 
     def lock(self, uri: str, domain_uuid: str, **asked: Any) -> AbstractContextManager[None]:
         self.asked = asked
@@ -108,7 +117,7 @@ def test_time_passes_when_all_wait_and_a_bounded_lock_runs_out() -> None:
 
         def want() -> None:
             turns.clock.sleep(1.0)
-            with pytest.raises(DomainBusy), journal.lock("", "x", on_wait=lambda: told.append("waits"), seconds=5.0):
+            with pytest.raises(LockTaken), journal.lock("", "x", on_wait=lambda: told.append("waits"), seconds=5.0):
                 pass
             assert turns.clock.monotonic() == 6.0
             with journal.lock("", "x", seconds=600.0):
@@ -133,3 +142,23 @@ def test_what_is_planned_wakes_who_waits_for_it() -> None:
         assert (seen, turns.clock.monotonic()) == ([2.0], 2.0)
 
     explore(scenario, most=10)
+
+
+def test_the_end_of_an_owner_is_a_change() -> None:
+    seen: list[int] = []
+
+    def scenario(turns: Turns) -> None:
+        journal = _journal(turns)
+        now: list[int] = []
+
+        def own() -> None:
+            with journal.call():
+                turns.clock.sleep(0)
+
+        turns.add("a", own, is_watched=True)
+        turns.add("b", lambda: now.append(len(journal._inner.owners)), is_watched=True)
+        turns.run()
+        seen.extend(now)
+
+    explore(scenario, most=10)
+    assert {0, 1} == set(seen)

@@ -324,32 +324,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not config.getoption("--full"):
         cases = cases[config.getoption("--seed") % STRIDE :: STRIDE]
     name = "case" if "case" in metafunc.fixturenames else "three"
-    metafunc.parametrize(name, [pytest.param(case, marks=_known(case)) for case in cases], ids=map(str, cases))
-
-
-def _known(case: Case) -> list[pytest.MarkDecorator]:
-    """Faults that are known: a case that shows one of them may fail."""
-    found, others = [], {*case.others}
-    exchanges = case.operation not in ("attach", "detach")
-    goes = case.guest in ("goes", "goes later")
-    if case.by_hand == "same alias":
-        found.append("a NIC is known by its alias alone, so one that an administrator attached since is taken for it")
-    if case.start == "pending" and goes and others and (exchanges or others & {"attach the same", "recover at once"}):
-        found.append("two calls take up one waiting operation, and neither sees what the other has made of it")
-    if case.guest == "refuses" and (case.start == "pending" or (case.operation == "detach" and case.start == "died")):
-        found.append(
-            "an operation that is taken up again and fails is said to be open, and has nothing to undo it with"
-        )
-    if case.guest == "refuses" and case.operation == "detach" and "detach" in others:
-        found.append("who joins a detach undoes it under the feet of the call that began it")
-    detaches_one = (exchanges and "detach" in others) or (case.operation == "detach" and "exchange" in others)
-    if detaches_one and goes and case.start == "fresh":
-        found.append(
-            "a NIC that is being exchanged is out of the guest for a moment, and a detach takes that for its end"
-        )
-    if exchanges and goes and case.start != "died" and others & {"attach another", "attach in its place"}:
-        found.append("the guest address that a waiting operation needs again is lent to another NIC meanwhile")
-    return [pytest.mark.xfail(strict=False, reason="; ".join(found))] if found else []
+    metafunc.parametrize(name, cases, ids=map(str, cases))
 
 
 def _is_full(request: pytest.FixtureRequest) -> bool:
@@ -365,14 +340,7 @@ def test_nor_with_three_processes(three: Case, request: pytest.FixtureRequest, m
     _in_orders(three, memory, request.config, sampled=500 if _is_full(request) else 2, is_large=True)
 
 
-_BY_ADDRESS = pytest.mark.xfail(
-    strict=False, reason="a device is given back by its address, without lock or comparison"
-)
-
-
-@pytest.mark.parametrize(
-    "meanwhile", ["recover", pytest.param("attach", marks=_BY_ADDRESS), pytest.param("both", marks=_BY_ADDRESS)]
-)
+@pytest.mark.parametrize("meanwhile", ["recover", "attach", "both"])
 def test_a_device_that_a_guest_left_is_given_back_once(
     meanwhile: str, request: pytest.FixtureRequest, memory: Path
 ) -> None:

@@ -216,9 +216,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("seed", [f"{metafunc.config.getoption('--seed')} {number}" for number in range(worlds)])
 
 
-@pytest.mark.xfail(
-    strict=False, reason="operations do not look again after each wait, and those taken up again have no undos"
-)
 def test_two_processes_do_anything(seed: str, memory: Path, request: pytest.FixtureRequest) -> None:
     operations = IN_WORLD if request.config.getoption("--full") else IN_DEFAULT
     began = time.monotonic()
