@@ -11,7 +11,7 @@ from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.inventory import nics_after, nics_of, pending_nics
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
@@ -300,7 +300,7 @@ class _Attach:
     def _outcome(self, tx: Transaction) -> Outcome:
         aliases = {net.alias for net in self.nets}
         pairs = [pair for pair in self.view.pairs if any(net is not None and net.alias in aliases for net in pair)]
-        return tx.outcome(Result.DONE, nics=nics_of(self.host, self.view, pairs, are_new=True))
+        return tx.outcome(Result.DONE, nics=nics_after(self.host, self.view, pairs, are_new=True))
 
 
 def _alias(net: Interface) -> str:

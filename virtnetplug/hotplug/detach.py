@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import ConnectionLost, DomainMissing, Failed, NicMissing, NicPending, UsageError
+from virtnetplug.errors import DomainMissing, Failed, NicMissing, NicPending, UsageError
 from virtnetplug.hotplug import fit
 from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import owner_of, taken_over
@@ -389,14 +389,9 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
-    """Those NICs of the operation that some definition still has; what was done stands if they cannot be seen."""
-    try:
-        view = look(domain, BOTH)
-    except (DomainMissing, ConnectionLost):
-        return []
+    """Those NICs of the operation that some definition still has."""
     aliases = {entry["alias"] for entry in entries}
-    pairs = [pair for pair in view.pairs if _key(pair) in aliases]
-    return nics_of(host, view, pairs)
+    return nics_now(host, domain, lambda pair: _key(pair) in aliases)
 
 
 class Detach(Operation):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import ConnectionLost, DomainMissing, NotApplied
+from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.edit import check_applied
@@ -20,7 +20,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, 
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.inventory import nics_now
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
     LIST,
@@ -41,7 +41,7 @@ from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import without_address
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
-from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.hotplug.view import DomainView
 from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -196,14 +196,9 @@ class _Running:
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
 
     def _nics(self) -> Sequence[Any]:
-        """What became of those it was about; what was done stands if that cannot be seen."""
-        try:
-            view = look(self.domain, BOTH)
-        except (DomainMissing, ConnectionLost):
-            return ()
+        """What became of those it was about."""
         names = {entry["alias"] for entry in self.request["nics"]}
-        pairs = [pair for pair in view.pairs if any(net is not None and name_in_config(net) in names for net in pair)]
-        return nics_of(self.host, view, pairs)
+        return nics_now(self.host, self.domain, lambda pair: any(net and name_in_config(net) in names for net in pair))
 
 
 def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:

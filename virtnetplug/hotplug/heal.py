@@ -23,7 +23,7 @@ from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.inventory import nics_after, nics_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.operation import FLAG, LIST, OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.plugging import Part
@@ -274,7 +274,7 @@ class Heal(Operation):
             with transaction(host, record, partial(undos, host, domain)) as tx:
                 _run(host, backing, tx)
                 tx.finish(OperationState.DONE, Result.DONE)
-                nics = nics_of(host, view, [find(view, self.nic)])
+                nics = nics_after(host, view, [find(view, self.nic)])
                 return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
 
         return Prepared(

@@ -53,12 +53,12 @@ def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transact
 
     Until then the guest sends through the persistent half, and its bridge learns that anew; from then on it takes nothing from there, and does
     not know that nobody asks it elsewhere. So what the bridge has learnt is taken from it until it has learnt better, for some seconds at most.
-    Nothing for a guest that was not heard of, and for any other NIC; a failure is only said, a signal ends it.
+    Nothing for a guest that was not heard of, and for any other NIC; a failure is only said, a signal or a connection that breaks ends it.
     """
     pairs = {net.alias or "": partner for net in came if (partner := partner_of(net)) is not None}
     if not host.hypervisor.is_local:
         return
-    with suppress(KeyboardInterrupt), interruption.shortened():  # what it was all about is done
+    with suppress(KeyboardInterrupt, ConnectionLost), interruption.shortened():  # what it was all about is done
         for alias, partner in pairs.items():
             with _only_said(tx, alias):
                 net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))

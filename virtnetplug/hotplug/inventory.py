@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
@@ -87,6 +88,22 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     pending = pending_nics(host, uuid)
     chosen = view.pairs if pairs is None else pairs
     return [_nic(host, view, live, config, known, pending, is_new=are_new) for live, config in chosen]
+
+
+def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:
+    """Those NICs as they are once an operation has ended; nothing where they cannot be seen, for what was done stands."""
+    try:
+        view = look(domain, BOTH)
+    except VirtnetplugError:
+        return []
+    return nics_after(host, view, [pair for pair in view.pairs if is_one(pair)])
+
+
+def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: bool = False) -> list[Nic]:
+    """The same of a look that there has been already."""
+    with suppress(VirtnetplugError):
+        return nics_of(host, view, pairs, are_new=are_new)
+    return []
 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.errors import ConnectionLost, DomainMissing, NeedsReplace, NicMissing, NicPending, NotApplied
+from virtnetplug.errors import NeedsReplace, NicMissing, NicPending, NotApplied
 from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_of, pending_nics
+from virtnetplug.hotplug.inventory import nics_now, nics_of, pending_nics
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
@@ -348,17 +348,11 @@ class _Update:
         return (after.source_network or "") if self.request["replace"] else known.network
 
     def _nics(self) -> Sequence[Any]:
-        """What became of it; what was done stands if that cannot be seen."""
-        try:
-            view = look(self.domain, BOTH)
-        except (DomainMissing, ConnectionLost):
-            return ()
-        pairs = [
-            pair
-            for pair in view.pairs
-            if any(net is not None and self.alias in (net.alias, str(net.mac)) for net in pair)
-        ]
-        return nics_of(self.host, view, pairs)
+        """What became of it."""
+        alias = self.alias
+        return nics_now(
+            self.host, self.domain, lambda pair: any(net and alias in (net.alias, str(net.mac)) for net in pair)
+        )
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
