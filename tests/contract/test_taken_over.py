@@ -1,0 +1,214 @@
+"""An operation that another call has taken over, or that somebody's hand has changed the guest under: what is no longer its own is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from tests.contract.deaths import AtCall, die
+from tests.contract.faults import Crash, faulty
+from tests.contract.stopped import Stopped, at, waiting
+from tests.contract.test_hostdev import devices
+from tests.contract.test_hostdev import nic as vf_nic
+from tests.contract.test_hostdev import pool as pool
+from tests.contract.world import World
+from virtnetplug import xml
+from virtnetplug.backends.returning import give_back
+from virtnetplug.errors import ConnectionLost, OperationTaken
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Outcome, Result, Scope, StepState
+from virtnetplug.ports.store import OwnerProcess
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def _process(world: World) -> Plugger:
+    return Plugger(world.reopen(), lambda: None)
+
+
+def _nets(world: World, half: Half = Half.LIVE) -> list[tuple[str | None, str, str | None]]:
+    """Alias, MAC and model of each NIC of that definition."""
+    return [(net.alias, str(net.mac), net.model) for net in xml.devices(world.definition(half)).nets]
+
+
+def _mac(number: int) -> str:
+    return f"52:54:00:00:00:{number:02x}"
+
+
+def _hand(world: World, element: str) -> None:
+    """Somebody takes ua-nic1 out of the guest, and puts another NIC in."""
+    if any(alias == "ua-nic1" for alias, *_ in _nets(world)):
+        world.guest.detach("ua-nic1", Half.LIVE)
+    world.guest.attach(element, Half.LIVE)
+
+
+PENDING: dict[str, Callable[[World, Plugger], Outcome]] = {
+    "replacement": lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, replace=True, wait=0.1),
+    "hand-over": lambda w, p: p.handover(w.name, "ua-nic1", w.network_nic(2), scope=Scope.BOTH, wait=0.1),
+}
+
+
+def _pending(world: World, name: str, scope: Scope = Scope.LIVE) -> Interface:
+    """The guest lets go of the old NIC, which is returned, when nobody waits for that any more."""
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=scope)
+    (net,) = xml.devices(world.definition(Half.LIVE)).nets
+    world.guest.hold()
+    assert PENDING[name](world, world.plugger).result is Result.PENDING
+    world.guest.resume()
+    return net
+
+
+# -- who lost an operation -------------------------------------------------------------------------------
+
+
+def _take_away(world: World) -> None:
+    """Another call ends the one open operation, for the file that says that its call runs was removed."""
+    (record,) = world.host.journal.open_operations()
+    (world.state_dir / "owners" / record.owner).unlink()
+    assert [outcome.result for outcome in _process(world).recover(wait=5)] == [Result.DONE]
+
+
+def test_who_lost_an_operation_neither_goes_on_with_it_nor_undoes_it(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    first = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=30), waiting(fake))
+    _take_away(fake)
+    fake.guest.attach(fake.bridge_nic(1), Half.CONFIG)
+    before, history = fake.snapshot(), fake.host.journal.history()
+    assert isinstance(first.go_on(), OperationTaken)
+    assert (fake.snapshot(), fake.host.journal.history()) == (before, history)
+
+
+def test_a_replacement_that_another_call_began_to_undo_is_undone(fake: World) -> None:
+    """Recover has read the record while it was to go forward, and gets the lock when it is not any more."""
+    _pending(fake, "replacement")
+    host = fake.reopen()
+    lock = host.journal.lock
+
+    def lock_after_another(*asked: Any, **more: Any) -> Any:
+        host.journal.lock = lock  # type: ignore[method-assign]
+        _begin_to_undo(fake)
+        return lock(*asked, **more)
+
+    host.journal.lock = lock_after_another  # type: ignore[method-assign]
+    (outcome,) = Plugger(host, lambda: None).recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.UNDONE, [("ua-nic1", _mac(1), "virtio")])
+
+
+def test_a_replacement_that_has_begun_to_go_back_goes_back(fake: World) -> None:
+    _pending(fake, "replacement")
+    _begin_to_undo(fake)
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.UNDONE, [("ua-nic1", _mac(1), "virtio")])
+
+
+def _begin_to_undo(world: World) -> None:
+    """A recovery cannot put the new NIC in, takes the steps back, and dies before the old one is in again."""
+    fails, dies = AtCall("attach", 1, after=False), AtCall("attach", 2, after=False)
+    fails.kind = "fail"
+    with pytest.raises(Crash):
+        Plugger(faulty(faulty(world.host, fails), dies), lambda: None).recover(wait=5)
+    assert _nets(world) == []
+    world.host.journal.close()
+    world.host = world.reopen()
+
+
+# -- somebody's hand -----------------------------------------------------------------------------------
+
+
+def test_a_detach_that_goes_on_does_not_ask_for_the_nic_that_has_the_alias_by_now(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    die(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=5), "detach")
+    _hand(fake, fake.bridge_nic(2, alias="ua-nic1"))
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.DONE, [("ua-nic1", _mac(2), "virtio")])
+
+
+def test_nor_does_an_attach_that_is_undone_take_it_out(fake: World) -> None:
+    die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach", after=True)
+    _hand(fake, fake.bridge_nic(2, alias="ua-nic1"))
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.UNDONE, [("ua-nic1", _mac(2), "virtio")])
+
+
+@pytest.mark.parametrize("wanted", ["alias", "MAC", "guest address"])
+def test_a_replacement_waits_for_its_place(fake: World, wanted: str) -> None:
+    net = _pending(fake, "replacement")
+    (address,) = etree.fromstring(net.element).findall("address")
+    other = {
+        "alias": fake.bridge_nic(2, alias="ua-nic1"),
+        "MAC": fake.bridge_nic(1, alias="ua-nic2"),
+        "guest address": fake.bridge_nic(2, extra=etree.tostring(address, encoding="unicode", with_tail=False)),
+    }[wanted]
+    _hand(fake, other)
+    there = _nets(fake)
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, outcome.reason, _nets(fake)) == (Result.PENDING, "place-taken", there)
+    assert wanted in outcome.message
+    fake.guest.detach(there[0][0] or "", Half.LIVE)
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.DONE, [("ua-nic1", _mac(1), "e1000")])
+
+
+def test_a_vf_that_another_guest_has_by_now_is_not_given_back(pool: World) -> None:
+    hypervisor: Any = pool.host.hypervisor
+    hypervisor.add("next")
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    (holding,) = pool.host.journal.holdings()
+    pool.plugger.detach(pool.name, "ua-vf1", wait=5)
+    pool.plugger.attach("next", [vf_nic(2)])
+    (mine,) = pool.host.journal.holdings()
+    kept = devices(pool).set[mine.address]
+    assert mine.address == holding.address
+    assert give_back(pool.host, holding).was_taken
+    assert (pool.host.journal.holdings(), devices(pool).set[mine.address]) == ([mine], kept)
+
+
+# -- what the journal says -----------------------------------------------------------------------------
+
+
+def test_of_a_call_over_a_connection_that_broke_nobody_can_tell_what_it_did(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise ConnectionLost("the connection broke, for the test")
+
+    before = fake.snapshot()
+    monkeypatch.setattr(fake.guest, "attach", lose)
+    with pytest.raises(ConnectionLost):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    monkeypatch.undo()
+    (record,) = fake.host.journal.open_operations()
+    assert StepState.STARTED in [step.state for step in record.steps]
+    assert StepState.FAILED not in [step.state for step in record.steps]
+    assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert fake.snapshot() == before
+
+
+def test_a_process_that_is_stopped_is_named(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Stopped(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), at("attach"))
+    journal = fake.host.journal
+    stopped = OwnerProcess(pid=4711, is_stopped=True)
+    monkeypatch.setattr(journal, "process_of", lambda record: stopped)
+    (outcome,) = fake.plugger.recover()
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "operation-stalled")
+    assert "'kill -CONT 4711'" in outcome.message
+    assert first.go_on().result is Result.DONE
+
+
+def test_a_rebind_of_a_kind_that_is_not_known_is_left_open(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    before = fake.snapshot()
+    changes = {"source_bridge": fake.bridges[1]}
+    die(fake, lambda p: p.rebind(fake.name, "ua-nic1", changes), "update", after=True)
+    journal = fake.host.journal
+    (record,) = journal.open_operations()
+    journal.amend(record.id, {**record.request, "kind": "teleport"})
+    (outcome,) = fake.plugger.recover(wait=5)
+    assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "operation-newer")
+    journal.amend(record.id, record.request)
+    assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert fake.snapshot() == before
