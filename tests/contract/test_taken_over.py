@@ -74,7 +74,9 @@ def _take_away(world: World) -> None:
 
 def test_who_lost_an_operation_neither_goes_on_with_it_nor_undoes_it(fake: World) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
     first = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=30), waiting(fake))
+    fake.guest.resume()
     _take_away(fake)
     fake.guest.attach(fake.bridge_nic(1), Half.CONFIG)
     before, history = fake.snapshot(), fake.host.journal.history()
