@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -83,8 +85,9 @@ class _Worker:
         return self.process.stdout.readline().strip() or None
 
     def close(self) -> None:
-        with self.process as process:
-            process.kill()
+        self.process.kill()
+        with suppress(BrokenPipeError), self.process:  # what it was told last it may not have read
+            pass
 
 
 def test_two_processes_that_are_killed_now_and_then(
@@ -129,7 +132,9 @@ def test_two_processes_that_are_killed_now_and_then(
 def _assert_agree(command: Command, one: Guest, bridges: tuple[str, str], what: str) -> None:
     command.json("recover", "--wait", "600")
     assert command.json("recover").document["operations"] == [], what
-    assert command.json("audit").document["findings"] == [], what
+    findings = json.loads(command.run("--json", "audit").out)["findings"]
+    # an operation of the live half alone leaves the other one as it is: that is what was asked for
+    assert [each for each in findings if each["kind"] != "config-differs"] == [], what
     live = {nic["alias"] for nic in command.json("list", one.name).document["nics"] if nic["live"]}
     assert live == set(one.aliases()), what
     assert sum(len(links.members(switch)) for switch in bridges) == len(live), what
