@@ -418,3 +418,19 @@ def test_recover_says_which_domain_it_left_out(fake: World, monkeypatch: pytest.
     assert (outcomes[fake.name].result, outcomes[fake.name].reason) == (Result.PENDING, "domain-busy")
     assert str(os.getpid()) in outcomes[fake.name].message
     assert [(outcome.domain, outcome.result) for outcome in fake.plugger.recover()] == [(fake.name, Result.DONE)]
+
+
+def test_an_address_that_is_about_to_be_free_is_kept_too(fake: World) -> None:
+    """The guest lets go between the look of another attach and its call."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    assert fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=0.1).result is Result.PENDING
+    other = Stopped(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(2)]), at("attach"))
+    fake.guest.resume()
+    assert _nets(fake) == []
+    assert other.go_on().result is Result.DONE
+    assert _results(fake.plugger.recover(wait=20)) == [Result.DONE]
+    assert {net.alias: net.mtu for net in xml.devices(fake.definition(Half.LIVE)).nets} == {
+        "ua-nic1": 1400,
+        "ua-nic2": None,
+    }

@@ -76,7 +76,7 @@ def placed(
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology
-    if topology is None or view.live_xml is None or not any(_is_free(view, address) for address in kept):
+    if topology is None or view.live_xml is None or not kept:  # one that is still taken may be free in a moment
         return tuple(nets)
     taken = {*kept, *(net.address for net in nets if net.address is not None)}
     found = []
