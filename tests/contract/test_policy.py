@@ -8,6 +8,7 @@ import pytest
 
 from tests.contract.world import World
 from virtnetplug import xml
+from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import IdentityMissing, NicMissing, NotSupported, Refused, UsageError
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
@@ -422,3 +423,17 @@ def test_a_domain_that_keeps_nothing_pays_for_nothing(fake: World, monkeypatch: 
     fake.plugger.update(fake.name, "ua-nic1", {"link_state": "down"})
     fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
     assert fake.plugger.recover() == ()
+
+
+def test_a_busy_domain_is_left_out_and_keeps_no_other_from_its_policies(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "time", fake.host.clock)
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.plugger.attach(fake.name, [fake.network_nic(2)], scope=Scope.BOTH, twin_of="ua-nic1")
+    fake.host.journal.set_host_policy(UnplugPolicy.PRESENT)
+    other = fake.reopen().journal.lock(fake.host.hypervisor.uri, fake.guest.uuid)
+    with other:
+        (outcome,) = fake.plugger.recover()
+    assert (outcome.result, outcome.reason, outcome.domain) == (Result.PENDING, "domain-busy", fake.name)
+    assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.DONE]

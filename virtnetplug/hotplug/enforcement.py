@@ -12,12 +12,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from virtnetplug import interruption, xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Interrupted, VirtnetplugError
+from virtnetplug.errors import (
+    DomainBusy,
+    DomainMissing,
+    DomainNotRunning,
+    DomainTransient,
+    Interrupted,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.amendment import Amendment, amend
 from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.handover import kept
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.operation import Operation
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
@@ -168,8 +175,20 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
     """Do what is due in one domain, or in all: one `Outcome` for each. A domain of which that cannot be seen is said, and left."""
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
-        with DomainLock(host, domain, seconds) as lock:
-            done, _ = enforce(host, domain, lock, seconds=seconds)
+        try:
+            with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
+                done, _ = enforce(host, domain, lock, seconds=seconds)
+        except DomainBusy as busy:
+            outcomes.append(
+                Outcome(
+                    operation="policy",
+                    domain=domain.name,
+                    result=Result.PENDING,
+                    reason=busy.reason,
+                    message=f"whether a policy of {domain.name} asks for anything is not looked at: {busy.message}",
+                )
+            )
+            continue
         outcomes += [
             dataclasses.replace(each.outcome, warnings=(*each.outcome.warnings, each.sentence))
             if each.outcome is not None
