@@ -17,7 +17,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
-from virtnetplug.hotplug.ownership import owner_of, taken_over
+from virtnetplug.hotplug.ownership import owner_of, say_waiting, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
@@ -332,6 +332,7 @@ def _undos(site: Site, tx: Transaction) -> Undos:
 def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Wait with a detach that another call waits with, or go on with one that nobody waits with any more."""
     deadline, alias = host.clock.monotonic() + seconds, record.request["nics"][0]["alias"]
+    has_said = False
     with domain.watch() as watch:
         while True:
             with taken_over(host, record.id) as mine:
@@ -340,6 +341,9 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
             now, left = host.journal.operation(record.id), deadline - host.clock.monotonic()
             if now is None or now.ended is not None or left <= 0:
                 return _joined(host, domain, now or record)
+            if not has_said:
+                say_waiting(host, now)
+                has_said = True
             until = host.clock.monotonic() + min(left, LOOK_AGAIN)
             yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
 

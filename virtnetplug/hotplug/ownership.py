@@ -36,6 +36,12 @@ def owner_of(host: Host, record: OperationRecord) -> str:
     return "another call" if process is None else f"process {process.pid}"
 
 
+def say_waiting(host: Host, record: OperationRecord) -> None:
+    """Publish that this call waits for the call that has the operation."""
+    text = f"{owner_of(host, record)} works on the {record.operation} {record.id}; waiting for it"
+    host.publish(Event(kind="waiting", text=text, operation_id=record.id, domain=record.domain_name))
+
+
 def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
     """Wait until the operation has ended, its owner has, or `seconds` have passed."""
 
@@ -44,8 +50,7 @@ def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
         return now is None or now.ended is not None or is_abandoned(host, now)
 
     if seconds > 0:
-        text = f"{owner_of(host, record)} works on the {record.operation} {record.id}; waiting for it"
-        host.publish(Event(kind="waiting", text=text, operation_id=record.id, domain=record.domain_name))
+        say_waiting(host, record)
         until_true(is_over, seconds=seconds)
 
 
