@@ -130,7 +130,9 @@ def test_prometheus_scrapes_what_the_journal_says(prometheus: Prometheus, journa
     prometheus.wait(joined, [2])
 
     for operation_id in ("pending", "waiting"):
-        journal.finish(operation_id, OperationState.DONE, result="done")
+        record = journal.operation(operation_id)
+        assert record is not None
+        journal.finish(operation_id, OperationState.DONE, result="done", owner=record.owner)
     prometheus.wait('virtnetplug_operations_total{operation="detach",reason="none",result="done"}', [1, 2])
     prometheus.wait("virtnetplug_detach_pending", [0])
     prometheus.wait("virtnetplug_oldest_detach_pending_timestamp_seconds > 0", [])

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,6 +21,8 @@ from tests.real.command import Command, finish
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
 from tests.real.test_processes import wait_for
+from virtnetplug.adapters.sqlite import SqliteJournal
+from virtnetplug.errors import LockTaken
 
 pytestmark = pytest.mark.driver("daemon")
 
@@ -77,11 +80,29 @@ def _wait_stopped(process: subprocess.Popen[str]) -> None:
     wait_until(is_stopped, "the process to be stopped")
 
 
-def _start_and_stop(command: Command, *words: str) -> subprocess.Popen[str]:
-    """A command that waits for its guest, stopped there."""
-    process = command.start("--json", *words)
+def _is_locked(command: Command, guest: Guest) -> bool:
+    """Whether a process has the domain's lock."""
+    with closing(SqliteJournal.open(command.state)) as journal:
+        try:
+            with journal.lock(command.uri, guest.uuid, seconds=0):
+                return False
+        except LockTaken:
+            return True
+
+
+def _start_and_stop(command: Command, guest: Guest, word: str, *words: str) -> subprocess.Popen[str]:
+    """A command that waits for its guest, stopped there; it does not have the domain's lock."""
+    process = command.start("--json", word, guest.name, *words)
     wait_until(lambda: _is_asked(command), "the guest to be asked")
-    _stopped(process)
+
+    def is_stopped_without_lock() -> bool:
+        _stopped(process)
+        if not _is_locked(command, guest):
+            return True
+        os.kill(process.pid, signal.SIGCONT)
+        return False
+
+    wait_until(is_stopped_without_lock, "the domain's lock to be let go")
     return process
 
 
@@ -145,7 +166,7 @@ def test_a_stopped_detach_leaves_alone_what_came_under_its_alias(
     one, switches = guest(), (bridge(), bridge())
     command("attach", one.name, "--live", "--config", "--xml", "-", stdin=_element(switches[0], "ua-a", MACS[0]))
     one.hold()
-    first = _start_and_stop(command, "detach", one.name, "ua-a", "--live", "--config", "--wait", "600")
+    first = _start_and_stop(command, one, "detach", "ua-a", "--live", "--config", "--wait", "600")
     operation = _operation(command)
     joined = command.json("detach", one.name, "ua-a", "--live", "--config", "--wait", "1", code=75).document
     assert operation in joined["message"] and str(first.pid) in joined["message"]
@@ -172,7 +193,7 @@ def test_a_stopped_replacement_gets_its_place_again(
     command("attach", one.name, "--xml", "-", stdin=_element(switch, "ua-a", MACS[0]))
     place = _address(one, "ua-a")
     one.hold()
-    first = _start_and_stop(command, "update", one.name, "ua-a", "--mtu", "1400", "--replace", "--wait", "600")
+    first = _start_and_stop(command, one, "update", "ua-a", "--mtu", "1400", "--replace", "--wait", "600")
     one.resume()
     one.wait_gone("ua-a")
     for element, reason in (
