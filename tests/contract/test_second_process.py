@@ -199,6 +199,8 @@ def test_a_second_detach_ends_with_the_first(fake: World) -> None:
     timer.cancel()
     assert outcome.result is Result.DONE and first.go_on().result is Result.DONE
     assert not {"detach", "detach_element"} & set(second.calls)
+    said = [event.text for event in fake.events if event.kind == "waiting" and "works on the detach" in event.text]
+    assert said == [f"process {os.getpid()} works on the detach {outcome.operation_id}; waiting for it"]
     assert _both(fake) == [[], []]
 
 
