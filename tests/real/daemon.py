@@ -15,10 +15,6 @@ CAPABILITIES = Path("/var/cache/libvirt/qemu/capabilities")
 _CONF = """\
 auth_unix_rw = "none"
 auth_unix_ro = "none"
-listen_tls = 0
-listen_tcp = 1
-listen_addr = "127.0.0.1"
-auth_tcp = "none"
 keepalive_interval = -1
 """
 """The daemon never drops a client that does not answer: tests stop processes (SIGSTOP) for as long as they like."""
@@ -28,8 +24,6 @@ class Daemon:
     """``qemu:///system``; guests outlive it, as everywhere."""
 
     uri = "qemu:///system"
-    remote_uri = "qemu+tcp://localhost/system"
-    """The same daemon, by a URI that names a host: for virtnetplug it is on another one."""
     socket = Path("/run/libvirt/libvirt-sock")
     log = PLACE / "libvirtd.log"
 
@@ -56,7 +50,7 @@ class Daemon:
         (etc / "qemu.conf").write_text(machine.qemu_conf())
         machine.copy_capabilities(machine.default_cache(), CAPABILITIES)
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(["libvirtd", "--listen"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(["libvirtd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._is_up, "libvirtd to answer; its words are in " + str(self.log))
 
     def kill(self, number: int = signal.SIGKILL) -> None:
