@@ -31,7 +31,7 @@ from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Scope
 
 MOST_ORDERS = 20_000
-STRIDE = 7
+STRIDE = 11
 """Without ``--full`` one case of so many is run."""
 WAIT = 1.5
 """Seconds that a call waits for its guest: it looks once more, at the end, and the guest is not asked again."""
@@ -85,12 +85,20 @@ class Operation:
     prepare: Callable[[World, Plugger], Any] | None = None
     deaths: tuple[tuple[str, int], ...] = (("detach", 1), ("attach", 1))
     """Calls after which a process that does it may have died."""
+    detached: Change | None = None
+    """What a detach of `alias` comes to, where that is more than that the NIC leaves."""
 
 
 def _attach_old(world: World, plugger: Plugger) -> Any:
     return plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
 
 
+def _hand_over(world: World, plugger: Plugger) -> Any:
+    _attach_old(world, plugger)
+    return plugger.handover(world.name, "ua-nic1", world.network_nic(2), scope=Scope.BOTH)
+
+
+_HANDS_BACK = Change(live_out=_one(TWIN), live_in=_one(OLD), config_out=_one(TWIN), config_in=_one(OLD))
 _HAS_OLD = Change(live_in=_one(OLD), config_in=_one(OLD))
 
 OPERATIONS = {
@@ -120,6 +128,14 @@ OPERATIONS = {
         _HAS_OLD,
         _attach_old,
     ),
+    "handback": Operation(
+        "ua-nic2",
+        _HANDS_BACK,
+        lambda world, plugger, wait: plugger.handback(world.name, "ua-nic1", wait=wait),
+        Change(live_in=_one(TWIN), config_in=_one(TWIN)),
+        _hand_over,
+        detached=_HANDS_BACK,
+    ),
     "attach": Operation("ua-nic1", _HAS_OLD, lambda world, plugger, wait: _attach_old(world, plugger), deaths=(("attach", 1), ("attach", 2))),
     "rebind-vf": Operation(
         "ua-vf1",
@@ -142,9 +158,12 @@ OTHERS: dict[str, tuple[Callable[[Operation], Change | None], Act]] = {
     "recover": (lambda o: None, lambda w, p, o: p.recover(wait=WAIT)),
     "recover at once": (lambda o: None, lambda w, p, o: p.recover(wait=0)),
     "detach": (
-        lambda o: Change(
-            live_out=o.change.live_out | o.change.live_in | o.prepared.live_in,
-            config_out=o.change.config_out | o.change.config_in | o.prepared.config_in,
+        lambda o: (
+            o.detached
+            or Change(
+                live_out=o.change.live_out | o.change.live_in | o.prepared.live_in,
+                config_out=o.change.config_out | o.change.config_in | o.prepared.config_in,
+            )
         ),
         lambda w, p, o: p.detach(w.name, o.alias, scope=Scope.BOTH, wait=WAIT),
     ),
@@ -409,6 +428,7 @@ def _in_orders(case: _Runs, directory: Path, config: pytest.Config, *, sampled: 
     if order := config.getoption("--order"):
         replay(scenario, order)
     elif config.getoption("--full") and not is_large:
-        explore(scenario, most=MOST_ORDERS)
+        print(f"all {explore(scenario, most=MOST_ORDERS)} orders of {case}")
     else:
-        sample(scenario, orders=sampled, seed=f"{case} {config.getoption('--seed')}")
+        number = sample(scenario, orders=sampled, seed=f"{case} {config.getoption('--seed')}")
+        print(f"{number} orders of {case}")

@@ -27,7 +27,7 @@ from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, OperationRecord, Scope
 
-IN_DEFAULT, IN_FULL, IN_WORLD = 300, 20_000, 400
+IN_DEFAULT, IN_FULL, IN_WORLD = 200, 20_000, 400
 """Operations of a run without and with ``--full``, and those of one world."""
 
 NUMBERS = (1, 2, 3)
