@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
 
+from tests.contract.conftest import fake_world
 from tests.contract.deaths import AtCall, die
-from tests.contract.faults import Crash, faulty
+from tests.contract.faults import Crash, Trigger, faulty
 from tests.contract.stopped import Stopped, at, waiting
 from tests.contract.test_hostdev import devices
 from tests.contract.test_hostdev import nic as vf_nic
@@ -17,13 +20,19 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.backends.returning import give_back
-from virtnetplug.errors import ConnectionLost, OperationTaken
+from virtnetplug.errors import ConnectionLost, OperationTaken, Refused, RollbackIncomplete
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Outcome, Result, Scope, StepState
 from virtnetplug.ports.store import OwnerProcess
 
 pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def express(tmp_path: Path) -> Iterator[World]:
+    """A guest with eight PCIe ports."""
+    yield from fake_world(tmp_path, machine="q35")
 
 
 def _process(world: World) -> Plugger:
@@ -118,6 +127,18 @@ def _begin_to_undo(world: World) -> None:
     world.host = world.reopen()
 
 
+def test_what_goes_on_and_fails_is_undone_once(fake: World) -> None:
+    """A step that is run once more has been begun by the call that died."""
+    _pending(fake, "replacement")
+    die(fake, lambda p: p.recover(wait=5), "attach")
+    fails, told = AtCall("attach", 1, after=False), list[str]()
+    fails.kind = "fail"
+    host = dataclasses.replace(faulty(fake.host, fails), publish=lambda event: told.append(event.text))
+    (outcome,) = Plugger(host, lambda: None).recover(wait=5)
+    assert (outcome.result, _nets(fake)) == (Result.UNDONE, [("ua-nic1", _mac(1), "virtio")])
+    assert [text for text in told if text.startswith("undo ")] == ["undo host_net_add", "undo ask"]
+
+
 # -- somebody's hand -----------------------------------------------------------------------------------
 
 
@@ -169,6 +190,43 @@ def test_a_vf_that_another_guest_has_by_now_is_not_given_back(pool: World) -> No
     assert (pool.host.journal.holdings(), devices(pool).set[mine.address]) == ([mine], kept)
 
 
+def test_a_vf_that_another_call_gave_back_is_told_once(pool: World) -> None:
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    pool.guest.destroy()
+    slow = Stopped(pool, lambda p: p.recover(), at("lock"))
+    assert [outcome.result for outcome in _process(pool).recover()] == [Result.DONE]
+    assert slow.go_on() == ()
+
+
+# -- what open operations need -----------------------------------------------------------------------------
+
+
+def test_a_port_that_a_replacement_waits_for_is_not_free(express: World) -> None:
+    express.plugger.attach(express.name, [express.bridge_nic(number) for number in range(1, 8)])
+    express.guest.hold()
+    changes = {"model": "e1000"}
+    first = Stopped(
+        express, lambda p: p.update(express.name, "ua-nic1", changes, replace=True, wait=30), waiting(express)
+    )
+    express.guest.resume()
+    before = express.snapshot()
+    with pytest.raises(Refused, match="1 free PCIe hot-plug ports, and 2 NIC"):
+        express.plugger.attach(express.name, [express.bridge_nic(8), express.bridge_nic(9)])
+    assert express.snapshot() == before
+    assert express.plugger.attach(express.name, [express.bridge_nic(8)]).result is Result.DONE
+    assert first.go_on().result is Result.DONE
+
+
+def test_what_a_replacement_needs_of_its_guest_another_guest_may_have(fake: World) -> None:
+    hypervisor: Any = fake.host.hypervisor
+    hypervisor.add("other")
+    net = _pending(fake, "replacement")
+    (address,) = etree.fromstring(net.element).findall("address")
+    place = etree.tostring(address, encoding="unicode", with_tail=False)
+    nic = fake.bridge_nic(2, alias="ua-nic1", extra=place)
+    assert fake.plugger.attach("other", [nic]).result is Result.DONE
+
+
 # -- what the journal says -----------------------------------------------------------------------------
 
 
@@ -201,16 +259,42 @@ def test_a_process_that_is_stopped_is_named(fake: World, monkeypatch: pytest.Mon
     assert first.go_on().result is Result.DONE
 
 
-def test_a_rebind_of_a_kind_that_is_not_known_is_left_open(fake: World) -> None:
+@pytest.mark.parametrize("newer", [{"kind": "teleport"}, {"version": 99}], ids=["kind", "version"])
+def test_a_rebind_of_a_kind_or_a_version_that_is_not_known_is_left_open(fake: World, newer: dict[str, Any]) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     before = fake.snapshot()
     changes = {"source_bridge": fake.bridges[1]}
     die(fake, lambda p: p.rebind(fake.name, "ua-nic1", changes), "update", after=True)
     journal = fake.host.journal
     (record,) = journal.open_operations()
-    journal.amend(record.id, {**record.request, "kind": "teleport"})
+    journal.amend(record.id, {**record.request, **newer})
     (outcome,) = fake.plugger.recover(wait=5)
     assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "operation-newer")
     journal.amend(record.id, record.request)
     assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert fake.snapshot() == before
+
+
+def test_a_step_that_had_its_effect_before_its_call_died_is_done(fake: World) -> None:
+    _pending(fake, "replacement")
+    die(fake, lambda p: p.recover(wait=5), "attach", after=True)
+    (outcome,) = fake.plugger.recover(wait=5)
+    (record, *_) = fake.host.journal.history()
+    assert outcome.result is Result.DONE and outcome.operation_id == record.id
+    assert {step.state for step in record.steps} == {StepState.DONE}
+
+
+def test_an_undo_that_failed_is_told_from_one_that_was_not_tried(fake: World) -> None:
+    """The history says which step is still as the operation left it."""
+    nic = fake.bridge_nic(1)
+    trigger = Trigger(-1, "none")
+    Plugger(faulty(fake.host, trigger), lambda: None).attach(fake.name, [nic], scope=Scope.BOTH)
+    fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
+    at_second = [number for number, call in enumerate(trigger.calls) if call == "attach"][1]
+    broken = faulty(fake.host, Trigger(at_second, "broken"))
+    with pytest.raises(RollbackIncomplete):
+        Plugger(broken, lambda: None).attach(fake.name, [nic], scope=Scope.BOTH)
+    (record,) = fake.host.journal.open_operations()
+    assert [step.name for step in record.steps if step.state is StepState.UNDO_FAILED] == ["host_net_add"]
+    assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == []

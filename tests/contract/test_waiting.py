@@ -17,6 +17,7 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.hotplug.update import Update
 from virtnetplug.hotplug.waiting import WaitsFor, Work
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind
 
 
 class _Loop:
@@ -34,19 +35,19 @@ class _Loop:
             self._works[name] = operation.prepare(self._world.host, domain).work(lock, 30.0), lock
             self._send(name)
 
-    def look(self) -> None:
+    def look(self, event: GuestEvent | None = None) -> None:
         for name in list(self._works):
             with self._works[name][1]:
-                self._send(name)
+                self._send(name, event)
 
     def leave(self) -> None:
         for work, _ in self._works.values():
             work.close()
 
-    def _send(self, name: str) -> None:
+    def _send(self, name: str, event: GuestEvent | None = None) -> None:
         work, _ = self._works[name]
         try:
-            wait = work.send(None)
+            wait = work.send(event)
         except StopIteration as end:
             self.outcomes[name] = end.value
             del self._works[name]
@@ -62,6 +63,15 @@ def loop(fake: World) -> _Loop:
         fake.plugger.attach(guest.name, [fake.bridge_nic(number)], scope=Scope.BOTH)
         guest.hold()
     return _Loop(fake)
+
+
+def test_what_another_nic_refuses_is_not_taken_for_this_ones(fake: World, loop: _Loop) -> None:
+    loop.begin(fake.name, Detach(["ua-nic1"], scope=Scope.BOTH))
+    loop.look(GuestEvent(GuestEventKind.REMOVAL_FAILED, "ua-nic2"))
+    assert loop.outcomes == {}
+    fake.guest.resume()
+    loop.look()
+    assert loop.outcomes[fake.name].result is Result.DONE
 
 
 def test_operations_of_several_guests_need_no_thread_each(fake: World, loop: _Loop) -> None:
