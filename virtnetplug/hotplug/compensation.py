@@ -44,11 +44,11 @@ def take_out(
         raise StillHeld(f"the guest still has {alias}; it was asked to let go, and still may")
 
 
-def put_in(domain: Domain, element: str, alias: str) -> None:
-    """Make the guest have the NIC again, at the address and with the names of `element`; nothing if the guest has ended."""
+def put_in(domain: Domain, element: str, alias: str, *, domain_id: int) -> None:
+    """Make the guest have the NIC again, at the address and with the names of `element`; nothing if that run of the domain has ended."""
     mac = xml.interface(element).mac
     try:
-        if guest.look_for(domain, alias, domain_id=-1, mac=mac) is guest.Answer.GONE:
+        if guest.look_for(domain, alias, domain_id=domain_id, mac=mac) is guest.Answer.GONE:
             domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
             domain.attach(xml.strip_live(element), Half.LIVE)
     except (DomainNotRunning, DomainMissing):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, Failed, NicMissing, NicPending, UsageError
-from virtnetplug.hotplug import fit
+from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -127,10 +127,10 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _open_detach(
-    host: Host, view: DomainView, pairs: Sequence[Pair]
+    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope
 ) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
-    """The open detach that already waits for one of these NICs; a refusal where another operation may take one out."""
-    found = None
+    """The open detach that already waits for these NICs; a refusal where it takes out less than is asked, or another operation may take one out."""
+    found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
         if record is not None and record.operation != "detach":
@@ -140,7 +140,25 @@ def _open_detach(
             )
             return (Refusal(reason=NicPending.reason, nic=_key(pair), message=message),), None
         found = found or record
-    return (), found
+    if found is not None:
+        others = [pair for pair in pairs if not _takes_out(found, pair, scope)]
+    refusals = tuple(
+        Refusal(
+            reason=NicPending.reason,
+            nic=_key(pair),
+            message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {_key(pair)} stays, or a definition keeps "
+            f"it. 'virtnetplug recover {view.domain.name} --wait 60' settles that one; then detach what is left.",
+        )
+        for pair in others
+        if found is not None
+    )
+    return refusals, None if refusals else found
+
+
+def _takes_out(record: OperationRecord, pair: Pair, scope: Scope) -> bool:
+    """Whether the detach takes the NIC out of every definition of `scope` that has it."""
+    entry = next((entry for entry in record.request["nics"] if entry["alias"] == _key(pair)), None)
+    return entry is not None and all(_net(pair, half) is None or entry[half.value] is not None for half in scope.halves)
 
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
@@ -148,7 +166,17 @@ def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord
     pending = pending_nics(host, view.domain.uuid)
     names = {net.alias for net in pair if net is not None and net.alias is not None}
     found = next((pending[name] for name in names if name in pending), None)
-    return None if found is None else host.journal.operation(found)
+    record = None if found is None else host.journal.operation(found)
+    return None if record is None or _is_anothers(record, pair) else record
+
+
+def _is_anothers(record: OperationRecord, pair: Pair) -> bool:
+    """Whether the guest's NIC only bears an alias of the operation: somebody else's hand put it there, and may take it out."""
+    live = pair[0]
+    elements = [entry.get(half.value) for entry in record.named for half in BOTH]
+    nets = [*leftover.nets_of(record), *(xml.interface(element) for element in elements if element)]
+    macs = {net.mac for net in nets if live is not None and net.alias == live.alias}
+    return live is not None and bool(macs) and None not in macs and live.mac not in (None, *macs)
 
 
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
@@ -256,14 +284,20 @@ class _Detach:
 
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
-        last = _partners(self.live)
-        answers = yield from self._release(tx, [alias for alias in self.live if alias not in last])
+        left = self._left(tx)
+        staying = {alias: element for alias, element in self.live.items() if alias not in left}
+        last = _partners(staying)
+        answers = yield from self._release(tx, [alias for alias in staying if alias not in last])
         free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
         more = yield from self._release(tx, free)
         answers |= dict.fromkeys(last, Answer.HELD) | more
         for entry in self.entries:
-            if entry["config"] is not None:
+            if entry["config"] is not None and not tx.is_done("undefine", entry["alias"]):
                 self._undefine(tx, entry["alias"], entry["config"])
+        if back := self._back(answers):
+            self.release.domain_id = self.domain.state().id
+            answers |= yield from self._release(tx, back)
+        answers |= dict.fromkeys(left, Answer.GONE)
         tx.go_forward()
         for alias, answer in answers.items():
             if answer is not Answer.HELD:
@@ -271,7 +305,8 @@ class _Detach:
         held = [alias for alias, answer in answers.items() if answer is Answer.HELD]
         if held:
             return self._pending(tx, held)
-        tx.finish(OperationState.DONE, Result.DONE, also=self._forget)
+        forgotten = [alias for alias in self.live if alias not in left or not self._has(alias)]
+        tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._forget(forgotten))
         remaining = _remains(self.host, self.domain, self.entries) if self.may_remain else ()
         return tx.outcome(Result.DONE, nics=remaining)
 
@@ -282,9 +317,27 @@ class _Detach:
             self.release.ask(tx, alias, self.live[alias])
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
+    def _left(self, tx: Transaction) -> Sequence[str]:
+        """Those that left this run of the domain before the operation was taken up: one that has come under such an alias since is another's."""
+        if self.release.domain_id != tx.record.domain_id:
+            return ()
+        return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
+
+    def _back(self, answers: Mapping[str, Answer]) -> Sequence[str]:
+        """Those of a domain that ended and was started meanwhile with what its definition had."""
+        defined = {entry["alias"] for entry in self.entries if entry["config"] is not None}
+        return [alias for alias in answers if alias in defined and answers[alias] is Answer.ENDED and self._has(alias)]
+
+    def _has(self, alias: str) -> bool:
+        """Whether the guest has that NIC, and not another of its alias."""
+        mac = xml.interface(self.live[alias]).mac
+        return guest.look_for(self.domain, alias, domain_id=-1, mac=mac) is Answer.HELD
+
     def _unplug(self, tx: Transaction, alias: str) -> None:
         net = xml.interface(self.live[alias])
         backend = backend_of(net)
+        if tx.is_done(backend.release_step, alias):
+            return  # a NIC of that alias that came since has its own
         for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
             tx.warn(text)
 
@@ -301,8 +354,8 @@ class _Detach:
             f"(a reset or reboot of the guest makes it): 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
         reason = "guest-paused" if paused else "guest-holds-device"
-        tx.amend(asked=list(held))
-        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
+        amend = partial(tx.amend, asked=list(held))  # in one commit with what has left
+        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
         nics = _remains(self.host, self.domain, self.entries)
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
 
@@ -312,9 +365,9 @@ class _Detach:
         except DomainMissing:
             return False
 
-    def _forget(self) -> None:
-        for alias, element in self.live.items():
-            mac = str(xml.interface(element).mac or "")
+    def _forget(self, aliases: Sequence[str]) -> None:
+        for alias in aliases:
+            mac = str(xml.interface(self.live[alias]).mac or "")
             self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
 
 
@@ -421,7 +474,7 @@ class Detach(Operation):
         view, scope, pairs = _look(domain, self.nics_named, self.scope)
         refusals, waiting = check_scope(view, scope), None
         if not refusals:
-            refusals, waiting = _open_detach(host, view, pairs)
+            refusals, waiting = _open_detach(host, view, pairs, scope)
         if not refusals and waiting is None:
             refusals = _widows(host, view, pairs, scope)
         exchanged = None

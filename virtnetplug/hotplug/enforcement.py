@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     DomainNotRunning,
     DomainTransient,
     Interrupted,
+    LeftPending,
     VirtnetplugError,
 )
 from virtnetplug.hotplug.amendment import Amendment, amend
@@ -96,6 +97,8 @@ def enforce(
             )
         tried.add((due.deed, due.nic))
         done.append(_do(host, view, due, lock, seconds))
+        if done[-1].reason == DomainBusy.reason:
+            return tuple(done), ()  # the lock was not to be had again: nothing more is done without it
 
 
 def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
@@ -137,6 +140,8 @@ def standing_in(
             for due in stand_ins(host, view, metadata, pairs):
                 done.append(_do(host, view, due, lock, 0.0))
         yield done
+    except LeftPending:
+        raise  # it may still leave; and where the lock was not to be had again, nothing is done without it
     except (VirtnetplugError, KeyboardInterrupt):
         if done:
             restore(host, view.domain, lock)

@@ -78,7 +78,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     """Take up one that waits for its guest and was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
-    site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+    site = Site.of(host, domain, record, seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
         return (yield from _Running(host, domain, release, record).run(tx))

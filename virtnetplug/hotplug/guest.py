@@ -161,12 +161,13 @@ def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = No
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
         return Answer.ENDED
+    if domain_id >= 0:  # first, for what another run lacks says nothing of the guest that was asked
+        run = xml.run_of(text)
+        if (domain.state().id if run is None else run) != domain_id:
+            return Answer.ENDED
     if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
         return Answer.GONE
-    if domain_id < 0:
-        return Answer.HELD
-    run = xml.run_of(text)
-    return Answer.HELD if (domain.state().id if run is None else run) == domain_id else Answer.ENDED
+    return Answer.HELD
 
 
 def withdraw(

@@ -107,7 +107,7 @@ class Operation:
         cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
         """Undo it; `record` was taken over, and the domain's lock is held. What cannot be undone stays open, and the outcome says why."""
-        site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+        site = Site.of(host, domain, record, seconds)
         with resumed(host, record, partial(cls.undos, site)) as tx:
             error = _undo(host, domain, tx, seconds, allow_taint=allow_taint)
             if error is not None:

@@ -150,6 +150,7 @@ class _Running:
                     break
                 until = min(self.deadline, clock.monotonic() + guest.LOOK_AGAIN)
                 event = yield Wait(what=WaitsFor.GUEST, alias=nic.alias, watch=watch, until=until)
+                tx.expect_mine()
                 guest.heed(event, nic.alias)
         except RemovalFailed as error:
             tx.fail("guest_release", nic.label, error)

@@ -49,12 +49,12 @@ def put_back(
     """
     net = xml.interface(element)
     if not net.is_hostdev:
-        put_in(domain, element, alias)
+        put_in(domain, element, alias, domain_id=domain_id)
         return
     if old is None:
         old = held_of(host, domain, net)
     if old is None:
-        put_in(domain, element, alias)
+        put_in(domain, element, alias, domain_id=domain_id)
         return
     domain.await_idle()
     if guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac) is Answer.GONE:

@@ -98,7 +98,7 @@ class GuestRelease:
         tx.begin("guest_release", alias)
         tx.tell("waiting", f"waiting for the guest to let go of {alias}", alias)
         try:
-            answer = yield from self._answer(alias)
+            answer = yield from self._answer(tx, alias)
         except RemovalFailed as error:
             tx.fail("guest_release", alias, error)
             raise
@@ -108,7 +108,7 @@ class GuestRelease:
             tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
         return answer
 
-    def _answer(self, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
+    def _answer(self, tx: Transaction, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
         """What the live definition says each time that something happened, or `guest.LOOK_AGAIN` has passed; asked again once, if it was before."""
         clock, mac = self.host.clock, self._nets[alias].mac
         ask_again = clock.monotonic() + guest.GRACE if alias in self._asked_before else math.inf
@@ -125,6 +125,7 @@ class GuestRelease:
                 continue
             until = min(self.deadline, ask_again, now + guest.LOOK_AGAIN)
             event = yield Wait(what=WaitsFor.GUEST, alias=alias, watch=self.watch, until=until)
+            tx.expect_mine()
             guest.heed(event, alias)
 
     def _ask(self, alias: str) -> None:

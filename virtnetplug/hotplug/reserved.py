@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
 from virtnetplug.hotplug.host import Host
@@ -29,11 +30,16 @@ class Reservation:
 
 
 def reservations(host: Host, domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of every open operation on the domain; a detach puts nothing in."""
+    """Of every open operation on the domain, and of those on PFs that it has a VF of; a detach puts nothing in."""
     found = []
     for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
         for net in leftover.nets_of(record):
             found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
+    for record in host.journal.open_operations(host.hypervisor.uri, ""):
+        for entry in record.named:
+            if entry.get("domain_uuid") == domain_uuid and entry.get("element"):
+                net = xml.interface(entry["element"])
+                found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
     return tuple(found)
 
 
@@ -72,7 +78,7 @@ def placed(
 ) -> tuple[Interface, ...]:
     """The nets, each that would be put where libvirt likes with a guest address that no open operation waits for.
 
-    As they are where nothing is reserved: then libvirt chooses.
+    As they are where nothing is reserved: then libvirt chooses. What is reserved may still be taken: its guest can let go before libvirt chooses.
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology

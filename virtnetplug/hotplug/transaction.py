@@ -155,6 +155,10 @@ class Transaction:
             self._write()
         self._is_written()
 
+    def expect_mine(self) -> None:
+        """Raise `OperationTaken` where another call has the operation by now: whoever let the lock go asks, before anything else is done."""
+        self.host.journal.expect_owner(self.record.id, self.record.owner)
+
     def amend(self, **changes: Any) -> None:
         """Change keys of the request; durable with the next durable write."""
         self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})

@@ -7,13 +7,14 @@ takes from what the journal keeps, never from the process that ran the step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import Backend
-from virtnetplug.errors import Failed, RemovalFailed
+from virtnetplug.errors import DomainMissing, Failed, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import define, remove_from_config, take_out
 from virtnetplug.hotplug.guest import Answer
@@ -23,6 +24,7 @@ from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.ports.domain import Domain
 
 
@@ -34,6 +36,18 @@ class Site:
     domain: Domain
     domain_id: int
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Site:
+        """Where an operation that was left open is undone: the run of the domain that it worked on.
+
+        Where it may have changed the definition, a run that was started since has what that said, and so it is that one.
+        """
+        domain_id = record.domain_id
+        if any(step.half is Half.CONFIG and step.state is not StepState.PLANNED for step in record.steps):
+            with suppress(DomainMissing):
+                domain_id = domain.state().id
+        return cls(host=host, domain=domain, domain_id=domain_id, seconds=seconds)
 
 
 def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Undos:

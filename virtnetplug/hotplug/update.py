@@ -358,7 +358,7 @@ class _Update:
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Take up a replacement that waits for its guest and was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
-    site = Site(host=host, domain=domain, domain_id=record.domain_id, seconds=seconds)
+    site = Site.of(host, domain, record, seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
         return (yield from _Update(host, domain, release, record, UPDATE).run(tx))  # it changes nothing in place

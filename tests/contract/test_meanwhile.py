@@ -1,0 +1,190 @@
+"""What happens beside an operation that is open: its NIC comes back, its domain is another run, its lock or its owner is gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.deaths import die
+from tests.contract.stopped import Stopped, at, waiting
+from tests.contract.test_hostdev import nic as vf_nic
+from tests.contract.test_hostdev import pool as pool
+from tests.contract.test_rebind_pf import has, rebind, second
+from tests.contract.test_rebind_pf import house as house
+from tests.contract.world import World
+from virtnetplug import xml
+from virtnetplug.adapters.sqlite import locks
+from virtnetplug.errors import NicPending, OperationTaken, PlaceReserved, VirtnetplugError
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Half, Result, Scope
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def _process(world: World) -> Plugger:
+    return Plugger(world.reopen(), lambda: None)
+
+
+def _models(world: World, half: Half = Half.LIVE) -> list[tuple[str | None, str | None]]:
+    return [(net.alias, net.model) for net in xml.devices(world.definition(half)).nets]
+
+
+def _half_gone(world: World, nics: list[str], first: str, scope: Scope) -> None:
+    """A detach of two NICs is pending: the guest has let go of `first` alone."""
+    names = [xml.interface(nic).alias or "" for nic in nics]
+    world.plugger.attach(world.name, nics, scope=scope)
+    world.guest.hold()
+    world.later(1.0, lambda: world.guest.let_go(first))
+    assert world.plugger.detach(world.name, names, scope=scope, wait=5).result is Result.PENDING
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+def test_a_nic_that_left_and_came_again_is_not_detached_a_second_time(fake: World, scope: Scope) -> None:
+    _half_gone(fake, [fake.bridge_nic(1), fake.bridge_nic(2)], "ua-nic1", scope)
+    assert fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=scope).result is Result.DONE
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=30)] == [Result.DONE]
+    assert _models(fake) == [("ua-nic1", "virtio")]
+    assert _models(fake, Half.CONFIG) == ([("ua-nic1", "virtio")] if scope is Scope.BOTH else [])
+    assert [nic.alias for nic in fake.host.journal.nics()] == ["ua-nic1"]
+
+
+def test_the_vf_of_a_nic_that_came_again_is_not_given_back(pool: World) -> None:
+    _half_gone(pool, [vf_nic(1), vf_nic(2)], "ua-vf1", Scope.LIVE)
+    pool.plugger.attach(pool.name, [vf_nic(7).replace("ua-vf7", "ua-vf1")])
+    pool.guest.resume()
+    assert [each.result for each in pool.plugger.recover(wait=30)] == [Result.DONE]
+    assert [(one.alias, one.quarantine) for one in pool.host.journal.holdings()] == [("ua-vf1", "")]
+
+
+@pytest.mark.parametrize(
+    ("names", "scope"),
+    [(["ua-nic1", "ua-nic2"], Scope.LIVE), (["ua-nic1"], Scope.BOTH), (["ua-nic1"], Scope.CONFIG)],
+)
+def test_a_detach_of_more_than_an_open_one_takes_out_is_refused(fake: World, names: list[str], scope: Scope) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=Scope.LIVE), waiting(fake)).die()
+    with pytest.raises(NicPending):
+        fake.plugger.detach(fake.name, names, scope=scope)
+
+
+def test_a_nic_of_another_hand_that_has_the_alias_can_be_detached(fake: World) -> None:
+    """As ``place-taken`` says."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    act = Stopped(fake, lambda p: p.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True), waiting(fake))
+    fake.guest.resume()
+    fake.guest.attach(fake.bridge_nic(9, alias="ua-nic1"), Half.LIVE)
+    assert act.go_on().reason == "place-taken"
+    assert fake.plugger.detach(fake.name, "52:54:00:00:00:09").result is Result.DONE
+    assert [each.result for each in fake.plugger.recover()] == [Result.DONE]
+
+
+def test_nothing_is_done_by_a_call_whose_operation_was_taken_over(pool: World) -> None:
+    """Its owner file was removed, so it counted as dead."""
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    pool.guest.hold()
+    act = Stopped(pool, lambda p: p.detach(pool.name, "ua-vf1"), waiting(pool))
+    for path in (pool.state_dir / "owners").iterdir():
+        path.unlink()
+    pool.guest.resume()
+    assert [each.result for each in _process(pool).recover(wait=5)] == [Result.DONE]
+    _process(pool).attach(pool.name, [vf_nic(7).replace("ua-vf7", "ua-vf1")])
+    assert isinstance(act.go_on(), OperationTaken)
+    assert [one.quarantine for one in pool.host.journal.holdings()] == [""]
+
+
+def test_a_reserved_place_is_kept_though_its_nic_is_still_there(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    act = Stopped(fake, lambda p: p.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True), waiting(fake))
+    other = Stopped(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(2)]), at("attach"))
+    fake.guest.resume()
+    assert other.go_on().result is Result.DONE and act.go_on().result is Result.DONE
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_the_place_of_a_nic_that_a_pf_took_out_is_kept(house: World, is_named: bool) -> None:
+    old = next(net for net in xml.devices(house.definition(Half.LIVE)).nets if net.alias == "ua-vf1")
+    second(house).hold()
+    act = Stopped(house, lambda p: rebind(house, p, reload_driver=True, wait=30), lambda name: name == "wait")
+    if is_named:
+        with pytest.raises(PlaceReserved):
+            _process(house).attach(house.name, [xml.edit(house.bridge_nic(8), {"address": old.address})])
+    else:
+        _process(house).attach(house.name, [house.bridge_nic(8)])
+    second(house).resume()
+    assert act.go_on().result is Result.DONE
+    assert has(house) == {"fake/ua-vf1": 0, "second/ua-vf2": 1}
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+def test_a_detach_of_both_is_done_when_the_run_that_came_meanwhile_has_let_go(fake: World, scope: Scope) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
+    act = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=scope), waiting(fake))
+    fake.guest.restart()
+    outcome = act.go_on()
+    assert outcome.result is (Result.DONE if scope is Scope.LIVE else Result.PENDING)
+    assert [nic.alias for nic in outcome.nics] == ["ua-nic1"]
+    fake.guest.resume()
+    fake.plugger.recover(wait=5)
+    assert len(_models(fake)) == (1 if scope is Scope.LIVE else 0)
+
+
+@pytest.mark.parametrize("wait", [0.1, 30])
+def test_a_nic_of_the_running_guest_alone_does_not_come_into_another_run(fake: World, wait: float) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    replace: Any = lambda p: p.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=wait)  # noqa: E731
+    act = Stopped(fake, replace, waiting(fake)) if wait > 1 else replace(fake.plugger)
+    fake.guest.restart()
+    if wait > 1:
+        assert isinstance(act.go_on(), VirtnetplugError)
+    else:
+        assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert _models(fake) == [] and fake.host.journal.open_operations() == []
+
+
+@pytest.mark.parametrize("holds", [False, True])
+def test_an_attach_that_died_is_undone_in_the_run_that_its_definition_made(fake: World, holds: bool) -> None:
+    attach: Any = lambda p: p.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)  # noqa: E731
+    die(fake, attach, "attach", after=True, number=2)
+    fake.guest.restart()
+    if holds:
+        fake.guest.hold()
+        assert [[each.result for each in fake.plugger.recover(wait=1)] for _ in range(2)] == [[Result.PENDING]] * 2
+        fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == []
+
+
+@pytest.mark.parametrize("call", ["handover", "replace"])
+def test_an_exchange_that_died_is_undone_in_the_run_that_its_definition_made(fake: World, call: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    if call == "replace":
+        change = {"model": "e1000"}
+        act: Any = lambda p: p.update(fake.name, "ua-nic1", change, scope=Scope.BOTH, replace=True)  # noqa: E731
+        die(fake, act, "update", after=True)
+    else:
+        act = lambda p: p.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH)  # noqa: E731
+        die(fake, act, "attach", after=True, number=2)
+    fake.guest.restart()
+    assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]
+
+
+def test_policies_do_nothing_more_once_the_lock_is_not_to_be_had(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "time", fake.host.clock, raising=False)
+    for number in (1, 2):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(number)])
+        fake.plugger.attach(fake.name, [fake.network_nic(number + 4)], twin_of=f"ua-nic{number}")
+    fake.guest.hold()
+    lock, asked, detach = fake.reopen().journal.lock(fake.host.hypervisor.uri, fake.guest.uuid), [], fake.guest.detach
+    fake.later(1.0, lock.__enter__)
+    monkeypatch.setattr(fake.guest, "detach", lambda alias, half: (asked.append(alias), detach(alias, half)))
+    outcome = fake.plugger.set_policy(fake.name, force_unplug="NICS", wait=6)
+    lock.__exit__(None, None, None)
+    assert asked == ["ua-nic1"] and [each.result for each in outcome.enforced] == [Result.PENDING]
