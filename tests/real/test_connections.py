@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.real import guests, links
+from tests.real import guests, links, relay
 from tests.real.command import Command, finish
 from tests.real.daemon import Daemon
 from tests.real.guests import Guest
@@ -52,10 +52,11 @@ def session(event_loop: None, place: Path) -> Iterator[Reach]:
 
 @pytest.fixture
 def remote(libvirtd: Daemon, place: Path, guest: Start) -> Iterator[Reach]:
-    """A URI with a host in it."""
-    command = Command(libvirtd.remote_uri, place / "state")
-    yield Reach(command, guest())
-    command.close()
+    """A URI with a host in it: the same daemon, behind an address of its own."""
+    with relay.listening(libvirtd.socket) as (host, port):
+        command = Command(f"qemu+tcp://{host}:{port}/system", place / "state")
+        yield Reach(command, guest())
+        command.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,18 @@ class UserSession:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and return once its socket is there."""
+        """Start it, and return once it listens."""
         config = self._place / "config/libvirt"
         config.mkdir(parents=True)
         (config / "qemu.conf").write_text('stdio_handler = "file"\n')
         machine.copy_capabilities(machine.default_cache(), self._place / "cache/libvirt/qemu/cache/capabilities")
         self._give_to_user()
-        socket, log = self._place / "libvirt/libvirt-sock", self._place / "libvirtd.log"
+        path, log = self._place / "libvirt/libvirt-sock", self._place / "libvirtd.log"
         with log.open("ab") as file:
             self._process = process = subprocess.Popen(
                 [*self._as_user(), "libvirtd"], stdin=subprocess.DEVNULL, stdout=file, stderr=file
             )
-        wait_until(lambda: socket.exists() or process.poll() is not None, "the user's libvirtd to listen")
+        wait_until(lambda: _listens(path) or process.poll() is not None, "the user's libvirtd to listen")
         assert process.poll() is None, log.read_text()
 
     def stop(self) -> None:
@@ -88,3 +89,8 @@ class _CommandOfUser(Command):
 
     def words(self, *words: str) -> list[str]:
         return [*self._prefix, *super().words(*words)]
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
