@@ -102,6 +102,7 @@ WORK: dict[str, Callable[[World, Plugger], object]] = {
 }
 
 
+@pytest.mark.many(4)
 @pytest.mark.parametrize("work", WORK)
 def test_all_else_goes_on(house: World, work: str) -> None:
     newer = _open(house)
@@ -128,6 +129,7 @@ def _set_request(world: World, operation: str, request: dict[str, Any]) -> None:
     world.host = world.reopen()
 
 
+@pytest.mark.many(3)
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in GOVERNED])
 def test_no_key_is_taken_for_granted(fake: World, name: str) -> None:
     """Where recover cannot do without a key it leaves the operation to a version that knows it, and that one still can."""
