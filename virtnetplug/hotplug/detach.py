@@ -301,7 +301,7 @@ class _Detach:
         tx.go_forward()
         for alias, answer in answers.items():
             if answer is not Answer.HELD:
-                self._unplug(tx, alias)
+                self.release.give_back(tx, alias, self.live[alias])
         held = [alias for alias, answer in answers.items() if answer is Answer.HELD]
         if held:
             return self._pending(tx, held)
@@ -332,14 +332,6 @@ class _Detach:
         """Whether the guest has that NIC, and not another of its alias."""
         mac = xml.interface(self.live[alias]).mac
         return guest.look_for(self.domain, alias, domain_id=-1, mac=mac) is Answer.HELD
-
-    def _unplug(self, tx: Transaction, alias: str) -> None:
-        net = xml.interface(self.live[alias])
-        backend = backend_of(net)
-        if tx.is_done(backend.release_step, alias):
-            return  # a NIC of that alias that came since has its own
-        for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
-            tx.warn(text)
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
