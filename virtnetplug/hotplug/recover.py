@@ -59,11 +59,10 @@ def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]
 
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
     """Every open operation, or those of one domain and those of PFs that it has a VF of."""
-    found = host.journal.open_operations(host.hypervisor.uri, wanted)
     if wanted is None:
-        return found
-    of_pfs = host.journal.open_operations(host.hypervisor.uri, "")
-    return [*found, *(record for record in of_pfs if any(uuid == wanted for uuid, _ in record.touched))]
+        return host.journal.open_operations(host.hypervisor.uri)
+    found = host.journal.open_operations(host.hypervisor.uri, wanted, "")
+    return [record for record in found if record.domain_uuid or any(uuid == wanted for uuid, _ in record.touched)]
 
 
 def _one(

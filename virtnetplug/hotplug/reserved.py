@@ -5,17 +5,16 @@ A NIC that is out while its operation waits is in no definition, so nothing but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
-from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.request import edited, partner_of
 from virtnetplug.hotplug.view import DomainView, describe, look
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Refusal
+from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
@@ -29,17 +28,16 @@ class Reservation:
     net: Interface
 
 
-def reservations(host: Host, domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of every open operation on the domain, and of those on PFs that it has a VF of; a detach puts nothing in."""
+def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
+    """Of the domain's open operations, and of those of no one domain that it has a VF in; a detach puts nothing in."""
     found = []
-    for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
-        for net in leftover.nets_of(record):
-            found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
-    for record in host.journal.open_operations(host.hypervisor.uri, ""):
-        for entry in record.named:
-            if entry.get("domain_uuid") == domain_uuid and entry.get("element"):
-                net = xml.interface(entry["element"])
-                found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
+    for record in records:
+        if record.domain_uuid:
+            nets = leftover.nets_of(record)
+        else:
+            its = (entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
+            nets = tuple(xml.interface(entry["element"]) for entry in its if entry.get("element"))
+        found += [Reservation(operation=record.operation, operation_id=record.id, net=net) for net in nets]
     return tuple(found)
 
 

@@ -7,6 +7,7 @@ one that takes the operation up after a crash, whose undo stack is built from th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -90,10 +91,15 @@ class Transaction:
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
         self._registered: set[int] = set()
-        self._undos: Undos = {} if undos is None else undos(self)
+        self._undos_of = undos
         for step in self.steps if is_begun else ():
-            if step.state in _MAY_HAVE_HAPPENED:
+            if step.state in _MAY_HAVE_HAPPENED and (step.name, step.nic) in self._undos:
                 self._register(step)
+
+    @functools.cached_property
+    def _undos(self) -> Undos:
+        """Found when something is undone, or taken up: a run that goes well pays nothing for them."""
+        return {} if self._undos_of is None else self._undos_of(self)
 
     @property
     def seconds(self) -> float:
@@ -180,7 +186,7 @@ class Transaction:
         """
         try:
             with self.host.journal.batch():
-                self._write()
+                self._write(is_last=True)
                 self.host.journal.finish(
                     self.record.id, state, result=result, reason=reason, error=error, owner=self.record.owner
                 )
@@ -306,10 +312,9 @@ class Transaction:
 
     def _register(self, step: Step) -> None:
         """Have the step undone, newest first, unless the operation is finished."""
-        undo = self._undos.get((step.name, step.nic))
-        if undo is not None and step.seq not in self._registered:
+        if step.seq not in self._registered:
             self._registered.add(step.seq)
-            self.undo.add(step.name, self._marked_undo(step, undo))
+            self.undo.add(step.name, self._marked_undo(step))
 
     def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
         seq = self._planned(name, nic, half)
@@ -341,9 +346,12 @@ class Transaction:
         self._mark(seq, StepState.DONE)
         return answer
 
-    def _marked_undo(self, step: Step, undo: Callable[[], object]) -> Callable[[], None]:
+    def _marked_undo(self, step: Step) -> Callable[[], None]:
         def run() -> None:
             self._registered.discard(step.seq)
+            undo = self._undos.get((step.name, step.nic))
+            if undo is None:
+                return
             self.tell("step", f"undo {step.name}", step.nic)
             try:
                 undo()
@@ -364,9 +372,10 @@ class Transaction:
             if step.seq == seq:
                 self.steps[index] = _moved(step, state, detail, at)
 
-    def _write(self) -> None:
+    def _write(self, *, is_last: bool = False) -> None:
         if self._is_begun:
-            self.host.journal.expect_owner(self.record.id, self.record.owner)
+            if not is_last:  # else `finish` compares, in the same commit
+                self.host.journal.expect_owner(self.record.id, self.record.owner)
             for mark in self._marks:
                 self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
         else:
