@@ -46,6 +46,9 @@ class Operation:
     is_governed: ClassVar[bool] = False
     """Whether policies of the domain have theirs done after it: see `enforcement`."""
 
+    without_domain: ClassVar[OperationState] = OperationState.UNDONE
+    """How one ends whose domain no longer exists: done if there was nothing but to take NICs out of it."""
+
     request: ClassVar[Shape] = {"nics": (list,)}
     """The keys that its request has in the journal, with their JSON types."""
 

@@ -85,7 +85,7 @@ def _one(
         try:
             domain = host.hypervisor.domain(record.domain_uuid)
         except DomainMissing:
-            return _settle_without_domain(host, record)
+            return _settle_without_domain(host, record, operation.without_domain)
         with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
             return _settle(
                 host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
@@ -140,10 +140,9 @@ def _settle(
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
 
-def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome | None:
+def _settle_without_domain(host: Host, record: OperationRecord, end: OperationState) -> Outcome | None:
     """The domain is no more: what it held is gone with it."""
     message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
-    forward = record.operation == "detach"
 
     def forget() -> None:
         for _, alias in record.touched:
@@ -153,8 +152,8 @@ def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome | Non
         if mine is None:
             return None
         with resumed(host, mine) as tx:
-            state, result = (OperationState.DONE, Result.DONE) if forward else (OperationState.UNDONE, Result.UNDONE)
-            tx.finish(state, result, reason="domain-missing", error=message, also=forget)
+            result = Result(end)
+            tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)
 
 
