@@ -1,7 +1,7 @@
 """Recover: finish or undo what a crash, a lost connection or a stubborn guest left open. Safe at any time, and twice.
 
-An operation that a living call works on, or waits for, is left to it; so is one that this version does not know. Both are said, and stop
-nothing else.
+An operation that a living call owns (see `ownership`) is left to that call, and one that this version does not know stays open. The outcomes name
+both; neither stops the recovery of others.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def recover(
     allow_taint: bool = False,
     any_address: bool = False,
 ) -> tuple[Outcome, ...]:
-    """Settle every open operation that no living call has; `seconds` bounds the wait for each guest, lock and living call.
+    """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
-    With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor. With `any_address` a NIC that is to
-    come where somebody has put another one (``place-taken``) comes elsewhere.
+    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` an operation that
+    was left as ``place-taken`` puts its NIC at another guest address.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
@@ -68,7 +68,7 @@ def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
 def _one(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
-    """What came of one of them; None where there is nothing to say, for another call has it, or has settled it."""
+    """What came of one operation; None if another call has settled it, or owns it and there is nothing to report."""
     if not is_abandoned(host, record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
@@ -158,7 +158,7 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
 
 
 def _left_to_its_owner(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-    """An operation that a living call has: said where it was waited for in vain, or stands still."""
+    """The outcome of an operation that a living call owns: reported if it was waited for in vain or makes no progress, else None."""
     why = stands_still(host, record)
     if why is not None:
         return _outcome(record, Result.PENDING, "operation-stalled", why)
@@ -178,7 +178,7 @@ def _unknown(record: OperationRecord) -> Outcome:
 
 
 def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
-    """What came of one whose recovery raised: the journal has it."""
+    """What came of an operation whose recovery raised `error`, as the journal has it."""
     now = host.journal.operation(record.id)
     if isinstance(error, OperationTaken) or now is None:
         return None if now is not None else _outcome(record, Result.INCOMPLETE, error.reason, error.message)

@@ -1,6 +1,6 @@
-"""What open operations will need of a guest: the aliases, MACs and guest addresses of NICs that they have taken out, or are to put in.
+"""Reservations: the aliases, MACs and guest addresses of NICs that open operations may still put into a guest.
 
-A NIC that is out while its operation waits is in no definition, so nothing but the journal keeps its place for it.
+A NIC that is out while its operation waits is in no definition, so only the journal knows the place it needs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[
 
 
 def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation]) -> Iterator[Refusal]:
-    """NICs that would have what an open operation needs."""
+    """A refusal for each of `nets` that asks for an alias, MAC or guest address that an open operation needs."""
     for net in nets:
         for each in reserved:
             its = each.net
@@ -74,9 +74,10 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
 def placed(
     view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation], pools: Sequence[str] = ()
 ) -> tuple[Interface, ...]:
-    """The nets, each that would be put where libvirt likes with a guest address that no open operation waits for.
+    """The nets; each that names no guest address gets one that is not reserved.
 
-    As they are where nothing is reserved: then libvirt chooses. What is reserved may still be taken: its guest can let go before libvirt chooses.
+    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free: and if it
+    is still in use, its guest may let go of it before libvirt chooses.
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology
@@ -105,7 +106,7 @@ def _is_free(view: DomainView, address: PciAddress) -> bool:
 
 
 def expect_free(domain: Domain, net: Interface, operation: str) -> None:
-    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
+    """Raise `LeftPending` (``place-taken``) if another NIC has the alias, MAC or guest address of `net`, or a device its address: nothing is displaced."""
     view = look(domain, (Half.LIVE,))
     others = view.live.nets if view.live is not None else ()
     for other in others:
