@@ -23,6 +23,7 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Plan,
+    Refusal,
     Result,
     Step,
     StepState,
@@ -54,7 +55,7 @@ def recover(
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
     """What `recover` would do, one plan for each open operation."""
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    return tuple(_plan(record) for record in _open(host, wanted) if is_abandoned(host, record))
+    return tuple(_plan(host, record) for record in _open(host, wanted))
 
 
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
@@ -68,14 +69,14 @@ def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
 def _one(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
-    """What came of one operation; None if another call has settled it, or owns it and there is nothing to report."""
+    """What came of one operation; None if another call has settled it."""
     if not is_abandoned(host, record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
             return None
         record = now
     if not is_abandoned(host, record):
-        return _left_to_its_owner(host, record, seconds)
+        return _left_to_its_owner(host, record)
     operation = operation_of(record)
     if operation is None:
         return _unknown(record)
@@ -157,13 +158,11 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
             return tx.outcome(result, reason="domain-missing", message=message)
 
 
-def _left_to_its_owner(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-    """The outcome of an operation that a living call owns: reported if it was waited for in vain or makes no progress, else None."""
+def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
+    """The outcome of an operation that a living call owns: left to that call, and why."""
     why = stands_still(host, record)
     if why is not None:
         return _outcome(record, Result.PENDING, "operation-stalled", why)
-    if not seconds:
-        return None
     message = f"{owner_of(host, record)} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it"
     return _outcome(record, Result.PENDING, "operation-busy", message)
 
@@ -200,13 +199,18 @@ def _outcome(record: OperationRecord, result: Result, reason: str, message: str)
     )
 
 
-def _plan(record: OperationRecord) -> Plan:
+def _refused(record: OperationRecord, left: Outcome) -> Plan:
+    """The plan for one that would be left as it is."""
+    refusal = Refusal(reason=left.reason, message=left.message)
+    return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=False, refusals=(refusal,))
+
+
+def _plan(host: Host, record: OperationRecord) -> Plan:
     operation = operation_of(record)
+    if not is_abandoned(host, record):
+        return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
-        left = _unknown(record)
-        return Plan(
-            operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(left.message,)
-        )
+        return _refused(record, _unknown(record))
     direction = operation.direction(record)
     forward = direction is Direction.FORWARD
     steps: list[Step] = []

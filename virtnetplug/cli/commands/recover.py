@@ -39,8 +39,8 @@ def command(
     A detach, a healing ('rebind --heal'), a replacement or hand-over that waits for its guest, and the rebind of a PF that had been changed already are
     finished. Any other operation that was not committed is undone.
 
-    An operation that another call works on is left to that call. It is reported with --wait, if that call does not end in time (operation-busy), and always
-    if it makes no progress (operation-stalled).
+    An operation that another call works on is left to that call, which is named (operation-busy; operation-stalled if it makes no progress). With --wait
+    it is waited for first.
 
     Exit code 75 while a guest holds a NIC, or another call an operation or a domain; 5 if something could not be undone.
     """
