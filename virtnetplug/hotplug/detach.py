@@ -53,7 +53,7 @@ def _detach(
     domain, record = view.domain, _record(host, view, pairs, scope)
     deadline = host.clock.monotonic() + seconds
     site = Site(host=host, domain=domain, domain_id=view.state.id)
-    with domain.watch() as watch, transaction(host, record, partial(_undos, site)) as tx:
+    with domain.watch() as watch, transaction(host, record, partial(undos, site), goes_on=True) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
         for text in _warnings(view, pairs, scope):
             tx.warn(text)
@@ -133,7 +133,7 @@ def _open_detach(
     found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
-        if record is not None and record.operation != "detach":
+        if record is not None and (record.operation != "detach" or record.goes_back):
             message = (
                 f"{describe(pair[0] or pair[1])} belongs to the {record.operation} {record.id}, which is not settled; "
                 f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
@@ -363,7 +363,7 @@ class _Detach:
             self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
 
 
-def _undos(site: Site, tx: Transaction) -> Undos:
+def undos(site: Site, tx: Transaction) -> Undos:
     """What takes the steps back, as long as it may go back."""
     undos: dict[tuple[str, str], Any] = {}
     for entry in tx.record.request["nics"]:
@@ -444,7 +444,7 @@ def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> l
 
 
 class Detach(Operation):
-    """Every NIC named. A detach that was left open only goes forward, for its guest may have been asked.
+    """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
     Where one had been handed an emulated NIC's place, that comes back: the operation is then a hand-back. `restore_emulated` says whether it
     does, None that a hand-over which put it out, and no unplug policy, makes it.
@@ -502,9 +502,14 @@ class Detach(Operation):
         )
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
-        """Forward, always."""
+    def heading(cls, record: OperationRecord) -> Direction:
+        """Forward: its guest may have been asked."""
         return Direction.FORWARD
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site, tx)
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

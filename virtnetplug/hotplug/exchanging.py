@@ -79,7 +79,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     deadline = host.clock.monotonic() + seconds
     asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
     site = Site.of(host, domain, record, seconds)
-    with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
+    with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
         return (yield from _Running(host, domain, release, record).run(tx))
 
@@ -252,7 +252,7 @@ class Exchanging(Operation):
     }
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
+    def heading(cls, record: OperationRecord) -> Direction:
         """Forward as long as it waits for those that leave."""
         return direction_of_exchange(record)
 

@@ -31,6 +31,7 @@ from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.request import refuse, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.interface import Interface
@@ -199,7 +200,7 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
 def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """Finish a healing that was cut off and taken over, for it only makes so what should be so; if it cannot be, it is undone. `lock` is held."""
     alias = record.request["nics"][0]["alias"]
-    with resumed(host, record, partial(undos, host, domain)) as tx:
+    with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
         net = guest.net_of(domain, alias, Half.LIVE)
         if net is None or net.element != record.request["element"]:
             raise NicMissing(f"{alias} is not in the guest any more as it was")
@@ -271,7 +272,7 @@ class Heal(Operation):
                 request=_request(net, backing),
                 steps=steps,
             )
-            with transaction(host, record, partial(undos, host, domain)) as tx:
+            with transaction(host, record, partial(undos, host, domain), goes_on=True) as tx:
                 _run(host, backing, tx)
                 tx.finish(OperationState.DONE, Result.DONE)
                 nics = nics_after(host, view, [find(view, self.nic)])
@@ -294,9 +295,14 @@ class Heal(Operation):
     }
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
+    def heading(cls, record: OperationRecord) -> Direction:
         """Forward, always; what cannot be finished is undone."""
         return Direction.FORWARD
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site.host, site.domain, tx)
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

@@ -82,7 +82,12 @@ class Operation:
 
     @classmethod
     def direction(cls, record: OperationRecord) -> Direction:
-        """Whether the record is to be finished or undone, by its state and its steps."""
+        """Whether the record is to be finished or undone: one that had begun to be undone is undone."""
+        return Direction.BACK if record.goes_back else cls.heading(record)
+
+    @classmethod
+    def heading(cls, record: OperationRecord) -> Direction:
+        """The same of a record that had not begun to be undone, by its state and its steps."""
         return Direction.BACK
 
     @classmethod

@@ -80,7 +80,7 @@ class RebindPf(Operation):
     }
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
+    def heading(cls, record: OperationRecord) -> Direction:
         """Forward once the PF has been made again."""
         return Direction.FORWARD if goes_forward(record) else Direction.BACK
 

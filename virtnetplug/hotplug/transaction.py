@@ -65,6 +65,8 @@ class _Mark:
 class Transaction:
     """The steps of one operation, in the journal and undone by its undo stack.
 
+    `goes_on` says that `recover` finishes the operation as it stands; when it is undone, the journal is told first.
+
     An effect is journaled as started, durably, before it happens. That it ended is written with the next
     durable write: a crash between leaves it "started", which `recover` reads as "may have happened".
     """
@@ -76,6 +78,7 @@ class Transaction:
         undos: Callable[[Transaction], Undos] | None = None,
         *,
         is_begun: bool = False,
+        goes_on: bool = False,
     ) -> None:
         self.host = host
         self.record = record
@@ -87,6 +90,7 @@ class Transaction:
         self._is_begun = is_begun
         self._had_effect = is_begun
         self._settled = False
+        self._goes_on = goes_on
         self._only_forward = False
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
@@ -117,10 +121,15 @@ class Transaction:
         Its undo (see `Undos`) is registered before `run`, for a call that failed may still have had its effect.
         A signal that came before is delivered here, while all can be undone.
         """
+        before = self._state_of(name, nic, half)
         seq = self._begin_step(name, nic, half)
-        self.flush()
-        if self._may_stop:
-            interruption.check()
+        try:
+            self.flush()
+            if self._may_stop:
+                interruption.check()
+        except BaseException:
+            self._mark(seq, before)  # it was not run
+            raise
         self._had_effect = True
         self._register(next(step for step in self.steps if step.seq == seq))
         return self._run(seq, run)
@@ -253,6 +262,14 @@ class Transaction:
             left = incomplete_from(error, ["it only goes forward from where it is"])
             left.reason = error.reason if self.is_resumed else left.reason
             return self._leave_open(left)
+        try:
+            self._turn_back()
+        except OperationTaken as taken:
+            self._settled = True
+            return taken
+        except VirtnetplugError as fault:
+            why = f"the journal cannot say that it is being undone, so it is not: {fault.message}"
+            return self._leave_open(incomplete_from(error, [why]))
         failures = self.undo.unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
@@ -295,8 +312,23 @@ class Transaction:
         if not self._settled:
             self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
 
+    def _turn_back(self) -> None:
+        """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""
+        if not self._goes_on or not len(self.undo):
+            return
+        self._is_begun = self._is_begun or self._written() is not None
+        if self._is_begun:
+            with self.host.journal.batch():
+                self._write()
+                self.amend(back=True)
+            self._is_written()
+        self._goes_on = False
+
     def _leave_open(self, error: VirtnetplugError) -> VirtnetplugError:
-        self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
+        if self._goes_on and self.record.state is OperationState.PENDING:
+            self._close(OperationState.PENDING, Result.PENDING, error)  # who takes it up goes on with it
+        else:
+            self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
@@ -334,6 +366,10 @@ class Transaction:
             if (step.name, step.nic) == (name, nic) and half in (None, step.half):
                 return step.seq
         raise Failed(f"step {name} of {nic} was never planned", reason="internal")
+
+    def _state_of(self, name: str, nic: str, half: Half | None) -> StepState:
+        seq = self._planned(name, nic, half)
+        return next(step.state for step in self.steps if step.seq == seq)
 
     def _run(self, seq: int, run: Callable[[], T]) -> T:
         try:
@@ -393,6 +429,8 @@ class Transaction:
 def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
     if state is StepState.STARTED:
         return dataclasses.replace(step, state=state, started=at)
+    if state is StepState.PLANNED:
+        return dataclasses.replace(step, state=state, started=None)
     seconds = None if step.started is None else max(at - step.started, 0.0)
     is_end = state in (StepState.DONE, StepState.FAILED)
     return dataclasses.replace(step, state=state, detail=detail, seconds=seconds if is_end else step.seconds)
@@ -400,22 +438,30 @@ def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
 
 @contextmanager
 def transaction(
-    host: Host, record: OperationRecord, undos: Callable[[Transaction], Undos] | None = None
+    host: Host,
+    record: OperationRecord,
+    undos: Callable[[Transaction], Undos] | None = None,
+    *,
+    goes_on: bool = False,
 ) -> Iterator[Transaction]:
     """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
     with host.journal.call() as owner:
         request = {"version": REQUEST_VERSION, **record.request}
-        tx = Transaction(host, dataclasses.replace(record, owner=owner, request=request), undos)
+        tx = Transaction(host, dataclasses.replace(record, owner=owner, request=request), undos, goes_on=goes_on)
         with _undoing(tx):
             yield tx
 
 
 @contextmanager
 def resumed(
-    host: Host, record: OperationRecord, undos: Callable[[Transaction], Undos] | None = None
+    host: Host,
+    record: OperationRecord,
+    undos: Callable[[Transaction], Undos] | None = None,
+    *,
+    goes_on: bool = False,
 ) -> Iterator[Transaction]:
     """As `transaction`, for an operation that was taken over (see `ownership`): a failure also undoes the steps that an earlier call ran."""
-    tx = Transaction(host, record, undos, is_begun=True)
+    tx = Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
     with _undoing(tx):
         yield tx
 

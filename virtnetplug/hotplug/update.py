@@ -359,7 +359,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     """Take up a replacement that waits for its guest and was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     site = Site.of(host, domain, record, seconds)
-    with domain.watch() as watch, resumed(host, record, partial(undos, site)) as tx:
+    with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
         return (yield from _Update(host, domain, release, record, UPDATE).run(tx))  # it changes nothing in place
 
@@ -403,7 +403,7 @@ class Update(Operation):
     }
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
+    def heading(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
         return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
 

@@ -86,7 +86,7 @@ class RebindVif(Operation):
     request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
 
     @classmethod
-    def direction(cls, record: OperationRecord) -> Direction:
+    def heading(cls, record: OperationRecord) -> Direction:
         """As what it ends: see `goes_forward`."""
         return Direction.FORWARD if goes_forward(record) else Direction.BACK
 

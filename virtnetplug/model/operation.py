@@ -130,6 +130,11 @@ class OperationRecord:
         return str(self.request.get("kind") or "")
 
     @property
+    def goes_back(self) -> bool:
+        """Whether it had begun to be undone, where it would else be finished."""
+        return bool(self.request.get("back"))
+
+    @property
     def touched(self) -> frozenset[tuple[str, str]]:
         """The NICs it works on, by domain UUID and alias: one of a PF works on many guests' NICs, each with its domain."""
         return frozenset((entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in self.named)
