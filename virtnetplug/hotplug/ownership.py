@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from virtnetplug import interruption
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Event, OperationRecord, Step, StepState
 from virtnetplug.retry import until_true
@@ -51,7 +52,7 @@ def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
 
     if seconds > 0:
         say_waiting(host, record)
-        until_true(is_over, seconds=seconds)
+        until_true(is_over, seconds=seconds, pausing=interruption.allowed)
 
 
 def stands_still(host: Host, record: OperationRecord) -> str | None:

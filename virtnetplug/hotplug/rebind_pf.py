@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, LeftPending, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld, take_out
 from virtnetplug.hotplug.guest import Answer
@@ -26,7 +26,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
-from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work, left_pending
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import GuestEvent, Watch
@@ -129,11 +129,8 @@ class _Running:
             for nic in self.nics:
                 self.answers[nic.label] = yield from self._wait_for(tx, nic, eyes[nic.label])
         except DomainBusy as error:
-            raise LeftPending(
-                f"{error.message} The journal keeps the rebind {tx.record.id} as pending: 'virtnetplug recover --wait 60' gives "
-                "every guest its VF again.",
-                reason=error.reason,
-            ) from None
+            then = "'virtnetplug recover --wait 60' gives every guest its VF again"
+            raise left_pending(error, tx.record, "The guests were asked for their VFs", then) from None
 
     def _wait_for(
         self, tx: Transaction, nic: PfNic, watch: Watch
