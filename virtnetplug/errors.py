@@ -78,6 +78,7 @@ class LeftInterrupted(LeftPending, Interrupted):
     """A signal came, and the operation is left pending as it is: nothing was undone because of the signal."""
 
     reason = "interrupted"
+    exit_code = 130
 
 
 class InvariantBroken(Failed):

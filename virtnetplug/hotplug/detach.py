@@ -368,7 +368,7 @@ def _undos(site: Site, tx: Transaction) -> Undos:
     undos: dict[tuple[str, str], Any] = {}
     for entry in tx.record.request["nics"]:
         if entry["config"] is not None:
-            undos |= of_undefine(site, entry["alias"], entry["config"])
+            undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
             undos |= of_ask(site, tx, entry["alias"], entry["live"])
     return undos

@@ -16,6 +16,11 @@ LEAST = 5.0
 """Seconds that a lock is waited for at least: who holds one and lives lets it go sooner."""
 
 
+def least_of(seconds: float) -> float:
+    """The least for a recovery that may wait `seconds`: one that may not wait leaves out what is busy."""
+    return LEAST if seconds else 0.0
+
+
 class Lock(Protocol):
     """What an operation holds over its effects, and lets go while a guest is waited for."""
 
@@ -74,10 +79,10 @@ def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Ite
 
 
 @contextmanager
-def locks_of(host: Host, domains: Sequence[Domain], seconds: float) -> Iterator[None]:
+def locks_of(host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> Iterator[None]:
     """The locks of several domains at once, taken in the order in which everybody takes several: by UUID."""
     with ExitStack() as stack:
         by_uuid = {domain.uuid: domain for domain in domains}
         for domain in (by_uuid[uuid] for uuid in sorted(by_uuid)):
-            stack.enter_context(DomainLock(host, domain, seconds))
+            stack.enter_context(DomainLock(host, domain, seconds, least=least))
         yield

@@ -465,7 +465,7 @@ class Plugger:
         """Finish or undo what was left open, of one domain or all, and have policies so; one `Outcome` for each, ``pending`` while a guest holds on.
 
         What a living call works on is left to it (``operation-busy``, ``operation-stalled``), and what a newer version wrote to that
-        (``operation-newer``). With `any_address` a NIC whose guest address somebody took meanwhile (``place-taken``) is put elsewhere.
+        (``operation-newer``). With `any_address` a NIC whose guest address somebody has taken (``place-taken``) is put elsewhere.
         """
         from virtnetplug.hotplug import enforcement
 

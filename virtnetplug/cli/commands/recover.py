@@ -23,7 +23,7 @@ _EPILOG = """Examples:
 @click.option(
     "--any-address",
     is_flag=True,
-    help="Put a NIC elsewhere whose guest address somebody took while it was waited for (place-taken).",
+    help="Put a NIC elsewhere whose guest address somebody has taken (place-taken).",
 )
 @options.plan_option
 @click.pass_obj
