@@ -475,9 +475,10 @@ class ConnectionLost(RollbackIncomplete):
 
 def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
     """`first`, reported of an operation that is past the point where it could be undone."""
-    return RollbackIncomplete(
-        f"{first.message} The {operation} can no longer be undone, and it has not ended: the journal keeps it, and 'virtnetplug recover' goes on with it."
-    )
+    left = f"The {operation} can no longer be undone, and it has not ended."
+    error = RollbackIncomplete(f"{first.message} {left} The journal keeps it: 'virtnetplug recover' goes on with it.")
+    error.undo_failures = [left]
+    return error
 
 
 def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> RollbackIncomplete:
