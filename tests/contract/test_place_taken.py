@@ -121,7 +121,8 @@ UNDONE: dict[str, tuple[Act, Act]] = {
 @pytest.mark.parametrize("wanted", WANTED)
 @pytest.mark.parametrize("name", UNDONE)
 def test_the_place_that_an_undo_wants_was_taken(fake: World, name: str, wanted: str) -> None:
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.bridge_nic(8), fake.bridge_nic(1)])
+    fake.plugger.detach(fake.name, "ua-nic8")
     before = _nets(fake)["ua-nic1"]
     foreign = _foreign(fake, wanted, before)
     prepare, act = UNDONE[name]
@@ -130,6 +131,8 @@ def test_the_place_that_an_undo_wants_was_taken(fake: World, name: str, wanted: 
     _assert_taken(fake, lambda: act(fake), wanted)
     there = fake.definition(Half.LIVE)
     _assert_taken(fake, lambda: fake.plugger.recover(wait=5), wanted)
+    if wanted != "guest address":  # that place is free, and is kept
+        _assert_taken(fake, lambda: fake.plugger.recover(wait=5, any_address=True), wanted)
     assert fake.definition(Half.LIVE) == there
     assert _settle(fake, wanted).result is Result.UNDONE
     now = _nets(fake)["ua-nic1"]
