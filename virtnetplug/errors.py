@@ -1,4 +1,4 @@
-"""Everything that can be said to have gone wrong: one tree, each class a sentence a user can act on.
+"""Every error of virtnetplug, in one tree.
 
 `reason` is stable and machine-readable (JSON, metrics); `exit_code` is what the CLI exits with;
 the message is one paragraph that names the fault and the remedy.
@@ -68,7 +68,7 @@ class RollbackIncomplete(VirtnetplugError):
 
 
 class LeftPending(VirtnetplugError):
-    """Begun, and neither done nor undone: the journal keeps it, and whoever waits longer finishes it."""
+    """The operation began and is neither done nor undone: the journal keeps it, and `recover` goes on with it."""
 
     reason = "pending"
     exit_code = 75
@@ -153,7 +153,7 @@ class DomainBusy(Refused):
 
 
 class LockTaken(DomainBusy):
-    """Another process or thread had the lock for as long as it was waited for; `process` is its id, if that is known."""
+    """Another process or thread held the lock for as long as it was waited for; `process` is its id, if known. Callers of the API get `DomainBusy`."""
 
     def __init__(self, message: str, *, process: int | None = None) -> None:
         super().__init__(message)
@@ -169,13 +169,13 @@ class NicAmbiguous(Refused):
 
 
 class PlaceReserved(Refused):
-    """An open operation will need that guest PCI address."""
+    """An open operation will need this guest PCI address."""
 
     reason = "place-reserved"
 
 
 class NicPending(Refused):
-    """The NIC is still waiting for its guest to let go."""
+    """An open operation may still take the NIC out of its guest, or put in a NIC of that alias or MAC."""
 
     reason = "nic-pending"
 
@@ -285,7 +285,7 @@ class JournalBroken(Refused):
 
 
 class ClaimTaken(Refused):
-    """Another operation holds this very thing."""
+    """Another NIC or operation holds this host device, or it is quarantined."""
 
     reason = "claim-taken"
 
@@ -315,7 +315,7 @@ class VfChanged(Refused):
 
 
 class VfHeld(Refused):
-    """A VF of the PF is in the hands of something that cannot be asked for it."""
+    """A process, a plain ``<hostdev>``, the host or a quarantine has a VF of the PF."""
 
     reason = "vf-held"
 
@@ -327,13 +327,13 @@ class TooFewVfs(Refused):
 
 
 class PfInUse(Refused):
-    """Something of the host stands on the PF's network interface, and would go with it."""
+    """A VLAN, a macvtap or the like uses the PF's network interface, and would be lost."""
 
     reason = "pf-in-use"
 
 
 class PfPending(Refused):
-    """An operation on this PF is not settled."""
+    """Another operation on this PF is open."""
 
     reason = "pf-pending"
 

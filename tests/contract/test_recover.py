@@ -33,10 +33,11 @@ def test_an_operation_whose_process_lives_is_left_to_it(fake: World) -> None:
     fake.guest.hold()
     found: list[Any] = []
     other = _other(fake)
-    fake.later(1.0, lambda: found.append((other.recover(), other.plan_recover())))
+    fake.later(1.0, lambda: found.extend(other.recover()))
+    fake.later(1.5, lambda: found.extend(each for plan in other.plan_recover() for each in plan.refusals))
     fake.later(2.0, fake.guest.resume)
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=20).result is Result.DONE
-    assert found == [((), ())]
+    assert [each.reason for each in found] == ["operation-busy"] * 2
 
 
 def test_who_recovers_an_operation_works_on_it_from_then_on(fake: World) -> None:
@@ -45,10 +46,11 @@ def test_who_recovers_an_operation_works_on_it_from_then_on(fake: World) -> None
     die(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=20), "detach", after=True)
     found: list[Any] = []
     other = _other(fake)
-    fake.later(1.0, lambda: found.append(other.recover()))
+    fake.later(1.0, lambda: found.extend(other.recover()))
     fake.later(2.0, fake.guest.resume)
     (outcome,) = fake.plugger.recover(wait=20)
-    assert (found, outcome.result, _aliases(fake)) == ([()], Result.DONE, [])
+    assert [each.reason for each in found] == ["operation-busy"]
+    assert (outcome.result, _aliases(fake)) == (Result.DONE, [])
 
 
 def test_what_another_settled_while_the_lock_was_waited_for_is_settled(fake: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -315,15 +316,17 @@ def test_a_monitor_that_breaks_is_an_error_while_its_guest_runs_on(fake: World) 
 
 
 def test_what_is_worked_on_is_not_recovered(fake: World) -> None:
-    """Taken up again it is pending in the journal, and yet in hands."""
+    """Taken up again it is pending in the journal, and yet in hands; `recover` and its plan say whose."""
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     fake.guest.hold()
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=1).result is Result.PENDING
     found: list[Any] = []
-    fake.later(1.0, lambda: found.append((fake.plugger.recover(), fake.plugger.plan_recover())))
+    fake.later(1.0, lambda: found.extend(fake.plugger.recover()))
+    fake.later(1.5, lambda: found.extend(each for plan in fake.plugger.plan_recover() for each in plan.refusals))
     fake.later(2.0, fake.guest.resume)
     outcome = fake.plugger.detach(fake.name, "ua-nic1", wait=20)
-    assert (found, outcome.result) == ([((), ())], Result.DONE)
+    assert ([each.reason for each in found], outcome.result) == (["operation-busy"] * 2, Result.DONE)
+    assert all(f"process {os.getpid()}" in each.message and outcome.operation_id in each.message for each in found)
 
 
 def test_another_nic_can_come_while_a_guest_is_waited_for(fake: World) -> None:

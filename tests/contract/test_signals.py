@@ -470,3 +470,17 @@ def test_an_operation_of_another_thread_is_not_interrupted(fake: World) -> None:
             fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
     assert [outcome.result for outcome in outcomes] == [Result.DONE]
     assert fake.plugger.list(fake.name) != ()
+
+
+def test_a_wait_for_another_call_ends_at_once(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    assert fake.plugger.detach(fake.name, "ua-nic1", wait=0.1).result is Result.PENDING
+    (record,) = fake.host.journal.open_operations()
+    other, began = fake.reopen().journal, fake.host.clock.monotonic()
+    fake.later(1.0, lambda: send(signal.SIGTERM))
+    with other.call() as owner, interruption.listening():
+        assert other.adopt(record.id, owner)
+        with pytest.raises(Interrupted) as caught:
+            fake.plugger.recover(wait=30)
+    assert (caught.value.exit_code, fake.host.clock.monotonic() - began < 5) == (143, True)

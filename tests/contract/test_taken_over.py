@@ -23,7 +23,7 @@ from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import ConnectionLost, OperationTaken, Refused, RollbackIncomplete
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Outcome, Result, Scope, StepState
+from virtnetplug.model.operation import Event, Half, Outcome, Result, Scope, StepState
 from virtnetplug.ports.store import OwnerProcess
 
 pytestmark = pytest.mark.timeout(60)
@@ -91,6 +91,22 @@ def test_who_lost_an_operation_neither_goes_on_with_it_nor_undoes_it(fake: World
     before, history = fake.snapshot(), fake.host.journal.history()
     assert isinstance(first.go_on(), OperationTaken)
     assert (fake.snapshot(), fake.host.journal.history()) == (before, history)
+
+
+def test_who_lost_an_operation_between_two_steps_does_nothing_more(fake: World) -> None:
+    """The file that says that its call runs was removed; what is in the guest by then is the other call's to undo."""
+    other = fake.reopen().journal
+
+    def lose(event: Event) -> None:
+        if (event.kind, event.nic) == ("state", "ua-nic1"):
+            (record,) = other.open_operations()
+            (fake.state_dir / "owners" / record.owner).unlink()
+            assert other.adopt(record.id, "another")
+
+    plugger = Plugger(dataclasses.replace(fake.host, publish=lose), lambda: None)
+    with pytest.raises(OperationTaken):
+        plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+    assert [alias for alias, *_ in _nets(fake)] == ["ua-nic1"]
 
 
 def test_a_replacement_that_another_call_began_to_undo_is_undone(fake: World) -> None:

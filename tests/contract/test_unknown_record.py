@@ -11,11 +11,15 @@ import pytest
 
 from tests.contract.faults import Crash, Trigger, faulty, kill_points
 from tests.contract.operations import GOVERNED, OPERATIONS
+from tests.contract.test_hostdev import nic as vf_nic
+from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_steps import _assert_as_before_or_complete, _cases, _reset
 from tests.contract.world import World
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
 from virtnetplug.metrics.collector import exposition
+from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Result, Scope
 
 NEWER: dict[str, dict[str, str]] = {
@@ -86,6 +90,14 @@ def test_recover_settles_what_it_knows(house: World) -> None:
     assert _open(house) == newer
 
 
+def _says_newer(finding: Finding) -> bool:
+    return (
+        finding.kind == "operation-open"
+        and "not known to this version" in finding.message
+        and "the version that wrote it" in finding.remedy
+    )
+
+
 WORK: dict[str, Callable[[World, Plugger], object]] = {
     "attach": lambda w, p: p.attach(w.name, [w.bridge_nic(2)], scope=Scope.BOTH).result is Result.DONE,
     "attach to another": lambda w, p: p.attach("other", [w.bridge_nic(4)]).result is Result.DONE,
@@ -93,7 +105,7 @@ WORK: dict[str, Callable[[World, Plugger], object]] = {
     "detach": lambda w, p: p.detach(w.name, "ua-nic1").result is Result.DONE,
     "list": lambda w, p: [nic.alias for nic in p.list()] == ["ua-nic1", "ua-nic3"],
     "show": lambda w, p: p.show(w.name, "ua-nic1").nic.alias == "ua-nic1",
-    "audit": lambda w, p: p.audit() is not None,
+    "audit": lambda w, p: [_says_newer(finding) for finding in p.audit().findings] == [True],
     "repair": lambda w, p: p.repair(p.audit()) is not None,
     "history": lambda w, p: len(p.history()) == 2,
     "plan recover": lambda w, p: len(p.plan_recover()) <= 1,
@@ -108,6 +120,52 @@ def test_all_else_goes_on(house: World, work: str) -> None:
     newer = _open(house)
     assert WORK[work](house, house.plugger)
     assert _open(house) == newer
+
+
+# -- rows of NICs and of host devices ----------------------------------------------------------------------
+
+
+def _damage(world: World, statement: str) -> None:
+    world.host.journal.close()
+    with sqlite3.connect(world.state_dir / "journal.db") as journal:
+        journal.execute(statement)
+    journal.close()
+    world.host = world.reopen()
+
+
+def test_a_nic_whose_state_is_damaged_is_in_an_unknown_one(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    _damage(fake, "UPDATE nics SET frontend = 'frob', backend = 'frob'")
+    assert [(nic.frontend, nic.backend) for nic in fake.host.journal.nics()] == [(State.UNKNOWN, State.UNKNOWN)]
+    assert b"virtnetplug_device_info" in exposition(fake.host.journal)
+    assert fake.plugger.attach(fake.name, [fake.bridge_nic(2)]).result is Result.DONE
+    assert fake.plugger.detach(fake.name, "ua-nic1").result is Result.DONE
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+@pytest.mark.parametrize("column", ["snapshot", "settings"])
+def test_a_host_device_whose_row_is_damaged_is_not_given_back_and_stops_nothing_else(
+    pool: World, column: str, text: str
+) -> None:
+    (nic,) = pool.plugger.attach(pool.name, [vf_nic(1)]).nics
+    _damage(pool, f"UPDATE holdings SET {column} = '{text}'")
+    assert [each.alias for each in pool.plugger.list()] == ["ua-vf1"]
+    assert pool.plugger.attach(pool.name, [vf_nic(2)]).nics[0].host_address != nic.host_address
+    with pytest.raises(VirtnetplugError, match="is damaged") as caught:
+        pool.plugger.update(pool.name, "ua-vf1", {"trust": True})
+    assert (caught.value.reason, caught.value.exit_code) == ("host-device-unfit", 3)
+    detached = pool.plugger.detach(pool.name, "ua-vf1")
+    assert detached.result is Result.DONE and "is damaged" in str(detached.warnings)
+    for _ in range(2):
+        (outcome,) = pool.plugger.recover()
+        assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "quarantined")
+        assert f"its {column} is '{text}'" in outcome.message and "restore the journal" in outcome.message
+    (finding,) = pool.plugger.audit().findings
+    assert finding.kind == "device-quarantined" and "is damaged" in finding.message
+    with sqlite3.connect(pool.state_dir / "journal.db") as journal:
+        rows = journal.execute(f"SELECT address, {column} FROM holdings WHERE alias = 'ua-vf1'").fetchall()
+    journal.close()
+    assert rows == [(str(nic.host_address), text)]
 
 
 # -- a key that an operation of this version writes, and another one does not ----------------------------

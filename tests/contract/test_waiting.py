@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -143,12 +144,18 @@ def test_audit_names_an_operation_that_stands_still_with_its_process(fake: World
     assert [each for each in other.audit().findings if each.kind == "operation-stalled"] == []
 
 
-def test_a_journal_that_is_moved_under_a_living_process_is_told(fake: World) -> None:
+@pytest.mark.parametrize("is_restored", [False, True], ids=["moved", "restored from a backup"])
+def test_a_journal_that_is_moved_under_a_living_process_is_told(fake: World, is_restored: bool) -> None:
+    aside, backup = fake.state_dir / "aside", fake.state_dir / "backup.db"
+    fake.host.journal.close()
+    shutil.copy(fake.state_dir / "journal.db", backup)
+    fake.host = fake.reopen()
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
-    aside = fake.state_dir / "aside"
     aside.mkdir()
     for path in fake.state_dir.glob("journal.db*"):
         path.rename(aside / path.name)
+    if is_restored:
+        backup.rename(fake.state_dir / "journal.db")
     before = fake.definition(Half.LIVE)
     with pytest.raises(JournalBroken) as caught:
         fake.plugger.attach(fake.name, [fake.bridge_nic(2)])

@@ -245,8 +245,8 @@ class Stage:
     def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> list[NicRecord]:
         return [each for each in self.records if domain_uuid in (None, each.domain_uuid)]
 
-    def open_operations(self, uri: str, domain_uuid: str | None = None) -> list[OperationRecord]:
-        return [each for each in self.open if domain_uuid in (None, each.domain_uuid)]
+    def open_operations(self, uri: str, *domain_uuids: str) -> list[OperationRecord]:
+        return [each for each in self.open if not domain_uuids or each.domain_uuid in domain_uuids]
 
     def history(self, *, uri: str, domain: str, limit: int) -> list[OperationRecord]:
         return [each for each in self.past if each.domain_uuid == domain][:limit]

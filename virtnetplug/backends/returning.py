@@ -64,6 +64,8 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
     if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
         return Returned(was_taken=True)
     holding, was_gone = now, False
+    if holding.unreadable:  # how it was is not known, and the row stays as it is found
+        return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
         user = users_of_devices(ground).get(holding.address)
         is_ours = user is None or user.uuid == holding.domain_uuid

@@ -79,7 +79,13 @@ KEYS: tuple[Key, ...] = (
         help="Portgroup of the network.",
         can_clear=True,
     ),
-    Key(name="mac", field="mac", parse=values.mac, metavar="MAC", help="Unicast MAC address; one is made if not said."),
+    Key(
+        name="mac",
+        field="mac",
+        parse=values.mac,
+        metavar="MAC",
+        help="Unicast MAC address; attach makes one if none is given.",
+    ),
     Key(
         name="model",
         field="model",
@@ -100,7 +106,7 @@ KEYS: tuple[Key, ...] = (
         field="alias",
         parse=values.text,
         metavar="ua-NAME",
-        help="Alias, beginning with ua-; one is made if not said.",
+        help="Alias, beginning with ua-; attach makes one if none is given.",
         for_update=False,
     ),
     Key(
@@ -212,7 +218,7 @@ KEYS: tuple[Key, ...] = (
         field="port_isolated",
         parse=values.yes_no,
         metavar="[yes|no]",
-        help="Keep it from the other isolated ports of its bridge.",
+        help="Let no frame pass between it and the other isolated ports of its bridge.",
         is_boolean=True,
         can_clear=True,
     ),
@@ -238,7 +244,7 @@ KEYS: tuple[Key, ...] = (
         field="vf",
         parse=values.pci,
         metavar="PCI",
-        help="The VF to assign, by its PCI address on the host: that one of the --network, or by itself.",
+        help="The VF to assign, by its PCI address on the host; with --network the network must have it.",
         for_update=False,
     ),
     Key(
@@ -246,7 +252,7 @@ KEYS: tuple[Key, ...] = (
         field="pf",
         parse=values.text,
         metavar="PF",
-        help="Of a --network of VFs: assign one of this PF (its PCI address or network interface).",
+        help="With --network, a pool of VFs: assign a VF of this PF (its PCI address or network interface).",
         for_update=False,
     ),
     Key(

@@ -101,11 +101,13 @@ def scope_from_flags(*, live: bool, config: bool, persistent: bool) -> Scope | N
     return Scope.LIVE if live else Scope.CONFIG if config else None
 
 
-def wait_option(default: float, text: str) -> Callable[[_F], _F]:
-    """``--wait SECONDS``."""
-    return click.option(
-        "--wait", default=f"{default:g}", metavar="SECONDS", callback=_seconds, help=f"{text} (default {default:g})."
-    )
+_LOCK = ". The lock of the domain is waited for as long, and at least 5 s"
+
+
+def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F], _F]:
+    """``--wait SECONDS``; its help says `text`, the default, and (`lock`) how long a lock is waited for."""
+    said = f"{text} (default {default:g}){lock}."
+    return click.option("--wait", default=f"{default:g}", metavar="SECONDS", callback=_seconds, help=said)
 
 
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
@@ -128,7 +130,7 @@ def plan_option(function: _F) -> _F:
     """``--plan``."""
     return click.option(
         "--plan", "--dry-run", "plan", is_flag=True,
-        help="Only say what would be done, and whether it would be refused (exit code 3).",
+        help="Print what the command would do, or why it would be refused (exit code 3), and touch nothing.",
     )(function)  # fmt: skip
 
 
@@ -177,7 +179,7 @@ def _global_options() -> list[click.Parameter]:
         ),
         GlobalOption(
             ["--state-dir"], metavar="DIR", expose_value=False, callback=_set_state,
-            help="Where the journal is; else VIRTNETPLUG_STATE_DIR, else the system's or user's own place.",
+            help="Directory of the journal; else VIRTNETPLUG_STATE_DIR, else /var/lib/virtnetplug for root, the XDG state directory for others.",
         ),
         GlobalOption(
             ["--json"], is_flag=True, expose_value=False, callback=_set_json,

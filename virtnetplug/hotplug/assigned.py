@@ -66,6 +66,9 @@ def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
     """What speaks against setting `settings` of the device, as `net` asks."""
+    if device.holding is not None and device.holding.unreadable:
+        message = f"{device.address}, which {nic} is, cannot be set: {device.holding.unreadable}."
+        yield Refusal(reason=HostDeviceUnfit.reason, nic=nic, message=message)
     if (fault := vf_settings.vlan_fault(net.vlan)) is not None:
         yield Refusal(reason=VlanInvalid.reason, nic=nic, message=f"{nic} {fault}.")
     if (why := vf_settings.unfit(settings, device.now)) is not None:

@@ -11,7 +11,8 @@ from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NicPending, NotApplied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_after, nics_of, pending_nics
+from virtnetplug.hotplug.inventory import nics_after, nics_of
+from virtnetplug.hotplug.leaving import of_domain
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
@@ -31,6 +32,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
+    OperationRecord,
     OperationState,
     Outcome,
     Phase,
@@ -44,14 +46,6 @@ from virtnetplug.resolve import resolve
 
 if TYPE_CHECKING:
     from virtnetplug.hotplug.remembering import Remembered
-
-
-def _placed(
-    host: Host, view: DomainView, nets: tuple[Interface, ...], networks: Mapping[str, Network]
-) -> tuple[Interface, ...]:
-    """Where open operations wait for guest addresses, none of these goes there."""
-    pools = [name for name, network in networks.items() if network.forward == "hostdev"]
-    return placed(view, nets, reservations(host, view.domain.uuid), pools)
 
 
 def _identified(
@@ -78,9 +72,9 @@ def _paired(view: DomainView, nets: Sequence[Interface]) -> tuple[Interface, ...
     return pair(nets, there) if any(net.teaming is not None for net in nets) else tuple(nets)
 
 
-def _unsettled(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[Refusal, ...]:
+def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[OperationRecord]) -> tuple[Refusal, ...]:
     """NICs that an open operation may still take out of the guest: of those none is "there already", and none can come."""
-    pending = pending_nics(host, view.domain.uuid)
+    pending = of_domain(records, view.domain.uuid)
     if not pending:
         return ()
     macs = {net.mac: net.alias for net in (view.live.nets if view.live is not None else ())}
@@ -328,13 +322,16 @@ class Attach(Operation):
         """See `Operation.prepare`."""
         view, scope = _look(domain, self.scope, self.twin_of)
         nets, said = _identified(host, view, _paired(view, self.nets))
-        refusals = _unsettled(host, view, nets)
+        is_open = host.journal.open_operations(host.hypervisor.uri, domain.uuid, "")
+        refusals = _unsettled(view, nets, is_open)
+        kept = reservations(is_open, domain.uuid)
         there = () if refusals else _already(host, view, nets, scope)
         networks: dict[str, Network] = {}
         if not refusals and not there:
-            refusals = check_attach(host, view, nets, scope, networks=networks)
+            refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
         if not there:
-            nets = _placed(host, view, tuple(name(net) for net in nets), networks)
+            pools = [source for source, network in networks.items() if network.forward == "hostdev"]
+            nets = placed(view, tuple(name(net) for net in nets), kept, pools)
         actuals = () if refusals or there else tuple(_resolve(net, networks) for net in nets)
         remembered = _twin(view, nets, self.twin_of)
         steps = _steps(nets, actuals, scope, remembered) if actuals else ()

@@ -454,6 +454,7 @@ class Detach(Operation):
     """
 
     is_governed = True
+    without_domain = OperationState.DONE
 
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
+from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
@@ -330,7 +331,11 @@ def _operations(whole: Survey) -> Iterator[Finding]:
             )
         if record.id in whole.alive:
             continue
-        if record.state is OperationState.PENDING:
+        remedy = f"Run 'virtnetplug recover {record.domain_name}'."
+        if operation_of(record) is None:
+            why = f"is not known to this version ({record.unreadable or 'a newer one wrote it, or it is damaged'})"
+            remedy = "Run 'virtnetplug recover' of the version that wrote it; 'virtnetplug history' shows its steps."
+        elif record.state is OperationState.PENDING:
             why = _why_pending_is_over(whole, record)
         else:
             why = "was left open by a process that is gone, or could not be undone"
@@ -341,7 +346,7 @@ def _operations(whole: Survey) -> Iterator[Finding]:
                 domain_uuid=record.domain_uuid,
                 nic=", ".join(asked(record)),
                 message=f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}.",
-                remedy=f"Run 'virtnetplug recover {record.domain_name}'.",
+                remedy=remedy,
                 device=record.id,
             )
 

@@ -18,6 +18,7 @@ from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered
 from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.reserved import reservations
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.hotplug.view import DomainView, Pair
 from virtnetplug.hotplug.waiting import Work
@@ -77,11 +78,13 @@ def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal
     """What speaks against those that are to come, once those that are to leave have."""
     then = without(view, exchange.leaving, exchange.config_leaving)
     leaving = next((net for net in exchange.leaving if net.is_hostdev), None)
+    uuid = view.domain.uuid
+    kept = reservations(host.journal.open_operations(host.hypervisor.uri, uuid, ""), uuid)
     found: list[Refusal] = []
     if exchange.entering:
-        found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=leaving)
+        found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=leaving, kept=kept)
     if exchange.config_entering:
-        found += check_attach(host, then, exchange.config_entering, Scope.CONFIG)
+        found += check_attach(host, then, exchange.config_entering, Scope.CONFIG, kept=kept)
     return tuple(dict.fromkeys(found))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import leaving, states
+from virtnetplug.hotplug.leaving import of_domain, states
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface
@@ -108,9 +108,7 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
     """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
-    uri, journal = host.hypervisor.uri, host.journal
-    records = (*journal.open_operations(uri, domain_uuid), *journal.open_operations(uri, ""))  # "": of no one domain
-    return {alias: operation for (_, uuid, alias), operation in leaving(records).items() if uuid == domain_uuid}
+    return of_domain(host.journal.open_operations(host.hypervisor.uri, domain_uuid, ""), domain_uuid)
 
 
 def _nic(

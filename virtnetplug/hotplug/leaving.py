@@ -31,6 +31,11 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
     return found
 
 
+def of_domain(records: Iterable[OperationRecord], domain_uuid: str) -> dict[str, str]:
+    """The same of one domain's NICs, by their alias; `records` are the domain's, and those of no one domain."""
+    return {alias: operation for (_, uuid, alias), operation in leaving(records).items() if uuid == domain_uuid}
+
+
 def states(record: NicRecord | None, *, is_leaving: bool) -> tuple[State, State]:
     """Frontend and backend of a NIC that its guest has, from what the journal knows of it (None: nothing)."""
     if is_leaving:

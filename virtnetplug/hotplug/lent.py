@@ -23,7 +23,7 @@ def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
         seen = whole.domains.get(holding.domain_uuid)
         if holding.uri != host.hypervisor.uri or (seen is None and not whole.is_whole):
             continue
-        if holding.quarantine:
+        if holding.quarantine or holding.unreadable:
             yield _quarantined(holding)
         elif (holding.domain_uuid, holding.alias) in open_nics:
             continue
@@ -65,10 +65,13 @@ def _has(seen: Seen, holding: Holding) -> bool:
 
 
 def _quarantined(holding: Holding) -> Finding:
+    why = (
+        f"cannot be given back: {holding.unreadable}" if holding.unreadable else f"is quarantined: {holding.quarantine}"
+    )
     return finding_of(
         "device-quarantined",
         holding,
-        f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, is quarantined: {holding.quarantine}.",
+        f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, {why}.",
         "Mend that, then run 'virtnetplug audit --repair' or 'virtnetplug recover'.",
         repair=GIVE_BACK,
     )

@@ -1,4 +1,4 @@
-"""The lock of one domain: held over effects, let go while a guest is waited for, and never waited for without end."""
+"""The lock of one domain: held over effects, released while a guest is waited for. Every wait for it has an end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from virtnetplug.model.operation import Event
 from virtnetplug.ports.domain import Domain
 
 LEAST = 5.0
-"""Seconds that a lock is waited for at least: who holds one and lives lets it go sooner."""
+"""Seconds that an operation waits for a lock at least; a holder that makes progress releases it sooner."""
 
 
 def least_of(seconds: float) -> float:
@@ -22,17 +22,17 @@ def least_of(seconds: float) -> float:
 
 
 class Lock(Protocol):
-    """What an operation holds over its effects, and lets go while a guest is waited for."""
+    """What an operation holds over its effects, and releases while a guest is waited for."""
 
     def take(self) -> None:
         """Wait for it; raises `DomainBusy`."""
 
     def release(self) -> None:
-        """Let it go; safe twice."""
+        """Release it; safe twice."""
 
 
 class DomainLock:
-    """Excludes every other operation on the domain, in this process and in others; waited for until `seconds`, and `least`, have passed."""
+    """Excludes every other operation on the domain, in this process and in others. It is waited for `seconds`, or `least` if that is longer."""
 
     def __init__(self, host: Host, domain: Domain, seconds: float, *, least: float = LEAST) -> None:
         self._host, self._domain, self._seconds = host, domain, max(seconds, least)
@@ -53,7 +53,7 @@ class DomainLock:
         self._stack.enter_context(named_lock(self._host, name, self._host.hypervisor.uri, uuid, self._seconds))
 
     def release(self) -> None:
-        """Let it go; safe twice."""
+        """Release it; safe twice."""
         self._stack.close()
 
 

@@ -1,6 +1,6 @@
-"""What an operation is: made of what a caller asks for, it is prepared, and then planned or run; from the journal it is taken up again.
+"""The contract of an operation: how it is prepared, planned and run, and how a record of it in the journal is finished or undone.
 
-`Operation` has one subclass for each kind, in the module that `registry` names.
+`Operation` has one subclass for each kind, in the module that `registry` names. CONTRIBUTING.md says how to add one.
 """
 
 from __future__ import annotations
@@ -27,33 +27,41 @@ Shape = Mapping[str, tuple[type, ...]]
 TEXT, TEXT_OR_NOTHING, LIST, OBJECT = (str,), (str, type(None)), (list,), (dict,)
 OBJECT_OR_NOTHING, FLAG = (dict, type(None)), (bool,)
 REMEMBERED: Shape = {"name": TEXT, "halves": LIST, "before": OBJECT_OR_NOTHING, "after": OBJECT_OR_NOTHING}
-"""What a request has of a NIC whose metadata changes."""
+"""The keys of an entry that a request has for each NIC whose metadata changes."""
 
 
 class Direction(enum.Enum):
-    """Where an operation goes that was left open."""
+    """What becomes of an operation that was left open; the values are words for messages."""
 
     FORWARD = "finished"
     BACK = "undone"
 
 
 class Operation:
-    """One kind of operation, by its name in the journal (and the kind of its request, where several share a name).
+    """One kind of operation. `registry` finds it by the operation's name in the journal, and by its request's ``kind`` if several share a name.
 
-    An instance is one that a caller asks for; what is asked of the class is asked of a record that the journal has.
+    An instance is what a caller asks for, and belongs to no domain: `prepare` is given one. The class methods answer for records that the
+    journal has: a record may come from an earlier process, and from an earlier version.
     """
 
     is_governed: ClassVar[bool] = False
-    """Whether policies of the domain have theirs done after it: see `enforcement`."""
+    """Whether the policies of the domain are enforced after this operation: see `enforcement`."""
+
+    without_domain: ClassVar[OperationState] = OperationState.UNDONE
+    """How one ends whose domain no longer exists: done if there was nothing but to take NICs out of it."""
 
     request: ClassVar[Shape] = {"nics": (list,)}
-    """The keys that its request has in the journal, with their JSON types."""
+    """The keys that the request of a record must have, with their JSON types; a record that lacks one is left open (``operation-newer``)."""
 
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
-    """The same of each entry of its lists, and of its parts, where it has them."""
+    """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """Look at the domain, and decide; nothing is touched. Raises what makes the request none that could be done at any time."""
+        """Look at the domain and decide what to do; nothing is touched. `Plugger.run` calls this under the domain's lock, `Plugger.plan` without.
+
+        What speaks against the operation is in `Prepared.refusals`. Raises a `Refused` or `UsageError` if there is nothing to prepare, such as a NIC
+        that does not exist.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -74,39 +82,39 @@ class Operation:
 
     @classmethod
     def direction(cls, record: OperationRecord) -> Direction:
-        """Where it goes from what the journal says of its steps."""
+        """Whether the record is to be finished or undone, by its state and its steps."""
         return Direction.BACK
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """What takes its steps back."""
+        """What undoes each step, for the process that runs the operation and for the one that recovers it; all it needs is in `tx.record`."""
         raise NotImplementedError
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """Finish it, which was taken over; its guest is waited for `seconds`."""
+        """Finish a record that was taken over; the domain's lock is held, and the guest is waited for `seconds`. Only if `direction` may be forward."""
         raise NotImplementedError
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request with no guest address asked for of NICs that are to come, or to come back, where somebody has put another one there."""
+        """The request without the guest addresses that somebody has taken from NICs that are to be put in, or back in (``--any-address``)."""
         return dict(request)
 
     @classmethod
     def of_one_domain(cls, record: OperationRecord) -> bool:
-        """Whether the lock of its domain is all that it takes; else `settle` takes what it takes."""
+        """Whether the lock of the record's domain is enough to settle it. If not, `settle` is called, and takes the locks itself."""
         return True
 
     @classmethod
     def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
-        """Finish or undo one that is of no one domain; None where another call has, or does. `any_address`: see `recover`."""
+        """Finish or undo a record for which `of_one_domain` is false; None if another call has settled it, or owns it. `any_address`: see `recover`."""
         raise NotImplementedError
 
     @classmethod
     def go_back(
         cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
-        """Undo it; `record` was taken over, and the domain's lock is held. What cannot be undone stays open, and the outcome says why."""
+        """Undo a record that was taken over; the domain's lock is held. If something cannot be undone the record stays open, and the outcome says why."""
         site = Site.of(host, domain, record, seconds)
         with resumed(host, record, partial(cls.undos, site)) as tx:
             error = _undo(host, domain, tx, seconds, allow_taint=allow_taint)
@@ -142,7 +150,7 @@ def _fits(value: Any, shape: Shape) -> bool:
 
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:
-    """Unwind all its steps, and what libvirt has lost of them; the first fault, or None."""
+    """Undo all its steps, and remove NICs that libvirt does not know any more; the first error, or None."""
     nets = leftover.nets_of(tx.record)
     try:
         leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
@@ -160,6 +168,6 @@ def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_
 
 
 def direction_of_exchange(record: OperationRecord) -> Direction:
-    """Of one in which NICs leave and others come: forward once it was left pending, unless it has begun to go back."""
+    """The direction of an operation that takes NICs out and puts others in: forward if it was left pending and none of its steps was undone."""
     is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
     return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

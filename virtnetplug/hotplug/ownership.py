@@ -1,7 +1,7 @@
-"""Whose an open operation is: the call's that works on it or waits for it. Nobody else settles it while that call runs.
+"""The owner of an open operation: the call that works on it or waits for it. Nobody else settles the operation while that call runs.
 
-The call is not its process: a process that lives on after one of its calls returned, with the operation pending or its journal failed, owns
-nothing of it any more, and whoever comes next takes the operation over.
+The owner is the call, not its process. When a call has returned, with the operation pending or because its journal failed, the operation has no
+owner any more, even if the process lives on. The next call that comes takes it over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from virtnetplug.model.operation import Event, OperationRecord, Step, StepState
 from virtnetplug.retry import until_true
 
 STILL_SECONDS = 120.0
-"""How long an operation that waits for no guest may take over one step; longer, it stands still."""
+"""An operation stands still if it waits for no guest and has begun or ended no step for so long."""
 
 
 def is_abandoned(host: Host, record: OperationRecord) -> bool:
@@ -25,20 +25,20 @@ def is_abandoned(host: Host, record: OperationRecord) -> bool:
 
 @contextmanager
 def taken_over(host: Host, operation_id: str) -> Iterator[OperationRecord | None]:
-    """The operation as the journal has it now, this call's while inside; None if it has ended, or another call has it."""
+    """Own the operation while inside, and give it as the journal has it now; None if it has ended, or another call owns it."""
     with host.journal.call() as owner:
         is_mine = host.journal.adopt(operation_id, owner)
         yield host.journal.operation(operation_id) if is_mine else None
 
 
 def owner_of(host: Host, record: OperationRecord) -> str:
-    """The call that has the operation, as messages name it."""
+    """The owner of the operation, as messages name it."""
     process = host.journal.process_of(record)
     return "another call" if process is None else f"process {process.pid}"
 
 
 def say_waiting(host: Host, record: OperationRecord) -> None:
-    """Publish that this call waits for the call that has the operation."""
+    """Publish that this call waits for the owner of the operation."""
     text = f"{owner_of(host, record)} works on the {record.operation} {record.id}; waiting for it"
     host.publish(Event(kind="waiting", text=text, operation_id=record.id, domain=record.domain_name))
 
@@ -52,11 +52,12 @@ def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
 
     if seconds > 0:
         say_waiting(host, record)
-        until_true(is_over, seconds=seconds, pausing=interruption.allowed)
+        with interruption.allowed():
+            until_true(is_over, seconds=seconds)
 
 
 def stands_still(host: Host, record: OperationRecord) -> str | None:
-    """Why an operation that a living call has cannot be getting on, to a person; None if it may be."""
+    """A sentence that says why an operation with a living owner makes no progress; None if it may make progress."""
     owner, name = host.journal.process_of(record), f"the {record.operation} {record.id} of {record.domain_name}"
     if owner is not None and owner.is_stopped:
         return f"{name} stands still: process {owner.pid}, which has it, is stopped. Have it go on ('kill -CONT {owner.pid}'), or end it, and recover."

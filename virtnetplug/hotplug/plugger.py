@@ -38,7 +38,7 @@ T = TypeVar("T")
 def _interruptible(
     said: str,
 ) -> Callable[[Callable[Concatenate[Plugger, P], T]], Callable[Concatenate[Plugger, P], T]]:
-    """A method that changes something: a signal ends it at its safe points; between two operations `said` is true."""
+    """Decorate a method that changes something: a signal ends it at its safe points. `said` is the message of a signal outside any operation."""
 
     def decorate(method: Callable[Concatenate[Plugger, P], T]) -> Callable[Concatenate[Plugger, P], T]:
         @functools.wraps(method)
@@ -81,11 +81,16 @@ class Plugger:
 
     @_single
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Do any operation of one domain, as `attach` and the other methods here do theirs."""
+        """Run an operation object, such as `hotplug.detach.Detach`, on the domain: most methods here make one and run it.
+
+        The `Outcome` is ``done``, ``already`` or ``pending``. A pending operation is raised as `LeftPending` if it could not take the domain's lock again
+        (``domain-busy``) or if the place of its NIC was taken (``place-taken``). `wait` bounds each wait by itself: for the domain's lock (at least 5 s)
+        and for the guest.
+        """
         return self._run(domain, operation, wait)
 
     def plan(self, domain: str, operation: Operation) -> Plan:
-        """What `run` would do; nothing is touched."""
+        """What `run` would do, with every refusal; nothing is touched, and no lock is taken."""
         return operation.prepare(self._host, self._host.hypervisor.domain(domain)).plan()
 
     @_single
@@ -273,9 +278,9 @@ class Plugger:
 
     @_single
     def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome:
-        """Let go of what is remembered of an emulated NIC, and so of its fast twin's claim; nothing of the guest changes.
+        """Delete what the domain's metadata keeps of an emulated NIC, and with it the claim of its fast twin; nothing of the guest changes.
 
-        A NIC that is nowhere, so that this would be the last of it, is refused (``identity-only-copy``) unless `force`.
+        Refused (``identity-only-copy``) for a NIC that no definition has, because the metadata is its only copy; `force` overrules that.
         """
         from virtnetplug.hotplug import identities
 
@@ -292,10 +297,10 @@ class Plugger:
         serve: Sequence[str] | None = None,
         wait: float = 30.0,
     ) -> Outcome:
-        """Say when emulated NICs go by themselves, and of which NICs one is to serve; it is kept with the domain, and is so from now on.
+        """Set when emulated NICs are unplugged automatically (`unplug`), and a group of NICs of which one carries the traffic (`serve`).
 
-        `force_unplug` is ``NICS``, for `UnplugPolicy.PRESENT`. `domain` None means this host's default, which has no `serve`. `wait` bounds how
-        long a guest is waited for that a NIC is to leave.
+        The domain keeps the policy, and a running guest follows it at once. `force_unplug` is the word ``NICS``, which means `UnplugPolicy.PRESENT`.
+        `domain` None means this host's default, which has no `serve`. `wait` bounds how long a guest is waited for that a NIC is to leave.
         """
         from virtnetplug.hotplug import policies
 
@@ -314,7 +319,7 @@ class Plugger:
     def clear_policy(
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
-        """Forget what was said of `unplug`, of `serve`, or of both; no link is held down any more. `domain` None means this host's default."""
+        """Delete the policy of unplugging, the groups of NICs, or both. Links that were held down go up. `domain` None means this host's default."""
         from virtnetplug.hotplug import policies
 
         if domain is None:
@@ -326,7 +331,7 @@ class Plugger:
         return self._governed(domain, run, wait)
 
     def explain_policy(self, domain: str) -> PolicyView:
-        """What each policy makes of the domain as it is now, and why; nothing is touched."""
+        """Which emulated NICs are unplugged, which NIC carries the traffic, and why, for the domain as it is now; nothing is touched."""
         from virtnetplug.hotplug import policies
 
         return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
@@ -462,10 +467,13 @@ class Plugger:
         allow_taint: bool = False,
         any_address: bool = False,
     ) -> tuple[Outcome, ...]:
-        """Finish or undo what was left open, of one domain or all, and have policies so; one `Outcome` for each, ``pending`` while a guest holds on.
+        """Finish or undo the open operations of one domain or of all, then enforce policies that are not met. Returns an `Outcome` for each.
 
-        What a living call works on is left to it (``operation-busy``, ``operation-stalled``), and what a newer version wrote to that
-        (``operation-newer``). With `any_address` a NIC whose guest address somebody has taken (``place-taken``) is put elsewhere.
+        An operation that a living call owns is left to it: ``pending`` with ``operation-busy`` if it was waited for in vain, with ``operation-stalled`` if it
+        makes no progress; without `wait` it is not mentioned otherwise. A record that this version does not know stays open (``operation-newer``).
+        `wait` bounds each wait by itself: for each guest, for each lock (at least 5 s; not at all if `wait` is 0) and for each such call. `any_address` puts
+        a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
+        which taints the domain.
         """
         from virtnetplug.hotplug import enforcement
 
@@ -498,7 +506,7 @@ class Plugger:
         return devices.device_tree(self._host)
 
     def states(self) -> Mapping[tuple[str, str], tuple[State, State]]:
-        """Frontend and backend of the NICs that virtnetplug plugged, by domain UUID and alias, where the hypervisor's host shows them by itself (Xen)."""
+        """On Xen: frontend and backend of the NICs that virtnetplug plugged, by domain UUID and alias. Empty on other hypervisors."""
         return inventory.shown_states(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:

@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
 from virtnetplug.hotplug import fit, lacking, reserved, sources
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.reserved import reservations
+from virtnetplug.hotplug.reserved import Reservation
 from virtnetplug.hotplug.view import DomainView, describe
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -28,11 +28,12 @@ def check_attach(
     *,
     networks: dict[str, Network] | None = None,
     leaving: Interface | None = None,
+    kept: Sequence[Reservation] = (),
 ) -> tuple[Refusal, ...]:
     """Everything that speaks against attaching `nets` in `scope`; empty if nothing does.
 
     `view` must have the definitions that `scope` touches, without the NIC `leaving`, which is gone by then. Networks that are
-    looked up are added to `networks`, so that the caller need not ask for them again.
+    looked up are added to `networks`, so that the caller need not ask for them again. `kept` are the NICs of open operations.
     """
     refusals = [*check_scope(view, scope)]
     fitting = []
@@ -43,12 +44,11 @@ def check_attach(
             fitting.append(net)
     for refuse in (fit.aliases, fit.teaming, fit.macs, fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
-    open_nics = reservations(host, view.domain.uuid)
-    refusals += reserved.refusals(view, fitting, open_nics)
+    refusals += reserved.refusals(view, fitting, kept)
     known = {} if networks is None else networks
     missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
-    refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in open_nics if each.net.address])
+    refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in kept if each.net.address])
     refusals += fit.memory(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
     refusals += lacking.of_hypervisor(view.domain, fitting, known)

@@ -1,4 +1,4 @@
-"""An operation on a domain that was just looked at: what speaks against it, its steps, and how it is run. Plan and run are this one object."""
+"""An operation on a domain that was just looked at: its refusals, its steps, and the function that runs them. Plan and run use this one object."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def _nothing() -> dict[str, str]:
 class Prepared:
     """What was seen and decided; nothing has been touched.
 
-    `already` are the NICs of one that has nothing to do. `start` runs the steps and no others, and waits for guests so many seconds. `diff` maps
-    each definition to what changes in it.
+    `refusals` says everything that speaks against the operation; `run` raises them. `already` lists the NICs if there is nothing to do, and is None otherwise.
+    `start` is given the lock and the seconds for which a guest is waited for; it runs `steps` and no others. `diff` gives a unified diff of each definition
+    that changes.
     """
 
     operation: str
@@ -38,11 +39,11 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
     def run(self, host: Host, lock: Lock, seconds: float) -> Outcome:
-        """Do it, or raise what speaks against it; a guest is waited for here, with `lock` let go."""
+        """Run the operation to its end, or raise the refusals. `lock` is held, and released while a guest is waited for."""
         return to_end(host, self.work(lock, seconds), lock)
 
     def work(self, lock: Lock, seconds: float) -> Work:
-        """Do it in the caller's own time: see `waiting`. `lock` is held whenever it is sent something."""
+        """The operation as a generator that the caller drives: see `waiting`. The caller holds `lock` whenever it sends something."""
         refuse(self.refusals)
         if self.already is None:
             return (yield from self.start(lock, seconds))

@@ -1,7 +1,7 @@
 """Recover: finish or undo what a crash, a lost connection or a stubborn guest left open. Safe at any time, and twice.
 
-An operation that a living call works on, or waits for, is left to it; so is one that this version does not know. Both are said, and stop
-nothing else.
+An operation that a living call owns (see `ownership`) is left to that call, and one that this version does not know stays open. The outcomes name
+both; neither stops the recovery of others.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from virtnetplug.model.operation import (
     OperationState,
     Outcome,
     Plan,
+    Refusal,
     Result,
     Step,
     StepState,
@@ -39,10 +40,10 @@ def recover(
     allow_taint: bool = False,
     any_address: bool = False,
 ) -> tuple[Outcome, ...]:
-    """Settle every open operation that no living call has; `seconds` bounds the wait for each guest, lock and living call.
+    """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
-    With `allow_taint` a NIC that the hypervisor has lost sight of is removed through the emulator's own monitor. With `any_address` a NIC that is to
-    come, or to come back, where somebody has put another one (``place-taken``) comes elsewhere.
+    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
+    whose guest address somebody has taken (``place-taken``) is put at another one.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
@@ -55,29 +56,28 @@ def recover(
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
     """What `recover` would do, one plan for each open operation."""
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    return tuple(_plan(record) for record in _open(host, wanted) if is_abandoned(host, record))
+    return tuple(_plan(host, record) for record in _open(host, wanted))
 
 
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
     """Every open operation, or those of one domain and those of PFs that it has a VF of."""
-    found = host.journal.open_operations(host.hypervisor.uri, wanted)
     if wanted is None:
-        return found
-    of_pfs = host.journal.open_operations(host.hypervisor.uri, "")
-    return [*found, *(record for record in of_pfs if any(uuid == wanted for uuid, _ in record.touched))]
+        return host.journal.open_operations(host.hypervisor.uri)
+    found = host.journal.open_operations(host.hypervisor.uri, wanted, "")
+    return [record for record in found if record.domain_uuid or any(uuid == wanted for uuid, _ in record.touched)]
 
 
 def _one(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
-    """What came of one of them; None where there is nothing to say, for another call has it, or has settled it."""
+    """What came of one operation; None if another call has settled it."""
     if not is_abandoned(host, record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
             return None
         record = now
     if not is_abandoned(host, record):
-        return _left_to_its_owner(host, record, seconds)
+        return _left_to_its_owner(host, record)
     operation = operation_of(record)
     if operation is None:
         return _unknown(record)
@@ -87,7 +87,7 @@ def _one(
         try:
             domain = host.hypervisor.domain(record.domain_uuid)
         except DomainMissing:
-            return _settle_without_domain(host, record)
+            return _settle_without_domain(host, record, operation.without_domain)
         with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
             return _settle(
                 host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
@@ -142,10 +142,9 @@ def _settle(
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
 
-def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome | None:
+def _settle_without_domain(host: Host, record: OperationRecord, end: OperationState) -> Outcome | None:
     """The domain is no more: what it held is gone with it."""
     message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
-    forward = record.operation == "detach"
 
     def forget() -> None:
         for _, alias in record.touched:
@@ -155,22 +154,20 @@ def _settle_without_domain(host: Host, record: OperationRecord) -> Outcome | Non
         if mine is None:
             return None
         with resumed(host, mine) as tx:
-            state, result = (OperationState.DONE, Result.DONE) if forward else (OperationState.UNDONE, Result.UNDONE)
-            tx.finish(state, result, reason="domain-missing", error=message, also=forget)
+            result = Result(end)
+            tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)
 
 
-def _left_to_its_owner(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-    """An operation that a living call has: said where it was waited for in vain, or stands still."""
+def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
+    """The outcome of an operation that a living call owns: left to that call, and why."""
     why = stands_still(host, record)
     if why is not None:
         return _outcome(record, Result.PENDING, "operation-stalled", why)
-    if not seconds:
-        return None
     who = owner_of(host, record)
     message = (
-        f"{who} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it within {seconds:g} s. "
-        f"'{recover_command(record)} --wait 60' waits longer; or end that process if it hangs, and recover."
+        f"{who} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it. "
+        f"'{recover_command(record)} --wait 60' waits for it; or end that process if it hangs, and recover."
     )
     return _outcome(record, Result.PENDING, "operation-busy", message)
 
@@ -185,7 +182,7 @@ def _unknown(record: OperationRecord) -> Outcome:
 
 
 def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
-    """What came of one whose recovery raised: the journal has it."""
+    """What came of an operation whose recovery raised `error`, as the journal has it."""
     now = host.journal.operation(record.id)
     said = " ".join([error.message, *(left for left in error.undo_failures if left not in error.message)])
     if now is None:
@@ -210,13 +207,18 @@ def _outcome(record: OperationRecord, result: Result, reason: str, message: str)
     )
 
 
-def _plan(record: OperationRecord) -> Plan:
+def _refused(record: OperationRecord, left: Outcome) -> Plan:
+    """The plan for one that would be left as it is."""
+    refusal = Refusal(reason=left.reason, message=left.message)
+    return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=False, refusals=(refusal,))
+
+
+def _plan(host: Host, record: OperationRecord) -> Plan:
     operation = operation_of(record)
+    if not is_abandoned(host, record):
+        return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
-        left = _unknown(record)
-        return Plan(
-            operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(left.message,)
-        )
+        return _refused(record, _unknown(record))
     direction = operation.direction(record)
     forward = direction is Direction.FORWARD
     steps: list[Step] = []

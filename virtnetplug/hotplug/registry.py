@@ -23,14 +23,14 @@ MODULES = {
     "forget": "amendment",
     "policy": "amendment",
 }
-"""Module of this package by the operation's name, and by its kind where several share a name; each has its class as `OPERATION`.
+"""The module of each operation, by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
 
-They are imported when one is met in the journal: few commands meet any.
+Each module has its class as `OPERATION`. A module is imported when the journal has a record of it, which few commands meet.
 """
 
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
-    """What finishes or undoes it; None for one that this version does not know: a newer one wrote it, or something damaged it."""
+    """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
     kind = record.request.get("kind", "")
     module = MODULES.get(f"{record.operation} {kind}".strip())
     if module is None:

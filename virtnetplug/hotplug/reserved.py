@@ -1,21 +1,20 @@
-"""What open operations will need of a guest: the aliases, MACs and guest addresses of NICs that they have taken out, or are to put in.
+"""Reservations: the aliases, MACs and guest addresses of NICs that open operations may still put into a guest.
 
-A NIC that is out while its operation waits is in no definition, so nothing but the journal keeps its place for it.
+A NIC that is out while its operation waits is in no definition, so only the journal knows the place it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
-from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, describe, look
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Refusal
+from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
@@ -30,22 +29,21 @@ class Reservation:
     net: Interface
 
 
-def reservations(host: Host, domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of every open operation on the domain, and of those on PFs that it has a VF of; a detach puts nothing in."""
+def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
+    """Of the domain's open operations, and of those of no one domain that it has a VF in; a detach puts nothing in."""
     found = []
-    for record in host.journal.open_operations(host.hypervisor.uri, domain_uuid):
-        for net in leftover.nets_of(record):
-            found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
-    for record in host.journal.open_operations(host.hypervisor.uri, ""):
-        for entry in record.named:
-            if entry.get("domain_uuid") == domain_uuid and entry.get("element"):
-                net = xml.interface(entry["element"])
-                found.append(Reservation(operation=record.operation, operation_id=record.id, net=net))
+    for record in records:
+        if record.domain_uuid:
+            nets = leftover.nets_of(record)
+        else:
+            its = (entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
+            nets = tuple(xml.interface(entry["element"]) for entry in its if entry.get("element"))
+        found += [Reservation(operation=record.operation, operation_id=record.id, net=net) for net in nets]
     return tuple(found)
 
 
 def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation]) -> Iterator[Refusal]:
-    """NICs that would have what an open operation needs."""
+    """A refusal for each of `nets` that asks for an alias, MAC or guest address that an open operation needs."""
     for net in nets:
         for each in reserved:
             its = each.net
@@ -77,9 +75,10 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
 def placed(
     view: DomainView, nets: Sequence[Interface], reserved: Sequence[Reservation], pools: Sequence[str] = ()
 ) -> tuple[Interface, ...]:
-    """The nets, each that would be put where libvirt likes with a guest address that no open operation waits for.
+    """The nets; each that names no guest address gets one that is not reserved.
 
-    As they are where nothing is reserved: then libvirt chooses. What is reserved may still be taken: its guest can let go before libvirt chooses.
+    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free: and if it
+    is still in use, its guest may let go of it before libvirt chooses.
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology

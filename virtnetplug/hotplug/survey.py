@@ -190,9 +190,8 @@ def _with_journal(host: Host, whole: Survey) -> Survey:
     uri = host.hypervisor.uri
     only = None if whole.is_whole else next(iter(whole.domains), "")
     try:
-        operations = tuple(host.journal.open_operations(uri, only))
-        if only is not None:  # those of a PF are of no one domain
-            operations = (*operations, *host.journal.open_operations(uri, ""))
+        domains = () if only is None else (only, "")  # those of a PF are of no one domain
+        operations = tuple(host.journal.open_operations(uri, *domains))
         alive = [record for record in operations if not is_abandoned(host, record)]
         stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
         return replace(

@@ -1,12 +1,13 @@
 """One journaled operation: intents before effects, undone newest first when one fails.
 
-What undoes a step is said once, by the operation's `Undos`, and found by the step's name and NIC: in the process that ran the step, and in the
-one that takes the operation up after a crash, whose undo stack is built from the journal's own steps.
+The operation's `Undos` has what undoes each step, by the step's name and NIC. The process that ran the step uses them, and so does a process that
+takes the operation over after a crash: it builds its undo stack from the steps in the journal.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -44,10 +45,10 @@ from virtnetplug.undo import UndoStack
 T = TypeVar("T")
 
 Undos = Mapping[tuple[str, str], Callable[[], object]]
-"""What takes a step back, by the step's name and NIC: it makes the effect absent whether it happened wholly, partly or not at all, also twice."""
+"""What undoes each step, by the step's name and NIC. An undo makes the effect absent whether it happened wholly, partly or not at all; it may run twice."""
 
 REQUEST_VERSION = 1
-"""Of the requests that this virtnetplug writes; those of journals of version 3 have none. A higher one is left to who wrote it."""
+"""The version of the requests that this virtnetplug writes (journals of version 3 have requests without one). A record with a higher version is left open."""
 
 _MAY_HAVE_HAPPENED = (StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.UNDO_FAILED)
 
@@ -96,10 +97,15 @@ class Transaction:
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
         self._registered: set[int] = set()
-        self._undos: Undos = {} if undos is None else undos(self)
+        self._undos_of = undos
         for step in self.steps if is_begun else ():
-            if step.state in _MAY_HAVE_HAPPENED:
+            if step.state in _MAY_HAVE_HAPPENED and (step.name, step.nic) in self._undos:
                 self._register(step)
+
+    @functools.cached_property
+    def _undos(self) -> Undos:
+        """Found when something is undone, or taken up: a run that goes well pays nothing for them."""
+        return {} if self._undos_of is None else self._undos_of(self)
 
     @property
     def seconds(self) -> float:
@@ -126,7 +132,10 @@ class Transaction:
         return self._run(seq, run)
 
     def begin(self, name: str, nic: str) -> None:
-        """A planned step began that ends by itself, later, or not at all; one begun before goes on, and its time with it."""
+        """Mark a planned step as started; one that is started already keeps its start time.
+
+        Use it for steps that end outside this call, such as the guest's release.
+        """
         if self._marks:  # another process must see what became of the guest that was waited for before
             self.flush()
         seq = self._planned(name, nic)
@@ -136,11 +145,11 @@ class Transaction:
             self._begin_step(name, nic, None)
 
     def end(self, name: str, nic: str) -> None:
-        """It did."""
+        """Mark a step that `begin` started as done."""
         self._mark(self._planned(name, nic), StepState.DONE)
 
     def fail(self, name: str, nic: str, error: VirtnetplugError) -> None:
-        """It failed."""
+        """Mark a step that `begin` started as failed."""
         self._mark(self._planned(name, nic), StepState.FAILED, error.message)
 
     def was_begun(self, name: str, nic: str) -> bool:
@@ -156,13 +165,13 @@ class Transaction:
         return any((step.name, step.nic) == (name, nic) and step.state is StepState.FAILED for step in self.steps)
 
     def flush(self) -> None:
-        """Make the journal say all that has happened so far."""
+        """Write all changes of steps so far to the journal, in one durable commit."""
         with self.host.journal.batch():
             self._write()
         self._is_written()
 
     def expect_mine(self) -> None:
-        """Raise `OperationTaken` where another call has the operation by now: whoever let the lock go asks, before anything else is done."""
+        """Raise `OperationTaken` if another call owns the operation by now. Call it first after each wait, during which the lock was free."""
         self.host.journal.expect_owner(self.record.id, self.record.owner)
 
     def amend(self, **changes: Any) -> None:
@@ -187,7 +196,7 @@ class Transaction:
         """
         try:
             with self.host.journal.batch():
-                self._write()
+                self._write(is_last=True)
                 self.host.journal.finish(
                     self.record.id, state, result=result, reason=reason, error=error, owner=self.record.owner
                 )
@@ -227,13 +236,13 @@ class Transaction:
         )
 
     def go_forward(self) -> None:
-        """From here on nothing is undone: what fails leaves the operation open, and `recover` finishes it."""
+        """From here on nothing is undone: if a step fails the operation stays open, and `recover` finishes it."""
         self.undo.commit()
         self._only_forward = True
         self._may_stop = False
 
     def warn(self, text: str) -> None:
-        """Something the caller should know, that stops nothing."""
+        """Add a sentence to the outcome's warnings, and publish it."""
         self.warnings.append(text)
         self.tell("warning", text)
 
@@ -297,7 +306,7 @@ class Transaction:
         return raised
 
     def leave(self) -> None:
-        """Leave it pending, for whoever takes it up."""
+        """Leave the operation pending, for the next call that takes it over."""
         if not self._settled:
             self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
 
@@ -324,11 +333,10 @@ class Transaction:
         return error
 
     def _register(self, step: Step) -> None:
-        """Have the step undone, newest first, unless the operation is finished."""
-        undo = self._undos.get((step.name, step.nic))
-        if undo is not None and step.seq not in self._registered:
+        """Register the undo of the step. Undos run newest first, unless the operation is finished."""
+        if step.seq not in self._registered:
             self._registered.add(step.seq)
-            self.undo.add(step.name, self._marked_undo(step, undo))
+            self.undo.add(step.name, self._marked_undo(step))
 
     def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
         seq = self._planned(name, nic, half)
@@ -360,9 +368,12 @@ class Transaction:
         self._mark(seq, StepState.DONE)
         return answer
 
-    def _marked_undo(self, step: Step, undo: Callable[[], object]) -> Callable[[], None]:
+    def _marked_undo(self, step: Step) -> Callable[[], None]:
         def run() -> None:
             self._registered.discard(step.seq)
+            undo = self._undos.get((step.name, step.nic))
+            if undo is None:
+                return
             self.tell("step", f"undo {step.name}", step.nic)
             try:
                 undo()
@@ -383,16 +394,17 @@ class Transaction:
             if step.seq == seq:
                 self.steps[index] = _moved(step, state, detail, at)
 
-    def _write(self) -> None:
+    def _write(self, *, is_last: bool = False) -> None:
         if self._is_begun:
-            self.host.journal.expect_owner(self.record.id, self.record.owner)
+            if not is_last:  # else `finish` compares, in the same commit
+                self.host.journal.expect_owner(self.record.id, self.record.owner)
             for mark in self._marks:
                 self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
         else:
             self.host.journal.begin(dataclasses.replace(self.record, steps=tuple(self.steps)))
 
     def _is_written(self) -> None:
-        """Only now, for what a commit that failed did not write the next one has to."""
+        """Forget the marks that are written. After a failed commit they stay, and the next commit writes them."""
         self._is_begun = True
         self._marks.clear()
 
@@ -421,7 +433,7 @@ def transaction(
 def resumed(
     host: Host, record: OperationRecord, undos: Callable[[Transaction], Undos] | None = None
 ) -> Iterator[Transaction]:
-    """The same for an operation that the journal has and that was taken over (see `ownership`): also what ran before is undone."""
+    """As `transaction`, for an operation that was taken over (see `ownership`): a failure also undoes the steps that an earlier call ran."""
     tx = Transaction(host, record, undos, is_begun=True)
     with _undoing(tx):
         yield tx

@@ -1,7 +1,7 @@
-"""What takes the steps of operations back: each undo is written once, for the process that ran the step and for the one that recovers.
+"""The undos of the usual steps: each is written once, for the process that ran the step and for the process that recovers.
 
-Every function here gives `Undos`: entries for `Transaction`, by the names that the steps have in the journal. What an undo needs to know it
-takes from what the journal keeps, never from the process that ran the step.
+Every function here returns `Undos` for a `Transaction`, by the names that the steps have in the journal. An undo takes all it needs from
+the journal, never from the process that ran the step.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Site:
 
 
 def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Undos:
-    """Of the steps that gave a NIC to the guest: it leaves the guest, and then what the host has behind it goes."""
+    """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end."""
     alias = net.alias or ""
 
     def out() -> None:
-        """Also where libvirt failed to put it in, does not list it, and yet left it there."""
+        """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest."""
         take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
@@ -85,9 +85,9 @@ def of_ask(
     old: Mapping[str, Any] | None = None,
     followers: Sequence[tuple[str, str]] = (),
 ) -> Undos:
-    """Of a guest that was asked to let go: the NIC whose live element was `element` is there again (`old`: see `put_back`).
+    """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again (`old`: see `put_back`).
 
-    `followers` are the steps, each with its NIC, that put others in the place of that one: these have to be out before.
+    `followers` are the steps, each with its NIC, that put others in the place of that NIC, which must be out first.
     """
 
     net = xml.interface(element)
@@ -109,7 +109,7 @@ def of_ask(
 
 
 def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
-    """Of a NIC that left the definition."""
+    """Undo the step that took a NIC out of the definition."""
 
     def back() -> None:
         expect_place(site.domain, tx, xml.interface(element))
@@ -125,10 +125,10 @@ def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
 
 
 def of_define(site: Site, name: str, net: Interface) -> Undos:
-    """Of a NIC that came into the definition."""
+    """Undo the step that put a NIC into the definition."""
     return {("define", name): partial(remove_from_config, site.domain, net)}
 
 
 def of_remembering(site: Site, requests: Sequence[Mapping[str, Any]]) -> Undos:
-    """Of what the domain's metadata says of NICs."""
+    """Undo the steps that changed what the domain's metadata says of NICs."""
     return {("remember", request["name"]): partial(forget, site.domain, request) for request in requests}

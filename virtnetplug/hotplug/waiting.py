@@ -1,8 +1,8 @@
-"""What operations wait for, and how a call waits: an operation is a generator that yields what it waits for, and goes on when it is sent what came.
+"""What operations wait for, and how a call waits. An operation is a generator: it yields what it waits for, and continues when it is sent the event.
 
-A call that blocks is a loop over that (`to_end`). Whoever has many operations under way, an agent or an event loop, sends each what came for
-it, and needs no thread for a guest that takes its time. The lock is let go at each yield and is held again when the operation goes on,
-which looks again then: at the guest, for others may have changed anything meanwhile.
+A call that blocks is a loop over the generator (`to_end`). An agent or an event loop with many operations under way can send each its events,
+and needs no thread for a slow guest. The caller releases the lock at each yield, and holds it again when it continues the operation. The
+operation then looks at the guest again, because others may have changed anything meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from virtnetplug.ports.domain import GuestEvent, GuestEventKind, Watch
 
 
 class WaitsFor(enum.StrEnum):
-    """What ends a wait, beside its time."""
+    """What can end a wait before its time is over: the guest, or the end of another call's operation."""
 
     GUEST = "guest"
     OPERATION = "operation"
@@ -29,9 +29,9 @@ class WaitsFor(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """An operation waits until something happens to the NIC `alias`, and looks again at `until` (monotonic seconds) whatever happened.
+    """An operation waits for an event of the NIC `alias`, and is to be continued at `until` (monotonic seconds) at the latest.
 
-    `watch` tells what happens in the guest.
+    `watch` gives the events of the guest.
     """
 
     what: WaitsFor
@@ -41,7 +41,7 @@ class Wait:
 
 
 Work = Generator[Wait, GuestEvent | None, Outcome]
-"""An operation under way: it yields what it waits for, is sent the event that came (None: the time did), and returns its outcome."""
+"""An operation under way: it yields what it waits for, is sent the event (None if `Wait.until` has come), and returns its outcome."""
 
 
 def at_once(run: Callable[[], Outcome]) -> Work:
@@ -51,7 +51,7 @@ def at_once(run: Callable[[], Outcome]) -> Work:
 
 
 def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
-    """Run it to its end; `lock` is held, and let go while it waits."""
+    """Run the operation to its end; `lock` is held, and released during each wait."""
     event: GuestEvent | None = None
     fault: BaseException | None = None
     with closing(work):

@@ -17,7 +17,7 @@ class Holding:
     `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
     `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
     port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
-    while it is in use. `since` in Unix seconds.
+    while it is in use. `since` in Unix seconds. `unreadable` says what of the row is damaged; the journal has no column of it.
     """
 
     address: PciAddress
@@ -35,3 +35,4 @@ class Holding:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     quarantine: str = ""
     since: float = 0.0
+    unreadable: str = ""

@@ -85,8 +85,8 @@ class Journal(Protocol):
     def operation(self, operation_id: str) -> OperationRecord | None:
         """One, with its steps."""
 
-    def open_operations(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
-        """Those not settled, oldest first, with their steps."""
+    def open_operations(self, uri: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
+        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
 
     def history(
         self, *, uri: str | None = None, domain: str | None = None, limit: int = 20

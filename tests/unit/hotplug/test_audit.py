@@ -53,7 +53,7 @@ def record(domain: StageDomain, number: int = 1) -> NicRecord:
 
 
 def operation(domain: StageDomain, state: OperationState, *aliases: str) -> OperationRecord:
-    nics = [{"alias": alias} for alias in aliases]
+    nics = [{"alias": alias, "live": None, "config": None} for alias in aliases]
     return OperationRecord(
         id="op1",
         operation="detach",

@@ -92,7 +92,7 @@ def identity(path: Path) -> tuple[int, ...]:
 def place(path: Path) -> tuple[int, int] | None:
     """Which file `path` is; None where there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino

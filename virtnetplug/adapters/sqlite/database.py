@@ -128,9 +128,13 @@ class Database:
             )
         if self._connection is None or (self.read_only and identity(self.path) != self._identity):
             self._connection = self._open()
-        elif not self.read_only and place(self.path) != self._place:
+        elif self._is_moved():
             raise moved(self.path)
         return self._connection
+
+    def _is_moved(self) -> bool:
+        """Whether another file has its path by now, or none. A transaction asks as it begins."""
+        return not self.read_only and not self._depth and place(self.path) != self._place
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:

@@ -123,10 +123,12 @@ class SqliteJournal:
         """One, with its steps."""
         return next(iter(operations.read(self._database, "id = ?", (operation_id,))), None)
 
-    def open_operations(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[OperationRecord]:
-        """Those not settled, oldest first, with their steps."""
-        where, values = rows.match(uri=uri, domain_uuid=domain_uuid)
-        return operations.read(self._database, f"ended IS NULL AND {where}", values)
+    def open_operations(self, uri: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
+        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
+        where, values = rows.match(uri=uri)
+        if domain_uuids:
+            where += f" AND domain_uuid IN ({', '.join('?' * len(domain_uuids))})"
+        return operations.read(self._database, f"ended IS NULL AND {where}", (*values, *domain_uuids))
 
     def history(
         self, *, uri: str | None = None, domain: str | None = None, limit: int = 20

@@ -24,7 +24,7 @@ from virtnetplug.model.pci import PciAddress
 
 OPERATION = [field.name for field in fields(OperationRecord) if field.name not in ("steps", "unreadable")]
 STEP = [field.name for field in fields(Step)]
-HOLDING = [field.name for field in fields(Holding)]
+HOLDING = [field.name for field in fields(Holding) if field.name != "unreadable"]
 NIC = [field.name for field in fields(NicRecord)]
 
 
@@ -75,7 +75,7 @@ def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> Operat
     values |= {
         "scope": known("scope", Scope, Scope.LIVE),
         "state": known("state", OperationState, OperationState.INCOMPLETE),
-        "request": known("request", _request, {}),
+        "request": known("request", _object, {}),
     }
     found = []
     for step in steps:
@@ -86,17 +86,20 @@ def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> Operat
     return OperationRecord(**values, steps=tuple(found), unreadable="; ".join(lacks))
 
 
-def _request(text: str) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     request = json.loads(text)
     if not isinstance(request, dict):
-        raise TypeError(f"a request is an object, not {type(request).__name__}")
+        raise TypeError(f"an object is wanted, not {type(request).__name__}")
     return request
 
 
 def nic_from_row(row: sqlite3.Row) -> NicRecord:
-    """The record."""
+    """The record. A state that is not known, or damaged, is Unknown."""
     values = {name: row[name] for name in NIC}
-    return NicRecord(**values | {"frontend": State(values["frontend"]), "backend": State(values["backend"])})
+    states = {
+        end: State(values[end]) if values[end] in set(State) else State.UNKNOWN for end in ("frontend", "backend")
+    }
+    return NicRecord(**values | states)
 
 
 def row_from_holding(holding: Holding) -> dict[str, Any]:
@@ -107,15 +110,21 @@ def row_from_holding(holding: Holding) -> dict[str, Any]:
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
-    """The record."""
+    """The record. Of a row that is damaged it says what is `unreadable`, and the rest."""
     values = {name: row[name] for name in HOLDING}
+    lacks: list[str] = []
+    for name in ("snapshot", "settings"):
+        try:
+            values[name] = _object(values[name])
+        except (ValueError, TypeError):
+            lacks.append(f"its {name} is {str(values[name])[:40]!r}")
+            values[name] = {}
+    why = f"its row in the journal is damaged ({'; '.join(lacks)}): restore the journal from a backup" if lacks else ""
     values |= {
         "address": PciAddress.parse(values["address"]),
         "managed": bool(values["managed"]),
-        "snapshot": json.loads(values["snapshot"]),
-        "settings": json.loads(values["settings"]),
     }
-    return Holding(**values)
+    return Holding(**values, unreadable=why)
 
 
 def _step_from_row(row: sqlite3.Row) -> Step:

@@ -15,14 +15,14 @@ COMMANDS: dict[str, str] = {
     "attach": "Attach NICs to a domain.",
     "detach": "Detach NICs from a domain.",
     "update": "Change a NIC of a domain.",
-    "rebind": "Change or put back what is behind a NIC.",
+    "rebind": "Connect a NIC elsewhere, or reconnect it.",
     "handover": "Let a fast NIC take an emulated one's place.",
-    "handback": "Put the emulated NIC back in its place.",
-    "identity": "Show or forget what domains remember of emulated NICs.",
-    "policy": "Say when emulated NICs go, and which NIC serves; ask why.",
+    "handback": "Attach the emulated NIC again in its place.",
+    "identity": "Show or delete what domains remember of emulated NICs.",
+    "policy": "Set which emulated NICs are unplugged, which NIC serves; ask why.",
     "list": "List NICs with their states.",
     "show": "Show everything about one NIC.",
-    "plan": "Say what a command would do, touching nothing.",
+    "plan": "Say what a command would do, and touch nothing.",
     "recover": "Finish or undo what was interrupted or is pending.",
     "audit": "Compare the views of every NIC and repair what is safe.",
     "devices": "Show the host's SR-IOV devices and who has them.",
@@ -38,8 +38,9 @@ PLANNED = ("attach", "detach", "update", "rebind", "handover", "handback", "reco
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,
-2 usage, 3 refused and nothing touched, 4 failed and rolled back, 5 rollback
-incomplete (run 'virtnetplug recover'), 70 internal error, 75 pending,
+2 usage, 3 refused and nothing touched, 4 failed and undone, 5 not everything
+undone (run 'virtnetplug recover'), 70 internal error, 75 pending: the guest
+still holds a NIC, or the operation waits ('virtnetplug recover --wait 60'),
 129, 130, 143 interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
 
 \b

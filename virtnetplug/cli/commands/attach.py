@@ -34,10 +34,10 @@ _EPILOG = """Examples:
 @click.option(
     "--twin-of",
     metavar="NIC",
-    help="The emulated NIC whose identity it may take once that is out; nothing is taken now.",
+    help="The emulated NIC whose identity the new NIC may take once the emulated NIC is out; it takes nothing now.",
 )
 @options.scope_options
-@options.wait_option(30.0, "Wait this long for the guest, should something have to be undone")
+@options.wait_option(30.0, "If the attach has to be undone: wait this long for the guest to let go")
 @options.plan_option
 @click.pass_obj
 def command(

@@ -12,9 +12,7 @@ from virtnetplug.cli.session import Session
     "audit", epilog="Examples:\n  virtnetplug audit\n  virtnetplug audit web1 --repair\n  virtnetplug audit --plan"
 )
 @options.domain_argument(required=False)
-@click.option(
-    "--repair", is_flag=True, help="Mend what is safe to mend; --plan beside it only says what that would be."
-)
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair; with --plan only say what that would be.")
 @click.option("--plan", "--dry-run", "plan", is_flag=True, help="Say what --repair would do about each finding.")
 @click.pass_obj
 def command(session: Session, domain: str | None, repair: bool, plan: bool) -> None:

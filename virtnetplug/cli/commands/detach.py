@@ -18,7 +18,7 @@ _EPILOG = """Examples:
 @options.nic_argument(many=True)
 @click.option(
     "--restore-emulated/--no-restore-emulated", default=None,
-    help="Whether the emulated NIC comes back whose place it had; else it does if a hand-over put it out.",
+    help="Attach the emulated NIC again whose place the NIC had, or do not. By default it comes back if a hand-over put it out and no policy keeps it out.",
 )  # fmt: skip
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the detach is pending (exit code 75)")
@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Detach NICs from DOMAIN; NIC is an alias, a MAC, a host device or a PCI address that matches exactly one.
 
-    It is done once the guest has let go. Until then the NIC is listed, the journal keeps the operation, and
-    'recover' finishes it.
+    The detach is done once the guest has let go. Until then 'list' shows the NIC, the journal keeps the detach as pending, and
+    'recover' finishes it. A second detach of the NIC waits with the first.
     """
     scope = options.scope_from_flags(live=live, config=config, persistent=persistent)
     if plan or session.is_plan:

@@ -23,12 +23,20 @@ _EPILOG = """Examples:
 @options.command("handover", epilog=_EPILOG)
 @options.domain_argument()
 @click.option("--from", "emulated", required=True, metavar="NIC", help="The emulated NIC whose place is taken.")
-@click.option("--to", "fast", metavar="NIC", help="The NIC that takes it, which the guest has already.")
-@click.option("--to-network", metavar="NETWORK", help="Take it with a new NIC of this network, a pool of VFs say.")
+@click.option("--to", "fast", metavar="NIC", help="The NIC that takes its place: one that the guest has already.")
 @click.option(
-    "--to-xml", metavar="FILE", help="Take it with a new NIC, as this <interface> says ('-': standard input)."
+    "--to-network", metavar="NETWORK", help="Attach a new NIC of this network, a pool of VFs say, in its place."
 )
-@click.option("--allow-filter-loss", is_flag=True, help="Although no filter applies to the NIC that takes it.")
+@click.option(
+    "--to-xml",
+    metavar="FILE",
+    help="Attach a new NIC in its place, from this <interface> element ('-': standard input).",
+)
+@click.option(
+    "--allow-filter-loss",
+    is_flag=True,
+    help="Go on although the network filter of the emulated NIC cannot apply to the other NIC.",
+)
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the hand-over is pending (exit code 75)")
 @options.plan_option
@@ -39,7 +47,7 @@ def command(
 ) -> None:  # fmt: skip
     """Let a fast NIC serve DOMAIN in place of an emulated one, with its MAC, guest address and name in the guest.
 
-    The emulated NIC is remembered with the domain, whole: 'handback', or the detach of the fast one, puts it back. The persistent half of a
+    The domain's metadata keeps the whole emulated NIC: 'handback', or a detach of the fast NIC, attaches it again. The persistent half of a
     teaming pair stays where it is, and the fast NIC becomes its transient half.
     """
     wanted = _fast(fast, to_network, to_xml)

@@ -23,9 +23,9 @@ def command() -> None:
 @options.domain_argument(required=False)
 @click.pass_obj
 def show(session: Session, domain: str | None) -> None:
-    """List what DOMAIN, or every domain, remembers: each emulated NIC, its fast twin, and where both are now.
+    """List the emulated NICs that the metadata of DOMAIN, or of every domain, keeps: each with its fast twin, and where both are now.
 
-    With --json also the NIC's whole elements, as they were last seen.
+    --json also prints the whole elements of each NIC, as they were last seen.
     """
     from virtnetplug.cli import policy_report
 
@@ -39,12 +39,12 @@ def show(session: Session, domain: str | None) -> None:
 @command.command("forget", cls=options.Command, context_settings=options.CONTEXT)
 @options.domain_argument()
 @options.nic_argument()
-@click.option("--force", is_flag=True, help="Although nothing else could put the NIC back.")
+@click.option("--force", is_flag=True, help="Delete it although it is the only copy of the NIC.")
 @click.pass_obj
 def forget(session: Session, domain: str, nic: str, force: bool) -> None:
-    """Let DOMAIN forget an emulated NIC, and the claim of its fast twin with it; nothing of the guest changes.
+    """Delete an emulated NIC, and the claim of its fast twin, from the metadata of DOMAIN; nothing of the guest changes.
 
-    Refused for a NIC that no definition has, as this is the only copy of it: 'handback' puts it back first.
+    Refused for a NIC that no definition has, because the metadata is the only copy of it: 'handback' attaches it again.
     """
     perform.operate(
         session, f"forgetting {nic} of {domain}", lambda plugger: plugger.forget_identity(domain, nic, force=force)

@@ -16,7 +16,7 @@ from virtnetplug.cli.session import Session
 def command(session: Session) -> None:
     """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked.
 
-    With -c, the host is looked at as well: its SR-IOV devices, and on Xen the states of vifs.
+    -c also looks at the host: at its SR-IOV devices, and on Xen at the states of vifs.
     """
     from virtnetplug.metrics import exposition
 

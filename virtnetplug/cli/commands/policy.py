@@ -20,29 +20,35 @@ _EPILOG = """Examples:
 
 @group("policy", epilog=_EPILOG)
 def command() -> None:
-    """Say when emulated NICs go by themselves, and which of several NICs is to serve; and ask why something is so."""
+    """Set which emulated NICs are unplugged automatically, and which of several NICs carries the traffic; explain what follows from that."""
 
 
 @command.command("set", cls=options.Command, context_settings=options.CONTEXT)
 @options.domain_argument(required=False)
-@click.option("--host", is_flag=True, help="Of this host's domains that have no policy of their own.")
+@click.option(
+    "--host", is_flag=True, help="Set the default of this host, for domains that have no policy of their own."
+)
 @click.option(
     "--unplug", metavar="POLICY", type=click.Choice([policy.value for policy in UnplugPolicy]),
-    help="When an emulated NIC goes: keep (never), active (its twin is connected), present (its twin is there).",
+    help="When to unplug an emulated NIC: keep (never), active (its fast twin is connected), present (its fast twin is there).",
 )  # fmt: skip
 @click.option("--force-unplug", metavar="NICS", help="The word NICS: the same as --unplug present.")
 @click.option(
-    "--serve", metavar="NIC,NIC...", help="The NICs of which one is to serve; the others' links are held down."
+    "--serve",
+    metavar="NIC,NIC...",
+    help="A group of NICs: one of them carries the traffic, and the links of the others are held down.",
 )
-@options.wait_option(30.0, "Wait this long for the guest to let go of a NIC that is to leave; then that is pending")
+@options.wait_option(
+    30.0, "Wait this long for the guest to let go of a NIC that the policy unplugs; then that detach is pending"
+)
 @click.pass_obj
 def set_(
     session: Session, domain: str | None, host: bool, unplug: str | None, force_unplug: str | None, serve: str | None,
     wait: float,
 ) -> None:  # fmt: skip
-    """Set a policy of DOMAIN, or with --host the default of all; it is kept with the domain, whatever is detached.
+    """Set a policy of DOMAIN, or with --host the default of this host; the domain keeps it, whatever is detached.
 
-    A running guest's NICs are as the policy says at once. Which NIC serves follows from what the devices are ('policy explain').
+    The policy takes effect on a running guest at once. The kind of each device decides which NIC of a group carries the traffic ('policy explain').
     """
     whose = _whose(domain, host)
     policy = None if unplug is None else UnplugPolicy(unplug)
@@ -55,12 +61,12 @@ def set_(
 
 @command.command("clear", cls=options.Command, context_settings=options.CONTEXT)
 @options.domain_argument(required=False)
-@click.option("--host", is_flag=True, help="This host's default.")
-@click.option("--unplug", is_flag=True, help="Only when emulated NICs go.")
-@click.option("--serve", is_flag=True, help="Only which NICs serve.")
+@click.option("--host", is_flag=True, help="Delete the default of this host.")
+@click.option("--unplug", is_flag=True, help="Delete only the policy of unplugging emulated NICs.")
+@click.option("--serve", is_flag=True, help="Delete only the groups of NICs of which one carries the traffic.")
 @click.pass_obj
 def clear(session: Session, domain: str | None, host: bool, unplug: bool, serve: bool) -> None:
-    """Forget the policies of DOMAIN, or with --host the default of all. Links that were held down go up; no NIC comes back by this."""
+    """Delete the policies of DOMAIN, or with --host the default of this host. Links that were held down go up; no NIC is attached again."""
     whose, is_all = _whose(domain, host), unplug == serve
     if whose is None and serve:
         raise UsageError("Which NICs serve is a domain's own: name the domain, or leave out --serve.")
@@ -74,7 +80,7 @@ def clear(session: Session, domain: str | None, host: bool, unplug: bool, serve:
 @options.domain_argument()
 @click.pass_obj
 def explain(session: Session, domain: str) -> None:
-    """Say what each policy makes of DOMAIN as it is now, and why: which emulated NIC goes, and the rank of each NIC that could serve."""
+    """Explain the policies of DOMAIN as it is now: which emulated NIC is unplugged, the rank of each NIC that could carry the traffic, and why."""
     from virtnetplug.cli import policy_report
 
     with session.plugger(f"reading the policy of {domain}", read_only=True) as plugger:

@@ -30,8 +30,8 @@ _OF_PF = ("reload_driver", "firmware_hook", "allow_outage")
 @options.nic_options(for_update=True, only=_KEYS)
 @click.option(
     "--heal", is_flag=True,
-    help="Put back what a restarted network or a bridge made anew has cut off, of NIC, of DOMAIN or of all; "
-    "--network or --bridge chooses those.",
+    help="Reconnect NICs that lost their bridge or network port because the network was restarted or the bridge was made again: "
+    "NIC, those of DOMAIN, or all; with --network or --bridge only those of that.",
 )  # fmt: skip
 @click.option(
     "--replace", is_flag=True,
@@ -41,32 +41,43 @@ _OF_PF = ("reload_driver", "firmware_hook", "allow_outage")
 @click.option("--persistent", is_flag=True, help="Change the running guest and its next boot (live and config).")
 @click.option(
     "--vf", metavar="auto|ADDRESS",
-    help="Move an assigned NIC to another VF: the best other one of its pool, or the one at this PCI address.",
+    help="Move an assigned NIC to another VF: the best other VF of its pool, or the VF at this PCI address.",
 )  # fmt: skip
-@click.option("--pf", metavar="PF", help="Take this PF apart and make it again, under all guests that have its VFs.")
+@click.option(
+    "--pf",
+    metavar="PF",
+    help="Change this PF (driver, number of VFs, firmware) while guests have its VFs: they get a VF again afterwards.",
+)
 @click.option(
     "--reload-driver",
     is_flag=True,
-    help="With --pf: take the driver from this PF, and give it back. On Xen: load that of all vifs anew.",
+    help="With --pf: unbind the driver of this PF and bind it again. On Xen: reload the driver of all vifs of the host.",
 )
-@click.option("--numvfs", type=click.IntRange(min=0), metavar="N", help="With --pf: let it have N VFs.")
+@click.option(
+    "--numvfs", type=click.IntRange(min=0), metavar="N", help="With --pf: set the number of VFs of this PF to N."
+)
 @click.option(
     "--firmware-hook", metavar="CMD",
     help="With --pf: run this program while no guest has a VF (VIRTNETPLUG_PF and VIRTNETPLUG_NETDEV tell it which).",
 )  # fmt: skip
-@click.option("--allow-outage", is_flag=True, help="With --pf: although guests without a teaming partner are cut off.")
-@options.wait_option(30.0, "Wait this long for the guests, should a NIC have to leave them")
+@click.option(
+    "--allow-outage",
+    is_flag=True,
+    help="With --pf: go on although guests without a teaming partner lose their network meanwhile.",
+)
+@options.wait_option(30.0, "If NICs must leave their guests: wait this long for that")
 @options.plan_option
 @click.pass_obj
 def command(
     session: Session, /, domain: str | None, nic: str | None, heal: bool, replace: bool, flap_link: bool, persistent: bool,
     vf: str | None, pf: str | None, wait: float, plan: bool, **flags: Any,
 ) -> None:  # fmt: skip
-    """Change what is behind NIC of DOMAIN while the guest runs and its connections live: its network, bridge or VLAN, or its VF.
+    """Connect NIC of DOMAIN to another network, bridge or VLAN, or move it to another VF, while the guest runs and keeps its connections.
 
-    Nothing of the NIC changes in the guest, and its link does not flap. With --heal the same network and bridge are put behind the NICs that
-    have lost them. With --vf and --pf a teaming partner carries the traffic meanwhile. A Xen guest's vif for which nothing is to be changed is
-    bound anew by its backend.
+    The guest sees the same NIC, and its link does not flap. --heal reconnects NICs to the network and bridge that they have lost.
+
+    With --vf and --pf the NIC leaves the guest for a while; a teaming partner carries the traffic meanwhile. On Xen, without anything to change, the
+    backend driver of the vif is unbound and bound again.
     """
     of_pf = {name: value for name in _OF_PF if (value := flags.pop(name))}
     numvfs = flags.pop("numvfs")

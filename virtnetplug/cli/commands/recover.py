@@ -15,15 +15,19 @@ _EPILOG = """Examples:
 
 @options.command("recover", epilog=_EPILOG)
 @options.domain_argument(required=False)
-@options.wait_option(0.0, "Wait this long for guests that still hold a NIC")
+@options.wait_option(
+    0.0,
+    "Wait this long for the guest of each open operation, for the lock of each domain, and for another call that works on an operation",
+    lock="",
+)
 @click.option(
     "--allow-taint", is_flag=True,
-    help="Have QEMU remove a NIC that libvirt has lost sight of, which taints the running domain.",
+    help="Have QEMU remove a NIC that libvirt no longer knows; libvirt then marks the running domain as tainted.",
 )  # fmt: skip
 @click.option(
     "--any-address",
     is_flag=True,
-    help="Put a NIC elsewhere whose guest address somebody has taken (place-taken).",
+    help="Attach a NIC at another guest address if something else has its own (place-taken).",
 )
 @options.plan_option
 @click.pass_obj
@@ -32,9 +36,13 @@ def command(
 ) -> None:
     """Finish or undo what was interrupted on DOMAIN, or on all domains; safe at any time, and twice.
 
-    A detach that the guest was asked for goes forward only; what waits for its guest goes on; anything else that was not committed is undone.
-    What another process works on is left to it, and said if it stands still.
-    Exit code 75 while a guest still holds a NIC.
+    A detach, a healing ('rebind --heal'), a replacement or hand-over that waits for its guest, and the rebind of a PF that had been changed already are
+    finished. Any other operation that was not committed is undone.
+
+    An operation that another call works on is left to that call, which is named (operation-busy; operation-stalled if it makes no progress). With --wait
+    it is waited for first.
+
+    Exit code 75 while a guest holds a NIC, or another call an operation or a domain; 5 if something could not be undone.
     """
     if plan or session.is_plan:
         with session.plugger("planning to recover", read_only=True) as plugger:

@@ -17,7 +17,7 @@ DEFAULT = "127.0.0.1:9977"
 def command(session: Session, listen: str) -> None:
     """Answer Prometheus at /metrics, computed from the journal at each scrape.
 
-    With -c, the host is looked at as well: its SR-IOV devices, and on Xen the states of vifs. It ends, with exit code 0, on SIGTERM or Ctrl-C.
+    -c also looks at the host: at its SR-IOV devices, and on Xen at the states of vifs. The server ends on SIGTERM or Ctrl-C, with exit code 0.
     """
     from virtnetplug.metrics import Server, serve
 

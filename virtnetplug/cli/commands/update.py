@@ -30,7 +30,10 @@ _EPILOG = """Examples:
     help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
 )  # fmt: skip
 @options.scope_options
-@options.wait_option(30.0, "Wait this long for the guest, should the NIC have to be replaced")
+@options.wait_option(
+    30.0,
+    "If the NIC is replaced: wait this long for the guest to let go of it; then the update is pending (exit code 75)",
+)
 @options.plan_option
 @click.pass_obj
 def command(
