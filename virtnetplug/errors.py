@@ -74,6 +74,13 @@ class LeftPending(VirtnetplugError):
     exit_code = 75
 
 
+class LeftInterrupted(LeftPending, Interrupted):
+    """A signal came, and the operation is left pending as it is: nothing was undone because of the signal."""
+
+    reason = "interrupted"
+    exit_code = 130
+
+
 class InvariantBroken(Failed):
     """nets and hostdevs disagree: libvirt shows a device virtnetplug cannot account for."""
 
@@ -132,9 +139,17 @@ class DomainTransient(Refused):
 
 
 class DomainBusy(Refused):
-    """A migration, save or other job owns the domain, or another operation works on it."""
+    """A migration, save or other job owns the domain, or another operation works on it.
+
+    `fact` is the message without its remedy; `interrupt` is a signal that came while the lock was waited for.
+    """
 
     reason = "domain-busy"
+
+    def __init__(self, message: str, *, reason: str | None = None, fact: str = "") -> None:
+        super().__init__(message, reason=reason)
+        self.fact = fact or message
+        self.interrupt: KeyboardInterrupt | None = None
 
 
 class LockTaken(DomainBusy):
@@ -456,6 +471,14 @@ class ConnectionLost(RollbackIncomplete):
     """The connection broke in the middle; the journal keeps the operation and `recover` settles it."""
 
     reason = "connection-lost"
+
+
+def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
+    """`first`, reported of an operation that is past the point where it could be undone."""
+    left = f"The {operation} can no longer be undone, and it has not ended."
+    error = RollbackIncomplete(f"{first.message} {left} The journal keeps it: 'virtnetplug recover' goes on with it.")
+    error.undo_failures = [left]
+    return error
 
 
 def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> RollbackIncomplete:

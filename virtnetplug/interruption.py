@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from virtnetplug.errors import Interrupted
+from virtnetplug.errors import Interrupted, LeftInterrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a command to stop: Ctrl-C, whoever ends processes, a terminal that is closed."""
@@ -155,9 +155,27 @@ def came() -> str:
     return signal.Signals(listener.pending).name if listener is not None and listener.pending else ""
 
 
+def undelivered() -> Interrupt | None:
+    """The signal that came and was not delivered, which is delivered by this; None if there is none."""
+    listener = _mine()
+    if listener is None or not listener.pending:
+        return None
+    number, listener.pending = listener.pending, 0
+    return Interrupt(number)
+
+
 def interrupted(message: str, stop: KeyboardInterrupt) -> Interrupted:
     """The error of an operation that `stop` ended, with the exit code of its signal."""
-    return Interrupted(message, signal=getattr(stop, "number", int(signal.SIGINT)))
+    return Interrupted(message, signal=_number(stop))
+
+
+def left_open(message: str, stop: KeyboardInterrupt) -> LeftInterrupted:
+    """The same of an operation that stays pending."""
+    return LeftInterrupted(message, signal=_number(stop))
+
+
+def _number(stop: KeyboardInterrupt) -> int:
+    return getattr(stop, "number", int(signal.SIGINT))
 
 
 @contextmanager

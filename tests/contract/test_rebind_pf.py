@@ -474,6 +474,7 @@ def test_a_vf_that_somebody_sets_before_it_comes_back_is_left_alone(
     with pytest.raises(VirtnetplugError, match="VLAN is 99 and not 0") as caught:
         rebind(house, reload_driver=True)
     assert caught.value.exit_code == 5 and has(house) == {"fake/ua-vf1": 0}
+    assert "Undoing" not in caught.value.message and "can no longer be undone" in caught.value.message
     assert fake.set[VFS[1]].vlan == 99, "nothing overwrites it"
     (again,) = house.plugger.recover()
     assert (again.result, again.reason) == (Result.INCOMPLETE, "vf-changed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tests.fakes.xen import ISOLATED_PORT, FakeXen
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import HostDeviceFailed, Refused, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
-from virtnetplug.hotplug import vif_recovery, vif_rework
+from virtnetplug.hotplug import rebind_vif, vif_recovery, vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
@@ -408,6 +409,21 @@ def test_a_vif_that_is_not_settled_is_nobody_elses(dom0: Dom0) -> None:
     assert caught.value.reason == "nic-pending"
     (settled,) = dom0.plugger.recover("db")
     assert settled.result is Result.UNDONE and len(dom0.xen.bound()) == 4
+
+
+@pytest.mark.parametrize("whose", ["driver", "guest"])
+def test_recover_that_does_not_wait_leaves_out_vifs_that_are_busy(dom0: Dom0, whose: str) -> None:
+    kill = Trigger(count(dom0, reload=True).index("vif_drivers.reload"), "crash")
+    with pytest.raises(Crash):
+        rebind(dom0, Plugger(faulty(dom0.host, kill), lambda: None), reload=True)
+    dom0.open()
+    hypervisor = dom0.host.hypervisor
+    key = ("", rebind_vif.DRIVER) if whose == "driver" else (hypervisor.uri, hypervisor.domain("web").uuid)
+    began = time.monotonic()
+    with dom0.host.journal.lock(*key):
+        (left,) = dom0.plugger.recover("db")
+    assert (left.result, left.reason) == (Result.PENDING, "domain-busy") and time.monotonic() - began < 4
+    assert [each.result for each in dom0.plugger.recover("db")] == [Result.UNDONE]
 
 
 # -- at every step -----------------------------------------------------------------------------------

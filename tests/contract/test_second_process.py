@@ -19,6 +19,8 @@ from tests.contract.stopped import Moment, Stopped, at, relocking, waiting
 from tests.contract.test_hostdev import devices
 from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
+from tests.contract.test_rebind_pf import PF, rebind
+from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import locks
@@ -420,6 +422,29 @@ def test_recover_says_which_domain_it_left_out(fake: World, monkeypatch: pytest.
     assert (outcomes[fake.name].result, outcomes[fake.name].reason) == (Result.PENDING, "domain-busy")
     assert str(os.getpid()) in outcomes[fake.name].message
     assert [(outcome.domain, outcome.result) for outcome in fake.plugger.recover()] == [(fake.name, Result.DONE)]
+
+
+PF_LOCKS: dict[str, Callable[[World], tuple[str, str]]] = {
+    "pf": lambda w: ("", f"pf {PF}"),
+    "guest": lambda w: (w.host.hypervisor.uri, w.guest.uuid),
+}
+
+
+@pytest.mark.timeout(12)
+@pytest.mark.parametrize("whose", PF_LOCKS)
+def test_recover_that_does_not_wait_leaves_out_a_busy_pf(
+    house: World, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    monkeypatch.setattr(locks, "time", house.host.clock, raising=False)
+    house.guest.hold()
+    assert rebind(house, reload_driver=True, wait=0.1).result is Result.PENDING
+    house.guest.resume()
+    elapsed = _Elapsed(house)
+    with house.reopen().journal.lock(*PF_LOCKS[whose](house)):
+        outcomes = [one for one in _process(house).recover(wait=0) if one.operation == "rebind-pf"]
+    assert _answer(lambda: tuple(outcomes))[:2] == ("domain-busy", 75) and str(os.getpid()) in outcomes[0].message
+    assert elapsed() < 4
+    assert _results(house.plugger.recover()) == [Result.UNDONE]
 
 
 def test_an_address_that_is_about_to_be_free_is_kept_too(fake: World) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from tests.contract import test_rebind_pf
 from tests.contract import test_steps as steps
 from tests.contract.faults import Trigger, faulty, points
 from tests.contract.operations import GOVERNED, OPERATIONS
+from tests.contract.stopped import Stopped, waiting
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug import interruption
+from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import GuestBusy, Interrupted, Refused
 from virtnetplug.hotplug import guest, repair
 from virtnetplug.hotplug.lock import DomainLock
@@ -272,6 +275,109 @@ def test_a_signal_while_the_locks_of_a_pf_are_taken_again(house: World, monkeypa
     said, _ = act_under(house, lambda world, plugger: test_rebind_pf.rebind(world, plugger, reload_driver=True))
     assert isinstance(said, Interrupted) and "was undone" in said.message and len(taken) == 6
     assert test_rebind_pf.whole(house) == before
+
+
+@contextmanager
+def _taken(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, when: str, uuid: str
+) -> Iterator[None]:
+    """After 1 s another process has the lock of a domain for good; the signal comes before this one wants it, or while it waits for it."""
+    monkeypatch.setattr(locks, "time", world.host.clock, raising=False)
+    with ExitStack() as stack:
+        lock = world.reopen().journal.lock(world.host.hypervisor.uri, uuid)
+
+        def take() -> None:
+            stack.enter_context(lock)
+            (send if when == "guest" else lambda _: world.guest.resume())(number)
+
+        world.later(1.0, take)
+        if when == "lock":
+            world.later(4.0, lambda: send(number))
+        began = world.host.clock.monotonic()
+        yield
+        assert world.host.clock.monotonic() - began < 12  # 20 were to be waited
+
+
+def _assert_interrupted(said: Outcome | Interrupted, number: int, record: OperationRecord) -> None:
+    assert isinstance(said, Interrupted) and (said.reason, said.exit_code) == ("interrupted", 128 + number)
+    assert str(os.getpid()) in said.message and "virtnetplug recover" in said.message and said.undo_failures == []
+    assert (record.state, record.reason) == (OperationState.PENDING, "interrupted")
+
+
+@pytest.mark.parametrize("when", ["guest", "lock"])
+@pytest.mark.parametrize("name", WAITS)
+def test_a_signal_while_the_lock_is_not_to_be_had_again(
+    fake: World, monkeypatch: pytest.MonkeyPatch, name: str, when: str
+) -> None:
+    """Nothing is done without the lock, and it is not waited for much longer."""
+    number = SIGNALS[list(WAITS).index(name) % 3]
+    OPERATIONS[name][0](fake)
+    before = fake.snapshot()
+    fake.guest.hold()
+    with _taken(fake, monkeypatch, number, when, fake.guest.uuid):
+        said, records = act_under(fake, WAITS[name])
+    (record,) = [record for record in records if record.ended is None]
+    _assert_interrupted(said, number, record)
+    fake.guest.resume()
+    assert_agree(fake, name, before, said, records, name)
+    assert steps._is_complete(name, fake, before)
+
+
+@pytest.mark.parametrize("when", ["guest", "lock"])
+def test_a_signal_while_the_lock_is_not_to_be_had_again_in_a_recovery(
+    fake: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    OPERATIONS["replace"][0](fake)
+    fake.guest.hold()
+    fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=0.1)
+    with _taken(fake, monkeypatch, signal.SIGTERM, when, fake.guest.uuid):
+        said, _ = act_under(fake, lambda world, plugger: plugger.recover(wait=600))
+    (record,) = fake.host.journal.open_operations()
+    _assert_interrupted(said, signal.SIGTERM, record)
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+
+
+@pytest.mark.parametrize("when", ["guest", "lock"])
+def test_a_signal_while_a_lock_of_a_pf_is_not_to_be_had_again(
+    house: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """No guest is touched without its lock, so it has no VF until somebody recovers."""
+    before = test_rebind_pf.whole(house)
+    house.guest.hold()
+    with _taken(house, monkeypatch, signal.SIGHUP, when, test_rebind_pf.second(house).uuid):
+        said, (record,) = act_under(house, lambda w, p: test_rebind_pf.rebind(w, p, reload_driver=True, wait=20))
+    _assert_interrupted(said, signal.SIGHUP, record)
+    house.guest.resume()
+    assert [each.result for each in house.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert test_rebind_pf.whole(house) == before
+
+
+@pytest.mark.parametrize("when", ["guest", "lock"])
+def test_a_signal_while_a_second_detach_waits_for_the_first(
+    fake: World, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It had begun nothing, and the first one goes on."""
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    first = Stopped(fake, lambda p: p.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH), waiting(fake))
+    with _taken(fake, monkeypatch, signal.SIGINT, when, fake.guest.uuid):
+        said, records = act_under(fake, WAITS["detach"])
+    assert isinstance(said, Interrupted) and said.exit_code == 130 and records == []
+    fake.guest.resume()
+    assert first.go_on().result is Result.DONE
+
+
+def test_a_signal_while_recover_waits_for_another_call(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    first = Stopped(fake, lambda p: p.detach(fake.name, ["ua-nic1", "ua-nic2"], scope=Scope.BOTH), waiting(fake))
+    fake.later(3.0, send)
+    began = fake.host.clock.monotonic()
+    said, _ = act_under(fake, lambda world, plugger: plugger.recover(wait=600))
+    assert isinstance(said, Interrupted) and fake.host.clock.monotonic() - began < 10
+    fake.guest.resume()
+    assert first.go_on().result is Result.DONE
 
 
 def test_a_signal_while_a_policy_is_at_work_does_not_hide_what_was_done(fake: World) -> None:

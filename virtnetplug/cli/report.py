@@ -43,7 +43,8 @@ _DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
 
 def message_from_outcome(outcome: Outcome) -> str:
     """The outcome in one paragraph; for a pending detach, who holds the NIC and what finishes it."""
-    nics = ", ".join(_called(nic) for nic in outcome.nics) or "the NIC"
+    names = [_called(nic) for nic in outcome.nics] or dict.fromkeys(step.nic for step in outcome.steps if step.nic)
+    nics = ", ".join(names) or "the NIC"
     result = outcome.result.value
     if outcome.message:
         return outcome.message

@@ -9,7 +9,6 @@ from virtnetplug import xml
 from virtnetplug.errors import (
     DeviceMissing,
     DomainMissing,
-    DomainNotRunning,
     DomainTransient,
     Failed,
     GuestBusy,
@@ -44,17 +43,6 @@ def take_out(
         raise StillHeld(f"the guest still has {alias}; it was asked to let go, and still may")
 
 
-def put_in(domain: Domain, element: str, alias: str, *, domain_id: int) -> None:
-    """Make the guest have the NIC again, at the address and with the names of `element`; nothing if that run of the domain has ended."""
-    mac = xml.interface(element).mac
-    try:
-        if guest.look_for(domain, alias, domain_id=domain_id, mac=mac) is guest.Answer.GONE:
-            domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
-            domain.attach(xml.strip_live(element), Half.LIVE)
-    except (DomainNotRunning, DomainMissing):
-        return
-
-
 def undefine(domain: Domain, alias: str) -> None:
     """Make `alias` absent from the definition."""
     try:
@@ -65,8 +53,14 @@ def undefine(domain: Domain, alias: str) -> None:
 
 def define(domain: Domain, element: str) -> None:
     """Make the definition have `element`, which is a config element as libvirt gave it."""
-    if config_net(domain, xml.interface(element)) is None:
+    if not is_defined(domain, xml.interface(element)):
         domain.attach(element, Half.CONFIG)
+
+
+def is_defined(domain: Domain, net: Interface) -> bool:
+    """Whether the definition has the NIC, and not another of its alias."""
+    now = config_net(domain, net)
+    return now is not None and (None in (now.mac, net.mac) or now.mac == net.mac)
 
 
 def remove_from_config(domain: Domain, net: Interface) -> None:
@@ -74,8 +68,7 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
 
     A NIC of its alias that has another MAC is somebody else's, and stays.
     """
-    now = config_net(domain, net)
-    if now is None or (None not in (now.mac, net.mac) and now.mac != net.mac):
+    if not is_defined(domain, net):
         return
     if net.alias is not None:
         undefine(domain, net.alias)

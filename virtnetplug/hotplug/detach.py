@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainMissing, Failed, NicMissing, NicPending, UsageError
+from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, UsageError
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer
@@ -368,7 +368,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
     undos: dict[tuple[str, str], Any] = {}
     for entry in tx.record.request["nics"]:
         if entry["config"] is not None:
-            undos |= of_undefine(site, entry["alias"], entry["config"])
+            undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
             undos |= of_ask(site, tx, entry["alias"], entry["live"])
     return undos
@@ -390,7 +390,10 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                 say_waiting(host, now)
                 has_said = True
             until = host.clock.monotonic() + min(left, LOOK_AGAIN)
-            yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
+            try:
+                yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
+            except DomainBusy as busy:
+                raise busy.interrupt or busy from None
 
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:

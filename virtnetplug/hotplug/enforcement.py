@@ -25,7 +25,7 @@ from virtnetplug.hotplug.amendment import Amendment, amend
 from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.handover import kept
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import LEAST, DomainLock
+from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Operation
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
@@ -181,7 +181,7 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
         try:
-            with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
+            with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
                 done, _ = enforce(host, domain, lock, seconds=seconds)
         except DomainBusy as busy:
             outcomes.append(

@@ -5,7 +5,6 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -38,7 +37,7 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.remembering import remember
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.request import without_address
+from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import DomainView
@@ -88,16 +87,16 @@ def undos(site: Site, tx: Transaction) -> Undos:
     """What takes its steps back: those that came go, those that left are back."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
-    came: dict[str, list[str]] = {}
+    came: list[tuple[str, str]] = []
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
-        came.setdefault(entry["alias"], []).append(backend.attach_step)
+        came.append((backend.attach_step, entry["alias"]))
         found |= of_plug(site, tx, backend, xml.interface(entry["element"]))
     for entry in request["leaving"]:
         alias = entry["alias"]
-        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came.get(alias, ()))
+        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came)
     for element in request["config_leaving"]:
-        found |= of_undefine(site, name_in_config(xml.interface(element)), element)
+        found |= of_undefine(site, tx, name_in_config(xml.interface(element)), element)
     for element in request["config_entering"]:
         net = xml.interface(element)
         found |= of_define(site, name_in_config(net), net)
@@ -262,10 +261,14 @@ class Exchanging(Operation):
         return undos(site, tx)
 
     @classmethod
-    def anywhere(cls, record: OperationRecord) -> OperationRecord:
+    def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
         """See `Operation.anywhere`."""
-        entering = [{**entry, "element": without_address(entry["element"])} for entry in record.request["entering"]]
-        return dataclasses.replace(record, request={**record.request, "entering": entering})
+        live = {
+            key: [{**entry, "element": freed(domain, entry["element"])} for entry in request[key]]
+            for key in ("leaving", "entering")
+        }
+        config_leaving = [freed(domain, element, Half.CONFIG) for element in request["config_leaving"]]
+        return {**request, **live, "config_leaving": config_leaving}
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

@@ -16,6 +16,11 @@ LEAST = 5.0
 """Seconds that an operation waits for a lock at least; a holder that makes progress releases it sooner."""
 
 
+def least_of(seconds: float) -> float:
+    """The least for a recovery that may wait `seconds`: one that may not wait leaves out what is busy."""
+    return LEAST if seconds else 0.0
+
+
 class Lock(Protocol):
     """What an operation holds over its effects, and releases while a guest is waited for."""
 
@@ -65,18 +70,19 @@ def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Ite
             stack.enter_context(host.journal.lock(uri, key, on_wait=say, seconds=seconds))
         except LockTaken as error:
             who = "another process" if error.process is None else f"process {error.process}"
+            fact = f"{who} is working on {name} and has not ended within {seconds:g} s."
             raise DomainBusy(
-                f"{who} is working on {name} and has not ended within {seconds:g} s. See what it does "
-                f"('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer."
+                f"{fact} See what it does ('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer.",
+                fact=fact,
             ) from None
         yield
 
 
 @contextmanager
-def locks_of(host: Host, domains: Sequence[Domain], seconds: float) -> Iterator[None]:
+def locks_of(host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> Iterator[None]:
     """The locks of several domains at once, taken in the order in which everybody takes several: by UUID."""
     with ExitStack() as stack:
         by_uuid = {domain.uuid: domain for domain in domains}
         for domain in (by_uuid[uuid] for uuid in sorted(by_uuid)):
-            stack.enter_context(DomainLock(host, domain, seconds))
+            stack.enter_context(DomainLock(host, domain, seconds, least=least))
         yield

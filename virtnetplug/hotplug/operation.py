@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import LeftPending, VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
@@ -18,7 +18,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, Transaction, Undos, resumed
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.waiting import Work
-from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
+from virtnetplug.model.operation import Nic, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
 
 Shape = Mapping[str, tuple[type, ...]]
@@ -101,9 +101,9 @@ class Operation:
         raise NotImplementedError
 
     @classmethod
-    def anywhere(cls, record: OperationRecord) -> OperationRecord:
-        """The record without the guest addresses of NICs that are still to be put in, so that libvirt chooses them (``--any-address``)."""
-        return record
+    def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request without the guest addresses that somebody has taken from NICs that are to be put in, or back in (``--any-address``)."""
+        return dict(request)
 
     @classmethod
     def of_one_domain(cls, record: OperationRecord) -> bool:
@@ -111,8 +111,8 @@ class Operation:
         return True
 
     @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-        """Finish or undo a record for which `of_one_domain` is false; None if another call has settled it, or owns it."""
+    def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
+        """Finish or undo a record for which `of_one_domain` is false; None if another call has settled it, or owns it. `any_address`: see `recover`."""
         raise NotImplementedError
 
     @classmethod
@@ -124,14 +124,28 @@ class Operation:
         with resumed(host, record, partial(cls.undos, site)) as tx:
             error = _undo(host, domain, tx, seconds, allow_taint=allow_taint)
             if error is not None:
-                result = Result.PENDING if isinstance(error, StillHeld) else Result.INCOMPLETE
-                tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
-                return tx.outcome(result, reason=error.reason, message=error.message)
+                return left_open(tx, error)
             message = f"the {record.operation} that was left open has been undone"
             tx.finish(
                 OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message
             )
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)
+
+
+def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
+    """What came of one that could not be undone because of `error`: the journal keeps it."""
+    is_taken = isinstance(error, LeftPending)
+    state, result = (
+        (OperationState.PENDING, Result.PENDING) if is_taken else (OperationState.INCOMPLETE, Result.INCOMPLETE)
+    )
+    tx.finish(state, result, reason=error.reason, error=error.message)
+    is_pending = is_taken or isinstance(error, StillHeld)
+    return tx.outcome(Result.PENDING if is_pending else result, reason=error.reason, message=error.message, nics=nics)
+
+
+def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
+    """The one to report: that a place is taken only where nothing else went wrong."""
+    return next((error for error in failures if not isinstance(error, LeftPending)), failures[0])
 
 
 def _fits(value: Any, shape: Shape) -> bool:
@@ -147,7 +161,7 @@ def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_
         leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
         failures = [error for _, error in tx.undo.unwind()]
         if failures:
-            raise failures[0]
+            raise first_of(failures)
         if (orphaned := leftover.orphaned(host, domain, tx.record)) is not None:
             return orphaned
         leftover.drop_ports(host, domain, nets)

@@ -21,7 +21,7 @@ from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
@@ -33,9 +33,9 @@ class PfLocks:
     Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
     """
 
-    def __init__(self, host: Host, domains: Sequence[Domain], seconds: float) -> None:
+    def __init__(self, host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> None:
         self.domains = sorted({domain.uuid: domain for domain in domains}.values(), key=lambda domain: domain.uuid)
-        self._locks = {domain.uuid: DomainLock(host, domain, seconds) for domain in self.domains}
+        self._locks = {domain.uuid: DomainLock(host, domain, seconds, least=least) for domain in self.domains}
 
     def of(self, domain: Domain) -> DomainLock:
         """That domain's."""
@@ -64,9 +64,9 @@ class PfLocks:
             yield self
 
 
-def pf_lock(host: Host, pf: PciAddress, seconds: float) -> AbstractContextManager[None]:
+def pf_lock(host: Host, pf: PciAddress, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
     """The PF's own, which is not let go; raises `DomainBusy`."""
-    return named_lock(host, str(pf), "", f"pf {pf}", max(seconds, LEAST))
+    return named_lock(host, str(pf), "", f"pf {pf}", max(seconds, least))
 
 
 def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
@@ -153,7 +153,11 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
 
 
 def put_in(
-    host: Host, nic: PfNic, operation_id: str, address: PciAddress | None = None, snapshot: Settings | None = None
+    host: Host,
+    nic: PfNic,
+    operation: OperationRecord,
+    address: PciAddress | None = None,
+    snapshot: Settings | None = None,
 ) -> None:
     """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it, or has ended: then nothing is held for it.
 
@@ -161,9 +165,9 @@ def put_in(
     """
     address = nic.address if address is None else address
     if address != nic.address:
-        _hold_instead(host, nic, address, operation_id, snapshot or {})
+        _hold_instead(host, nic, address, operation.id, snapshot or {})
     element = xml.edit(nic.element, {"source_pci": address})
-    put_back(host, nic.domain, nic.alias, element, old=nic.old, operation_id=operation_id, domain_id=nic.domain_id)
+    put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, domain_id=nic.domain_id)
     answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
         for holding in host.journal.holdings():

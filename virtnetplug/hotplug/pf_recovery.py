@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
@@ -10,11 +11,13 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape
+from virtnetplug.hotplug.lock import least_of
+from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, first_of, left_open
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.pf_guests import PfLocks, nic_from, pf_lock, remember
 from virtnetplug.hotplug.pf_users import PfNic
 from virtnetplug.hotplug.rebind_pf import go_forward, nics_now, pending_message, undos
+from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, resumed
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
@@ -25,23 +28,40 @@ def goes_forward(record: OperationRecord) -> bool:
     return any(step.name == pf_rework.DONE and step.state is StepState.DONE for step in record.steps)
 
 
-def settle(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+def settle(host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
     """Finish or undo it; None where another call has, or does. `seconds` bounds the wait for each guest."""
-    pf = PciAddress.parse(record.request["pf"])
-    nics = [
-        nic for entry in record.request["nics"] if "element" in entry and (nic := nic_from(host, entry)) is not None
-    ]
+    pf, nics, least = PciAddress.parse(record.request["pf"]), _nics(host, record), least_of(seconds)
     with (
-        pf_lock(host, pf, seconds),
-        PfLocks(host, [nic.domain for nic in nics], seconds).held(),
+        pf_lock(host, pf, seconds, least=least),
+        PfLocks(host, [nic.domain for nic in nics], seconds, least=least).held(),
         taken_over(host, record.id) as now,
     ):
         if now is None:
             return None
+        if any_address:
+            now = _anywhere(host, now)
+            nics = _nics(host, now)
         for domain in {nic.domain.uuid: nic.domain for nic in nics}.values():
             domain.await_idle()
         with resumed(host, now, partial(undos, host, nics, seconds=seconds)) as tx:
             return go_forward(host, tx, nics) if goes_forward(now) else _undo(host, tx, pf, nics)
+
+
+def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
+    entries = [entry for entry in record.request["nics"] if "element" in entry]
+    return [nic for entry in entries if (nic := nic_from(host, entry)) is not None]
+
+
+def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
+    """As `Operation.anywhere`, for every guest."""
+    places = {(nic.domain.uuid, nic.alias): freed(nic.domain, nic.element) for nic in _nics(host, record)}
+    entries = [
+        {**entry, "element": places[key]} if (key := (entry["domain_uuid"], entry["alias"])) in places else entry
+        for entry in record.request["nics"]
+    ]
+    request = {**record.request, "nics": entries}
+    host.journal.amend(record.id, request)
+    return dataclasses.replace(record, request=request)
 
 
 def _undo(host: Host, tx: Transaction, pf: PciAddress, nics: Sequence[PfNic]) -> Outcome:
@@ -60,9 +80,7 @@ def _undo(host: Host, tx: Transaction, pf: PciAddress, nics: Sequence[PfNic]) ->
 def _left(host: Host, tx: Transaction, nics: Sequence[PfNic], faults: Sequence[VirtnetplugError]) -> Outcome:
     """Not all of it could be undone: what could not be stays in the journal."""
     if faults:
-        error = faults[0]
-        tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=error.reason, error=error.message)
-        return tx.outcome(Result.INCOMPLETE, reason=error.reason, message=error.message)
+        return left_open(tx, first_of(faults))
     message = pending_message([step.nic for step in tx.steps if step.name == "ask" and tx.was_begun("ask", step.nic)])
     tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
     return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=nics_now(host, nics))
@@ -90,9 +108,9 @@ class RebindPf(Operation):
         return False
 
     @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
         """See `settle`."""
-        return settle(host, record, seconds)
+        return settle(host, record, seconds, any_address=any_address)
 
 
 OPERATION = RebindPf

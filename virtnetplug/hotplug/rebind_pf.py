@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, LeftPending, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld, take_out
 from virtnetplug.hotplug.guest import Answer
@@ -19,6 +19,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on, make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock, Lock
+from virtnetplug.hotplug.operation import first_of
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
 from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
@@ -26,7 +27,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
-from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work, left_pending
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import GuestEvent, Watch
@@ -129,11 +130,8 @@ class _Running:
             for nic in self.nics:
                 self.answers[nic.label] = yield from self._wait_for(tx, nic, eyes[nic.label])
         except DomainBusy as error:
-            raise LeftPending(
-                f"{error.message} The journal keeps the rebind {tx.record.id} as pending: 'virtnetplug recover --wait 60' gives "
-                "every guest its VF again.",
-                reason=error.reason,
-            ) from None
+            then = "'virtnetplug recover --wait 60' gives every guest its VF again"
+            raise left_pending(error, tx.record, "The guests were asked for their VFs", then) from None
 
     def _wait_for(
         self, tx: Transaction, nic: PfNic, watch: Watch
@@ -164,7 +162,7 @@ class _Running:
         """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go."""
         faults = [error for _, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
         if faults:
-            raise faults[0]
+            raise first_of(faults)
         message = pending_message([nic.label for nic in held])
         tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
         return tx.outcome(
@@ -202,7 +200,7 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
             return
     if not pf_rework.is_in_shape(host, pf, tx.record.request):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
-    put_in(host, nic, tx.record.id)
+    put_in(host, nic, tx.record)
 
 
 def pending_message(names: Sequence[str]) -> str:
@@ -225,7 +223,7 @@ def go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
         except VirtnetplugError as error:
             faults.append(error)
     if faults:
-        raise faults[0]
+        raise first_of(faults)
     tx.note("unfence", tx.record.request["pf"], lambda: let_go(host, tx.record.id))
     tx.finish(OperationState.DONE, Result.DONE, also=lambda: remember(host, nics))
     for nic in nics:
@@ -242,7 +240,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     entry = dict(enumerate(request["vfs"])).get(target)
     if guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id) is Answer.GONE:
         pf_rework.check_unchanged(host, vfs[target].address, entry)
-    put_in(host, nic, tx.record.id, vfs[target].address, entry["settings"] if entry is not None else None)
+    put_in(host, nic, tx.record, vfs[target].address, entry["settings"] if entry is not None else None)
 
 
 def nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:

@@ -118,9 +118,9 @@ def _locked(
                     return
 
 
-def driver_lock(host: Host, seconds: float) -> AbstractContextManager[None]:
+def driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
     """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains; raises `DomainBusy`."""
-    return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, LEAST))
+    return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, least))
 
 
 def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:

@@ -6,16 +6,17 @@ both; neither stops the recovery of others.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import LEAST, DomainLock
+from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, stands_still, taken_over
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.returns import return_devices
-from virtnetplug.hotplug.transaction import resumed
+from virtnetplug.hotplug.transaction import recover_command, resumed
 from virtnetplug.hotplug.waiting import to_end
 from virtnetplug.model.operation import (
     Event,
@@ -41,8 +42,8 @@ def recover(
 ) -> tuple[Outcome, ...]:
     """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
-    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` an operation that
-    was left as ``place-taken`` puts its NIC at another guest address.
+    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
+    whose guest address somebody has taken (``place-taken``) is put at another one.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes = []
@@ -82,12 +83,12 @@ def _one(
         return _unknown(record)
     try:
         if not operation.of_one_domain(record):
-            return operation.settle(host, record, seconds)
+            return operation.settle(host, record, seconds, any_address=any_address)
         try:
             domain = host.hypervisor.domain(record.domain_uuid)
         except DomainMissing:
             return _settle_without_domain(host, record, operation.without_domain)
-        with DomainLock(host, domain, seconds, least=LEAST if seconds else 0.0) as lock:
+        with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
             return _settle(
                 host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
             )
@@ -133,10 +134,10 @@ def _settle(
         text = f"settling {mine.operation} {mine.id} of {mine.domain_name}, left {mine.state}"
         host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
         domain.await_idle()
+        if any_address and (request := operation.anywhere(domain, mine.request)) != mine.request:
+            mine = dataclasses.replace(mine, request=request)
+            host.journal.amend(mine.id, request)
         if operation.direction(mine) is Direction.FORWARD:
-            if any_address and mine.reason == "place-taken":
-                mine = operation.anywhere(mine)
-                host.journal.amend(mine.id, mine.request)
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
@@ -163,7 +164,11 @@ def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
     why = stands_still(host, record)
     if why is not None:
         return _outcome(record, Result.PENDING, "operation-stalled", why)
-    message = f"{owner_of(host, record)} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it"
+    who = owner_of(host, record)
+    message = (
+        f"{who} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it. "
+        f"'{recover_command(record)} --wait 60' waits for it; or end that process if it hangs, and recover."
+    )
     return _outcome(record, Result.PENDING, "operation-busy", message)
 
 
@@ -179,11 +184,14 @@ def _unknown(record: OperationRecord) -> Outcome:
 def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
     """What came of an operation whose recovery raised `error`, as the journal has it."""
     now = host.journal.operation(record.id)
-    if isinstance(error, OperationTaken) or now is None:
-        return None if now is not None else _outcome(record, Result.INCOMPLETE, error.reason, error.message)
+    said = " ".join([error.message, *(left for left in error.undo_failures if left not in error.message)])
+    if now is None:
+        return _outcome(record, Result.INCOMPLETE, error.reason, said)
+    if isinstance(error, OperationTaken) or now.state is OperationState.DONE:
+        return None  # another call has settled it, or does
     if now.ended is None:
         result = Result.PENDING if now.state is OperationState.PENDING else Result.INCOMPLETE
-        return _outcome(now, result, error.reason, error.message)
+        return _outcome(now, result, error.reason, said)
     message = f"the {record.operation} that was left open was undone: {error.message}"
     return _outcome(now, Result(now.result), "recovered", message)
 

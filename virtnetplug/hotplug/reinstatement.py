@@ -9,12 +9,12 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import put_in
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.ports.domain import Domain
 
 T = TypeVar("T")
@@ -39,26 +39,30 @@ def put_back(
     element: str,
     *,
     old: Mapping[str, Any] | None = None,
-    operation_id: str,
+    operation: OperationRecord,
     domain_id: int,
 ) -> None:
     """Make the guest have the NIC whose live element was `element` again; nothing if it has it, or has ended.
+
+    Raises `LeftPending` where somebody has its place: see `expect_free`.
 
     An assigned device is lent again, the same one if anybody can have it, and set as it was. `old` says what the journal held of it, for
     it may have been given back since; else it is still held, or was never ours.
     """
     net = xml.interface(element)
-    if not net.is_hostdev:
-        put_in(domain, element, alias, domain_id=domain_id)
-        return
     if old is None:
         old = held_of(host, domain, net)
-    if old is None:
-        put_in(domain, element, alias, domain_id=domain_id)
+    try:
+        domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
+        if guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac) is not Answer.GONE:
+            return
+        expect_free(domain, net, operation.operation)
+        if net.is_hostdev and old is not None:
+            _lend(host, domain, net, old, operation.id, domain_id)
+        else:
+            domain.attach(xml.strip_live(element), Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
         return
-    domain.await_idle()
-    if guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac) is Answer.GONE:
-        _lend(host, domain, net, old, operation_id, domain_id)
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:

@@ -7,16 +7,16 @@ from collections.abc import Generator, Iterable, Sequence
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, LeftPending, RemovalFailed
+from virtnetplug.errors import DomainBusy, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
-from virtnetplug.hotplug.waiting import Wait, WaitsFor
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationState, Result
+from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain, GuestEvent, Watch
 
 
@@ -80,18 +80,15 @@ class GuestRelease:
             for alias in aliases:
                 answers[alias] = yield from self._wait(tx, alias)
         except KeyboardInterrupt as stop:
-            tx.finish(OperationState.PENDING, Result.PENDING, reason="interrupted")
-            raise interruption.interrupted(
+            raise interruption.left_open(
                 f"interrupted while the guest was letting go of {', '.join(aliases)}. It has been asked, so the NIC may go at any "
                 f"moment; the journal keeps it: 'virtnetplug recover {self.domain.name} --wait 60' finishes it.",
                 stop,
             ) from None
         except DomainBusy as error:
-            raise LeftPending(
-                f"{error.message} The journal keeps the {tx.record.operation} {tx.record.id} as pending: "
-                f"'virtnetplug recover {self.domain.name} --wait 60' goes on with it.",
-                reason=error.reason,
-            ) from None
+            asked = f"The guest was asked to let go of {', '.join(aliases)}"
+            then = f"'virtnetplug recover {self.domain.name} --wait 60' goes on with it"
+            raise left_pending(error, tx.record, asked, then) from None
         return answers
 
     def _wait(self, tx: Transaction, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:

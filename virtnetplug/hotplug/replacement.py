@@ -109,5 +109,5 @@ def undos(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> U
     backend = backend_for(ActualDevice(type=live.get("type", "network")))
     return {
         **of_plug(site, tx, backend, xml.interface(live["after"])),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[backend.attach_step]),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[(backend.attach_step, alias)]),
     }

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
-from virtnetplug.hotplug.request import edited, partner_of
+from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, describe, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
 
 
@@ -98,38 +99,58 @@ def placed(
     return tuple(found)
 
 
-def _is_free(view: DomainView, address: PciAddress) -> bool:
-    topology = view.topology
-    return topology is not None and any(
-        bus.index == address.bus and address.slot not in bus.taken for bus in topology.controllers
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What another NIC or device (`who`) has of that which a NIC needs."""
+
+    what: str
+    value: object
+    who: str
 
 
-def expect_free(domain: Domain, net: Interface, operation: str) -> None:
-    """Raise `LeftPending` (``place-taken``) if another NIC has the alias, MAC or guest address of `net`, or a device its address: nothing is displaced."""
-    view = look(domain, (Half.LIVE,))
-    others = view.live.nets if view.live is not None else ()
-    for other in others:
-        shared = [
-            what
-            for what, is_so in (
-                (f"alias {net.alias}", other.alias == net.alias),
-                (f"MAC {net.mac}", other.mac == net.mac and partner_of(other) is None and partner_of(net) is None),
-                (f"guest address {net.address}", net.address is not None and other.address == net.address),
-            )
-            if is_so
-        ]
-        if shared:
-            raise _taken(domain, net, shared[0], describe(other), operation)
-    topology, address = view.topology, net.address
-    is_known = topology is not None and address is not None and topology.has_bus(address.bus)
-    if is_known and address is not None and not _is_free(view, address):
-        raise _taken(domain, net, f"guest address {address}", "a device", operation)
+_ADDRESS = "guest address"
 
 
-def _taken(domain: Domain, net: Interface, what: str, who: str, operation: str) -> LeftPending:
-    return LeftPending(
-        f"the {what} that {describe(net)} is to have in {domain.name} was taken by {who} meanwhile, so the {operation} cannot go on. Detach that, "
-        f"then 'virtnetplug recover {domain.name}'; the journal keeps the {operation} as pending.",
+def expect_free(domain: Domain, net: Interface, operation: str, half: Half = Half.LIVE) -> None:
+    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
+    taken = _taken(domain, net, half)
+    if taken is None:
+        return
+    where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
+    if half is Half.CONFIG:
+        where = f"the definition of {where}"
+    remedy = f"Remove {taken.who} there; then '{recover}' goes on with the {operation}"
+    if taken.what == _ADDRESS:
+        remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
+    raise LeftPending(
+        f"The {taken.what} {taken.value} that {nic} is to have in {where} was taken by {taken.who} meanwhile, so the {operation} cannot go on. "
+        f"The journal keeps it as pending. {remedy}.",
         reason="place-taken",
     )
+
+
+def freed(domain: Domain, element: str, half: Half = Half.LIVE) -> str:
+    """The element of a NIC that is to come, with no guest address asked for where somebody has put another NIC or device there."""
+    taken = _taken(domain, xml.interface(element), half)
+    return without_address(element) if taken is not None and taken.what == _ADDRESS else element
+
+
+def _taken(domain: Domain, net: Interface, half: Half) -> _Taken | None:
+    view = look(domain, (half,))
+    devices, address = view.live if half is Half.LIVE else view.config, net.address
+    for other in devices.nets if devices is not None else ():
+        who = describe(other)
+        if net.alias is not None and other.alias == net.alias:
+            return _Taken(what="alias", value=net.alias, who=who)
+        if net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None:
+            return _Taken(what="MAC", value=net.mac, who=who)
+        if address is not None and other.address == address:
+            return _Taken(what=_ADDRESS, value=address, who=who)
+    topology = view.topology
+    if topology is None or address is None or not topology.has_bus(address.bus) or _is_free(topology, address):
+        return None
+    return _Taken(what=_ADDRESS, value=address, who="another device")
+
+
+def _is_free(topology: Topology, address: PciAddress) -> bool:
+    return any(bus.index == address.bus and address.slot not in bus.taken for bus in topology.controllers)

@@ -23,6 +23,7 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
     incomplete_from,
+    unfinished_from,
 )
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import (
@@ -60,6 +61,11 @@ class _Mark:
     state: StepState
     detail: str
     at: float
+
+
+def recover_command(record: OperationRecord) -> str:
+    """The command that takes the operation up."""
+    return " ".join(["virtnetplug recover", *([record.domain_name] if record.domain_uuid else [])])
 
 
 class Transaction:
@@ -194,7 +200,8 @@ class Transaction:
     ) -> None:
         """The operation's end (or that it is pending), with what `also` writes, in one commit.
 
-        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more.
+        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Where the journal cannot be written, and has
+        the operation in that state for an earlier reason, raises that this is so.
         """
         try:
             with self.host.journal.batch():
@@ -207,10 +214,17 @@ class Transaction:
         except OperationTaken:
             self._settled = True  # by somebody else
             raise
-        except VirtnetplugError:
+        except VirtnetplugError as fault:
             written = self._written()
             if written is None or written.state is not state:
                 raise
+            if (written.reason, written.error) != (reason, error):
+                self._settled = True
+                kind = LeftPending if state is OperationState.PENDING else RollbackIncomplete
+                raise kind(
+                    f"{error} The journal could not be written ({fault.message}), and has the {self.record.operation} as it was left before.",
+                    reason=written.reason,
+                ) from None
         self._is_written()
         self._settled = True
         self.undo.commit()
@@ -254,12 +268,11 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
         if isinstance(error, LeftPending):
-            self._close(OperationState.PENDING, Result.PENDING, error)
-            return error
+            return self._close(OperationState.PENDING, Result.PENDING, error)
         if isinstance(error, OperationTaken):
             return error
         if self._only_forward:
-            left = incomplete_from(error, ["it only goes forward from where it is"])
+            left = unfinished_from(error, self.record.operation)
             left.reason = error.reason if self.is_resumed else left.reason
             return self._leave_open(left)
         try:
@@ -272,21 +285,23 @@ class Transaction:
             return self._leave_open(incomplete_from(error, [why]))
         failures = self.undo.unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
+        if failures and all(isinstance(failure, LeftPending) for _, failure in failures):
+            said = [failure.message for _, failure in failures]
+            pending = LeftPending(" ".join([error.message, *said]), reason=failures[0][1].reason)
+            pending.undo_failures = said
+            return self._close(OperationState.PENDING, Result.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
             return self._leave_open(incomplete_from(error, sentences))
         if failures:
-            raised: VirtnetplugError = incomplete_from(error, sentences)
-            self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, raised)
-            return raised
+            return self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, incomplete_from(error, sentences))
         if isinstance(error, Refused) and self._had_effect:
             error = Failed(f"{error.message} All that had been done was undone.", reason=error.reason)
         is_refusal = isinstance(error, Refused)
-        self._close(
+        return self._close(
             OperationState.REFUSED if is_refusal else OperationState.UNDONE,
             Result.REFUSED if is_refusal else Result.UNDONE,
             error,
         )
-        return error
 
     def stop(self, interrupt: KeyboardInterrupt) -> VirtnetplugError:
         """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
@@ -297,11 +312,11 @@ class Transaction:
         if not self._may_stop:
             if self.record.state is not OperationState.PENDING:
                 self._leave_open(interruption.interrupted(f"{what}.", interrupt))
-            said = f"{what}, and stays open in the journal: 'virtnetplug recover {self.record.domain_name}' goes on with it."
+            said = f"{what}, and stays open in the journal: '{recover_command(self.record)}' goes on with it."
             return interruption.interrupted(said, interrupt)
         left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
         said = left.message
-        if not isinstance(left, RollbackIncomplete):
+        if not isinstance(left, RollbackIncomplete | LeftPending):
             said += " All that had been done was undone." if self._had_effect else " Nothing was touched."
         raised = interruption.interrupted(said, interrupt)
         raised.undo_failures = left.undo_failures
@@ -332,18 +347,22 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
-                f"run 'virtnetplug recover {self.record.domain_name}' once the connection is back."
+                f"run '{recover_command(self.record)}' once the connection is back."
             )
         return error
 
-    def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> None:
+    def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> VirtnetplugError:
+        """Journal how it ended, or stays open, and return the error to raise."""
         try:
             self._is_begun = self._is_begun or self._written() is not None
             if not self._is_begun:
-                return
+                return error
             self.finish(state, result, reason=error.reason, error=error.message)
-        except VirtnetplugError as journal_error:
-            error.undo_failures.append(f"the journal could not be written: {journal_error.message}")
+        except VirtnetplugError as fault:
+            if isinstance(fault, OperationTaken | LeftPending) and type(error) is LeftPending:
+                return fault
+            error.undo_failures.append(f"the journal could not be written: {fault.message}")
+        return error
 
     def _register(self, step: Step) -> None:
         """Register the undo of the step. Undos run newest first, unless the operation is finished."""

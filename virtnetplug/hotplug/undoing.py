@@ -16,12 +16,13 @@ from virtnetplug import xml
 from virtnetplug.backends import Backend
 from virtnetplug.errors import DomainMissing, Failed, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
-from virtnetplug.hotplug.compensation import define, remove_from_config, take_out
+from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, take_out
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
+from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
@@ -82,17 +83,17 @@ def of_ask(
     element: str,
     *,
     old: Mapping[str, Any] | None = None,
-    followers: Sequence[str] = (),
+    followers: Sequence[tuple[str, str]] = (),
 ) -> Undos:
     """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again (`old`: see `put_back`).
 
-    `followers` are the steps that give the guest another NIC of that alias, which must be out first.
+    `followers` are the steps, each with its NIC, that put others in the place of that NIC, which must be out first.
     """
 
     net = xml.interface(element)
 
     def back() -> None:
-        if any(tx.was_begun(step, alias) for step in followers):
+        if any(tx.was_begun(step, nic) for step, nic in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
         is_there = guest.look_for(site.domain, alias, domain_id=site.domain_id, mac=net.mac) is Answer.HELD
         if is_there and not tx.is_done("guest_release", alias):
@@ -102,14 +103,25 @@ def of_ask(
                 take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id, was_asked=True)
             except RemovalFailed:
                 return
-        put_back(site.host, site.domain, alias, element, old=old, operation_id=tx.record.id, domain_id=site.domain_id)
+        put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, domain_id=site.domain_id)
 
     return {("ask", alias): back}
 
 
-def of_undefine(site: Site, name: str, element: str) -> Undos:
+def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
     """Undo the step that took a NIC out of the definition."""
-    return {("undefine", name): partial(define, site.domain, element)}
+
+    def back() -> None:
+        expect_place(site.domain, tx, xml.interface(element))
+        define(site.domain, element)
+
+    return {("undefine", name): back}
+
+
+def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
+    """Raise `LeftPending` where the definition lacks the NIC, and somebody has its place: see `expect_free`."""
+    if not is_defined(domain, net):
+        expect_free(domain, net, tx.record.operation, Half.CONFIG)
 
 
 def of_define(site: Site, name: str, net: Interface) -> Undos:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, NicMissing, NicPending, NotApplied
 from virtnetplug.hotplug import guest, replacement
-from virtnetplug.hotplug.compensation import rewrite, set_back
+from virtnetplug.hotplug.compensation import is_defined, rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
@@ -23,9 +23,10 @@ from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
-from virtnetplug.hotplug.request import scope_for, without_address
+from virtnetplug.hotplug.request import scope_for
+from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site
+from virtnetplug.hotplug.undoing import Site, expect_place
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -380,8 +381,14 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
         found["change", alias] = partial(manner.change_back, site.domain, live)
     if config is not None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        found["redefine", alias] = partial(rewrite, site.domain, after, before)
+        found["redefine", alias] = lambda: _define_again(site.domain, tx, after, before)
     return found
+
+
+def _define_again(domain: Domain, tx: Transaction, after: Interface, before: Interface) -> None:
+    if not is_defined(domain, after):
+        expect_place(domain, tx, before)
+    rewrite(domain, after, before)
 
 
 class Update(Operation):
@@ -413,11 +420,12 @@ class Update(Operation):
         return undos(site, tx)
 
     @classmethod
-    def anywhere(cls, record: OperationRecord) -> OperationRecord:
-        """See `Operation.anywhere`."""
-        live = {**record.request["live"]}
-        live["after"] = without_address(live["after"])
-        return dataclasses.replace(record, request={**record.request, "live": live})
+    def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Operation.anywhere`. What it changes in place stays where it is."""
+        if not request["replace"]:
+            return dict(request)
+        live = request[Half.LIVE.value]
+        return {**request, Half.LIVE.value: live | {key: freed(domain, live[key]) for key in ("before", "after")}}
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

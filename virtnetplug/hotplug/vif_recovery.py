@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from virtnetplug.errors import DomainMissing, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import locks_of
+from virtnetplug.hotplug.lock import least_of, locks_of
 from virtnetplug.hotplug.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
@@ -33,7 +33,12 @@ def settle(host: Host, record: OperationRecord, seconds: float) -> Outcome | Non
     """Finish one that is about all vifs; None where another process has, or does. `seconds` bounds the wait for each to be connected."""
     nics = _nics(record)
     domains = [found for uuid in {nic.domain_uuid for nic in nics} if (found := _domain(host, uuid)) is not None]
-    with driver_lock(host, seconds), locks_of(host, domains, seconds), taken_over(host, record.id) as now:
+    least = least_of(seconds)
+    with (
+        driver_lock(host, seconds, least=least),
+        locks_of(host, domains, seconds, least=least),
+        taken_over(host, record.id) as now,
+    ):
         if now is None:
             return None
         for domain in domains:
@@ -96,7 +101,7 @@ class RebindVif(Operation):
         return bool(record.domain_uuid)
 
     @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
         """See `settle`."""
         return settle(host, record, seconds)
 

@@ -13,10 +13,10 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from virtnetplug import interruption
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import DomainBusy, LeftPending, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import Lock
-from virtnetplug.model.operation import Outcome
+from virtnetplug.model.operation import OperationRecord, Outcome
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind, Watch
 
 
@@ -69,15 +69,48 @@ def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
 
 
 def _next(host: Host, wait: Wait, lock: Lock) -> GuestEvent | None:
-    """The event that is for the operation, or None when its time has come."""
+    """The event that is for the operation, or None when its time has come.
+
+    What follows, an undo too, needs the lock: a signal is raised once the lock is held again, or goes with the `DomainBusy`.
+    """
     lock.release()
+    stop: KeyboardInterrupt | None = None
+    event = None
     try:
-        while (left := wait.until - host.clock.monotonic()) > 0:
-            with interruption.allowed():
-                event = wait.watch.next(left)
-            if event is None or event.kind in (GuestEventKind.ENDED, GuestEventKind.LOST) or event.alias == wait.alias:
-                return event
-        return None
-    finally:
-        with interruption.held():  # what follows, an undo too, takes the lock
+        event = _event(host, wait)
+    except KeyboardInterrupt as interrupt:
+        stop = interrupt
+    with interruption.held():
+        try:
             lock.take()
+        except DomainBusy as busy:
+            busy.interrupt = interruption.undelivered() or stop
+            raise
+    if stop is not None:
+        raise interruption.undelivered() or stop
+    return event
+
+
+def _event(host: Host, wait: Wait) -> GuestEvent | None:
+    while (left := wait.until - host.clock.monotonic()) > 0:
+        with interruption.shortened():  # the signal also bounds the wait for the lock
+            event = wait.watch.next(left)
+        if event is None or event.kind in (GuestEventKind.ENDED, GuestEventKind.LOST) or event.alias == wait.alias:
+            return event
+    return None
+
+
+def left_pending(busy: DomainBusy, record: OperationRecord, asked: str, then: str) -> LeftPending:
+    """The error of an operation whose lock was not to be had again: nothing is done without the lock.
+
+    `asked` says what was asked of the guest before that, and `then` what goes on with the operation.
+    """
+    said = (
+        f"{busy.fact} {asked} before that, so the journal keeps the {record.operation} {record.id} as pending. "
+        f"End what has the lock if it hangs; {then}."
+    )
+    if busy.interrupt is not None:
+        return interruption.left_open(
+            f"The {record.operation} was interrupted while it waited for a lock. {said}", busy.interrupt
+        )
+    return LeftPending(said, reason=busy.reason)

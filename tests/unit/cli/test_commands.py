@@ -295,3 +295,8 @@ def test_the_environment_and_what_overrides_it(run, wiring, monkeypatch):
         ("test:///a", Path("/s"), True),
         (None, Path("/env"), True),
     ]
+
+
+def test_a_detached_nic_that_is_nowhere_any_more_is_named(run, plugger):
+    plugger.nics, plugger.message = (), ""
+    assert run("detach", "web1", "x", "--live").out.startswith("ua-1f0c detached from web1 ")

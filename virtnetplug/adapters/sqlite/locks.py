@@ -23,6 +23,9 @@ from virtnetplug.ports.store import OwnerProcess
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 """Seconds between two looks at a lock that another has."""
 
+AFTER_SIGNAL = 5.0
+"""Seconds that a lock is waited for still once a signal came that must not end the wait."""
+
 _held: set[int] = set()
 
 
@@ -124,8 +127,11 @@ def _try(descriptor: int) -> bool:
 
 def _wait(descriptor: int, deadline: float | None) -> None:
     """flock(2) knows no timeout, so it is asked again and again."""
-    pause = _FIRST_PAUSE
+    pause, heard = _FIRST_PAUSE, False
     while not _try(descriptor):
+        if not heard and interruption.came():
+            heard, soon = True, time.monotonic() + AFTER_SIGNAL
+            deadline = soon if deadline is None else min(deadline, soon)
         if deadline is not None and time.monotonic() >= deadline:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             raise LockTaken("the lock is taken", process=int(holder) if holder.isdigit() else None)

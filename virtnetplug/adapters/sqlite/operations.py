@@ -9,7 +9,7 @@ from typing import Any
 
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.locks import Owners
+from virtnetplug.adapters.sqlite.locks import Owners, process_of
 from virtnetplug.errors import OperationTaken
 from virtnetplug.model.operation import OperationRecord, OperationState, StepState
 
@@ -55,9 +55,11 @@ def expect_owner(database: Database, operation_id: str, owner: str) -> None:
     found = database.fetch("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
     _expect(len(found), f"operation {operation_id}")
     if found[0]["ended"] is not None or found[0]["owner"] != owner:
+        process = process_of(found[0]["owner"])
+        who = "another call" if process is None else f"another call (process {process.pid})"
         raise OperationTaken(
-            f"operation {operation_id} is not this call's any more: another one has settled it, or does. "
-            "'virtnetplug history' shows how it stands."
+            f"operation {operation_id} is not this call's any more: {who} {'has settled it' if found[0]['ended'] is not None else 'goes on with it'}. "
+            "This call did nothing more. 'virtnetplug history' shows how the operation stands."
         )
 
 
@@ -139,6 +141,6 @@ def read_newest_remembering(database: Database, uri: str, names: Collection[str]
 def _expect(found: int, what: str) -> None:
     if not found:
         raise OperationTaken(
-            f"the journal has no {what} any more: it was moved, removed or restored meanwhile. "
-            "'virtnetplug audit' shows what the guest has that the journal does not know."
+            f"the journal has no {what} any more: the journal was moved, removed or restored meanwhile. This call did nothing more, and no other "
+            "call goes on with the operation. 'virtnetplug audit' shows what the guest has that the journal does not know."
         )

@@ -27,7 +27,7 @@ _EPILOG = """Examples:
 @click.option(
     "--any-address",
     is_flag=True,
-    help="For operations left with the reason place-taken: attach the NIC at another guest address if its own is taken.",
+    help="Attach a NIC at another guest address if something else has its own (place-taken).",
 )
 @options.plan_option
 @click.pass_obj
