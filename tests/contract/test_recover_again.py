@@ -16,7 +16,7 @@ import pytest
 
 from tests.contract.agreement import ENDED_AS
 from tests.contract.deaths import die
-from tests.contract.faults import Crash, Trigger, faulty, kill_points
+from tests.contract.faults import AtCall, Crash, Trigger, faulty, kill_points
 from tests.contract.operations import GOVERNED, OPERATIONS, Act
 from tests.contract.test_steps import _assert_as_before_or_complete, _is_complete, _reset
 from tests.contract.world import World
@@ -233,3 +233,22 @@ def test_a_recovery_that_fails_once_loses_no_nic(fake: World, name: str, call: s
     before = _pending(fake, name, lets_go=True)
     broken = Break(trigger.calls.index(call), "fail", after=False)
     assert _assert_ends(fake, PENDING[name][0], before, [broken], f"{name}, pending")
+
+
+@pytest.mark.parametrize("name, call", [("policy", "set_metadata"), ("enforcement", "attach")])
+def test_no_policy_acts_on_what_will_be_undone(fake: World, name: str, call: str) -> None:
+    """The operation that wrote the policy, or attached the NIC that would serve, died; and its recovery fails."""
+    calls = _calls(fake, name)
+    before = _dead(fake, name, calls.index(call), after=True)
+    assert _assert_ends(fake, name, before, [Break(0, "fail", after=False)], f"{name}, died after {call}")
+
+
+def test_nor_after_an_operation_of_somebody_who_could_not_undo_it(fake: World) -> None:
+    calls = _calls(fake, "enforcement")
+    _dead(fake, "enforcement", calls.index("attach"), after=True)
+    trigger = AtCall("await_idle", after=False, kind="fail")
+    outcome = Plugger(faulty(fake.host, trigger), lambda: None).attach(fake.name, [fake.bridge_nic(3)])
+    assert (trigger.fired, outcome.enforced) == (True, ())
+    assert any("is open and will be undone" in warning for warning in outcome.warnings), outcome.warnings
+    assert Result.UNDONE in {each.result for each in fake.plugger.recover(wait=20)}
+    assert sorted(nic.alias or "" for nic in fake.plugger.list()) == ["ua-nic1", "ua-nic3"]
