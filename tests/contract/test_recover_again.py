@@ -235,7 +235,7 @@ def test_a_recovery_that_fails_once_loses_no_nic(fake: World, name: str, call: s
     assert _assert_ends(fake, PENDING[name][0], before, [broken], f"{name}, pending")
 
 
-@pytest.mark.parametrize("name, call", [("policy", "set_metadata"), ("enforcement", "attach")])
+@pytest.mark.parametrize(("name", "call"), [("policy", "set_metadata"), ("enforcement", "attach")])
 def test_no_policy_acts_on_what_will_be_undone(fake: World, name: str, call: str) -> None:
     """The operation that wrote the policy, or attached the NIC that would serve, died; and its recovery fails."""
     calls = _calls(fake, name)
