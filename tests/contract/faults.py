@@ -95,10 +95,11 @@ class Trigger:
             raise HypervisorFailed(f"{name} keeps failing")
         if number == self.at and not self.after:
             self._fire(name)
-        answer = call(*args, **named)
-        if number == self.at and self.after:
-            self._fire(name)
-        return answer
+        try:
+            return call(*args, **named)
+        finally:  # also where the call itself failed
+            if number == self.at and self.after:
+                self._fire(name)
 
     def _fire(self, name: str) -> None:
         self.fired = True
@@ -113,6 +114,20 @@ class Trigger:
             # libvirt says so when it could not ask a guest; asked and not told is a connection that broke
             raise ConnectionLost(f"the connection broke after {name}, for the test")
         raise HypervisorFailed(f"{name} failed, for the test")
+
+
+class AtCall(Trigger):
+    """Breaks the `number`-th call of that name, by default as the last one of its process."""
+
+    def __init__(self, call: str, number: int = 1, *, after: bool, kind: str = "crash") -> None:
+        super().__init__(-1, kind, after=after)
+        self.call, self.left = call, number
+
+    def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
+        if name == self.call:
+            self.left -= 1
+            self.at = self.count if self.left == 0 else self.at
+        return super().around(name, call, *args, **named)
 
 
 class Witness(Trigger):

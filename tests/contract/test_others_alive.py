@@ -18,7 +18,7 @@ import pytest
 
 from tests.contract.agreement import Change, Ledger, NicKey, Process, alias_of, key_of, keys
 from tests.contract.conftest import one_fake_world
-from tests.contract.deaths import AtCall
+from tests.contract.faults import AtCall
 from tests.contract.interleave import Turns, explore, replay, sample
 from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests.contract.agreement import ENDED_AS
 from tests.contract.deaths import die
-from tests.contract.faults import Crash, Trigger, faulty, kill_points
+from tests.contract.faults import AtCall, Crash, Trigger, faulty, kill_points
 from tests.contract.operations import GOVERNED, OPERATIONS, Act
 from tests.contract.test_steps import _assert_as_before_or_complete, _is_complete, _reset
 from tests.contract.world import World
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.model.operation import OperationState, Result, Scope
+from virtnetplug.model.operation import OPEN_STATES, OperationState, Outcome, Result, Scope
 
 SAMPLES = 4
 """Of each operation, unless all are tried."""
@@ -93,18 +94,21 @@ def _pending(world: World, name: str, *, lets_go: bool) -> dict[str, Any]:
     """The guest still holds the NIC when its time is over, and lets go of it before recover, or after the recovery that breaks."""
     OPERATIONS[PENDING[name][0]][0](world)
     before = world.snapshot()
-    world.guest.hold()
-    assert PENDING[name][1](world, world.plugger).result is Result.PENDING
+    _ask_in_vain(world, name)
     if lets_go:
         world.guest.resume()
     return before
 
 
-def _recover(world: World, broken: Break) -> bool:
-    """A recovery that breaks; False if it ended before."""
-    trigger = Trigger(broken.at, broken.kind, after=broken.after)
+def _ask_in_vain(world: World, name: str) -> None:
+    world.guest.hold()
+    assert PENDING[name][1](world, world.plugger).result is Result.PENDING
+
+
+def _recover(world: World, trigger: Trigger, what: str, *, wait: float = 3) -> bool:
+    """A recovery that breaks, and whose caller is told the truth; False if it ended before."""
     try:
-        Plugger(faulty(world.host, trigger), lambda: None).recover(wait=3)
+        _assert_told_truly(world, Plugger(faulty(world.host, trigger), lambda: None).recover(wait=wait), what)
     except Crash:
         _again(world)
     except VirtnetplugError:
@@ -112,15 +116,35 @@ def _recover(world: World, broken: Break) -> bool:
     return trigger.fired
 
 
+def _assert_told_truly(world: World, outcomes: Sequence[Outcome], what: str) -> None:
+    """What a recovery said has become of an operation is what the journal has."""
+    for outcome in {one.operation_id: one for one in outcomes}.values():  # what was said of it last
+        record = world.host.journal.operation(outcome.operation_id)
+        if record is not None:
+            said = f"{what}: {outcome.operation} {outcome.operation_id} is {record.state}, and was said to be {outcome.result}"
+            assert record.state in ENDED_AS.get(outcome.result, OPEN_STATES), said
+
+
+def _past(world: World) -> set[str]:
+    """The operations that have ended."""
+    journal = world.host.journal
+    return {record.id for record in journal.history(limit=100)} - {record.id for record in journal.open_operations()}
+
+
 def _assert_ends(world: World, name: str, before: dict[str, Any], breaks: Sequence[Break], what: str) -> bool:
     """Break one recovery after the other, then have one that nothing happens to; False if one of them ended before its break."""
-    past = {record.id for record in world.host.journal.history(limit=100)} - {
-        record.id for record in world.host.journal.open_operations()
-    }
-    were_broken = [_recover(world, each) for each in breaks]
-    world.guest.resume()
-    world.plugger.recover(wait=20)
+    past = _past(world)
     what = f"{what}, then {', then '.join(map(str, breaks))}"
+    were_broken = [_recover(world, Trigger(each.at, each.kind, after=each.after), what) for each in breaks]
+    world.guest.resume()
+    _assert_next_ends(world, name, before, past, what)
+    _reset(world)
+    return all(were_broken)
+
+
+def _assert_next_ends(world: World, name: str, before: dict[str, Any], past: set[str], what: str) -> None:
+    """The next recovery ends all but the `past` operations, and everything agrees."""
+    _assert_told_truly(world, world.plugger.recover(wait=20), what)
     _assert_as_before_or_complete(name, world, before, what)
     assert world.plugger.recover() == (), what
     if name not in GOVERNED:
@@ -129,8 +153,6 @@ def _assert_ends(world: World, name: str, before: dict[str, Any], breaks: Sequen
             if record.id not in past:
                 expected = OperationState.DONE if is_complete else OperationState.UNDONE
                 assert record.state is expected, f"{what}: the history says {record.state} {record.reason}"
-    _reset(world)
-    return all(were_broken)
 
 
 def _all_breaks(run: Callable[[Break], bool]) -> None:
@@ -211,3 +233,22 @@ def test_a_recovery_that_fails_once_loses_no_nic(fake: World, name: str, call: s
     before = _pending(fake, name, lets_go=True)
     broken = Break(trigger.calls.index(call), "fail", after=False)
     assert _assert_ends(fake, PENDING[name][0], before, [broken], f"{name}, pending")
+
+
+@pytest.mark.parametrize(("name", "call"), [("policy", "set_metadata"), ("enforcement", "attach")])
+def test_no_policy_acts_on_what_will_be_undone(fake: World, name: str, call: str) -> None:
+    """The operation that wrote the policy, or attached the NIC that would serve, died; and its recovery fails."""
+    calls = _calls(fake, name)
+    before = _dead(fake, name, calls.index(call), after=True)
+    assert _assert_ends(fake, name, before, [Break(0, "fail", after=False)], f"{name}, died after {call}")
+
+
+def test_nor_after_an_operation_of_somebody_who_could_not_undo_it(fake: World) -> None:
+    calls = _calls(fake, "enforcement")
+    _dead(fake, "enforcement", calls.index("attach"), after=True)
+    trigger = AtCall("await_idle", after=False, kind="fail")
+    outcome = Plugger(faulty(fake.host, trigger), lambda: None).attach(fake.name, [fake.bridge_nic(3)])
+    assert (trigger.fired, outcome.enforced) == (True, ())
+    assert any("is open and will be undone" in warning for warning in outcome.warnings), outcome.warnings
+    assert Result.UNDONE in {each.result for each in fake.plugger.recover(wait=20)}
+    assert sorted(nic.alias or "" for nic in fake.plugger.list()) == ["ua-nic1", "ua-nic3"]

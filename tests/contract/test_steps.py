@@ -231,7 +231,7 @@ def test_crash_in_every_world_then_recover(fake: World, name: str) -> None:
 def test_kill_in_every_world_then_recover(real: World, where: Where, name: str) -> None:
     """Real QEMU, a real process, a real SIGKILL at call k."""
     _, calls = _cases(real, name)
-    scene = victim.Scene(real.uri, real.name, real.bridges, real.network, real.state_dir)
+    scene = victim.Scene.of(real)
     killed = 0
     for k, after in (chosen := where(real, "kill", calls)):
         OPERATIONS[name][0](real)

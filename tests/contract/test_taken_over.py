@@ -11,8 +11,8 @@ import pytest
 from lxml import etree
 
 from tests.contract.conftest import fake_world
-from tests.contract.deaths import AtCall, die
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.deaths import die
+from tests.contract.faults import AtCall, Crash, Trigger, faulty
 from tests.contract.stopped import Stopped, at, waiting
 from tests.contract.test_hostdev import devices
 from tests.contract.test_hostdev import nic as vf_nic
@@ -134,8 +134,7 @@ def test_a_replacement_that_has_begun_to_go_back_goes_back(fake: World) -> None:
 
 def _begin_to_undo(world: World) -> None:
     """A recovery cannot put the new NIC in, takes the steps back, and dies before the old one is in again."""
-    fails, dies = AtCall("attach", 1, after=False), AtCall("attach", 2, after=False)
-    fails.kind = "fail"
+    fails, dies = AtCall("attach", 1, after=False, kind="fail"), AtCall("attach", 2, after=False)
     with pytest.raises(Crash):
         Plugger(faulty(faulty(world.host, fails), dies), lambda: None).recover(wait=5)
     assert _nets(world) == []
@@ -147,8 +146,7 @@ def test_what_goes_on_and_fails_is_undone_once(fake: World) -> None:
     """A step that is run once more has been begun by the call that died."""
     _pending(fake, "replacement")
     die(fake, lambda p: p.recover(wait=5), "attach")
-    fails, told = AtCall("attach", 1, after=False), list[str]()
-    fails.kind = "fail"
+    fails, told = AtCall("attach", 1, after=False, kind="fail"), list[str]()
     host = dataclasses.replace(faulty(fake.host, fails), publish=lambda event: told.append(event.text))
     (outcome,) = Plugger(host, lambda: None).recover(wait=5)
     assert (outcome.result, _nets(fake)) == (Result.UNDONE, [("ua-nic1", _mac(1), "virtio")])

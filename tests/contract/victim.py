@@ -1,4 +1,4 @@
-"""A process that runs one operation and is killed in the middle: see `tests.warm`."""
+"""A process that runs one operation, or a recovery, and is killed in the middle: see `tests.warm`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.contract.faults import Trigger, faulty
+from tests.contract.faults import AtCall, Trigger, faulty
 from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
 from virtnetplug.adapters.clock import SystemClock
@@ -33,9 +33,26 @@ class Scene:
     network: str
     state_dir: Path
 
+    @classmethod
+    def of(cls, world: World) -> Scene:
+        return cls(world.uri, world.name, world.bridges, world.network, world.state_dir)
+
 
 def die(scene: Scene, name: str, k: int, after: bool) -> None:
     """Run the operation `name`, and be killed at (or after) its call `k`."""
+    world = _world(scene)
+    OPERATIONS[name][1](world, Plugger(faulty(world.host, Trigger(k, "kill", after=after)), lambda: None))
+    sys.exit(NEVER_CAME)
+
+
+def die_in_recover(scene: Scene, call: str, number: int) -> None:
+    """Recover, and be killed after the `number`-th call of that name."""
+    trigger = AtCall(call, number, after=True, kind="kill")
+    Plugger(faulty(_world(scene).host, trigger), lambda: None).recover(wait=20)
+    sys.exit(NEVER_CAME)
+
+
+def _world(scene: Scene) -> World:
     hypervisor = LibvirtHypervisor.open(scene.uri)
     host = Host(
         hypervisor=hypervisor,
@@ -47,7 +64,7 @@ def die(scene: Scene, name: str, k: int, after: bool) -> None:
         clock=SystemClock(),
         publish=lambda event: None,
     )
-    world = World(
+    return World(
         host=host,
         guest=None,
         name=scene.domain,
@@ -59,5 +76,3 @@ def die(scene: Scene, name: str, k: int, after: bool) -> None:
         kind="real",
         uri=scene.uri,
     )
-    OPERATIONS[name][1](world, Plugger(faulty(host, Trigger(k, "kill", after=after)), lambda: None))
-    sys.exit(NEVER_CAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Literal
 from xml.etree import ElementTree
 
 import libvirt
+import libvirt_qemu
 
 from tests.real.namespace import wait_until
 from virtnetplug.demo import guest as boot_sector
 from virtnetplug.demo import machine as demo_machine
+
+PERIPHERALS = '{"execute": "qom-list", "arguments": {"path": "/machine/peripheral"}}'
+"""Asks QEMU for its devices."""
 
 _numbers = itertools.count(1)
 
@@ -58,6 +63,12 @@ class Guest:
     def aliases(self) -> list[str]:
         """Of its NICs now."""
         return [alias.attrib["name"] for alias in self.xml().iterfind("devices/interface/alias")]
+
+    def devices(self) -> list[str]:
+        """What QEMU itself calls its devices: the aliases of those that it was given one by one."""
+        return [
+            child["name"] for child in json.loads(libvirt_qemu.qemuMonitorCommand(self.dom, PERIPHERALS, 0))["return"]
+        ]
 
     def target(self, alias: str) -> str:
         """The host device of one NIC."""

@@ -26,7 +26,8 @@ from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.handover import kept
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
-from virtnetplug.hotplug.operation import Operation
+from virtnetplug.hotplug.operation import Direction, Operation
+from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
 from virtnetplug.hotplug.twins import Twin, policy_of, twins_of
@@ -69,13 +70,27 @@ class Done:
 
 
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
-    """All that policies ask for, in the order in which it is done: links up, links down, NICs out."""
+    """All that policies ask for, in the order in which it is done: links up, links down, NICs out.
+
+    None of it can be done while an operation is open that will be undone: the policy, or the NIC that would serve, may go with it.
+    """
     unplugs = [twin for twin in twins_of(host, view, metadata) if twin.halves]
     leaving = {twin.known.alias for twin in unplugs if Half.LIVE in twin.halves}
     links = [due for group in metadata.activation for due in _links(contenders(host, view, group, leaving))]
     ups = [due for due in links if due.deed is Deed.LINK_UP]
     downs = [due for due in links if due.deed is Deed.LINK_DOWN]
-    return (*ups, *downs, *(_unplug(host, metadata, twin) for twin in unplugs))
+    asked = (*ups, *downs, *(_unplug(host, metadata, twin) for twin in unplugs))
+    open_one = _undone_first(host, view.domain) if asked else ""
+    return tuple(dataclasses.replace(due, obstacle=due.obstacle or open_one) for due in asked)
+
+
+def _undone_first(host: Host, domain: Domain) -> str:
+    """Which open operation on the domain will be undone, to a person; empty if there is none."""
+    for record in host.journal.open_operations(host.hypervisor.uri, domain.uuid):
+        operation = operation_of(record)
+        if operation is not None and operation.direction(record) is Direction.BACK:
+            return f"the {record.operation} {record.id} is open and will be undone; 'virtnetplug recover {domain.name}' settles it first"
+    return ""
 
 
 def enforce(
