@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, LeftPending, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld, take_out
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.introduction import hand_on, make_way
+from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
@@ -24,9 +24,10 @@ from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, 
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
+from virtnetplug.hotplug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.view import BOTH, look
-from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
+from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import GuestEvent, Watch
@@ -124,41 +125,15 @@ class _Running:
 
     def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
         """For all of them; what the guests do is known then, or the time is over. Raises `LeftPending` where the locks are not to be had again."""
-        tx.flush()
-        try:
+        with pending_if_busy(tx, "'virtnetplug recover --wait 60' gives every guest its VF again."):
             for nic in self.nics:
-                self.answers[nic.label] = yield from self._wait_for(tx, nic, eyes[nic.label])
-        except DomainBusy as error:
-            raise LeftPending(
-                f"{error.message} The journal keeps the rebind {tx.record.id} as pending: 'virtnetplug recover --wait 60' gives "
-                "every guest its VF again.",
-                reason=error.reason,
-            ) from None
-
-    def _wait_for(
-        self, tx: Transaction, nic: PfNic, watch: Watch
-    ) -> Generator[Wait, GuestEvent | None, Answer | RemovalFailed]:
-        tx.begin("guest_release", nic.label)
-        tx.tell("waiting", f"waiting for {nic.domain.name} to let go of {nic.alias}", nic.label)
-        clock = self.host.clock
-        try:
-            while True:
-                answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
-                if answer is Answer.GONE:
-                    nic.domain.await_idle()  # as in a detach: see `GuestRelease`
-                if answer is not Answer.HELD or clock.monotonic() >= self.deadline:
-                    break
-                until = min(self.deadline, clock.monotonic() + guest.LOOK_AGAIN)
-                event = yield Wait(what=WaitsFor.GUEST, alias=nic.alias, watch=watch, until=until)
-                tx.expect_mine()
-                guest.heed(event, nic.alias)
-        except RemovalFailed as error:
-            tx.fail("guest_release", nic.label, error)
-            return error
-        if answer is not Answer.HELD:
-            tx.end("guest_release", nic.label)
-            hand_on(self.host, nic.domain, xml.interface(nic.element), tx)
-        return answer
+                watch = eyes[nic.label]
+                try:
+                    self.answers[nic.label] = yield from guest_release(
+                        tx, nic.domain, nic.net, watch, self.deadline, domain_id=nic.domain_id, name=nic.label
+                    )
+                except RemovalFailed as error:
+                    self.answers[nic.label] = error
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
         """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go."""

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from virtnetplug import interruption
 from virtnetplug.errors import VirtnetplugError
@@ -18,6 +19,8 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.model.operation import Outcome
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind, Watch
+
+T = TypeVar("T")
 
 
 class WaitsFor(enum.StrEnum):
@@ -50,8 +53,8 @@ def at_once(run: Callable[[], Outcome]) -> Work:
     yield  # a generator all the same
 
 
-def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
-    """Run the operation to its end; `lock` is held, and released during each wait."""
+def to_end(host: Host, work: Generator[Wait, GuestEvent | None, T], lock: Lock | None = None) -> T:
+    """Run the operation to its end; `lock` is held, and released during each wait. Without a lock, none is released."""
     event: GuestEvent | None = None
     fault: BaseException | None = None
     with closing(work):
@@ -59,8 +62,8 @@ def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
             try:
                 wait = work.send(event) if fault is None else work.throw(fault)
             except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
+                answer: T = end.value
+                return answer
             event = fault = None
             try:
                 event = _next(host, wait, lock)
@@ -68,9 +71,10 @@ def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
                 fault = error
 
 
-def _next(host: Host, wait: Wait, lock: Lock) -> GuestEvent | None:
+def _next(host: Host, wait: Wait, lock: Lock | None) -> GuestEvent | None:
     """The event that is for the operation, or None when its time has come."""
-    lock.release()
+    if lock is not None:
+        lock.release()
     try:
         while (left := wait.until - host.clock.monotonic()) > 0:
             with interruption.allowed():
@@ -79,5 +83,6 @@ def _next(host: Host, wait: Wait, lock: Lock) -> GuestEvent | None:
                 return event
         return None
     finally:
-        with interruption.held():  # what follows, an undo too, takes the lock
-            lock.take()
+        if lock is not None:
+            with interruption.held():  # what follows, an undo too, takes the lock
+                lock.take()
