@@ -13,7 +13,7 @@ from functools import partial
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
-from virtnetplug.hotplug.compensation import StillHeld, take_out
+from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
@@ -26,6 +26,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
+from virtnetplug.hotplug.undoing import Site, keeps
 from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
@@ -166,15 +167,9 @@ def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
 
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
-    """The guest has its VF again: one that has gone comes back, and one that still may go goes and comes back, for nobody could tell else."""
-    is_there = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac) is Answer.HELD
-    if is_there and not tx.is_done("guest_release", nic.label):
-        if tx.has_failed("guest_release", nic.label):
-            return  # the guest keeps it, and has said so
-        try:
-            take_out(host, nic.domain, nic.net, seconds, domain_id=nic.domain_id, was_asked=True)
-        except RemovalFailed:
-            return
+    """The guest has its VF again."""
+    if keeps(Site(host=host, domain=nic.domain, domain_id=nic.domain_id, seconds=seconds), tx, nic.label, nic.net):
+        return
     if not pf_rework.is_in_shape(host, pf, tx.record.request):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
     put_in(host, nic, tx.record.id)
