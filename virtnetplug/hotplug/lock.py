@@ -64,9 +64,8 @@ def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Ite
         try:
             stack.enter_context(host.journal.lock(uri, key, on_wait=say, seconds=seconds))
         except LockTaken as error:
-            who = "another process" if error.process is None else f"process {error.process}"
             raise DomainBusy(
-                f"{who} is working on {name} and has not ended within {seconds:g} s. See what it does "
+                f"{error.who} is working on {name} and has not ended within {seconds:g} s. See what it does "
                 f"('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer."
             ) from None
         yield
