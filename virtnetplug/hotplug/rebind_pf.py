@@ -17,7 +17,7 @@ from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.inventory import nics_named
 from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
 from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
@@ -27,7 +27,6 @@ from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.undoing import Site, keeps
-from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
@@ -217,13 +216,4 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 def nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
     """What became of them; what was done stands if one cannot be seen."""
-    found: list[Nic] = []
-    for nic in nics:
-        try:
-            view = look(nic.domain, BOTH)
-        except VirtnetplugError:
-            continue
-        found += nics_of(
-            host, view, [pair for pair in view.pairs if any(net is not None and net.alias == nic.alias for net in pair)]
-        )
-    return found
+    return nics_named(host, ((nic.domain.uuid, nic.alias) for nic in nics))
