@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
+from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
@@ -319,12 +320,14 @@ def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
 
 def _operations(whole: Survey) -> Iterator[Finding]:
     for record in whole.operations:
+        about = record.request.get("asked", [entry["alias"] for entry in record.named])
+        nics = ", ".join(map(str, about))
         if (stalled := whole.stalled.get(record.id)) is not None:
             yield Finding(
                 kind="operation-stalled",
                 domain=record.domain_name,
                 domain_uuid=record.domain_uuid,
-                nic=", ".join(asked(record)),
+                nic=nics,
                 message=f"{stalled[0].upper()}{stalled[1:]}",
                 remedy="Nobody else settles it as long as that process lives.",
                 device=record.id,
@@ -344,7 +347,7 @@ def _operations(whole: Survey) -> Iterator[Finding]:
                 kind="operation-open",
                 domain=record.domain_name,
                 domain_uuid=record.domain_uuid,
-                nic=", ".join(asked(record)),
+                nic=nics,
                 message=f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}.",
                 remedy=remedy,
                 device=record.id,
@@ -353,27 +356,21 @@ def _operations(whole: Survey) -> Iterator[Finding]:
 
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
+    leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
     if not record.domain_uuid:  # a PF's, of many guests
         there = {(seen.uuid, net.alias) for seen in whole.domains.values() for net in seen.live}
-        guests = {nic for nic in record.touched if nic[0]}
-        return "" if guests <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
+        return "" if leaves <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    if not {net.alias for net in seen.live}.intersection(asked(record)):
+    if not leaves.intersection((seen.uuid, net.alias) for net in seen.live):
         return "waits for the guest, which has let go meanwhile"
     return ""
 
 
-def asked(record: OperationRecord) -> list[str]:
-    """The aliases an operation is about; those the guest was asked to let go, if it was."""
-    nics = [str(entry["alias"]) for entry in record.request.get("nics", ()) if "alias" in entry]
-    return [str(alias) for alias in record.request.get("asked", nics)]
-
-
 def _gone(whole: Survey) -> Iterator[Finding]:
     """NICs of the journal that are nowhere; those of an open operation are its own business."""
-    busy = {(record.domain_uuid, alias) for record in whole.operations for alias in asked(record)}
+    busy = {(uuid, alias) for _, uuid, alias in leaving(whole.operations)}
     busy.update(*(record.touched for record in whole.operations))
     aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:
