@@ -98,13 +98,6 @@ def placed(
     return tuple(found)
 
 
-def _is_free(view: DomainView, address: PciAddress) -> bool:
-    topology = view.topology
-    return topology is not None and any(
-        bus.index == address.bus and address.slot not in bus.taken for bus in topology.controllers
-    )
-
-
 def expect_free(domain: Domain, net: Interface, operation: str) -> None:
     """Raise `LeftPending` (``place-taken``) if another NIC has the alias, MAC or guest address of `net`, or a device its address: nothing is displaced."""
     view = look(domain, (Half.LIVE,))
@@ -122,8 +115,7 @@ def expect_free(domain: Domain, net: Interface, operation: str) -> None:
         if shared:
             raise _taken(domain, net, shared[0], describe(other), operation)
     topology, address = view.topology, net.address
-    is_known = topology is not None and address is not None and topology.has_bus(address.bus)
-    if is_known and address is not None and not _is_free(view, address):
+    if topology is not None and address is not None and topology.is_taken(address):
         raise _taken(domain, net, f"guest address {address}", "a device", operation)
 
 
