@@ -136,7 +136,7 @@ def _settle(
         if operation.direction(mine) is Direction.FORWARD:
             if any_address and mine.reason == "place-taken":
                 mine = operation.anywhere(mine)
-                host.journal.amend(mine.id, mine.request)
+                host.journal.amend(mine.id, mine.request, owner=mine.owner)
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
