@@ -506,10 +506,7 @@ class Detach(Operation):
         """Forward, always."""
         return Direction.FORWARD
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)
 
 
 OPERATION = Detach

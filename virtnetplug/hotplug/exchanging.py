@@ -256,10 +256,7 @@ class Exchanging(Operation):
         """Forward as long as it waits for those that leave."""
         return direction_of_exchange(record)
 
-    @classmethod
-    def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+    undos = staticmethod(undos)
 
     @classmethod
     def anywhere(cls, record: OperationRecord) -> OperationRecord:
@@ -267,7 +264,4 @@ class Exchanging(Operation):
         entering = [{**entry, "element": without_address(entry["element"])} for entry in record.request["entering"]]
         return dataclasses.replace(record, request={**record.request, "entering": entering})
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)

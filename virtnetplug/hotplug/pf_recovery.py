@@ -89,10 +89,7 @@ class RebindPf(Operation):
         """Never."""
         return False
 
-    @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-        """See `settle`."""
-        return settle(host, record, seconds)
+    settle = staticmethod(settle)
 
 
 OPERATION = RebindPf

@@ -419,10 +419,7 @@ class Update(Operation):
         live["after"] = without_address(live["after"])
         return dataclasses.replace(record, request={**record.request, "live": live})
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)
 
 
 OPERATION = Update

@@ -95,10 +95,7 @@ class RebindVif(Operation):
         """Not where the driver was to be loaded anew."""
         return bool(record.domain_uuid)
 
-    @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-        """See `settle`."""
-        return settle(host, record, seconds)
+    settle = staticmethod(settle)
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
