@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, LeftPending, RemovalFailed
+from virtnetplug.errors import DomainBusy, LeftPending, NotApplied, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -42,15 +42,24 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
 
-    def out(self, tx: Transaction, alias: str, element: str) -> Generator[Wait, GuestEvent | None, Answer]:
-        """Ask for one NIC and wait for it; at once where it had left before the operation was cut off."""
+    def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
+        """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
+
+        False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
+        """
         if tx.is_done("guest_release", alias):
             mac = xml.interface(element).mac
             answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
-            return Answer.ENDED if answer is Answer.ENDED else Answer.GONE
-        self.ask(tx, alias, element)
-        answers = yield from self.wait(tx, [alias])
-        return answers[alias]
+            is_held = False  # one that is there has come since
+        else:
+            self.ask(tx, alias, element)
+            answer = (yield from self.wait(tx, [alias]))[alias]
+            is_held = answer is Answer.HELD
+        if answer is Answer.ENDED:
+            raise NotApplied(f"domain {self.domain.name} ended before {alias} could be {aim}")
+        if not is_held:
+            self.give_back(tx, alias, element)
+        return not is_held
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
