@@ -159,6 +159,11 @@ class LockTaken(DomainBusy):
         super().__init__(message)
         self.process = process
 
+    @property
+    def who(self) -> str:
+        """The process that has the lock, as messages name it."""
+        return "another process" if self.process is None else f"process {self.process}"
+
 
 class NicMissing(Refused):
     reason = "nic-missing"

@@ -15,7 +15,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
-from virtnetplug.errors import HookFailed, HostDeviceFailed, Refused, UsageError, VirtnetplugError
+from virtnetplug.errors import HookFailed, HostDeviceFailed, HypervisorFailed, Refused, UsageError, VirtnetplugError
 from virtnetplug.hotplug import guest, waiting
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
@@ -373,6 +373,18 @@ def test_a_guest_that_says_no_aborts_the_rest(house: World) -> None:
     with pytest.raises(VirtnetplugError, match="refused to let go") as caught:
         rebind(house, reload_driver=True)
     assert (caught.value.reason, caught.value.exit_code) == ("removal-failed", 4)
+    assert whole(house) == before and house.host.journal.open_operations() == []
+
+
+def test_a_guest_that_cannot_be_asked_keeps_its_vf(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = whole(house)
+
+    def refuse(alias: str, half: Half) -> None:
+        raise HypervisorFailed("libvirt cannot ask it, for the test")
+
+    monkeypatch.setattr(second(house), "detach", refuse)
+    with pytest.raises(HypervisorFailed):
+        rebind(house, reload_driver=True)
     assert whole(house) == before and house.host.journal.open_operations() == []
 
 

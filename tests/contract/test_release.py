@@ -203,15 +203,27 @@ def test_a_refusal_of_another_nic_is_not_this_ones(fake: World) -> None:
 def test_an_event_that_is_lost_is_no_reason_to_wait_for_the_deadline(fake: World) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     fake.guest.hold()
-
-    def go_unsaid() -> None:
-        fake.guest._watches, watches = [], fake.guest._watches
-        fake.guest.resume()
-        fake.guest._watches = watches
-
-    fake.later(1.0, go_unsaid)
+    fake.later(1.0, lambda: _go_unsaid(fake))
     outcome = fake.plugger.detach(fake.name, "ua-nic1", wait=60)
     assert outcome.result is Result.DONE and outcome.seconds < 10
+
+
+def test_nor_does_an_undo_wait_for_the_deadline_then(fake: World) -> None:
+    before, clock = fake.snapshot(), fake.host.clock
+    die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach", after=True)
+    fake.guest.hold()
+    fake.later(1.0, lambda: _go_unsaid(fake))
+    started = clock.monotonic()
+    (outcome,) = fake.plugger.recover(wait=60)
+    assert outcome.result is Result.UNDONE and clock.monotonic() - started < 10
+    assert fake.snapshot() == before
+
+
+def _go_unsaid(world: World) -> None:
+    """The guest lets go, and the event that says so is lost."""
+    world.guest._watches, watches = [], world.guest._watches
+    world.guest.resume()
+    world.guest._watches = watches
 
 
 def test_a_connection_that_breaks_while_the_guest_is_waited_for(fake: World) -> None:

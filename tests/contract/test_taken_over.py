@@ -22,6 +22,7 @@ from virtnetplug import xml
 from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import ConnectionLost, OperationTaken, Refused, RollbackIncomplete
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Event, Half, Outcome, Result, Scope, StepState
 from virtnetplug.ports.store import OwnerProcess
@@ -107,6 +108,21 @@ def test_who_lost_an_operation_between_two_steps_does_nothing_more(fake: World) 
     with pytest.raises(OperationTaken):
         plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
     assert [alias for alias, *_ in _nets(fake)] == ["ua-nic1"]
+
+
+def test_who_lost_an_operation_does_not_change_its_request(fake: World) -> None:
+    die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach")
+    journal = fake.host.journal
+    (left,) = journal.open_operations()
+    with journal.call() as first:
+        assert journal.adopt(left.id, first)
+        (mine,) = journal.open_operations()
+    with journal.call() as second:
+        assert journal.adopt(left.id, second)
+        with pytest.raises(OperationTaken):
+            Transaction(fake.host, mine, is_begun=True).amend(nics=[])
+    assert [record.request for record in journal.open_operations()] == [left.request]
+    assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
 
 
 def test_a_replacement_that_another_call_began_to_undo_is_undone(fake: World) -> None:
@@ -281,10 +297,10 @@ def test_a_rebind_of_a_kind_or_a_version_that_is_not_known_is_left_open(fake: Wo
     die(fake, lambda p: p.rebind(fake.name, "ua-nic1", changes), "update", after=True)
     journal = fake.host.journal
     (record,) = journal.open_operations()
-    journal.amend(record.id, {**record.request, **newer})
+    journal.amend(record.id, {**record.request, **newer}, owner=record.owner)
     (outcome,) = fake.plugger.recover(wait=5)
     assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "operation-newer")
-    journal.amend(record.id, record.request)
+    journal.amend(record.id, record.request, owner=record.owner)
     assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert fake.snapshot() == before
 

@@ -200,7 +200,9 @@ def test_one_that_was_asked_for_before_the_operation_failed_may_still_go(fake: W
     assert [nic.pending is not None for nic in fake.plugger.list(fake.name)] == [True, True]
     fake.guest.detach = detach
     fake.guest.resume()
-    assert [outcome.result for outcome in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert [outcome.result for outcome in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    nets = xml.devices(fake.definition(Half.LIVE)).nets
+    assert {net.alias for net in nets} == {"ua-nic1", "ua-nic2"}, "it has gone, and is back"
 
 
 def test_an_end_that_cannot_be_written_changes_the_definition_back(fake: World) -> None:

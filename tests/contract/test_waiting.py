@@ -10,7 +10,7 @@ import pytest
 from tests.contract.stopped import Stopped, waiting
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import JournalBroken, LeftPending, NicMissing
+from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken
 from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import Operation
@@ -98,6 +98,18 @@ def test_what_its_caller_leaves_is_pending_and_anybodys(fake: World, loop: _Loop
     assert record.state is OperationState.PENDING and not fake.host.journal.is_owner_alive(record)
     fake.guest.resume()
     assert [outcome.result for outcome in fake.plugger.recover()] == [Result.DONE]
+
+
+def test_who_lost_an_operation_while_its_guest_was_waited_for_heeds_no_event_of_it(fake: World, loop: _Loop) -> None:
+    loop.begin(fake.name, Update("ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True))
+    (record,) = fake.host.journal.open_operations()
+    (fake.state_dir / "owners" / record.owner).unlink()  # what says that its call runs
+    fake.guest.resume()
+    assert [outcome.result for outcome in Plugger(fake.reopen(), lambda: None).recover()] == [Result.UNDONE]
+    before, history = fake.snapshot(), fake.host.journal.history()
+    with pytest.raises(OperationTaken):
+        loop.look(GuestEvent(GuestEventKind.REMOVAL_FAILED, "ua-nic1"))
+    assert (fake.snapshot(), fake.host.journal.history()) == (before, history)
 
 
 FOREIGN = {

@@ -55,8 +55,7 @@ def give_back(
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
             return _give_back(ground, holding, kept)
     except LockTaken as error:
-        who = "another process" if error.process is None else f"process {error.process}"
-        return Returned(busy=f"host device {holding.address} is being given back by {who}, which has not ended")
+        return Returned(busy=f"host device {holding.address} is being given back by {error.who}, which has not ended")
 
 
 def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Returned:

@@ -85,10 +85,7 @@ class Amending(Operation):
         "policies": {"halves": LIST, "before": OBJECT, "after": OBJECT},
     }
 
-    @classmethod
-    def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+    undos = staticmethod(undos)
 
 
 OPERATION = Amending

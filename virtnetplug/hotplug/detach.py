@@ -509,15 +509,9 @@ class Detach(Operation):
         """Forward: its guest may have been asked."""
         return Direction.FORWARD
 
-    @classmethod
-    def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+    undos = staticmethod(undos)
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)
 
 
 OPERATION = Detach

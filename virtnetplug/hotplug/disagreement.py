@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
+from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
@@ -42,8 +43,8 @@ def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
     """Of each NIC of a running guest, what is wrong behind it."""
     for seen in whole.domains.values():
         for net in seen.live:
-            for finding in (*_links(seen, [net], whole, whole.links or {}), *_ports(seen, [net], whole.ports or {})):
-                yield seen, net, finding
+            for one in (*_links(seen, [net], whole, whole.links or {}), *_ports(seen, [net], whole.ports or {})):
+                yield seen, net, one
 
 
 def name_of(net: NetGlimpse) -> str:
@@ -51,17 +52,18 @@ def name_of(net: NetGlimpse) -> str:
     return net.alias or net.mac or net.target or net.type
 
 
-def _finding(
+def finding(
     kind: str,
     seen: Seen,
     nic: str,
     message: str,
-    remedy: str,
+    remedy: str = "",
     *,
     repair: str = "",
     device: str = "",
     network: str | None = None,
 ) -> Finding:
+    """What is wrong with a NIC of that domain."""
     return Finding(
         kind=kind,
         domain=seen.name,
@@ -102,7 +104,7 @@ def _doubles(seen: Seen) -> Iterator[Finding]:
 
 
 def _alias_double(seen: Seen, alias: str, half: Half) -> Finding:
-    return _finding(
+    return finding(
         "alias-duplicate",
         seen,
         alias,
@@ -112,7 +114,7 @@ def _alias_double(seen: Seen, alias: str, half: Half) -> Finding:
 
 
 def _mac_double(seen: Seen, mac: str, same: Sequence[NetGlimpse], half: Half) -> Finding:
-    return _finding(
+    return finding(
         "mac-duplicate",
         seen,
         mac,
@@ -154,7 +156,7 @@ def _holds(whole: Survey, seen: Seen, target: str) -> bool:
 
 
 def _tap_missing(seen: Seen, net: NetGlimpse, target: str) -> Finding:
-    return _finding(
+    return finding(
         "tap-missing",
         seen,
         name_of(net),
@@ -178,13 +180,13 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
             f"Host device {link.name} of NIC {nic} of {seen.name} should be in bridge {bridge}, which does not exist."
         )
         start = f"start network {net.network}" if net.network else f"make bridge {bridge}"
-        yield _finding(
+        yield finding(
             "bridge-missing", seen, nic, message, f"To have traffic again, {start}, then audit again.", **more
         )
         return
     where = f"is in bridge {link.master}" if link.master else "is in no bridge"
     kind = "tap-in-other-bridge" if link.master else "tap-not-in-bridge"
-    yield _finding(
+    yield finding(
         kind,
         seen,
         nic,
@@ -199,7 +201,7 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
 
 def _not_isolated(seen: Seen, net: NetGlimpse, link: Link) -> Finding:
     nic = name_of(net)
-    return _finding(
+    return finding(
         "tap-not-isolated",
         seen,
         nic,
@@ -225,7 +227,7 @@ def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozen
         if net.portid not in networks.get(net.network, ()):
             is_defined = net.network in networks
             can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
-            yield _finding(
+            yield finding(
                 "port-missing",
                 seen,
                 name_of(net),
@@ -246,7 +248,7 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
     if not extra or xml.has_own_netdevs(seen.live_xml or ""):
         return
     for tap in sorted(extra):
-        yield _finding(
+        yield finding(
             "orphan-tap",
             seen,
             tap,
@@ -261,7 +263,7 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
 def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
     """What the host of a hypervisor that shows NICs by itself has more, or less, than the live definition."""
     for stray in whole.strays.get(seen.uuid, ()):
-        yield _finding(
+        yield finding(
             "orphan-vif",
             seen,
             stray.mac or stray.name,
@@ -275,7 +277,7 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
         ends = whole.ends.get((seen.uuid, net.mac or ""))
         missing = [] if ends is None else [name for name in ("frontend", "backend") if getattr(ends, name) is None]
         if missing:
-            yield _finding(
+            yield finding(
                 "vif-missing",
                 seen,
                 name_of(net),
@@ -296,7 +298,7 @@ def _config(
         other = next((each for each in config if each.alias == net.alias), None)
         differing = _differences(net, other) if other is not None else []
         if differing:
-            yield _finding(
+            yield finding(
                 "config-differs",
                 seen,
                 net.alias,
@@ -320,15 +322,8 @@ def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
 def _operations(whole: Survey) -> Iterator[Finding]:
     for record in whole.operations:
         if (stalled := whole.stalled.get(record.id)) is not None:
-            yield Finding(
-                kind="operation-stalled",
-                domain=record.domain_name,
-                domain_uuid=record.domain_uuid,
-                nic=", ".join(asked(record)),
-                message=f"{stalled[0].upper()}{stalled[1:]}",
-                remedy="Nobody else settles it as long as that process lives.",
-                device=record.id,
-            )
+            message, remedy = stalled[0].upper() + stalled[1:], "Nobody else settles it as long as that process lives."
+            yield _of_operation("operation-stalled", record, message, remedy)
         if record.id in whole.alive:
             continue
         remedy = f"Run 'virtnetplug recover {record.domain_name}'."
@@ -340,40 +335,40 @@ def _operations(whole: Survey) -> Iterator[Finding]:
         else:
             why = "was left open by a process that is gone, or could not be undone"
         if why:
-            yield Finding(
-                kind="operation-open",
-                domain=record.domain_name,
-                domain_uuid=record.domain_uuid,
-                nic=", ".join(asked(record)),
-                message=f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}.",
-                remedy=remedy,
-                device=record.id,
-            )
+            message = f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}."
+            yield _of_operation("operation-open", record, message, remedy)
+
+
+def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str) -> Finding:
+    about = record.request.get("asked", [entry["alias"] for entry in record.named])
+    return Finding(
+        kind=kind,
+        domain=record.domain_name,
+        domain_uuid=record.domain_uuid,
+        nic=", ".join(map(str, about)),
+        message=message,
+        remedy=remedy,
+        device=record.id,
+    )
 
 
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
+    leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
     if not record.domain_uuid:  # a PF's, of many guests
         there = {(seen.uuid, net.alias) for seen in whole.domains.values() for net in seen.live}
-        guests = {nic for nic in record.touched if nic[0]}
-        return "" if guests <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
+        return "" if leaves <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    if not {net.alias for net in seen.live}.intersection(asked(record)):
+    if not leaves.intersection((seen.uuid, net.alias) for net in seen.live):
         return "waits for the guest, which has let go meanwhile"
     return ""
 
 
-def asked(record: OperationRecord) -> list[str]:
-    """The aliases an operation is about; those the guest was asked to let go, if it was."""
-    nics = [str(entry["alias"]) for entry in record.request.get("nics", ()) if "alias" in entry]
-    return [str(alias) for alias in record.request.get("asked", nics)]
-
-
 def _gone(whole: Survey) -> Iterator[Finding]:
     """NICs of the journal that are nowhere; those of an open operation are its own business."""
-    busy = {(record.domain_uuid, alias) for record in whole.operations for alias in asked(record)}
+    busy = {(uuid, alias) for _, uuid, alias in leaving(whole.operations)}
     busy.update(*(record.touched for record in whole.operations))
     aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:

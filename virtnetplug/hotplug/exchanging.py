@@ -5,7 +5,7 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
-from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
@@ -41,12 +40,12 @@ from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
 from virtnetplug.hotplug.view import DomainView
-from virtnetplug.hotplug.waiting import Wait, Work
+from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import Domain, GuestEvent
+from virtnetplug.ports.domain import Domain
 
 _TAKEN_OVER = ("mac", "address")
 """What the guest knows a NIC by, and must find again."""
@@ -120,8 +119,7 @@ class _Running:
         """What is remembered, the guest, then the definition."""
         remember(self.domain, tx, self.request["remembered"])
         for entry in self.request["leaving"]:
-            has_left = yield from self._leave(tx, entry)
-            if not has_left:
+            if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):
                 return self._pending(tx, entry["alias"])
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         for element in self.request["config_leaving"]:
@@ -131,17 +129,6 @@ class _Running:
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics())
-
-    def _leave(self, tx: Transaction, entry: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
-        """False if the guest still holds it."""
-        alias, element = entry["alias"], entry["element"]
-        answer = yield from self.release.out(tx, alias, element)
-        if answer is Answer.HELD:
-            return False
-        if answer is Answer.ENDED:
-            raise NotApplied(f"domain {self.domain.name} ended before {alias} could be exchanged")
-        self.release.give_back(tx, alias, element)
-        return True
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""
@@ -255,10 +242,7 @@ class Exchanging(Operation):
         """Forward as long as it waits for those that leave."""
         return direction_of_exchange(record)
 
-    @classmethod
-    def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+    undos = staticmethod(undos)
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,7 +254,4 @@ class Exchanging(Operation):
         config_leaving = [freed(domain, element, Half.CONFIG) for element in request["config_leaving"]]
         return {**request, **live, "config_leaving": config_leaving}
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)

@@ -8,6 +8,8 @@ live definition no longer has.
 from __future__ import annotations
 
 import enum
+import math
+from collections.abc import Callable, Generator
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -22,6 +24,7 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
@@ -109,7 +112,7 @@ def _is_anothers(domain: Domain, alias: str, mac: Mac) -> bool:
     return any(net.alias == alias and net.mac not in (None, str(mac)) for net in nets)
 
 
-def wait(
+def released(
     host: Host,
     domain: Domain,
     alias: str,
@@ -118,28 +121,32 @@ def wait(
     *,
     domain_id: int,
     mac: Mac | None = None,
-) -> Answer:
-    """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed."""
+    was_asked: bool = False,
+    resumed: Callable[[], None] = lambda: None,
+) -> Generator[Wait, GuestEvent | None, Answer]:
+    """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
+
+    The live definition is read each time that something happened, or `LOOK_AGAIN` has passed. A guest that `was_asked` by an earlier call is
+    asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done.
+    """
+    clock = host.clock
+    ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
         answer = look_for(domain, alias, domain_id=domain_id, mac=mac)
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
-        left = deadline - host.clock.monotonic()
-        if answer is not Answer.HELD or left <= 0:
+        now = clock.monotonic()
+        if answer is not Answer.HELD or now >= deadline:
             return answer
-        _await_change(watch, alias, min(left, LOOK_AGAIN), host)
-
-
-def _await_change(watch: Watch, alias: str, seconds: float, host: Host) -> None:
-    until = host.clock.monotonic() + seconds
-    while (left := until - host.clock.monotonic()) > 0:
-        with interruption.allowed():
-            event = watch.next(left)
-        if event is None or event.kind is GuestEventKind.ENDED:
-            return
-        if event.kind is GuestEventKind.LOST or event.alias == alias:
-            heed(event, alias)
-            return
+        if now >= ask_again:
+            ask_again = math.inf
+            ask(host, domain, alias, watch, deadline, mac=mac)
+            continue
+        event = yield Wait(
+            what=WaitsFor.GUEST, alias=alias, watch=watch, until=min(deadline, ask_again, now + LOOK_AGAIN)
+        )
+        resumed()
+        heed(event, alias)
 
 
 def heed(event: GuestEvent | None, alias: str) -> None:
@@ -185,13 +192,10 @@ def withdraw(
     if (answer := look_for(domain, alias, domain_id=domain_id, mac=mac)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
-        if was_asked:
-            until = min(deadline, host.clock.monotonic() + GRACE)
-            answer = wait(host, domain, alias, watch, until, domain_id=domain_id, mac=mac)
-            if answer is not Answer.HELD or host.clock.monotonic() >= deadline:
-                return answer
-        ask(host, domain, alias, watch, deadline, mac=mac)
-        return wait(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
+        if not was_asked:
+            ask(host, domain, alias, watch, deadline, mac=mac)
+        answers = released(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac, was_asked=was_asked)
+        return to_end(host, answers)
 
 
 def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:

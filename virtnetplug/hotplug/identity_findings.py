@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
+from virtnetplug.hotplug.disagreement import finding
 from virtnetplug.hotplug.enforcement import dues, enforce
 from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
@@ -37,7 +38,7 @@ def identity_findings(host: Host, whole: Survey) -> Iterator[Finding]:
             yield from _differing(seen, kept[seen.uuid])
             yield from _unmet(host, seen, kept[seen.uuid])
         except VirtnetplugError as error:
-            yield _finding(
+            yield finding(
                 "metadata-unread", seen, "", f"What {seen.name} keeps of its NICs cannot be seen: {error.message}"
             )
     for record in _handed_over(host):
@@ -94,7 +95,7 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
     names = {each.alias for each in (*live.identities, *config.identities)}
     nics = sorted(name for name in names if live.identity(name) != config.identity(name))
     what = f"of {', '.join(nics)}" if nics else "of its policies"
-    yield _finding(
+    yield finding(
         "identity-differs",
         seen,
         ", ".join(nics),
@@ -109,7 +110,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
     metadata = kept[Half.LIVE] if Half.LIVE in kept else kept[Half.CONFIG]
     for due in dues(host, view, metadata):
         if not due.obstacle:
-            yield _finding(
+            yield finding(
                 "policy-unmet",
                 seen,
                 due.nic,
@@ -135,7 +136,7 @@ def _lost(seen: Seen, record: OperationRecord, kept: Kept) -> Iterator[Finding]:
         return  # a transient domain keeps nothing over its end, and neither the NICs
     for known in _remembered(record):
         if all(metadata.identity(known.alias) is None for metadata in kept.values()):
-            yield _finding(
+            yield finding(
                 "identity-lost",
                 seen,
                 known.alias,
@@ -144,18 +145,3 @@ def _lost(seen: Seen, record: OperationRecord, kept: Kept) -> Iterator[Finding]:
                 f"'virtnetplug audit --repair' has it remembered again; 'virtnetplug identity forget {seen.name} {known.alias}' ends it.",
                 repair=f"remember {known.alias} again, as the journal has it",
             )
-
-
-def _finding(
-    kind: str, seen: Seen, nic: str, message: str, remedy: str = "", *, repair: str = "", device: str = ""
-) -> Finding:
-    return Finding(
-        kind=kind,
-        domain=seen.name,
-        domain_uuid=seen.uuid,
-        nic=nic,
-        message=message,
-        remedy=remedy,
-        repair=repair,
-        device=device,
-    )

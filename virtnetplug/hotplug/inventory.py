@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -97,6 +97,20 @@ def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list
     except VirtnetplugError:
         return []
     return nics_after(host, view, [pair for pair in view.pairs if is_one(pair)])
+
+
+def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
+    """The same of NICs of several domains: `names` has the UUID of each one's domain, and its alias or MAC."""
+    wanted: dict[str, set[str | None]] = {}
+    for uuid, name in names:
+        wanted.setdefault(uuid, set()).add(name)
+    found: list[Nic] = []
+    for uuid, its in wanted.items():
+        with suppress(VirtnetplugError):
+            view = look(host.hypervisor.domain(uuid), BOTH)
+            pairs = [pair for pair in view.pairs if any(net and its & {net.alias, str(net.mac)} for net in pair)]
+            found += nics_of(host, view, pairs)
+    return found
 
 
 def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: bool = False) -> list[Nic]:

@@ -69,8 +69,7 @@ def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Ite
         try:
             stack.enter_context(host.journal.lock(uri, key, on_wait=say, seconds=seconds))
         except LockTaken as error:
-            who = "another process" if error.process is None else f"process {error.process}"
-            fact = f"{who} is working on {name} and has not ended within {seconds:g} s."
+            fact = f"{error.who} is working on {name} and has not ended within {seconds:g} s."
             raise DomainBusy(
                 f"{fact} See what it does ('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer.",
                 fact=fact,

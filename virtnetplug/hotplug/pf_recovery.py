@@ -60,7 +60,7 @@ def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
         for entry in record.request["nics"]
     ]
     request = {**record.request, "nics": entries}
-    host.journal.amend(record.id, request)
+    host.journal.amend(record.id, request, owner=record.owner)
     return dataclasses.replace(record, request=request)
 
 
@@ -107,10 +107,7 @@ class RebindPf(Operation):
         """Never."""
         return False
 
-    @classmethod
-    def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
-        """See `settle`."""
-        return settle(host, record, seconds, any_address=any_address)
+    settle = staticmethod(settle)
 
 
 OPERATION = RebindPf

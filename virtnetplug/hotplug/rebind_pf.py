@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainBusy, Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest, pf_rework
-from virtnetplug.hotplug.compensation import StillHeld, take_out
+from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.introduction import hand_on, make_way
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.introduction import make_way
+from virtnetplug.hotplug.inventory import nics_named
 from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.operation import first_of
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
@@ -25,9 +25,10 @@ from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, 
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
+from virtnetplug.hotplug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
-from virtnetplug.hotplug.view import BOTH, look
-from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work, left_pending
+from virtnetplug.hotplug.undoing import Site, keeps
+from virtnetplug.hotplug.waiting import Wait, Work
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import GuestEvent, Watch
@@ -125,38 +126,16 @@ class _Running:
 
     def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
         """For all of them; what the guests do is known then, or the time is over. Raises `LeftPending` where the locks are not to be had again."""
-        tx.flush()
-        try:
+        then = "'virtnetplug recover --wait 60' gives every guest its VF again"
+        with pending_if_busy(tx, "The guests were asked for their VFs", then):
             for nic in self.nics:
-                self.answers[nic.label] = yield from self._wait_for(tx, nic, eyes[nic.label])
-        except DomainBusy as error:
-            then = "'virtnetplug recover --wait 60' gives every guest its VF again"
-            raise left_pending(error, tx.record, "The guests were asked for their VFs", then) from None
-
-    def _wait_for(
-        self, tx: Transaction, nic: PfNic, watch: Watch
-    ) -> Generator[Wait, GuestEvent | None, Answer | RemovalFailed]:
-        tx.begin("guest_release", nic.label)
-        tx.tell("waiting", f"waiting for {nic.domain.name} to let go of {nic.alias}", nic.label)
-        clock = self.host.clock
-        try:
-            while True:
-                answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
-                if answer is Answer.GONE:
-                    nic.domain.await_idle()  # as in a detach: see `GuestRelease`
-                if answer is not Answer.HELD or clock.monotonic() >= self.deadline:
-                    break
-                until = min(self.deadline, clock.monotonic() + guest.LOOK_AGAIN)
-                event = yield Wait(what=WaitsFor.GUEST, alias=nic.alias, watch=watch, until=until)
-                tx.expect_mine()
-                guest.heed(event, nic.alias)
-        except RemovalFailed as error:
-            tx.fail("guest_release", nic.label, error)
-            return error
-        if answer is not Answer.HELD:
-            tx.end("guest_release", nic.label)
-            hand_on(self.host, nic.domain, xml.interface(nic.element), tx)
-        return answer
+                watch = eyes[nic.label]
+                try:
+                    self.answers[nic.label] = yield from guest_release(
+                        tx, nic.domain, nic.net, watch, self.deadline, domain_id=nic.domain_id, name=nic.label
+                    )
+                except RemovalFailed as error:
+                    self.answers[nic.label] = error
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
         """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go."""
@@ -189,15 +168,9 @@ def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
 
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
-    """The guest has its VF again: one that has gone comes back, and one that still may go goes and comes back, for nobody could tell else."""
-    is_there = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac) is Answer.HELD
-    if is_there and not tx.is_done("guest_release", nic.label):
-        if tx.has_failed("guest_release", nic.label):
-            return  # the guest keeps it, and has said so
-        try:
-            take_out(host, nic.domain, nic.net, seconds, domain_id=nic.domain_id, was_asked=True)
-        except RemovalFailed:
-            return
+    """The guest has its VF again."""
+    if keeps(Site(host=host, domain=nic.domain, domain_id=nic.domain_id, seconds=seconds), tx, nic.label, nic.net):
+        return
     if not pf_rework.is_in_shape(host, pf, tx.record.request):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
     put_in(host, nic, tx.record)
@@ -245,13 +218,4 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 def nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
     """What became of them; what was done stands if one cannot be seen."""
-    found: list[Nic] = []
-    for nic in nics:
-        try:
-            view = look(nic.domain, BOTH)
-        except VirtnetplugError:
-            continue
-        found += nics_of(
-            host, view, [pair for pair in view.pairs if any(net is not None and net.alias == nic.alias for net in pair)]
-        )
-    return found
+    return nics_named(host, ((nic.domain.uuid, nic.alias) for nic in nics))

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from virtnetplug.errors import HostDeviceFailed, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
 from virtnetplug.hotplug import vif_rework
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import nics_of
+from virtnetplug.hotplug.inventory import nics_named
 from virtnetplug.hotplug.lock import LEAST, DomainLock, Lock, locks_of, named_lock
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, transaction
-from virtnetplug.hotplug.view import BOTH, look
 from virtnetplug.hotplug.vif_nics import Found, VifNic, find_all, find_one, told, xen
 from virtnetplug.hotplug.waiting import Work, at_once
 from virtnetplug.model.operation import (
@@ -222,18 +221,7 @@ def end(
 
 def nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
     """What became of them; what was done stands if one cannot be seen."""
-    found: list[Nic] = []
-    for domain_uuid in dict.fromkeys(nic.domain_uuid for nic in nics if nic.domain_uuid):
-        names = {nic.alias for nic in nics if nic.domain_uuid == domain_uuid}
-        with suppress(VirtnetplugError):
-            view = look(host.hypervisor.domain(domain_uuid), BOTH)
-            pairs = [
-                pair
-                for pair in view.pairs
-                if any(net is not None and names & {net.alias, str(net.mac)} for net in pair)
-            ]
-            found += nics_of(host, view, pairs)
-    return found
+    return nics_named(host, ((nic.domain_uuid, nic.alias) for nic in nics if nic.domain_uuid))
 
 
 def _moved(tx: Transaction, guests: FrontendWatch) -> frozenset[str]:

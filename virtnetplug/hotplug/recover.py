@@ -136,7 +136,7 @@ def _settle(
         domain.await_idle()
         if any_address and (request := operation.anywhere(domain, mine.request)) != mine.request:
             mine = dataclasses.replace(mine, request=request)
-            host.journal.amend(mine.id, request)
+            host.journal.amend(mine.id, request, owner=mine.owner)
         if operation.direction(mine) is Direction.FORWARD:
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)

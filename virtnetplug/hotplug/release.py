@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed
+from virtnetplug.errors import DomainBusy, NotApplied, RemovalFailed
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
-from virtnetplug.hotplug.waiting import Wait, WaitsFor, left_pending
+from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
@@ -42,15 +42,24 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
 
-    def out(self, tx: Transaction, alias: str, element: str) -> Generator[Wait, GuestEvent | None, Answer]:
-        """Ask for one NIC and wait for it; at once where it had left before the operation was cut off."""
+    def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
+        """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
+
+        False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
+        """
         if tx.is_done("guest_release", alias):
             mac = xml.interface(element).mac
             answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
-            return Answer.ENDED if answer is Answer.ENDED else Answer.GONE
-        self.ask(tx, alias, element)
-        answers = yield from self.wait(tx, [alias])
-        return answers[alias]
+            is_held = False  # one that is there has come since
+        else:
+            self.ask(tx, alias, element)
+            answer = (yield from self.wait(tx, [alias]))[alias]
+            is_held = answer is Answer.HELD
+        if answer is Answer.ENDED:
+            raise NotApplied(f"domain {self.domain.name} ended before {alias} could be {aim}")
+        if not is_held:
+            self.give_back(tx, alias, element)
+        return not is_held
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
@@ -74,57 +83,69 @@ class GuestRelease:
 
         A signal leaves the operation pending. Raises `LeftPending` where the lock is not to be had again.
         """
-        tx.flush()
         answers = {}
-        try:
-            for alias in aliases:
-                answers[alias] = yield from self._wait(tx, alias)
-        except KeyboardInterrupt as stop:
-            raise interruption.left_open(
-                f"interrupted while the guest was letting go of {', '.join(aliases)}. It has been asked, so the NIC may go at any "
-                f"moment; the journal keeps it: 'virtnetplug recover {self.domain.name} --wait 60' finishes it.",
-                stop,
-            ) from None
-        except DomainBusy as error:
-            asked = f"The guest was asked to let go of {', '.join(aliases)}"
-            then = f"'virtnetplug recover {self.domain.name} --wait 60' goes on with it"
-            raise left_pending(error, tx.record, asked, then) from None
+        recover = f"'virtnetplug recover {self.domain.name} --wait 60'"
+        asked = f"The guest was asked to let go of {', '.join(aliases)}"
+        with pending_if_busy(tx, asked, f"{recover} goes on with it"):
+            try:
+                for alias in aliases:
+                    answers[alias] = yield from guest_release(
+                        tx, self.domain, self._nets[alias], self.watch, self.deadline,
+                        domain_id=self.domain_id, was_asked=alias in self._asked_before,
+                    )  # fmt: skip
+                    if answers[alias] is not Answer.HELD:
+                        tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
+            except KeyboardInterrupt as stop:
+                raise interruption.left_open(
+                    f"interrupted while the guest was letting go of {', '.join(aliases)}. It has been asked, so the NIC may go at any "
+                    f"moment; the journal keeps it: {recover} finishes it.",
+                    stop,
+                ) from None
         return answers
-
-    def _wait(self, tx: Transaction, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
-        tx.begin("guest_release", alias)
-        tx.tell("waiting", f"waiting for the guest to let go of {alias}", alias)
-        try:
-            answer = yield from self._answer(tx, alias)
-        except RemovalFailed as error:
-            tx.fail("guest_release", alias, error)
-            raise
-        if answer is not Answer.HELD:
-            tx.end("guest_release", alias)
-            hand_on(self.host, self.domain, self._nets[alias], tx)
-            tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
-        return answer
-
-    def _answer(self, tx: Transaction, alias: str) -> Generator[Wait, GuestEvent | None, Answer]:
-        """What the live definition says each time that something happened, or `guest.LOOK_AGAIN` has passed; asked again once, if it was before."""
-        clock, mac = self.host.clock, self._nets[alias].mac
-        ask_again = clock.monotonic() + guest.GRACE if alias in self._asked_before else math.inf
-        while True:
-            answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
-            if answer is Answer.GONE:
-                self.domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
-            now = clock.monotonic()
-            if answer is not Answer.HELD or now >= self.deadline:
-                return answer
-            if now >= ask_again:
-                ask_again = math.inf
-                guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=mac)
-                continue
-            until = min(self.deadline, ask_again, now + guest.LOOK_AGAIN)
-            event = yield Wait(what=WaitsFor.GUEST, alias=alias, watch=self.watch, until=until)
-            tx.expect_mine()
-            guest.heed(event, alias)
 
     def _ask(self, alias: str) -> None:
         if alias not in self._asked_before:
             guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=self._nets[alias].mac)
+
+
+def guest_release(
+    tx: Transaction,
+    domain: Domain,
+    net: Interface,
+    watch: Watch,
+    deadline: float,
+    *,
+    domain_id: int,
+    was_asked: bool = False,
+    name: str = "",
+) -> Generator[Wait, GuestEvent | None, Answer]:
+    """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
+
+    `name` is what the step calls the NIC in an operation on several guests.
+    """
+    alias = net.alias or ""
+    nic, who = name or alias, domain.name if name else "the guest"
+    tx.begin("guest_release", nic)
+    tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
+    try:
+        answer = yield from guest.released(
+            tx.host, domain, alias, watch, deadline,
+            domain_id=domain_id, mac=net.mac, was_asked=was_asked, resumed=tx.expect_mine,
+        )  # fmt: skip
+    except RemovalFailed as error:
+        tx.fail("guest_release", nic, error)
+        raise
+    if answer is not Answer.HELD:
+        tx.end("guest_release", nic)
+        hand_on(tx.host, domain, net, tx)
+    return answer
+
+
+@contextmanager
+def pending_if_busy(tx: Transaction, asked: str, then: str) -> Iterator[None]:
+    """Wait for guests inside: where the lock is not to be had again after a wait, raise what `left_pending` makes of `asked` and `then`."""
+    tx.flush()
+    try:
+        yield
+    except DomainBusy as error:
+        raise left_pending(error, tx.record, asked, then) from None

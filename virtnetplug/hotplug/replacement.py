@@ -10,7 +10,6 @@ from virtnetplug.backends import Order, backend_for, backend_of
 from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
-from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
@@ -73,13 +72,9 @@ class Replacement:
 
     def run(self, tx: Transaction, live: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        answer = yield from self.release.out(tx, self.alias, live["before"])
-        if answer is Answer.HELD:
+        if not (yield from self.release.out(tx, self.alias, live["before"], "replaced")):
             return False
-        if answer is Answer.ENDED:
-            raise NotApplied(f"domain {self.domain.name} ended before {self.alias} could be replaced")
         net = xml.interface(xml.strip_live(live["after"]))
-        self.release.give_back(tx, self.alias, live["before"])
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,

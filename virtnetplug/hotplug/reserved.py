@@ -16,7 +16,6 @@ from virtnetplug.hotplug.view import DomainView, describe, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
 
 
@@ -147,10 +146,6 @@ def _taken(domain: Domain, net: Interface, half: Half) -> _Taken | None:
         if address is not None and other.address == address:
             return _Taken(what=_ADDRESS, value=address, who=who)
     topology = view.topology
-    if topology is None or address is None or not topology.has_bus(address.bus) or _is_free(topology, address):
+    if topology is None or address is None or not topology.is_taken(address):
         return None
     return _Taken(what=_ADDRESS, value=address, who="another device")
-
-
-def _is_free(topology: Topology, address: PciAddress) -> bool:
-    return any(bus.index == address.bus and address.slot not in bus.taken for bus in topology.controllers)

@@ -184,10 +184,10 @@ class Transaction:
         self.host.journal.expect_owner(self.record.id, self.record.owner)
 
     def amend(self, **changes: Any) -> None:
-        """Change keys of the request; durable with the next durable write."""
+        """Change keys of the request; durable with the next durable write. Raises `OperationTaken` as `finish` does."""
         self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})
         if self._is_begun:
-            self.host.journal.amend(self.record.id, self.record.request)
+            self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
 
     def finish(
         self,

@@ -95,17 +95,24 @@ def of_ask(
     def back() -> None:
         if any(tx.was_begun(step, nic) for step, nic in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
-        is_there = guest.look_for(site.domain, alias, domain_id=site.domain_id, mac=net.mac) is Answer.HELD
-        if is_there and not tx.is_done("guest_release", alias):
-            if tx.has_failed("guest_release", alias) or (tx.has_failed("ask", alias) and not tx.is_resumed):
-                return  # the guest keeps it, and has said so, or was not asked
-            try:  # it may still go, and then nobody could tell: out it is, and in again
-                take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id, was_asked=True)
-            except RemovalFailed:
-                return
-        put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, domain_id=site.domain_id)
+        if not keeps(site, tx, alias, net):
+            put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, domain_id=site.domain_id)
 
     return {("ask", alias): back}
+
+
+def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
+    """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
+    is_there = guest.look_for(site.domain, net.alias or "", domain_id=site.domain_id, mac=net.mac) is Answer.HELD
+    if not is_there or tx.is_done("guest_release", name):
+        return False
+    if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
+        return True  # the guest has said so, or was not asked
+    try:  # it may still go, and then nobody could tell: out it is, and in again
+        take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id, was_asked=True)
+    except RemovalFailed:
+        return True
+    return False
 
 
 def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:

@@ -427,10 +427,7 @@ class Update(Operation):
         live = request[Half.LIVE.value]
         return {**request, Half.LIVE.value: live | {key: freed(domain, live[key]) for key in ("before", "after")}}
 
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return resume(host, domain, record, seconds)
+    go_on = staticmethod(resume)
 
 
 OPERATION = Update

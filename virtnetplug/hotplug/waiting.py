@@ -11,6 +11,7 @@ import enum
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from virtnetplug import interruption
 from virtnetplug.errors import DomainBusy, LeftPending, VirtnetplugError
@@ -18,6 +19,8 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.model.operation import OperationRecord, Outcome
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind, Watch
+
+T = TypeVar("T")
 
 
 class WaitsFor(enum.StrEnum):
@@ -50,8 +53,8 @@ def at_once(run: Callable[[], Outcome]) -> Work:
     yield  # a generator all the same
 
 
-def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
-    """Run the operation to its end; `lock` is held, and released during each wait."""
+def to_end(host: Host, work: Generator[Wait, GuestEvent | None, T], lock: Lock | None = None) -> T:
+    """Run the operation to its end; `lock` is held, and released during each wait. Without a lock, none is released."""
     event: GuestEvent | None = None
     fault: BaseException | None = None
     with closing(work):
@@ -59,8 +62,8 @@ def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
             try:
                 wait = work.send(event) if fault is None else work.throw(fault)
             except StopIteration as end:
-                outcome: Outcome = end.value
-                return outcome
+                answer: T = end.value
+                return answer
             event = fault = None
             try:
                 event = _next(host, wait, lock)
@@ -68,11 +71,14 @@ def to_end(host: Host, work: Work, lock: Lock) -> Outcome:
                 fault = error
 
 
-def _next(host: Host, wait: Wait, lock: Lock) -> GuestEvent | None:
+def _next(host: Host, wait: Wait, lock: Lock | None) -> GuestEvent | None:
     """The event that is for the operation, or None when its time has come.
 
     What follows, an undo too, needs the lock: a signal is raised once the lock is held again, or goes with the `DomainBusy`.
     """
+    if lock is None:
+        with interruption.allowed():
+            return _event(host, wait)
     lock.release()
     stop: KeyboardInterrupt | None = None
     event = None

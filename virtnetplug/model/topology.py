@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from virtnetplug.model.pci import PciAddress
+
 PCIE_MODELS = frozenset({"virtio", "virtio-non-transitional", "e1000e", "igb"})
 """NIC models libvirt puts on a PCI Express port where the machine has any; all others need a conventional slot.
 
@@ -52,6 +54,10 @@ class Topology:
     def has_bus(self, index: int) -> bool:
         """Whether the guest has the PCI bus `index`."""
         return any(bus.index == index for bus in self.controllers)
+
+    def is_taken(self, address: PciAddress) -> bool:
+        """Whether the guest has that slot, and a device in it."""
+        return any(bus.index == address.bus and address.slot in bus.taken for bus in self.controllers)
 
     def is_express(self, bus: int) -> bool:
         """Whether a device on that bus is behind a PCI Express port; one on a root bus is not (``pci_bus_is_root``)."""

@@ -46,8 +46,8 @@ class Journal(Protocol):
     def begin(self, record: OperationRecord) -> None:
         """Write a new operation with its planned steps, as its `owner`'s."""
 
-    def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
-        """Replace the operation's request."""
+    def amend(self, operation_id: str, request: Mapping[str, Any], *, owner: str = "") -> None:
+        """Replace the request of an open operation of `owner`; raises `OperationTaken`, and writes nothing, as `finish` does."""
 
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
         """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""

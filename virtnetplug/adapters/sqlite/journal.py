@@ -70,9 +70,9 @@ class SqliteJournal:
             if operations.remove_some(self._database, self._clock.now() - KEEP_SECONDS):
                 self._owners.sweep()
 
-    def amend(self, operation_id: str, request: Mapping[str, Any]) -> None:
-        """Replace the operation's request."""
-        operations.amend(self._database, operation_id, request)
+    def amend(self, operation_id: str, request: Mapping[str, Any], *, owner: str = "") -> None:
+        """Replace the request of an open operation of `owner`; raises `OperationTaken`, and writes nothing, as `finish` does."""
+        operations.amend(self._database, operation_id, request, owner)
 
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
         """Move one step at Unix time `at` (None: now); an empty `detail` keeps what was written there before."""

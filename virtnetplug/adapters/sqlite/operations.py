@@ -31,11 +31,12 @@ def insert(database: Database, record: OperationRecord) -> None:
         database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), steps)
 
 
-def amend(database: Database, operation_id: str, request: Mapping[str, Any]) -> None:
-    """Replace the operation's request."""
+def amend(database: Database, operation_id: str, request: Mapping[str, Any], owner: str) -> None:
+    """Replace the request of an open operation of `owner`."""
     text = rows.text_from_request(request)
-    changed = database.write("UPDATE operations SET request = ? WHERE id = ?", (text, operation_id))
-    _expect(changed, f"operation {operation_id}")
+    statement = "UPDATE operations SET request = ? WHERE id = ? AND owner = ? AND ended IS NULL"
+    if not database.write(statement, (text, operation_id, owner)):
+        expect_owner(database, operation_id, owner)
 
 
 def move_step(database: Database, operation_id: str, seq: int, state: StepState, note: str, at: float) -> None:

@@ -1,0 +1,167 @@
+"""What had begun to be undone is undone by whoever takes it up, and what waits for its guest goes on: the run and the recovery go one way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.faults import Crash
+from tests.contract.test_signals import send
+from tests.contract.world import World
+from virtnetplug import interruption, xml
+from virtnetplug.errors import ConnectionLost, Failed, HypervisorFailed, Interrupted, JournalFull, RollbackIncomplete
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.operation import Half, OperationState, Result, Scope, StepState
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def _aliases(world: World) -> list[list[str | None]]:
+    return [[net.alias for net in xml.devices(world.definition(half)).nets] for half in Half]
+
+
+def _refuse_config(world: World) -> None:
+    """Libvirt takes no NIC out of the definition."""
+    detach = world.guest.detach
+
+    def refuse(alias: str, half: Half) -> None:
+        if half is Half.CONFIG:
+            raise HypervisorFailed("not out of the definition")
+        detach(alias, half)
+
+    world.guest.detach = refuse  # type: ignore[method-assign]
+
+
+def _dies_at_its_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise Crash
+
+    monkeypatch.setattr(world.host.journal, "finish", die)
+
+
+def _another_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    world.host.journal.close()
+    world.host = world.reopen()
+
+
+def _again(world: World) -> list[Result]:
+    return [outcome.result for outcome in Plugger(world.host, lambda: None).recover(wait=20)]
+
+
+def test_a_detach_that_died_after_its_nic_was_back_is_undone(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    detach = fake.guest.detach
+    _refuse_config(fake)
+    _dies_at_its_end(fake, monkeypatch)
+    with pytest.raises(Crash):
+        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
+    assert _aliases(fake) == [["ua-nic1"]] * 2
+    fake.guest.detach = detach  # type: ignore[method-assign]
+    _another_process(fake, monkeypatch)
+    assert (_again(fake), _aliases(fake)) == ([Result.UNDONE], [["ua-nic1"]] * 2)
+
+
+def test_nor_does_the_next_operation_finish_it(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    detach = fake.guest.detach
+    _refuse_config(fake)
+    _dies_at_its_end(fake, monkeypatch)
+    with pytest.raises(Crash):
+        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
+    fake.guest.detach = detach  # type: ignore[method-assign]
+    _another_process(fake, monkeypatch)
+    Plugger(fake.host, lambda: None).attach(fake.name, [fake.bridge_nic(2)])
+    assert _aliases(fake) == [["ua-nic1", "ua-nic2"], ["ua-nic1"]]
+
+
+def test_a_detach_that_is_being_undone_is_not_joined(fake: World) -> None:
+    """Its guest holds on, and so it may yet have to come back: who asks for it again is told."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+    detach = fake.guest.detach
+
+    def refuse(alias: str, half: Half) -> None:
+        if alias == "ua-nic2":
+            raise HypervisorFailed("not this one")
+        detach(alias, half)
+
+    fake.guest.hold()
+    fake.guest.detach = refuse  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"])
+    fake.guest.detach = detach  # type: ignore[method-assign]
+    plan = fake.plugger.plan_detach(fake.name, ["ua-nic1"])
+    assert [each.reason for each in plan.refusals] == ["nic-pending"]
+    fake.guest.resume()
+    assert (_again(fake), sorted(_aliases(fake)[0], key=str)) == ([Result.UNDONE], ["ua-nic1", "ua-nic2"])
+
+
+def test_what_the_journal_cannot_be_told_to_be_undone_goes_on(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    detach, journal = fake.guest.detach, fake.host.journal
+
+    def full(*_: Any, **__: Any) -> None:
+        raise JournalFull("no space left")
+
+    def refuse(alias: str, half: Half) -> None:
+        if half is Half.CONFIG:
+            monkeypatch.setattr(journal, "amend", full)
+            monkeypatch.setattr(journal, "finish", full)
+            raise HypervisorFailed("not out of the definition")
+        detach(alias, half)
+
+    fake.guest.detach = refuse  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete, match="not out of the definition") as caught:
+        fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)
+    assert "no space left" in " ".join(caught.value.undo_failures)
+    assert _aliases(fake) == [[], ["ua-nic1"]]
+    fake.guest.detach = detach  # type: ignore[method-assign]
+    monkeypatch.undo()
+    assert (_again(fake), _aliases(fake)) == ([Result.DONE], [[], []])
+
+
+@pytest.mark.parametrize("why", ["signal", "full"])
+def test_a_step_that_was_stopped_before_it_ran_holds_no_undo_up(
+    fake: World, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The NIC that was to come has the alias of the one that left, which comes back all the same."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    journal, stopped = fake.host.journal, list[int]()
+    write = journal.step
+
+    def stop(operation_id: str, seq: int, state: StepState, *rest: Any, **more: Any) -> None:
+        (record,) = journal.open_operations()
+        if not stopped and (record.steps[seq].name, state) == ("host_net_add", StepState.STARTED):
+            stopped.append(seq)
+            if why == "full":
+                raise JournalFull("no space left")
+            send()
+        write(operation_id, seq, state, *rest, **more)
+
+    monkeypatch.setattr(journal, "step", stop)
+    with interruption.listening(), pytest.raises((Interrupted, Failed)) as caught:
+        fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, replace=True)
+    (record,) = journal.history(limit=1)
+    assert (record.state, caught.value.undo_failures, _aliases(fake)[0]) == (OperationState.UNDONE, [], ["ua-nic1"])
+    assert record.steps[stopped[0]].state is StepState.PLANNED
+
+
+def test_a_pending_replacement_whose_connection_breaks_goes_on(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    pending = fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, replace=True, wait=0.1)
+    assert pending.result is Result.PENDING
+    fake.guest.resume()
+    attach = fake.guest.attach
+
+    def lose(element: str, half: Half) -> None:
+        raise ConnectionLost("the connection broke")
+
+    fake.guest.attach = lose  # type: ignore[method-assign]
+    (outcome,) = Plugger(fake.host, lambda: None).recover(wait=20)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, ConnectionLost.reason)
+    fake.guest.attach = attach  # type: ignore[method-assign]
+    assert _again(fake) == [Result.DONE]
+    (net,) = xml.devices(fake.definition(Half.LIVE)).nets
+    assert (net.alias, net.model) == ("ua-nic1", "e1000")
