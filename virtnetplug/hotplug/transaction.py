@@ -448,8 +448,6 @@ class Transaction:
 def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
     if state is StepState.STARTED:
         return dataclasses.replace(step, state=state, started=at)
-    if state is StepState.PLANNED:
-        return dataclasses.replace(step, state=state, started=None)
     seconds = None if step.started is None else max(at - step.started, 0.0)
     is_end = state in (StepState.DONE, StepState.FAILED)
     return dataclasses.replace(step, state=state, detail=detail, seconds=seconds if is_end else step.seconds)

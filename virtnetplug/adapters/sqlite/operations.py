@@ -15,12 +15,7 @@ from virtnetplug.model.operation import OperationRecord, OperationState, StepSta
 
 # A clock set back meanwhile must not make a duration negative.
 _ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(started, :at)), "
-_TIMES = {
-    StepState.PLANNED: "started = NULL, seconds = NULL, ",
-    StepState.STARTED: "started = :at, seconds = NULL, ",
-    StepState.DONE: _ENDED,
-    StepState.FAILED: _ENDED,
-}
+_TIMES = {StepState.STARTED: "started = :at, seconds = NULL, ", StepState.DONE: _ENDED, StepState.FAILED: _ENDED}
 
 
 def insert(database: Database, record: OperationRecord) -> None:
