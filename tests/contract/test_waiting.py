@@ -10,10 +10,11 @@ import pytest
 from tests.contract.stopped import Stopped, waiting
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken
+from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken, UsageError
 from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import Operation
+from virtnetplug.hotplug.pf_recovery import RebindPf
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.hotplug.update import Update
 from virtnetplug.hotplug.waiting import WaitsFor, Work
@@ -175,3 +176,9 @@ def test_a_journal_that_is_moved_under_a_living_process_is_told(fake: World, is_
     assert fake.definition(Half.LIVE) == before
     with pytest.raises(NicMissing):
         Plugger(fake.reopen(), lambda: None).detach(fake.name, "ua-nic2")
+
+
+def test_an_operation_that_is_not_of_one_domain_is_refused(fake: World) -> None:
+    with pytest.raises(UsageError, match="RebindPf"):
+        fake.plugger.run(fake.name, RebindPf())
+    assert fake.host.journal.history() == []

@@ -20,7 +20,7 @@ from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.request import name, pair, scope_for
+from virtnetplug.hotplug.request import name, pair, parse, scope_for
 from virtnetplug.hotplug.reserved import placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
@@ -315,8 +315,10 @@ class Attach(Operation):
         "remembered": REMEMBERED,
     }
 
-    def __init__(self, nets: tuple[Interface, ...], *, scope: Scope | None = None, twin_of: str | None = None) -> None:
-        self.nets, self.scope, self.twin_of = nets, scope, twin_of
+    def __init__(
+        self, nics: Sequence[Interface | str], *, scope: Scope | None = None, twin_of: str | None = None
+    ) -> None:
+        self.nets, self.scope, self.twin_of = parse(nics), scope, twin_of
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """See `Operation.prepare`."""

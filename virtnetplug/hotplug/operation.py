@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from virtnetplug.errors import LeftPending, VirtnetplugError
+from virtnetplug.errors import LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
@@ -62,7 +62,7 @@ class Operation:
         What speaks against the operation is in `Prepared.refusals`. Raises a `Refused` or `UsageError` if there is nothing to prepare, such as a NIC
         that does not exist.
         """
-        raise NotImplementedError
+        raise UsageError(f"{type(self).__name__} is no operation on one domain: call the Plugger's own method for it")
 
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from virtnetplug import interruption
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug import inventory, recover, request
+from virtnetplug.hotplug import inventory, recover
 from virtnetplug.hotplug.attach import Attach
 from virtnetplug.hotplug.detach import Detach
 from virtnetplug.hotplug.host import Host
@@ -109,7 +109,7 @@ class Plugger:
         whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
         guest is waited for if something has to be undone.
         """
-        return self._run(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of), wait)
+        return self._run(domain, Attach(nics, scope=scope, twin_of=twin_of), wait)
 
     @_single
     def detach(
@@ -345,7 +345,7 @@ class Plugger:
         twin_of: str | None = None,
     ) -> Plan:
         """What `attach` would do, with every refusal; nothing is touched."""
-        return self.plan(domain, Attach(request.parse(nics), scope=scope, twin_of=twin_of))
+        return self.plan(domain, Attach(nics, scope=scope, twin_of=twin_of))
 
     def plan_detach(
         self,
