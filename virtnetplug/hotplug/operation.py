@@ -134,13 +134,10 @@ class Operation:
 
 def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
     """What came of one that could not be undone because of `error`: the journal keeps it."""
-    is_taken = isinstance(error, LeftPending)
-    state, result = (
-        (OperationState.PENDING, Result.PENDING) if is_taken else (OperationState.INCOMPLETE, Result.INCOMPLETE)
-    )
+    state = OperationState.PENDING if isinstance(error, LeftPending) else OperationState.INCOMPLETE
+    result = Result.PENDING if isinstance(error, LeftPending | StillHeld) else Result.INCOMPLETE
     tx.finish(state, result, reason=error.reason, error=error.message)
-    is_pending = is_taken or isinstance(error, StillHeld)
-    return tx.outcome(Result.PENDING if is_pending else result, reason=error.reason, message=error.message, nics=nics)
+    return tx.outcome(result, reason=error.reason, message=error.message, nics=nics)
 
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
