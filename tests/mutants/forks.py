@@ -74,8 +74,8 @@ class Pool:
         try:
             os.setpgid(0, 0)
             for number in (signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, signal.SIG_DFL)  # also where the caller ignores it (nohup): tests send it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             log = os.open(self.log(job.name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(log, 1)
             os.dup2(log, 2)
