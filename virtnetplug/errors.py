@@ -289,6 +289,12 @@ class JournalBroken(Refused):
     reason = "journal-broken"
 
 
+class JournalMoved(JournalBroken):
+    """Another file has the journal's path by now, or none has."""
+
+    reason = "journal-moved"
+
+
 class ClaimTaken(Refused):
     """Another NIC or operation holds this host device, or it is quarantined."""
 
@@ -436,6 +442,12 @@ class NotApplied(Failed):
     reason = "not-applied"
 
 
+class OperationGone(Failed):
+    """No row of the journal in place is the operation's: the journal was moved away, removed or restored. No other call can undo the operation."""
+
+    reason = "operation-gone"
+
+
 class HookFailed(Failed):
     """The firmware hook could not be run, or said by its exit status that it failed."""
 
@@ -461,7 +473,7 @@ class VifNotConnected(RollbackIncomplete):
 
 
 class OperationTaken(RollbackIncomplete):
-    """The operation is not this call's any more: the journal does not have it, or another call has settled it. Nothing was written."""
+    """The operation is not this call's any more: another call has settled it, goes on with it, or may do so. Nothing was written."""
 
     reason = "operation-taken"
 

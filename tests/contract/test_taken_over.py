@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,14 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.backends.returning import give_back
-from virtnetplug.errors import ConnectionLost, OperationTaken, Refused, RollbackIncomplete
+from virtnetplug.errors import (
+    ConnectionLost,
+    OperationGone,
+    OperationTaken,
+    Refused,
+    RollbackIncomplete,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
@@ -328,3 +338,108 @@ def test_an_undo_that_failed_is_told_from_one_that_was_not_tried(fake: World) ->
     assert [step.name for step in record.steps if step.state is StepState.UNDO_FAILED] == ["host_net_add"]
     assert [outcome.result for outcome in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert _nets(fake) == _nets(fake, Half.CONFIG) == []
+
+
+# -- a journal that is moved away or restored meanwhile ----------------------------------------------------
+
+
+def _move(world: World, *, is_copied: bool) -> None:
+    """Somebody moves the state directory away, and perhaps puts a copy in its place."""
+    aside = world.state_dir.with_name("aside")
+    world.state_dir.rename(aside)
+    if is_copied:
+        shutil.copytree(aside, world.state_dir)
+
+
+def _left_pending(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)])
+    world.guest.hold()
+    assert PENDING["replacement"](world, world.plugger).result is Result.PENDING
+
+
+STOPPED: dict[str, tuple[Callable[[World], object], Callable[[World, Plugger], object]]] = {
+    "detach": (
+        lambda w: w.plugger.attach(w.name, [w.bridge_nic(1)], scope=Scope.BOTH),
+        lambda w, p: p.detach(w.name, "ua-nic1", scope=Scope.BOTH, wait=30),
+    ),
+    "replacement": (
+        lambda w: w.plugger.attach(w.name, [w.bridge_nic(1)]),
+        lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, replace=True, wait=30),
+    ),
+    "recover": (
+        _left_pending,
+        lambda w, p: p.recover(wait=30),
+    ),
+}
+
+
+def _stopped(world: World, name: str) -> Stopped:
+    """A call that waits for the guest, which lets go of the NIC once the call stands still."""
+    prepare, act = STOPPED[name]
+    prepare(world)
+    world.guest.hold()
+    return Stopped(world, lambda p: act(world, p), waiting(world))
+
+
+def _end(said: Any) -> tuple[str, int, str]:
+    """The reason, the exit code and the message of an error, or of the one outcome of a recovery."""
+    if isinstance(said, VirtnetplugError):
+        return said.reason, said.exit_code, said.message
+    (outcome,) = said
+    return outcome.reason, {Result.INCOMPLETE: 5, Result.PENDING: 75}.get(outcome.result, 0), outcome.message
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_who_finds_a_copy_of_its_journal_leaves_the_operation_to_whoever_has_it(fake: World, name: str) -> None:
+    stopped = _stopped(fake, name)
+    fake.host.journal.close()
+    _move(fake, is_copied=True)
+    fake.guest.resume()
+    fake.host = fake.reopen()
+    assert len(_process(fake).recover(wait=5)) == 1
+    before, history = fake.snapshot(), fake.host.journal.history()
+    assert _end(stopped.go_on())[:2] == ("journal-moved", 5)
+    assert (fake.snapshot(), fake.host.journal.history()) == (before, history)
+    assert fake.plugger.audit().findings == () and fake.plugger.recover() == ()
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_who_alone_knows_its_operation_undoes_it_and_says_so(fake: World, name: str) -> None:
+    stopped = _stopped(fake, name)
+    before = _nets(fake), _nets(fake, Half.CONFIG)
+    fake.host.journal.close()
+    _move(fake, is_copied=False)
+    fake.guest.resume()
+    reason, code, message = _end(stopped.go_on())
+    assert (reason, code) == ("operation-gone", 5 if name == "recover" else 4)
+    assert "undid what it had done" in message
+    assert (_nets(fake), _nets(fake, Half.CONFIG)) == before
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+@pytest.mark.parametrize("name", ["attach", "detach"])
+def test_an_operation_whose_row_is_gone_is_undone_by_its_call(fake: World, name: str, scope: Scope) -> None:
+    """A backup is restored into the journal's file, from a moment before the operation began."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=scope)
+    backup = sqlite3.connect(fake.state_dir / "backup.db")
+    with closing(sqlite3.connect(fake.state_dir / "journal.db")) as journal:
+        journal.backup(backup)
+    restored = []
+
+    def restore(event: Event) -> None:
+        if event.kind == "state" and not restored:
+            with closing(sqlite3.connect(fake.state_dir / "journal.db")) as journal:
+                backup.backup(journal)
+            restored.append(event)
+
+    before = _nets(fake), _nets(fake, Half.CONFIG)
+    plugger = Plugger(dataclasses.replace(fake.reopen(), publish=restore), lambda: None)
+    act: Callable[[], object] = {
+        "attach": lambda: plugger.attach(fake.name, [fake.bridge_nic(2)], scope=scope),
+        "detach": lambda: plugger.detach(fake.name, "ua-nic1", scope=scope),
+    }[name]
+    with pytest.raises(OperationGone, match="undid what it had done") as caught:
+        act()
+    backup.close()
+    assert caught.value.exit_code == 4 and (_nets(fake), _nets(fake, Half.CONFIG)) == before
+    assert fake.plugger.audit().findings == ()

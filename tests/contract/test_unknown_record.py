@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from typing import Any, cast
 
 import pytest
@@ -20,9 +21,9 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.metrics.collector import exposition
 from virtnetplug.model.audit import Finding
-from virtnetplug.model.operation import Result, Scope
+from virtnetplug.model.operation import Half, Result, Scope
 
-NEWER: dict[str, dict[str, str]] = {
+NEWER: dict[str, dict[str, Any]] = {
     "operation": {"operation": "migrate-nic"},
     "state": {"state": "paused"},
     "scope": {"scope": "all"},
@@ -38,6 +39,9 @@ NEWER: dict[str, dict[str, str]] = {
     },
     "request that is a list": {"request": "[]"},
     "request that is no JSON": {"request": "{"},
+    "domain id that is text": {"domain_id": "[1]"},
+    "domain UUID that is a blob": {"domain_uuid": b"\xc3"},
+    "start that no clock has": {"started": 9e300},
 }
 """What a record has that this version does not know."""
 
@@ -128,7 +132,7 @@ def test_all_else_goes_on(house: World, work: str) -> None:
 def _damage(world: World, statement: str) -> None:
     world.host.journal.close()
     with sqlite3.connect(world.state_dir / "journal.db") as journal:
-        journal.execute(statement)
+        journal.executescript(statement)
     journal.close()
     world.host = world.reopen()
 
@@ -140,6 +144,18 @@ def test_a_nic_whose_state_is_damaged_is_in_an_unknown_one(fake: World) -> None:
     assert b"virtnetplug_device_info" in exposition(fake.host.journal)
     assert fake.plugger.attach(fake.name, [fake.bridge_nic(2)]).result is Result.DONE
     assert fake.plugger.detach(fake.name, "ua-nic1").result is Result.DONE
+
+
+def test_a_nic_whose_row_is_damaged_is_named_by_audit(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    _damage(fake, "UPDATE nics SET mac = x'c3'")
+    assert [nic.alias for nic in fake.plugger.list()] == ["ua-nic1"]
+    (finding,) = fake.plugger.audit().findings
+    assert (finding.kind, finding.nic, finding.repair) == ("row-damaged", "ua-nic1", "")
+    assert "its mac is" in finding.message and "restore the journal from a backup" in finding.message
+    assert fake.plugger.detach(fake.name, "ua-nic1").result is Result.DONE
+    assert fake.plugger.attach(fake.name, [fake.bridge_nic(1)]).result is Result.DONE
+    assert fake.plugger.audit().findings == ()
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -166,6 +182,70 @@ def test_a_host_device_whose_row_is_damaged_is_not_given_back_and_stops_nothing_
         rows = journal.execute(f"SELECT address, {column} FROM holdings WHERE alias = 'ua-vf1'").fetchall()
     journal.close()
     assert rows == [(str(nic.host_address), text)]
+
+
+WRONG = {"text": "'[1]'", "blob": "x'c300ff'", "huge": "9.2e300", "null": "NULL"}
+TABLES = {
+    "operations": " WHERE ended IS NULL",
+    "steps": " WHERE operation_id IN (SELECT id FROM operations WHERE ended IS NULL) AND seq = 0",
+    "nics": "",
+    "holdings": "",
+}
+
+
+def _columns(world: World, table: str) -> list[tuple[str, bool]]:
+    """The columns of the table, and whether each may be NULL."""
+    with closing(sqlite3.connect(world.state_dir / "journal.db")) as journal:
+        found = journal.execute(f"PRAGMA table_info({table})").fetchall()
+    return [(name, not is_bound) for _, name, _, is_bound, _, _ in found]
+
+
+def _code(act: Callable[[], object]) -> int:
+    try:
+        act()
+    except VirtnetplugError as error:
+        return error.exit_code
+    return 0
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("table", TABLES)
+def test_no_value_of_a_wrong_type_stops_anything_else(pool: World, table: str, wrong: str) -> None:
+    """Each column in turn, of an open operation, its steps, its NIC and its host device; another domain is served meanwhile."""
+    hypervisor: Any = pool.host.hypervisor
+    hypervisor.add("other")
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    pool.guest.hold()
+    pool.plugger.detach(pool.name, "ua-vf1", wait=0.1)
+    pool.host.journal.close()
+    sound = (pool.state_dir / "journal.db").read_bytes()
+    for number, (column, may_be_null) in enumerate(_columns(pool, table)):
+        if wrong == "null" and not may_be_null:
+            continue
+        pool.host.journal.close()
+        for path in pool.state_dir.glob("journal.db-*"):
+            path.unlink()
+        (pool.state_dir / "journal.db").write_bytes(sound)
+        try:
+            _damage(pool, f"PRAGMA foreign_keys = OFF; UPDATE {table} SET {column} = {WRONG[wrong]}{TABLES[table]}")
+        except sqlite3.Error:
+            continue  # SQLite itself keeps that value out
+        for look in (
+            lambda: pool.plugger.list(),
+            lambda: pool.plugger.audit(),
+            lambda: pool.plugger.plan_recover(),
+            lambda: pool.plugger.recover(wait=0),
+            lambda: pool.plugger.history(),
+            lambda: exposition(pool.host.journal),
+            lambda: pool.plugger.attach(pool.name, [pool.bridge_nic(2)]),
+            lambda: pool.plugger.detach(pool.name, "ua-nic2", wait=0),
+        ):
+            assert _code(look) in (0, 3, 5, 75), column
+        name = f"ua-nic{number + 10}"
+        assert pool.plugger.attach("other", [pool.bridge_nic(number + 10)]).result is Result.DONE, column
+        assert pool.plugger.detach("other", name).result is Result.DONE, column
+        with suppress(VirtnetplugError):
+            pool.guest.detach("ua-nic2", Half.LIVE)
 
 
 # -- a key that an operation of this version writes, and another one does not ----------------------------

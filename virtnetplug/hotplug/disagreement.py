@@ -329,7 +329,10 @@ def _operations(whole: Survey) -> Iterator[Finding]:
         remedy = f"Run 'virtnetplug recover {record.domain_name}'."
         if operation_of(record) is None:
             why = f"is not known to this version ({record.unreadable or 'a newer one wrote it, or it is damaged'})"
-            remedy = "Run 'virtnetplug recover' of the version that wrote it; 'virtnetplug history' shows its steps."
+            remedy = (
+                "Run 'virtnetplug recover' of the version that wrote it, or restore the journal from a backup if its row is damaged; "
+                "'virtnetplug history' shows its steps."
+            )
         elif record.state is OperationState.PENDING:
             why = _why_pending_is_over(whole, record)
         else:
@@ -373,10 +376,24 @@ def _gone(whole: Survey) -> Iterator[Finding]:
     aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:
         seen = whole.domains.get(nic.domain_uuid)
+        if nic.unreadable:
+            yield _damaged(nic)
+            continue
         if seen is not None and nic.domain_uuid not in aliases:
             aliases[seen.uuid] = {net.alias for net in (*seen.live, *seen.config)}
         if nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy:
             yield _nic_gone(nic, seen)
+
+
+def _damaged(nic: NicRecord) -> Finding:
+    return Finding(
+        kind="row-damaged",
+        domain=nic.domain_name,
+        domain_uuid=nic.domain_uuid,
+        nic=nic.alias,
+        message=f"The journal's row of NIC {nic.alias} of {nic.domain_name} cannot be read: {nic.unreadable}.",
+        remedy="The NIC itself works on. 'virtnetplug show' has what the hypervisor says of it.",
+    )
 
 
 def _nic_gone(nic: NicRecord, seen: Seen | None) -> Finding:

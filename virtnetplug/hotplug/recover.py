@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, OperationTaken, VirtnetplugError
+from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, JournalMoved, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
@@ -46,11 +46,16 @@ def recover(
     whose guest address somebody has taken (``place-taken``) is put at another one.
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    outcomes = []
-    for record in _open(host, wanted):
-        outcome = _one(host, record, seconds, allow_taint=allow_taint, any_address=any_address)
-        outcomes += [outcome] if outcome is not None else []
-    return (*outcomes, *return_devices(host, wanted, seconds=seconds))
+    outcomes: list[Outcome] = []
+    try:
+        for record in _open(host, wanted):
+            outcome = _one(host, record, seconds, allow_taint=allow_taint, any_address=any_address)
+            outcomes += [outcome] if outcome is not None else []
+        outcomes += return_devices(host, wanted, seconds=seconds)
+    except JournalMoved:
+        if not outcomes:
+            raise
+    return tuple(outcomes)
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
@@ -176,14 +181,17 @@ def _unknown(record: OperationRecord) -> Outcome:
     why = record.unreadable or "a newer virtnetplug wrote it, or it is damaged"
     message = (
         f"this version does not know the {record.operation} {record.id} of {record.domain_name or 'this host'} ({why}), and leaves it open. "
-        "Recover with the version that wrote it; 'virtnetplug history' shows its steps."
+        "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
     )
     return _outcome(record, Result.INCOMPLETE, "operation-newer", message)
 
 
 def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
     """What came of an operation whose recovery raised `error`, as the journal has it."""
-    now = host.journal.operation(record.id)
+    try:
+        now = host.journal.operation(record.id)
+    except JournalMoved:
+        now = None
     said = " ".join([error.message, *(left for left in error.undo_failures if left not in error.message)])
     if now is None:
         return _outcome(record, Result.INCOMPLETE, error.reason, said)

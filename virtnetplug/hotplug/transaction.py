@@ -17,7 +17,9 @@ from virtnetplug import interruption
 from virtnetplug.errors import (
     ConnectionLost,
     Failed,
+    JournalBroken,
     LeftPending,
+    OperationGone,
     OperationTaken,
     Refused,
     RollbackIncomplete,
@@ -263,23 +265,21 @@ class Transaction:
 
     def roll_back(self, error: VirtnetplugError) -> VirtnetplugError:
         """Undo everything, journal how that went, and return the error to raise (the first one, always)."""
-        if self._settled:
+        if self._settled or isinstance(error, OperationTaken):
             return error
+        if (lost := self._lost()) is not None:
+            self._settled = True
+            return lost if isinstance(lost, OperationTaken) else self._undo_unknown(error, lost)
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
         if isinstance(error, LeftPending):
             return self._close(OperationState.PENDING, Result.PENDING, error)
-        if isinstance(error, OperationTaken):
-            return error
         if self._only_forward:
             left = unfinished_from(error, self.record.operation)
             left.reason = error.reason if self.is_resumed else left.reason
             return self._leave_open(left)
         try:
             self._turn_back()
-        except OperationTaken as taken:
-            self._settled = True
-            return taken
         except VirtnetplugError as fault:
             why = f"the journal cannot say that it is being undone, so it is not: {fault.message}"
             return self._leave_open(incomplete_from(error, [why]))
@@ -316,7 +316,7 @@ class Transaction:
             return interruption.interrupted(said, interrupt)
         left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
         said = left.message
-        if not isinstance(left, RollbackIncomplete | LeftPending):
+        if not isinstance(left, RollbackIncomplete | LeftPending | OperationGone):
             said += " All that had been done was undone." if self._had_effect else " Nothing was touched."
         raised = interruption.interrupted(said, interrupt)
         raised.undo_failures = left.undo_failures
@@ -326,6 +326,32 @@ class Transaction:
         """Leave the operation pending, for the next call that takes it over."""
         if not self._settled:
             self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
+
+    def _lost(self) -> OperationTaken | OperationGone | None:
+        """Why the journal does not have the operation as this call's any more; None if it has, or cannot be read."""
+        try:
+            if self._is_begun:
+                self.expect_mine()
+        except (OperationTaken, OperationGone) as lost:
+            return lost
+        except VirtnetplugError:
+            pass
+        return None
+
+    def _undo_unknown(self, error: VirtnetplugError, gone: OperationGone) -> VirtnetplugError:
+        """Undo everything of an operation that only this call knows; the error to raise says both what failed and that."""
+        failures = [f"{name}: {failure.message}" for name, failure in self.undo.unwind()]
+        failures += [f"the {self.record.operation} can no longer be undone"] if self._only_forward else []
+        known = isinstance(error, OperationGone | JournalBroken)
+        said = gone.message if known else f"{error.message} In addition, {gone.message}"
+        if not failures:
+            return OperationGone(f"{said} This call undid what it had done.")
+        left = RollbackIncomplete(
+            f"{said} Undoing it did not finish ({'; '.join(failures)}), and no journal keeps it. Compare the guest with "
+            f"'virtnetplug list {self.record.domain_name}', and set it right by hand."
+        )
+        left.undo_failures = failures
+        return left
 
     def _turn_back(self) -> None:
         """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""

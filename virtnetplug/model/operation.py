@@ -166,6 +166,8 @@ class NicRecord:
     backend: State = State.UNKNOWN
     operation_id: str = ""
     since: float = 0.0
+    unreadable: str = ""
+    """What of the row is damaged; the journal has no column of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

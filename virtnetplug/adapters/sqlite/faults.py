@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from virtnetplug.adapters.sqlite.directory import ELSEWHERE, read_only_remedy
-from virtnetplug.errors import JournalBroken, JournalFull, JournalReadOnly, VirtnetplugError
+from virtnetplug.errors import JournalBroken, JournalFull, JournalMoved, JournalReadOnly, VirtnetplugError
 
 _READ_ONLY_ERRNOS = {errno.EROFS, errno.EACCES, errno.EPERM}
 _ROOM = 64 * 1024  # bytes: less than the first pages of a -wal and a -shm file
@@ -42,12 +42,11 @@ def busy(path: Path, seconds: float) -> JournalBroken:
     )
 
 
-def moved(path: Path) -> JournalBroken:
+def moved(path: Path) -> JournalMoved:
     """The file at `path` is not the one that this process has open: what it wrote would be read by nobody."""
-    return JournalBroken(
+    return JournalMoved(
         f"the journal {path} was moved away, removed or restored while this process had it open, so nothing more was written. Run the command "
-        "again (or open the connection anew); 'virtnetplug recover' and 'virtnetplug audit' show what the journal of now does not know.",
-        reason="journal-moved",
+        "again (or open the connection anew); 'virtnetplug recover' and 'virtnetplug audit' show what the journal of now does not know."
     )
 
 

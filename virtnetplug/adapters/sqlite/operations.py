@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from itertools import groupby
 from typing import Any
 
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.locks import Owners, process_of
-from virtnetplug.errors import OperationTaken
+from virtnetplug.errors import JournalMoved, OperationGone, OperationTaken
 from virtnetplug.model.operation import OperationRecord, OperationState, StepState
 
 # A clock set back meanwhile must not make a duration negative.
@@ -47,11 +47,25 @@ def move_step(database: Database, operation_id: str, seq: int, state: StepState,
 
 
 def expect_owner(database: Database, operation_id: str, owner: str) -> None:
-    """Raise `OperationTaken` unless the operation is open and `owner`'s."""
-    found = database.fetch("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
+    """Raise `OperationTaken` unless the operation is open and `owner`'s; `OperationGone` if the journal does not have it.
+
+    If the journal was moved, the journal in place answers: any call may have the operation that is there.
+    """
+    wanted = "SELECT owner, ended FROM operations WHERE id = ?", (operation_id,)
+    try:
+        found = database.fetch(*wanted)
+    except JournalMoved:
+        with closing(Database(database.path, read_only=True)) as in_place:
+            _expect(len(in_place.fetch(*wanted)), f"operation {operation_id}")
+        raise OperationTaken(
+            f"the journal {database.path} was moved away or restored while this call worked on operation {operation_id}. The journal in place has "
+            "the operation too, and another call may have gone on with it. This call did nothing more. Run 'virtnetplug recover', which settles the "
+            "operation if it is still open; 'virtnetplug history' shows how it stands.",
+            reason="journal-moved",
+        ) from None
     _expect(len(found), f"operation {operation_id}")
     if found[0]["ended"] is not None or found[0]["owner"] != owner:
-        process = process_of(found[0]["owner"])
+        process = process_of(str(found[0]["owner"]))
         who = "another call" if process is None else f"another call (process {process.pid})"
         raise OperationTaken(
             f"operation {operation_id} is not this call's any more: {who} {'has settled it' if found[0]['ended'] is not None else 'goes on with it'}. "
@@ -129,14 +143,13 @@ def read_newest_remembering(database: Database, uri: str, names: Collection[str]
     marks = ", ".join("?" * len(names))
     newest = (
         f"number IN (SELECT max(number) FROM operations WHERE uri = ? AND operation IN ({marks}) AND state = ? "  # noqa: S608 - no input in it
-        "GROUP BY domain_uuid, json_extract(request, '$.remembered[0].name'))"
+        "GROUP BY domain_uuid, CASE WHEN json_valid(request) THEN json_extract(request, '$.remembered[0].name') END)"
     )
     return read(database, newest, (uri, *names, OperationState.DONE))
 
 
 def _expect(found: int, what: str) -> None:
     if not found:
-        raise OperationTaken(
-            f"the journal has no {what} any more: the journal was moved, removed or restored meanwhile. This call did nothing more, and no other "
-            "call goes on with the operation. 'virtnetplug audit' shows what the guest has that the journal does not know."
+        raise OperationGone(
+            f"the journal has no {what} any more: the journal was moved, removed or restored meanwhile, and no other call can go on with the operation."
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from virtnetplug.errors import VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import (
@@ -22,10 +24,26 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.model.pci import PciAddress
 
+_TEXT, _NUMBER = (str,), (int, float)
+_TYPES = {
+    "int": (int,),
+    "bool": (int,),
+    "float": _NUMBER,
+    "float | None": (*_NUMBER, type(None)),
+    "Half | None": (str, type(None)),
+}
+"""The types that SQLite gives a field's value in, by the field's type; of any other field it is text."""
+
+_LATEST = 1e11
+"""Unix time of the year 5138: no time in a row is later, and no duration longer."""
+
+_NOWHERE = PciAddress.parse("0000:00:00.0")
+"""Stands for the address of a host device whose row has none: a VF is never there."""
+
 OPERATION = [field.name for field in fields(OperationRecord) if field.name not in ("steps", "unreadable")]
 STEP = [field.name for field in fields(Step)]
 HOLDING = [field.name for field in fields(Holding) if field.name != "unreadable"]
-NIC = [field.name for field in fields(NicRecord)]
+NIC = [field.name for field in fields(NicRecord) if field.name != "unreadable"]
 
 
 def insert_into(table: str, columns: list[str], verb: str = "INSERT") -> str:
@@ -62,14 +80,13 @@ def row_from_nic(record: NicRecord) -> dict[str, Any]:
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
     """The record, with its steps. Of a row that a newer version wrote, or that is damaged, it says what is `unreadable`, and the rest."""
-    values = {name: row[name] for name in OPERATION}
-    lacks: list[str] = []
+    values, lacks = _read(row, OperationRecord, OPERATION)
 
     def known(name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
         try:
             return read(values[name])
-        except (ValueError, TypeError):
-            lacks.append(f"its {name} is {str(values[name])[:40]!r}")
+        except (ValueError, TypeError, RecursionError):
+            lacks.append(_lack(name, values[name]))
             return otherwise
 
     values |= {
@@ -86,6 +103,36 @@ def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> Operat
     return OperationRecord(**values, steps=tuple(found), unreadable="; ".join(lacks))
 
 
+def _read(row: sqlite3.Row, record: type, columns: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
+    """The named values of a row, and what is damaged in it. A value of a type that the record cannot have is replaced by one of its field's type."""
+    kinds = _kinds(record)
+    values = {name: row[name] for name in columns}
+    damaged = [name for name in columns if not _is_sound(values[name], kinds[name])]
+    lacks = [_lack(name, values[name]) for name in damaged]
+    values |= {name: str(values[name]) if str in kinds[name] else 0 for name in damaged}
+    return values, lacks
+
+
+@functools.cache
+def _kinds(record: type) -> dict[str, tuple[type, ...]]:
+    return {field.name: _TYPES.get(str(field.type), _TEXT) for field in fields(record)}
+
+
+def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
+    if not isinstance(value, kinds):
+        return False
+    return not isinstance(value, float) or abs(value) < _LATEST
+
+
+def _lack(name: str, value: Any) -> str:
+    return f"its {name} is {str(value)[:40]!r}"
+
+
+def _damage(lacks: Iterable[str]) -> str:
+    why = "; ".join(lacks)
+    return f"its row in the journal is damaged ({why}): restore the journal from a backup" if why else ""
+
+
 def _object(text: str) -> dict[str, Any]:
     request = json.loads(text)
     if not isinstance(request, dict):
@@ -94,12 +141,12 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def nic_from_row(row: sqlite3.Row) -> NicRecord:
-    """The record. A state that is not known, or damaged, is Unknown."""
-    values = {name: row[name] for name in NIC}
+    """The record. A state that is not known, or damaged, is Unknown; of any other damage it says what is `unreadable`, and the rest."""
+    values, lacks = _read(row, NicRecord, NIC)
     states = {
         end: State(values[end]) if values[end] in set(State) else State.UNKNOWN for end in ("frontend", "backend")
     }
-    return NicRecord(**values | states)
+    return NicRecord(**values | states, unreadable=_damage(lacks))
 
 
 def row_from_holding(holding: Holding) -> dict[str, Any]:
@@ -111,24 +158,24 @@ def row_from_holding(holding: Holding) -> dict[str, Any]:
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
     """The record. Of a row that is damaged it says what is `unreadable`, and the rest."""
-    values = {name: row[name] for name in HOLDING}
-    lacks: list[str] = []
-    for name in ("snapshot", "settings"):
+    values, lacks = _read(row, Holding, HOLDING)
+    for name, read, otherwise in (
+        ("snapshot", _object, {}),
+        ("settings", _object, {}),
+        ("address", PciAddress.parse, _NOWHERE),
+    ):
         try:
-            values[name] = _object(values[name])
-        except (ValueError, TypeError):
-            lacks.append(f"its {name} is {str(values[name])[:40]!r}")
-            values[name] = {}
-    why = f"its row in the journal is damaged ({'; '.join(lacks)}): restore the journal from a backup" if lacks else ""
-    values |= {
-        "address": PciAddress.parse(values["address"]),
-        "managed": bool(values["managed"]),
-    }
-    return Holding(**values, unreadable=why)
+            values[name] = read(values[name])
+        except (ValueError, TypeError, RecursionError, VirtnetplugError):
+            lacks.append(_lack(name, values[name]))
+            values[name] = otherwise
+    return Holding(**values | {"managed": bool(values["managed"])}, unreadable=_damage(lacks))
 
 
 def _step_from_row(row: sqlite3.Row) -> Step:
-    values = {name: row[name] for name in STEP}
+    values, lacks = _read(row, Step, STEP)
+    if lacks:
+        raise ValueError("; ".join(lacks))
     values |= {
         "phase": Phase(values["phase"]),
         "half": None if values["half"] is None else Half(values["half"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import STEPS, URI, UUID, Clock, nic, operation
 from virtnetplug.adapters.sqlite import SqliteJournal, rows, schema
-from virtnetplug.errors import Failed, JournalBroken, OperationTaken, VirtnetplugError
+from virtnetplug.errors import Failed, JournalBroken, OperationGone, OperationTaken, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
 from virtnetplug.ports.store import Journal
@@ -102,7 +103,7 @@ def test_what_the_journal_does_not_have_is_said_to_be_gone(journal: SqliteJourna
         "step": lambda: journal.step("op9", 0, StepState.DONE),
         "finish": lambda: journal.finish("op9", OperationState.DONE, result="done"),
     }
-    with pytest.raises(OperationTaken, match="op9 any more"):
+    with pytest.raises(OperationGone, match="op9 any more"):
         calls[call]()
 
 
@@ -227,6 +228,18 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(directory: Path, o
     assert len(reader.nics()) == 2, "what was opened before must not show for ever what was then"
     tables = {row["name"] for row in writer._database.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert "claims" not in tables and tables >= {"operations", "holdings"}
+
+
+def test_a_request_that_is_no_json_stops_no_search_for_the_newest(directory: Path, journal: SqliteJournal) -> None:
+    for name in ("a", "b"):
+        journal.begin(operation(name, operation="handover", request={"remembered": [{"name": "ua-e"}]}))
+        journal.finish(name, OperationState.DONE, result="done")
+    with closing(sqlite3.connect(directory / "journal.db", isolation_level=None)) as damaged:
+        damaged.execute("UPDATE operations SET request = '{' WHERE id = 'b'")
+    assert {record.id: bool(record.unreadable) for record in journal.newest(URI, ["handover"])} == {
+        "a": False,
+        "b": True,
+    }
 
 
 def test_the_newest_of_each_domain_and_each_nic_that_it_remembered(journal: SqliteJournal) -> None:
