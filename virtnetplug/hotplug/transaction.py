@@ -443,9 +443,6 @@ class Transaction:
                 self._mark(step.seq, StepState.UNDO_FAILED, error.message)
                 raise
             self._mark(step.seq, StepState.UNDONE)
-            if self.is_resumed:
-                with suppress(VirtnetplugError):  # the next write carries it; till then who recovers does it twice
-                    self.flush()
 
         return run
 
