@@ -8,7 +8,7 @@ from tests.contract.test_hostdev import FIRST, by_address, devices, nic, pool, s
 from tests.contract.world import World
 from virtnetplug.errors import ConnectionLost, Refused
 from virtnetplug.model.host_device import VFIO_DRIVER
-from virtnetplug.model.operation import Half, Result
+from virtnetplug.model.operation import Half, Result, Scope
 from virtnetplug.model.pci import PciAddress
 
 __all__ = ["pool"]
@@ -157,3 +157,17 @@ def test_a_vf_that_libvirt_forgot_comes_back_with_the_guests_end(pool: World, mo
     assert [(each.operation, each.result) for each in pool.plugger.recover()] == UNDONE
     pool.guest.start()
     assert state_of(pool) == before
+
+
+@pytest.mark.parametrize("act", ["handback", "detach"])
+def test_a_nic_of_another_mac_that_somebody_gave_the_alias_is_not_the_one_that_comes_back(
+    fake: World, act: str
+) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH)
+    fake.guest.attach(fake.bridge_nic(9, alias="ua-nic1"), Half.LIVE)
+    before = fake.snapshot()
+    doing, nic = {"handback": (fake.plugger.handback, "ua-nic1"), "detach": (fake.plugger.detach, "ua-nic2")}[act]
+    with pytest.raises(Refused) as caught:
+        doing(fake.name, nic, scope=Scope.BOTH)
+    assert (caught.value.reason, fake.snapshot()) == ("duplicate-alias", before)

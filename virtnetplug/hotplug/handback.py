@@ -73,12 +73,12 @@ def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Ex
 
 
 def _called(nets: Sequence[Interface], known: Identity, element: str | None) -> Interface | None:
-    """The emulated NIC itself, where it is there."""
+    """The emulated NIC itself, where it is there: another NIC that somebody gave its alias has another MAC."""
     mac = xml.interface(element).mac if element is not None else None
     for net in nets:
-        if net.alias == known.alias or (
-            not known.alias.startswith("ua-") and net.mac == mac and net.alias != known.vif
-        ):
+        has_mac = net.mac == mac and net.alias != known.vif
+        is_called = net.alias == known.alias and (mac is None or net.mac == mac)
+        if is_called or (has_mac and not known.alias.startswith("ua-")):
             return net
     return None
 
