@@ -55,10 +55,9 @@ def house(fake: World, request: pytest.FixtureRequest) -> World:
     record = fake.plugger.attach(fake.name, [fake.bridge_nic(3)]).operation_id
     fake.host.journal.close()
     changes = {"state": "incomplete", "ended": None, "owner": "", **NEWER[request.param]}
-    with sqlite3.connect(fake.state_dir / "journal.db") as journal:
-        columns = ", ".join(f"{name} = ?" for name in changes)
+    columns = ", ".join(f"{name} = ?" for name in changes)
+    with closing(sqlite3.connect(fake.state_dir / "journal.db")) as journal, journal:
         journal.execute(f"UPDATE operations SET {columns} WHERE id = ?", (*changes.values(), record))
-    journal.close()
     fake.host = fake.reopen()
     assert _open(fake) == [record]
     return fake
@@ -66,9 +65,8 @@ def house(fake: World, request: pytest.FixtureRequest) -> World:
 
 def _open(world: World) -> list[str]:
     """The ids of the open operations, as the journal has them."""
-    with sqlite3.connect(world.state_dir / "journal.db") as journal:
+    with closing(sqlite3.connect(world.state_dir / "journal.db")) as journal:
         rows = journal.execute("SELECT id FROM operations WHERE ended IS NULL").fetchall()
-    journal.close()
     return [name for (name,) in rows]
 
 
@@ -131,9 +129,8 @@ def test_all_else_goes_on(house: World, work: str) -> None:
 
 def _damage(world: World, statement: str) -> None:
     world.host.journal.close()
-    with sqlite3.connect(world.state_dir / "journal.db") as journal:
+    with closing(sqlite3.connect(world.state_dir / "journal.db")) as journal:
         journal.executescript(statement)
-    journal.close()
     world.host = world.reopen()
 
 
@@ -178,9 +175,8 @@ def test_a_host_device_whose_row_is_damaged_is_not_given_back_and_stops_nothing_
         assert f"its {column} is '{text}'" in outcome.message and "restore the journal" in outcome.message
     (finding,) = pool.plugger.audit().findings
     assert finding.kind == "device-quarantined" and "is damaged" in finding.message
-    with sqlite3.connect(pool.state_dir / "journal.db") as journal:
+    with closing(sqlite3.connect(pool.state_dir / "journal.db")) as journal:
         rows = journal.execute(f"SELECT address, {column} FROM holdings WHERE alias = 'ua-vf1'").fetchall()
-    journal.close()
     assert rows == [(str(nic.host_address), text)]
 
 
@@ -208,6 +204,7 @@ def _code(act: Callable[[], object]) -> int:
     return 0
 
 
+@pytest.mark.many(3)
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("table", TABLES)
 def test_no_value_of_a_wrong_type_stops_anything_else(pool: World, table: str, wrong: str) -> None:
