@@ -241,8 +241,14 @@ class Ledger:
                 found.append(f"{call.who}: {call.what} raised {type(call.error).__name__}: {call.error}")
             states = {op: records[op].state for op in call.begun if op in records}
             left = {op: state for op, state in states.items() if state in OPEN_STATES}
+            its_own = states
+            if call.what.split()[0] in (
+                "clear",
+                "policy",
+            ):  # what policies had done before it is taken back by operations of their own
+                its_own = {op: state for op, state in states.items() if records[op].operation == "policy"}
             is_undone = any(state in ENDED_AS[Result.REFUSED] for state in states.values())
-            if code in (3, 4) and states and not is_undone and not (call.is_broken and left):
+            if code in (3, 4) and its_own and not is_undone and not (call.is_broken and left):
                 found.append(
                     f"{call.who}: {call.what} ended with {code}, and of its operations none is undone: {states}"
                 )

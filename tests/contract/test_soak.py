@@ -48,8 +48,11 @@ def change_of(call: Call, record: OperationRecord) -> Change | None:
     into: frozenset[NicKey] = frozenset()
     if record.operation == "attach":
         into = keys(*aliases)
-    elif record.operation == "detach":
-        out = keys(*aliases)
+    elif record.operation == "detach":  # of each NIC the halves that it had when it was asked for
+        live, config = (
+            [nic["alias"] for nic in record.request["nics"] if nic[half.value] is not None] for half in Half
+        )
+        return Change(live_out=keys(*live), config_out=keys(*config))
     elif record.operation in ("handover", "handback"):
         (number,) = (
             number for number in NUMBERS if f"ua-nic{number}" in aliases or f"ua-nic{TWINS[number]}" in aliases
