@@ -324,9 +324,9 @@ class Attach(Operation):
         """See `Operation.prepare`."""
         view, scope = _look(domain, self.scope, self.twin_of)
         nets, said = _identified(host, view, _paired(view, self.nets))
-        is_open = host.journal.open_operations(host.hypervisor.uri, domain.uuid, "")
-        refusals = _unsettled(view, nets, is_open)
-        kept = reservations(is_open, domain.uuid)
+        records = host.journal.open_operations(host.hypervisor.uri, domain.uuid, "")
+        refusals = _unsettled(view, nets, records)
+        kept = reservations(records, domain.uuid)
         there = () if refusals else _already(host, view, nets, scope)
         networks: dict[str, Network] = {}
         if not refusals and not there:

@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.leaving import leaving
-from virtnetplug.hotplug.registry import operation_of
+from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
@@ -328,11 +328,7 @@ def _operations(whole: Survey) -> Iterator[Finding]:
             continue
         remedy = f"Run 'virtnetplug recover {record.domain_name}'."
         if operation_of(record) is None:
-            why = f"is not known to this version ({record.unreadable or 'a newer one wrote it, or it is damaged'})"
-            remedy = (
-                "Run 'virtnetplug recover' of the version that wrote it, or restore the journal from a backup if its row is damaged; "
-                "'virtnetplug history' shows its steps."
-            )
+            why, remedy = f"is not known to this version ({why_unknown(record)})", REMEDY
         elif record.state is OperationState.PENDING:
             why = _why_pending_is_over(whole, record)
         else:

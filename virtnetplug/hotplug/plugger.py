@@ -469,8 +469,8 @@ class Plugger:
     ) -> tuple[Outcome, ...]:
         """Finish or undo the open operations of one domain or of all, then enforce policies that are not met. Returns an `Outcome` for each.
 
-        An operation that a living call owns is left to it: ``pending`` with ``operation-busy`` if it was waited for in vain, with ``operation-stalled`` if it
-        makes no progress; without `wait` it is not mentioned otherwise. A record that this version does not know stays open (``operation-newer``).
+        An operation that a living call owns is left to it: ``pending`` with ``operation-busy``, or with ``operation-stalled`` if it
+        makes no progress. A record that this version does not know stays open (``operation-newer``).
         `wait` bounds each wait by itself: for each guest, for each lock (at least 5 s; not at all if `wait` is 0) and for each such call. `any_address` puts
         a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
         which taints the domain.

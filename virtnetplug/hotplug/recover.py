@@ -14,7 +14,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, stands_still, taken_over
-from virtnetplug.hotplug.registry import operation_of
+from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
 from virtnetplug.hotplug.waiting import to_end
@@ -178,10 +178,9 @@ def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
 
 
 def _unknown(record: OperationRecord) -> Outcome:
-    why = record.unreadable or "a newer virtnetplug wrote it, or it is damaged"
     message = (
-        f"this version does not know the {record.operation} {record.id} of {record.domain_name or 'this host'} ({why}), and leaves it open. "
-        "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
+        f"this version does not know the {record.operation} {record.id} of {record.domain_name or 'this host'} ({why_unknown(record)}), and leaves it "
+        f"open. {REMEDY}"
     )
     return _outcome(record, Result.INCOMPLETE, "operation-newer", message)
 

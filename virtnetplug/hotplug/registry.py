@@ -28,6 +28,14 @@ MODULES = {
 Each module has its class as `OPERATION`. A module is imported when the journal has a record of it, which few commands meet.
 """
 
+REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
+"""What to do about a record that `operation_of` finds nothing for."""
+
+
+def why_unknown(record: OperationRecord) -> str:
+    """Why this version does not know the record, as messages say it."""
+    return record.unreadable or "a newer virtnetplug wrote it, or it is damaged"
+
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
     """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""

@@ -129,17 +129,17 @@ class Transaction:
         Its undo (see `Undos`) is registered before `run`, for a call that failed may still have had its effect.
         A signal that came before is delivered here, while all can be undone.
         """
-        before = self._state_of(name, nic, half)
+        step = self._planned(name, nic, half)
         seq = self._begin_step(name, nic, half)
         try:
             self.flush()
             if self._may_stop:
                 interruption.check()
         except BaseException:
-            self._mark(seq, before)  # it was not run
+            self._mark(seq, step.state)  # it was not run
             raise
         self._had_effect = True
-        self._register(next(step for step in self.steps if step.seq == seq))
+        self._register(step)
         return self._run(seq, run)
 
     def begin(self, name: str, nic: str) -> None:
@@ -149,19 +149,18 @@ class Transaction:
         """
         if self._marks:  # another process must see what became of the guest that was waited for before
             self.flush()
-        seq = self._planned(name, nic)
-        if any(step.seq == seq and step.state is StepState.STARTED for step in self.steps):
+        if self._planned(name, nic).state is StepState.STARTED:
             self.tell("step", name, nic)
         else:
             self._begin_step(name, nic, None)
 
     def end(self, name: str, nic: str) -> None:
         """Mark a step that `begin` started as done."""
-        self._mark(self._planned(name, nic), StepState.DONE)
+        self._mark(self._planned(name, nic).seq, StepState.DONE)
 
     def fail(self, name: str, nic: str, error: VirtnetplugError) -> None:
         """Mark a step that `begin` started as failed."""
-        self._mark(self._planned(name, nic), StepState.FAILED, error.message)
+        self._mark(self._planned(name, nic).seq, StepState.FAILED, error.message)
 
     def was_begun(self, name: str, nic: str) -> bool:
         """Whether this step may have had its effect."""
@@ -397,7 +396,7 @@ class Transaction:
             self.undo.add(step.name, self._marked_undo(step))
 
     def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
-        seq = self._planned(name, nic, half)
+        seq = self._planned(name, nic, half).seq
         self._mark(seq, StepState.STARTED)
         self.tell("step", name, nic)
         return seq
@@ -406,15 +405,11 @@ class Transaction:
         """What the journal has of it: a commit that failed may have been written all the same."""
         return self.host.journal.operation(self.record.id)
 
-    def _planned(self, name: str, nic: str, half: Half | None = None) -> int:
+    def _planned(self, name: str, nic: str, half: Half | None = None) -> Step:
         for step in self.steps:
             if (step.name, step.nic) == (name, nic) and half in (None, step.half):
-                return step.seq
+                return step
         raise Failed(f"step {name} of {nic} was never planned", reason="internal")
-
-    def _state_of(self, name: str, nic: str, half: Half | None) -> StepState:
-        seq = self._planned(name, nic, half)
-        return next(step.state for step in self.steps if step.seq == seq)
 
     def _run(self, seq: int, run: Callable[[], T]) -> T:
         try:

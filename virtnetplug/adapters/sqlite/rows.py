@@ -34,6 +34,8 @@ _TYPES = {
 }
 """The types that SQLite gives a field's value in, by the field's type; of any other field it is text."""
 
+_STATES = {state.value: state for state in State}
+
 _LATEST = 1e11
 """Unix time of the year 5138: no time in a row is later, and no duration longer."""
 
@@ -143,9 +145,7 @@ def _object(text: str) -> dict[str, Any]:
 def nic_from_row(row: sqlite3.Row) -> NicRecord:
     """The record. A state that is not known, or damaged, is Unknown; of any other damage it says what is `unreadable`, and the rest."""
     values, lacks = _read(row, NicRecord, NIC)
-    states = {
-        end: State(values[end]) if values[end] in set(State) else State.UNKNOWN for end in ("frontend", "backend")
-    }
+    states = {end: _STATES.get(values[end], State.UNKNOWN) for end in ("frontend", "backend")}
     return NicRecord(**values | states, unreadable=_damage(lacks))
 
 
