@@ -449,6 +449,7 @@ def _without_order(state: dict[str, object]) -> dict[str, object]:
     return {**state, "config": config, "live": nets, "held": held}
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fail_at_every_step(pool: World, name: str) -> None:
     prepare, act = OPERATIONS[name]
@@ -465,6 +466,7 @@ def test_fail_at_every_step(pool: World, name: str) -> None:
         _clear(pool)
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest, "GRACE", 0.05)  # what a real guest needs, this one does not

@@ -561,6 +561,7 @@ WISHES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.many(4)
 @pytest.mark.parametrize("how", ["fail", "broken", "crash"])
 @pytest.mark.parametrize("name", WISHES)
 def test_at_every_step(house: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str) -> None:

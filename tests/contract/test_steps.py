@@ -162,6 +162,7 @@ def _where(world: World, kind: str, calls: list[str], *, is_full: bool) -> list[
     return [(k, kind != "broken") for k in changes(calls)]
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fail_at_every_step(world: World, where: Where, name: str) -> None:
     act, calls = _cases(world, name)
@@ -184,6 +185,7 @@ def test_fail_at_every_step(world: World, where: Where, name: str) -> None:
     assert missed <= len(chosen) * 0.2
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_fail_at_every_step_with_failing_undos(world: World, where: Where, name: str) -> None:
     act, calls = _cases(world, name)
