@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from virtnetplug.hotplug import registry
+
 ROOT = Path(__file__).parents[2]
 
 # A room, and what it may import besides itself. Imports go down only: each room names rooms above it on this page.
@@ -171,3 +173,20 @@ def test_good_imports_are_let_in() -> None:
     source = "import os.path\nfrom virtnetplug import errors\nfrom . import view\nfrom ..model.mac import Mac"
     modules = {"virtnetplug", "virtnetplug.errors", "virtnetplug.hotplug.view", "virtnetplug.model.mac"}
     assert faults_of(source, "virtnetplug.hotplug.attach", modules=modules) == []
+
+
+OPERATION_NAMES = {name.partition(" ")[0] for name in registry.KINDS} - {"remember"}  # a step is called so, too
+THEIRS = {"pf_recovery": "pf_plan", "vif_recovery": "rebind_vif"}
+"""Of an operation in several modules, the one that has its name."""
+
+
+def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module() -> None:
+    own: dict[str, set[str]] = {}
+    for name, kind in registry.KINDS.items():
+        own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(kind.module, kind.module))
+    for path in sorted((ROOT / "virtnetplug" / "hotplug").glob("*.py")):
+        words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        for name in words & OPERATION_NAMES if path.stem != "registry" else ():
+            assert path.stem in own[name], (
+                f"{path.name} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
+            )

@@ -7,22 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtnetplug.cli.table import Screen, printable, table
+from virtnetplug.hotplug import registry
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
     from virtnetplug.model.audit import AuditReport, Finding
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
 
-_DONE = {
-    "attach": "attached to",
-    "detach": "detached from",
-    "update": "updated in",
-    "rebind": "rebound in",
-    "rebind-vf": "on another VF in",
-    "rebind-pf": "back on VFs of",
-    "handover": "handed over in",
-    "handback": "back in",
-}
 _LIST = (
     "DOMAIN",
     "ALIAS",
@@ -48,8 +39,9 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
-    if outcome.operation == "rebind-pf" and not outcome.nics and result in ("done", "already"):
-        return f"{outcome.domain} is as asked" + (" already; nothing was changed" if result == "already" else "")
+    words = registry.words_of(outcome.operation)
+    if words.bare and not outcome.nics and result in ("done", "already"):
+        return f"{outcome.domain} {words.bare}" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
         return (
             f"pending: the guest of {outcome.domain} still holds {nics}. The journal keeps the operation "
@@ -58,18 +50,16 @@ def message_from_outcome(outcome: Outcome) -> str:
             f"and a reset of the guest ('virsh reset {outcome.domain}') completes it at once."
         )
     if result == "already":
-        return (
-            f"{nics}: already {_DONE.get(outcome.operation, outcome.operation)} {outcome.domain}; nothing was changed"
-        )
+        return f"{nics}: already {words.done} {outcome.domain}; nothing was changed"
     if result == "done":
-        return f"{nics} {_DONE.get(outcome.operation, outcome.operation)} {outcome.domain}"
+        return f"{nics} {words.done} {outcome.domain}"
     return f"{outcome.operation} on {outcome.domain}: {result}"
 
 
 def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
     text = f"{printable(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
-    if outcome.nics and outcome.result.value != "already" and outcome.operation != "detach":
+    if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
         text += text_from_nics(screen, outcome.nics)
     return text
 

@@ -22,10 +22,13 @@ from virtnetplug.hotplug.undoing import Site, of_remembering
 from virtnetplug.hotplug.view import DomainView
 from virtnetplug.model.operation import Half, OperationState, Outcome, Phase, Result, Scope
 
+REMEMBER, FORGET, POLICY = "remember", "forget", "policy"
+"""What the journal calls an amendment, by what it changes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
-    """What is to be kept from now on; `operation` is ``remember``, ``forget`` or ``policy``, `message` says to people what came of it."""
+    """What is to be kept from now on; `operation` is `REMEMBER`, `FORGET` or `POLICY`, `message` says to people what came of it."""
 
     operation: str
     message: str

@@ -47,6 +47,9 @@ from virtnetplug.resolve import resolve
 if TYPE_CHECKING:
     from virtnetplug.hotplug.remembering import Remembered
 
+NAME = "attach"
+"""What the journal calls it."""
+
 
 def _identified(
     host: Host, view: DomainView, nets: tuple[Interface, ...]
@@ -200,7 +203,7 @@ class _Attach:
         """Every NIC in the guest, then every NIC in the definition, then done."""
         record = record_of(
             self.host,
-            "attach",
+            NAME,
             self.domain,
             domain_id=self.view.state.id,
             scope=self.scope,
@@ -349,7 +352,7 @@ class Attach(Operation):
 
         pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
         return Prepared(
-            operation="attach",
+            operation=NAME,
             domain=domain.name,
             scope=scope,
             start=start,

@@ -42,6 +42,9 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain, GuestEvent, PowerState
 
+NAME = "detach"
+"""What the journal calls it."""
+
 
 def _detach(
     host: Host,
@@ -133,7 +136,7 @@ def _open_detach(
     found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
-        if record is not None and (record.operation != "detach" or record.goes_back):
+        if record is not None and (record.operation != NAME or record.goes_back):
             message = (
                 f"{describe(pair[0] or pair[1])} belongs to the {record.operation} {record.id}, which is not settled; "
                 f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
@@ -219,7 +222,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -
     nets = [pair[0] or pair[1] for pair in pairs]
     return record_of(
         host,
-        "detach",
+        NAME,
         view.domain,
         domain_id=view.state.id,
         scope=scope,
@@ -400,7 +403,7 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """What came of a detach that another call was to end."""
     nics = tuple(_remains(host, domain, record.request["nics"]))
     outcome = Outcome(
-        operation="detach",
+        operation=NAME,
         domain=domain.name,
         result=Result.DONE,
         operation_id=record.id,
@@ -494,7 +497,7 @@ class Detach(Operation):
         if exchanged is not None:
             return dataclasses.replace(exchanged, start=start)
         return Prepared(
-            operation="detach",
+            operation=NAME,
             domain=domain.name,
             scope=scope,
             start=start,

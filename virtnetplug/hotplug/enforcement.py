@@ -21,8 +21,8 @@ from virtnetplug.errors import (
     LeftPending,
     VirtnetplugError,
 )
-from virtnetplug.hotplug.amendment import Amendment, amend
-from virtnetplug.hotplug.detach import Detach
+from virtnetplug.hotplug import detach, update
+from virtnetplug.hotplug.amendment import POLICY, REMEMBER, Amendment, amend
 from virtnetplug.hotplug.handover import kept
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
@@ -31,7 +31,6 @@ from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
 from virtnetplug.hotplug.twins import Twin, policy_of, twins_of
-from virtnetplug.hotplug.update import Update
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, look
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
@@ -201,7 +200,7 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
         except DomainBusy as busy:
             outcomes.append(
                 Outcome(
-                    operation="policy",
+                    operation=POLICY,
                     domain=domain.name,
                     result=Result.PENDING,
                     reason=busy.reason,
@@ -281,8 +280,8 @@ def _operation(due: Due) -> Operation:
     """What does it."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
-        return Detach([due.nic], scope=scope, restore_emulated=False)
-    return Update(due.nic, _changes(due), scope=Scope.LIVE)
+        return detach.Detach([due.nic], scope=scope, restore_emulated=False)
+    return update.Update(due.nic, _changes(due), scope=Scope.LIVE)
 
 
 def _changes(due: Due) -> dict[str, str]:
@@ -302,7 +301,7 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
     change = kept(view, metadata, pair, vif=known.vif, is_out=known.is_out)
     if change.after != known:
         message = f"{known.alias} is remembered as it is now"
-        amend(host, view, Amendment(operation="remember", message=message, remembered=(change,)))
+        amend(host, view, Amendment(operation=REMEMBER, message=message, remembered=(change,)))
 
 
 def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
@@ -329,7 +328,7 @@ def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
 def _outcome(domain: Domain, done: Done) -> Outcome:
     """Of one that came to no operation."""
     return Outcome(
-        operation="detach" if done.enforced.deed is Deed.UNPLUG else "update",
+        operation=detach.NAME if done.enforced.deed is Deed.UNPLUG else update.NAME,
         domain=domain.name,
         result=done.enforced.result,
         reason=done.reason,

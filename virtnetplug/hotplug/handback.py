@@ -21,6 +21,9 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
 from virtnetplug.ports.domain import Domain
 
+NAME = "handback"
+"""What the journal calls it."""
+
 
 def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
     """What is remembered of that NIC, by its alias or MAC; raises `IdentityMissing`."""
@@ -63,7 +66,7 @@ def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Ex
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
     after = dataclasses.replace(known, is_out=False)
     return Exchange(
-        operation="handback",
+        operation=NAME,
         leaving=live[0],
         entering=live[1],
         config_leaving=config[0],

@@ -38,6 +38,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy import identity as deciding
 from virtnetplug.ports.domain import Domain
 
+NAME = "handover"
+"""What the journal calls it."""
+
 
 def _handover(
     host: Host, domain: Domain, emulated: str, fast: Interface | str, scope: Scope | None, *, allow_filter_loss: bool
@@ -45,7 +48,7 @@ def _handover(
     view = look(domain, BOTH)
     scope = scope_for(scope, view.state, domain.name)
     metadata = metadata_of(view)
-    nothing = Exchange(operation="handover")
+    nothing = Exchange(operation=NAME)
     refuse(check_scope(view, scope))
     if (there := _is_over(view, metadata, emulated, fast)) is not None:
         return prepared(host, view, nothing, already=there)
@@ -166,11 +169,11 @@ def _beside(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
                 f"Detach {p.alias}, and hand over with --to-network or --to-xml: it is made the transient half then."
             )
-        return Exchange(operation="handover", remembered=remembered)
+        return Exchange(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
     p = edited(p, {field: value for field, value in team.items() if getattr(p, field) is None})
     return Exchange(
-        operation="handover",
+        operation=NAME,
         entering=(p,) if Half.LIVE in scope.halves else (),
         config_entering=(p,) if Half.CONFIG in scope.halves else (),
         remembered=remembered,
@@ -202,7 +205,7 @@ def _instead(
         sides[half] = leaving, edited(request, taken.changes)
     live, config = sides.get(Half.LIVE), sides.get(Half.CONFIG)
     return Exchange(
-        operation="handover",
+        operation=NAME,
         leaving=live[0] if live else (),
         entering=(live[1],) if live else (),
         config_leaving=config[0] if config else (),

@@ -48,8 +48,8 @@ from virtnetplug.model.operation import (
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import Link, SwitchPort
 
-KIND = "heal"
-"""What the journal calls it, among the kinds of a rebind."""
+NAME, KIND = "rebind", "heal"
+"""What the journal calls it, and among the kinds of a rebind."""
 
 
 def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
@@ -264,7 +264,7 @@ class Heal(Operation):
         def run() -> Outcome:
             record = record_of(
                 host,
-                "rebind",
+                NAME,
                 domain,
                 domain_id=view.state.id,
                 scope=Scope.LIVE,
@@ -279,7 +279,7 @@ class Heal(Operation):
                 return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
 
         return Prepared(
-            operation="rebind",
+            operation=NAME,
             domain=domain.name,
             scope=Scope.LIVE,
             start=start,

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
-from virtnetplug.hotplug.amendment import Amendment, amend
-from virtnetplug.hotplug.handback import identity_of
-from virtnetplug.hotplug.handover import pairs_called
+from virtnetplug.hotplug import handback, handover
+from virtnetplug.hotplug.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -17,7 +16,7 @@ from virtnetplug.model.operation import Half, Outcome
 from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
-HANDED = ("handover", "handback", "forget")
+HANDED = (handover.NAME, handback.NAME, FORGET)
 """The operations after the newest of which it is known whether a domain has a NIC handed over."""
 
 
@@ -42,7 +41,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     known = _known(host, view, metadata, emulated)
-    there = pairs_called(view, known.alias)
+    there = handover.pairs_called(view, known.alias)
     if not there and (known.live or known.config) is not None and not force:
         raise Refused(
             f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
@@ -54,17 +53,17 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     message = f"{domain.name} remembers {known.alias} no more"
     if known.vif:
         message += f", and {known.vif} has no claim on its identity"
-    return amend(host, view, Amendment(operation="forget", message=message, remembered=(change,)))
+    return amend(host, view, Amendment(operation=FORGET, message=message, remembered=(change,)))
 
 
 def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
     """What is remembered of it; of one whose record somebody else removed, the name is all that there is to forget."""
     try:
-        return identity_of(view, metadata, emulated)
+        return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:
         for record in host.journal.newest(host.hypervisor.uri, HANDED):
             names = [each["name"] for each in record.request.get("remembered", ())]
-            if record.domain_uuid == view.domain.uuid and record.operation == "handover" and emulated in names:
+            if record.domain_uuid == view.domain.uuid and record.operation == handover.NAME and emulated in names:
                 return Identity(alias=emulated)
         raise
 
@@ -91,5 +90,5 @@ def _seen(view: DomainView) -> Iterator[IdentityView]:
 
 def _halves(view: DomainView, name: str) -> set[Half]:
     """The definitions that have a NIC of that name."""
-    pairs = pairs_called(view, name) if name else ()
+    pairs = handover.pairs_called(view, name) if name else ()
     return {half for pair in pairs for half, net in zip(BOTH, pair, strict=True) if net is not None}

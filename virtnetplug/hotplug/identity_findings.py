@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
+from virtnetplug.hotplug import handover
 from virtnetplug.hotplug.disagreement import finding
 from virtnetplug.hotplug.enforcement import dues, enforce
-from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identities import HANDED
 from virtnetplug.hotplug.lock import LEAST, DomainLock
@@ -54,7 +54,7 @@ def remember_again(host: Host, finding: Finding) -> None:
     for record in _handed_over(host):
         for known in _remembered(record) if record.domain_uuid == domain.uuid else ():
             if known.alias == finding.nic:
-                is_out = known.is_out and not pairs_called(view, known.alias)
+                is_out = known.is_out and not handover.pairs_called(view, known.alias)
                 for half in halves_of(view):
                     now = xml.metadata(domain.metadata(half))
                     if now.identity(known.alias) is None:
@@ -123,7 +123,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
     """Those hand-overs after which nothing of the same NIC was handed back or forgotten."""
-    return (each for each in host.journal.newest(host.hypervisor.uri, HANDED) if each.operation == "handover")
+    return (each for each in host.journal.newest(host.hypervisor.uri, HANDED) if each.operation == handover.NAME)
 
 
 def _remembered(record: OperationRecord) -> Iterator[Identity]:

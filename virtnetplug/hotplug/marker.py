@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
+from virtnetplug.hotplug import handback
 from virtnetplug.hotplug.exchange import Exchange
-from virtnetplug.hotplug.handback import back
 from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
@@ -102,13 +102,17 @@ def goes_back(
     metadata = metadata_of(view)
     known = [each for pair in pairs if (each := _known(metadata, pair)) is not None]
     knows = [each for each in known if restore is not False and (restore or _is_kept(host, metadata, each))]
-    backs = [each for each in (back(view, one, scope.halves) for one in knows) if each.entering or each.config_entering]
+    backs = [
+        each
+        for each in (handback.back(view, one, scope.halves) for one in knows)
+        if each.entering or each.config_entering
+    ]
     if not backs:
         return None
     entering = [net for each in backs for net in each.entering]
     in_config = [net for each in backs for net in each.config_entering]
     return Exchange(
-        operation="handback",
+        operation=handback.NAME,
         leaving=tuple(live for live, _ in pairs if live is not None and Half.LIVE in scope.halves),
         entering=tuple(entering),
         config_leaving=tuple(config for _, config in pairs if config is not None and Half.CONFIG in scope.halves),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from virtnetplug.errors import NicMissing, NotSupported, UsageError, VirtnetplugError
 from virtnetplug.hotplug import enforcement
-from virtnetplug.hotplug.amendment import Amendment, amend
+from virtnetplug.hotplug.amendment import POLICY, Amendment, amend
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.remembering import PolicyChange, halves_of, metadata_of, name_of
@@ -67,10 +67,10 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
     """Make it what holds of domains that have none of their own; of guests that run, with their next operation or by `recover`."""
     if host.journal.host_policy() is unplug:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
-        return Outcome(operation="policy", domain="", result=Result.ALREADY, reason="already", message=message)
+        return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
     host.journal.set_host_policy(unplug)
     message = f"the host's unplug policy is {unplug}; 'virtnetplug recover' has it so in the guests that run now"
-    return Outcome(operation="policy", domain="", result=Result.DONE, message=message)
+    return Outcome(operation=POLICY, domain="", result=Result.DONE, message=message)
 
 
 def explain_policy(host: Host, domain: Domain) -> PolicyView:
@@ -102,12 +102,12 @@ def _change(host: Host, view: DomainView, lock: DomainLock, before: DomainMetada
     domain = view.domain
     if after == before:
         message = f"{_told(domain, after)} already; nothing was changed"
-        return Outcome(operation="policy", domain=domain.name, result=Result.ALREADY, reason="already", message=message)
+        return Outcome(operation=POLICY, domain=domain.name, result=Result.ALREADY, reason="already", message=message)
     change = PolicyChange(before=before, after=after, halves=halves_of(view))
     loose = [name_of(net) for net in freed(view, before, after)]
     released = enforcement.release(host, domain, lock, loose) if loose else ()
     try:
-        outcome = amend(host, view, Amendment(operation="policy", message=_told(domain, after), policies=change))
+        outcome = amend(host, view, Amendment(operation=POLICY, message=_told(domain, after), policies=change))
     except VirtnetplugError:
         if released:
             enforcement.restore(host, domain, lock)

@@ -32,6 +32,9 @@ from virtnetplug.ports.domain import Domain
 AUTO = "auto"
 """Any other VF of the NIC's pool, the best one."""
 
+NAME = "rebind-vf"
+"""What the journal calls it."""
+
 _SOURCE: dict[str, Any] = dict.fromkeys(
     ("source_network", "source_portgroup", "source_portid", "source_bridge", "source_dev")
 )
@@ -72,7 +75,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     pair = find(view, selector)
     live, device = _assigned(host, view, pair)
     target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
-    nothing = Exchange(operation="rebind-vf")
+    nothing = Exchange(operation=NAME)
     if target == device.address:
         return prepared(host, view, nothing, already=(pair,))
     refusals = [
@@ -85,7 +88,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     if refusals:
         return prepared(host, view, nothing, refusals)
     exchange = Exchange(
-        operation="rebind-vf",
+        operation=NAME,
         leaving=(live,),
         entering=(_moved(live, device.settings, target, pool),),
         only=target,

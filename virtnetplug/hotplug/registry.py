@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from virtnetplug.hotplug.operation import Operation
-from virtnetplug.model.operation import OperationRecord
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.operation import Operation
+    from virtnetplug.model.operation import OperationRecord
 
-MODULES = {
-    "attach": "attach",
-    "detach": "detach",
-    "update": "update",
-    "rebind move": "rebind",
-    "rebind heal": "heal",
-    "rebind vif": "vif_recovery",
-    "rebind-vf": "rebind_vf",
-    "rebind-pf": "pf_recovery",
-    "handover": "handover",
-    "handback": "handback",
-    "remember": "amendment",
-    "forget": "amendment",
-    "policy": "amendment",
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of operation: its `module`, which has its class as `OPERATION`, and what people read of it.
+
+    `done` stands between its NICs and their domain once it is done, and `bare` after the domain if it had no NIC. `shows_nics` is whether its
+    NICs are in the domain afterwards, and so are shown.
+    """
+
+    module: str
+    done: str = ""
+    bare: str = ""
+    shows_nics: bool = True
+
+
+KINDS = {
+    "attach": Kind("attach", "attached to"),
+    "detach": Kind("detach", "detached from", shows_nics=False),
+    "update": Kind("update", "updated in"),
+    "rebind move": Kind("rebind", "rebound in"),
+    "rebind heal": Kind("heal", "rebound in"),
+    "rebind vif": Kind("vif_recovery", "rebound in"),
+    "rebind-vf": Kind("rebind_vf", "on another VF in"),
+    "rebind-pf": Kind("pf_recovery", "back on VFs of", bare="is as asked"),
+    "handover": Kind("handover", "handed over in"),
+    "handback": Kind("handback", "back in"),
+    "remember": Kind("amendment"),
+    "forget": Kind("amendment"),
+    "policy": Kind("amendment"),
 }
-"""The module of each operation, by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
+"""Each kind by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
 
-Each module has its class as `OPERATION`. A module is imported when the journal has a record of it, which few commands meet.
+A module is imported when the journal has a record of it, which few commands meet.
 """
 
 REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
@@ -40,8 +57,14 @@ def why_unknown(record: OperationRecord) -> str:
 def operation_of(record: OperationRecord) -> type[Operation] | None:
     """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
     kind = record.request.get("kind", "")
-    module = MODULES.get(f"{record.operation} {kind}".strip())
-    if module is None:
+    known = KINDS.get(f"{record.operation} {kind}".strip())
+    if known is None:
         return None
-    operation = cast(type[Operation], import_module(f"virtnetplug.hotplug.{module}").OPERATION)
+    operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
     return operation if operation.knows(record) else None
+
+
+def words_of(operation: str) -> Kind:
+    """What people read of operations of that name; those that share a name share the words, and one that is not known is called by its name."""
+    named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
+    return next(named, Kind("", done=operation))

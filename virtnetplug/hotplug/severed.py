@@ -38,7 +38,7 @@ def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[O
         except VirtnetplugError as error:
             outcomes.append(
                 Outcome(
-                    operation="rebind",
+                    operation=heal.NAME,
                     domain=host.hypervisor.domain(uuid).name,
                     result=_RESULTS.get(error.exit_code, Result.INCOMPLETE),
                     reason=error.reason,
@@ -59,7 +59,7 @@ def plan_heal_severed(host: Host, places: Sequence[Place]) -> tuple[Plan, ...]:
         except VirtnetplugError as error:
             name = host.hypervisor.domain(uuid).name
             refusals = (Refusal(reason=error.reason, message=error.message, nic=nic),)
-            plans.append(Plan(operation="rebind", domain=name, scope=Scope.LIVE, fits=False, refusals=refusals))
+            plans.append(Plan(operation=heal.NAME, domain=name, scope=Scope.LIVE, fits=False, refusals=refusals))
     return tuple(plans)
 
 

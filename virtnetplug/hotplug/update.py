@@ -48,11 +48,14 @@ from virtnetplug.ports.domain import Domain
 if TYPE_CHECKING:
     from virtnetplug.hotplug.assigned import Assigned
 
+NAME = "update"
+"""What the journal calls it."""
+
 
 class Manner:
     """What of a change in place is an update's own; an operation that is more than that (`rebind`) brings its own."""
 
-    operation = "update"
+    operation = NAME
 
     def request(self) -> Mapping[str, Any]:
         """More for the journal."""
