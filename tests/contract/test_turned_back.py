@@ -10,8 +10,17 @@ from tests.contract.faults import Crash
 from tests.contract.test_signals import send
 from tests.contract.world import World
 from virtnetplug import interruption, xml
-from virtnetplug.errors import ConnectionLost, Failed, HypervisorFailed, Interrupted, JournalFull, RollbackIncomplete
+from virtnetplug.errors import (
+    ConnectionLost,
+    Failed,
+    HypervisorFailed,
+    Interrupted,
+    JournalFull,
+    PlaceReserved,
+    RollbackIncomplete,
+)
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.request import edited
 from virtnetplug.model.operation import Half, OperationState, Result, Scope, StepState
 
 pytestmark = pytest.mark.timeout(60)
@@ -48,6 +57,42 @@ def _another_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _again(world: World) -> list[Result]:
     return [outcome.result for outcome in Plugger(world.host, lambda: None).recover(wait=20)]
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_place_of_a_nic_that_is_to_come_back_is_kept(fake: World, is_named: bool) -> None:
+    """It has left since, and cannot be put in yet: whoever undoes its detach puts it where it was."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+    one, _ = xml.devices(fake.definition(Half.LIVE)).nets
+    attach, detach = fake.guest.attach, fake.guest.detach
+
+    def refuse(alias: str, half: Half) -> None:
+        if alias == "ua-nic2":
+            raise HypervisorFailed("not this one")
+        detach(alias, half)
+
+    def refuse_back(element: str, half: Half) -> None:
+        if "ua-nic1" in element:
+            raise HypervisorFailed("not yet")
+        attach(element, half)
+
+    fake.guest.hold()
+    fake.guest.detach = refuse  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"])
+    fake.guest.detach = detach  # type: ignore[method-assign]
+    fake.guest.attach = refuse_back  # type: ignore[method-assign]
+    fake.guest.resume()
+    asked = edited(xml.interface(fake.bridge_nic(3)), {"address": one.address if is_named else None}).element
+    if is_named:
+        with pytest.raises(PlaceReserved, match="is kept for ua-nic1 "):
+            fake.plugger.attach(fake.name, [asked])
+    else:
+        fake.plugger.attach(fake.name, [asked])
+    fake.guest.attach = attach  # type: ignore[method-assign]
+    assert _again(fake) == [Result.UNDONE]
+    places = {net.alias: net.address for net in xml.devices(fake.definition(Half.LIVE)).nets}
+    assert places["ua-nic1"] == one.address
 
 
 @pytest.fixture

@@ -25,8 +25,9 @@ _POOLED = "hostdev-pci"
 
 
 def nets_of(record: OperationRecord) -> tuple[Interface, ...]:
-    """Every NIC that the operation may have plugged."""
+    """Every NIC that the operation may have plugged, or may plug again: a detach that goes back puts in what it took out."""
     elements = [entry.get("element") for entry in record.named]
+    elements += [entry.get(Half.LIVE.value) for entry in record.named if record.goes_back]
     live = record.request.get(Half.LIVE.value)
     if live is not None:
         elements += [live["before"], live["after"]]

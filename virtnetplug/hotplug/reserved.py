@@ -29,7 +29,7 @@ class Reservation:
 
 
 def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of the domain's open operations, and of those of no one domain that it has a VF in; a detach puts nothing in."""
+    """Of the domain's open operations, and of those of no one domain that it has a VF in."""
     found = []
     for record in records:
         if record.domain_uuid:
