@@ -16,13 +16,14 @@ class Kind:
     """One kind of operation: its `module`, which has its class as `OPERATION`, and what people read of it.
 
     `done` stands between its NICs and their domain once it is done, and `bare` after the domain if it had no NIC. `shows_nics` is whether its
-    NICs are in the domain afterwards, and so are shown.
+    NICs are in the domain afterwards, and so are shown; `keeps_nics` whether they are in the domain all the time.
     """
 
     module: str
     done: str = ""
     bare: str = ""
     shows_nics: bool = True
+    keeps_nics: bool = False
 
 
 KINDS = {
@@ -31,7 +32,7 @@ KINDS = {
     "update": Kind("update", "updated in"),
     "rebind move": Kind("rebind", "rebound in"),
     "rebind heal": Kind("heal", "rebound in"),
-    "rebind vif": Kind("vif_recovery", "rebound in"),
+    "rebind vif": Kind("vif_recovery", "rebound in", keeps_nics=True),
     "rebind-vf": Kind("rebind_vf", "on another VF in"),
     "rebind-pf": Kind("pf_recovery", "back on VFs of", bare="is as asked"),
     "handover": Kind("handover", "handed over in"),
@@ -56,12 +57,21 @@ def why_unknown(record: OperationRecord) -> str:
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
     """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
-    kind = record.request.get("kind", "")
-    known = KINDS.get(f"{record.operation} {kind}".strip())
+    known = kind_of(record)
     if known is None:
         return None
     operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
     return operation if operation.knows(record) else None
+
+
+def kind_of(record: OperationRecord) -> Kind | None:
+    """The kind of the record; None if this version has none of that name."""
+    return KINDS.get(f"{record.operation} {record.kind}".strip())
+
+
+def keeps_nics(record: OperationRecord) -> bool:
+    """Whether its NICs are in their guest all the time, as those are whose vif gets its driver anew."""
+    return (known := kind_of(record)) is not None and known.keeps_nics
 
 
 def words_of(operation: str) -> Kind:

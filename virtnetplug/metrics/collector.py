@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from virtnetplug.hotplug.leaving import leaving, states
+from virtnetplug.hotplug.registry import keeps_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when
@@ -142,8 +143,7 @@ def _devices(
         "NICs that virtnetplug plugged and that are not known to be gone; always 1.",
         labels=_DEVICE,
     )
-    # A NIC whose vif gets its driver anew stays in its guest.
-    leaves = leaving(record for record in operations if record.kind != "vif")
+    leaves = leaving(record for record in operations if not keeps_nics(record))
     for nic in nics:
         key = nic.uri, nic.domain_uuid, nic.alias
         frontend, backend = shown.get(key[1:], states(nic, is_leaving=key in leaves))
