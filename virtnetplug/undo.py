@@ -32,10 +32,11 @@ class UndoStack:
 
     @interruption.held()
     def unwind(self, down_to: int = 0) -> list[tuple[str, VirtnetplugError]]:
-        """Run the undos, newest first, until only the oldest `down_to` are left; return those that failed, whatever they raised.
+        """Run the undos, newest first, until only the oldest `down_to` are left; return the errors of those that failed, whatever they raised.
 
-        No signal breaks an undo, nor a wait inside one.
+        An undo that failed stays on the stack: an empty stack says that all is undone. No signal breaks an undo, nor a wait inside one.
         """
+        failed: list[tuple[str, Callable[[], None]]] = []
         failures: list[tuple[str, VirtnetplugError]] = []
         while len(self._undos) > down_to:
             name, undo = self._undos.pop()
@@ -47,4 +48,8 @@ class UndoStack:
                 failure = VirtnetplugError(f"{type(error).__name__}: {error}")
                 failure.__cause__ = error
                 failures.append((name, failure))
+            else:
+                continue
+            failed.append((name, undo))
+        self._undos += reversed(failed)
         return failures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -188,3 +189,29 @@ def test_policies_do_nothing_more_once_the_lock_is_not_to_be_had(fake: World, mo
     outcome = fake.plugger.set_policy(fake.name, force_unplug="NICS", wait=6)
     lock.__exit__(None, None, None)
     assert asked == ["ua-nic1"] and [each.result for each in outcome.enforced] == [Result.PENDING]
+
+
+PERSISTENT: dict[str, Callable[[World, Plugger], object]] = {
+    "detach": lambda w, p: p.detach(w.name, "ua-nic1", scope=Scope.BOTH, wait=20),
+    "replace": lambda w, p: p.update(w.name, "ua-nic1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20),
+    "handover": lambda w, p: p.handover(w.name, "ua-nic1", w.bridge_nic(2), scope=Scope.BOTH, wait=20),
+    "handback": lambda w, p: p.handback(w.name, "ua-nic1", scope=Scope.BOTH, wait=20),
+}
+
+
+@pytest.mark.parametrize("name", PERSISTENT)
+def test_a_domain_that_is_undefined_meanwhile_leaves_nothing_open(fake: World, name: str) -> None:
+    """The guest runs on and has a NIC; there is no definition any more."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    if name == "handback":
+        fake.plugger.handover(fake.name, "ua-nic1", fake.bridge_nic(2), scope=Scope.BOTH)
+    before = [net.alias for net in xml.devices(fake.definition(Half.LIVE)).nets]
+    fake.guest.hold()
+    act = Stopped(fake, lambda p: PERSISTENT[name](fake, p), waiting(fake))
+    fake.guest._config = None  # type: ignore[attr-defined]
+    fake.guest.resume()
+    outcome = act.go_on()
+    if isinstance(outcome, VirtnetplugError):
+        assert outcome.exit_code == 4, outcome
+        assert [net.alias for net in xml.devices(fake.definition(Half.LIVE)).nets] == before
+    assert list(fake.host.journal.open_operations()) == []

@@ -443,3 +443,20 @@ def test_an_operation_whose_row_is_gone_is_undone_by_its_call(fake: World, name:
     backup.close()
     assert caught.value.exit_code == 4 and (_nets(fake), _nets(fake, Half.CONFIG)) == before
     assert fake.plugger.audit().findings == ()
+
+
+def test_a_detach_that_waits_for_one_that_is_stopped_says_so(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    first = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=20), waiting(fake))
+    second = Plugger(fake.reopen(), lambda: None)
+    found = {}
+    for is_stopped in (False, True):
+        owner = OwnerProcess(pid=4711, is_stopped=is_stopped)
+        monkeypatch.setattr(second._host.journal, "process_of", lambda record, owner=owner: owner)
+        outcome = second.detach(fake.name, "ua-nic1", wait=2)
+        assert (outcome.result, outcome.seconds >= 2) == (Result.PENDING, True)
+        found[is_stopped] = outcome.reason
+    assert found == {False: "guest-holds-device", True: "operation-stalled"}
+    fake.guest.resume()
+    assert first.go_on().result is Result.DONE

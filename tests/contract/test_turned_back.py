@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -210,3 +211,59 @@ def test_a_pending_replacement_whose_connection_breaks_goes_on(fake: World) -> N
     assert _again(fake) == [Result.DONE]
     (net,) = xml.devices(fake.definition(Half.LIVE)).nets
     assert (net.alias, net.model) == ("ua-nic1", "e1000")
+
+
+@pytest.mark.parametrize("what", ["the look after it", "the write of its end"])
+def test_an_undo_that_failed_is_not_forgotten_by_what_fails_next(
+    fake: World, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a replacement that died the guest has no NIC. It cannot be put back, and neither can that be seen or written once."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    attach, failed = fake.guest.attach, list[str]()
+    monkeypatch.setattr(fake.guest, "attach", _dies)
+    with pytest.raises(Crash):
+        fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, replace=True)
+    _another_process(fake, monkeypatch)
+    assert _aliases(fake)[0] == []
+
+    def refuse(element: str, half: Half) -> None:
+        failed.append("attach")
+        raise HypervisorFailed("not now")
+
+    def once(real: Any, *args: Any, **named: Any) -> Any:
+        if failed == ["attach"]:
+            failed.append("next")
+            raise JournalFull("no space left")
+        return real(*args, **named)
+
+    journal, links = fake.host.journal, fake.host.links
+    monkeypatch.setattr(fake.guest, "attach", refuse)
+    if what == "the look after it":
+        monkeypatch.setattr(links, "taps_of", partial(once, links.taps_of))
+    else:
+        monkeypatch.setattr(journal, "finish", partial(once, journal.finish))
+    assert Result.UNDONE not in _again(fake) and failed[1] == "next"
+    assert [each.ended for each in journal.open_operations()] == [None]
+    monkeypatch.undo()
+    fake.guest.attach = attach  # type: ignore[method-assign]
+    assert (_again(fake), _aliases(fake)[0]) == ([Result.UNDONE], ["ua-nic1"])
+
+
+def _dies(*_: Any) -> None:
+    raise Crash
+
+
+def test_what_the_journal_has_as_open_is_not_told_as_undone(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise JournalFull("no space left")
+
+    def refuse(*_: Any) -> None:
+        raise HypervisorFailed("not this one")
+
+    monkeypatch.setattr(fake.guest, "attach", refuse)
+    monkeypatch.setattr(fake.host.journal, "finish", full)
+    with pytest.raises(RollbackIncomplete, match=r"could not be written .* has the attach as open") as caught:
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    assert (caught.value.exit_code, _aliases(fake)) == (5, [[], []])
+    monkeypatch.undo()
+    assert _again(fake) == [Result.UNDONE]

@@ -67,13 +67,21 @@ def test_the_first_error_stays_the_one_reported() -> None:
     assert caught.value.undo_failures == ["the undo"]
 
 
-def test_twice_runs_each_undo_once(done: list[str]) -> None:
-    stack = UndoStack()
+def test_an_undo_that_failed_is_left_and_tried_again(done: list[str]) -> None:
+    stack, faults = UndoStack(), [Failed("no"), Failed("not yet")]
+
+    def detach() -> None:
+        done.append("attach")
+        if faults:
+            raise faults.pop()
+
+    stack.add("claim", lambda: done.append("claim"))
+    stack.add("attach", detach)
     stack.add("plug", lambda: done.append("plug"))
-    stack.add("attach", failing(Failed("no")))
-    assert len(stack.unwind()) == 1
-    assert stack.unwind() == []
-    assert done == ["plug"]
+    assert [name for name, _ in stack.unwind(1)] == ["attach"]
+    assert [name for name, _ in stack.unwind()] == ["attach"]
+    assert stack.unwind() == [] and len(stack) == 0
+    assert done == ["plug", "attach", "attach", "claim", "attach"]
 
 
 def test_interrupted_it_goes_on_where_it_was(done: list[str]) -> None:

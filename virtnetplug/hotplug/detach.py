@@ -17,7 +17,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
-from virtnetplug.hotplug.ownership import owner_of, say_waiting, taken_over
+from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
@@ -379,8 +379,8 @@ def undos(site: Site, tx: Transaction) -> Undos:
 
 def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Wait with a detach that another call waits with, or go on with one that nobody waits with any more."""
-    deadline, alias = host.clock.monotonic() + seconds, record.request["nics"][0]["alias"]
-    has_said = False
+    began, alias = host.clock.monotonic(), record.request["nics"][0]["alias"]
+    deadline, has_said = began + seconds, False
     with domain.watch() as watch:
         while True:
             with taken_over(host, record.id) as mine:
@@ -388,7 +388,8 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                     return (yield from resume(host, domain, mine, deadline - host.clock.monotonic()))
             now, left = host.journal.operation(record.id), deadline - host.clock.monotonic()
             if now is None or now.ended is not None or left <= 0:
-                return _joined(host, domain, now or record)
+                outcome = _joined(host, domain, now or record)
+                return dataclasses.replace(outcome, seconds=host.clock.monotonic() - began)
             if not has_said:
                 say_waiting(host, now)
                 has_said = True
@@ -415,6 +416,10 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     if record.ended is not None:
         raise Failed(
             f"the detach {record.id}, which had been asked for before, was undone: {record.error}", reason=record.reason
+        )
+    if (why := stands_still(host, record)) is not None:
+        return dataclasses.replace(
+            outcome, result=Result.PENDING, reason="operation-stalled", message=f"pending: {why}"
         )
     message = (
         f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "

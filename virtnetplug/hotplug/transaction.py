@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from virtnetplug import interruption
 from virtnetplug.errors import (
     ConnectionLost,
+    DomainTransient,
     Failed,
     JournalBroken,
     LeftPending,
@@ -386,6 +387,11 @@ class Transaction:
         except VirtnetplugError as fault:
             if isinstance(fault, OperationTaken | LeftPending) and type(error) is LeftPending:
                 return fault
+            if state in (OperationState.UNDONE, OperationState.REFUSED) and not isinstance(fault, OperationTaken):
+                error = RollbackIncomplete(
+                    f"{error.message} The journal could not be written ({fault.message}), so it has the {self.record.operation} as open: "
+                    f"'{recover_command(self.record)}' ends it there."
+                )
             error.undo_failures.append(f"the journal could not be written: {fault.message}")
         return error
 
@@ -427,17 +433,21 @@ class Transaction:
 
     def _marked_undo(self, step: Step) -> Callable[[], None]:
         def run() -> None:
-            self._registered.discard(step.seq)
             undo = self._undos.get((step.name, step.nic))
-            if undo is None:
-                return
-            self.tell("step", f"undo {step.name}", step.nic)
-            try:
-                undo()
-            except VirtnetplugError as error:
-                self._mark(step.seq, StepState.UNDO_FAILED, error.message)
-                raise
-            self._mark(step.seq, StepState.UNDONE)
+            if undo is not None:
+                self.tell("step", f"undo {step.name}", step.nic)
+                try:
+                    undo()
+                except VirtnetplugError as error:
+                    if step.half is not Half.CONFIG or not isinstance(error, DomainTransient):
+                        self._mark(step.seq, StepState.UNDO_FAILED, error.message)
+                        raise
+                    name = self.record.domain_name
+                    self.warn(
+                        f"{name} was undefined meanwhile: it has no definition that {step.nic} could be as before in"
+                    )
+                self._mark(step.seq, StepState.UNDONE)
+            self._registered.discard(step.seq)
 
         return run
 
