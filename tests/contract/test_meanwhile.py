@@ -16,7 +16,7 @@ from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import locks
-from virtnetplug.errors import NicPending, OperationTaken, PlaceReserved, VirtnetplugError
+from virtnetplug.errors import HypervisorFailed, NicPending, OperationTaken, PlaceReserved, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -215,3 +215,20 @@ def test_a_domain_that_is_undefined_meanwhile_leaves_nothing_open(fake: World, n
         assert outcome.exit_code == 4, outcome
         assert [net.alias for net in xml.devices(fake.definition(Half.LIVE)).nets] == before
     assert list(fake.host.journal.open_operations()) == []
+
+
+def test_a_guest_that_is_started_anew_before_the_attach_does_not_keep_a_nic_that_is_undone(fake: World) -> None:
+    """The attach finds the run that is there; the definition then cannot be written."""
+    attach = fake.guest.attach
+
+    def after_a_start(element: str, half: Half) -> None:
+        if half is Half.CONFIG:
+            raise HypervisorFailed("not in the definition")
+        fake.guest.destroy()
+        fake.guest.start()
+        attach(element, half)
+
+    fake.guest.attach = after_a_start  # type: ignore[method-assign]
+    with pytest.raises(HypervisorFailed):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    assert _models(fake) == [] and list(fake.host.journal.open_operations()) == []

@@ -29,6 +29,10 @@ from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.ports.domain import Domain
 
 
+ANY_RUN = -1
+"""The id of no run of a domain: look at the one there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Where an operation works: the run `domain_id` of a domain, and how long an undo waits for its guest (`seconds`)."""
@@ -56,8 +60,11 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
     alias = net.alias or ""
 
     def out() -> None:
-        """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest."""
-        take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id)
+        """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
+
+        Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too.
+        """
+        take_out(site.host, site.domain, net, site.seconds, domain_id=ANY_RUN)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
