@@ -28,7 +28,6 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.ports.domain import Domain
 
-
 ANY_RUN = -1
 """The id of no run of a domain: look at the one there is."""
 
