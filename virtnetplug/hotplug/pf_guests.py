@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
+from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.lending import held_for
+from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, Returned, give_back
 from virtnetplug.backends.vf_settings import Settings, put
 from virtnetplug.errors import DomainMissing, Failed
 from virtnetplug.hotplug import guest
@@ -152,6 +154,15 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         raise Failed(fault, reason="quarantined")
 
 
+def _return(host: Host, nic: PfNic) -> None:
+    """Give back the VFs held for a NIC whose guest has ended; a later run of its domain keeps what it has. Raises `Failed` without proof."""
+    users = users_of_devices(host)
+    for holding in held_for(host, nic.domain, nic.alias):
+        returned = Returned() if holding.address in users else give_back(host, holding)
+        if (fault := returned.fault or returned.busy) is not None:
+            raise Failed(fault, reason="quarantined")
+
+
 def put_in(
     host: Host,
     nic: PfNic,
@@ -159,7 +170,7 @@ def put_in(
     address: PciAddress | None = None,
     snapshot: Settings | None = None,
 ) -> None:
-    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it, or has ended: then nothing is held for it.
+    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it. If it has ended, its VFs are given back.
 
     `snapshot` is how that one is before it is lent.
     """
@@ -170,9 +181,7 @@ def put_in(
     put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, domain_id=nic.domain_id)
     answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
-        for holding in host.journal.holdings():
-            if (holding.address, holding.domain_uuid, holding.alias) == (address, nic.domain.uuid, nic.alias):
-                host.journal.let_go(holding)
+        _return(host, nic)
     elif answer is Answer.HELD:
         put(host, address, nic.old["settings"])  # again, for whoever died may have died between the two
 
