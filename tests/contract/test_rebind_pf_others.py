@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.deaths import die
-from tests.contract.test_hostdev import devices
+from tests.contract.test_hostdev import by_address, devices, nic
 from tests.contract.test_hostdev import pool as pool
-from tests.contract.test_rebind_pf import SETTINGS, VFS, has, rebind, second
+from tests.contract.test_rebind_pf import SETTINGS, VFS, differing, has, rebind, second, whole
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
+from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.model.operation import Result
+from virtnetplug.model.operation import Half, Result
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +48,49 @@ def test_the_vf_of_a_guest_that_ends_before_the_recovery_is_given_back(house: Wo
     assert [each.result for each in house.plugger.recover(wait=5)] == [Result.DONE]
     assert_is_returned(house, 0)
     assert has(house) == {"second/ua-vf2": 1} and house.plugger.audit().findings == ()
+
+
+def failing(element: str, half: Half) -> None:
+    raise HypervisorFailed("attach failed, for the test")
+
+
+def test_a_vf_whose_nic_could_not_be_put_back_is_lent_to_nobody_else(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = whole(house)
+    second(house).refuses = True
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", failing)
+        with pytest.raises(VirtnetplugError, match="ask: attach failed"):
+            rebind(house, reload_driver=True)
+    second(house).refuses = False
+    house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    assert house.plugger.attach("third", [nic(3)]).nics[0].host_address == VFS[2]
+    with pytest.raises(Refused, match="held for fake"):
+        house.plugger.attach("third", [by_address(VFS[0])])
+    house.plugger.detach("third", "ua-vf3")
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert differing(whole(house), before) == {}
+
+
+def test_a_nic_that_comes_back_on_another_vf_leaves_its_old_one_to_the_tenant(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program knows nothing of what is held. The settings go to the VF that the NIC got."""
+    second(house).refuses = True
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+
+    def fail(element: str, half: Half) -> None:
+        third.attach(by_address(VFS[0]), Half.LIVE)  # virsh, meanwhile
+        failing(element, half)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", fail)
+        with pytest.raises(VirtnetplugError, match="ask: attach failed"):
+            rebind(house, reload_driver=True)
+    second(house).refuses = False
+    tenants = devices(house).set_by_hand(VFS[0], trust=False, spoofchk=True, max_rate=7, vlan=7, qos=0)
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert devices(house).set[VFS[0]] == tenants
+    assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
+    assert devices(house).set[VFS[2]].trust is True and house.plugger.audit().findings == ()

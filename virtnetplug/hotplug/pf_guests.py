@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from virtnetplug import xml
@@ -12,7 +12,7 @@ from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, Returned, give_back
 from virtnetplug.backends.vf_settings import Settings, put
-from virtnetplug.errors import DomainMissing, Failed
+from virtnetplug.errors import DomainMissing, Failed, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -178,12 +178,32 @@ def put_in(
     if address != nic.address:
         _hold_instead(host, nic, address, operation.id, snapshot or {})
     element = xml.edit(nic.element, {"source_pci": address})
-    put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, domain_id=nic.domain_id)
+    try:
+        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, domain_id=nic.domain_id)
+    except VirtnetplugError:
+        _keep_for(host, nic, address, operation.id)
+        raise
     answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
         _return(host, nic)
     elif answer is Answer.HELD:
-        put(host, address, nic.old["settings"])  # again, for whoever died may have died between the two
+        _set_again(host, nic, operation.id)
+
+
+def _set_again(host: Host, nic: PfNic, operation_id: str) -> None:
+    """Set the VF that the guest has, if it is held for this operation: whoever attached it may have died before it was set."""
+    net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
+    for holding in held_for(host, nic.domain, nic.alias):
+        if net is not None and (holding.address, holding.operation_id) == (net.source_pci, operation_id):
+            put(host, holding.address, nic.old["settings"])
+
+
+def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) -> None:
+    """Hold the VF of a NIC that could not be put in, so that nobody else gets it before the next try; nothing where somebody has it."""
+    with suppress(VirtnetplugError):  # that the NIC could not be put in is what is reported
+        host.host_devices.device(address)
+        if address not in users_of_devices(host):
+            host.journal.hold(_held_for(host, nic, address, operation_id, {}))
 
 
 def remember(host: Host, nics: Sequence[PfNic]) -> None:
