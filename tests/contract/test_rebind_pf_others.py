@@ -94,3 +94,19 @@ def test_a_nic_that_comes_back_on_another_vf_leaves_its_old_one_to_the_tenant(
     assert devices(house).set[VFS[0]] == tenants
     assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
     assert devices(house).set[VFS[2]].trust is True and house.plugger.audit().findings == ()
+
+
+def test_a_nic_that_could_not_be_put_back_while_another_guest_holds_on_is_not_forgotten(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = whole(house)
+    second(house).hold()
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", failing)
+        with pytest.raises(VirtnetplugError, match="second/ua-vf2 was asked for.*ask: attach failed") as caught:
+            rebind(house, reload_driver=True, wait=0.3)
+    assert caught.value.exit_code == 5
+    assert [each.state for each in house.plugger.history(limit=1)] == ["incomplete"]
+    second(house).resume()
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert differing(whole(house), before) == {}

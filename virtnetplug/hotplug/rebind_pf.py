@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
@@ -138,11 +138,18 @@ class _Running:
                     self.answers[nic.label] = error
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
-        """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go."""
-        faults = [error for _, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
+        """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go.
+
+        Raises `RollbackIncomplete` where another could not get its own: that is in the journal then.
+        """
+        faults = [(step, error) for step, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
+        names = [nic.label for nic in held]
         if faults:
-            raise first_of(faults)
-        message = pending_message([nic.label for nic in held])
+            first = Failed(f"{', '.join(names)} was asked for and is still held by its guest, so the PF was left alone.")
+            left = incomplete_from(first, [f"{step}: {error.message}" for step, error in faults])
+            tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=left.reason, error=left.message)
+            raise left
+        message = pending_message(names)
         tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
         return tx.outcome(
             Result.PENDING, reason="guest-holds-device", message=message, nics=nics_now(self.host, self.nics)
