@@ -9,12 +9,13 @@ import pytest
 from tests.contract.deaths import die
 from tests.contract.test_hostdev import by_address, devices, nic
 from tests.contract.test_hostdev import pool as pool
-from tests.contract.test_rebind_pf import SETTINGS, VFS, differing, has, rebind, second, whole
+from tests.contract.test_rebind_pf import BOTH_BACK, PF, SETTINGS, VFS, differing, has, rebind, second, whole
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.model.operation import Half, Result
+from virtnetplug.model.operation import Half, Result, Scope
+from virtnetplug.model.pci import PciAddress
 
 
 @pytest.fixture(autouse=True)
@@ -103,10 +104,60 @@ def test_a_nic_that_could_not_be_put_back_while_another_guest_holds_on_is_not_fo
     second(house).hold()
     with monkeypatch.context() as broken:
         broken.setattr(house.guest, "attach", failing)
-        with pytest.raises(VirtnetplugError, match="second/ua-vf2 was asked for.*ask: attach failed") as caught:
+        with pytest.raises(VirtnetplugError, match=r"second/ua-vf2 was asked for.*ask: attach failed") as caught:
             rebind(house, reload_driver=True, wait=0.3)
     assert caught.value.exit_code == 5
     assert [each.state for each in house.plugger.history(limit=1)] == ["incomplete"]
     second(house).resume()
     assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
     assert differing(whole(house), before) == {}
+
+
+@pytest.mark.parametrize("wish", [{"reload_driver": True}, {"numvfs": 6}])
+def test_a_vf_that_another_program_takes_while_the_hook_runs_ends_it(house: World, wish: dict[str, Any]) -> None:
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    devices(house).hooks["flash"] = lambda pf: third.attach(by_address(VFS[2]), Half.LIVE)
+    with pytest.raises(VirtnetplugError, match="domain third has") as caught:
+        rebind(house, firmware_hook="flash", **wish)
+    assert (caught.value.exit_code, devices(house).made_anew) == (4, [])
+    assert has(house) == {**BOTH_BACK, "third/ua-vf9": 2}
+
+
+@pytest.mark.parametrize("number", [0, 2, 6])
+def test_a_number_of_vfs_that_somebody_changes_meanwhile_is_said(
+    house: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fake = devices(house)
+    look = fake.pf_state
+
+    def late(pf: PciAddress) -> Any:
+        fake.set_numvfs(pf, number)
+        return look(pf)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(fake, "pf_state", late)
+        with pytest.raises(VirtnetplugError, match=f"with 4 VFs, and is on driver igb with {number}") as caught:
+            rebind(house, reload_driver=True)
+    assert caught.value.exit_code == (4 if number else 5) and fake.made_anew == []
+    if not number:
+        assert [each.result for each in house.plugger.recover()] == [Result.INCOMPLETE]
+        fake.set_numvfs(PF, 4)
+        assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
+    assert has(house) == BOTH_BACK and house.plugger.recover() == ()
+
+
+def test_a_definition_that_names_a_vf_which_will_be_gone_is_said(house: World) -> None:
+    fake: Any = house.host.hypervisor
+    house.plugger.attach(house.name, [by_address(VFS[3])], scope=Scope.BOTH)
+    fake.add("off").attach(by_address(VFS[2]), Half.CONFIG)
+    fake.all["off"].destroy()
+    said = [
+        f"the definition of the next boot of {name} still names {vf}, which {PF} has no more with 3 VFs: {name} does not start with it. "
+        "'virtnetplug update --config' changes that"
+        for name, vf in ((house.name, VFS[3]), ("off", VFS[2]))
+    ]
+    plan = house.plugger.plan_rebind_pf(PF, numvfs=3, allow_outage=True)
+    assert plan.fits and plan.warnings[-1:] == (said[0],)
+    assert said[0] in rebind(house, numvfs=3).warnings
+    two = house.plugger.plan_rebind_pf(PF, numvfs=2)
+    assert [text for text in two.warnings if "still names" in text] == [said[1].replace("3 VFs", "2 VFs")]

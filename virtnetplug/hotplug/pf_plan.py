@@ -11,7 +11,7 @@ from virtnetplug.errors import HostDeviceUnfit, NotSupported, Outage, PfInUse, P
 from virtnetplug.hotplug import pf_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.pf_guests import entry_of, entry_of_free
-from virtnetplug.hotplug.pf_users import PfView
+from virtnetplug.hotplug.pf_users import PfView, defined_with
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
 
@@ -127,6 +127,16 @@ def told(view: PfView, wish: Wish) -> Iterator[str]:
         where = targets.get(nic.label, nic.index)
         becomes = "" if where == nic.index else f", and VF {where} in the end"
         yield f"{nic.label} has VF {nic.index} ({nic.address}){becomes}: {how}"
+
+
+def still_named(host: Host, view: PfView, wish: Wish) -> Iterator[str]:
+    """Each definition that names a VF which will be gone, a sentence each."""
+    number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
+    for domain, vf in defined_with(host, [each.address for each in view.vfs[number:]]):
+        yield (
+            f"the definition of the next boot of {domain} still names {vf}, which {view.pf.address} has no more with {number} VFs: {domain} does not "
+            "start with it. 'virtnetplug update --config' changes that"
+        )
 
 
 def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
 from virtnetplug.backends.vf_settings import drift, told
-from virtnetplug.errors import HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
+from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.pf_guests import keep_new
 from virtnetplug.hotplug.transaction import Transaction
@@ -39,8 +39,14 @@ def steps(pf: str, *, has_hook: bool, reload_driver: bool) -> list[tuple[str, st
     return [(name, pf, Phase.PLUG, None) for name in names]
 
 
-def snapshot(host: Host, pf: PciAddress) -> dict[str, Any]:
-    """How the PF and each of its VFs are now, none of which a guest has."""
+def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
+    """How the PF and each of its VFs are now, none of which a guest has; raises `Failed` if the PF is not as it was `seen` before its guests were asked."""
+    pf, now = seen.address, host.host_devices.pf_state(seen.address)
+    if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
+        raise Failed(
+            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
+            "while its guests were asked. It was left alone. VFs that are gone come back once it is as it was: make it so, then run 'virtnetplug recover'."
+        )
     vfs = [
         {
             "address": str(vf.address),
@@ -49,7 +55,7 @@ def snapshot(host: Host, pf: PciAddress) -> dict[str, Any]:
         }
         for vf in host.host_devices.vfs(pf)
     ]
-    return {"before": host.host_devices.pf_state(pf).request, "vfs": vfs}
+    return {"before": now.request, "vfs": vfs}
 
 
 def check_free(host: Host, pf: PciAddress) -> None:
@@ -57,7 +63,9 @@ def check_free(host: Host, pf: PciAddress) -> None:
     users = users_of_devices(host)
     for vf in host.host_devices.vfs(pf):
         if (domain := users.get(vf.address)) is not None:
-            raise HostDeviceBusy(f"domain {domain.name} has {vf.address}, a VF of {pf}, which was free a moment ago")
+            raise HostDeviceBusy(
+                f"domain {domain.name} has {vf.address}, a VF of {pf}, which was free a moment ago. Detach it there, then try again."
+            )
         if vf.driver is not None and "vfio" in vf.driver and (pids := host.host_devices.vfio_users(vf.address)):
             raise HostDeviceBusy(f"process {min(pids)} has {vf.address}, a VF of {pf}, open through VFIO")
 
@@ -69,7 +77,7 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
     if hook:
         tx.effect("run_hook", name, lambda: devices.run_hook(pf, hook))
     if request["reload_driver"]:
-        tx.effect("unbind_pf", name, lambda: devices.unbind(pf))
+        tx.effect("unbind_pf", name, lambda: _unbind(host, pf))
         tx.effect("bind_pf", name, lambda: devices.bind(pf, before.driver or ""))
     number = before.num_vfs if request["numvfs"] is None else request["numvfs"]
     tx.effect("set_numvfs", name, lambda: _set_number(host, pf, tx, number))
@@ -78,8 +86,20 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
         tx.warn(text)
 
 
+def _unbind(host: Host, pf: PciAddress) -> None:
+    check_free(host, pf)
+    host.host_devices.unbind(pf)
+
+
+def _have(host: Host, pf: PciAddress, number: int) -> None:
+    """Make the PF have that many VFs. If it has, its VFs stay, whoever has them."""
+    if host.host_devices.device(pf).num_vfs != number:
+        check_free(host, pf)
+        host.host_devices.set_num_vfs(pf, number)
+
+
 def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> None:
-    host.host_devices.set_num_vfs(pf, number)
+    _have(host, pf, number)
     keep_new(host, pf, tx)
 
 
@@ -89,7 +109,7 @@ def make_as_before(host: Host, pf: PciAddress, request: Mapping[str, Any]) -> No
     if not is_in_shape(host, pf, request):
         check_free(host, pf)
         devices.bind(pf, before.driver or "")
-        devices.set_num_vfs(pf, before.num_vfs)
+        _have(host, pf, before.num_vfs)
     restore_pf(host, pf, before)
     restore_vfs(host, pf, request["vfs"])
 

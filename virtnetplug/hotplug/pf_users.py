@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,6 +128,17 @@ def look_at(host: Host, address: PciAddress) -> PfView:
         if all(refusal.nic != str(vf.address) for refusal in refusals):
             refusals += _vf_refusals(host, vf, holdings.get(vf.address))
     return PfView(pf=pf, vfs=vfs, nics=found.nics, refusals=tuple(refusals))
+
+
+def defined_with(host: Host, addresses: Collection[PciAddress]) -> Iterator[tuple[str, PciAddress]]:
+    """Each domain whose definition of the next boot names one of these VFs by its address, running or not, with the VF."""
+    for domain, state in host.hypervisor.definitions() if addresses else ():
+        try:
+            text = domain.xml(Half.CONFIG) if state.persistent else ""
+            named = xml.host_addresses(text) if "hostdev" in text else frozenset()
+        except VirtnetplugError:
+            continue  # it is gone, or cannot be read: only a warning depends on it
+        yield from ((domain.name, address) for address in sorted(named.intersection(addresses)))
 
 
 def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: Holding | None) -> PfNic:

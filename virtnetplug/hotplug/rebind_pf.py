@@ -21,7 +21,7 @@ from virtnetplug.hotplug.inventory import nics_named
 from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.operation import first_of
 from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
-from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, told
+from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.recover import settle_crashed
@@ -51,9 +51,10 @@ def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
 def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
     against, has_been = refusals(host, view, wish), is_so(view, wish)
     planned = () if against or has_been else steps(view, wish)
+    named = tuple(still_named(host, view, wish))
 
     def start(lock: Lock, seconds: float) -> Work:
-        return _Running(host, view, wish, seconds).run(record_of(host, view, wish, planned))
+        return _Running(host, view, named, seconds).run(record_of(host, view, wish, planned))
 
     return Prepared(
         operation=NAME,
@@ -63,7 +64,7 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
         refusals=against,
         already=() if has_been and not against else None,
         steps=planned,
-        warnings=tuple(told(view, wish)),
+        warnings=(*told(view, wish), *named),
     )
 
 
@@ -86,8 +87,8 @@ def _locked(host: Host, pf: PciAddress, stack: ExitStack, seconds: float) -> tup
 class _Running:
     """One on its way."""
 
-    def __init__(self, host: Host, view: PfView, wish: Wish, seconds: float) -> None:
-        self.host, self.view, self.wish = host, view, wish
+    def __init__(self, host: Host, view: PfView, said: Sequence[str], seconds: float) -> None:
+        self.host, self.view, self.said = host, view, said
         self.pf, self.nics = view.pf.address, view.nics
         self.deadline = host.clock.monotonic() + seconds
         self.answers: dict[str, Answer | RemovalFailed] = {}
@@ -98,6 +99,8 @@ class _Running:
             for nic in self.nics:
                 if not nic.has_partner:
                     tx.warn(f"{nic.label} has no teaming partner: its traffic stops until it has a VF again")
+            for text in self.said:
+                tx.warn(text)
             free, pf = [vf.address for vf in self.view.free], str(self.pf)
             tx.effect("fence", pf, lambda: keep(self.host, self.pf, free, record.id))
             eyes = {nic.label: watches.enter_context(nic.domain.watch()) for nic in self.nics}
@@ -111,7 +114,7 @@ class _Running:
                     raise answer
             for nic in self.nics:
                 tx.note("pci_reattach", nic.label, lambda nic=nic: take_back(self.host, nic, record.id))  # type: ignore[misc]
-            tx.note("snapshot", pf, lambda: tx.amend(**pf_rework.snapshot(self.host, self.pf)))
+            tx.note("snapshot", pf, lambda: tx.amend(**pf_rework.snapshot(self.host, self.view.pf)))
             pf_rework.check_free(self.host, self.pf)
             pf_rework.rework(self.host, self.pf, tx)
             return go_forward(self.host, tx, list(self.nics))
@@ -145,7 +148,9 @@ class _Running:
         faults = [(step, error) for step, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
         names = [nic.label for nic in held]
         if faults:
-            first = Failed(f"{', '.join(names)} was asked for and is still held by its guest, so the PF was left alone.")
+            first = Failed(
+                f"{', '.join(names)} was asked for and is still held by its guest, so the PF was left alone."
+            )
             left = incomplete_from(first, [f"{step}: {error.message}" for step, error in faults])
             tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=left.reason, error=left.message)
             raise left
