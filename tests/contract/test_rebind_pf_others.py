@@ -161,3 +161,52 @@ def test_a_definition_that_names_a_vf_which_will_be_gone_is_said(house: World) -
     assert said[0] in rebind(house, numvfs=3).warnings
     two = house.plugger.plan_rebind_pf(PF, numvfs=2)
     assert [text for text in two.warnings if "still names" in text] == [said[1].replace("3 VFs", "2 VFs")]
+
+
+@pytest.mark.parametrize("is_one_free", [True, False])
+def test_a_nic_whose_vf_a_tenant_has_by_now_gets_another(
+    house: World, monkeypatch: pytest.MonkeyPatch, is_one_free: bool
+) -> None:
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    number = 4 if is_one_free else 2
+
+    def fail(element: str, half: Half) -> None:
+        third.attach(by_address(VFS[0]), Half.LIVE)  # virsh, meanwhile
+        failing(element, half)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", fail)
+        with pytest.raises(VirtnetplugError, match="can no longer be undone"):
+            rebind(house, reload_driver=True, numvfs=number)
+    tenants = devices(house).set_by_hand(VFS[0], trust=False, spoofchk=True, max_rate=7, vlan=7, qos=0)
+    (outcome,) = house.plugger.recover()
+    assert devices(house).set[VFS[0]] == tenants
+    if not is_one_free:
+        assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "vf-held")
+        assert f"cannot have VF 0 ({VFS[0]}): domain third has it by now" in outcome.message
+        third.destroy()
+        devices(house).set_by_hand(VFS[0], vlan=0, max_rate=0)
+        assert [each.result for each in house.plugger.recover()] == [Result.DONE]
+        assert has(house) == BOTH_BACK
+        return
+    assert outcome.result is Result.DONE
+    assert outcome.warnings == (f"fake/ua-vf1 has VF 2 ({VFS[2]}): domain third has VF 0 ({VFS[0]}) by now",)
+    assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
+    assert devices(house).set[VFS[2]].trust is True and house.plugger.audit().findings == ()
+    house.plugger.detach(house.name, "ua-vf1")
+    assert house.plugger.attach("third", [nic(5)]).nics[0].host_address == VFS[2]
+
+
+def test_a_vf_whose_nic_could_not_be_put_in_going_forward_is_lent_to_nobody_else(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = whole(house)
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", failing)
+        with pytest.raises(VirtnetplugError, match="can no longer be undone"):
+            rebind(house, reload_driver=True)
+    house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    with pytest.raises(Refused, match="no device left"):
+        house.plugger.attach("third", [nic(3)])
+    assert [each.result for each in house.plugger.recover()] == [Result.DONE]
+    assert differing(whole(house), before) == {}

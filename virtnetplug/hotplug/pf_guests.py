@@ -12,7 +12,7 @@ from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, Returned, give_back
 from virtnetplug.backends.vf_settings import Settings, put
-from virtnetplug.errors import DomainMissing, Failed, VirtnetplugError
+from virtnetplug.errors import DomainMissing, Failed, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -22,7 +22,7 @@ from virtnetplug.hotplug.pf_users import PfNic
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
@@ -135,6 +135,34 @@ def let_go(host: Host, operation_id: str) -> None:
     for holding in host.journal.holdings():
         if holding.operation_id == operation_id and not holding.domain_uuid:
             host.journal.let_go(holding)
+
+
+def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: Transaction) -> int:
+    """The index of the VF that a NIC is to have: `target`, or if somebody else has that VF the lowest that is kept for no other NIC.
+
+    Another one is in the journal before it is returned, and warned of. Raises `VfHeld` if there is none.
+    """
+    users = users_of_devices(host)
+    rows = {holding.address: holding for holding in host.journal.holdings()}
+
+    def is_kept(vf: PciAddress) -> bool:
+        return vf in rows and rows[vf].operation_id == tx.record.id and not rows[vf].domain_uuid
+
+    vf, key = vfs[target].address, (nic.domain.uuid, nic.alias)
+    is_its = vf not in rows or is_kept(vf) or (rows[vf].domain_uuid, rows[vf].alias) == key
+    if vf not in users and is_its:
+        return target
+    who = f"domain {users[vf].name} has" if vf in users else f"{rows[vf].alias} of domain {rows[vf].domain_name} holds"
+    entries = tx.record.request["nics"]
+    others = {entry.get("target") for entry in entries}
+    for index, other in enumerate(vfs):
+        if index not in others and other.address not in users and is_kept(other.address):
+            tx.amend(nics=[{**e, "target": index} if (e["domain_uuid"], e["alias"]) == key else e for e in entries])
+            tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
+            return index
+    raise VfHeld(
+        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run 'virtnetplug recover'."
+    )
 
 
 def take_back(host: Host, nic: PfNic, operation_id: str) -> None:

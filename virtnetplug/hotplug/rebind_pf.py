@@ -20,7 +20,7 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_named
 from virtnetplug.hotplug.lock import DomainLock, Lock
 from virtnetplug.hotplug.operation import first_of
-from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back
+from virtnetplug.hotplug.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
 from virtnetplug.hotplug.pf_users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.prepared import Prepared
@@ -217,13 +217,16 @@ def go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
 
 
 def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
-    """The VF of that number, if it is as it was made."""
+    """The VF of that number, if it is as it was made; another one if somebody has that by now."""
     request = tx.record.request
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):
         raise HostDeviceUnfit(f"{request['pf']} has {len(vfs)} VFs now, and {nic.label} is to have VF {target}")
+    is_out = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id) is Answer.GONE
+    if is_out:
+        target = untaken(host, nic, vfs, target, tx)
     entry = dict(enumerate(request["vfs"])).get(target)
-    if guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id) is Answer.GONE:
+    if is_out:
         pf_rework.check_unchanged(host, vfs[target].address, entry)
     put_in(host, nic, tx.record, vfs[target].address, entry["settings"] if entry is not None else None)
 
