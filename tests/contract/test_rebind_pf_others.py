@@ -140,7 +140,11 @@ def test_a_number_of_vfs_that_somebody_changes_meanwhile_is_said(
             rebind(house, reload_driver=True)
     assert caught.value.exit_code == (4 if number else 5) and fake.made_anew == []
     if not number:
-        assert [each.result for each in house.plugger.recover()] == [Result.INCOMPLETE]
+        (left,) = house.plugger.recover()
+        assert (
+            left.result is Result.INCOMPLETE
+            and f"{PF} does not have {VFS[1]} now, which second/ua-vf2 had" in left.message
+        )
         fake.set_numvfs(PF, 4)
         assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
     assert has(house) == BOTH_BACK and house.plugger.recover() == ()

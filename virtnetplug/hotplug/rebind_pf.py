@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from virtnetplug import xml
-from virtnetplug.errors import Failed, HostDeviceUnfit, RemovalFailed, VirtnetplugError, incomplete_from
+from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug import guest, pf_rework
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
@@ -185,7 +185,16 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
         return
     if not pf_rework.is_in_shape(host, pf, tx.record.request):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
-    put_in(host, nic, tx.record)
+    try:
+        put_in(host, nic, tx.record)
+    except (Failed, Refused) as error:
+        if any(vf.address == nic.address for vf in host.host_devices.vfs(pf)):
+            raise
+        why = f"{pf} does not have {nic.address} now, which {nic.label} had, and it got no other VF"
+        raise Failed(
+            f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run 'virtnetplug recover'.",
+            reason=error.reason,
+        ) from error
 
 
 def pending_message(names: Sequence[str]) -> str:
