@@ -126,7 +126,7 @@ class Backend(Protocol):
         """Make the host's side ready, each effect a step; returns the net to give to the guest. `unplug` is what undoes all of it."""
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
-        """Give back what `plug` took, as far as it is still held; safe twice, and after a crash. Returns warnings."""
+        """Give back what `plug` took, as far as it is held and no guest has it; safe twice, and after a crash. Returns warnings."""
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
         """What the host shows of the backend of a NIC that a guest has; None if it shows nothing."""

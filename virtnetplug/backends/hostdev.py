@@ -50,9 +50,11 @@ class AssignedDevice:
         return element_for(order.net, order.actual, holding)
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
-        """Give the device back, or quarantine it and say why."""
+        """Give the device that the net names back, or quarantine it and say why; of a net that names none, whatever is held for it."""
         said = []
         for holding in held_for(ground, domain, net.alias or ""):
+            if net.source_pci not in (None, holding.address):
+                continue  # the device that a NIC of this alias has, or had, before or after this one
             returned = give_back(ground, holding)
             if returned.busy is not None:
                 said.append(returned.busy)

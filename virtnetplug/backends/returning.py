@@ -9,7 +9,6 @@ from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
-from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 LIBVIRT_SECONDS = 3.0
@@ -32,8 +31,8 @@ GONE = "is gone from the host, so there was nothing to give back; change sriov_n
 class Returned:
     """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead; one that `was_gone` is nobody's.
 
-    One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who is
-    giving it back just now, for longer than that was waited for.
+    One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
+    has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.
     """
 
     fault: str | None = None
@@ -48,6 +47,7 @@ def give_back(
     """Make the device as it was and prove it, then let it go; else quarantine it. Two who do so at once do it one after the other, within `seconds`.
 
     With `kept` it is not let go: that is what is held of it from then on.
+    A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
     A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
     is nobody's.
     """
@@ -67,9 +67,10 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
         return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
         user = users_of_devices(ground).get(holding.address)
-        is_ours = user is None or user.uuid == holding.domain_uuid
+        if user is not None and user.uuid == holding.domain_uuid:
+            return _still_used(ground, holding)
         was_gone = user is None and is_gone(ground, holding)
-        fault = _restore(ground, holding, user) if is_ours and not was_gone else None
+        fault = _restore(ground, holding) if user is None and not was_gone else None
     except VirtnetplugError as error:
         fault = error.message
     if fault is not None:
@@ -87,6 +88,12 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
     return Returned(was_gone=was_gone)
 
 
+def _still_used(ground: Ground, holding: Holding) -> Returned:
+    if holding.quarantine:
+        ground.journal.amend_holding(dataclasses.replace(holding, quarantine=""))
+    return Returned(busy=f"host device {holding.address} is not given back: domain {holding.domain_name} runs with it")
+
+
 def is_gone(ground: Ground, holding: Holding) -> bool:
     """Whether the host has no such device any more: the number of its PF's VFs was changed, or it was removed.
 
@@ -101,10 +108,8 @@ def is_gone(ground: Ground, holding: Holding) -> bool:
     return False
 
 
-def _restore(ground: Ground, holding: Holding, user: Domain | None) -> str | None:
+def _restore(ground: Ground, holding: Holding) -> str | None:
     """Driver, then settings, then proof; what is missing of the proof, or None."""
-    if user is not None:
-        return f"domain {user.name} still has it"
     if not until_true(lambda: not ground.host_devices.vfio_users(holding.address), seconds=CLOSING_SECONDS):
         users = ground.host_devices.vfio_users(holding.address)
         return f"process {min(users, default=0)} still has its VFIO group open"

@@ -14,6 +14,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import Backend
+from virtnetplug.backends.candidates import devices_of
 from virtnetplug.errors import DomainMissing, Failed, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, take_out
@@ -70,14 +71,19 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
 
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
-        undos[step, alias] = partial(_unplug, site, backend, net)
+        undos[step, alias] = partial(_unplug, site, tx, backend, net)
     return undos
 
 
-def _unplug(site: Site, backend: Backend, net: Interface) -> None:
+def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
+    """Of the devices held for the NIC, the operation may have lent one again since, to the NIC that is back: its guest runs with that one."""
+    if tx.was_begun(backend.attach_step, net.alias or ""):
+        raise Failed(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
     backend.unplug(site.host, site.domain, net)
+    taken = (site.domain.uuid, net.alias, tx.record.id)
     for holding in site.host.journal.holdings():
-        if (holding.domain_uuid, holding.alias) == (site.domain.uuid, net.alias):
+        is_taken = (holding.domain_uuid, holding.alias, holding.operation_id) == taken
+        if is_taken and holding.address not in devices_of(site.domain):
             why = holding.quarantine or "it is being given back by another process"
             raise Failed(f"host device {holding.address} is quarantined: {why}", reason="quarantined")
 

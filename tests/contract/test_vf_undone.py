@@ -1,0 +1,160 @@
+"""An operation on an assigned NIC fails, and its undo fails or dies: the next recovery ends it, and the guest has its NIC with a VF of ours, set as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.contract.deaths import die
+from tests.contract.test_hostdev import FIRST, by_address, devices, nic, state_of
+from tests.contract.test_hostdev import pool as pool
+from tests.contract.test_rebind_vf import one
+from tests.contract.world import World
+from virtnetplug.errors import HostDeviceFailed, HypervisorFailed, RollbackIncomplete
+from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.operation import Half, Result, Scope
+from virtnetplug.model.pci import PciAddress
+
+pytestmark = pytest.mark.timeout(60)
+
+SET = {"trust": True, "spoofchk": False, "max_rate": 100}
+VLAN = "<vlan><tag id='42'/></vlan>"
+
+EXCHANGES: dict[str, Callable[[World, Plugger], Any]] = {
+    "rebind-vf": lambda w, p: p.rebind_vf(w.name, "ua-vf1", wait=5),
+    "replace": lambda w, p: p.update(w.name, "ua-vf1", {"boot_order": 1}, replace=True, wait=5),
+}
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "GRACE", 0.05)
+
+
+def _lent(world: World) -> dict[str, Any]:
+    """What must be as it was: the NIC with its VF and the settings of that, the row and the port."""
+    (holding,), now = world.host.journal.holdings(), one(world)
+    assert (holding.address, holding.quarantine) == (now.host_address, "")
+    assert world.host.journal.open_operations() == []
+    ports = [port.host_address for port in world.host.networks.ports(holding.network)] if holding.network else []
+    return {
+        "set": devices(world).set[holding.address],
+        "settings": dict(holding.settings),
+        "came from": (holding.network, len(ports)),
+        "snapshot": dict(holding.snapshot),
+    }
+
+
+def _recovered(world: World) -> list[Result]:
+    return [outcome.result for outcome in world.plugger.recover(wait=5)]
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_an_undo_that_dies_with_the_old_vf_back_gives_back_no_vf_that_the_guest_has(pool: World, name: str) -> None:
+    pool.plugger.attach(pool.name, [nic(1, extra=VLAN)], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf1", SET)
+    before, fake = _lent(pool), devices(pool)
+    apply, tries = fake.apply, list[PciAddress]()
+
+    def fail_once(address: PciAddress, settings: VfSettings) -> None:
+        if settings.trust and not tries:  # of the VF that is to come, before its guest has it
+            tries.append(address)
+            raise HostDeviceFailed("the PF does not answer")
+        apply(address, settings)
+
+    fake.apply = fail_once  # type: ignore[method-assign]
+    die(pool, lambda p: EXCHANGES[name](pool, p), "attach", after=True)
+    assert tries and _recovered(pool) == [Result.UNDONE]
+    assert _lent(pool) == before and one(pool).host_address == FIRST
+    assert pool.plugger.audit().findings == ()
+
+
+def test_nor_one_that_libvirt_does_not_bind(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic(1, "unmanaged")], scope=Scope.BOTH)
+    before, fake, old = _lent(pool), devices(pool), one(pool).host_address
+    detach = fake.detach
+
+    def refuse(address: PciAddress) -> None:
+        if address != old:
+            raise HostDeviceFailed("VFIO does not take it")
+        detach(address)
+
+    fake.detach = refuse  # type: ignore[method-assign]
+    die(pool, lambda p: p.rebind_vf(pool.name, "ua-vf1", wait=5), "attach", after=True)
+    assert _recovered(pool) == [Result.UNDONE]
+    assert _lent(pool) == before and one(pool).host_address == old
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_an_old_vf_that_cannot_be_given_back_does_not_keep_the_undo_from_its_end(pool: World, name: str) -> None:
+    """It is quarantined when it leaves, and then it is the one that its guest gets again."""
+    pool.plugger.attach(pool.name, [nic(1)], scope=Scope.BOTH)
+    devices(pool).set_by_hand(FIRST, trust=True)
+    devices(pool).unsettable.add("trust")
+    attach, tries = pool.guest.attach, list[str]()
+
+    def fail_once(element: str, half: Half) -> None:
+        tries.append(element)
+        if len(tries) == 1:
+            raise HypervisorFailed("not this one")
+        attach(element, half)
+
+    pool.guest.attach = fail_once  # type: ignore[method-assign]
+    with pytest.raises(HypervisorFailed):
+        EXCHANGES[name](pool, pool.plugger)
+    assert len(tries) == 2 and one(pool).host_address == FIRST
+    (holding,) = pool.host.journal.holdings()
+    assert (holding.quarantine, pool.host.journal.open_operations()) == ("", [])
+
+
+def test_a_nic_that_leaves_gives_back_its_own_vf_alone(pool: World) -> None:
+    """An earlier NIC of that alias left one in quarantine."""
+    pool.plugger.attach(pool.name, [nic(1)])
+    devices(pool).set_by_hand(FIRST, trust=True)
+    devices(pool).unsettable.add("trust")
+    assert pool.plugger.detach(pool.name, "ua-vf1", wait=5).warnings
+    pool.plugger.attach(pool.name, [nic(1)])
+    assert one(pool).host_address != FIRST
+    assert pool.plugger.detach(pool.name, "ua-vf1", wait=5).warnings == ()
+    assert [(each.address, bool(each.quarantine)) for each in pool.host.journal.holdings()] == [(FIRST, True)]
+
+
+def test_a_new_nic_that_cannot_be_taken_out_keeps_its_vf(pool: World) -> None:
+    """Neither is the VF given back under the guest, nor does the old NIC come back on it."""
+    pool.plugger.attach(pool.name, [nic(1)], scope=Scope.BOTH)
+    before = _lent(pool)
+    attach = pool.guest.attach
+
+    def attach_and_hold(element: str, half: Half) -> None:
+        attach(element, half)
+        pool.guest.hold()
+        raise HypervisorFailed("attached, and yet failed")
+
+    pool.guest.attach = attach_and_hold  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        pool.plugger.rebind_vf(pool.name, "ua-vf1", wait=0.2)
+    new = one(pool).host_address
+    assert [(each.address, each.quarantine) for each in pool.host.journal.holdings()] == [(new, "")] and new != FIRST
+    pool.guest.attach = attach  # type: ignore[method-assign]
+    pool.guest.resume()
+    assert _recovered(pool) == [Result.UNDONE]
+    assert _lent(pool) == before and one(pool).host_address == FIRST
+
+
+def test_a_vf_with_which_its_guest_was_started_again_is_not_given_back(pool: World) -> None:
+    before = state_of(pool)
+    pool.plugger.attach(pool.name, [by_address(FIRST)], scope=Scope.BOTH)
+    pool.guest.hold()
+    assert pool.plugger.detach(pool.name, "ua-vf9", scope=Scope.LIVE, wait=0.2).result is Result.PENDING
+    pool.guest.destroy()
+    pool.guest.resume()
+    pool.guest.start()
+    (outcome,) = pool.plugger.recover(wait=5)
+    assert outcome.result is Result.DONE and f"domain {pool.name} runs with it" in outcome.warnings[0]
+    assert _lent(pool) and pool.plugger.audit().findings == ()
+    assert pool.plugger.detach(pool.name, "ua-vf9", scope=Scope.BOTH, wait=5).result is Result.DONE
+    assert state_of(pool) == before
