@@ -10,7 +10,7 @@ import pytest
 from tests.contract.deaths import die
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, state_of
 from tests.contract.test_hostdev import pool as pool
-from tests.contract.test_rebind_vf import one
+from tests.contract.test_rebind_vf import LAST, one
 from tests.contract.world import World
 from virtnetplug.errors import HostDeviceFailed, HypervisorFailed, RollbackIncomplete
 from virtnetplug.hotplug import guest
@@ -21,7 +21,7 @@ from virtnetplug.model.pci import PciAddress
 
 pytestmark = pytest.mark.timeout(60)
 
-SET = {"trust": True, "spoofchk": False, "max_rate": 100}
+SET = {"trust": True, "spoofchk": False, "max_rate": 100, "vlan_qos": 3}
 VLAN = "<vlan><tag id='42'/></vlan>"
 
 EXCHANGES: dict[str, Callable[[World, Plugger], Any]] = {
@@ -158,3 +158,51 @@ def test_a_vf_with_which_its_guest_was_started_again_is_not_given_back(pool: Wor
     assert _lent(pool) and pool.plugger.audit().findings == ()
     assert pool.plugger.detach(pool.name, "ua-vf9", scope=Scope.BOTH, wait=5).result is Result.DONE
     assert state_of(pool) == before
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_a_vf_that_is_back_is_set_as_it_was_by_the_next_try(pool: World, name: str) -> None:
+    """The old VF is back in its guest, and only its last setting, which libvirt clears when it attaches, could not be made."""
+    pool.plugger.attach(pool.name, [nic(1, extra=VLAN)], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf1", SET)
+    before, fake = _lent(pool), devices(pool)
+    attach, apply, tries = pool.guest.attach, fake.apply, list[str]()
+
+    def fail_once(element: str, half: Half) -> None:
+        tries.append(element)
+        if len(tries) == 1:
+            raise HypervisorFailed("not this one")
+        attach(element, half)
+
+    def fail_at_last(address: PciAddress, settings: VfSettings) -> None:
+        if len(tries) == 2:
+            raise HostDeviceFailed("the PF does not answer")
+        apply(address, settings)
+
+    pool.guest.attach, fake.apply = fail_once, fail_at_last  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        EXCHANGES[name](pool, pool.plugger)
+    assert one(pool).host_address == FIRST and fake.set[FIRST].qos == 0
+    pool.guest.attach, fake.apply = attach, apply  # type: ignore[method-assign]
+    assert _recovered(pool) == [Result.UNDONE]
+    assert _lent(pool) == before and one(pool).host_address == FIRST
+    assert pool.plugger.audit().findings == ()
+
+
+def test_a_vf_that_somebody_else_gave_the_guest_is_not_set(pool: World) -> None:
+    """As the NIC that was to come back, and by hand."""
+    pool.plugger.attach(pool.name, [nic(1, extra=VLAN)], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf1", SET)
+    attach = pool.guest.attach
+
+    def refuse(element: str, half: Half) -> None:
+        raise HypervisorFailed("not now")
+
+    pool.guest.attach = refuse  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        pool.plugger.rebind_vf(pool.name, "ua-vf1", wait=5)
+    pool.guest.attach = attach  # type: ignore[method-assign]
+    attach(by_address(LAST).replace("ua-vf9", "ua-vf1").replace(":00:09", ":00:01"), Half.LIVE)
+    assert _recovered(pool) == [Result.UNDONE]
+    assert one(pool).host_address == LAST and pool.host.journal.holdings() == []
+    assert devices(pool).set[LAST].trust is False

@@ -13,6 +13,7 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.ports.domain import Domain
@@ -42,25 +43,27 @@ def put_back(
     operation: OperationRecord,
     domain_id: int,
 ) -> None:
-    """Make the guest have the NIC whose live element was `element` again; nothing if it has it, or has ended.
+    """Make the guest have the NIC whose live element was `element` again, unless the guest has ended.
 
     Raises `LeftPending` where somebody has its place: see `expect_free`.
 
-    An assigned device is lent again, the same one if anybody can have it, and set as it was. `old` says what the journal held of it, for
-    it may have been given back since; else it is still held, or was never ours.
+    An assigned device is lent again, the same one if anybody can have it, and set as it was, also where the guest has it already. `old` says
+    what the journal held of it, for it may have been given back since; else it is still held, or was never ours.
     """
     net = xml.interface(element)
     if old is None:
         old = held_of(host, domain, net)
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
-        if guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac) is not Answer.GONE:
-            return
-        expect_free(domain, net, operation.operation)
-        if net.is_hostdev and old is not None:
-            _lend(host, domain, net, old, operation.id, domain_id)
-        else:
-            domain.attach(xml.strip_live(element), Half.LIVE)
+        answer = guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac)
+        if answer is Answer.GONE:
+            expect_free(domain, net, operation.operation)
+            if net.is_hostdev and old is not None:
+                _lend(host, domain, net, old, operation.id, domain_id)
+            else:
+                domain.attach(xml.strip_live(element), Half.LIVE)
+        if answer is not Answer.ENDED and old is not None:
+            _set(host, domain, alias, old["settings"])
     except (DomainNotRunning, DomainMissing):
         return
 
@@ -78,7 +81,7 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 def _lend(
     host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, domain_id: int
 ) -> None:
-    from virtnetplug.backends.vf_settings import fields_from, put
+    from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.device_edit import of_pool
 
     settings = old["settings"]
@@ -101,13 +104,20 @@ def _lend(
     )
     backend = backend_for(actual)
     try:
-        plugged = backend.plug(host, order, _Steps())
-        domain.attach(plugged.element, Half.LIVE)
-        if settings and plugged.source_pci is not None:
-            put(host, plugged.source_pci, settings)
+        domain.attach(backend.plug(host, order, _Steps()).element, Half.LIVE)
     except (DomainNotRunning, DomainMissing):
-        backend.unplug(host, domain, net)
+        backend.unplug(host, domain, order.net)
     except VirtnetplugError:
         if guest.look_for(domain, net.alias or "", domain_id=domain_id, mac=net.mac) is not Answer.HELD:
-            backend.unplug(host, domain, net)
+            backend.unplug(host, domain, order.net)
         raise
+
+
+def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
+    """Set the device that is held for the NIC and that its guest has; libvirt has set the VLAN meanwhile."""
+    from virtnetplug.backends.vf_settings import put
+    from virtnetplug.hotplug.assigned import held
+
+    there = guest.net_of(domain, alias, Half.LIVE)
+    if there is not None and there.source_pci is not None and held(host, domain, alias, there.source_pci) is not None:
+        put(host, there.source_pci, settings)
