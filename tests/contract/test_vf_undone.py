@@ -206,3 +206,72 @@ def test_a_vf_that_somebody_else_gave_the_guest_is_not_set(pool: World) -> None:
     assert _recovered(pool) == [Result.UNDONE]
     assert one(pool).host_address == LAST and pool.host.journal.holdings() == []
     assert devices(pool).set[LAST].trust is False
+
+
+def _detach_fails(pool: World) -> None:
+    """The definition keeps the NIC, and the guest does not take it back at once."""
+    attach, detach = pool.guest.attach, pool.guest.detach
+
+    def not_from_config(alias: str, half: Half) -> None:
+        if half is Half.CONFIG:
+            raise HypervisorFailed("not out of the definition")
+        detach(alias, half)
+
+    def refuse(element: str, half: Half) -> None:
+        raise HypervisorFailed("not now")
+
+    pool.guest.attach, pool.guest.detach = refuse, not_from_config  # type: ignore[method-assign]
+    with pytest.raises(RollbackIncomplete):
+        pool.plugger.detach(pool.name, "ua-vf1", scope=Scope.BOTH, wait=2)
+    pool.guest.attach, pool.guest.detach = attach, detach  # type: ignore[method-assign]
+    assert pool.host.journal.holdings() == []
+
+
+def test_a_detach_that_is_undone_at_the_second_try_puts_back_all_that_its_vf_had(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic(1, extra=VLAN)], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf1", SET)
+    before = _lent(pool)
+    _detach_fails(pool)
+    assert _recovered(pool) == [Result.UNDONE]
+    assert _lent(pool) == before and one(pool).host_address == FIRST
+    assert pool.plugger.audit().findings == ()
+
+
+def test_a_detach_whose_vf_somebody_has_by_then_puts_back_another_one_of_the_pool(pool: World) -> None:
+    pool.plugger.attach(pool.name, [nic(1, extra=VLAN)], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf1", SET)
+    before = _lent(pool)
+    _detach_fails(pool)
+    pool.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    (other,) = pool.plugger.attach("third", [nic(3)]).nics
+    assert other.host_address == FIRST
+    assert _recovered(pool) == [Result.UNDONE]
+    now = one(pool).host_address
+    assert now not in (None, FIRST)
+    (holding,) = [each for each in pool.host.journal.holdings() if each.address == now]
+    assert (holding.network, dict(holding.settings)) == ("pool", before["settings"])
+    assert devices(pool).set[holding.address] == before["set"]
+    assert pool.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize(
+    "held", [[{"alias": "ua-vf1", "network": "pool"}], [{"alias": "ua-vf1", "network": "pool", "settings": 3}], 3]
+)
+def test_a_detach_whose_record_is_damaged_there_is_left_open(pool: World, held: Any) -> None:
+    pool.plugger.attach(pool.name, [nic(1)], scope=Scope.BOTH)
+    _detach_fails(pool)
+    (record,) = pool.host.journal.open_operations()
+    pool.host.journal.amend(record.id, {**record.request, "held": held}, owner=record.owner)
+    (outcome,) = pool.plugger.recover(wait=5)
+    assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "operation-newer")
+
+
+def test_a_detach_of_an_earlier_version_does_not_say_what_its_vf_had(pool: World) -> None:
+    """Then the NIC comes back as libvirt gives it."""
+    pool.plugger.attach(pool.name, [nic(1)], scope=Scope.BOTH)
+    _detach_fails(pool)
+    (record,) = pool.host.journal.open_operations()
+    old = {key: value for key, value in record.request.items() if key not in ("held", "version")}
+    pool.host.journal.amend(record.id, old, owner=record.owner)
+    assert _recovered(pool) == [Result.UNDONE]
+    assert one(pool).host_address == FIRST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,10 +16,11 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.operation import TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
+from virtnetplug.hotplug.operation import OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
+from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
@@ -227,9 +228,20 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -
         domain_id=view.state.id,
         scope=scope,
         device_types=[net.type for net in nets if net is not None],
-        request={"nics": entries, "asked": [entry["alias"] for entry in entries if entry["live"] is not None]},
+        request={
+            "nics": entries,
+            "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
+            "held": list(_held(host, view.domain, pairs)) if Half.LIVE in scope.halves else [],
+        },
         steps=_steps(pairs, scope),
     )
+
+
+def _held(host: Host, domain: Domain, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
+    """What `put_back` has to know of each NIC that has a device of ours: that device is given back, and its row removed, before anything can fail."""
+    for pair in pairs:
+        if pair[0] is not None and (held := held_of(host, domain, pair[0])) is not None:
+            yield {"alias": _key(pair), **held}
 
 
 def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
@@ -369,11 +381,12 @@ class _Detach:
 def undos(site: Site, tx: Transaction) -> Undos:
     """What takes the steps back, as long as it may go back."""
     undos: dict[tuple[str, str], Any] = {}
+    held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
     for entry in tx.record.request["nics"]:
         if entry["config"] is not None:
             undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
-            undos |= of_ask(site, tx, entry["alias"], entry["live"])
+            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=held.get(entry["alias"]))
     return undos
 
 
@@ -465,7 +478,8 @@ class Detach(Operation):
     without_domain = OperationState.DONE
 
     entries: ClassVar[Mapping[str, Shape]] = {
-        "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING}
+        "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING},
+        "held": {"alias": TEXT, "network": TEXT, "settings": OBJECT},  # records of journal version 3 lack it
     }
 
     def __init__(
