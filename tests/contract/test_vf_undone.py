@@ -251,6 +251,7 @@ def test_a_detach_whose_vf_somebody_has_by_then_puts_back_another_one_of_the_poo
     (holding,) = [each for each in pool.host.journal.holdings() if each.address == now]
     assert (holding.network, dict(holding.settings)) == ("pool", before["settings"])
     assert devices(pool).set[holding.address] == before["set"]
+    assert {each.alias: each.source for each in pool.host.journal.nics()} == {"ua-vf1": str(now), "ua-vf3": str(FIRST)}
     assert pool.plugger.audit().findings == ()
 
 
@@ -275,3 +276,26 @@ def test_a_detach_of_an_earlier_version_does_not_say_what_its_vf_had(pool: World
     pool.host.journal.amend(record.id, old, owner=record.owner)
     assert _recovered(pool) == [Result.UNDONE]
     assert one(pool).host_address == FIRST
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_the_journal_knows_a_nic_by_the_vf_that_it_came_back_on(pool: World, name: str) -> None:
+    """Its own was taken meanwhile, by hand; when the domain ends, nothing of the NIC is left."""
+    pool.plugger.attach(pool.name, [nic(1)])
+    third = pool.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    attach = pool.guest.attach
+
+    def lose(element: str, half: Half) -> None:
+        pool.guest.attach = attach  # type: ignore[method-assign]
+        third.attach(by_address(FIRST), Half.LIVE)
+        raise HypervisorFailed("not this one")
+
+    pool.guest.attach = lose  # type: ignore[method-assign]
+    with pytest.raises(HypervisorFailed):
+        EXCHANGES[name](pool, pool.plugger)
+    now = one(pool).host_address
+    assert now not in (None, FIRST)
+    assert [(each.alias, each.source) for each in pool.host.journal.nics()] == [("ua-vf1", str(now))]
+    pool.guest.destroy()
+    assert _recovered(pool) == [Result.DONE]
+    assert (pool.host.journal.nics(), pool.host.journal.holdings()) == ([], [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from virtnetplug import xml
@@ -114,10 +115,14 @@ def _lend(
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
-    """Set the device that is held for the NIC and that its guest has; libvirt has set the VLAN meanwhile."""
+    """Set the device that is held for the NIC and that its guest has, by which the journal knows the NIC from now on; libvirt has set the VLAN."""
     from virtnetplug.backends.vf_settings import put
     from virtnetplug.hotplug.assigned import held
 
     there = guest.net_of(domain, alias, Half.LIVE)
-    if there is not None and there.source_pci is not None and held(host, domain, alias, there.source_pci) is not None:
-        put(host, there.source_pci, settings)
+    if there is None or there.source_pci is None or held(host, domain, alias, there.source_pci) is None:
+        return
+    for record in host.journal.nics(host.hypervisor.uri, domain.uuid):
+        if record.alias == alias and record.source != there.source:
+            host.journal.put_nic(replace(record, source=there.source))
+    put(host, there.source_pci, settings)
