@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NicPending, NotApplied
+from virtnetplug.hotplug import reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_after, nics_of
@@ -332,7 +333,9 @@ class Attach(Operation):
         kept = reservations(records, domain.uuid)
         there = () if refusals else _already(host, view, nets, scope)
         networks: dict[str, Network] = {}
-        if not refusals and not there:
+        if there:
+            refusals = tuple(reserved.refusals(view, nets, kept))
+        elif not refusals:
             refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
         if not there:
             pools = [source for source, network in networks.items() if network.forward == "hostdev"]

@@ -34,7 +34,7 @@ from virtnetplug.hotplug.operation import (
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
-from virtnetplug.hotplug.remembering import remember
+from virtnetplug.hotplug.remembering import keep, remember
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
@@ -121,6 +121,7 @@ class _Running:
         for entry in self.request["leaving"]:
             if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):
                 return self._pending(tx, entry["alias"])
+            keep(self.domain, self.request["remembered"])
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         for element in self.request["config_leaving"]:
             self._undefine(tx, element)

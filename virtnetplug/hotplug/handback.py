@@ -9,12 +9,13 @@ from virtnetplug import xml
 from virtnetplug.errors import IdentityMissing
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
 from virtnetplug.hotplug.exchanging import Exchanging
-from virtnetplug.hotplug.handover import pairs_called, unsettled
+from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
+from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
@@ -45,11 +46,11 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
         refuse(check_scope(view, scope))
     wanted = back(view, known, BOTH if scope is None else scope.halves)
     there = pairs_called(view, known.alias)
-    if not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
-        return prepared(host, view, wanted, already=there)
     gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
-    refusals = [*unsettled(host, view, gone), *obstacles(host, view, wanted)]
-    return prepared(host, view, wanted, refusals)
+    refusals = list(unsettled(host, view, (*there, *gone), known.alias))
+    if not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
+        return prepared(host, view, wanted, refusals, already=there)
+    return prepared(host, view, wanted, (*refusals, *obstacles(host, view, wanted)))
 
 
 def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Exchange:

@@ -7,7 +7,7 @@ The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.errors import (
@@ -15,7 +15,6 @@ from virtnetplug.errors import (
     HostDeviceUnfit,
     IdentityConflict,
     NicMissing,
-    NicPending,
     NotSupported,
     TeamingIncomplete,
 )
@@ -23,12 +22,12 @@ from virtnetplug.hotplug.device_edit import of_pool
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
 from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import pending_nics
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
+from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.serving import unheld
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -50,13 +49,15 @@ def _handover(
     metadata = metadata_of(view)
     nothing = Exchange(operation=NAME)
     refuse(check_scope(view, scope))
+    if refusals := list(unsettled(host, view, pairs_called(view, emulated), emulated)):
+        return prepared(host, view, nothing, refusals)
     if (there := _is_over(view, metadata, emulated, fast)) is not None:
-        return prepared(host, view, nothing, already=there)
+        return prepared(host, view, nothing, tuple(unsettled(host, view, there)), already=there)
     e_pair = _pair_in(view, emulated, scope)
     p_pair, request = _fast(view, fast, scope)
     p = _named(view, request, e_pair)
     first = _of(e_pair, scope.halves[0])
-    refusals = [*_unfit(view, metadata, first, p), *unsettled(host, view, [e_pair, p_pair])]
+    refusals = [*_unfit(view, metadata, first, p), *unsettled(host, view, [pair for pair in (e_pair, p_pair) if pair])]
     if refusals:
         return prepared(host, view, nothing, refusals)
     if first.teaming is not None and first.teaming.type == "persistent":
@@ -131,18 +132,6 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: Interfac
         )
     elif (why := deciding.fault(metadata, name_of(e), p.alias or "")) is not None:
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
-
-
-def unsettled(host: Host, view: DomainView, pairs: Sequence[Pair | None]) -> Iterator[Refusal]:
-    pending = pending_nics(host, view.domain.uuid)
-    for live in [pair[0] for pair in pairs if pair is not None]:
-        if live is not None and live.alias in pending:
-            yield Refusal(
-                reason=NicPending.reason,
-                nic=live.alias,
-                message=f"{live.alias} belongs to operation {pending[live.alias]}, which is not settled; "
-                f"'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
-            )
 
 
 def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: Pair) -> Refusal:

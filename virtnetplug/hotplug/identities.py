@@ -10,6 +10,8 @@ from virtnetplug.hotplug import handback, handover
 from virtnetplug.hotplug.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
+from virtnetplug.hotplug.request import refuse
+from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.operation import Half, Outcome
@@ -42,6 +44,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     metadata = metadata_of(view)
     known = _known(host, view, metadata, emulated)
     there = handover.pairs_called(view, known.alias)
+    refuse(tuple(unsettled(host, view, there, known.alias)))
     if not there and (known.live or known.config) is not None and not force:
         raise Refused(
             f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "

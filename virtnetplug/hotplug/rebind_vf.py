@@ -15,12 +15,12 @@ from virtnetplug.hotplug.assigned import Assigned, assigned_to
 from virtnetplug.hotplug.device_edit import of_pool
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
 from virtnetplug.hotplug.exchanging import Exchanging
-from virtnetplug.hotplug.handover import unsettled
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import partner_of, refuse
+from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -77,7 +77,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
     nothing = Exchange(operation=NAME)
     if target == device.address:
-        return prepared(host, view, nothing, already=(pair,))
+        return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
     refusals = [
         *unsettled(host, view, [pair]),
         *fit.widows(view, [(Half.LIVE, live)]),

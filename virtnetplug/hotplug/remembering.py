@@ -110,6 +110,13 @@ def forget(domain: Domain, request: Mapping[str, Any]) -> None:
     _set_back(domain, asked.halves, partial(_with, asked.name, asked.before))
 
 
+def keep(domain: Domain, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Write again what `remember` wrote, where somebody has removed it since. Call it after each wait, during which the lock was free."""
+    for asked in map(Remembered.from_request, requests):
+        if asked.after is not None:
+            _set_back(domain, asked.halves, partial(_with_missing, asked.after))
+
+
 def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
     """Make the metadata say these policies; a step."""
     asked = PolicyChange.from_request(request)
@@ -124,6 +131,10 @@ def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
 
 def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:
     return now.without_identity(name) if identity is None else now.with_identity(identity)
+
+
+def _with_missing(identity: Identity, now: DomainMetadata) -> DomainMetadata:
+    return now.with_identity(identity) if now.identity(identity.alias) is None else now
 
 
 def _saying(said: DomainMetadata, now: DomainMetadata) -> DomainMetadata:

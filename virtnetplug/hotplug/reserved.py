@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.leaving import of_domain
 from virtnetplug.hotplug.request import edited, partner_of, without_address
-from virtnetplug.hotplug.view import DomainView, describe, look
+from virtnetplug.hotplug.view import DomainView, Pair, describe, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
@@ -69,6 +71,27 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
                     f"another; or {settle}.",
                 )
                 break
+
+
+def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) -> Iterator[Refusal]:
+    """A refusal for each NIC of `pairs`, and for each of `names`, that an open operation may still take out, put in, or change in the metadata.
+
+    What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
+    """
+    uuid = view.domain.uuid
+    records = host.journal.open_operations(host.hypervisor.uri, uuid, "")
+    open_ones = {name: record.id for record in records for name in record.remembers}
+    open_ones |= {each.net.alias: each.operation_id for each in reservations(records, uuid) if each.net.alias}
+    open_ones |= of_domain(records, uuid)
+    aliases = (net.alias for live, config in pairs if (net := live or config) is not None)
+    for name in dict.fromkeys((*names, *aliases)):
+        if name is not None and name in open_ones:
+            yield Refusal(
+                reason=NicPending.reason,
+                nic=name,
+                message=f"{name} belongs to operation {open_ones[name]}, which is not settled; "
+                f"'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
+            )
 
 
 def placed(

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.errors import NeedsReplace, NicMissing, NicPending, NotApplied
+from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.compensation import is_defined, rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
-from virtnetplug.hotplug.inventory import nics_now, nics_of, pending_nics
+from virtnetplug.hotplug.inventory import nics_now, nics_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
@@ -24,7 +24,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
-from virtnetplug.hotplug.reserved import freed
+from virtnetplug.hotplug.reserved import freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_place
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
@@ -104,7 +104,9 @@ def prepared(
     view, scope, alias = _look(domain, selector, scope)
     device = _device(host, view, selector, scope)
     edits = edits_of(view, selector, changes, scope, device, manner.inherited())
-    refusals = _refusals(host, view, edits, alias, scope, device, replace=replace) if edits else ()
+    refusals = tuple(unsettled(host, view, [find(view, selector)]))
+    if edits:
+        refusals += _refusals(host, view, edits, alias, scope, device, replace=replace)
     steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
 
     def start(lock: Lock, seconds: float) -> Work:
@@ -176,14 +178,6 @@ def _refusals(
     replace: bool,
 ) -> tuple[Refusal, ...]:
     found = list(check_scope(view, scope))
-    if (operation := pending_nics(host, view.domain.uuid).get(alias)) is not None:
-        found.append(
-            Refusal(
-                reason=NicPending.reason,
-                nic=alias,
-                message=f"{alias} is waiting for its guest to let go (operation {operation}); 'virtnetplug recover' finishes that first.",
-            )
-        )
     live = edits.get(Half.LIVE)
     if live is not None and live.by_replacement and not replace:
         names = ", ".join(live.by_replacement)

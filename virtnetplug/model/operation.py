@@ -146,6 +146,13 @@ class OperationRecord:
         known = [entry for entry in nics if isinstance(entry, dict)] if isinstance(nics, list | tuple) else []
         return tuple(entry for entry in known if isinstance(entry.get("alias"), str))
 
+    @property
+    def remembers(self) -> frozenset[str]:
+        """The NICs whose record in the domain's metadata it changes."""
+        changes = self.request.get("remembered", ())
+        known = [entry for entry in changes if isinstance(entry, dict)] if isinstance(changes, list | tuple) else []
+        return frozenset(entry["name"] for entry in known if isinstance(entry.get("name"), str))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:
