@@ -124,3 +124,38 @@ def test_a_move_to_the_vf_it_has_says_that_the_nic_is_leaving(pool: World) -> No
     pool.plugger.detach(pool.name, "ua-vf1", wait=0.1)
     with pytest.raises(NicPending, match="recover"):
         pool.plugger.rebind_vf(pool.name, "ua-vf1", address)
+
+
+def _handed_over_and_started_anew(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.handover(world.name, "ua-nic1", world.network_nic(2))
+    world.guest.restart()
+    assert list(nets(world)) == ["ua-nic1"] and known(world).is_out
+
+
+def test_one_that_a_new_start_brought_back_is_not_out(fake: World) -> None:
+    _handed_over_and_started_anew(fake)
+    (view,) = fake.plugger.identities(fake.name)
+    assert (view.live, view.is_out) == (True, False)
+    assert fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2)).result is Result.DONE
+    assert list(nets(fake)) == ["ua-nic2"] and known(fake).is_out
+    (view,) = fake.plugger.identities(fake.name)
+    assert (view.live, view.is_out) == (False, True)
+    assert fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2)).result is Result.ALREADY
+
+
+def test_the_hand_back_of_one_that_came_back_corrects_the_record(fake: World) -> None:
+    _handed_over_and_started_anew(fake)
+    before = nets(fake)
+    assert fake.plugger.handback(fake.name, "ua-nic1").result is Result.DONE
+    assert [known(fake, half).is_out for half in HALVES] == [False, False] and nets(fake) == before
+    assert fake.plugger.handback(fake.name, "ua-nic1").result is Result.ALREADY
+
+
+def test_one_that_is_back_in_the_definition_alone_is_still_out(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    _handover(fake, fake.plugger, 5)
+    fake.plugger.detach(fake.name, "ua-nic2", scope=Scope.LIVE, restore_emulated=False)
+    fake.plugger.handback(fake.name, "ua-nic1", scope=Scope.CONFIG)
+    assert (list(nets(fake)), list(nets(fake, Half.CONFIG))) == ([], ["ua-nic1"])
+    assert known(fake).is_out

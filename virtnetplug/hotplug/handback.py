@@ -13,7 +13,7 @@ from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -48,7 +48,8 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
     there = pairs_called(view, known.alias)
     gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
     refusals = list(unsettled(host, view, (*there, *gone), known.alias))
-    if not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
+    is_known = all(each.before == each.after for each in wanted.remembered)  # else only the record is wrong
+    if is_known and not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
         return prepared(host, view, wanted, refusals, already=there)
     return prepared(host, view, wanted, (*refusals, *obstacles(host, view, wanted)))
 
@@ -65,7 +66,9 @@ def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Ex
         came = () if there is not None or element is None else (_returned(element, half),)
         sides[half] = tuple(fast) if is_team or came else (), came
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
-    after = dataclasses.replace(known, is_out=False)
+    serving = Half.LIVE if view.live is not None else Half.CONFIG
+    stays_out = serving not in halves and is_out_of(view, known, serving)
+    after = dataclasses.replace(known, is_out=known.is_out and stays_out)
     return Exchange(
         operation=NAME,
         leaving=live[0],

@@ -24,7 +24,7 @@ from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
 from virtnetplug.hotplug.reserved import unsettled
@@ -51,7 +51,7 @@ def _handover(
     refuse(check_scope(view, scope))
     if refusals := list(unsettled(host, view, pairs_called(view, emulated), emulated)):
         return prepared(host, view, nothing, refusals)
-    if (there := _is_over(view, metadata, emulated, fast)) is not None:
+    if (there := _is_over(view, metadata, emulated, fast, scope)) is not None:
         return prepared(host, view, nothing, tuple(unsettled(host, view, there)), already=there)
     e_pair = _pair_in(view, emulated, scope)
     p_pair, request = _fast(view, fast, scope)
@@ -70,11 +70,11 @@ def _handover(
 
 
 def _is_over(
-    view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str
+    view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[Pair, ...] | None:
-    """The fast NIC, where `emulated` has been handed over to that one and it is there."""
+    """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
     known = metadata.identity(emulated)
-    if known is None or not known.is_out:
+    if known is None or not known.is_out or not all(is_out_of(view, known, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
     if wanted in (None, known.vif) and (there := pairs_called(view, known.vif)):

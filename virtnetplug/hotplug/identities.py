@@ -9,7 +9,7 @@ from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
 from virtnetplug.hotplug import handback, handover
 from virtnetplug.hotplug.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out, metadata_of
 from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, look
@@ -85,7 +85,7 @@ def _seen(view: DomainView) -> Iterator[IdentityView]:
             config=Half.CONFIG in emulated,
             vif_live=Half.LIVE in fast,
             vif_config=Half.CONFIG in fast,
-            is_out=known.is_out,
+            is_out=known.is_out and is_out(view, known),
             live_element=known.live,
             config_element=known.config,
         )

@@ -10,7 +10,7 @@ from virtnetplug.hotplug import handback
 from virtnetplug.hotplug.exchange import Exchange
 from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
+from virtnetplug.hotplug.remembering import Remembered, is_out, is_out_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find
@@ -58,20 +58,6 @@ def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tup
         found.append(stolen)
         said += left_out
     return tuple(found), tuple(said)
-
-
-def is_out(view: DomainView, known: Identity) -> bool:
-    """Whether the running guest has not got that NIC; of a domain that is off, its next boot."""
-    return _is_out_of(view, known, Half.LIVE if view.live is not None else Half.CONFIG)
-
-
-def _is_out_of(view: DomainView, known: Identity, half: Half) -> bool:
-    devices = view.live if half is Half.LIVE else view.config
-    nets = devices.nets if devices is not None else ()
-    mac = xml.interface(known.live or known.config or "").mac if known.live or known.config else None
-    return not any(
-        net.alias == known.alias or (net.mac is not None and net.mac == mac and net.alias != known.vif) for net in nets
-    )
 
 
 def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tuple[Interface, list[str]]:
@@ -128,7 +114,7 @@ def left_without(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[
     for pair in pairs:
         known = _known(metadata, pair)
         for half, net in zip(BOTH, pair, strict=True):
-            if known is not None and net is not None and half in scope.halves and _is_out_of(view, known, half):
+            if known is not None and net is not None and half in scope.halves and is_out_of(view, known, half):
                 whose = "the guest" if half is Half.LIVE else "the next boot"
                 said.append(
                     f"{whose} will have no NIC in the place of {known.alias}, which is out: --restore-emulated puts it back"
