@@ -53,13 +53,14 @@ def _detach(
     pairs: Sequence[Pair],
     scope: Scope,
     seconds: float,
+    twin: str = "",
 ) -> Work:
-    domain, record = view.domain, _record(host, view, pairs, scope)
+    domain, record = view.domain, _record(host, view, pairs, scope, twin)
     deadline = host.clock.monotonic() + seconds
     site = Site(host=host, domain=domain, domain_id=view.state.id)
     with domain.watch() as watch, transaction(host, record, partial(undos, site), goes_on=True) as tx:
         release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
-        for text in _warnings(view, pairs, scope):
+        for text in _warnings(host, view, pairs, scope):
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
         remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
@@ -91,9 +92,13 @@ def _exchange(
         return None
     from virtnetplug.hotplug.exchange import obstacles, prepared
     from virtnetplug.hotplug.marker import goes_back
+    from virtnetplug.hotplug.reserved import unsettled
 
     exchange = goes_back(host, view, pairs, scope, restore=restore)
-    return None if exchange is None else prepared(host, view, exchange, obstacles(host, view, exchange))
+    if exchange is None:
+        return None
+    open_ones = unsettled(host, view, (), *(each.name for each in exchange.remembered))
+    return prepared(host, view, exchange, (*open_ones, *obstacles(host, view, exchange)))
 
 
 def _has_metadata(view: DomainView) -> bool:
@@ -192,7 +197,7 @@ def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -
     return tuple(fit.widows(view, leaving))
 
 
-def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+def _warnings(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
     said = []
     if Half.LIVE in scope.halves and view.state.power is PowerState.PAUSED:
         said.append(
@@ -203,7 +208,7 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str
     if _has_metadata(view):
         from virtnetplug.hotplug.marker import left_without
 
-        said += left_without(view, pairs, scope)
+        said += left_without(host, view, pairs, scope)
     for pair in pairs if scope is Scope.BOTH else ():
         for half in BOTH:
             if _net(pair, half) is None:
@@ -211,7 +216,7 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str
     return said
 
 
-def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> OperationRecord:
+def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, twin: str) -> OperationRecord:
     entries = [
         {
             "alias": _key(pair),
@@ -232,6 +237,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -
             "nics": entries,
             "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
             "held": list(_held(host, view.domain, pairs)) if Half.LIVE in scope.halves else [],
+            **({"twin": twin} if twin else {}),
         },
         steps=_steps(pairs, scope),
     )
@@ -291,6 +297,7 @@ class _Detach:
     ) -> None:
         self.host, self.domain, self.release = host, domain, release
         self.entries = record.request["nics"]
+        self.twin = str(record.request.get("twin") or "")
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
@@ -313,6 +320,8 @@ class _Detach:
             self.release.domain_id = self.domain.state().id
             answers |= yield from self._release(tx, back)
         answers |= dict.fromkeys(left, Answer.GONE)
+        if self.twin and Answer.HELD not in answers.values():
+            self._expect_twin()
         tx.go_forward()
         for alias, answer in answers.items():
             if answer is not Answer.HELD:
@@ -331,6 +340,20 @@ class _Detach:
         for alias in aliases:
             self.release.ask(tx, alias, self.live[alias])
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
+
+    def _expect_twin(self) -> None:
+        """Raise `Failed`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
+        try:
+            view = look(self.domain, BOTH)
+        except DomainMissing:
+            return
+        devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
+        halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
+        is_leaving = self.twin in pending_nics(self.host, self.domain.uuid)
+        if is_leaving or any(all(net.alias != self.twin for net in devices[half].nets) for half in halves):  # type: ignore[union-attr]
+            nics = ", ".join(entry["alias"] for entry in self.entries)
+            leaves = "may leave" if is_leaving else "has left meanwhile"
+            raise Failed(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.", reason="twin-gone")
 
     def _left(self, tx: Transaction) -> Sequence[str]:
         """Those that left this run of the domain before the operation was taken up: one that has come under such an alias since is another's."""
@@ -444,8 +467,10 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Take up a detach that was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
-    with domain.watch() as watch, resumed(host, record) as tx:
-        tx.go_forward()
+    site = Site.of(host, domain, record, seconds)
+    with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
+        if not record.request.get("twin"):
+            tx.go_forward()
         asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
         return (yield from _Detach(host, domain, release, record).run(tx))
@@ -471,7 +496,8 @@ class Detach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
     Where one had been handed an emulated NIC's place, that comes back: the operation is then a hand-back. `restore_emulated` says whether it
-    does, None that a hand-over which put it out, and no unplug policy, makes it.
+    does, None that a hand-over which put it out, and no unplug policy, makes it. `twin` is the alias of the NIC that is to serve instead: if
+    it has left by the time that the guest has let go, the detach is undone.
     """
 
     is_governed = True
@@ -483,9 +509,9 @@ class Detach(Operation):
     }
 
     def __init__(
-        self, nics: Sequence[str], *, scope: Scope | None = None, restore_emulated: bool | None = None
+        self, nics: Sequence[str], *, scope: Scope | None = None, restore_emulated: bool | None = None, twin: str = ""
     ) -> None:
-        self.nics_named, self.scope, self.restore_emulated = nics, scope, restore_emulated
+        self.nics_named, self.scope, self.restore_emulated, self.twin = nics, scope, restore_emulated, twin
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """See `Operation.prepare`."""
@@ -503,14 +529,14 @@ class Detach(Operation):
             if waiting is not None:
                 return (yield from join(host, domain, waiting, seconds))
             if not _has_metadata(view):
-                return (yield from _detach(host, view, pairs, scope, seconds))
+                return (yield from _detach(host, view, pairs, scope, seconds, self.twin))
             from virtnetplug.hotplug.enforcement import standing_in, telling
 
             with standing_in(host, view, pairs, scope, lock) as done:
                 if exchanged is not None:
                     outcome = yield from exchanged.start(lock, seconds)
                 else:
-                    outcome = yield from _detach(host, view, pairs, scope, seconds)
+                    outcome = yield from _detach(host, view, pairs, scope, seconds, self.twin)
                 return telling(outcome, done)
 
         if exchanged is not None:
@@ -523,7 +549,7 @@ class Detach(Operation):
             refusals=refusals,
             steps=_steps(pairs, scope),
             diff=partial(_diff, pairs, scope),
-            warnings=(*_warnings(view, pairs, scope), *_stand_ins(host, view, pairs, scope)),
+            warnings=(*_warnings(host, view, pairs, scope), *_stand_ins(host, view, pairs, scope)),
         )
 
     @classmethod

@@ -42,13 +42,14 @@ _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One thing that a policy asks for and that is not so. `obstacle` says why it cannot be done."""
+    """One thing that a policy asks for and that is not so. `obstacle` says why it cannot be done; `twin` is the NIC that serves instead of one that goes."""
 
     deed: Deed
     nic: str
     why: str
     halves: tuple[Half, ...] = (Half.LIVE,)
     obstacle: str = ""
+    twin: str = ""
 
     @property
     def sentence(self) -> str:
@@ -231,7 +232,7 @@ def plan_finish(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
 
 def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
     why = f"the policy of its unplug is {policy_of(host, metadata)}, and {twin.decision.why}"
-    return Due(deed=Deed.UNPLUG, nic=_selector(twin.emulated), why=why, halves=twin.halves)
+    return Due(deed=Deed.UNPLUG, nic=_selector(twin.emulated), why=why, halves=twin.halves, twin=twin.known.vif)
 
 
 def _links(found: Sequence[Contender]) -> Iterator[Due]:
@@ -280,7 +281,7 @@ def _operation(due: Due) -> Operation:
     """What does it."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
-        return detach.Detach([due.nic], scope=scope, restore_emulated=False)
+        return detach.Detach([due.nic], scope=scope, restore_emulated=False, twin=due.twin)
     return update.Update(due.nic, _changes(due), scope=Scope.LIVE)
 
 

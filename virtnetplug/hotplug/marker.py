@@ -10,6 +10,7 @@ from virtnetplug.hotplug import handback
 from virtnetplug.hotplug.exchange import Exchange
 from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.leaving import of_domain
 from virtnetplug.hotplug.remembering import Remembered, is_out, is_out_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
@@ -107,18 +108,27 @@ def goes_back(
     )
 
 
-def left_without(view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
-    """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were."""
-    metadata = metadata_of(view)
+def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+    """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
+    metadata, uuid = metadata_of(view), view.domain.uuid
+    records = host.journal.open_operations(host.hypervisor.uri, uuid)
+    leaving = of_domain(records, uuid)
     said = []
     for pair in pairs:
         known = _known(metadata, pair)
+        record = next((each for each in records if known and each.id == leaving.get(known.alias)), None)
         for half, net in zip(BOTH, pair, strict=True):
-            if known is not None and net is not None and half in scope.halves and is_out_of(view, known, half):
-                whose = "the guest" if half is Half.LIVE else "the next boot"
+            if known is None or net is None or half not in scope.halves:
+                continue
+            leaves = record is not None and half in record.scope.halves
+            whose = "the guest" if half is Half.LIVE else "the next boot"
+            if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} will have no NIC in the place of {known.alias}, which is out: --restore-emulated puts it back"
+                    f"{whose} has {known.alias} again, which a policy was taking out (detach {record.id}), once it has left"
                 )
+            elif leaves or is_out_of(view, known, half):
+                how = "leaving: 'handback' puts it back then" if leaves else "out: --restore-emulated puts it back"
+                said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said
 
 
