@@ -232,6 +232,7 @@ def _auto(world: World, plugger: Plugger) -> object:
 ACTS = {"auto": (_auto, SECOND, "pool"), "other": (_to_other, OTHER_PF, "unmanaged")}
 
 
+@pytest.mark.many(3)
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("how", ["fail", "crash"])
 def test_at_every_step(pool: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str) -> None:

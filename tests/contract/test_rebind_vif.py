@@ -435,6 +435,7 @@ def count(dom0: Dom0, *, reload: bool) -> list[str]:
     return counter.calls
 
 
+@pytest.mark.many(4)
 @pytest.mark.parametrize("reload", [False, True], ids=["one", "all"])
 @pytest.mark.parametrize("kind", ["fail", "broken", "crash"])
 def test_whatever_fails_and_wherever_it_dies_every_vif_is_bound_and_connected(

@@ -180,6 +180,7 @@ def is_full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_recover_breaks_after_a_death(fake: World, is_full: bool, name: str) -> None:
     worlds = kill_points(_calls(fake, name))
@@ -195,6 +196,7 @@ def test_recover_breaks_after_a_death(fake: World, is_full: bool, name: str) -> 
         run(*chance.choice(worlds), breaks)
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("lets_go", [True, False], ids=["of a guest that let go", "of a guest that holds on"])
 @pytest.mark.parametrize("name", PENDING)
 def test_recover_breaks_at_what_is_pending(fake: World, is_full: bool, name: str, lets_go: bool) -> None:

@@ -209,6 +209,7 @@ def test_fail_at_every_step_with_failing_undos(world: World, where: Where, name:
     assert incomplete > 0, "no undo ever failed: the fault is not where it should be"
 
 
+@pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_crash_in_every_world_then_recover(fake: World, name: str) -> None:
     """Imaginary host, imaginary death: nothing of the process runs after call k, no undo either."""

@@ -41,6 +41,7 @@ def whole_run(words: str, between: str) -> subprocess.CompletedProcess[str]:
     return run(words, "", between)
 
 
+@pytest.mark.many(4)
 @pytest.mark.parametrize("stream", BROKEN)
 @pytest.mark.parametrize(
     ("between", "words", "code"),
