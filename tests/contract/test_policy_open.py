@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tests.contract.stopped import Stopped, waiting
 from tests.contract.test_policy import nets
 from tests.contract.world import World
 from virtnetplug.errors import NicPending
+from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -90,3 +93,15 @@ def test_what_a_user_takes_out_beside_its_twin_stays_out(fake: World) -> None:
     fake.guest.resume()
     fake.plugger.recover(wait=5)
     assert list(nets(fake)) == []
+
+
+def test_the_next_operation_that_undoes_it_says_undone(fake: World) -> None:
+    _pending(fake)
+    fake.guest.detach("ua-nic2", Half.LIVE)  # by another hand
+    fake.guest.resume()
+    said: list[str] = []
+    host = dataclasses.replace(fake.host, publish=lambda event: said.append(event.text))
+    Plugger(host, lambda: None).attach(fake.name, [fake.bridge_nic(3)])
+    assert [text for text in said if "could not be settled" in text] == []
+    assert any("was undone: ua-nic2, which was to serve" in text for text in said)
+    assert sorted(map(str, nets(fake, Half.LIVE))) == ["ua-nic1", "ua-nic3"]

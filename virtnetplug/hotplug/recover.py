@@ -116,7 +116,11 @@ def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
         except Interrupted:
             raise
         except VirtnetplugError as error:
-            text = f"{record.operation} {record.id} could not be settled: {error.message}"
+            left = _failed(host, record, error)
+            if left is None:
+                continue
+            what = "was undone" if left.result is Result.UNDONE else "could not be settled"
+            text = f"{record.operation} {record.id} {what}: {error.message}"
             host.publish(Event(kind="warning", text=text, operation_id=record.id, domain=record.domain_name))
     return_devices(host, domain.uuid, domain=domain)
 
