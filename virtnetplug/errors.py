@@ -436,6 +436,12 @@ class RemovalFailed(Failed):
     reason = "removal-failed"
 
 
+class TwinGone(Failed):
+    """A policy was to take an emulated NIC out because its fast twin serves, and that twin has left, or may leave."""
+
+    reason = "twin-gone"
+
+
 class NotApplied(Failed):
     """libvirt said success and changed nothing."""
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from tests.contract.faults import AtCall, faulty
 from tests.contract.stopped import Stopped, waiting
 from tests.contract.test_policy import nets
 from tests.contract.world import World
@@ -105,3 +106,18 @@ def test_the_next_operation_that_undoes_it_says_undone(fake: World) -> None:
     assert [text for text in said if "could not be settled" in text] == []
     assert any("was undone: ua-nic2, which was to serve" in text for text in said)
     assert sorted(map(str, nets(fake, Half.LIVE))) == ["ua-nic1", "ua-nic3"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_fails_in_its_recovery_puts_no_nic_in(fake: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Its twin is there, so it goes on with the next recovery."""
+    _pending(fake)
+    plugged: list[str] = []
+    attach = fake.guest.attach
+    monkeypatch.setattr(fake.guest, "attach", lambda element, half: (plugged.append(element), attach(element, half)))
+    fake.guest.resume()
+    trigger = AtCall("journal.commit", number, after=False, kind="fail")
+    Plugger(faulty(fake.host, trigger), lambda: None).recover(wait=5)
+    assert trigger.fired
+    fake.plugger.recover(wait=5)
+    assert (_both(fake), plugged) == ([["ua-nic2"]] * 2, [])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, UsageError
+from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, TwinGone, UsageError
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer
@@ -342,7 +342,7 @@ class _Detach:
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
     def _expect_twin(self) -> None:
-        """Raise `Failed`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
+        """Raise `TwinGone`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
         try:
             view = look(self.domain, BOTH)
         except DomainMissing:
@@ -353,7 +353,7 @@ class _Detach:
         if is_leaving or any(all(net.alias != self.twin for net in devices[half].nets) for half in halves):  # type: ignore[union-attr]
             nics = ", ".join(entry["alias"] for entry in self.entries)
             leaves = "may leave" if is_leaving else "has left meanwhile"
-            raise Failed(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.", reason="twin-gone")
+            raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
 
     def _left(self, tx: Transaction) -> Sequence[str]:
         """Those that left this run of the domain before the operation was taken up: one that has come under such an alias since is another's."""
@@ -469,8 +469,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     deadline = host.clock.monotonic() + seconds
     site = Site.of(host, domain, record, seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
-        if not record.request.get("twin"):
-            tx.go_forward()
+        tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
         asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
         return (yield from _Detach(host, domain, release, record).run(tx))
