@@ -232,3 +232,28 @@ def test_a_guest_that_is_started_anew_before_the_attach_does_not_keep_a_nic_that
     with pytest.raises(HypervisorFailed):
         fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
     assert _models(fake) == [] and list(fake.host.journal.open_operations()) == []
+
+
+@pytest.mark.parametrize("name", ["attach", "replace"])
+def test_what_the_definition_gives_to_a_run_is_not_taken_out_by_an_undo(fake: World, name: str) -> None:
+    """The guest is started anew just before the attach: its NIC is the one of the definition."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.CONFIG)
+    if name == "replace":
+        fake.guest.destroy()
+        fake.guest.start()
+    attach = fake.guest.attach
+
+    def after_a_start(element: str, half: Half) -> None:
+        fake.guest.attach = attach  # type: ignore[method-assign]
+        fake.guest.destroy()
+        fake.guest.start()
+        attach(element, half)
+
+    fake.guest.attach = after_a_start  # type: ignore[method-assign]
+    acts = {
+        "attach": lambda: fake.plugger.attach(fake.name, [fake.bridge_nic(1)]),
+        "replace": lambda: fake.plugger.update(fake.name, "ua-nic1", {"model": "e1000"}, replace=True),
+    }
+    with pytest.raises(HypervisorFailed):
+        acts[name]()
+    assert _models(fake) == [("ua-nic1", "virtio")] and list(fake.host.journal.open_operations()) == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tests.contract.deaths import die
+from tests.contract.faults import Trigger, faulty
 from tests.contract.test_hostdev import by_address, devices, nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_pf import BOTH_BACK, PF, SETTINGS, VFS, differing, has, rebind, second, whole
@@ -14,6 +17,7 @@ from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, Result, Scope
 from virtnetplug.model.pci import PciAddress
 
@@ -214,3 +218,57 @@ def test_a_vf_whose_nic_could_not_be_put_in_going_forward_is_lent_to_nobody_else
         house.plugger.attach("third", [nic(3)])
     assert [each.result for each in house.plugger.recover()] == [Result.DONE]
     assert differing(whole(house), before) == {}
+
+
+class After(Trigger):
+    """Does `deed` once, after the first call of that name."""
+
+    def __init__(self, call: str, deed: Callable[[], None]) -> None:
+        super().__init__(-1, "none")
+        self.call, self.deeds = call, [deed]
+
+    def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
+        answer = super().around(name, call, *args, **named)
+        if name == self.call and self.deeds:
+            self.deeds.pop()()
+        return answer
+
+
+def _cycle(world: World) -> None:
+    world.guest.destroy()
+    world.guest.start()
+
+
+def test_a_vf_that_a_restarted_guest_let_go_is_for_the_next(house: World) -> None:
+    """Of two VFs, libvirt gives the restarted guest the one that the other guest was to have."""
+    house.plugger.rebind_vf("second", "ua-vf2", VFS[3])
+    act = Plugger(faulty(house.host, After("attach", lambda: _cycle(house))), lambda: None)
+    with suppress(VirtnetplugError):
+        rebind(house, act, numvfs=2, wait=2)
+    house.plugger.recover(wait=1)
+    assert sorted(has(house)) == ["fake/ua-vf1", "second/ua-vf2"]
+    assert list(house.host.journal.open_operations()) == [] and house.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize("call", ["networks.delete_port", "attach"])
+def test_a_restarted_guest_has_its_vf_of_libvirt(house: World, call: str) -> None:
+    """What was held of the VF was the earlier run's."""
+    act = Plugger(faulty(house.host, After(call, lambda: _cycle(house))), lambda: None)
+    with suppress(VirtnetplugError):
+        rebind(house, act, reload_driver=True, wait=2)
+    house.plugger.recover(wait=1)
+    assert list(house.host.journal.open_operations()) == [] and house.plugger.audit().findings == ()
+
+
+def test_what_is_quarantined_of_another_pf_keeps_no_rebind_open(pool: World) -> None:
+    fake = devices(pool)
+    (lent,) = pool.plugger.attach(pool.name, [nic(1, network="unmanaged")]).nics
+    fake.set_by_hand(PciAddress.parse(str(lent.host_address)), trust=True)
+    fake.unsettable.add("trust")
+    pool.plugger.detach(pool.name, "ua-vf1")
+    pool.plugger.attach(pool.name, [nic(1)])
+    second(pool)
+    pool.plugger.attach("second", [nic(2)])
+    act = Plugger(faulty(pool.host, After("host_devices.set_num_vfs", pool.guest.destroy)), lambda: None)
+    assert rebind(pool, act, reload_driver=True, wait=3).result is Result.DONE
+    assert list(pool.host.journal.open_operations()) == []

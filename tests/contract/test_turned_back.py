@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     Failed,
     HypervisorFailed,
     Interrupted,
+    JournalBroken,
     JournalFull,
     PlaceReserved,
     RollbackIncomplete,
@@ -267,3 +268,19 @@ def test_what_the_journal_has_as_open_is_not_told_as_undone(fake: World, monkeyp
     assert (caught.value.exit_code, _aliases(fake)) == (5, [[], []])
     monkeypatch.undo()
     assert _again(fake) == [Result.UNDONE]
+
+
+def test_what_was_never_begun_is_not_told_as_open(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal can neither be written nor read any more when the operation begins."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise JournalBroken("disk I/O error")
+
+    def break_down(*_: Any, **__: Any) -> None:
+        monkeypatch.setattr(fake.host.journal, "operation", broken)
+        broken()
+
+    monkeypatch.setattr(fake.host.journal, "batch", break_down)
+    with pytest.raises(JournalBroken) as caught:
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    assert (caught.value.exit_code, _aliases(fake)) == (3, [[], []])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
-from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, Returned, give_back
+from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
 from virtnetplug.backends.vf_settings import Settings, put
 from virtnetplug.errors import DomainMissing, Failed, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
@@ -138,7 +138,7 @@ def let_go(host: Host, operation_id: str) -> None:
 
 
 def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: Transaction) -> int:
-    """The index of the VF that a NIC is to have: `target`, or if somebody else has that VF the lowest that is kept for no other NIC.
+    """The index of the VF that a NIC is to have: `target`, or if somebody else has that VF the lowest that is held for nobody or kept for no other NIC.
 
     Another one is in the journal before it is returned, and warned of. Raises `VfHeld` if there is none.
     """
@@ -156,7 +156,8 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
     entries = tx.record.request["nics"]
     others = {entry.get("target") for entry in entries}
     for index, other in enumerate(vfs):
-        if index not in others and other.address not in users and is_kept(other.address):
+        is_free = other.address not in rows or (is_kept(other.address) and index not in others)
+        if is_free and other.address not in users:
             tx.amend(nics=[{**e, "target": index} if (e["domain_uuid"], e["alias"]) == key else e for e in entries])
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
@@ -182,13 +183,19 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         raise Failed(fault, reason="quarantined")
 
 
-def _return(host: Host, nic: PfNic) -> None:
-    """Give back the VFs held for a NIC whose guest has ended; a later run of its domain keeps what it has. Raises `Failed` without proof."""
+def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
+    """Give back those of the VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
+
+    One that a guest has by now is that guest's, such as the next run of the same domain, to which libvirt lent it.
+    """
     users = users_of_devices(host)
     for holding in held_for(host, nic.domain, nic.alias):
-        returned = Returned() if holding.address in users else give_back(host, holding)
-        if (fault := returned.fault or returned.busy) is not None:
-            raise Failed(fault, reason="quarantined")
+        if holding.address in vfs and holding.address in users:
+            host.journal.let_go(holding)
+        elif holding.address in vfs:
+            returned = give_back(host, holding)
+            if (fault := returned.fault or returned.busy) is not None:
+                raise Failed(fault, reason="quarantined")
 
 
 def put_in(
@@ -213,7 +220,7 @@ def put_in(
         raise
     answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
     if answer is Answer.ENDED:
-        _return(host, nic)
+        _return(host, nic, {nic.address, address})
     elif answer is Answer.HELD:
         _set_again(host, nic, operation.id)
 

@@ -387,8 +387,11 @@ class Transaction:
         """Journal how it ended, or stays open, and return the error to raise."""
         try:
             self._is_begun = self._is_begun or self._written() is not None
-            if not self._is_begun:
-                return error
+        except VirtnetplugError as fault:  # it was begun without an answer, and so nothing was done
+            error.undo_failures.append(f"the journal could not be read: {fault.message}")
+        if not self._is_begun:
+            return error
+        try:
             self.finish(state, result, reason=error.reason, error=error.message)
         except VirtnetplugError as fault:
             if isinstance(fault, OperationTaken | LeftPending) and type(error) is LeftPending:

@@ -62,9 +62,11 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
 
-        Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too.
+        Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
+        the definition has, whoever attached it to the run before.
         """
-        take_out(site.host, site.domain, net, site.seconds, domain_id=ANY_RUN)
+        run = site.domain_id if is_defined(site.domain, net) else ANY_RUN
+        take_out(site.host, site.domain, net, site.seconds, domain_id=run)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
