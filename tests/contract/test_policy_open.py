@@ -121,3 +121,25 @@ def test_what_fails_in_its_recovery_puts_no_nic_in(fake: World, monkeypatch: pyt
     assert trigger.fired
     fake.plugger.recover(wait=5)
     assert (_both(fake), plugged) == ([["ua-nic2"]] * 2, [])
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_run_that_was_not_asked_keeps_the_nic_whose_twin_has_left(fake: World, is_alive: bool) -> None:
+    """The guest that holds on is started anew, and has the emulated NIC of its definition."""
+    _governed(fake)
+    fast = [fake.network_nic(2)]
+    act = Stopped(
+        fake, lambda p: p.attach(fake.name, fast, twin_of="ua-nic1", scope=Scope.BOTH, wait=30), waiting(fake)
+    )
+    assert fake.plugger.detach(fake.name, "ua-nic2", scope=Scope.BOTH, wait=0.1).result is Result.PENDING
+    if not is_alive:
+        act.die()
+    fake.guest.destroy()
+    fake.guest.start()
+    fake.guest.resume()
+    if is_alive:
+        act.go_on()
+    fake.plugger.recover(wait=5)
+    fake.plugger.recover(wait=5)
+    assert _both(fake) == [["ua-nic1"]] * 2
+    assert fake.plugger.recover() == () and list(fake.host.journal.open_operations()) == []

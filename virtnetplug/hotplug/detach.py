@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
@@ -57,9 +58,9 @@ def _detach(
 ) -> Work:
     domain, record = view.domain, _record(host, view, pairs, scope, twin)
     deadline = host.clock.monotonic() + seconds
-    site = Site(host=host, domain=domain, domain_id=view.state.id)
-    with domain.watch() as watch, transaction(host, record, partial(undos, site), goes_on=True) as tx:
+    with domain.watch() as watch, ExitStack() as stack:
         release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
+        tx = stack.enter_context(transaction(host, record, partial(_undos_at, release, 0.0), goes_on=True))
         for text in _warnings(host, view, pairs, scope):
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
@@ -306,6 +307,8 @@ class _Detach:
 
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
+        if self.release.domain_id != tx.record.domain_id:
+            self._expect_twin()  # before a run is asked that was not asked yet
         left = self._left(tx)
         staying = {alias: element for alias, element in self.live.items() if alias not in left}
         last = _partners(staying)
@@ -317,10 +320,11 @@ class _Detach:
             if entry["config"] is not None and not tx.is_done("undefine", entry["alias"]):
                 self._undefine(tx, entry["alias"], entry["config"])
         if back := self._back(answers):
+            self._expect_twin()
             self.release.domain_id = self.domain.state().id
             answers |= yield from self._release(tx, back)
         answers |= dict.fromkeys(left, Answer.GONE)
-        if self.twin and Answer.HELD not in answers.values():
+        if Answer.HELD not in answers.values():
             self._expect_twin()
         tx.go_forward()
         for alias, answer in answers.items():
@@ -343,6 +347,8 @@ class _Detach:
 
     def _expect_twin(self) -> None:
         """Raise `TwinGone`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
+        if not self.twin:
+            return
         try:
             view = look(self.domain, BOTH)
         except DomainMissing:
@@ -399,6 +405,11 @@ class _Detach:
         for alias in aliases:
             mac = str(xml.interface(self.live[alias]).mac or "")
             self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
+
+
+def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
+    """What takes the steps back in the run that was asked last; the guest is waited for `seconds`."""
+    return undos(Site(host=release.host, domain=release.domain, domain_id=release.domain_id, seconds=seconds), tx)
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -467,11 +478,11 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Take up a detach that was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
-    site = Site.of(host, domain, record, seconds)
-    with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
-        tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
+    with domain.watch() as watch, ExitStack() as stack:
         asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
+        tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
+        tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
         return (yield from _Detach(host, domain, release, record).run(tx))
 
 

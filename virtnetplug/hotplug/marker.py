@@ -124,7 +124,8 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
             whose = "the guest" if half is Half.LIVE else "the next boot"
             if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} has {known.alias} again, which a policy was taking out (detach {record.id}), once it has left"
+                    f"{whose} has {known.alias} again, which a policy was taking out, once the detach {record.id} is settled "
+                    f"('virtnetplug recover {view.domain.name}'), and may have no NIC in its place until then"
                 )
             elif leaves or is_out_of(view, known, half):
                 how = "leaving: 'handback' puts it back then" if leaves else "out: --restore-emulated puts it back"
