@@ -78,21 +78,27 @@ def test_a_vf_whose_nic_could_not_be_put_back_is_lent_to_nobody_else(
     assert differing(whole(house), before) == {}
 
 
+def _fails_and_loses_its_vf(house: World, monkeypatch: pytest.MonkeyPatch, match: str, **wish: Any) -> Any:
+    """A rebind whose first guest cannot have its VF again, because virsh gives that to another guest meanwhile, which is returned."""
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+
+    def fail(element: str, half: Half) -> None:
+        third.attach(by_address(VFS[0]), Half.LIVE)
+        failing(element, half)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", fail)
+        with pytest.raises(VirtnetplugError, match=match):
+            rebind(house, reload_driver=True, **wish)
+    return third
+
+
 def test_a_nic_that_comes_back_on_another_vf_leaves_its_old_one_to_the_tenant(
     house: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program knows nothing of what is held. The settings go to the VF that the NIC got."""
     second(house).refuses = True
-    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
-
-    def fail(element: str, half: Half) -> None:
-        third.attach(by_address(VFS[0]), Half.LIVE)  # virsh, meanwhile
-        failing(element, half)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(house.guest, "attach", fail)
-        with pytest.raises(VirtnetplugError, match="ask: attach failed"):
-            rebind(house, reload_driver=True)
+    _fails_and_loses_its_vf(house, monkeypatch, "ask: attach failed")
     second(house).refuses = False
     tenants = devices(house).set_by_hand(VFS[0], trust=False, spoofchk=True, max_rate=7, vlan=7, qos=0)
     assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
@@ -175,17 +181,7 @@ def test_a_definition_that_names_a_vf_which_will_be_gone_is_said(house: World) -
 def test_a_nic_whose_vf_a_tenant_has_by_now_gets_another(
     house: World, monkeypatch: pytest.MonkeyPatch, is_one_free: bool
 ) -> None:
-    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
-    number = 4 if is_one_free else 2
-
-    def fail(element: str, half: Half) -> None:
-        third.attach(by_address(VFS[0]), Half.LIVE)  # virsh, meanwhile
-        failing(element, half)
-
-    with monkeypatch.context() as broken:
-        broken.setattr(house.guest, "attach", fail)
-        with pytest.raises(VirtnetplugError, match="can no longer be undone"):
-            rebind(house, reload_driver=True, numvfs=number)
+    third = _fails_and_loses_its_vf(house, monkeypatch, "can no longer be undone", numvfs=4 if is_one_free else 2)
     tenants = devices(house).set_by_hand(VFS[0], trust=False, spoofchk=True, max_rate=7, vlan=7, qos=0)
     (outcome,) = house.plugger.recover()
     assert devices(house).set[VFS[0]] == tenants
