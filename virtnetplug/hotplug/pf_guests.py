@@ -11,7 +11,7 @@ from virtnetplug import xml
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
-from virtnetplug.backends.vf_settings import Settings, put
+from virtnetplug.backends.vf_settings import Settings
 from virtnetplug.errors import DomainMissing, Failed, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
@@ -218,19 +218,8 @@ def put_in(
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise
-    answer = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac)
-    if answer is Answer.ENDED:
+    if guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac) is Answer.ENDED:
         _return(host, nic, {nic.address, address})
-    elif answer is Answer.HELD:
-        _set_again(host, nic, operation.id)
-
-
-def _set_again(host: Host, nic: PfNic, operation_id: str) -> None:
-    """Set the VF that the guest has, if it is held for this operation: whoever attached it may have died before it was set."""
-    net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
-    for holding in held_for(host, nic.domain, nic.alias):
-        if net is not None and (holding.address, holding.operation_id) == (net.source_pci, operation_id):
-            put(host, holding.address, nic.old["settings"])
 
 
 def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) -> None:
