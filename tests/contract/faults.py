@@ -220,6 +220,7 @@ class _Journal(_Wrapped):
 class _Commit:
     def __init__(self, batch: Any, trigger: Trigger) -> None:
         self._batch, self._trigger = batch, trigger
+        self._is_over = False
 
     def __enter__(self) -> None:
         self._batch.__enter__()
@@ -227,14 +228,16 @@ class _Commit:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> Any:
         if kind is not None:
             return self._batch.__exit__(kind, error, trace)
-        trigger = self._trigger
-        if (trigger.count == trigger.at and not trigger.after) or (trigger.fired and trigger.kind == "crash"):
-            try:
-                trigger.around("journal.commit", lambda: None)
-            except BaseException as fault:
+        try:
+            return self._trigger.around("journal.commit", self._end)
+        except BaseException as fault:
+            if not self._is_over:
                 self._batch.__exit__(type(fault), fault, fault.__traceback__)
-                raise
-        return trigger.around("journal.commit", self._batch.__exit__, None, None, None)
+            raise
+
+    def _end(self) -> Any:
+        self._is_over = True
+        return self._batch.__exit__(None, None, None)
 
 
 def faulty(host: Host, trigger: Trigger) -> Host:
