@@ -35,17 +35,18 @@ def _pending(world: World) -> None:
     assert len(world.host.journal.open_operations()) == 1
 
 
+@pytest.mark.parametrize("scope", [Scope.BOTH, Scope.LIVE])
 @pytest.mark.parametrize("first", ["ua-nic1", "ua-nic2"])
-def test_the_twin_is_detached_while_the_unplug_is_pending(fake: World, first: str) -> None:
+def test_the_twin_is_detached_while_the_unplug_is_pending(fake: World, first: str, scope: Scope) -> None:
     _pending(fake)
-    outcome = fake.plugger.detach(fake.name, "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    outcome = fake.plugger.detach(fake.name, "ua-nic2", scope=scope, wait=0.1)
     assert outcome.result is Result.PENDING
     assert any("has ua-nic1 again" in text for text in outcome.warnings)
     fake.guest.let_go(first)
     fake.plugger.recover()
     fake.guest.resume()
     fake.plugger.recover(wait=5)
-    assert _both(fake) == [["ua-nic1"]] * 2
+    assert _both(fake) == [["ua-nic1"], ["ua-nic1" if scope is Scope.BOTH else "ua-nic2"]]
     assert fake.plugger.recover() == () and fake.plugger.audit().findings == ()
 
 
@@ -124,7 +125,9 @@ def test_what_fails_in_its_recovery_puts_no_nic_in(fake: World, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("is_alive", [True, False])
-def test_a_run_that_was_not_asked_keeps_the_nic_whose_twin_has_left(fake: World, is_alive: bool) -> None:
+def test_a_run_that_was_not_asked_keeps_the_nic_whose_twin_has_left(
+    fake: World, monkeypatch: pytest.MonkeyPatch, is_alive: bool
+) -> None:
     """The guest that holds on is started anew, and has the emulated NIC of its definition."""
     _governed(fake)
     fast = [fake.network_nic(2)]
@@ -136,10 +139,13 @@ def test_a_run_that_was_not_asked_keeps_the_nic_whose_twin_has_left(fake: World,
         act.die()
     fake.guest.destroy()
     fake.guest.start()
+    asked: list[Half] = []
+    detach = fake.guest.detach
+    monkeypatch.setattr(fake.guest, "detach", lambda alias, half: (asked.append(half), detach(alias, half)))
     fake.guest.resume()
     if is_alive:
         act.go_on()
     fake.plugger.recover(wait=5)
     fake.plugger.recover(wait=5)
-    assert _both(fake) == [["ua-nic1"]] * 2
+    assert _both(fake) == [["ua-nic1"]] * 2 and Half.LIVE not in asked
     assert fake.plugger.recover() == () and list(fake.host.journal.open_operations()) == []
