@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NicPending, NotApplied
+from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
@@ -22,7 +22,7 @@ from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.request import name, pair, parse, scope_for
-from virtnetplug.hotplug.reserved import placed, reservations
+from virtnetplug.hotplug.reserved import not_settled, placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
@@ -82,19 +82,8 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
     if not pending:
         return ()
     macs = {net.mac: net.alias for net in (view.live.nets if view.live is not None else ())}
-    refusals = []
-    for net in nets:
-        alias = net.alias if net.alias is not None else macs.get(net.mac)
-        if alias in pending:
-            refusals.append(
-                Refusal(
-                    reason=NicPending.reason,
-                    nic=alias or "",
-                    message=f"{alias} belongs to operation {pending[alias or '']}, which is not settled: that may yet take it "
-                    f"out of the guest. 'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
-                )
-            )
-    return tuple(refusals)
+    aliases = (net.alias if net.alias is not None else macs.get(net.mac) for net in nets)
+    return tuple(not_settled(view, alias, alias, pending[alias]) for alias in aliases if alias in pending)
 
 
 def undos(site: Site, tx: Transaction) -> Undos:

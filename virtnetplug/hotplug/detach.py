@@ -24,6 +24,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.request import partner_of, scope_for
+from virtnetplug.hotplug.reserved import not_settled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
@@ -144,11 +145,7 @@ def _open_detach(
     for pair in pairs:
         record = _open_operation(host, view, pair)
         if record is not None and (record.operation != NAME or record.goes_back):
-            message = (
-                f"{describe(pair[0] or pair[1])} belongs to the {record.operation} {record.id}, which is not settled; "
-                f"'virtnetplug recover {view.domain.name} --wait 60' settles it, then detach what is left."
-            )
-            return (Refusal(reason=NicPending.reason, nic=_key(pair), message=message),), None
+            return (not_settled(view, _key(pair), describe(pair[0] or pair[1]), record.id),), None
         found = found or record
     if found is not None:
         others = [pair for pair in pairs if not _takes_out(found, pair, scope)]

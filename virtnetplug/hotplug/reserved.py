@@ -86,12 +86,14 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     aliases = (net.alias for live, config in pairs if (net := live or config) is not None)
     for name in dict.fromkeys((*names, *aliases)):
         if name is not None and name in open_ones:
-            yield Refusal(
-                reason=NicPending.reason,
-                nic=name,
-                message=f"{name} belongs to operation {open_ones[name]}, which is not settled; "
-                f"'virtnetplug recover {view.domain.name} --wait 60' settles it first.",
-            )
+            yield not_settled(view, name, name, open_ones[name])
+
+
+def not_settled(view: DomainView, name: str, said: str, operation_id: str) -> Refusal:
+    """The refusal of what is asked for the NIC `name`, which is told as `said`: an open operation has it."""
+    settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
+    message = f"{said} belongs to operation {operation_id}, which is not settled; {settle}."
+    return Refusal(reason=NicPending.reason, nic=name, message=message)
 
 
 def placed(
