@@ -25,6 +25,7 @@ from virtnetplug import xml
 from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import (
     ConnectionLost,
+    NicPending,
     OperationGone,
     OperationTaken,
     Refused,
@@ -230,6 +231,21 @@ def test_a_vf_that_another_guest_has_by_now_is_not_given_back(pool: World) -> No
     assert (pool.host.journal.holdings(), devices(pool).set[mine.address]) == ([mine], kept)
 
 
+def test_a_vf_that_left_its_guest_is_given_back_once(pool: World) -> None:
+    """The detach waits for another NIC, and the VF has been lent again, under the same name."""
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    pool.plugger.attach(pool.name, [pool.bridge_nic(2)])
+    pool.guest.hold()
+    pool.later(0.05, lambda: pool.guest.let_go("ua-vf1"))
+    assert pool.plugger.detach(pool.name, ["ua-vf1", "ua-nic2"], wait=0.3).result is Result.PENDING
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    (mine,) = pool.host.journal.holdings()
+    pool.guest.resume()
+    (outcome,) = pool.plugger.recover(wait=5)
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert pool.host.journal.holdings() == [mine] and pool.plugger.audit().findings == ()
+
+
 def test_a_vf_that_another_call_gave_back_is_told_once(pool: World) -> None:
     pool.plugger.attach(pool.name, [vf_nic(1)])
     pool.guest.destroy()
@@ -255,6 +271,14 @@ def test_a_port_that_a_replacement_waits_for_is_not_free(express: World) -> None
     assert express.snapshot() == before
     assert express.plugger.attach(express.name, [express.bridge_nic(8)]).result is Result.DONE
     assert first.go_on().result is Result.DONE
+
+
+def test_a_nic_on_its_way_out_is_not_there_already(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    fake.plugger.detach(fake.name, "ua-nic1", wait=0.1)
+    with pytest.raises(NicPending, match=r"ua-nic1 belongs to operation .*, which is not settled"):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
 
 
 def test_what_a_replacement_needs_of_its_guest_another_guest_may_have(fake: World) -> None:
