@@ -31,6 +31,13 @@ def _models(world: World, half: Half = Half.LIVE) -> list[tuple[str | None, str 
     return [(net.alias, net.model) for net in xml.devices(world.definition(half)).nets]
 
 
+def _cycle(world: World) -> None:
+    """The guest is started anew, and lets go of what it is asked for."""
+    world.guest.destroy()
+    world.guest.start()
+    world.guest.resume()
+
+
 def _half_gone(world: World, nics: list[str], first: str, scope: Scope) -> None:
     """A detach of two NICs is pending: the guest has let go of `first` alone."""
     names = [xml.interface(nic).alias or "" for nic in nics]
@@ -49,6 +56,44 @@ def test_a_nic_that_left_and_came_again_is_not_detached_a_second_time(fake: Worl
     assert _models(fake) == [("ua-nic1", "virtio")]
     assert _models(fake, Half.CONFIG) == ([("ua-nic1", "virtio")] if scope is Scope.BOTH else [])
     assert [nic.alias for nic in fake.host.journal.nics()] == ["ua-nic1"]
+
+
+@pytest.mark.parametrize("is_recovering", [False, True])
+def test_nor_in_a_run_that_has_it_of_its_new_definition(fake: World, is_recovering: bool) -> None:
+    _half_gone(fake, [fake.bridge_nic(1), fake.bridge_nic(2)], "ua-nic1", Scope.BOTH)
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    if is_recovering:
+        fake.later(1.0, lambda: _cycle(fake))
+    else:
+        _cycle(fake)
+    assert [each.result for each in fake.plugger.recover(wait=30)] == [Result.DONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]
+    assert [nic.alias for nic in fake.host.journal.nics()] == ["ua-nic1"]
+
+
+@pytest.mark.parametrize("kind", ["bridge", "vf", "teaming"])
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_nic_that_left_is_asked_for_in_the_run_that_its_definition_made(
+    pool: World, kind: str, is_alive: bool
+) -> None:
+    """The other one is waited for when the guest is started anew, and has both again."""
+    team = ("<teaming type='persistent'/>", "<teaming type='transient' persistent='ua-nic2'/>")
+    slow, fast = team if kind == "teaming" else ("", "")
+    first = pool.bridge_nic(1, alias="ua-vf1") if kind == "bridge" else vf_nic(1, extra=fast)
+    second = pool.bridge_nic(1 if kind == "teaming" else 2, alias="ua-nic2", extra=slow)
+    pool.plugger.attach(pool.name, [first, second], scope=Scope.BOTH)
+    pool.guest.hold()
+    pool.later(1.0, lambda: pool.guest.let_go("ua-vf1"))
+    names = ["ua-vf1", "ua-nic2"]
+    if is_alive:
+        pool.later(10.0, lambda: _cycle(pool))
+        assert pool.plugger.detach(pool.name, names, scope=Scope.BOTH, wait=30).result is Result.DONE
+    else:  # before the first is taken out of the definition
+        die(pool, lambda p: p.detach(pool.name, names, scope=Scope.BOTH, wait=5), "detach", number=3)
+        _cycle(pool)
+        assert [each.result for each in pool.plugger.recover(wait=30)] == [Result.DONE]
+    assert _models(pool) == _models(pool, Half.CONFIG) == [] and pool.host.journal.nics() == []
+    assert pool.host.journal.holdings() == [] and pool.plugger.audit().findings == ()
 
 
 def test_the_vf_of_a_nic_that_came_again_is_not_given_back(pool: World) -> None:

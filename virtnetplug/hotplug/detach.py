@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
@@ -306,21 +306,19 @@ class _Detach:
         """
         if self.release.domain_id != tx.record.domain_id:
             self._expect_twin()  # before a run is asked that was not asked yet
-        left = self._left(tx)
+        defined = self._defined(tx)
+        left = self._left(tx, defined)
         staying = {alias: element for alias, element in self.live.items() if alias not in left}
         last = _partners(staying)
         answers = yield from self._release(tx, [alias for alias in staying if alias not in last])
         free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
         more = yield from self._release(tx, free)
-        answers |= dict.fromkeys(last, Answer.HELD) | more
+        answers |= dict.fromkeys(last, Answer.HELD) | more | dict.fromkeys(left, Answer.GONE)
+        answers |= yield from self._follow(tx, answers, defined)
         for entry in self.entries:
-            if entry["config"] is not None and not tx.is_done("undefine", entry["alias"]):
+            if entry["alias"] in defined:
                 self._undefine(tx, entry["alias"], entry["config"])
-        if back := self._back(answers):
-            self._expect_twin()
-            self.release.domain_id = self.domain.state().id
-            answers |= yield from self._release(tx, back)
-        answers |= dict.fromkeys(left, Answer.GONE)
+        answers |= yield from self._follow(tx, answers, defined)
         if Answer.HELD not in answers.values():
             self._expect_twin()
         tx.go_forward()
@@ -358,16 +356,36 @@ class _Detach:
             leaves = "may leave" if is_leaving else "has left meanwhile"
             raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
 
-    def _left(self, tx: Transaction) -> Sequence[str]:
-        """Those that left this run of the domain before the operation was taken up: one that has come under such an alias since is another's."""
-        if self.release.domain_id != tx.record.domain_id:
-            return ()
-        return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
+    def _defined(self, tx: Transaction) -> Collection[str]:
+        """Those that the definition has until this call takes them out of it; another run of the domain may be started with them."""
+        entries = (entry for entry in self.entries if entry["config"] is not None)
+        return {entry["alias"] for entry in entries if not tx.is_done("undefine", entry["alias"])}
 
-    def _back(self, answers: Mapping[str, Answer]) -> Sequence[str]:
-        """Those of a domain that ended and was started meanwhile with what its definition had."""
-        defined = {entry["alias"] for entry in self.entries if entry["config"] is not None}
-        return [alias for alias in answers if alias in defined and answers[alias] is Answer.ENDED and self._has(alias)]
+    def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
+        """Those that left before the operation was taken up: one that has come under such an alias since is another's, or the definition's."""
+        may_return = defined if self.release.domain_id != tx.record.domain_id else ()
+        left = (alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release")))
+        return [alias for alias in left if alias not in may_return]
+
+    def _follow(
+        self, tx: Transaction, answers: Mapping[str, Answer], defined: Collection[str]
+    ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
+        """Ask another run of the domain for what its definition gave it, also of what had left before."""
+        if not defined or not self._is_another_run():
+            return {}
+        back = [
+            alias for alias in answers if alias in defined and answers[alias] is not Answer.HELD and self._has(alias)
+        ]
+        if back:
+            self._expect_twin()
+            self.release.domain_id = self.domain.state().id
+        return (yield from self._release(tx, back))
+
+    def _is_another_run(self) -> bool:
+        try:
+            return self.domain.state().id != self.release.domain_id
+        except DomainMissing:
+            return False
 
     def _has(self, alias: str) -> bool:
         """Whether the guest has that NIC, and not another of its alias."""
