@@ -71,6 +71,35 @@ def test_nor_in_a_run_that_has_it_of_its_new_definition(fake: World, is_recoveri
     assert [nic.alias for nic in fake.host.journal.nics()] == ["ua-nic1"]
 
 
+def test_nor_in_one_that_has_it_of_another_hand(fake: World) -> None:
+    """Asked for and taken out of the definition, and defined anew while the guest was off."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
+    assert fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=1).result is Result.PENDING
+    fake.guest.destroy()
+    fake.guest.attach(fake.bridge_nic(1), Half.CONFIG)
+    fake.guest.start()
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=30)] == [Result.DONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_run_that_was_asked_later_and_holds_on_is_waited_for(fake: World, is_over: bool) -> None:
+    """It was started while the first one was waited for; only the journal knows that it was asked, too."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
+    fake.later(1.0, lambda: (fake.guest.destroy(), fake.guest.start()))
+    assert fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=9).result is Result.PENDING
+    assert [each.result for each in fake.plugger.recover()] == [Result.PENDING]
+    if is_over:
+        _cycle(fake)
+    else:
+        fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=9)] == [Result.DONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == []
+
+
 @pytest.mark.parametrize("kind", ["bridge", "vf", "teaming"])
 @pytest.mark.parametrize("is_alive", [True, False])
 def test_a_nic_that_left_is_asked_for_in_the_run_that_its_definition_made(

@@ -16,7 +16,7 @@ from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_steps import _assert_as_before_or_complete, _cases, _reset
 from tests.contract.world import World
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import NicPending, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.metrics.collector import exposition
@@ -36,6 +36,20 @@ NEWER: dict[str, dict[str, Any]] = {
         "operation": "update",
         "state": "pending",
         "request": '{"nics": [{"alias": "ua-nic3"}]}',
+    },
+    "detach of no NIC": {"operation": "detach", "state": "pending", "request": '{"nics": []}'},
+    "attach of what is no element": {
+        "request": '{"nics": [{"alias": "ua-nic3", "type": "bridge", "element": "<interface"}]}',
+    },
+    "detach that lacks its steps": {
+        "operation": "detach",
+        "state": "pending",
+        "request": '{"nics": [{"alias": "ua-nic3", "live": "<interface type=\'user\'/>", "config": null}]}',
+    },
+    "NICs that are asked for, and no list": {
+        "operation": "detach",
+        "state": "pending",
+        "request": '{"nics": [{"alias": "ua-nic3", "live": "<interface type=\'user\'/>", "config": null}], "asked": 3}',
     },
     "request that is a list": {"request": "[]"},
     "request that is no JSON": {"request": "{"},
@@ -61,6 +75,12 @@ def house(fake: World, request: pytest.FixtureRequest) -> World:
     fake.host = fake.reopen()
     assert _open(fake) == [record]
     return fake
+
+
+def _rows(world: World) -> list[tuple[Any, ...]]:
+    """The open operations with all that the journal has of them."""
+    with closing(sqlite3.connect(world.state_dir / "journal.db")) as journal:
+        return journal.execute("SELECT * FROM operations WHERE ended IS NULL").fetchall()
 
 
 def _open(world: World) -> list[str]:
@@ -122,6 +142,24 @@ def test_all_else_goes_on(house: World, work: str) -> None:
     newer = _open(house)
     assert WORK[work](house, house.plugger)
     assert _open(house) == newer
+
+
+def test_no_detach_of_its_nic_takes_it_up(house: World) -> None:
+    newer = _rows(house)
+    with suppress(NicPending):
+        house.plugger.detach(house.name, "ua-nic3", wait=5)
+    assert _rows(house) == newer
+
+
+def test_a_detach_that_waits_is_not_joined_by_a_version_that_does_not_know_it(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    fake.plugger.detach(fake.name, "ua-nic1", wait=0.1)
+    _damage(fake, "UPDATE operations SET request = json_set(request, '$.version', 99) WHERE ended IS NULL")
+    newer = _rows(fake)
+    with pytest.raises(NicPending, match=r"not known to this version.*Recover with the version that wrote it"):
+        fake.plugger.detach(fake.name, "ua-nic1", wait=5)
+    assert _rows(fake) == newer
 
 
 # -- rows of NICs and of host devices ----------------------------------------------------------------------

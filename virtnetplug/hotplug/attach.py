@@ -16,7 +16,7 @@ from virtnetplug.hotplug.inventory import nics_after, nics_of
 from virtnetplug.hotplug.leaving import of_domain
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
-from virtnetplug.hotplug.operation import REMEMBERED, TEXT, Operation, Shape
+from virtnetplug.hotplug.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape
 from virtnetplug.hotplug.plugging import Part, plug
 from virtnetplug.hotplug.plugging import parts as plug_parts
 from virtnetplug.hotplug.preflight import check_attach
@@ -83,7 +83,8 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
         return ()
     macs = {net.mac: net.alias for net in (view.live.nets if view.live is not None else ())}
     aliases = (net.alias if net.alias is not None else macs.get(net.mac) for net in nets)
-    return tuple(not_settled(view, alias, alias, pending[alias]) for alias in aliases if alias in pending)
+    by_id = {record.id: record for record in records}
+    return tuple(not_settled(view, alias, alias, by_id[pending[alias]]) for alias in aliases if alias in pending)
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -304,7 +305,7 @@ class Attach(Operation):
     is_governed = True
 
     entries: ClassVar[Mapping[str, Shape]] = {
-        "nics": {"alias": TEXT, "type": TEXT, "element": TEXT},
+        "nics": {"alias": TEXT, "type": TEXT, "element": ELEMENT},
         "remembered": REMEMBERED,
     }
 

@@ -17,7 +17,7 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.operation import OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
+from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
@@ -144,8 +144,8 @@ def _open_detach(
     found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
-        if record is not None and (record.operation != NAME or record.goes_back):
-            return (not_settled(view, _key(pair), describe(pair[0] or pair[1]), record.id),), None
+        if record is not None and (record.operation != NAME or record.goes_back or not Detach.knows(record)):
+            return (not_settled(view, _key(pair), describe(pair[0] or pair[1]), record),), None
         found = found or record
     if found is not None:
         others = [pair for pair in pairs if not _takes_out(found, pair, scope)]
@@ -181,7 +181,7 @@ def _is_anothers(record: OperationRecord, pair: Pair) -> bool:
     """Whether the guest's NIC only bears an alias of the operation: somebody else's hand put it there, and may take it out."""
     live = pair[0]
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
-    nets = [*leftover.nets_of(record), *(xml.interface(element) for element in elements if element)]
+    nets = [*leftover.nets_of(record), *leftover.readable(elements)]
     macs = {net.mac for net in nets if live is not None and net.alias == live.alias}
     return live is not None and bool(macs) and None not in macs and live.mac not in (None, *macs)
 
@@ -296,6 +296,7 @@ class _Detach:
         self.host, self.domain, self.release = host, domain, release
         self.entries = record.request["nics"]
         self.twin = str(record.request.get("twin") or "")
+        self.run_asked = _run_asked(record)
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
@@ -304,11 +305,10 @@ class _Detach:
 
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
-        if self.release.domain_id != tx.record.domain_id:
-            self._expect_twin()  # before a run is asked that was not asked yet
         defined = self._defined(tx)
         left = self._left(tx, defined)
         staying = {alias: element for alias, element in self.live.items() if alias not in left}
+        self._enter(tx, list(staying))
         last = _partners(staying)
         answers = yield from self._release(tx, [alias for alias in staying if alias not in last])
         free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
@@ -362,10 +362,26 @@ class _Detach:
         return {entry["alias"] for entry in entries if not tx.is_done("undefine", entry["alias"])}
 
     def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
-        """Those that left before the operation was taken up: one that has come under such an alias since is another's, or the definition's."""
-        may_return = defined if self.release.domain_id != tx.record.domain_id else ()
-        left = (alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release")))
-        return [alias for alias in left if alias not in may_return]
+        """Those that have left: one that has come under such an alias since is another's.
+
+        In a run of the domain that was not asked yet, those that it can have of no definition.
+        """
+        if self.release.domain_id != self.run_asked:
+            return [alias for alias in self.live if alias not in defined]
+        return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
+
+    def _enter(self, tx: Transaction, aliases: Sequence[str]) -> None:
+        """Tell the journal of a run of the domain that was not asked yet, before it is asked for these."""
+        if self.release.domain_id == self.run_asked:
+            return
+        self._expect_twin()
+        if aliases:
+            with self.host.journal.batch():
+                for alias in aliases:
+                    tx.begin("ask", alias)
+                tx.amend(run=self.release.domain_id)
+                tx.flush()
+            self.run_asked = self.release.domain_id
 
     def _follow(
         self, tx: Transaction, answers: Mapping[str, Answer], defined: Collection[str]
@@ -377,8 +393,8 @@ class _Detach:
             alias for alias in answers if alias in defined and answers[alias] is not Answer.HELD and self._has(alias)
         ]
         if back:
-            self._expect_twin()
             self.release.domain_id = self.domain.state().id
+            self._enter(tx, back)
         return (yield from self._release(tx, back))
 
     def _is_another_run(self) -> bool:
@@ -494,11 +510,18 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     """Take up a detach that was taken over, and go forward with it."""
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, ExitStack() as stack:
-        asked = {step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE}
-        release = GuestRelease(host, domain, watch, deadline, domain_id=_run_to_ask(domain, record), asked=asked)
+        run = _run_to_ask(domain, record)
+        steps = record.steps if run == _run_asked(record) else ()
+        asked = {step.nic for step in steps if step.name == "ask" and step.state is StepState.DONE}
+        release = GuestRelease(host, domain, watch, deadline, domain_id=run, asked=asked)
         tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
         tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
         return (yield from _Detach(host, domain, release, record).run(tx))
+
+
+def _run_asked(record: OperationRecord) -> int:
+    """The id of the run of the domain that was asked last."""
+    return int(record.request.get("run", record.domain_id))
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
@@ -529,7 +552,7 @@ class Detach(Operation):
     without_domain = OperationState.DONE
 
     entries: ClassVar[Mapping[str, Shape]] = {
-        "nics": {"alias": TEXT, "live": TEXT_OR_NOTHING, "config": TEXT_OR_NOTHING},
+        "nics": {"alias": TEXT, "live": ELEMENT_OR_NOTHING, "config": ELEMENT_OR_NOTHING},
         "held": {"alias": TEXT, "network": TEXT, "settings": OBJECT},  # records of journal version 3 lack it
     }
 
@@ -576,6 +599,18 @@ class Detach(Operation):
             diff=partial(_diff, pairs, scope),
             warnings=(*_warnings(host, view, pairs, scope), *_stand_ins(host, view, pairs, scope)),
         )
+
+    @classmethod
+    def knows(cls, record: OperationRecord) -> bool:
+        """Also whether the record has every step that a detach of its NICs has."""
+        if not super().knows(record):
+            return False
+        nets = [[entry[half.value] for half in BOTH] for entry in record.request["nics"]]
+        pairs = [
+            (xml.interface(live) if live else None, xml.interface(config) if config else None) for live, config in nets
+        ]
+        needed = {(step.name, step.nic) for step in _steps([pair for pair in pairs if any(pair)], Scope.BOTH)}
+        return needed <= {(step.name, step.nic) for step in record.steps}
 
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:

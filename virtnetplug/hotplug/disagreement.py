@@ -339,12 +339,12 @@ def _operations(whole: Survey) -> Iterator[Finding]:
 
 
 def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str) -> Finding:
-    about = record.request.get("asked", [entry["alias"] for entry in record.named])
+    about = [entry["alias"] for entry in record.named] if record.asked is None else record.asked
     return Finding(
         kind=kind,
         domain=record.domain_name,
         domain_uuid=record.domain_uuid,
-        nic=", ".join(map(str, about)),
+        nic=", ".join(about),
         message=message,
         remedy=remedy,
         device=record.id,

@@ -21,6 +21,8 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
+    ELEMENT,
+    ELEMENTS,
     LIST,
     OBJECT,
     OBJECT_OR_NOTHING,
@@ -228,13 +230,14 @@ def _address(text: str | None) -> PciAddress | None:
 class Exchanging(Operation):
     """A hand-over, a hand-back or a change of VF: one that waits for its guest goes on from there, any other is undone."""
 
-    request: ClassVar[Shape] = dict.fromkeys(
-        ("nics", "leaving", "entering", "config_leaving", "config_entering", "remembered"), LIST
-    )
+    request: ClassVar[Shape] = {
+        **dict.fromkeys(("nics", "leaving", "entering", "remembered"), LIST),
+        **dict.fromkeys(("config_leaving", "config_entering"), ELEMENTS),
+    }
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},
-        "leaving": {"alias": TEXT, "element": TEXT, "old": OBJECT_OR_NOTHING},
-        "entering": {"alias": TEXT, "element": TEXT, "type": TEXT, "settings": OBJECT, "again": TEXT},
+        "leaving": {"alias": TEXT, "element": ELEMENT, "old": OBJECT_OR_NOTHING},
+        "entering": {"alias": TEXT, "element": ELEMENT, "type": TEXT, "settings": OBJECT, "again": TEXT},
         "remembered": REMEMBERED,
     }
 

@@ -25,7 +25,17 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.inventory import nics_after, nics_of
 from virtnetplug.hotplug.lock import Lock
-from virtnetplug.hotplug.operation import FLAG, LIST, OBJECT, TEXT, TEXT_OR_NOTHING, Direction, Operation, Shape
+from virtnetplug.hotplug.operation import (
+    ELEMENT,
+    FLAG,
+    NICS,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NOTHING,
+    Direction,
+    Operation,
+    Shape,
+)
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
@@ -288,7 +298,7 @@ class Heal(Operation):
             steps=steps,
         )
 
-    request: ClassVar[Shape] = {"nics": LIST, "before": OBJECT, "element": TEXT}
+    request: ClassVar[Shape] = {"nics": NICS, "before": OBJECT, "element": ELEMENT}
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},
         "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},

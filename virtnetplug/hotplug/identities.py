@@ -65,8 +65,8 @@ def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str
         return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:
         for record in host.journal.newest(host.hypervisor.uri, HANDED):
-            names = [each["name"] for each in record.request.get("remembered", ())]
-            if record.domain_uuid == view.domain.uuid and record.operation == handover.NAME and emulated in names:
+            is_its = record.domain_uuid == view.domain.uuid and emulated in record.remembers
+            if is_its and record.operation == handover.NAME:
                 return Identity(alias=emulated)
         raise
 

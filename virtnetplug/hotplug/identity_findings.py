@@ -122,8 +122,9 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
-    """Those hand-overs after which nothing of the same NIC was handed back or forgotten."""
-    return (each for each in host.journal.newest(host.hypervisor.uri, HANDED) if each.operation == handover.NAME)
+    """Those hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
+    records = host.journal.newest(host.hypervisor.uri, HANDED)
+    return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
 
 
 def _remembered(record: OperationRecord) -> Iterator[Identity]:

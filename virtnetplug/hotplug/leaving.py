@@ -20,9 +20,8 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
     """
     found: dict[Key, str] = {}
     for record in records:
-        asked = record.request.get("asked")
-        if record.domain_uuid and asked is not None:
-            nics = {(record.domain_uuid, alias) for alias in asked}
+        if record.domain_uuid and record.asked is not None:
+            nics = {(record.domain_uuid, alias) for alias in record.asked}
         elif record.domain_uuid and record.state is OperationState.RUNNING:
             nics = set()
         else:

@@ -6,10 +6,10 @@ definition has neither; or, earlier, a network port that nobody is in. Its Xen d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from virtnetplug import interruption, xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, XmlInvalid
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.forgotten import forgotten_devices
 from virtnetplug.hotplug.host import Host
@@ -25,13 +25,28 @@ _POOLED = "hostdev-pci"
 
 
 def nets_of(record: OperationRecord) -> tuple[Interface, ...]:
-    """Every NIC that the operation may have plugged, or may plug again: a detach that goes back puts in what it took out."""
+    """Every NIC that the operation may have plugged, or may plug again: a detach that goes back puts in what it took out.
+
+    Of a record that is damaged, those whose element can be read.
+    """
     elements = [entry.get("element") for entry in record.named]
     elements += [entry.get(Half.LIVE.value) for entry in record.named if record.goes_back]
     live = record.request.get(Half.LIVE.value)
-    if live is not None:
-        elements += [live["before"], live["after"]]
-    return tuple(xml.interface(element) for element in elements if element)
+    if isinstance(live, dict):
+        elements += [live.get("before"), live.get("after")]
+    return readable(elements)
+
+
+def readable(elements: Iterable[object]) -> tuple[Interface, ...]:
+    """The nets of those that are elements: a record that is damaged may have anything there."""
+    return tuple(net for net in map(_readable, elements) if net is not None)
+
+
+def _readable(element: object) -> Interface | None:
+    try:
+        return xml.interface(element) if isinstance(element, str) and element else None
+    except XmlInvalid:
+        return None
 
 
 def orphans(host: Host, domain: Domain) -> frozenset[str]:

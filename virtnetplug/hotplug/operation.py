@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from virtnetplug import xml
 from virtnetplug.errors import LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
@@ -21,8 +22,31 @@ from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.operation import Nic, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.ports.domain import Domain
 
-Shape = Mapping[str, tuple[type, ...]]
-"""The keys of a JSON object, with the types that their values may have."""
+Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
+"""The keys of a JSON object, with the types that their values may have; instead of a type, what says whether a value is of it."""
+
+
+def _is_element(value: Any) -> bool:
+    try:
+        xml.interface(value)
+    except (VirtnetplugError, TypeError):
+        return False
+    return True
+
+
+def _are_elements(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_element, value))
+
+
+def _are_nics(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+ELEMENT, ELEMENT_OR_NOTHING, ELEMENTS = (_is_element,), (_is_element, type(None)), (_are_elements,)
+"""A text that is an ``<interface>`` element, and a list of them."""
+
+NICS = (_are_nics,)
+"""A list of at least one."""
 
 TEXT, TEXT_OR_NOTHING, LIST, OBJECT = (str,), (str, type(None)), (list,), (dict,)
 OBJECT_OR_NOTHING, FLAG = (dict, type(None)), (bool,)
@@ -50,11 +74,14 @@ class Operation:
     without_domain: ClassVar[OperationState] = OperationState.UNDONE
     """How one ends whose domain no longer exists: done if there was nothing but to take NICs out of it."""
 
-    request: ClassVar[Shape] = {"nics": (list,)}
+    request: ClassVar[Shape] = {"nics": NICS}
     """The keys that the request of a record must have, with their JSON types; a record that lacks one is left open (``operation-newer``)."""
 
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
     """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
+
+    optional: ClassVar[Shape] = {"asked": (list,), "back": (bool,), "run": (int,), "twin": (str,)}
+    """What those keys of the request may be that a record can lack."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """Look at the domain and decide what to do; nothing is touched. `Plugger.run` calls this under the domain's lock, `Plugger.plan` without.
@@ -68,9 +95,10 @@ class Operation:
     def knows(cls, record: OperationRecord) -> bool:
         """Whether the record is one that this version can finish or undo."""
         version = record.request.get("version", 0)
-        if record.unreadable or not isinstance(version, int) or version > REQUEST_VERSION:
+        if record.unreadable or not record.steps or not isinstance(version, int) or version > REQUEST_VERSION:
             return False
-        if not _fits(record.request, cls.request):
+        there = {key: kinds for key, kinds in cls.optional.items() if key in record.request}
+        if not _fits(record.request, {**there, **cls.request}):
             return False
         parts = {key: record.request.get(key) for key in cls.entries}
         return all(
@@ -147,8 +175,12 @@ def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
 
 def _fits(value: Any, shape: Shape) -> bool:
     return isinstance(value, dict) and all(
-        key in value and isinstance(value[key], kinds) for key, kinds in shape.items()
+        key in value and any(_is_a(value[key], kind) for kind in kinds) for key, kinds in shape.items()
     )
+
+
+def _is_a(value: Any, kind: type | Callable[[Any], bool]) -> bool:
+    return isinstance(value, kind) if isinstance(kind, type) else kind(value)
 
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:

@@ -5,6 +5,7 @@ A NIC that is out while its operation waits is in no definition, so only the jou
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import of_domain
+from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, Pair, describe, look
 from virtnetplug.model.interface import Interface
@@ -37,8 +39,8 @@ def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[
         if record.domain_uuid:
             nets = leftover.nets_of(record)
         else:
-            its = (entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
-            nets = tuple(xml.interface(entry["element"]) for entry in its if entry.get("element"))
+            its = tuple(entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
+            nets = leftover.nets_of(dataclasses.replace(record, request={"nics": its}))
         found += [Reservation(operation=record.operation, operation_id=record.id, net=net) for net in nets]
     return tuple(found)
 
@@ -80,19 +82,23 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     """
     uuid = view.domain.uuid
     records = host.journal.open_operations(host.hypervisor.uri, uuid, "")
-    open_ones = {name: record.id for record in records for name in record.remembers}
-    open_ones |= {each.net.alias: each.operation_id for each in reservations(records, uuid) if each.net.alias}
-    open_ones |= of_domain(records, uuid)
+    ids = {name: record.id for record in records for name in record.remembers}
+    ids |= {each.net.alias: each.operation_id for each in reservations(records, uuid) if each.net.alias}
+    ids |= of_domain(records, uuid)
+    by_id = {record.id: record for record in records}
     aliases = (net.alias for live, config in pairs if (net := live or config) is not None)
     for name in dict.fromkeys((*names, *aliases)):
-        if name is not None and name in open_ones:
-            yield not_settled(view, name, name, open_ones[name])
+        if name is not None and name in ids:
+            yield not_settled(view, name, name, by_id[ids[name]])
 
 
-def not_settled(view: DomainView, name: str, said: str, operation_id: str) -> Refusal:
+def not_settled(view: DomainView, name: str, said: str, record: OperationRecord) -> Refusal:
     """The refusal of what is asked for the NIC `name`, which is told as `said`: an open operation has it."""
-    settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
-    message = f"{said} belongs to operation {operation_id}, which is not settled; {settle}."
+    message = f"{said} belongs to operation {record.id}, which is not settled"
+    if operation_of(record) is None:
+        message += f" and not known to this version: {why_unknown(record)}. {REMEDY}"
+    else:
+        message += f"; 'virtnetplug recover {view.domain.name} --wait 60' settles it first."
     return Refusal(reason=NicPending.reason, nic=name, message=message)
 
 

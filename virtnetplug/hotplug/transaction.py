@@ -29,6 +29,7 @@ from virtnetplug.errors import (
     unfinished_from,
 )
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.registry import REMEDY
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -424,6 +425,11 @@ class Transaction:
         for step in self.steps:
             if (step.name, step.nic) == (name, nic) and half in (None, step.half):
                 return step
+        if self.is_resumed:
+            lacks = (
+                f"what the journal has of the {self.record.operation} {self.record.id} lacks its step {name} of {nic}"
+            )
+            raise Failed(f"{lacks}: it is damaged. {REMEDY}", reason="operation-newer")
         raise Failed(f"step {name} of {nic} was never planned", reason="internal")
 
     def _run(self, seq: int, run: Callable[[], T]) -> T:

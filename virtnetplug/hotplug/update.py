@@ -17,7 +17,17 @@ from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record
-from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, direction_of_exchange
+from virtnetplug.hotplug.operation import (
+    ELEMENT,
+    FLAG,
+    LIST,
+    NICS,
+    TEXT,
+    Direction,
+    Operation,
+    Shape,
+    direction_of_exchange,
+)
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.preflight import check_scope, check_update
 from virtnetplug.hotplug.prepared import Prepared
@@ -400,10 +410,10 @@ class Update(Operation):
         """See `Operation.prepare`."""
         return prepared(host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace)
 
-    request: ClassVar[Shape] = {"nics": LIST, "asked": LIST, "replace": FLAG}
+    request: ClassVar[Shape] = {"nics": NICS, "asked": LIST, "replace": FLAG}
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},
-        **{key: {"before": TEXT, "after": TEXT, "changed": LIST} for key in ("live", "config")},
+        **{key: {"before": ELEMENT, "after": ELEMENT, "changed": LIST} for key in ("live", "config")},
     }
 
     @classmethod

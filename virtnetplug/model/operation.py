@@ -147,6 +147,12 @@ class OperationRecord:
         return tuple(entry for entry in known if isinstance(entry.get("alias"), str))
 
     @property
+    def asked(self) -> tuple[str, ...] | None:
+        """The aliases of the NICs that it asks its guest for; None if its request does not say."""
+        asked = self.request.get("asked")
+        return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
+
+    @property
     def remembers(self) -> frozenset[str]:
         """The NICs whose record in the domain's metadata it changes."""
         changes = self.request.get("remembered", ())
