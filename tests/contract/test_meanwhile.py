@@ -16,7 +16,15 @@ from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import locks
-from virtnetplug.errors import HypervisorFailed, NicPending, OperationTaken, PlaceReserved, VirtnetplugError
+from virtnetplug.errors import (
+    HypervisorFailed,
+    NicPending,
+    NotApplied,
+    OperationTaken,
+    PlaceReserved,
+    RollbackIncomplete,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -98,6 +106,71 @@ def test_a_run_that_was_asked_later_and_holds_on_is_waited_for(fake: World, is_o
         fake.guest.resume()
     assert [each.result for each in fake.plugger.recover(wait=9)] == [Result.DONE]
     assert _models(fake) == _models(fake, Half.CONFIG) == []
+
+
+def test_nor_is_a_detach_called_undone_while_it_may_let_go(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
+    fake.later(1.0, lambda: (fake.guest.destroy(), fake.guest.start()))
+    detach = fake.guest.detach
+
+    def of_the_guest_alone(alias: str, half: Half) -> None:
+        if half is Half.CONFIG:
+            raise HypervisorFailed("not out of the definition")
+        detach(alias, half)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fake.guest, "detach", of_the_guest_alone)
+        with pytest.raises(RollbackIncomplete, match="it was asked to let go, and still may"):
+            fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=9)
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=9)] == [Result.UNDONE]
+    assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]
+
+
+def test_no_run_is_asked_but_the_one_that_was_looked_at(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The persistent half would be asked for once its transient half has left with its run."""
+    slow = pool.bridge_nic(1, alias="ua-e", extra="<teaming type='persistent'/>")
+    fast = vf_nic(1, extra="<teaming type='transient' persistent='ua-e'/>")
+    pool.plugger.attach(pool.name, [slow, fast], scope=Scope.LIVE)
+    pool.guest.hold()
+    pool.later(1.0, lambda: (pool.guest.destroy(), pool.guest.attach(slow, Half.CONFIG), pool.guest.start()))
+    asked: list[str] = []
+    detach = pool.guest.detach
+    monkeypatch.setattr(pool.guest, "detach", lambda alias, half: (asked.append(alias), detach(alias, half)))
+    assert pool.plugger.detach(pool.name, ["ua-e", "ua-vf1"], scope=Scope.LIVE, wait=9).result is Result.DONE
+    pool.guest.resume()
+    assert (asked, [alias for alias, _ in _models(pool)]) == (["ua-vf1"], ["ua-e"])
+
+
+def test_an_attach_of_two_is_of_one_run(fake: World) -> None:
+    nics = [fake.bridge_nic(1), fake.bridge_nic(2)]
+    act = Stopped(fake, lambda p: p.attach(fake.name, nics), at("attach", number=2))
+    _cycle(fake)
+    assert isinstance(act.go_on(), NotApplied)
+    assert _models(fake) == [] and fake.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize("call", ["attach", "replace", "rebind-vf", "handover"])
+def test_a_run_that_begins_while_a_vf_is_prepared_or_given_back_gets_no_nic(pool: World, call: str) -> None:
+    """It is of no definition; an attach of two is of both or of none."""
+    nic, other = vf_nic(5), pool.bridge_nic(1)
+    if call != "attach":
+        pool.plugger.attach(pool.name, [other if call == "handover" else nic])
+    acts: dict[str, Callable[[Plugger], Any]] = {
+        "attach": lambda p: p.attach(pool.name, [other, nic]),
+        "replace": lambda p: p.update(pool.name, "ua-vf5", {"boot_order": 1}, replace=True, wait=5),
+        "rebind-vf": lambda p: p.rebind_vf(pool.name, "ua-vf5", wait=5),
+        "handover": lambda p: p.handover(pool.name, "ua-nic1", nic, wait=5),
+    }
+    is_new = call in ("attach", "handover")
+    act = Stopped(pool, acts[call], at("networks.create_port" if is_new else "networks.delete_port"))
+    pool.guest.destroy()
+    pool.guest.start()
+    assert isinstance(act.go_on(), VirtnetplugError)
+    assert _models(pool) == _models(pool, Half.CONFIG) == []
+    assert pool.plugger.recover(wait=5) == () and pool.host.journal.holdings() == []
+    assert {each.kind for each in pool.plugger.audit().findings} == (set() if call == "attach" else {"nic-gone"})
 
 
 @pytest.mark.parametrize("kind", ["bridge", "vf", "teaming"])

@@ -251,6 +251,8 @@ class _Attach:
 
     def _confirm(self, net: Interface) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
+        if xml.run_of(self.view.live_xml or "") not in (None, self.view.state.id):
+            raise NotApplied(f"domain {self.domain.name} ended, and was started anew, while {net.alias} was attached")
         nets = self.view.live.nets if self.view.live is not None else ()
         found = next((each for each in nets if each.alias == net.alias), None)
         if found is None:

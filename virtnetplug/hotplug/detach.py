@@ -296,7 +296,7 @@ class _Detach:
         self.host, self.domain, self.release = host, domain, release
         self.entries = record.request["nics"]
         self.twin = str(record.request.get("twin") or "")
-        self.run_asked = _run_asked(record)
+        self.run_asked = record.run_asked
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
@@ -511,17 +511,12 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, ExitStack() as stack:
         run = _run_to_ask(domain, record)
-        steps = record.steps if run == _run_asked(record) else ()
+        steps = record.steps if run == record.run_asked else ()
         asked = {step.nic for step in steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=run, asked=asked)
         tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
         tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
         return (yield from _Detach(host, domain, release, record).run(tx))
-
-
-def _run_asked(record: OperationRecord) -> int:
-    """The id of the run of the domain that was asked last."""
-    return int(record.request.get("run", record.domain_id))
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> int:

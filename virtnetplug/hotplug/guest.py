@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     EmulatorLost,
     GuestBusy,
     HypervisorFailed,
+    NotApplied,
     RemovalFailed,
     UnplugInProgress,
 )
@@ -56,14 +57,23 @@ class Answer(enum.Enum):
     HELD = enum.auto()  # not by the deadline
 
 
-def ask(host: Host, domain: Domain, alias: str, watch: Watch, deadline: float, *, mac: Mac | None = None) -> None:
+def ask(
+    host: Host,
+    domain: Domain,
+    alias: str,
+    watch: Watch,
+    deadline: float,
+    *,
+    domain_id: int = -1,
+    mac: Mac | None = None,
+) -> None:
     """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
 
-    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for. Raises what the hypervisor raised where it
-    refused to ask.
+    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `domain_id`, no other run of the
+    domain is asked. Raises what the hypervisor raised where it refused to ask.
     """
     while True:
-        if mac is not None and _is_anothers(domain, alias, mac):
+        if look_for(domain, alias, domain_id=domain_id, mac=mac) is not Answer.HELD:
             return
         try:
             domain.detach(alias, Half.LIVE)
@@ -103,15 +113,6 @@ def _has_ended(domain: Domain) -> bool:
     return False
 
 
-def _is_anothers(domain: Domain, alias: str, mac: Mac) -> bool:
-    """Whether the NIC of that alias has another MAC by now: somebody else's hand put it there."""
-    try:
-        nets = xml.glimpse(domain.xml(Half.LIVE))
-    except (DomainNotRunning, DomainMissing):
-        return False
-    return any(net.alias == alias and net.mac not in (None, str(mac)) for net in nets)
-
-
 def released(
     host: Host,
     domain: Domain,
@@ -140,7 +141,7 @@ def released(
             return answer
         if now >= ask_again:
             ask_again = math.inf
-            ask(host, domain, alias, watch, deadline, mac=mac)
+            ask(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
             continue
         event = yield Wait(
             what=WaitsFor.GUEST, alias=alias, watch=watch, until=min(deadline, ask_again, now + LOOK_AGAIN)
@@ -177,6 +178,16 @@ def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = No
     return Answer.HELD
 
 
+def expect_run(domain: Domain, domain_id: int, aim: str) -> None:
+    """Raise `NotApplied` where that run of the domain has ended, before `aim`."""
+    try:
+        run = domain.state().id
+    except DomainMissing:
+        run = -1
+    if domain_id >= 0 and run != domain_id:
+        raise NotApplied(f"domain {domain.name} ended before {aim}")
+
+
 def withdraw(
     host: Host,
     domain: Domain,
@@ -193,7 +204,7 @@ def withdraw(
         return answer
     with domain.watch() as watch:
         if not was_asked:
-            ask(host, domain, alias, watch, deadline, mac=mac)
+            ask(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
         answers = released(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac, was_asked=was_asked)
         return to_end(host, answers)
 

@@ -32,7 +32,13 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
 
     Where a guest was waited for (`has_waited`), somebody may have taken the NIC's place: that raises `LeftPending`, see `expect_free`.
     """
-    alias, domain = order.net.alias or "", order.domain
+    alias = order.net.alias or ""
+
+    def attach(element: str) -> None:
+        if has_waited or backend.plug_steps:  # which take their time
+            guest.expect_run(order.domain, order.domain_id, f"{alias} could be attached")
+        order.domain.attach(element, Half.LIVE)
+
     if (there := _plugged_before(tx, backend, order)) is not None:
         _set(host, tx, order, there)
         return there
@@ -42,7 +48,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
         undone_to = len(tx.undo)
         plugged = backend.plug(host, order, tx)
         try:
-            tx.effect(backend.attach_step, alias, partial(domain.attach, plugged.element, Half.LIVE), half=Half.LIVE)
+            tx.effect(backend.attach_step, alias, partial(attach, plugged.element), half=Half.LIVE)
             break
         except HostDeviceBusy:
             # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one

@@ -123,7 +123,9 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(self.host, nic.domain, nic.alias, watch, self.deadline, mac=nic.mac),
+            lambda: guest.ask(
+                self.host, nic.domain, nic.alias, watch, self.deadline, domain_id=nic.domain_id, mac=nic.mac
+            ),
             half=Half.LIVE,
         )
 

@@ -105,7 +105,8 @@ class GuestRelease:
 
     def _ask(self, alias: str) -> None:
         if alias not in self._asked_before:
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, mac=self._nets[alias].mac)
+            mac = self._nets[alias].mac
+            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id, mac=mac)
 
 
 def guest_release(

@@ -120,7 +120,7 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     is_there = guest.look_for(site.domain, net.alias or "", domain_id=site.domain_id, mac=net.mac) is Answer.HELD
     if not is_there or tx.is_done("guest_release", name):
         return False
-    if tx.record.domain_uuid and site.domain_id != tx.record.domain_id:
+    if tx.record.domain_uuid and site.domain_id != tx.record.run_asked:
         return True  # another run than the one that was asked
     if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
         return True  # the guest has said so, or was not asked

@@ -153,6 +153,11 @@ class OperationRecord:
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
 
     @property
+    def run_asked(self) -> int:
+        """The id of the run of its domain that was asked last to let go of its NICs."""
+        return int(self.request.get("run", self.domain_id))
+
+    @property
     def remembers(self) -> frozenset[str]:
         """The NICs whose record in the domain's metadata it changes."""
         changes = self.request.get("remembered", ())

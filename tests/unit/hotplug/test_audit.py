@@ -10,11 +10,12 @@ from tests.fakes.stage import URI, Stage, StageDomain, definition, nic
 from virtnetplug.errors import DomainMissing, XenStoreFailed
 from virtnetplug.hotplug.audit import audit
 from virtnetplug.hotplug.repair import repair
+from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState, Phase
 from virtnetplug.ports.domain import Ends, Stray
 from virtnetplug.ports.links import Link
 
@@ -62,6 +63,7 @@ def operation(domain: StageDomain, state: OperationState, *aliases: str) -> Oper
         domain_name=domain.name,
         state=state,
         request={"nics": nics},
+        steps=plan_steps(*(("ask", alias, Phase.UNPLUG, Half.LIVE) for alias in aliases)),
     )
 
 
