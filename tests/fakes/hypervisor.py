@@ -157,7 +157,8 @@ class FakeDomain:
         )
 
     def xml(self, half: Half) -> str:
-        return etree.tostring(self._tree(half), encoding="unicode")
+        text = etree.tostring(self._tree(half), encoding="unicode")
+        return text if half is Half.CONFIG else text.replace("<domain ", f"<domain id='{self._id}' ", 1)
 
     def attach(self, element: str, half: Half) -> None:
         tree, nic = self._tree(half), etree.fromstring(element)
