@@ -18,7 +18,7 @@ def _in_real_time(seconds: float, act: Callable[[], object]) -> None:
     threading.Timer(seconds, act).start()
 
 
-_MADE_BY_LIBVIRT = re.compile(r"\s*<target dev=['\"]vnet\d+['\"]/>|\s*portid=['\"][^'\"]*['\"]")
+_MADE_BY_LIBVIRT = re.compile(r"\s*<target dev=['\"]vnet\d+['\"]/>|\s*portid=['\"][^'\"]*['\"]|(?<=<domain) id='\d+'")
 
 
 @dataclass
@@ -51,7 +51,7 @@ class World:
         return Plugger(self.host, lambda: None)
 
     def definition(self, half: Half) -> str:
-        """That definition, without what libvirt makes anew for each backend."""
+        """That definition, without what libvirt makes anew for each backend and each run."""
         return _MADE_BY_LIBVIRT.sub("", self.host.hypervisor.domain(self.name).xml(half))
 
     def taps(self) -> dict[str, int]:
