@@ -440,6 +440,34 @@ def test_who_alone_knows_its_operation_undoes_it_and_says_so(fake: World, name: 
     assert (_nets(fake), _nets(fake, Half.CONFIG)) == before
 
 
+@pytest.mark.parametrize("later", ["detach", "update"])
+def test_nor_does_it_undo_what_a_later_operation_has_done(fake: World, later: str) -> None:
+    """A backup of the journal from before it was there is restored while it waits, and another call works on the same NIC."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.host.journal.close()
+    backup = fake.state_dir.with_name("backup")
+    shutil.copytree(fake.state_dir, backup)
+    fake.host = fake.reopen()
+    fake.guest.hold()
+    act = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=30), waiting(fake))
+    for path in fake.state_dir.glob("journal.db*"):
+        path.unlink()
+    for path in backup.glob("journal.db*"):
+        shutil.copy(path, fake.state_dir)
+    fake.host = fake.reopen()
+    fake.host.clock.sleep(1)
+    if later == "update":
+        fake.plugger.update(fake.name, "ua-nic1", {"link_state": "down"})
+    else:
+        fake.plugger.detach(fake.name, "ua-nic1", wait=0.1)
+    fake.guest.resume()
+    fake.plugger.recover()
+    reason, code, message = _end(act.go_on())
+    assert (reason, code) == ("rollback-incomplete", 5)
+    assert f"the {later} {fake.plugger.history(limit=1)[0].id} has changed that NIC since" in message
+    assert _nets(fake) == []
+
+
 @pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
 @pytest.mark.parametrize("name", ["attach", "detach"])
 def test_an_operation_whose_row_is_gone_is_undone_by_its_call(fake: World, name: str, scope: Scope) -> None:

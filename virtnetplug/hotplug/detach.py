@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, TwinGone, UsageError
 from virtnetplug.hotplug import fit, guest, leftover
@@ -476,6 +476,12 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                 yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
             except DomainBusy as busy:
                 raise busy.interrupt or busy from None
+            except KeyboardInterrupt as stop:
+                raise interruption.left_open(
+                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may go at any "
+                    f"moment; 'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end.",
+                    stop,
+                ) from None
 
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:

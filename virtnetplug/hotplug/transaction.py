@@ -346,8 +346,12 @@ class Transaction:
         return None
 
     def _undo_unknown(self, error: VirtnetplugError, gone: OperationGone) -> VirtnetplugError:
-        """Undo everything of an operation that only this call knows; the error to raise says both what failed and that."""
-        failures = [f"{name}: {failure.message}" for name, failure in self.undo.unwind()]
+        """Undo everything of an operation that only this call knows; the error to raise says both what failed and that.
+
+        Nothing is undone if the journal that is there has a later operation on one of its NICs: what that has done stands.
+        """
+        failures = [f"the {later.operation} {later.id} has changed that NIC since" for later in self._later()]
+        failures = failures or [f"{name}: {failure.message}" for name, failure in self.undo.unwind()]
         failures += [f"the {self.record.operation} can no longer be undone"] if self._only_forward else []
         known = isinstance(error, OperationGone | JournalBroken)
         said = gone.message if known else f"{error.message} In addition, {gone.message}"
@@ -359,6 +363,14 @@ class Transaction:
         )
         left.undo_failures = failures
         return left
+
+    def _later(self) -> Sequence[OperationRecord]:
+        """The operations on its NICs that have begun since, as far as the journal that is there can say."""
+        try:
+            records = self.host.journal.since(self.record.domain_uuid, self.record.started)
+        except VirtnetplugError:
+            return ()
+        return [each for each in records if each.id != self.record.id and each.touched & self.record.touched]
 
     def _turn_back(self) -> None:
         """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""

@@ -93,6 +93,9 @@ class Journal(Protocol):
     ) -> Sequence[OperationRecord]:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
 
+    def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
+        """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
+
     def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
         """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
 

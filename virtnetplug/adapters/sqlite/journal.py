@@ -136,6 +136,10 @@ class SqliteJournal:
         """The newest operations first, with their steps; `domain` is a name or UUID."""
         return operations.read_newest(self._database, uri, domain, limit)
 
+    def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
+        """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
+        return operations.read_since(self._database, domain_uuid, started)
+
     def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
         """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
         return operations.read_newest_remembering(self._database, uri, names)

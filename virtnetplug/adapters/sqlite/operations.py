@@ -138,6 +138,16 @@ def read_newest(database: Database, uri: str | None, domain: str | None, limit: 
     return read(database, newest, (*values, max(0, limit)))[::-1]
 
 
+def read_since(database: Database, domain_uuid: str, started: float) -> list[OperationRecord]:
+    """Those of the domain that began later than that; if the journal was moved, those of the journal in place."""
+    wanted = "domain_uuid = ? AND started > ?", (domain_uuid, started)
+    try:
+        return read(database, *wanted)
+    except JournalMoved:
+        with closing(Database(database.path, read_only=True)) as in_place:
+            return read(in_place, *wanted)
+
+
 def read_newest_remembering(database: Database, uri: str, names: Collection[str]) -> list[OperationRecord]:
     """The newest that is done, of those names, of each domain and of each NIC that it remembered something of (the first, of several)."""
     marks = ", ".join("?" * len(names))
