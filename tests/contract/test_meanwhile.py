@@ -26,6 +26,8 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import NetworkPort
 from virtnetplug.model.operation import Half, Result, Scope
 
 pytestmark = pytest.mark.timeout(60)
@@ -322,6 +324,32 @@ def test_an_exchange_that_died_is_undone_in_the_run_that_its_definition_made(fak
     fake.guest.restart()
     assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]
+
+
+@pytest.mark.parametrize("name", ["replace", "handover"])
+def test_a_plan_says_what_the_recovery_of_an_ended_run_does(fake: World, name: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.hold()
+    if name == "replace":
+        fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, scope=Scope.BOTH, wait=0.1)
+    else:
+        fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH, wait=0.1)
+    assert "would be finished" in str(fake.plugger.plan_recover())
+    _cycle(fake)
+    assert "would be undone" in str(fake.plugger.plan_recover())
+    assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
+
+
+def test_a_port_does_not_outlive_its_domain(fake: World) -> None:
+    """libvirtd died inside the attach, with the port made."""
+    die(fake, lambda p: p.attach(fake.name, [fake.network_nic(1)]), "attach")
+    hypervisor: Any = fake.host.hypervisor
+    port = NetworkPort(uuid="p", network="default", owner_uuid=fake.guest.uuid, mac=Mac("52:54:00:00:00:01"))
+    hypervisor.net_ports["p"] = port
+    fake.guest.destroy()
+    del hypervisor.all[fake.name]
+    (outcome,) = fake.plugger.recover()
+    assert (outcome.result, outcome.reason, fake.ports()) == (Result.UNDONE, "domain-missing", 0)
 
 
 def test_policies_do_nothing_more_once_the_lock_is_not_to_be_had(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:

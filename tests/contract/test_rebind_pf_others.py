@@ -268,3 +268,23 @@ def test_what_is_quarantined_of_another_pf_keeps_no_rebind_open(pool: World) -> 
     act = Plugger(faulty(pool.host, After("host_devices.set_num_vfs", pool.guest.destroy)), lambda: None)
     assert rebind(pool, act, reload_driver=True, wait=3).result is Result.DONE
     assert list(pool.host.journal.open_operations()) == []
+
+
+@pytest.mark.parametrize("numvfs", [2, 6])
+@pytest.mark.parametrize("call", ["host_devices.set_num_vfs", "host_devices.restore_netdev"])
+def test_a_vf_that_libvirt_lent_a_restarted_guest_meanwhile_can_be_detached(
+    house: World, numvfs: int, call: str
+) -> None:
+    """The recovery asks for that: what a later run of a guest has is none of the rebind's."""
+    die(house, lambda p: rebind(house, p, wait=5, numvfs=numvfs), call, after=True)
+    house.guest.destroy()
+    house.guest.start()
+    for _ in range(2):
+        (outcome,) = house.plugger.recover(wait=5)
+        assert (outcome.reason, outcome.message.endswith("Detach it there, then try again.")) == (
+            "host-device-busy",
+            True,
+        )
+    assert house.plugger.detach(house.name, "ua-vf1", scope=Scope.LIVE, wait=5).result is Result.DONE
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert has(house) == {"second/ua-vf2": 1} and house.plugger.audit().findings == ()

@@ -174,12 +174,19 @@ def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord
     names = {net.alias for net in pair if net is not None and net.alias is not None}
     found = next((pending[name] for name in names if name in pending), None)
     record = None if found is None else host.journal.operation(found)
-    return None if record is None or _is_anothers(record, pair) else record
+    return None if record is None or _is_anothers(record, view, pair) else record
 
 
-def _is_anothers(record: OperationRecord, pair: Pair) -> bool:
-    """Whether the guest's NIC only bears an alias of the operation: somebody else's hand put it there, and may take it out."""
+def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
+    """Whether the guest's NIC only bears an alias of the operation: somebody else's hand, or a later run, put it there, and it may be taken out."""
     live = pair[0]
+    if not record.domain_uuid:
+        its = [
+            entry
+            for entry in record.named
+            if (entry.get("domain_uuid"), entry["alias"]) == (view.domain.uuid, _key(pair))
+        ]
+        return all(entry.get("domain_id", view.state.id) != view.state.id for entry in its)
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
     nets = [*leftover.nets_of(record), *leftover.readable(elements)]
     macs = {net.mac for net in nets if live is not None and net.alias == live.alias}

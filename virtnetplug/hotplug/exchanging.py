@@ -230,6 +230,8 @@ def _address(text: str | None) -> PciAddress | None:
 class Exchanging(Operation):
     """A hand-over, a hand-back or a change of VF: one that waits for its guest goes on from there, any other is undone."""
 
+    needs_its_run = True
+
     request: ClassVar[Shape] = {
         **dict.fromkeys(("nics", "leaving", "entering", "remembered"), LIST),
         **dict.fromkeys(("config_leaving", "config_entering"), ELEMENTS),

@@ -107,15 +107,21 @@ def evict(
 
 def drop_ports(host: Host, domain: Domain, nets: Collection[Interface]) -> None:
     """Delete the network ports made for `nets` that no NIC is in; a pool's port is another's business."""
+    drop_ports_of(host, domain.uuid, nets, frozenset(net.source_portid for net in _live_nets(domain)))
+
+
+def drop_ports_of(
+    host: Host, domain_uuid: str, nets: Collection[Interface], named: Collection[str | None] = ()
+) -> None:
+    """The same of a domain that may be no more; `named` are the ports that a NIC is in."""
     macs = {net.mac for net in nets if net.mac is not None}
-    named = {net.source_portid for net in _live_nets(domain)}
     for network in {net.source_network for net in nets if net.source_network is not None}:
         try:
             ports = host.networks.ports(network)
         except NetworkMissing:
             continue
         for port in ports:
-            is_ours = port.owner_uuid == domain.uuid and port.mac in macs and port.plug_type != _POOLED
+            is_ours = port.owner_uuid == domain_uuid and port.mac in macs and port.plug_type != _POOLED
             if is_ours and port.uuid not in named:
                 host.networks.delete_port(network, port.uuid)
 

@@ -74,6 +74,9 @@ class Operation:
     without_domain: ClassVar[OperationState] = OperationState.UNDONE
     """How one ends whose domain no longer exists: done if there was nothing but to take NICs out of it."""
 
+    needs_its_run: ClassVar[bool] = False
+    """Whether it is undone, where it would be finished, if the run of the domain that it was begun with has ended."""
+
     request: ClassVar[Shape] = {"nics": NICS}
     """The keys that the request of a record must have, with their JSON types; a record that lacks one is left open (``operation-newer``)."""
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, JournalMoved, OperationTaken, VirtnetplugError
+from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
@@ -163,6 +164,7 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
         if mine is None:
             return None
         with resumed(host, mine) as tx:
+            leftover.drop_ports_of(host, record.domain_uuid, leftover.nets_of(mine))
             result = Result(end)
             tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)
@@ -224,6 +226,14 @@ def _refused(record: OperationRecord, left: Outcome) -> Plan:
     return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=False, refusals=(refusal,))
 
 
+def _has_ended(host: Host, record: OperationRecord) -> bool:
+    """Whether the run of the domain that the operation was begun with has ended."""
+    try:
+        return host.hypervisor.domain(record.domain_uuid).state().id != record.domain_id
+    except DomainMissing:
+        return True
+
+
 def _plan(host: Host, record: OperationRecord) -> Plan:
     operation = operation_of(record)
     if not is_abandoned(host, record):
@@ -231,6 +241,8 @@ def _plan(host: Host, record: OperationRecord) -> Plan:
     if operation is None:
         return _refused(record, _unknown(record))
     direction = operation.direction(record)
+    if operation.needs_its_run and _has_ended(host, record):
+        direction = Direction.BACK
     forward = direction is Direction.FORWARD
     steps: list[Step] = []
     for step in record.steps if forward else reversed(record.steps):

@@ -410,6 +410,8 @@ class Update(Operation):
         """See `Operation.prepare`."""
         return prepared(host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace)
 
+    needs_its_run = True
+
     request: ClassVar[Shape] = {"nics": NICS, "asked": LIST, "replace": FLAG}
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},
