@@ -175,6 +175,27 @@ def test_a_run_that_begins_while_a_vf_is_prepared_or_given_back_gets_no_nic(pool
     assert {each.kind for each in pool.plugger.audit().findings} == (set() if call == "attach" else {"nic-gone"})
 
 
+@pytest.mark.parametrize("name", ["handback", "replace"])
+def test_an_exchange_is_of_one_run(pool: World, name: str) -> None:
+    """The guest is started anew once its NIC has come, with what the definition had until then."""
+    pool.plugger.attach(pool.name, [pool.bridge_nic(1)], scope=Scope.BOTH)
+    if name == "handback":
+        pool.plugger.handover(pool.name, "ua-nic1", vf_nic(5), scope=Scope.BOTH)
+    before = _models(pool, Half.CONFIG)
+    acts: dict[str, Callable[[Plugger], Any]] = {
+        "handback": lambda p: p.handback(pool.name, "ua-nic1", wait=5),
+        "replace": lambda p: p.update(pool.name, "ua-nic1", {"model": "e1000"}, replace=True, scope=Scope.BOTH, wait=5),
+    }
+    call, number = ("detach", 2) if name == "handback" else ("update", 1)
+    act = Stopped(pool, acts[name], at(call, number=number))
+    _cycle(pool)
+    error = act.go_on()
+    assert isinstance(error, NotApplied) and "ended before" in error.message
+    assert _models(pool) == _models(pool, Half.CONFIG) == before
+    assert pool.plugger.recover(wait=5) == () and pool.host.journal.holdings() == []
+    assert {each.kind for each in pool.plugger.audit().findings} <= {"nic-gone"}
+
+
 @pytest.mark.parametrize("kind", ["bridge", "vf", "teaming"])
 @pytest.mark.parametrize("is_alive", [True, False])
 def test_a_nic_that_left_is_asked_for_in_the_run_that_its_definition_made(

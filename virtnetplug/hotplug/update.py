@@ -296,6 +296,8 @@ class _Update:
             self._change(tx, self.live)
         if self.config is not None:
             self._redefine(tx, self.config)
+        if self.live is not None and self.request["replace"]:
+            guest.expect_run(self.domain, self.release.domain_id, f"{self.alias} had come for good")
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
         if self.live is not None and self.request["replace"]:
             make_way(self.host, self.domain, [xml.interface(self.live["after"])], tx)
