@@ -25,6 +25,7 @@ from virtnetplug import xml
 from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import (
     ConnectionLost,
+    HypervisorFailed,
     NicPending,
     OperationGone,
     OperationTaken,
@@ -440,7 +441,7 @@ def test_who_alone_knows_its_operation_undoes_it_and_says_so(fake: World, name: 
     assert (_nets(fake), _nets(fake, Half.CONFIG)) == before
 
 
-@pytest.mark.parametrize("later", ["detach", "update"])
+@pytest.mark.parametrize("later", ["detach", "update", "undone"])
 def test_nor_does_it_undo_what_a_later_operation_has_done(fake: World, later: str) -> None:
     """A backup of the journal from before it was there is restored while it waits, and another call works on the same NIC."""
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
@@ -458,11 +459,18 @@ def test_nor_does_it_undo_what_a_later_operation_has_done(fake: World, later: st
     fake.host.clock.sleep(1)
     if later == "update":
         fake.plugger.update(fake.name, "ua-nic1", {"link_state": "down"})
-    else:
+    elif later == "detach":
         fake.plugger.detach(fake.name, "ua-nic1", wait=0.1)
+    else:
+        trigger = AtCall("update", after=False, kind="fail")
+        with pytest.raises(HypervisorFailed):
+            Plugger(faulty(fake.host, trigger), lambda: None).update(fake.name, "ua-nic1", {"link_state": "down"})
     fake.guest.resume()
     fake.plugger.recover()
     reason, code, message = _end(act.go_on())
+    if later == "undone":
+        assert (reason, [alias for alias, *_ in _nets(fake)]) == ("operation-gone", ["ua-nic1"])
+        return
     assert (reason, code) == ("rollback-incomplete", 5)
     assert f"the {later} {fake.plugger.history(limit=1)[0].id} has changed that NIC since" in message
     assert _nets(fake) == []

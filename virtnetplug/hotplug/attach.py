@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied
-from virtnetplug.hotplug import reserved
+from virtnetplug.hotplug import guest, reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_after, nics_of
@@ -225,6 +225,7 @@ class _Attach:
                 self._define(tx, net)
             if Half.CONFIG in self.scope.halves:
                 self.view = look_again(self.view, Half.CONFIG)
+            self._expect_there()
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
             if Half.LIVE in self.scope.halves:
                 make_way(self.host, self.domain, self.nets, tx)
@@ -262,6 +263,13 @@ class _Attach:
                 f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it"
             )
         return found
+
+    def _expect_there(self) -> None:
+        """Raise `NotApplied` where another run has come, and was not given all of them by the definition."""
+        if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain) not in self.runs:
+            for alias in self.live:
+                if guest.net_of(self.domain, alias, Half.LIVE) is None:
+                    raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
 
     def _define(self, tx: Transaction, net: Interface) -> None:
         alias = _alias(net)

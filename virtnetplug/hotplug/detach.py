@@ -13,7 +13,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, TwinGone, UsageError
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import remove_from_config
-from virtnetplug.hotplug.guest import Answer
+from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.lock import DomainLock
@@ -371,11 +371,12 @@ class _Detach:
     def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
         """Those that have left: one that has come under such an alias since is another's.
 
-        In a run of the domain that was not asked yet, those that it can have of no definition.
+        A run of the domain that was not asked yet has what the definition gave it: nothing once the operation has waited in vain and is ``cleared``.
+        One that died before that may have taken a NIC out of the definition after that run had begun.
         """
-        if self.release.domain_id != self.run_asked:
-            return [alias for alias in self.live if alias not in defined]
-        return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
+        if self.release.domain_id == self.run_asked:
+            return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
+        return [alias for alias in self.live if alias not in defined] if tx.record.request.get("cleared") else ()
 
     def _enter(self, tx: Transaction, aliases: Sequence[str]) -> None:
         """Tell the journal of a run of the domain that was not asked yet, before it is asked for these."""
@@ -386,6 +387,7 @@ class _Detach:
             with self.host.journal.batch():
                 for alias in aliases:
                     tx.begin("ask", alias)
+                    tx.begin("guest_release", alias)
                 tx.amend(run=self.release.domain_id)
                 tx.flush()
             self.run_asked = self.release.domain_id
@@ -393,22 +395,15 @@ class _Detach:
     def _follow(
         self, tx: Transaction, answers: Mapping[str, Answer], defined: Collection[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
-        """Ask another run of the domain for what its definition gave it, also of what had left before."""
-        if not defined or not self._is_another_run():
+        """Ask another run of the domain for what its definition gave it, whatever the one before has answered."""
+        run = run_of(self.domain) if defined else -1
+        if run in (-1, self.release.domain_id):
             return {}
-        back = [
-            alias for alias in answers if alias in defined and answers[alias] is not Answer.HELD and self._has(alias)
-        ]
+        back = [alias for alias in answers if alias in defined and self._has(alias)]
         if back:
-            self.release.domain_id = self.domain.state().id
+            self.release.enter(run)
             self._enter(tx, back)
         return (yield from self._release(tx, back))
-
-    def _is_another_run(self) -> bool:
-        try:
-            return self.domain.state().id != self.release.domain_id
-        except DomainMissing:
-            return False
 
     def _has(self, alias: str) -> bool:
         """Whether the guest has that NIC, and not another of its alias."""
@@ -428,7 +423,7 @@ class _Detach:
             f"(a reset or reboot of the guest makes it): 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
         reason = "guest-paused" if paused else "guest-holds-device"
-        amend = partial(tx.amend, asked=list(held))  # in one commit with what has left
+        amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
         nics = _remains(self.host, self.domain, self.entries)
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
@@ -536,10 +531,8 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
     """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now."""
     if record.scope is Scope.LIVE:
         return record.domain_id
-    try:
-        return domain.state().id
-    except DomainMissing:
-        return record.domain_id
+    run = run_of(domain)
+    return record.run_asked if run == -1 else run
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
@@ -613,12 +606,13 @@ class Detach(Operation):
         """Also whether the record has every step that a detach of its NICs has."""
         if not super().knows(record):
             return False
-        nets = [[entry[half.value] for half in BOTH] for entry in record.request["nics"]]
-        pairs = [
-            (xml.interface(live) if live else None, xml.interface(config) if config else None) for live, config in nets
-        ]
-        needed = {(step.name, step.nic) for step in _steps([pair for pair in pairs if any(pair)], Scope.BOTH)}
-        return needed <= {(step.name, step.nic) for step in record.steps}
+        has = {(step.name, step.nic) for step in record.steps}
+        for entry in record.request["nics"]:
+            live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
+            steps = _steps([(live, config)], Scope.BOTH) if live or config else ()
+            if any((step.name, entry["alias"]) not in has for step in steps):
+                return False
+        return True
 
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:

@@ -178,13 +178,17 @@ def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = No
     return Answer.HELD
 
 
+def run_of(domain: Domain) -> int:
+    """The id of the run that there is; -1 if the domain does not run, or is no more."""
+    try:
+        return domain.state().id
+    except DomainMissing:
+        return -1
+
+
 def expect_run(domain: Domain, domain_id: int, aim: str) -> None:
     """Raise `NotApplied` where that run of the domain has ended, before `aim`."""
-    try:
-        run = domain.state().id
-    except DomainMissing:
-        run = -1
-    if domain_id >= 0 and run != domain_id:
+    if domain_id >= 0 and run_of(domain) != domain_id:
         raise NotApplied(f"domain {domain.name} ended before {aim}")
 
 

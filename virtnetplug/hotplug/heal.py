@@ -298,6 +298,8 @@ class Heal(Operation):
             steps=steps,
         )
 
+    needs_its_run = True
+
     request: ClassVar[Shape] = {"nics": NICS, "before": OBJECT, "element": ELEMENT}
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},

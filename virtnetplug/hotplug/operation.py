@@ -83,7 +83,7 @@ class Operation:
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
     """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
 
-    optional: ClassVar[Shape] = {"asked": (list,), "back": (bool,), "run": (int,), "twin": (str,)}
+    optional: ClassVar[Shape] = {"asked": LIST, "back": FLAG, "cleared": FLAG, "run": (int,), "twin": TEXT}
     """What those keys of the request may be that a record can lack."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:

@@ -164,7 +164,8 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
         if mine is None:
             return None
         with resumed(host, mine) as tx:
-            leftover.drop_ports_of(host, record.domain_uuid, leftover.nets_of(mine))
+            nets = (*leftover.nets_of(mine), *leftover.readable([mine.request.get("element")]))  # that of a heal
+            leftover.drop_ports_of(host, record.domain_uuid, nets)
             result = Result(end)
             tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NotApplied, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -105,8 +105,10 @@ def _lend(
     )
     backend = backend_for(actual)
     try:
-        domain.attach(backend.plug(host, order, _Steps()).element, Half.LIVE)
-    except (DomainNotRunning, DomainMissing):
+        plugged = backend.plug(host, order, _Steps())
+        guest.expect_run(domain, domain_id, f"{net.alias} was back")
+        domain.attach(plugged.element, Half.LIVE)
+    except (DomainNotRunning, DomainMissing, NotApplied):
         backend.unplug(host, domain, order.net)
     except VirtnetplugError:
         if guest.look_for(domain, net.alias or "", domain_id=domain_id, mac=net.mac) is not Answer.HELD:

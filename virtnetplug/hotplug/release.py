@@ -42,6 +42,10 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
 
+    def enter(self, domain_id: int) -> None:
+        """From here on it is that run of the domain; nobody has asked it yet."""
+        self.domain_id, self._asked_before = domain_id, frozenset()
+
     def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
         """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
 

@@ -370,7 +370,9 @@ class Transaction:
             records = self.host.journal.since(self.record.domain_uuid, self.record.started)
         except VirtnetplugError:
             return ()
-        return [each for each in records if each.id != self.record.id and each.touched & self.record.touched]
+        left_nothing = (OperationState.UNDONE, OperationState.REFUSED)
+        others = (each for each in records if each.id != self.record.id and each.state not in left_nothing)
+        return [each for each in others if each.touched & self.record.touched]
 
     def _turn_back(self) -> None:
         """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""

@@ -48,7 +48,7 @@ class Site:
 
         Where it may have changed the definition, a run that was started since has what that said, and so it is that one.
         """
-        domain_id = record.domain_id
+        domain_id = record.run_asked
         if any(step.half is Half.CONFIG and step.state is not StepState.PLANNED for step in record.steps):
             with suppress(DomainMissing):
                 domain_id = domain.state().id
