@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +16,11 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_pf import has, rebind, second
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
-from virtnetplug import xml
+from virtnetplug import interruption, xml
 from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import (
     HypervisorFailed,
+    Interrupted,
     NicPending,
     NotApplied,
     OperationTaken,
@@ -371,6 +374,18 @@ def test_a_port_does_not_outlive_its_domain(fake: World) -> None:
     del hypervisor.all[fake.name]
     (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.reason, fake.ports()) == (Result.UNDONE, "domain-missing", 0)
+
+
+def test_ctrl_c_in_the_wait_for_another_calls_detach_leaves_it_pending(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.guest.hold()
+    first = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=30), waiting(fake))
+    fake.later(3.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with interruption.listening(), pytest.raises(Interrupted, match="waits for the guest to let go") as caught:
+        fake.plugger.detach(fake.name, "ua-nic1", wait=600)
+    assert caught.value.exit_code == 130 and "touched" not in caught.value.message
+    fake.guest.resume()
+    assert first.go_on().result is Result.DONE
 
 
 def test_policies_do_nothing_more_once_the_lock_is_not_to_be_had(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:

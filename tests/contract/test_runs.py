@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.deaths import die
-from tests.contract.faults import Crash, Trigger, faulty
+from tests.contract.faults import AtCall, Crash, Trigger, faulty
 from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_pf import PF
@@ -87,6 +87,13 @@ def test_held_until_the_deadline_and_started_before_it_is_out_of_the_definition(
     assert _detach(act, fake, wait=1).result is Result.PENDING
     fake.guest.resume()
     assert (_recovered(fake), _nics(fake)) == ([Result.DONE], ([], []))
+
+
+def test_a_detach_of_the_running_guest_alone_asks_no_other_run(fake: World) -> None:
+    _held(fake, 1)
+    die(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=Scope.LIVE), "detach", after=True)
+    _cycle(fake)
+    assert (_recovered(fake), _nics(fake)) == ([Result.DONE], (["ua-nic1"], ["ua-nic1"]))
 
 
 def test_dies_between_two_undefines(fake: World) -> None:
@@ -193,6 +200,43 @@ def test_the_definition_of_a_nic_without_an_alias_of_its_own(fake: World) -> Non
     assert _recovered(fake) == [Result.DONE] and _nics(fake)[1] == []
 
 
+def test_what_only_the_definition_has_is_not_done_while_a_run_has_it(fake: World) -> None:
+    """Dies before the definition is changed; the next run is given the NIC, and nobody has planned to ask for it."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.CONFIG)
+    die(fake, lambda p: _detach(p, fake), "detach")
+    _cycle(fake)
+    assert _recovered(fake) == [Result.UNDONE] and _nics(fake) == (["ua-nic1"], ["ua-nic1"])
+
+
+def test_nor_where_the_guest_was_off_when_it_was_looked_at(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    off = _Beside("xml", fake.guest.destroy)
+    act = Plugger(faulty(faulty(fake.reopen(), off), _BesideDefine("detach", fake.guest.start)), lambda: None)
+    with pytest.raises(NotApplied, match="was started with ua-nic1 meanwhile"):
+        _detach(act, fake)
+    assert _nics(fake) == (["ua-nic1"], ["ua-nic1"]) and fake.host.journal.open_operations() == []
+
+
+def test_an_undo_comes_into_the_run_that_the_definition_may_have_made(fake: World) -> None:
+    """It is started between two undefines, and then a look fails."""
+    _held(fake, 1, 2)
+    fake.guest.resume()
+    began, failed = list[int](), list[str]()
+
+    class Blind(_BesideDefine):
+        def around(self, name: str, call: Any, *args: Any, **named: Any) -> Any:
+            if name == "xml" and args[0] is Half.LIVE and began and not failed:
+                failed.append(name)
+                raise HypervisorFailed("for the test")
+            return super().around(name, call, *args, **named)
+
+    act = _process(fake, Blind("detach", lambda: (_cycle(fake), began.append(1)), number=2))
+    with pytest.raises(HypervisorFailed) as caught:
+        _detach(act, fake, "ua-nic1", "ua-nic2")
+    assert failed and caught.value.exit_code == 4
+    assert _nics(fake) == (["ua-nic1", "ua-nic2"],) * 2 and _recovered(fake) == []
+
+
 # -- others ----------------------------------------------------------------------------------------------
 
 
@@ -202,6 +246,50 @@ def test_an_attach_is_not_done_in_no_run(fake: World) -> None:
     with pytest.raises(NotApplied, match="ended before"):
         act.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
     assert _nics(fake) == ([], []) and fake.plugger.audit().findings == ()
+
+
+def test_an_attach_is_undone_in_the_run_that_its_definition_made(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its undo could not write the definition, which gives the NIC to the next run."""
+    attach, detach = fake.guest.attach, fake.guest.detach
+
+    def unwritable(call: Callable[[str, Half], None], name: str) -> Callable[[str, Half], None]:
+        def act(what: str, half: Half) -> None:
+            if half is Half.CONFIG and name in what:
+                raise HypervisorFailed("not written")
+            call(what, half)
+
+        return act
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fake.guest, "attach", unwritable(attach, "ua-nic2"))
+        broken.setattr(fake.guest, "detach", unwritable(detach, ""))
+        with pytest.raises(RollbackIncomplete):
+            fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    _cycle(fake)
+    assert _recovered(fake) == [Result.UNDONE] and _nics(fake) == ([], [])
+
+
+def test_a_vf_that_a_new_run_has_is_in_no_quarantine(pool: World) -> None:
+    """The guest is started anew while the VF that it had is given back, and gets it."""
+    pool.plugger.attach(pool.name, [vf_nic(1)], scope=Scope.BOTH)
+    _cycle(pool)
+    broken = AtCall("networks.delete_port", after=True, kind="fail")
+    with pytest.raises(VirtnetplugError):
+        _process(pool, broken).detach(pool.name, "ua-vf1", scope=Scope.BOTH, wait=1)
+    _process(pool, _Beside("host_devices.device", lambda: _cycle(pool))).recover(wait=10)
+    assert [each.address for each in pool.host.journal.holdings() if each.quarantine] == []
+
+
+def test_a_new_run_keeps_the_port_of_its_nic(fake: World) -> None:
+    """It is started while the undo of a replacement looks for ports that nobody is in."""
+    fake.plugger.attach(fake.name, [fake.network_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    change = {"model": "e1000"}
+    act = lambda p: p.update(fake.name, "ua-nic2", change, replace=True, scope=Scope.BOTH, wait=1)  # noqa: E731
+    die(fake, act, "detach", after=True)
+    _cycle(fake)
+    _process(fake, _Beside("networks.ports", lambda: _cycle(fake))).recover(wait=10)
+    assert fake.plugger.audit().findings == () and fake.host.journal.open_operations() == []
 
 
 def test_a_vf_that_is_put_back_comes_into_its_own_run_alone(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:

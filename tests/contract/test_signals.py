@@ -146,18 +146,6 @@ def test_a_signal_ends_the_wait_for_a_guest_at_once(fake: World, name: str, numb
     assert steps._is_complete(name, fake, before)
 
 
-def test_a_signal_ends_the_wait_for_a_detach_of_another_call(fake: World) -> None:
-    OPERATIONS["detach"][0](fake)
-    fake.guest.hold()
-    first = Stopped(fake, lambda p: p.detach(fake.name, "ua-nic1", wait=30), waiting(fake))
-    fake.later(3.0, send)
-    said, records = act_under(fake, lambda world, plugger: plugger.detach(fake.name, "ua-nic1", wait=600))
-    assert isinstance(said, Interrupted) and said.exit_code == 130 and records == []
-    assert "waits for the guest to let go" in said.message and "touched" not in said.message
-    fake.guest.resume()
-    assert first.go_on().result is Result.DONE
-
-
 def test_a_signal_ends_the_wait_of_a_recovery_and_the_operation_stays_pending(fake: World) -> None:
     OPERATIONS["detach"][0](fake)
     fake.guest.hold()

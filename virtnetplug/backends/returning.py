@@ -71,6 +71,10 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
             return _still_used(ground, holding)
         was_gone = user is None and is_gone(ground, holding)
         fault = _restore(ground, holding) if user is None and not was_gone else None
+        if fault is not None and (user := users_of_devices(ground).get(holding.address)) is not None:
+            if user.uuid == holding.domain_uuid:
+                return _still_used(ground, holding)
+            fault = None  # another domain got it while it was looked at
     except VirtnetplugError as error:
         fault = error.message
     if fault is not None:

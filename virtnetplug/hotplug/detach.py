@@ -10,7 +10,16 @@ from typing import Any, ClassVar
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, DomainMissing, Failed, NicMissing, NicPending, TwinGone, UsageError
+from virtnetplug.errors import (
+    DomainBusy,
+    DomainMissing,
+    Failed,
+    NicMissing,
+    NicPending,
+    NotApplied,
+    TwinGone,
+    UsageError,
+)
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.guest import Answer, run_of
@@ -21,6 +30,7 @@ from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Dire
 from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
+from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.request import partner_of, scope_for
@@ -144,7 +154,7 @@ def _open_detach(
     found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
-        if record is not None and (record.operation != NAME or record.goes_back or not Detach.knows(record)):
+        if record is not None and (operation_of(record) is not Detach or record.goes_back):
             return (not_settled(view, _key(pair), describe(pair[0] or pair[1]), record),), None
         found = found or record
     if found is not None:
@@ -304,6 +314,7 @@ class _Detach:
         self.entries = record.request["nics"]
         self.twin = str(record.request.get("twin") or "")
         self.run_asked = record.run_asked
+        self.is_of_both = record.scope is Scope.BOTH
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
 
@@ -328,6 +339,7 @@ class _Detach:
         answers |= yield from self._follow(tx, answers, defined)
         if Answer.HELD not in answers.values():
             self._expect_twin()
+        self._expect_none_given()
         tx.go_forward()
         for alias, answer in answers.items():
             if answer is not Answer.HELD:
@@ -346,6 +358,16 @@ class _Detach:
         for alias in aliases:
             self.release.ask(tx, alias, self.live[alias])
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
+
+    def _expect_none_given(self) -> None:
+        """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
+        for entry in self.entries if self.is_of_both else ():
+            if entry["live"] is None and entry["config"] is not None:
+                mac = xml.interface(entry["config"]).mac
+                if guest.look_for(self.domain, entry["alias"], domain_id=-1, mac=mac) is Answer.HELD:
+                    raise NotApplied(
+                        f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
+                    )
 
     def _expect_twin(self) -> None:
         """Raise `TwinGone`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
@@ -441,8 +463,14 @@ class _Detach:
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
-    """What takes the steps back in the run that was asked last; the guest is waited for `seconds`."""
-    return undos(Site(host=release.host, domain=release.domain, domain_id=release.domain_id, seconds=seconds), tx)
+    """What takes the steps back in the run that was asked last, or in the one that there is if the definition may have changed (see `Site.of`)."""
+    run = -1
+    if tx.record.scope is Scope.BOTH and any(
+        step.name == "undefine" and tx.was_begun(step.name, step.nic) for step in tx.steps
+    ):
+        run = run_of(release.domain)
+    domain_id = release.domain_id if run == -1 else run
+    return undos(Site(host=release.host, domain=release.domain, domain_id=domain_id, seconds=seconds), tx)
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -523,7 +551,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
         asked = {step.nic for step in steps if step.name == "ask" and step.state is StepState.DONE}
         release = GuestRelease(host, domain, watch, deadline, domain_id=run, asked=asked)
         tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
-        tx.go_forward(but_for=TwinGone if record.request.get("twin") else None)
+        tx.go_forward(TwinGone, NotApplied)
         return (yield from _Detach(host, domain, release, record).run(tx))
 
 

@@ -6,7 +6,7 @@ definition has neither; or, earlier, a network port that nobody is in. Its Xen d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, XmlInvalid
@@ -107,23 +107,28 @@ def evict(
 
 def drop_ports(host: Host, domain: Domain, nets: Collection[Interface]) -> None:
     """Delete the network ports made for `nets` that no NIC is in; a pool's port is another's business."""
-    drop_ports_of(host, domain.uuid, nets, frozenset(net.source_portid for net in _live_nets(domain)))
+    drop_ports_of(host, domain.uuid, nets, lambda: {net.source_portid for net in _live_nets(domain)})
 
 
 def drop_ports_of(
-    host: Host, domain_uuid: str, nets: Collection[Interface], named: Collection[str | None] = ()
+    host: Host, domain_uuid: str, nets: Collection[Interface], named: Callable[[], Collection[str | None]] = set
 ) -> None:
-    """The same of a domain that may be no more; `named` are the ports that a NIC is in."""
+    """The same of a domain that may be no more; `named` gives the ports that a NIC is in. It is asked last: a run that has begun has ports."""
     macs = {net.mac for net in nets if net.mac is not None}
     for network in {net.source_network for net in nets if net.source_network is not None}:
         try:
             ports = host.networks.ports(network)
         except NetworkMissing:
             continue
-        for port in ports:
-            is_ours = port.owner_uuid == domain_uuid and port.mac in macs and port.plug_type != _POOLED
-            if is_ours and port.uuid not in named:
-                host.networks.delete_port(network, port.uuid)
+        ours = [
+            port.uuid
+            for port in ports
+            if port.owner_uuid == domain_uuid and port.mac in macs and port.plug_type != _POOLED
+        ]
+        there = named() if ours else ()
+        for uuid in ours:
+            if uuid not in there:
+                host.networks.delete_port(network, uuid)
 
 
 def _orphans(host: Host, domain: Domain) -> frozenset[str]:

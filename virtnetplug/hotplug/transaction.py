@@ -102,7 +102,7 @@ class Transaction:
         self._settled = False
         self._goes_on = goes_on
         self._only_forward = False
-        self._turns_for: type[VirtnetplugError] | None = None
+        self._turns_for: tuple[type[VirtnetplugError], ...] = ()
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
         self._registered: set[int] = set()
@@ -248,12 +248,12 @@ class Transaction:
             warnings=tuple(self.warnings),
         )
 
-    def go_forward(self, *, but_for: type[VirtnetplugError] | None = None) -> None:
+    def go_forward(self, *but_for: type[VirtnetplugError]) -> None:
         """From here on nothing is undone: if a step fails the operation stays open, and `recover` finishes it.
 
-        An error of the type `but_for` undoes it all the same, until the next call.
+        An error of a type of `but_for` undoes it all the same, until the next call.
         """
-        if but_for is None:
+        if not but_for:
             self.undo.commit()
         self._turns_for = but_for
         self._only_forward = True
@@ -281,7 +281,7 @@ class Transaction:
             return self._leave_open(error)
         if isinstance(error, LeftPending):
             return self._close(OperationState.PENDING, Result.PENDING, error)
-        if self._only_forward and (self._turns_for is None or not isinstance(error, self._turns_for)):
+        if self._only_forward and not isinstance(error, self._turns_for):
             left = unfinished_from(error, self.record.operation)
             left.reason = error.reason if self.is_resumed else left.reason
             return self._leave_open(left)

@@ -70,6 +70,8 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
+        if run != ANY_RUN and tx.was_begun("define", alias):
+            raise Failed(f"{alias} is out for good once the definition has it no more, which gives it to the next run")
 
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
