@@ -17,7 +17,7 @@ from tests.contract.conftest import fake_world
 from tests.contract.deaths import die
 from tests.contract.faults import AtCall, Crash, Trigger, faulty
 from tests.contract.stopped import Stopped, at, waiting
-from tests.contract.test_hostdev import devices
+from tests.contract.test_hostdev import by_address, devices
 from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
@@ -230,6 +230,19 @@ def test_a_vf_that_another_guest_has_by_now_is_not_given_back(pool: World) -> No
     assert mine.address == holding.address
     assert give_back(pool.host, holding).was_taken
     assert (pool.host.journal.holdings(), devices(pool).set[mine.address]) == ([mine], kept)
+
+
+def test_a_vf_that_another_guest_has_by_its_own_definition_is_let_go_as_it_is(pool: World) -> None:
+    """At once: nothing of it is touched, and nobody is waited for."""
+    hypervisor: Any = pool.host.hypervisor
+    hypervisor.add("next")
+    pool.plugger.attach(pool.name, [vf_nic(1)])
+    (holding,) = pool.host.journal.holdings()
+    pool.guest.destroy()
+    hypervisor.domain("next").attach(by_address(holding.address), Half.LIVE)
+    kept, began = devices(pool).set[holding.address], pool.host.clock.monotonic()
+    assert give_back(pool.host, holding).fault is None and pool.host.journal.holdings() == []
+    assert (devices(pool).set[holding.address], pool.host.clock.monotonic()) == (kept, began)
 
 
 def test_a_vf_that_left_its_guest_is_given_back_once(pool: World) -> None:
