@@ -41,6 +41,9 @@ NEWER: dict[str, dict[str, Any]] = {
     "attach of what is no element": {
         "request": '{"nics": [{"alias": "ua-nic3", "type": "bridge", "element": "<interface"}]}',
     },
+    "attach of a type that is not known": {
+        "request": '{"nics": [{"alias": "ua-nic3", "type": "warp", "element": "<interface type=\'warp\'/>"}]}',
+    },
     "detach that lacks its steps": {
         "operation": "detach",
         "state": "pending",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from virtnetplug import interruption, xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, XmlInvalid
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, VirtnetplugError
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.forgotten import forgotten_devices
 from virtnetplug.hotplug.host import Host
@@ -45,7 +45,7 @@ def readable(elements: Iterable[object]) -> tuple[Interface, ...]:
 def _readable(element: object) -> Interface | None:
     try:
         return xml.interface(element) if isinstance(element, str) and element else None
-    except XmlInvalid:
+    except VirtnetplugError:
         return None
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from virtnetplug import xml
 from virtnetplug.errors import LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
@@ -27,15 +26,11 @@ Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
 
 
 def _is_element(value: Any) -> bool:
-    try:
-        xml.interface(value)
-    except (VirtnetplugError, TypeError):
-        return False
-    return True
+    return bool(leftover.readable([value]))
 
 
 def _are_elements(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_element, value))
+    return isinstance(value, list) and len(leftover.readable(value)) == len(value)
 
 
 def _are_nics(value: Any) -> bool:
