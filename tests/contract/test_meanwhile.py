@@ -46,8 +46,7 @@ def _models(world: World, half: Half = Half.LIVE) -> list[tuple[str | None, str 
 
 def _cycle(world: World) -> None:
     """The guest is started anew, and lets go of what it is asked for."""
-    world.guest.destroy()
-    world.guest.start()
+    world.guest.restart()
     world.guest.resume()
 
 

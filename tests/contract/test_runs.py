@@ -46,8 +46,7 @@ class _BesideDefine(_Beside):
 
 
 def _cycle(world: World, *, holds: bool = False) -> None:
-    world.guest.destroy()
-    world.guest.start()
+    world.guest.restart()
     world.guest.resume()
     if holds:
         world.guest.hold()

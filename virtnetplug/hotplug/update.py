@@ -285,10 +285,10 @@ class _Update:
 
     def run(self, tx: Transaction) -> Work:
         """The guest first, then the definition."""
-        if self.live is not None and self.request["replace"]:
-            replaced = Replacement(self.host, self.domain, self.release, self.alias)
-            is_replaced = yield from replaced.run(tx, self.live)
-            if not is_replaced:
+        replaced = self.live if self.request["replace"] else None
+        if replaced is not None:
+            exchange = Replacement(self.host, self.domain, self.release, self.alias)
+            if not (yield from exchange.run(tx, replaced)):
                 return self._pending(tx)
         elif self.live is not None and "device" in self.live:
             self._change_device(tx, self.live["device"])
@@ -296,11 +296,11 @@ class _Update:
             self._change(tx, self.live)
         if self.config is not None:
             self._redefine(tx, self.config)
-        if self.live is not None and self.request["replace"]:
+        if replaced is not None:
             guest.expect_run(self.domain, self.release.domain_id, f"{self.alias} had come for good")
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
-        if self.live is not None and self.request["replace"]:
-            make_way(self.host, self.domain, [xml.interface(self.live["after"])], tx)
+        if replaced is not None:
+            make_way(self.host, self.domain, [xml.interface(replaced["after"])], tx)
         return tx.outcome(Result.DONE, nics=self._nics())
 
     def _change(self, tx: Transaction, live: Mapping[str, Any]) -> None:
