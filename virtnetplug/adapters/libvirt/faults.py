@@ -38,7 +38,12 @@ _LOST = (
     "server closed",
 )
 # src/qemu/qemu_monitor.c
-_MONITOR_LOST = ("Unable to read from monitor", "Unable to write to monitor", "end of file from qemu monitor")
+_MONITOR_LOST = (
+    "Unable to read from monitor",
+    "Unable to write to monitor",
+    "end of file from qemu monitor",
+    "End of file from qemu monitor",
+)
 
 
 class PermissionDenied(Refused):
