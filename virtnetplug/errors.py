@@ -18,6 +18,8 @@ class VirtnetplugError(Exception):
 
     reason = "internal"
     exit_code = 70
+    result = ""
+    """The operation's `Result`, where the exit code does not say it."""
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         self.message = _LONG.sub(lambda word: f"{word.group()[:80]}… ({len(word.group())} characters)", message)
@@ -72,6 +74,19 @@ class LeftPending(VirtnetplugError):
 
     reason = "pending"
     exit_code = 75
+
+
+class GuestAway(LeftPending):
+    """The guest was saved (``guest-saved``), or ended in a way that is not known (``end-unknown``): what it was asked is as open as before."""
+
+    reason = "guest-saved"
+
+
+class GuestMigrated(LeftPending):
+    """The guest has gone to another host: nobody on this one can finish or undo the operation, and it is closed as left."""
+
+    reason = "guest-migrated"
+    result = "left"
 
 
 class LeftInterrupted(LeftPending, Interrupted):

@@ -20,7 +20,19 @@ from virtnetplug.hotplug.host import Host
 
 _LOOKS = frozenset(
     (
-        *("state", "xml", "metadata", "packets_sent", "strays", "ends", "lacks", "await_idle"),
+        *(
+            "state",
+            "xml",
+            "metadata",
+            "process",
+            "travelling",
+            "saved_image",
+            "packets_sent",
+            "strays",
+            "ends",
+            "lacks",
+            "await_idle",
+        ),
         *(f"hypervisor.{look}" for look in ("domain", "domains", "definitions", "running", "nic_models", "is_active")),
         *("host_devices.device", "host_devices.devices", "host_devices.vfs", "host_devices.group"),
         *("host_devices.settings", "host_devices.counters", "host_devices.obstacles", "host_devices.vfio_users"),
@@ -179,6 +191,10 @@ class _Watch:
 
     def __init__(self, inner: Any, trigger: Trigger) -> None:
         self._inner, self._trigger = inner, trigger
+
+    @property
+    def end(self) -> Any:
+        return self._inner.end
 
     def next(self, seconds: float) -> Any:
         self._trigger.waits()

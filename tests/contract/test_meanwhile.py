@@ -192,7 +192,7 @@ def test_an_exchange_is_of_one_run(pool: World, name: str) -> None:
     act = Stopped(pool, acts[name], at(call, number=number))
     _cycle(pool)
     error = act.go_on()
-    assert isinstance(error, NotApplied) and "ended before" in error.message
+    assert isinstance(error, NotApplied) and error.reason == "guest-ended"
     assert _models(pool) == _models(pool, Half.CONFIG) == before
     assert pool.plugger.recover(wait=5) == () and pool.host.journal.holdings() == []
     assert {each.kind for each in pool.plugger.audit().findings} <= {"nic-gone"}
@@ -372,7 +372,7 @@ def test_a_port_does_not_outlive_its_domain(fake: World) -> None:
     fake.guest.destroy()
     del hypervisor.all[fake.name]
     (outcome,) = fake.plugger.recover()
-    assert (outcome.result, outcome.reason, fake.ports()) == (Result.UNDONE, "domain-missing", 0)
+    assert (outcome.result, outcome.reason, fake.ports()) == (Result.LEFT, "domain-missing", 0)
 
 
 def test_ctrl_c_in_the_wait_for_another_calls_detach_leaves_it_pending(fake: World) -> None:

@@ -91,7 +91,7 @@ def test_a_domain_that_is_no_more_takes_its_nics_along(fake: World) -> None:
     fake.guest.destroy()
     del hypervisor.all[fake.name]
     (outcome,) = fake.plugger.recover()
-    assert (outcome.result, outcome.reason) == (Result.DONE, "domain-missing")
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "domain-missing")
     assert (fake.host.journal.nics(), fake.host.journal.open_operations()) == ([], [])
 
 

@@ -266,7 +266,7 @@ def test_a_replacement_does_not_go_on_in_another_run(fake: World, how: str) -> N
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
     fake.guest.hold()
     fake.later(1.0, getattr(fake.guest, how))
-    with pytest.raises(VirtnetplugError, match="ended before ua-nic1 could be replaced"):
+    with pytest.raises(VirtnetplugError, match="before ua-nic1 could be replaced"):
         fake.plugger.update(fake.name, "ua-nic1", {"mtu": 1400}, scope=Scope.LIVE, replace=True, wait=10)
     if how == "restart":
         (net,) = xml.devices(fake.definition(Half.LIVE)).nets
@@ -279,7 +279,7 @@ def test_nor_does_a_hand_over(fake: World, how: str) -> None:
     before = fake.snapshot()
     fake.guest.hold()
     fake.later(1.0, getattr(fake.guest, how))
-    with pytest.raises(VirtnetplugError, match="ended before ua-nic1 could be exchanged"):
+    with pytest.raises(VirtnetplugError, match="before ua-nic1 could be exchanged"):
         fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH, wait=10)
     fake.plugger.recover()
     assert fake.definition(Half.CONFIG).replace("<metadata/>", "") == before["config"]

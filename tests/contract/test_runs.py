@@ -349,4 +349,4 @@ def test_a_port_that_a_heal_made_does_not_outlive_its_domain(fake: World) -> Non
         del hypervisor.all[fake.name]
 
     _dies_healing(fake, end)
-    assert _recovered(fake) == [Result.UNDONE] and hypervisor.net_ports == {}
+    assert _recovered(fake) == [Result.LEFT] and hypervisor.net_ports == {}

@@ -38,9 +38,10 @@ from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, Lack, PowerState, Stray
+from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, HowEnded, Lack, PowerState, Stray
 from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
+from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
 
 BLINKING = 5.0
 """Seconds that the power indicator of a native PCIe slot blinks before the device goes: a second press of the button ends it."""
@@ -89,14 +90,25 @@ def _parts(address: PciAddress) -> dict[str, str]:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A saved guest: its live definition, and the NICs it was asked for and has not let go of."""
+
+    live: etree._Element
+    leaving: tuple[str, ...]
+
+
 class FakeWatch:
     """`ports.domain.Watch`: to wait on it moves the host's clock."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
+        self.end = HowEnded.UNKNOWN
 
     def put(self, event: GuestEvent) -> None:
+        if self.end is HowEnded.UNKNOWN:
+            self.end = event.end
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
@@ -123,7 +135,9 @@ class FakeDomain:
         self._name, self._uuid = name, str(uuid.uuid4())
         self._config = etree.fromstring(_domain_xml(name, self._uuid, machine)) if persistent else None
         self._live: etree._Element | None = etree.fromstring(_domain_xml(name, self._uuid, machine))
-        self._id = next(hypervisor.ids)
+        self._id, self._process = next(hypervisor.ids), hypervisor.new_process()
+        self._end, self._is_restored = HowEnded.UNKNOWN, False
+        self._image: Image | None = None
         self._watches: list[FakeWatch] = []
         self._leaving: list[str] = []
         self._deleted: list[str] = []
@@ -153,8 +167,15 @@ class FakeDomain:
             raise DomainMissing(f"no domain {self._name}")
         power = PowerState.SHUTOFF if self._live is None else PowerState.PAUSED if self.paused else PowerState.RUNNING
         return DomainState(
-            power=power, id=self._id if self._live is not None else -1, persistent=self._config is not None
+            power=power,
+            id=self._id if self._live is not None else -1,
+            persistent=self._config is not None,
+            end=self._end if self._live is None else HowEnded.UNKNOWN,
+            is_restored=self._is_restored and self._live is not None,
         )
+
+    def process(self) -> str:
+        return "" if self._live is None else self._process
 
     def xml(self, half: Half) -> str:
         text = etree.tostring(self._tree(half), encoding="unicode")
@@ -250,30 +271,42 @@ class FakeDomain:
         old.getparent().replace(old, new)
 
     def metadata(self, half: Half) -> str | None:
+        return self._metadata(half, NAMESPACE)
+
+    def set_metadata(self, half: Half, text: str | None) -> None:
+        self._set_metadata(half, text, NAMESPACE, PREFIX)
+
+    def travelling(self) -> str | None:
+        return self._metadata(Half.LIVE, TRAVELLING)
+
+    def set_travelling(self, text: str | None) -> None:
+        self._set_metadata(Half.LIVE, text, TRAVELLING, TRAVELLING_PREFIX)
+
+    def _metadata(self, half: Half, namespace: str) -> str | None:
         """``virXMLExtractNamespaceXML``: a copy, with no namespace left on what had ours."""
-        kept = self._kept(half)
+        kept = self._kept(half, namespace)
         if not kept:
             return None
         node = copy.deepcopy(kept[0])
-        for each in node.iter(f"{{{NAMESPACE}}}*"):
+        for each in node.iter(f"{{{namespace}}}*"):
             each.tag = etree.QName(each).localname
         etree.cleanup_namespaces(node)
         node.tail = None
         return etree.tostring(node, encoding="unicode")
 
-    def set_metadata(self, half: Half, text: str | None) -> None:
+    def _set_metadata(self, half: Half, text: str | None, namespace: str, prefix: str) -> None:
         """``virDomainDefSetMetadata`` and ``virXMLInjectNamespace``: whatever has no namespace gets ours."""
-        tree, kept = self._tree(half), self._kept(half)
+        tree, kept = self._tree(half), self._kept(half, namespace)
         if text:
             new = etree.fromstring(text)
-            if PREFIX in new.nsmap:
+            if prefix in new.nsmap:
                 raise HypervisorFailed("internal error: failed to create a new XML namespace", code=1)
-            node = etree.Element(f"{{{NAMESPACE}}}{new.tag}", attrib=dict(new.attrib), nsmap={PREFIX: NAMESPACE})
+            node = etree.Element(f"{{{namespace}}}{new.tag}", attrib=dict(new.attrib), nsmap={prefix: namespace})
             node.text = new.text
             node.extend(new)
             for each in node.iter(etree.Element):
                 if etree.QName(each).namespace is None:
-                    each.tag = f"{{{NAMESPACE}}}{each.tag}"
+                    each.tag = f"{{{namespace}}}{each.tag}"
             place = tree.find("metadata")
             if place is None:
                 place = etree.Element("metadata")
@@ -281,9 +314,11 @@ class FakeDomain:
             place.append(node)
         for old in kept:
             old.getparent().remove(old)
+        if (place := tree.find("metadata")) is not None and not len(place):
+            tree.remove(place)
 
-    def _kept(self, half: Half) -> list[etree._Element]:
-        return self._tree(half).findall(f"metadata/{{{NAMESPACE}}}*")
+    def _kept(self, half: Half, namespace: str) -> list[etree._Element]:
+        return self._tree(half).findall(f"metadata/{{{namespace}}}*")
 
     def packets_sent(self, target: str) -> int:
         return self.sent.get(target, 0)
@@ -353,14 +388,89 @@ class FakeDomain:
         self.start()
 
     def destroy(self) -> None:
+        self.stop(HowEnded.DESTROYED)
+
+    def shut_down(self) -> None:
+        """By itself."""
+        self.stop(HowEnded.SHUT_DOWN)
+
+    def crash(self) -> None:
+        self.stop(HowEnded.CRASHED)
+
+    def stop(self, how: HowEnded) -> None:
         for nic in list(self._tree(Half.LIVE).iterfind("devices/interface")):
             self._hypervisor.unplug(nic)
         self._live, self._leaving, self._deleted = None, [], []
-        self._tell(GuestEvent(GuestEventKind.ENDED))
+        self._end, self._is_restored = how, False
+        self._tell(GuestEvent(GuestEventKind.ENDED, end=how))
+
+    def save(self) -> Image:
+        """``virsh save``: the guest goes on when the image is restored, with what it was asked."""
+        image = Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
+        self.stop(HowEnded.SAVED)
+        return image
+
+    def managed_save(self) -> None:
+        self._image = self.save()
+
+    def forget_image(self) -> None:
+        """``virsh managedsave-remove``."""
+        self._image = None
+
+    def restore(self, image: Image) -> None:
+        """``virsh restore``, and the other end of a migration: another process, the same guest."""
+        assert self._live is None
+        live = copy.deepcopy(image.live)
+        for nic in live.iterfind("devices/interface"):
+            if (target := nic.find("target")) is not None:
+                nic.remove(target)
+            self._hypervisor.plug(nic, self._uuid)
+        self._live, self._leaving, self._is_restored = live, list(image.leaving), True
+        self._id, self._process = next(self._hypervisor.ids), self._hypervisor.new_process()
+        if not self.holds and not self.paused:
+            self._let_go()
+
+    def migrate(self, target: FakeHypervisor) -> FakeDomain:
+        """Live, with ``--persistent``; its definition stays here, as without ``--undefinesource``."""
+        image = Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
+        there = target.all.get(self._name)
+        if there is None:
+            there = target.all[self._name] = FakeDomain.__new__(FakeDomain)
+            there.__dict__.update(
+                self.__dict__,
+                _hypervisor=target,
+                _config=copy.deepcopy(self._config),
+                _watches=[],
+                _jobs=[],
+                _deleted=[],
+                _live=None,
+            )
+        self.stop(HowEnded.MIGRATED)
+        there.holds = self.holds
+        there.restore(image)
+        return there
+
+    def undefine(self) -> None:
+        """A domain that does not run is no more."""
+        self._config = self._image = None
+        if self._live is None:
+            self._end = HowEnded.UNKNOWN
+            self._tell(GuestEvent(GuestEventKind.ENDED))
+
+    def forget_end(self) -> None:
+        self._end = HowEnded.UNKNOWN
+
+    def saved_image(self) -> str | None:
+        return None if self._image is None else etree.tostring(self._image.live, encoding="unicode")
 
     def start(self) -> None:
-        """``qemuProcessStart``: a start that fails has let go of all that it had plugged (``qemuProcessStop``)."""
+        """``qemuProcessStart``: a start that fails has let go of all that it had plugged (``qemuProcessStop``). A managed image is restored."""
         assert self._config is not None and self._live is None
+        if self._image is not None:
+            image, self._image = self._image, None
+            self.restore(image)
+            return
+        self._is_restored = False
         live = copy.deepcopy(self._config)
         plugged: list[etree._Element] = []
         for nic in live.iterfind("devices/interface"):
@@ -371,7 +481,7 @@ class FakeDomain:
                     self._hypervisor.unplug(other)
                 raise
             plugged.append(nic)
-        self._live, self._id = live, next(self._hypervisor.ids)
+        self._live, self._id, self._process = live, next(self._hypervisor.ids), self._hypervisor.new_process()
         for nic in plugged:
             self._name_alias(nic)
 
@@ -461,6 +571,8 @@ class FakeHypervisor:
         self._before: dict[PciAddress, dict[str, object]] = {}
         self._allocated: dict[PciAddress, str] = {}
         self.ids = itertools.count(1)
+        self.boot = 1
+        self._pids = itertools.count(1000)
         self._taps = itertools.count(0)
         self._ports = itertools.count(1)
         self.all: dict[str, FakeDomain] = {}
@@ -485,6 +597,22 @@ class FakeHypervisor:
     def add(self, name: str, **options: object) -> FakeDomain:
         self.all[name] = FakeDomain(self, name, **options)  # type: ignore[arg-type]
         return self.all[name]
+
+    def new_process(self) -> str:
+        return f"boot{self.boot} {next(self._pids)} 1"
+
+    def restart_daemon(self) -> None:
+        """libvirtd: it forgets how domains ended."""
+        for domain in self.all.values():
+            domain.forget_end()
+
+    def reboot(self) -> None:
+        """The host: every guest has ended, and ids begin anew."""
+        for domain in self.all.values():
+            if domain.state().is_active:
+                domain.destroy()
+        self.restart_daemon()
+        self.boot, self.ids, self._pids = self.boot + 1, itertools.count(1), itertools.count(1000)
 
     def add_bridge(self, name: str) -> str:
         self.bridges[name] = set()

@@ -73,6 +73,9 @@ class StageDomain:
         power = PowerState.RUNNING if self.live is not None else PowerState.SHUTOFF
         return DomainState(power=power, persistent=self.config is not None, job=self.job)
 
+    def process(self) -> str:
+        return ""
+
     def packets_sent(self, target: str) -> int:
         return 0
 

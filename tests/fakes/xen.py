@@ -96,6 +96,9 @@ class FakeXen:
     def vif(self, domain_id: int, number: int) -> Vif | None:
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
+    def process(self, domain_id: int) -> str:
+        return f"boot {domain_id} 1.00"
+
     def remains(self) -> frozenset[int]:
         return frozenset(self.left)
 

@@ -22,6 +22,7 @@ from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import Run
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
 from virtnetplug.ports.host_devices import HostDevices
@@ -82,14 +83,14 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One NIC to be plugged for one run (`domain_id`) of a domain.
+    """One NIC to be plugged for one run (`run`) of a domain.
 
     `settings` are what an assigned device shall have beyond what libvirt sets, by field name of `VfSettings`. `again` is the device that
     the NIC had a moment ago: it gets that one, if anybody can. Of a pool it gets `only` that device, where one is said, and never `avoid`.
     """
 
     domain: Domain
-    domain_id: int
+    run: Run
     net: Interface
     actual: ActualDevice
     operation_id: str

@@ -136,7 +136,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         uri=ground.hypervisor.uri,
         domain_uuid=order.domain.uuid,
         domain_name=order.domain.name,
-        domain_id=order.domain_id,
+        domain_id=order.run.id,
         alias=order.net.alias or "",
         mac=str(order.net.mac or ""),
         managed=_is_managed(ground, order.net, order.actual),

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 DONE, PENDING, DISAGREEMENT, UNFIT = 0, 75, 1, 1
-_EXIT_OF_RESULT = {"done": DONE, "already": DONE, "pending": PENDING, "undone": 4, "incomplete": 5, "refused": 3}
+_EXIT_OF_RESULT = {
+    "done": DONE,
+    "already": DONE,
+    "pending": PENDING,
+    "left": PENDING,
+    "undone": 4,
+    "incomplete": 5,
+    "refused": 3,
+}
 _RESULT_OF_EXIT = {
     2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending",
     129: "interrupted", 130: "interrupted", 143: "interrupted",
@@ -63,7 +71,7 @@ def document(
 def document_from_error(error: VirtnetplugError) -> Document:
     """What every command answers when it fails; `result` follows from the exit code."""
     return document(
-        _RESULT_OF_EXIT.get(error.exit_code, "failed"),
+        error.result or _RESULT_OF_EXIT.get(error.exit_code, "failed"),
         reason=error.reason,
         message=error.message,
         exit_code=error.exit_code,
@@ -83,7 +91,7 @@ def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str])
     """All operations that recover took up; the exit code is the worst of theirs, an undone one being a success."""
     operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
     results = [outcome.result.value for outcome in outcomes]
-    worst = next((result for result in ("incomplete", "pending", "refused") if result in results), "done")
+    worst = next((result for result in ("incomplete", "pending", "left", "refused") if result in results), "done")
     reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst), "")
     message = f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover"
     exit_code = _EXIT_OF_RESULT[worst]

@@ -50,13 +50,13 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
         host,
         amendment.operation,
         domain,
-        domain_id=view.state.id,
+        run=view.run,
         scope=_scope(view),
         device_types=["none"],
         request=request,
         steps=plan_steps(*parts),
     )
-    site = Site(host=host, domain=domain, domain_id=view.state.id)
+    site = Site(host=host, domain=domain, run=view.run)
     with transaction(host, record, partial(undos, site)) as tx:
         remember(domain, tx, request["remembered"])
         if request["policies"] is not None:

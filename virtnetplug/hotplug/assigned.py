@@ -19,6 +19,7 @@ from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 
 
@@ -98,9 +99,7 @@ def request_of(net: Interface, device: Assigned, settings: Settings, kept: Setti
     }
 
 
-def change(
-    host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, operation_id: str, domain_id: int
-) -> None:
+def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, operation_id: str, run: Run) -> None:
     """Remember, then set, then read back; raises `HostDeviceFailed` where the device does not have it then."""
     address = PciAddress.parse(asked["address"])
     before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
@@ -115,7 +114,7 @@ def change(
                 uri=host.hypervisor.uri,
                 domain_uuid=domain.uuid,
                 domain_name=domain.name,
-                domain_id=domain_id,
+                domain_id=run.id,
                 alias=alias,
                 mac=asked["mac"],
                 managed=True,

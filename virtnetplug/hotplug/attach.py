@@ -24,9 +24,11 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.request import name, pair, parse, scope_for
 from virtnetplug.hotplug.reserved import not_settled, placed, reservations
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.travel import say_ours
 from virtnetplug.hotplug.undoing import Site, of_define, of_plug, of_remembering
 from virtnetplug.hotplug.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.waiting import Work, at_once
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
@@ -197,7 +199,7 @@ class _Attach:
             self.host,
             NAME,
             self.domain,
-            domain_id=self.view.state.id,
+            run=self.view.run,
             scope=self.scope,
             device_types=[actual.type for actual in self.actuals],
             request={
@@ -209,7 +211,7 @@ class _Attach:
             },
             steps=self.steps,
         )
-        site = Site(host=self.host, domain=self.domain, domain_id=self.view.state.id, seconds=self.seconds)
+        site = Site(host=self.host, domain=self.domain, run=self.view.run, seconds=self.seconds)
         with transaction(self.host, record, partial(undos, site)) as tx:
             for text in self.said:
                 tx.warn(text)
@@ -226,6 +228,7 @@ class _Attach:
             if Half.CONFIG in self.scope.halves:
                 self.view = look_again(self.view, Half.CONFIG)
             self._expect_there()
+            say_ours(self.domain, list(self.live.values()))
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
             if Half.LIVE in self.scope.halves:
                 make_way(self.host, self.domain, self.nets, tx)
@@ -241,7 +244,7 @@ class _Attach:
         alias, backend = _alias(net), backend_for(actual)
         order = Order(
             domain=self.domain,
-            domain_id=self.view.state.id,
+            run=self.view.run,
             net=net,
             actual=actual,
             operation_id=tx.record.id,
@@ -266,7 +269,7 @@ class _Attach:
 
     def _expect_there(self) -> None:
         """Raise `NotApplied` where another run has come, and was not given all of them by the definition."""
-        if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain) not in self.runs:
+        if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain).id not in self.runs:
             for alias in self.live:
                 if guest.net_of(self.domain, alias, Half.LIVE) is None:
                     raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
@@ -292,6 +295,8 @@ class _Attach:
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
+            if alias not in self.live:  # in the definition alone
+                self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
                 self.host.journal.put_nic(
                     nic_record(self.host, self.domain, self.live[alias], actual.network, *plugged())

@@ -17,6 +17,7 @@ from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 
 
@@ -27,20 +28,21 @@ class StillHeld(Failed):
 
 
 def take_out(
-    host: Host, domain: Domain, net: Interface, seconds: float, *, domain_id: int, was_asked: bool = False
-) -> None:
+    host: Host, domain: Domain, net: Interface, seconds: float, *, run: Run, was_asked: bool = False
+) -> guest.Answer:
     """Make `net` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it.
 
-    A NIC of its alias that has another MAC is somebody else's, and stays.
+    A NIC of its alias that has another MAC is somebody else's, and stays. Returns whether it is gone, or the run has ended.
     """
     alias = net.alias or ""
     domain.await_idle()
     try:
-        answer = guest.withdraw(host, domain, alias, seconds, domain_id=domain_id, was_asked=was_asked, mac=net.mac)
+        answer = guest.withdraw(host, domain, alias, seconds, run=run, was_asked=was_asked, mac=net.mac)
     except GuestBusy as busy:
         raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
     if answer is guest.Answer.HELD:
         raise StillHeld(f"the guest still has {alias}; it was asked to let go, and still may")
+    return answer
 
 
 def undefine(domain: Domain, alias: str) -> None:

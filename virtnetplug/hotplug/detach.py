@@ -21,7 +21,9 @@ from virtnetplug.errors import (
     UsageError,
 )
 from virtnetplug.hotplug import fit, guest, leftover
-from virtnetplug.hotplug.compensation import remove_from_config
+from virtnetplug.hotplug.compensation import is_defined, remove_from_config
+from virtnetplug.hotplug.ending import REASONS, Ending
+from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
@@ -39,6 +41,7 @@ from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, reco
 from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
@@ -53,7 +56,8 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain, GuestEvent, PowerState
+from virtnetplug.model.run import NO_RUN, Run
+from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, PowerState
 
 NAME = "detach"
 """What the journal calls it."""
@@ -70,7 +74,7 @@ def _detach(
     domain, record = view.domain, _record(host, view, pairs, scope, twin)
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, ExitStack() as stack:
-        release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
+        release = GuestRelease(host, domain, watch, deadline, run=record.run)
         tx = stack.enter_context(transaction(host, record, partial(_undos_at, release, 0.0), goes_on=True))
         for text in _warnings(host, view, pairs, scope):
             tx.warn(text)
@@ -196,11 +200,16 @@ def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
             for entry in record.named
             if (entry.get("domain_uuid"), entry["alias"]) == (view.domain.uuid, _key(pair))
         ]
-        return all(entry.get("domain_id", view.state.id) != view.state.id for entry in its)
+        return all(not _run_of(entry, view.run).matches(view.run) for entry in its)
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
     nets = [*leftover.nets_of(record), *leftover.readable(elements)]
     macs = {net.mac for net in nets if live is not None and net.alias == live.alias}
     return live is not None and bool(macs) and None not in macs and live.mac not in (None, *macs)
+
+
+def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
+    """The run that the request of a PF's operation has of the NIC's guest; `now` where it says none."""
+    return Run.from_request(entry.get("run", entry.get("domain_id", now.request)))
 
 
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
@@ -245,7 +254,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
         host,
         NAME,
         view.domain,
-        domain_id=view.state.id,
+        run=view.run,
         scope=scope,
         device_types=[net.type for net in nets if net is not None],
         request={
@@ -341,16 +350,40 @@ class _Detach:
             self._expect_twin()
         self._expect_none_given()
         tx.go_forward()
+        ending = self.release.ending(tx) if {Answer.ENDED, Answer.AWAY} & set(answers.values()) else None
         for alias, answer in answers.items():
-            if answer is not Answer.HELD:
+            if answer in (Answer.GONE, Answer.ENDED) or (ending is not None and ending.end is HowEnded.MIGRATED):
                 self.release.give_back(tx, alias, self.live[alias])
-        held = [alias for alias, answer in answers.items() if answer is Answer.HELD]
+        held = [alias for alias, answer in answers.items() if answer in (Answer.HELD, Answer.AWAY)]
+        if held and ending is not None and not ending.end.is_final:
+            return self._away(tx, held, ending)
         if held:
             return self._pending(tx, held)
         forgotten = [alias for alias in self.live if alias not in left or not self._has(alias)]
-        tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._forget(forgotten))
+        ended = [alias for alias, answer in answers.items() if answer is Answer.ENDED]
+        said = {} if ending is None or not ended else self._ended(ending, ended)
+        tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
         remaining = _remains(self.host, self.domain, self.entries) if self.may_remain else ()
-        return tx.outcome(Result.DONE, nics=remaining)
+        return tx.outcome(Result.DONE, nics=remaining, **said)
+
+    def _ended(self, ending: Ending, aliases: Sequence[str]) -> dict[str, str]:
+        """What is said where the guest did not let go, but is no more."""
+        return {
+            "reason": "guest-ended",
+            "message": f"{', '.join(aliases)} detached from {self.domain.name}: its guest {ending.words.rstrip(',')} before it let go",
+        }
+
+    def _away(self, tx: Transaction, held: Sequence[str], ending: Ending) -> Outcome:
+        """The guest may still have these, in an image or on another host."""
+        message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
+        if ending.end is HowEnded.MIGRATED:
+            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self._forget(held))
+            return tx.outcome(Result.LEFT, reason=reason, message=message)
+        amend = partial(tx.amend, asked=list(held), cleared=True)
+        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
+        return tx.outcome(
+            Result.PENDING, reason=reason, message=message, nics=_remains(self.host, self.domain, self.entries)
+        )
 
     def _release(
         self, tx: Transaction, aliases: Sequence[str]
@@ -364,7 +397,7 @@ class _Detach:
         for entry in self.entries if self.is_of_both else ():
             if entry["live"] is None and entry["config"] is not None:
                 mac = xml.interface(entry["config"]).mac
-                if guest.look_for(self.domain, entry["alias"], domain_id=-1, mac=mac) is Answer.HELD:
+                if guest.look_for(self.domain, entry["alias"], run=NO_RUN, mac=mac) is Answer.HELD:
                     raise NotApplied(
                         f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
                     )
@@ -396,13 +429,13 @@ class _Detach:
         A run of the domain that was not asked yet has what the definition gave it: nothing once the operation has waited in vain and is ``cleared``.
         One that died before that may have taken a NIC out of the definition after that run had begun.
         """
-        if self.release.domain_id == self.run_asked:
+        if self.release.run.matches(self.run_asked):
             return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
         return [alias for alias in self.live if alias not in defined] if tx.record.request.get("cleared") else ()
 
     def _enter(self, tx: Transaction, aliases: Sequence[str]) -> None:
         """Tell the journal of a run of the domain that was not asked yet, before it is asked for these."""
-        if self.release.domain_id == self.run_asked:
+        if self.release.run.matches(self.run_asked):
             return
         self._expect_twin()
         if aliases:
@@ -410,27 +443,27 @@ class _Detach:
                 for alias in aliases:
                     tx.begin("ask", alias)
                     tx.begin("guest_release", alias)
-                tx.amend(run=self.release.domain_id)
+                tx.amend(run=self.release.run.request)
                 tx.flush()
-            self.run_asked = self.release.domain_id
+            self.run_asked = self.release.run
 
     def _follow(
         self, tx: Transaction, answers: Mapping[str, Answer], defined: Collection[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         """Ask another run of the domain for what its definition gave it, whatever the one before has answered."""
-        run = run_of(self.domain) if defined else -1
-        if run in (-1, self.release.domain_id):
+        run = run_of(self.domain) if defined else NO_RUN
+        if run == NO_RUN or guest.goes_on(self.domain, self.release.run):
             return {}
         back = [alias for alias in answers if alias in defined and self._has(alias)]
         if back:
-            self.release.enter(run)
+            self.release.enter(run.marked(tx.record.id))
             self._enter(tx, back)
         return (yield from self._release(tx, back))
 
     def _has(self, alias: str) -> bool:
         """Whether the guest has that NIC, and not another of its alias."""
         mac = xml.interface(self.live[alias]).mac
-        return guest.look_for(self.domain, alias, domain_id=-1, mac=mac) is Answer.HELD
+        return guest.look_for(self.domain, alias, run=NO_RUN, mac=mac) is Answer.HELD
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
@@ -457,20 +490,27 @@ class _Detach:
             return False
 
     def _forget(self, aliases: Sequence[str]) -> None:
+        """The journal's rows of those that have left; of one that the definition still has it keeps whose it is."""
+        journal, uri, uuid = self.host.journal, self.host.hypervisor.uri, self.domain.uuid
+        rows = {row.alias: row for row in journal.nics(uri, uuid)} if self.may_remain else {}
         for alias in aliases:
-            mac = str(xml.interface(self.live[alias]).mac or "")
-            self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
+            net = xml.interface(self.live[alias])
+            mac = str(net.mac or "")
+            if alias in rows and rows[alias].mac == mac and is_defined(self.domain, net):
+                journal.put_nic(dataclasses.replace(rows[alias], frontend=GONE[0], backend=GONE[1]))
+            else:
+                journal.drop_nic(uri, uuid, alias, mac=mac)
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
     """What takes the steps back in the run that was asked last, or in the one that there is if the definition may have changed (see `Site.of`)."""
-    run = -1
+    run = NO_RUN
     if tx.record.scope is Scope.BOTH and any(
         step.name == "undefine" and tx.was_begun(step.name, step.nic) for step in tx.steps
     ):
         run = run_of(release.domain)
-    domain_id = release.domain_id if run == -1 else run
-    return undos(Site(host=release.host, domain=release.domain, domain_id=domain_id, seconds=seconds), tx)
+    run = release.run if run == NO_RUN or guest.goes_on(release.domain, release.run) else run
+    return undos(Site(host=release.host, domain=release.domain, run=run, seconds=seconds), tx)
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -547,20 +587,20 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     deadline = host.clock.monotonic() + seconds
     with domain.watch() as watch, ExitStack() as stack:
         run = _run_to_ask(domain, record)
-        steps = record.steps if run == record.run_asked else ()
+        steps = record.steps if run.matches(record.run_asked) else ()
         asked = {step.nic for step in steps if step.name == "ask" and step.state is StepState.DONE}
-        release = GuestRelease(host, domain, watch, deadline, domain_id=run, asked=asked)
+        release = GuestRelease(host, domain, watch, deadline, run=run, asked=asked)
         tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
         tx.go_forward(TwinGone, NotApplied)
         return (yield from _Detach(host, domain, release, record).run(tx))
 
 
-def _run_to_ask(domain: Domain, record: OperationRecord) -> int:
+def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
     """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now."""
     if record.scope is Scope.LIVE:
-        return record.domain_id
+        return record.run
     run = run_of(domain)
-    return record.run_asked if run == -1 else run
+    return record.run_asked if run == NO_RUN or guest.goes_on(domain, record.run_asked) else run.marked(record.id)
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:

@@ -10,6 +10,7 @@ from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
+from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.links import Link
@@ -377,8 +378,19 @@ def _gone(whole: Survey) -> Iterator[Finding]:
             continue
         if seen is not None and nic.domain_uuid not in aliases:
             aliases[seen.uuid] = {net.alias for net in (*seen.live, *seen.config)}
-        if nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy:
+        is_nowhere = nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy
+        if is_nowhere and seen is not None and _was_taken(nic, seen):
             yield _nic_gone(nic, seen)
+
+
+def _was_taken(nic: NicRecord, seen: Seen) -> bool:
+    """Whether the NIC was taken from the run that it was given to, or from the definition. A run that ends takes its hot-plugged NICs along."""
+    if nic.backend is State.CLOSED:
+        return True
+    if not seen.is_active:
+        return False
+    process = seen.domain.process()
+    return not (nic.process and process) or nic.process == process
 
 
 def _damaged(nic: NicRecord) -> Finding:

@@ -15,6 +15,7 @@ from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.edit import check_applied
+from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
@@ -60,17 +61,17 @@ def run(host: Host, view: DomainView, exchange: Exchange, seconds: float) -> Wor
         host,
         exchange.operation,
         domain,
-        domain_id=view.state.id,
+        run=view.run,
         scope=exchange.scope,
         device_types=[net.type for net in (*exchange.leaving, *exchange.entering, *exchange.config_entering)],
         request=_request(host, domain, exchange),
         steps=steps_of(host, exchange),
     )
-    site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
+    site = Site(host=host, domain=domain, run=record.run, seconds=seconds)
     with domain.watch() as watch, transaction(host, record, partial(undos, site)) as tx:
         for text in exchange.warnings:
             tx.warn(text)
-        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, domain_id=view.state.id)
+        release = GuestRelease(host, domain, watch, host.clock.monotonic() + seconds, run=record.run)
         return (yield from _Running(host, domain, release, record).run(tx))
 
 
@@ -80,7 +81,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     asked = [step.nic for step in record.steps if step.name == "ask" and step.state is StepState.DONE]
     site = Site.of(host, domain, record, seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
-        release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=asked)
+        release = GuestRelease(host, domain, watch, deadline, run=record.run, asked=asked)
         return (yield from _Running(host, domain, release, record).run(tx))
 
 
@@ -130,7 +131,7 @@ class _Running:
         for element in self.request["config_entering"]:
             self._define(tx, element)
         if came:  # an undo leaves to another run what its definition gave it
-            guest.expect_run(self.domain, self.release.domain_id, f"{', '.join(came)} had come for good")
+            expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics())
@@ -141,7 +142,7 @@ class _Running:
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
-            domain_id=self.release.domain_id,
+            run=self.release.run,
             net=net,
             actual=actual,
             operation_id=tx.record.id,

@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     DeviceMissing,
     DomainMissing,
     DomainNotRunning,
+    DomainTransient,
     EmulatorLost,
     GuestBusy,
     HypervisorFailed,
@@ -29,6 +30,7 @@ from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, Watch
 
 LOOK_AGAIN = 2.0
@@ -53,7 +55,8 @@ class Answer(enum.Enum):
     """How a guest answered."""
 
     GONE = enum.auto()
-    ENDED = enum.auto()  # the domain stopped, or is another run of it: whatever was in it is gone
+    ENDED = enum.auto()  # the domain does not run, or in another run: `ending` tells what became of the guest
+    AWAY = enum.auto()  # that guest was saved, has left this host, or nobody knows: it may have the NIC
     HELD = enum.auto()  # not by the deadline
 
 
@@ -64,16 +67,16 @@ def ask(
     watch: Watch,
     deadline: float,
     *,
-    domain_id: int = -1,
+    run: Run = NO_RUN,
     mac: Mac | None = None,
 ) -> None:
     """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
 
-    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `domain_id`, no other run of the
+    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `run`, no other run of the
     domain is asked. Raises what the hypervisor raised where it refused to ask.
     """
     while True:
-        if look_for(domain, alias, domain_id=domain_id, mac=mac) is not Answer.HELD:
+        if look_for(domain, alias, run=run, mac=mac) is not Answer.HELD:
             return
         try:
             domain.detach(alias, Half.LIVE)
@@ -120,7 +123,7 @@ def released(
     watch: Watch,
     deadline: float,
     *,
-    domain_id: int,
+    run: Run,
     mac: Mac | None = None,
     was_asked: bool = False,
     resumed: Callable[[], None] = lambda: None,
@@ -133,7 +136,7 @@ def released(
     clock = host.clock
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
-        answer = look_for(domain, alias, domain_id=domain_id, mac=mac)
+        answer = look_for(domain, alias, run=run, mac=mac)
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         now = clock.monotonic()
@@ -141,7 +144,7 @@ def released(
             return answer
         if now >= ask_again:
             ask_again = math.inf
-            ask(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
+            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
             continue
         event = yield Wait(
             what=WaitsFor.GUEST, alias=alias, watch=watch, until=min(deadline, ask_again, now + LOOK_AGAIN)
@@ -163,32 +166,63 @@ def heed(event: GuestEvent | None, alias: str) -> None:
         )
 
 
-def look_for(domain: Domain, alias: str, *, domain_id: int, mac: Mac | None = None) -> Answer:
+def look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None = None) -> Answer:
     """Whether this run of the domain still has the NIC, by its live definition; with `mac`, one of another MAC is another NIC."""
     try:
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
         return Answer.ENDED
-    if domain_id >= 0:  # first, for what another run lacks says nothing of the guest that was asked
-        run = xml.run_of(text)
-        if (domain.state().id if run is None else run) != domain_id:
-            return Answer.ENDED
+    if run != NO_RUN and not is_run(
+        domain, run, text
+    ):  # first, for what another run lacks says nothing of the guest that was asked
+        return Answer.ENDED
     if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
         return Answer.GONE
     return Answer.HELD
 
 
-def run_of(domain: Domain) -> int:
-    """The id of the run that there is; -1 if the domain does not run, or is no more."""
+def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
+    """Whether that live definition, which has just been read, is that run's.
+
+    A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
+    A mark that the definition of the next boot has as well proves nothing. A run without a mark may go on in any that was restored: there alias, MAC
+    and source decide.
+    """
+    number = xml.run_of(live_xml)
+    if run.matches(Run(domain.state().id if number is None else number, domain.process())):
+        return True
+    if not run.mark:
+        return domain.state().is_restored
+    return xml.is_marked(live_xml, run.mark) and not _is_defined_with(domain, run.mark)
+
+
+def _is_defined_with(domain: Domain, mark: str) -> bool:
     try:
-        return domain.state().id
+        return xml.is_marked(domain.xml(Half.CONFIG), mark)
+    except (DomainTransient, DomainMissing):
+        return False
+
+
+def run_of(domain: Domain) -> Run:
+    """The run that there is; `NO_RUN` if the domain does not run, or is no more."""
+    try:
+        number = domain.state().id
     except DomainMissing:
-        return -1
+        return NO_RUN
+    return NO_RUN if number < 0 else Run(number, domain.process())
 
 
-def expect_run(domain: Domain, domain_id: int, aim: str) -> None:
-    """Raise `NotApplied` where that run of the domain has ended, before `aim`."""
-    if domain_id >= 0 and run_of(domain) != domain_id:
+def goes_on(domain: Domain, run: Run) -> bool:
+    """Whether the domain runs, and this is that run of it."""
+    try:
+        return is_run(domain, run, domain.xml(Half.LIVE))
+    except (DomainNotRunning, DomainMissing):
+        return False
+
+
+def expect_run(domain: Domain, run: Run, aim: str) -> None:
+    """Raise `NotApplied` where that run of the domain has ended, before `aim`. See also `ending.expect_run`."""
+    if run != NO_RUN and not goes_on(domain, run):
         raise NotApplied(f"domain {domain.name} ended before {aim}")
 
 
@@ -198,18 +232,18 @@ def withdraw(
     alias: str,
     seconds: float,
     *,
-    domain_id: int,
+    run: Run,
     was_asked: bool = False,
     mac: Mac | None = None,
 ) -> Answer:
     """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
     deadline = host.clock.monotonic() + seconds
-    if (answer := look_for(domain, alias, domain_id=domain_id, mac=mac)) is not Answer.HELD:
+    if (answer := look_for(domain, alias, run=run, mac=mac)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
         if not was_asked:
-            ask(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac)
-        answers = released(host, domain, alias, watch, deadline, domain_id=domain_id, mac=mac, was_asked=was_asked)
+            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
+        answers = released(host, domain, alias, watch, deadline, run=run, mac=mac, was_asked=was_asked)
         return to_end(host, answers)
 
 

@@ -276,7 +276,7 @@ class Heal(Operation):
                 host,
                 NAME,
                 domain,
-                domain_id=view.state.id,
+                run=view.run,
                 scope=Scope.LIVE,
                 device_types=[net.type],
                 request=_request(net, backing),

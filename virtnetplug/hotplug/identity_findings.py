@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
-from virtnetplug.hotplug import handover
+from virtnetplug.hotplug import guest, handover
 from virtnetplug.hotplug.disagreement import finding
 from virtnetplug.hotplug.enforcement import dues, enforce
 from virtnetplug.hotplug.host import Host
@@ -133,7 +133,7 @@ def _remembered(record: OperationRecord) -> Iterator[Identity]:
 
 
 def _lost(seen: Seen, record: OperationRecord, kept: Kept) -> Iterator[Finding]:
-    if seen.config_xml is None and xml.run_of(seen.live_xml or "") != record.domain_id:
+    if seen.config_xml is None and not guest.is_run(seen.domain, record.run, seen.live_xml or ""):
         return  # a transient domain keeps nothing over its end, and neither the NICs
     for known in _remembered(record):
         if all(metadata.identity(known.alias) is None for metadata in kept.values()):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug.arrivals import pending_in
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import of_domain, states
+from virtnetplug.hotplug.travel import is_ours, nics_in
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord
+from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
 
 
@@ -85,9 +88,10 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     """
     uri, uuid = host.hypervisor.uri, view.domain.uuid
     known = {record.alias: record for record in host.journal.nics(uri, uuid)}
-    pending = pending_nics(host, uuid)
+    pending = {**pending_in(view.live_xml), **pending_nics(host, uuid)}
+    carried = nics_in(view.live_xml)
     chosen = view.pairs if pairs is None else pairs
-    return [_nic(host, view, live, config, known, pending, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, known, pending, carried, is_new=are_new) for live, config in chosen]
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:
@@ -132,12 +136,15 @@ def _nic(
     config: Interface | None,
     known: Mapping[str, NicRecord],
     pending: Mapping[str, str],
+    carried: Collection[KnownNic],
     *,
     is_new: bool,
 ) -> Nic:
     net = live or config
     assert net is not None
     record = known.get(net.alias or "")
+    if record is not None and record.mac not in ("", str(net.mac or "")):
+        record = None  # another NIC of that alias
     operation = pending.get(net.alias or "") if live else None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
@@ -161,7 +168,7 @@ def _nic(
         frontend=frontend,
         backend=backend,
         pending=operation,
-        origin="virtnetplug" if record else "foreign",
+        origin="virtnetplug" if record is not None or is_ours(carried, net) else "foreign",
     )
 
 

@@ -32,5 +32,6 @@ def nic_record(
         network=network or net.source_network or "",
         frontend=frontend,
         backend=backend,
+        process=domain.process(),
         since=host.clock.now(),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from virtnetplug.errors import LeftPending, UsageError, VirtnetplugError
+from virtnetplug.errors import GuestMigrated, LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
@@ -78,7 +78,15 @@ class Operation:
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
     """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
 
-    optional: ClassVar[Shape] = {"asked": LIST, "back": FLAG, "cleared": FLAG, "run": (int,), "twin": TEXT}
+    optional: ClassVar[Shape] = {
+        "asked": LIST,
+        "back": FLAG,
+        "cleared": FLAG,
+        "image": FLAG,
+        "marked": FLAG,
+        "run": (int, list),
+        "twin": TEXT,
+    }
     """What those keys of the request may be that a record can lack."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
@@ -160,6 +168,9 @@ class Operation:
 
 def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
     """What came of one that could not be undone because of `error`: the journal keeps it."""
+    if isinstance(error, GuestMigrated):
+        tx.finish(OperationState.LEFT, Result.LEFT, reason=error.reason, error=error.message)
+        return tx.outcome(Result.LEFT, reason=error.reason, message=error.message, nics=nics)
     state = OperationState.PENDING if isinstance(error, LeftPending) else OperationState.INCOMPLETE
     result = Result.PENDING if isinstance(error, LeftPending | StillHeld) else Result.INCOMPLETE
     tx.finish(state, result, reason=error.reason, error=error.message)
@@ -168,7 +179,8 @@ def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
     """The one to report: that a place is taken only where nothing else went wrong."""
-    return next((error for error in failures if not isinstance(error, LeftPending)), failures[0])
+    left = next((error for error in failures if isinstance(error, GuestMigrated)), failures[0])
+    return next((error for error in failures if not isinstance(error, LeftPending)), left)
 
 
 def _fits(value: Any, shape: Shape) -> bool:

@@ -25,6 +25,7 @@ from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -76,7 +77,7 @@ def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
     return {
         "domain_uuid": nic.domain.uuid,
         "domain_name": nic.domain.name,
-        "domain_id": nic.domain_id,
+        "run": nic.run.request,
         "alias": nic.alias,
         "element": nic.element,
         "address": str(nic.address),
@@ -95,7 +96,7 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
         return None
     return PfNic(
         domain=domain,
-        domain_id=entry["domain_id"],
+        run=Run.from_request(entry.get("run", entry.get("domain_id"))),
         alias=entry["alias"],
         element=entry["element"],
         address=PciAddress.parse(entry["address"]),
@@ -214,11 +215,11 @@ def put_in(
         _hold_instead(host, nic, address, operation.id, snapshot or {})
     element = xml.edit(nic.element, {"source_pci": address})
     try:
-        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, domain_id=nic.domain_id)
+        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise
-    if guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id, mac=nic.mac) is Answer.ENDED:
+    if guest.look_for(nic.domain, nic.alias, run=nic.run, mac=nic.mac) is Answer.ENDED:
         _return(host, nic, {nic.address, address})
 
 
@@ -246,7 +247,7 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
         uri=host.hypervisor.uri,
         domain_uuid=nic.domain.uuid,
         domain_name=nic.domain.name,
-        domain_id=nic.domain_id,
+        domain_id=nic.run.id,
         alias=nic.alias,
         mac=str(xml.interface(nic.element).mac or ""),
         managed=nic.managed,

@@ -29,6 +29,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, PowerState
 
 
@@ -37,7 +38,7 @@ class PfNic:
     """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `reinstatement.put_back` has to know."""
 
     domain: Domain
-    domain_id: int
+    run: Run
     alias: str
     element: str
     address: PciAddress
@@ -148,7 +149,7 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
         network, settings = owning_pool(host, vf.address) or "", {}
     return PfNic(
         domain=view.domain,
-        domain_id=view.state.id,
+        run=view.run,
         alias=net.alias or "",
         element=net.element,
         address=vf.address,

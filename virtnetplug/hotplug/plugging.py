@@ -7,6 +7,7 @@ from functools import partial
 from virtnetplug.backends import Backend, Order
 from virtnetplug.errors import HostDeviceBusy
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction
@@ -36,7 +37,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
 
     def attach(element: str) -> None:
         if has_waited or backend.plug_steps:  # which take their time
-            guest.expect_run(order.domain, order.domain_id, f"{alias} could be attached")
+            expect_run(order.domain, order.run, tx.record, alias, "attached")
         order.domain.attach(element, Half.LIVE)
 
     if (there := _plugged_before(tx, backend, order)) is not None:

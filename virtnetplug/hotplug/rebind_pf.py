@@ -123,9 +123,7 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(
-                self.host, nic.domain, nic.alias, watch, self.deadline, domain_id=nic.domain_id, mac=nic.mac
-            ),
+            lambda: guest.ask(self.host, nic.domain, nic.alias, watch, self.deadline, run=nic.run, mac=nic.mac),
             half=Half.LIVE,
         )
 
@@ -137,7 +135,7 @@ class _Running:
                 watch = eyes[nic.label]
                 try:
                     self.answers[nic.label] = yield from guest_release(
-                        tx, nic.domain, nic.net, watch, self.deadline, domain_id=nic.domain_id, name=nic.label
+                        tx, nic.domain, nic.net, watch, self.deadline, run=nic.run, name=nic.label
                     )
                 except RemovalFailed as error:
                     self.answers[nic.label] = error
@@ -183,7 +181,7 @@ def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
     """The guest has its VF again."""
-    if keeps(Site(host=host, domain=nic.domain, domain_id=nic.domain_id, seconds=seconds), tx, nic.label, nic.net):
+    if keeps(Site(host=host, domain=nic.domain, run=nic.run, seconds=seconds), tx, nic.label, nic.net):
         return
     if not pf_rework.is_in_shape(host, pf, tx.record.request):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
@@ -233,7 +231,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):
         raise HostDeviceUnfit(f"{request['pf']} has {len(vfs)} VFs now, and {nic.label} is to have VF {target}")
-    is_out = guest.look_for(nic.domain, nic.alias, domain_id=nic.domain_id) is Answer.GONE
+    is_out = guest.look_for(nic.domain, nic.alias, run=nic.run) is Answer.GONE
     if is_out:
         target = untaken(host, nic, vfs, target, tx)
     entry = dict(enumerate(request["vfs"])).get(target)

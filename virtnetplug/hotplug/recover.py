@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import suppress
 
 from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, JournalMoved, OperationTaken, VirtnetplugError
-from virtnetplug.hotplug import leftover
+from virtnetplug.hotplug import arrivals, guest, leftover
+from virtnetplug.hotplug.ending import touched_guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
@@ -48,6 +50,7 @@ def recover(
     """
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes: list[Outcome] = []
+    _take_over_arrivals(host, domain_name)
     try:
         for record in _open(host, wanted):
             outcome = _one(host, record, seconds, allow_taint=allow_taint, any_address=any_address)
@@ -57,6 +60,16 @@ def recover(
         if not outcomes:
             raise
     return tuple(outcomes)
+
+
+def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
+    """What guests bring with them, of one domain or of all that run; a domain that is busy is left for the next time."""
+    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
+    for domain in domains:
+        if not arrivals.are_there(host, domain):
+            continue
+        with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
+            arrivals.take_over(host, domain)
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
@@ -108,6 +121,7 @@ def _one(
 
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
+    arrivals.take_over(host, domain)
     for record in host.journal.open_operations(host.hypervisor.uri, domain.uuid):
         operation = operation_of(record)
         if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
@@ -155,6 +169,12 @@ def _settle(
 def _settle_without_domain(host: Host, record: OperationRecord, end: OperationState) -> Outcome | None:
     """The domain is no more: what it held is gone with it."""
     message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
+    if touched_guest(record.steps):
+        end = OperationState.LEFT
+        message = (
+            f"domain {record.domain_name} is not on this host any more, so nobody here can settle the {record.operation}: it is closed as left. Whether "
+            "its guest is no more, was saved to a file or runs on another host is not known."
+        )
 
     def forget() -> None:
         for _, alias in record.touched:
@@ -230,7 +250,7 @@ def _refused(record: OperationRecord, left: Outcome) -> Plan:
 def _has_ended(host: Host, record: OperationRecord) -> bool:
     """Whether the run of the domain that the operation was begun with has ended."""
     try:
-        return host.hypervisor.domain(record.domain_uuid).state().id != record.domain_id
+        return not guest.goes_on(host.hypervisor.domain(record.domain_uuid), record.run)
     except DomainMissing:
         return True
 

@@ -17,6 +17,7 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def put_back(
     *,
     old: Mapping[str, Any] | None = None,
     operation: OperationRecord,
-    domain_id: int,
+    run: Run,
 ) -> None:
     """Make the guest have the NIC whose live element was `element` again, unless the guest has ended.
 
@@ -56,11 +57,11 @@ def put_back(
         old = held_of(host, domain, net)
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
-        answer = guest.look_for(domain, alias, domain_id=domain_id, mac=net.mac)
+        answer = guest.look_for(domain, alias, run=run, mac=net.mac)
         if answer is Answer.GONE:
             expect_free(domain, net, operation.operation)
             if net.is_hostdev and old is not None:
-                _lend(host, domain, net, old, operation.id, domain_id)
+                _lend(host, domain, net, old, operation.id, run)
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
         if answer is not Answer.ENDED and old is not None:
@@ -79,9 +80,7 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
     return None if holding is None else {"network": holding.network, "settings": dict(holding.settings)}
 
 
-def _lend(
-    host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, domain_id: int
-) -> None:
+def _lend(host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, run: Run) -> None:
     from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.device_edit import of_pool
 
@@ -96,7 +95,7 @@ def _lend(
     )
     order = Order(
         domain=domain,
-        domain_id=domain_id,
+        run=run,
         net=of_pool(wanted, old["network"]) if old["network"] else wanted,
         actual=actual,
         operation_id=operation_id,
@@ -106,12 +105,12 @@ def _lend(
     backend = backend_for(actual)
     try:
         plugged = backend.plug(host, order, _Steps())
-        guest.expect_run(domain, domain_id, f"{net.alias} was back")
+        guest.expect_run(domain, run, f"{net.alias} was back")
         domain.attach(plugged.element, Half.LIVE)
     except (DomainNotRunning, DomainMissing, NotApplied):
         backend.unplug(host, domain, order.net)
     except VirtnetplugError:
-        if guest.look_for(domain, net.alias or "", domain_id=domain_id, mac=net.mac) is not Answer.HELD:
+        if guest.look_for(domain, net.alias or "", run=run, mac=net.mac) is not Answer.HELD:
             backend.unplug(host, domain, order.net)
         raise
 

@@ -7,23 +7,26 @@ from contextlib import contextmanager
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, NotApplied, RemovalFailed
+from virtnetplug.errors import DomainBusy, RemovalFailed
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.ending import Ending, fault, has_image, how
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.travel import say_asked
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import Domain, GuestEvent, Watch
+from virtnetplug.model.run import Run
+from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, Watch
 
 
 class GuestRelease:
     """Asking guests to let go, and waiting: what a detach and an exchange have in common.
 
-    `domain_id` is the run of the domain that was asked; another run of it has let go of everything. A NIC is known by its alias and its MAC:
+    `run` is the run of the domain that was asked. A NIC is known by its alias and its MAC:
     one that bears the alias and has another MAC was put there by somebody else.
     """
 
@@ -34,17 +37,17 @@ class GuestRelease:
         watch: Watch,
         deadline: float,
         *,
-        domain_id: int,
+        run: Run,
         asked: Iterable[str] = (),
     ) -> None:
         self.host, self.domain, self.watch, self.deadline = host, domain, watch, deadline
-        self.domain_id = domain_id
+        self.run = run
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
 
-    def enter(self, domain_id: int) -> None:
+    def enter(self, run: Run) -> None:
         """From here on it is that run of the domain; nobody has asked it yet."""
-        self.domain_id, self._asked_before = domain_id, frozenset()
+        self.run, self._asked_before = run, frozenset()
 
     def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
         """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
@@ -53,17 +56,27 @@ class GuestRelease:
         """
         if tx.is_done("guest_release", alias):
             mac = xml.interface(element).mac
-            answer = guest.look_for(self.domain, alias, domain_id=self.domain_id, mac=mac)
+            answer = guest.look_for(self.domain, alias, run=self.run, mac=mac)
             is_held = False  # one that is there has come since
         else:
             self.ask(tx, alias, element)
             answer = (yield from self.wait(tx, [alias]))[alias]
             is_held = answer is Answer.HELD
-        if answer is Answer.ENDED:
-            raise NotApplied(f"domain {self.domain.name} ended before {alias} could be {aim}")
+        if answer in (Answer.ENDED, Answer.AWAY):
+            ending = self.ending(tx)
+            if ending.end is HowEnded.MIGRATED:
+                self.give_back(tx, alias, element)
+            raise fault(tx.record, ending, alias, aim)
         if not is_held:
             self.give_back(tx, alias, element)
         return not is_held
+
+    def ending(self, tx: Transaction) -> Ending:
+        """How the run ended that has been seen not to be there any more. The journal learns of a managed image."""
+        ending = how(self.domain, self.run, self.watch, had_image=has_image(tx.record))
+        if ending.has_image and not tx.record.request.get("image"):
+            tx.amend(image=True)
+        return ending
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
@@ -79,7 +92,7 @@ class GuestRelease:
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
         self._nets[alias] = xml.interface(element)
-        tx.effect("ask", alias, lambda: self._ask(alias), half=Half.LIVE)
+        tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
     def wait(self, tx: Transaction, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
@@ -95,9 +108,9 @@ class GuestRelease:
                 for alias in aliases:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
-                        domain_id=self.domain_id, was_asked=alias in self._asked_before,
+                        run=self.run, was_asked=alias in self._asked_before,
                     )  # fmt: skip
-                    if answers[alias] is not Answer.HELD:
+                    if answers[alias] not in (Answer.HELD, Answer.AWAY):
                         tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
             except KeyboardInterrupt as stop:
                 raise interruption.left_open(
@@ -107,10 +120,15 @@ class GuestRelease:
                 ) from None
         return answers
 
-    def _ask(self, alias: str) -> None:
+    def _ask(self, tx: Transaction, alias: str) -> None:
         if alias not in self._asked_before:
+            why = say_asked(self.domain, tx.record, self._nets[alias])
+            if why is not None:
+                tx.warn(
+                    f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
+                )
             mac = self._nets[alias].mac
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id, mac=mac)
+            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, run=self.run, mac=mac)
 
 
 def guest_release(
@@ -120,7 +138,7 @@ def guest_release(
     watch: Watch,
     deadline: float,
     *,
-    domain_id: int,
+    run: Run,
     was_asked: bool = False,
     name: str = "",
 ) -> Generator[Wait, GuestEvent | None, Answer]:
@@ -135,11 +153,13 @@ def guest_release(
     try:
         answer = yield from guest.released(
             tx.host, domain, alias, watch, deadline,
-            domain_id=domain_id, mac=net.mac, was_asked=was_asked, resumed=tx.expect_mine,
+            run=run, mac=net.mac, was_asked=was_asked, resumed=tx.expect_mine,
         )  # fmt: skip
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)
         raise
+    if answer is Answer.ENDED and not how(domain, run, watch, had_image=has_image(tx.record)).end.is_final:
+        return Answer.AWAY
     if answer is not Answer.HELD:
         tx.end("guest_release", nic)
         hand_on(tx.host, domain, net, tx)

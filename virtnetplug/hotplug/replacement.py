@@ -78,7 +78,7 @@ class Replacement:
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
-            domain_id=self.release.domain_id,
+            run=self.release.run,
             net=net,
             actual=actual,
             operation_id=tx.record.id,

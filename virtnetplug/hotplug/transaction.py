@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     ConnectionLost,
     DomainTransient,
     Failed,
+    GuestMigrated,
     JournalBroken,
     LeftPending,
     OperationGone,
@@ -30,7 +31,9 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.registry import REMEDY
+from virtnetplug.hotplug.travel import forget_asked
 from virtnetplug.model.operation import (
+    OPEN_STATES,
     Event,
     Half,
     Nic,
@@ -43,6 +46,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import UndoStack
 
@@ -94,6 +98,8 @@ class Transaction:
         self.record = record
         self.steps: list[Step] = list(record.steps)
         self.is_resumed = is_begun
+        self.guest_left = False
+        """Set by an undo that found its guest to have left this host."""
         self.warnings: list[str] = []
         self.undo = UndoStack()
         self._marks: list[_Mark] = []
@@ -208,6 +214,8 @@ class Transaction:
         the operation in that state for an earlier reason, raises that this is so.
         """
         try:
+            if state not in OPEN_STATES and state is not OperationState.LEFT:
+                self._forget_asked(are_out=state is OperationState.DONE)
             with self.host.journal.batch():
                 self._write(is_last=True)
                 self.host.journal.finish(
@@ -232,6 +240,16 @@ class Transaction:
         self._is_written()
         self._settled = True
         self.undo.commit()
+
+    def _forget_asked(self, *, are_out: bool) -> None:
+        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it."""
+        is_asked = self.record.request.get("marked") and any(self.was_begun("ask", step.nic) for step in self.steps)
+        if not is_asked or not self.record.domain_uuid:
+            return
+        self.expect_mine()
+        with suppress(VirtnetplugError):
+            domain = self.host.hypervisor.domain(self.record.domain_uuid)
+            forget_asked(domain, [self.record.id], are_out=are_out and self.record.operation == "detach")
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""
@@ -279,6 +297,8 @@ class Transaction:
             return lost if isinstance(lost, OperationTaken) else self._undo_unknown(error, lost)
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
+        if isinstance(error, GuestMigrated):
+            return self._close(OperationState.LEFT, Result.LEFT, error)
         if isinstance(error, LeftPending):
             return self._close(OperationState.PENDING, Result.PENDING, error)
         if self._only_forward and not isinstance(error, self._turns_for):
@@ -292,6 +312,9 @@ class Transaction:
             return self._leave_open(incomplete_from(error, [why]))
         failures = self.undo.unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
+        gone = next((failure for _, failure in failures if isinstance(failure, GuestMigrated)), None)
+        if gone is not None and all(isinstance(failure, LeftPending) for _, failure in failures):
+            return self._close(OperationState.LEFT, Result.LEFT, gone)
         if failures and all(isinstance(failure, LeftPending) for _, failure in failures):
             said = [failure.message for _, failure in failures]
             pending = LeftPending(" ".join([error.message, *said]), reason=failures[0][1].reason)
@@ -572,7 +595,7 @@ def record_of(
     operation: str,
     domain: Domain,
     *,
-    domain_id: int,
+    run: Run,
     scope: Scope,
     device_types: Sequence[str],
     request: dict[str, Any],
@@ -586,10 +609,11 @@ def record_of(
         uri=host.hypervisor.uri,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
-        domain_id=domain_id,
+        domain_id=run.id,
+        process=run.process,
         scope=scope,
         device_type=kinds.pop() if len(kinds) == 1 else "mixed",
-        request=request,
+        request={**request, "marked": True} if request.get("asked") else request,
         steps=tuple(steps),
         started=host.clock.now(),
     )

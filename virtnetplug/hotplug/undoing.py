@@ -15,9 +15,10 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
-from virtnetplug.errors import DomainMissing, Failed, RemovalFailed
+from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, take_out
+from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
@@ -27,19 +28,17 @@ from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
-
-ANY_RUN = -1
-"""The id of no run of a domain: look at the one there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where an operation works: the run `domain_id` of a domain, and how long an undo waits for its guest (`seconds`)."""
+    """Where an operation works: that run of a domain, and how long an undo waits for its guest (`seconds`)."""
 
     host: Host
     domain: Domain
-    domain_id: int
+    run: Run
     seconds: float = 0.0
 
     @classmethod
@@ -48,11 +47,11 @@ class Site:
 
         Where it may have changed the definition, a run that was started since has what that said, and so it is that one.
         """
-        domain_id = record.run_asked
+        run = record.run_asked
         if any(step.half is Half.CONFIG and step.state is not StepState.PLANNED for step in record.steps):
             with suppress(DomainMissing):
-                domain_id = domain.state().id
-        return cls(host=host, domain=domain, domain_id=domain_id, seconds=seconds)
+                run = guest.run_of(domain) if not guest.goes_on(domain, run) else run
+        return cls(host=host, domain=domain, run=run, seconds=seconds)
 
 
 def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Undos:
@@ -65,12 +64,13 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        run = site.domain_id if is_defined(site.domain, net) else ANY_RUN
-        take_out(site.host, site.domain, net, site.seconds, domain_id=run)
+        run = site.run if is_defined(site.domain, net) else NO_RUN
+        if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
+            _expect_over(site, tx, backend, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
-        if run != ANY_RUN and tx.was_begun("define", alias):
+        if run != NO_RUN and tx.was_begun("define", alias):
             raise Failed(f"{alias} is out for good once the definition has it no more, which gives it to the next run")
 
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
@@ -79,8 +79,20 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
     return undos
 
 
+def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
+    """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is given back."""
+    try:
+        expect_over(site.domain, site.run, tx.record, net.alias or "")
+    except GuestMigrated:
+        tx.guest_left = True
+        backend.unplug(site.host, site.domain, net)
+        raise
+
+
 def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
     """Of the devices held for the NIC, the operation may have lent one again since, to the NIC that is back: its guest runs with that one."""
+    if tx.guest_left:
+        return
     if tx.was_begun(backend.attach_step, net.alias or ""):
         raise Failed(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
     backend.unplug(site.host, site.domain, net)
@@ -111,23 +123,24 @@ def of_ask(
     def back() -> None:
         if any(tx.was_begun(step, nic) for step, nic in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
+        expect_over(site.domain, site.run, tx.record, alias)
         if not keeps(site, tx, alias, net):
-            put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, domain_id=site.domain_id)
+            put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
 
     return {("ask", alias): back}
 
 
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
-    is_there = guest.look_for(site.domain, net.alias or "", domain_id=site.domain_id, mac=net.mac) is Answer.HELD
+    is_there = guest.look_for(site.domain, net.alias or "", run=site.run, mac=net.mac) is Answer.HELD
     if not is_there or tx.is_done("guest_release", name):
         return False
-    if tx.record.domain_uuid and site.domain_id != tx.record.run_asked:
+    if tx.record.domain_uuid and not site.run.matches(tx.record.run_asked):
         return True  # another run than the one that was asked
     if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
         return True  # the guest has said so, or was not asked
     try:  # it may still go, and then nobody could tell: out it is, and in again
-        take_out(site.host, site.domain, net, site.seconds, domain_id=site.domain_id, was_asked=True)
+        take_out(site.host, site.domain, net, site.seconds, run=site.run, was_asked=True)
     except RemovalFailed:
         return True
     return False

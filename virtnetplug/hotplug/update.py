@@ -12,6 +12,7 @@ from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.compensation import is_defined, rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
+from virtnetplug.hotplug.ending import expect_over, expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
@@ -122,9 +123,9 @@ def prepared(
     def start(lock: Lock, seconds: float) -> Work:
         record = _record(host, view, alias, edits, scope, device, manner, steps)
         deadline = host.clock.monotonic() + seconds
-        site = Site(host=host, domain=domain, domain_id=view.state.id, seconds=seconds)
+        site = Site(host=host, domain=domain, run=record.run, seconds=seconds)
         with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
-            release = GuestRelease(host, domain, watch, deadline, domain_id=view.state.id)
+            release = GuestRelease(host, domain, watch, deadline, run=record.run)
             return (yield from _Update(host, domain, release, record, manner).run(tx))
 
     return Prepared(
@@ -257,7 +258,7 @@ def _record(
         host,
         manner.operation,
         view.domain,
-        domain_id=view.state.id,
+        run=view.run,
         scope=scope,
         device_types=[edit.before.type for edit in edits.values()],
         request=request,
@@ -297,7 +298,7 @@ class _Update:
         if self.config is not None:
             self._redefine(tx, self.config)
         if replaced is not None:
-            guest.expect_run(self.domain, self.release.domain_id, f"{self.alias} had come for good")
+            expect_run(self.domain, self.release.run, tx.record, self.alias, "there for good", self.release.watch)
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
         if replaced is not None:
             make_way(self.host, self.domain, [xml.interface(replaced["after"])], tx)
@@ -325,7 +326,7 @@ class _Update:
                 self.alias,
                 asked,
                 operation_id=tx.record.id,
-                domain_id=self.release.domain_id,
+                run=self.release.run,
             ),
             half=Half.LIVE,
         )
@@ -370,7 +371,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
     deadline = host.clock.monotonic() + seconds
     site = Site.of(host, domain, record, seconds)
     with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
-        release = GuestRelease(host, domain, watch, deadline, domain_id=record.domain_id, asked=record.request["asked"])
+        release = GuestRelease(host, domain, watch, deadline, run=record.run, asked=record.request["asked"])
         return (yield from _Update(host, domain, release, record, UPDATE).run(tx))  # it changes nothing in place
 
 
@@ -387,11 +388,16 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
-        found["change", alias] = partial(manner.change_back, site.domain, live)
+        found["change", alias] = partial(_change_back, site, tx, alias, live, manner)
     if config is not None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
         found["redefine", alias] = lambda: _define_again(site.domain, tx, after, before)
     return found
+
+
+def _change_back(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], manner: Manner) -> None:
+    expect_over(site.domain, site.run, tx.record, alias)
+    manner.change_back(site.domain, live)
 
 
 def _define_again(domain: Domain, tx: Transaction, after: Interface, before: Interface) -> None:

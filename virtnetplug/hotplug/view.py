@@ -12,6 +12,7 @@ from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain, DomainState
 
@@ -30,6 +31,11 @@ class DomainView:
     state: DomainState
     live_xml: str | None = None
     config_xml: str | None = None
+
+    @cached_property
+    def run(self) -> Run:
+        """The run that there is; `NO_RUN` of a domain that does not run."""
+        return Run(self.state.id, self.domain.process()) if self.state.is_active else NO_RUN
 
     @cached_property
     def live(self) -> DomainDevices | None:

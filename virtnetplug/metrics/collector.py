@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from virtnetplug.hotplug.leaving import leaving, states
 from virtnetplug.hotplug.registry import keeps_nics
-from virtnetplug.lifecycle import State
+from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when
 from virtnetplug.model.device_tree import DeviceTree
@@ -145,6 +145,8 @@ def _devices(
     )
     leaves = leaving(record for record in operations if not keeps_nics(record))
     for nic in nics:
+        if (nic.frontend, nic.backend) == GONE:
+            continue  # the definition alone has it
         key = nic.uri, nic.domain_uuid, nic.alias
         frontend, backend = shown.get(key[1:], states(nic, is_leaving=key in leaves))
         values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"}

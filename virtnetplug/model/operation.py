@@ -9,6 +9,7 @@ from typing import Any
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.run import Run
 
 
 class Half(enum.StrEnum):
@@ -54,6 +55,8 @@ class OperationState(enum.StrEnum):
     DONE = "done"
     UNDONE = "undone"
     REFUSED = "refused"
+    LEFT = "left"
+    """Its guest has left this host, or its domain is no more: nobody here can finish it, and what became of it is not known here."""
 
 
 OPEN_STATES = (OperationState.RUNNING, OperationState.PENDING, OperationState.INCOMPLETE)
@@ -79,6 +82,7 @@ class Result(enum.StrEnum):
     UNDONE = "undone"
     INCOMPLETE = "incomplete"
     REFUSED = "refused"
+    LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,7 @@ class OperationRecord:
     domain_uuid: str
     domain_name: str
     domain_id: int = -1
+    process: str = ""
     scope: Scope = Scope.LIVE
     device_type: str = "none"
     request: dict[str, Any] = field(default_factory=dict)
@@ -153,9 +158,17 @@ class OperationRecord:
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
 
     @property
-    def run_asked(self) -> int:
-        """The id of the run of its domain that was asked last to let go of its NICs."""
-        return int(self.request.get("run", self.domain_id))
+    def run(self) -> Run:
+        """The run of its domain that it was begun with, with its mark, if it left one there."""
+        return self._marked(Run(self.domain_id, self.process))
+
+    @property
+    def run_asked(self) -> Run:
+        """The run of its domain that was asked last to let go of its NICs."""
+        return self._marked(Run.from_request(self.request["run"])) if "run" in self.request else self.run
+
+    def _marked(self, run: Run) -> Run:
+        return run.marked(self.id) if self.request.get("marked") else run
 
     @property
     def remembers(self) -> frozenset[str]:
@@ -167,7 +180,10 @@ class OperationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:
-    """A NIC virtnetplug plugged, as the journal knows it. `since` in Unix seconds."""
+    """A NIC virtnetplug plugged, as the journal knows it. `since` in Unix seconds.
+
+    `process` names the run of the domain that it was last looked for in (`Run.process`). One that only the definition has is Closed at both ends.
+    """
 
     uri: str
     domain_uuid: str
@@ -182,6 +198,7 @@ class NicRecord:
     network: str = ""
     frontend: State = State.UNKNOWN
     backend: State = State.UNKNOWN
+    process: str = ""
     operation_id: str = ""
     since: float = 0.0
     unreadable: str = ""

@@ -22,15 +22,39 @@ class PowerState(enum.StrEnum):
     SHUTOFF = "shutoff"
 
 
+class HowEnded(enum.StrEnum):
+    """How a run of a domain ended, as far as it is known."""
+
+    SHUT_DOWN = "shutdown"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    OVER = "over"
+    """It is not known how, but the domain was started anew since: the guest was not saved, and has not left."""
+    SAVED = "saved"
+    MIGRATED = "migrated"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the guest is no more, and its hot-plugged NICs with it."""
+        return self in (HowEnded.SHUT_DOWN, HowEnded.DESTROYED, HowEnded.CRASHED, HowEnded.OVER)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainState:
-    """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty."""
+    """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty.
+
+    `end` says how the last run ended, of a domain that does not run: the hypervisor's daemon forgets it when it is restarted. `is_restored` says that
+    a running domain came from a saved image or from another host.
+    """
 
     power: PowerState
     id: int = -1
     persistent: bool = True
     paused_reason: str = ""
     job: str = ""
+    end: HowEnded = HowEnded.UNKNOWN
+    is_restored: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -49,10 +73,11 @@ class GuestEventKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GuestEvent:
-    """`alias` is empty for ENDED and LOST."""
+    """`alias` is empty for ENDED and LOST; `end` is set for ENDED only."""
 
     kind: GuestEventKind
     alias: str = ""
+    end: HowEnded = HowEnded.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +107,10 @@ class Lack:
 class Watch(Protocol):
     """Events of one domain, from the moment the watch was made."""
 
+    @property
+    def end(self) -> HowEnded:
+        """How the domain ended since, of its first end that the events told of; `HowEnded.UNKNOWN` if they did not."""
+
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
 
@@ -99,6 +128,9 @@ class Domain(Protocol):
 
     def state(self) -> DomainState:
         """Now; raises `DomainMissing` once it is gone altogether."""
+
+    def process(self) -> str:
+        """What runs the guest now, named so that no other run has the same name; empty if that cannot be seen, or it does not run."""
 
     def xml(self, half: Half) -> str:
         """The whole definition; live raises `DomainNotRunning`, config `DomainTransient`, where there is none."""
@@ -123,6 +155,15 @@ class Domain(Protocol):
 
     def set_metadata(self, half: Half, text: str | None) -> None:
         """Replace it by this element, written without a namespace; None or an empty text removes it, and one not there is no error."""
+
+    def travelling(self) -> str | None:
+        """What the running guest carries with it (`xml.travelling`), without its namespace; None where it carries nothing.
+
+        Raises `DomainNotRunning`.
+        """
+
+    def set_travelling(self, text: str | None) -> None:
+        """Replace it by this element, in the live definition alone; None or an empty text removes it."""
 
     def packets_sent(self, target: str) -> int:
         """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
@@ -153,6 +194,12 @@ class Domain(Protocol):
     @property
     def changes_in_place(self) -> bool:
         """Whether anything of a running guest's NIC can be changed (`update`) without taking it out."""
+
+    def saved_image(self) -> str | None:
+        """The definition in the managed image that the domain was saved to; None if there is no such image.
+
+        Empty if there is one whose definition cannot be read.
+        """
 
     def await_idle(self) -> None:
         """Return once no other call is changing the domain: a killed client does not cancel the call it made."""

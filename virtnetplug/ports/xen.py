@@ -75,6 +75,9 @@ class VifStore(Protocol):
     def vif(self, domain_id: int, number: int) -> Vif | None:
         """One of them."""
 
+    def process(self, domain_id: int) -> str:
+        """What no other domain has had, on this host or after its next boot: boot of dom0, id, time of creation; empty if that is not there."""
+
     def remains(self) -> frozenset[int]:
         """Ids of domains that have ended, but of whose vifs in dom0 a hotplug script has said something since then."""
 

@@ -13,13 +13,16 @@ from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
 from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count, run_of
+from virtnetplug.xml.travelling import TRAVELLING, carried_in, is_marked, travelling, travelling_text
 
 __all__ = [
     "MAX_BYTES",
     "NAMESPACE",
+    "TRAVELLING",
     "TYPES",
     "NetGlimpse",
     "Topology",
+    "carried_in",
     "devices",
     "diff",
     "edit",
@@ -28,6 +31,7 @@ __all__ = [
     "has_own_netdevs",
     "host_addresses",
     "interface",
+    "is_marked",
     "lockable_memory",
     "may_have_doubles",
     "memory_nodes",
@@ -43,5 +47,7 @@ __all__ = [
     "run_of",
     "strip_live",
     "topology",
+    "travelling",
+    "travelling_text",
     "validate",
 ]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import libvirt
 
 from virtnetplug import xml
-from virtnetplug.adapters.libvirt import loop
+from virtnetplug.adapters.libvirt import emulator, loop
 from virtnetplug.adapters.libvirt.domain import LibvirtDomain
 from virtnetplug.adapters.libvirt.faults import translate, translated
 from virtnetplug.adapters.libvirt.watch import EventHub
@@ -80,6 +80,7 @@ class LibvirtHypervisor:
         with translated(connection):
             self._uri: str = connection.getURI()
         self._events = _events_of(connection, self._uri)
+        self._state_dir = emulator.state_dir(self._uri)
 
     @classmethod
     def open(cls, uri: str | None, *, read_only: bool = False, run_event_loop: bool = True) -> LibvirtHypervisor:
@@ -121,7 +122,7 @@ class LibvirtHypervisor:
         for look_up in (self._by_name, self._by_uuid, self._by_id) if _is_text(name) else ():
             handle = look_up(name)
             if handle is not None:
-                return LibvirtDomain(handle, self._events)
+                return self._domain(handle)
         raise DomainMissing(
             f"{self._uri} has no domain called '{name}'; 'virtnetplug -c {self._uri} list' shows those there are"
         )
@@ -130,13 +131,13 @@ class LibvirtHypervisor:
         """All of them, running or not."""
         with translated(self._connection):
             handles = self._connection.listAllDomains(0)
-        return [LibvirtDomain(handle, self._events) for handle in handles]
+        return [self._domain(handle) for handle in handles]
 
     def running(self) -> Iterable[LibvirtDomain]:
         """``virConnectListAllDomains``."""
         with translated(self._connection):
             handles = self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-        return [LibvirtDomain(handle, self._events) for handle in handles]
+        return [self._domain(handle) for handle in handles]
 
     def definitions(self) -> Iterable[tuple[LibvirtDomain, DomainState]]:
         """Two calls in all: the handles carry the ids, and a second list says which are persistent."""
@@ -148,7 +149,7 @@ class LibvirtHypervisor:
         for handle in handles:
             power = PowerState.RUNNING if handle.ID() >= 0 else PowerState.SHUTOFF
             state = DomainState(power=power, id=handle.ID(), persistent=handle.UUID() in persistent)
-            yield LibvirtDomain(handle, self._events, was_persistent=state.persistent), state
+            yield self._domain(handle, was_persistent=state.persistent), state
 
     def nic_models(self, domain_xml: str) -> frozenset[str] | None:
         """What the domain's emulator lists with ``-device help``; None for another host's, or one that will not say."""
@@ -164,6 +165,9 @@ class LibvirtHypervisor:
             self._connection.close()
         except libvirt.libvirtError:
             return
+
+    def _domain(self, handle: libvirt.virDomain, *, was_persistent: bool = False) -> LibvirtDomain:
+        return LibvirtDomain(handle, self._events, was_persistent=was_persistent, state_dir=self._state_dir)
 
     def _by_name(self, name: str) -> libvirt.virDomain | None:
         return self._found(lambda: self._connection.lookupByName(name))

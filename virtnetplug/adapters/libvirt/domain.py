@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import libvirt
 
+from virtnetplug.adapters.libvirt import emulator
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
+from virtnetplug.ports.domain import DomainState, Ends, HowEnded, Lack, PowerState, Stray
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
+from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
 _POWER = {
@@ -33,6 +36,14 @@ _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: "paused by an I/O error",
     libvirt.VIR_DOMAIN_PAUSED_CRASHED: "paused because it crashed",
 }
+_ENDS = {
+    libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: HowEnded.SHUT_DOWN,
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: HowEnded.DESTROYED,
+    libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: HowEnded.CRASHED,
+    libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED: HowEnded.MIGRATED,
+    libvirt.VIR_DOMAIN_SHUTOFF_SAVED: HowEnded.SAVED,
+}
+_RESTORED = (libvirt.VIR_DOMAIN_RUNNING_MIGRATED, libvirt.VIR_DOMAIN_RUNNING_RESTORED)
 _HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
 """Only the definition of a domain that runs has an id (``virDomainDefFormatInternal``)."""
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
@@ -41,8 +52,16 @@ _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED
 class LibvirtDomain:
     """`ports.domain.Domain` on a ``virDomain``."""
 
-    def __init__(self, handle: libvirt.virDomain, events: EventHub, *, was_persistent: bool = False) -> None:
-        """`was_persistent`: a list has just said so, and the next look at the config need not ask again."""
+    def __init__(
+        self,
+        handle: libvirt.virDomain,
+        events: EventHub,
+        *,
+        was_persistent: bool = False,
+        state_dir: Path | None = None,
+    ) -> None:
+        """`was_persistent`: a list has just said so, and the next look at the config need not ask again. `state_dir`: see `emulator`."""
+        self._state_dir = state_dir
         self._handle = handle
         self._was_persistent = was_persistent
         self._events = events
@@ -73,7 +92,13 @@ class LibvirtDomain:
                 persistent=self._was_persistent,
                 paused_reason=_PAUSED.get(detail, "paused") if power is PowerState.PAUSED else "",
                 job=self._job() if active else "",
+                end=HowEnded.UNKNOWN if active else _ENDS.get(detail, HowEnded.UNKNOWN),
+                is_restored=code == libvirt.VIR_DOMAIN_RUNNING and detail in _RESTORED,
             )
+
+    def process(self) -> str:
+        """Boot of the host, pid and start time of its QEMU (see `emulator.process`)."""
+        return emulator.process(self._state_dir, self._name)
 
     def xml(self, half: Half) -> str:
         """``virDomainGetXMLDesc``, without secrets: one call for the live definition, as each is a round trip."""
@@ -115,9 +140,12 @@ class LibvirtDomain:
 
     def metadata(self, half: Half) -> str | None:
         """``virDomainGetMetadata``; VIR_ERR_NO_DOMAIN_METADATA is None."""
+        return self._metadata(NAMESPACE, half)
+
+    def _metadata(self, namespace: str, half: Half) -> str | None:
         with translated(self._connection):
             try:
-                return str(self._handle.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE, _AFFECT[half]))
+                return str(self._handle.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, _AFFECT[half]))
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
                     return None
@@ -128,6 +156,16 @@ class LibvirtDomain:
         with translated(self._connection):
             kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, _AFFECT[half]
             self._handle.setMetadata(kind, text or None, PREFIX, NAMESPACE, flags)
+
+    def travelling(self) -> str | None:
+        """``virDomainGetMetadata``, as `metadata`."""
+        return self._metadata(TRAVELLING, Half.LIVE)
+
+    def set_travelling(self, text: str | None) -> None:
+        """``virDomainSetMetadata``: it is kept in the live definition, and so goes into saved images and to other hosts."""
+        with translated(self._connection):
+            kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+            self._handle.setMetadata(kind, text or None, TRAVELLING_PREFIX, TRAVELLING, flags)
 
     def packets_sent(self, target: str) -> int:
         """``virDomainInterfaceStats``: its tx is what the guest sent."""
@@ -156,6 +194,18 @@ class LibvirtDomain:
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
         """What QEMU does not do depends on the kind of host end, and is that backend's to say."""
         return ()
+
+    def saved_image(self) -> str | None:
+        """``virDomainHasManagedSaveImage`` and ``virDomainManagedSaveGetXMLDesc``."""
+        with translated(self._connection):
+            try:
+                if not self._handle.hasManagedSaveImage():
+                    return None
+                return str(self._handle.managedSaveGetXMLDesc())
+            except libvirt.libvirtError as error:
+                if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_CONNECT):
+                    raise
+                return None if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT else ""
 
     def await_idle(self) -> None:
         """``virDomainMemoryStats``: it takes the domain's query job, so it queues behind whatever changes the domain."""

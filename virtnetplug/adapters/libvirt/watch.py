@@ -12,7 +12,17 @@ from typing import Any
 import libvirt
 
 from virtnetplug.adapters.libvirt.faults import translated
-from virtnetplug.ports.domain import GuestEvent, GuestEventKind
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded
+
+_ENDS = {
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: HowEnded.SHUT_DOWN,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: HowEnded.DESTROYED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: HowEnded.CRASHED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: HowEnded.CRASHED,  # the emulator is gone (``processMonitorEOFEvent``)
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED: HowEnded.MIGRATED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED: HowEnded.SAVED,
+}
+"""By the detail of a STOPPED event."""
 
 
 class DomainWatch:
@@ -20,9 +30,12 @@ class DomainWatch:
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
+        self.end = HowEnded.UNKNOWN
 
     def put(self, event: GuestEvent) -> None:
         """Called from the event loop's thread."""
+        if self.end is HowEnded.UNKNOWN:
+            self.end = event.end
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
@@ -110,7 +123,8 @@ class EventHub:
             libvirt.VIR_DOMAIN_EVENT_UNDEFINED,
         )
         if event in ended:
-            self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED))
+            end = _ENDS.get(detail, HowEnded.UNKNOWN) if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else HowEnded.UNKNOWN
+            self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED, end=end))
 
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
         self._tell(None, GuestEvent(GuestEventKind.LOST))

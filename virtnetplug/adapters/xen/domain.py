@@ -46,6 +46,7 @@ class XenDomain:
     def __init__(self, inner: Domain, dom0: Dom0) -> None:
         self._inner, self._dom0 = inner, dom0
         self._run = -1
+        self._processes: dict[int, str] = {}
         self._seen: Sequence[Vif] | None = None
 
     @property
@@ -61,6 +62,18 @@ class XenDomain:
     def state(self) -> DomainState:
         """libvirt's. The id is another after each boot of the guest."""
         return self._inner.state()
+
+    def process(self) -> str:
+        """Boot of dom0, id, and when it was made, as xenstore has it: ids begin anew after 32,751."""
+        store, number = self._dom0.store, self._inner.state().id
+        if store is None or number < 0:
+            return ""
+        if number not in self._processes:
+            try:
+                self._processes[number] = store.process(number)
+            except XenStoreFailed:
+                return ""
+        return self._processes[number]
 
     def xml(self, half: Half) -> str:
         """libvirt's; the live one with the names of all links, as far as xenstore can be read."""
@@ -151,6 +164,18 @@ class XenDomain:
     def set_metadata(self, half: Half, text: str | None) -> None:
         """libvirt's."""
         self._inner.set_metadata(half, text)
+
+    def travelling(self) -> str | None:
+        """libvirt's."""
+        return self._inner.travelling()
+
+    def set_travelling(self, text: str | None) -> None:
+        """libvirt's."""
+        self._inner.set_travelling(text)
+
+    def saved_image(self) -> str | None:
+        """libvirt's."""
+        return self._inner.saved_image()
 
     def packets_sent(self, target: str) -> int:
         """``virDomainInterfaceStats``, which knows links by their definition's targets only: it fails for NICs that came later."""

@@ -81,6 +81,13 @@ class Tools:
             raise XenStoreFailed(f"{path} cannot be listed ({_said(done)}). {_remedy(done)}")
         return frozenset(done.stdout.split())
 
+    def read(self, path: str) -> str | None:
+        """The value of one node; None if it is not there."""
+        done = self._run(["xenstore-read", path])
+        if done.returncode and "couldn't read path" not in done.stderr:
+            raise XenStoreFailed(f"{path} cannot be read ({_said(done)}). {_remedy(done)}")
+        return None if done.returncode else done.stdout.removesuffix("\n")
+
     def write(self, values: Mapping[str, str]) -> None:
         """Write them, all in one transaction if there are several."""
         words = [word for path, value in values.items() for word in (path, _escaped(value))]

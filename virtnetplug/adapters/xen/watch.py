@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from virtnetplug.errors import XenStoreFailed
-from virtnetplug.ports.domain import GuestEvent, GuestEventKind, Watch
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, Watch
 from virtnetplug.ports.xen import VifStore, VifWatch
 
 TURN = 0.25
@@ -37,6 +37,11 @@ class XenWatch:
         self._changes: VifWatch | None = None
         self._has_begun = False
         self._events: deque[GuestEvent] = deque()
+
+    @property
+    def end(self) -> HowEnded:
+        """libvirt's events say it."""
+        return self._inner.end
 
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""

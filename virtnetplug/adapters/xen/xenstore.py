@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from virtnetplug.adapters.xen import tools
 from virtnetplug.adapters.xen.tools import Tools, ToolWatch
@@ -16,6 +17,7 @@ from virtnetplug.lifecycle import State
 from virtnetplug.ports.xen import FrontendWatch, Vif
 
 _STATES = tuple(State)
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _BACKENDS = "/local/domain/0/backend/vif"
 _BACKEND = re.compile(r"/local/domain/(\d+)/backend/vif/(\d+)/(\d+)")
 _RING = re.compile(r"(queue-\d+/)?((tx-|rx-)?ring-ref|event-channel(-tx|-rx)?)|multi-queue-num-queues")
@@ -41,6 +43,12 @@ class XenStore:
         frontends = _areas(self._store.tree(f"/local/domain/{domain_id}/device/vif"))
         numbers = sorted({*records, *frontends, *(number for areas in backends.values() for number in areas)})
         return [_vif(domain_id, number, records.get(number), backends, frontends.get(number)) for number in numbers]
+
+    def process(self, domain_id: int) -> str:
+        """libxl writes ``start_time`` when it builds the domain (``libxl__domain_build``)."""
+        vm = self._store.read(f"/local/domain/{domain_id}/vm")
+        made = self._store.read(f"{vm}/start_time") if vm is not None else None
+        return f"{_BOOT.read_text().strip()} {domain_id} {made}" if made is not None else ""
 
     def vif(self, domain_id: int, number: int) -> Vif | None:
         """One of `vifs`."""

@@ -1,0 +1,246 @@
+"""What a running guest brings with it: NICs of ours, and what it was asked for elsewhere, or here before it was saved.
+
+Whoever may write the journal takes it over, under the lock of the domain. What the metadata says is never more than a request to take out, or to keep, NICs
+that this guest has, by alias, MAC and source.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.backends import backend_of
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug import travel
+from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.nic_state import nic_record, plugged
+from virtnetplug.hotplug.plugging import parts
+from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
+from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.lifecycle import GONE
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Event,
+    Half,
+    OperationRecord,
+    OperationState,
+    Phase,
+    Result,
+    Scope,
+    StepState,
+)
+from virtnetplug.model.travelling import Asked, Travelling
+from virtnetplug.ports.domain import Domain, PowerState
+
+DETACH = "detach"
+_ARRIVING = "paused for a migration"
+
+
+def are_there(host: Host, domain: Domain) -> bool:
+    """Whether `take_over` may have anything to do."""
+    try:
+        return domain.travelling() is not None or _may_be_stale(host, domain)
+    except VirtnetplugError:
+        return False
+
+
+def take_over(host: Host, domain: Domain) -> None:
+    """Have the journal know what the guest brings, and forget what has ended with an earlier run; the domain's lock is held.
+
+    What cannot be read is published as a warning, and stays as it is.
+    """
+    try:
+        text = domain.travelling()
+        if text is None and not _may_be_stale(host, domain):
+            return
+        view = look(domain, BOTH)
+        if view.live_xml is None or _is_arriving(view):
+            return
+        if text is not None:
+            _adopt(host, view, travel.carried_in(domain, text))
+        _refresh(host, view)
+    except (DomainNotRunning, DomainMissing):
+        return
+    except VirtnetplugError as error:
+        _warn(host, domain, error.message)
+
+
+def _is_arriving(view: DomainView) -> bool:
+    """Whether the guest is still on its way to this host: it runs on the other one, and may stay there."""
+    return view.state.power is PowerState.PAUSED and view.state.paused_reason == _ARRIVING
+
+
+def _may_be_stale(host: Host, domain: Domain) -> bool:
+    """Whether the journal has NICs of an earlier run of the domain."""
+    rows = host.journal.nics(host.hypervisor.uri, domain.uuid)
+    process = domain.process() if rows else ""
+    return bool(process) and any(row.process != process for row in rows)
+
+
+def _refresh(host: Host, view: DomainView) -> None:
+    """The rows of NICs that were last seen in an earlier run, as the run that there is has them."""
+    uri, uuid, process = host.hypervisor.uri, view.domain.uuid, view.run.process
+    live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
+    for row in host.journal.nics(uri, uuid) if process else ():
+        if row.process == process:
+            continue
+        there, kept = live.get(row.alias), config.get(row.alias)
+        if there is not None and str(there.mac or "") == row.mac:
+            now = nic_record(host, view.domain, there, row.network, *plugged())
+            host.journal.put_nic(dataclasses.replace(now, since=row.since))
+        elif kept is not None and str(kept.mac or "") == row.mac:
+            host.journal.put_nic(dataclasses.replace(row, process=process, frontend=GONE[0], backend=GONE[1]))
+        else:
+            host.journal.drop_nic(uri, uuid, row.alias, mac=row.mac)
+
+
+def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
+    nets = {travel.known(net): net for net in (view.live.nets if view.live else ())}
+    _own(host, view, [nets[nic] for nic in carried.nics if nic in nets])
+    done = []
+    for asked in carried.asked:
+        record = host.journal.operation(asked.id)
+        if record is not None and record.ended is None:
+            continue  # it is under way here
+        if record is None or record.state is OperationState.LEFT:
+            _take_up(host, view, asked, [nets[nic] for nic in asked.nics if nic in nets])
+        done.append(asked.id)
+    if done:
+        travel.forget_asked(view.domain, done)
+
+
+def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
+    """The journal's rows of NICs that the guest says are virtnetplug's."""
+    known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.uri, view.domain.uuid)}
+    for net in nets:
+        if (net.alias, str(net.mac or "")) not in known and not net.is_hostdev:
+            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
+
+
+def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> None:
+    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs."""
+    busy = {
+        alias
+        for record in host.journal.open_operations(host.hypervisor.uri, view.domain.uuid)
+        for _, alias in record.touched
+    }
+    free = [net for net in nets if net.alias not in busy and not net.is_hostdev]
+    if not free:
+        return
+    records = (
+        [_detach(host, view, asked, free)]
+        if asked.operation == DETACH
+        else [_kept(host, view, asked, net) for net in free]
+    )
+    for record in records:
+        with host.journal.call() as owner, host.journal.batch():
+            mine = dataclasses.replace(record, owner=owner)
+            host.journal.begin(mine)
+            host.journal.finish(
+                mine.id,
+                OperationState.PENDING,
+                result=Result.PENDING,
+                reason="guest-arrived",
+                error=_said(record, asked),
+                owner=owner,
+            )
+        for net in free:
+            if any(entry["alias"] == net.alias for entry in record.named):
+                travel.say_asked(view.domain, record, net)
+        _warn(host, view.domain, _said(record, asked))
+
+
+def _said(record: OperationRecord, asked: Asked) -> str:
+    names = ", ".join(entry["alias"] for entry in record.named)
+    came = f"{record.domain_name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}: to let go of {names}"
+    goes = (
+        "the detach goes on here"
+        if asked.operation == DETACH
+        else "what that was for is not known here, so the guest keeps the NIC"
+    )
+    return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
+
+
+def _detach(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> OperationRecord:
+    config = view.config.nets if view.config is not None and asked.scope == Scope.BOTH.value else ()
+    entries: list[dict[str, Any]] = []
+    steps: list[tuple[str, str, Phase, Half | None]] = []
+    for net in nets:
+        alias = net.alias or ""
+        kept = next((one for one in config if (one.alias, one.mac) == (net.alias, net.mac)), None)
+        entries.append({"alias": alias, "live": net.element, "config": None if kept is None else kept.element})
+        steps += [
+            ("ask", alias, Phase.UNPLUG, Half.LIVE),
+            ("guest_release", alias, Phase.GUEST, Half.LIVE),
+            (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
+        ]
+        steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
+    request = {"nics": entries, "asked": [entry["alias"] for entry in entries], "held": []}
+    return _record(host, view, DETACH, asked, nets, request, steps)
+
+
+def _kept(host: Host, view: DomainView, asked: Asked, net: Interface) -> OperationRecord:
+    """A replacement of the NIC by itself that is being undone: whether the guest lets go of it or not, it has it in the end."""
+    alias, backend = net.alias or "", backend_of(net)
+    live: dict[str, Any] = {
+        "before": net.element,
+        "after": net.element,
+        "changed": [],
+        "type": net.type,
+        "settings": {},
+        "old": None,
+    }
+    request = {"nics": [{"alias": alias}], "asked": [alias], "replace": True, "live": live, "back": True}
+    steps = [
+        ("ask", alias, Phase.UNPLUG, Half.LIVE),
+        ("guest_release", alias, Phase.GUEST, Half.LIVE),
+        (backend.release_step, alias, Phase.RELEASE, Half.LIVE),
+        *parts(backend, alias, has_settings=False),
+        ("confirm", alias, Phase.PLUG, Half.LIVE),
+    ]
+    return _record(host, view, "update", asked, [net], request, steps)
+
+
+def _record(
+    host: Host,
+    view: DomainView,
+    operation: str,
+    asked: Asked,
+    nets: Sequence[Interface],
+    request: dict[str, Any],
+    parts_of: Sequence[tuple[str, str, Phase, Half | None]],
+) -> OperationRecord:
+    steps = [
+        dataclasses.replace(step, state=StepState.DONE, started=host.clock.now(), seconds=0.0)
+        if step.name == "ask"
+        else step
+        for step in plan_steps(*parts_of)
+    ]
+    return record_of(
+        host,
+        operation,
+        view.domain,
+        run=view.run,
+        scope=Scope(asked.scope) if operation == DETACH else Scope.LIVE,
+        device_types=[net.type for net in nets],
+        request={"version": REQUEST_VERSION, "came_from": asked.id, **request},
+        steps=steps,
+    )
+
+
+def _warn(host: Host, domain: Domain, text: str) -> None:
+    host.publish(Event(kind="warning", text=text, domain=domain.name))
+
+
+def pending_in(live_xml: str | None) -> dict[str, str]:
+    """The NICs that a guest carries as asked for, by alias, with the operation's id; none where that cannot be read."""
+    found: dict[str, str] = {}
+    try:
+        carried = xml.carried_in(live_xml or "")
+    except VirtnetplugError:
+        return found
+    for asked in carried.asked:
+        found |= {nic.alias: asked.id for nic in asked.nics}
+    return found

@@ -1,0 +1,130 @@
+"""How a run of a domain ended, and what follows for an operation that was under way in it.
+
+Evidence, in this order: what the events told a call that waited; the reason that libvirt keeps until its daemon is restarted; the managed image; the
+definition of whatever runs now. That a domain does not run, or is no more, says nothing of its guest: that may be in an image, or on another host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, GuestAway, GuestMigrated, NotApplied, VirtnetplugError
+from virtnetplug.hotplug import guest
+from virtnetplug.model.operation import OperationRecord, Step, StepState
+from virtnetplug.model.run import Run
+from virtnetplug.ports.domain import Domain, HowEnded, Watch
+
+_WORDS = {
+    HowEnded.SHUT_DOWN: "was shut down",
+    HowEnded.DESTROYED: "was destroyed",
+    HowEnded.CRASHED: "crashed",
+    HowEnded.OVER: "ended, and was started anew,",
+}
+
+EVENT_SECONDS = 0.5
+"""How long an event may be on its way that tells of the end of a domain which is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the run ended; `has_image`: a managed image of it was there."""
+
+    end: HowEnded
+    has_image: bool = False
+
+    @property
+    def words(self) -> str:
+        """What became of the domain, as a predicate; of an end that is final."""
+        return _WORDS.get(self.end, "ended")
+
+
+def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool = False) -> Ending:
+    """How that run ended, which has been seen not to be there. `watch` was open before; `had_image`: a managed image of it was seen earlier."""
+    try:
+        state = domain.state()
+    except DomainMissing:
+        return Ending(_told(watch, EVENT_SECONDS))
+    told = _told(watch)
+    if state.is_active:
+        return Ending(told if told.is_final or told is HowEnded.MIGRATED else HowEnded.OVER)
+    end = told if told is not HowEnded.UNKNOWN else state.end
+    if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
+        return Ending(end)
+    image = domain.saved_image()
+    if image is None:
+        return Ending(HowEnded.OVER if had_image else end)
+    is_its = not image or not run.mark or xml.is_marked(image, run.mark)
+    return Ending(HowEnded.SAVED, has_image=True) if is_its else Ending(HowEnded.OVER)
+
+
+def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
+    if watch is not None and watch.end is HowEnded.UNKNOWN and seconds:
+        watch.next(seconds)
+    return HowEnded.UNKNOWN if watch is None else watch.end
+
+
+def message(record: OperationRecord, ending: Ending, nics: str) -> str:
+    """What is said of an operation whose guest had not let go of `nics` when its run ended in a way that is not final."""
+    name, what = record.domain_name, f"the {record.operation} {record.id}"
+    if ending.end is HowEnded.SAVED:
+        how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
+        return (
+            f"pending: {name} was saved before its guest had let go of {nics}. The guest still has what the image has, so the journal keeps {what}: after "
+            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it."
+        )
+    if ending.end is HowEnded.MIGRATED:
+        return (
+            f"{name} was migrated before its guest had let go of {nics}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
+            f"so it is closed as left. On the host that has {name}, 'virtnetplug recover {name} --wait 60' goes on with a detach; look there at what "
+            "any other operation was to change."
+        )
+    return (
+        f"pending: {name} does not run any more, and nothing says whether its guest had let go of {nics}, was saved to a file, or has gone to another "
+        f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
+        f"'virtnetplug recover {name} --forget {record.id}' closes it."
+    )
+
+
+def fault(record: OperationRecord, ending: Ending, nics: str, aim: str) -> VirtnetplugError:
+    """The error of an operation that cannot go on because the run has ended."""
+    if ending.end.is_final:
+        return NotApplied(
+            f"domain {record.domain_name} {ending.words} before {nics} could be {aim}", reason="guest-ended"
+        )
+    said = message(record, ending, nics)
+    if ending.end is HowEnded.MIGRATED:
+        return GuestMigrated(said)
+    return GuestAway(said, reason=REASONS[ending.end])
+
+
+REASONS = {HowEnded.SAVED: "guest-saved", HowEnded.MIGRATED: "guest-migrated", HowEnded.UNKNOWN: "end-unknown"}
+"""The reasons of what is not final; of what is, ``guest-ended``."""
+
+
+def expect_run(
+    domain: Domain, run: Run, record: OperationRecord, nics: str, aim: str, watch: Watch | None = None
+) -> None:
+    """Raise what `fault` makes of it where that run of the domain has ended, before `nics` were `aim`."""
+    if not guest.goes_on(domain, run):
+        raise fault(record, how(domain, run, watch, had_image=has_image(record)), nics, aim)
+
+
+def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) -> None:
+    """Raise what `fault` makes of it where that run has ended, and its guest may still have what is to be undone in it."""
+    if not guest.goes_on(domain, run):
+        ending = how(domain, run, had_image=has_image(record))
+        if not ending.end.is_final:
+            raise fault(record, ending, nics, "undone")
+
+
+def has_image(record: OperationRecord) -> bool:
+    """Whether a managed image of the run has been seen."""
+    return bool(record.request.get("image"))
+
+
+def touched_guest(steps: tuple[Step, ...]) -> bool:
+    """Whether the operation may have changed anything in a guest that runs: a step of the live definition, or of a guest, was begun."""
+    return any(
+        step.half is not None and step.half.value == "live" and step.state is not StepState.PLANNED for step in steps
+    )

@@ -1,0 +1,78 @@
+"""What a running guest carries with it: written before it can matter, so that a save, a restore or a migration takes it along."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import OperationRecord
+from virtnetplug.model.travelling import KnownNic, Travelling
+from virtnetplug.ports.domain import Domain
+
+MINTED = "ua-vnp"
+"""What an alias begins with that virtnetplug made: it says by itself whose the NIC is."""
+
+
+def known(net: Interface) -> KnownNic:
+    """The NIC as it is known elsewhere."""
+    return KnownNic(net.alias or "", str(net.mac or ""), net.source)
+
+
+def carried_in(domain: Domain, text: str | None) -> Travelling:
+    """What that element, which the guest carries, says; nothing if it was written for another domain. Raises `MetadataInvalid`, `MetadataTooNew`."""
+    found = xml.travelling(text)
+    return found if found.domain_uuid == domain.uuid else Travelling(domain_uuid=domain.uuid)
+
+
+def say_asked(domain: Domain, record: OperationRecord, net: Interface) -> str | None:
+    """Have the guest carry that this operation asks it for the NIC; why it cannot, else None."""
+    return _change(domain, lambda now: now.with_asked(record.operation, record.id, record.scope.value, known(net)))
+
+
+def forget_asked(domain: Domain, operation_ids: Collection[str], *, are_out: bool = False) -> None:
+    """Have the guest no longer carry what these operations asked; with `are_out`, nor that those NICs were virtnetplug's.
+
+    A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
+    """
+
+    def without(now: Travelling) -> Travelling:
+        gone = [nic for each in now.asked if each.id in operation_ids for nic in each.nics]
+        return (now.without_nics(gone) if are_out else now).without_asked(operation_ids)
+
+    _change(domain, without)
+
+
+def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:
+    """Have the guest carry that these NICs are virtnetplug's, if their alias does not say so; why it cannot, else None."""
+    named = [known(net) for net in nets if not (net.alias or "").startswith(MINTED)]
+    return _change(domain, lambda now: now.with_nics(named)) if named else None
+
+
+def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str | None:
+    try:
+        now = carried_in(domain, domain.travelling())
+        then = dataclasses.replace(change(now), domain_uuid=domain.uuid)
+        if then != now:
+            domain.set_travelling(xml.travelling_text(then))
+    except (DomainNotRunning, DomainMissing):
+        return None
+    except VirtnetplugError as error:
+        return error.message
+    return None
+
+
+def is_ours(carried_nics: Collection[KnownNic], net: Interface) -> bool:
+    """Whether alias or metadata say that the NIC is virtnetplug's."""
+    alias = net.alias or ""
+    return alias.startswith(MINTED) or any((nic.alias, nic.mac) == (alias, str(net.mac or "")) for nic in carried_nics)
+
+
+def nics_in(live_xml: str | None) -> Collection[KnownNic]:
+    """The NICs that a live definition says are virtnetplug's; none where that cannot be read."""
+    with suppress(VirtnetplugError):
+        return xml.carried_in(live_xml or "").nics
+    return ()

@@ -1,0 +1,64 @@
+"""What a running guest carries with it in its metadata: which NICs are virtnetplug's, and what the guest was asked and has not answered.
+
+It goes where the guest goes: into a saved image and out of it, and to another host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNic:
+    """A NIC by what tells it from others: alias, MAC, and what it is connected to (`Interface.source`)."""
+
+    alias: str
+    mac: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An operation that asked the guest to let go of `nics`: its name, its id in the journal of the host it began on, its `Scope`."""
+
+    operation: str
+    id: str
+    scope: str
+    nics: tuple[KnownNic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Travelling:
+    """All of one guest; `domain_uuid` is that of the domain it was written for, empty if nothing was."""
+
+    domain_uuid: str = ""
+    nics: tuple[KnownNic, ...] = ()
+    asked: tuple[Asked, ...] = ()
+
+    def with_nics(self, nics: Collection[KnownNic]) -> Travelling:
+        """With these as virtnetplug's, too; one of the same alias is replaced."""
+        names = {nic.alias for nic in nics}
+        return replace(self, nics=(*(nic for nic in self.nics if nic.alias not in names), *nics))
+
+    def without_nics(self, nics: Collection[KnownNic]) -> Travelling:
+        """Without those of them that have the same alias and MAC."""
+        gone = {(nic.alias, nic.mac) for nic in nics}
+        return replace(self, nics=tuple(nic for nic in self.nics if (nic.alias, nic.mac) not in gone))
+
+    def with_asked(self, operation: str, operation_id: str, scope: str, nic: KnownNic) -> Travelling:
+        """With the NIC among those that this operation asked for."""
+        before = next((each.nics for each in self.asked if each.id == operation_id), ())
+        if nic in before:
+            return self
+        others = tuple(each for each in self.asked if each.id != operation_id)
+        return replace(self, asked=(*others, Asked(operation, operation_id, scope, (*before, nic))))
+
+    def without_asked(self, operation_ids: Collection[str]) -> Travelling:
+        """Without what these operations asked."""
+        return replace(self, asked=tuple(each for each in self.asked if each.id not in operation_ids))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to carry."""
+        return not self.nics and not self.asked
