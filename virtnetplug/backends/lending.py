@@ -134,6 +134,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
     return Holding(
         address=device.address,
         uri=ground.hypervisor.uri,
+        hypervisor=ground.hypervisor.key,
         domain_uuid=order.domain.uuid,
         domain_name=order.domain.name,
         domain_id=order.domain_id,

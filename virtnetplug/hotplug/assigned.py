@@ -113,6 +113,7 @@ def change(
             Holding(
                 address=address,
                 uri=host.hypervisor.uri,
+                hypervisor=host.hypervisor.key,
                 domain_uuid=domain.uuid,
                 domain_name=domain.name,
                 domain_id=domain_id,

@@ -459,7 +459,7 @@ class _Detach:
     def _forget(self, aliases: Sequence[str]) -> None:
         for alias in aliases:
             mac = str(xml.interface(self.live[alias]).mac or "")
-            self.host.journal.drop_nic(self.host.hypervisor.uri, self.domain.uuid, alias, mac=mac)
+            self.host.journal.drop_nic(self.host.hypervisor.key, self.domain.uuid, alias, mac=mac)
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:

@@ -110,8 +110,8 @@ def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: st
     for vf in vfs:
         host.journal.hold(
             Holding(
-                address=vf, uri=host.hypervisor.uri, domain_uuid="", domain_name=str(pf), domain_id=-1, alias=str(vf), mac="",
-                managed=True, operation_id=operation_id, since=host.clock.now(),
+                address=vf, uri=host.hypervisor.uri, hypervisor=host.hypervisor.key, domain_uuid="", domain_name=str(pf), domain_id=-1,
+                alias=str(vf), mac="", managed=True, operation_id=operation_id, since=host.clock.now(),
             )
         )  # fmt: skip
 
@@ -244,6 +244,7 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
     return Holding(
         address=address,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid=nic.domain.uuid,
         domain_name=nic.domain.name,
         domain_id=nic.domain_id,

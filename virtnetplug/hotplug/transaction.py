@@ -584,6 +584,7 @@ def record_of(
         id=uuid.uuid4().hex[:12],
         operation=operation,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
         domain_id=domain_id,

@@ -101,12 +101,14 @@ class OperationRecord:
     """One row of the journal: all that `recover` needs to finish or undo it, times in Unix seconds.
 
     `request` is JSON-able and holds, per NIC, what was minted and what was there before
-    (the operation that wrote it says which keys).
+    (the operation that wrote it says which keys). `uri` is the connection's as it was dialled; `hypervisor` the key of what
+    answers there (`Hypervisor.key`).
     """
 
     id: str
     operation: str
     uri: str
+    hypervisor: str
     domain_uuid: str
     domain_name: str
     domain_id: int = -1
@@ -167,9 +169,10 @@ class OperationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:
-    """A NIC virtnetplug plugged, as the journal knows it. `since` in Unix seconds."""
+    """A NIC virtnetplug plugged, as the journal knows it: one per `hypervisor` (`Hypervisor.key`), domain UUID and alias. `since` in Unix seconds."""
 
     uri: str
+    hypervisor: str
     domain_uuid: str
     domain_name: str
     alias: str
