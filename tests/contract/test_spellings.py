@@ -12,6 +12,7 @@ from tests.contract.deaths import die
 from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
+from virtnetplug.backends.lending import held_for
 from virtnetplug.errors import ClaimTaken, DomainBusy, VirtnetplugError
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.plugger import Plugger
@@ -104,6 +105,8 @@ def test_a_device_comes_back_by_another_spelling_and_by_no_other_daemon(pool: Wo
     (holding,) = pool.host.journal.holdings()
     other = dialled(pool, key="fake:socket=/srv/b")
     assert other.recover() == () and pool.host.journal.holdings() == [holding]
+    held = [held_for(plugger._host, pool.guest, "ua-vf1") for plugger in (other, pool.plugger)]
+    assert held == [[], [holding]], "a domain may have its UUID in two daemons, and a NIC its alias"
     kinds = [finding.kind for finding in other.audit().findings]
     assert "device-leaked" not in kinds
     assert [outcome.result for outcome in dialled(pool, uri=OTHER_URI).recover()] == [Result.DONE]

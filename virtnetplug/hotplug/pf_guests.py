@@ -262,9 +262,10 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
 
 def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> None:
     """The VF that the NIC is to have, out of those that are kept, for the one it had."""
+    its = host.hypervisor.key, nic.domain.uuid, nic.alias
     with host.journal.batch():
         for holding in host.journal.holdings():
-            is_its = (holding.domain_uuid, holding.alias) == (nic.domain.uuid, nic.alias)
+            is_its = (holding.hypervisor, holding.domain_uuid, holding.alias) == its
             is_kept = holding.address == address and not holding.domain_uuid
             if (is_its and holding.address != address) or is_kept:
                 host.journal.let_go(holding)
