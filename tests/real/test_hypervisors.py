@@ -18,7 +18,7 @@ from tests.real.daemon import Daemon
 from tests.real.guests import Guest
 from tests.real.other_daemon import OtherDaemon
 from tests.real.user_session import UserSession
-from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial
 from virtnetplug.adapters.sqlite import SqliteJournal
 
 pytestmark = [pytest.mark.driver("daemon"), pytest.mark.timeout(1800)]
@@ -171,3 +171,9 @@ def test_another_hosts_is_known_by_that_host(libvirtd: Daemon, guest: Start, bri
         command("recover", one.name, "--wait", "10")
         assert command.json("history", one.name).document["operations"][0]["state"] == "done"
         assert again.json("recover").document["operations"] == []
+
+
+@pytest.mark.driver("embedded")
+def test_a_root_of_the_embedded_driver_is_opened_once_however_it_is_spelled(uri: str) -> None:
+    assert dial(uri) is dial(f"{uri}/") is dial(uri.replace("?root=", "?root=/run/.."))
+    assert _key(uri) == _key(f"{uri}/") != SYSTEM
