@@ -50,6 +50,7 @@ def open(  # noqa: A001 - it is what it does
         journal.close()
         raise
     networks = LibvirtNetworks(libvirt)
+    journal.recognise(libvirt.uri, libvirt.key)
     hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
 
     def close() -> None:

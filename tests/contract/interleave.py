@@ -302,11 +302,11 @@ class TurnsJournal:
                 self._turns.touch()
 
     @contextmanager
-    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:
-        lock = uri, domain_uuid
+    def lock(self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:
+        lock = hypervisor, domain_uuid
         self._turns.take(lock, on_wait, more.get("seconds"))
         try:
-            with self._inner.lock(uri, domain_uuid, **more):
+            with self._inner.lock(hypervisor, domain_uuid, **more):
                 yield
         finally:
             self._turns.release(lock)

@@ -125,8 +125,8 @@ def test_what_an_operation_is_about_to_do_is_no_finding(fake: World) -> None:
     fake.host.journal.set_host_policy(UnplugPolicy.PRESENT)
     domain = fake.host.hypervisor.domain(fake.name)
     record = OperationRecord(
-        id="running", operation="attach", uri=fake.host.hypervisor.uri, domain_uuid=domain.uuid, domain_name=fake.name,
-        request={"nics": []},
+        id="running", operation="attach", uri=fake.host.hypervisor.uri, hypervisor=fake.host.hypervisor.key,
+        domain_uuid=domain.uuid, domain_name=fake.name, request={"nics": []},
     )  # fmt: skip
     with fake.host.journal.call() as owner:
         fake.host.journal.begin(dataclasses.replace(record, owner=owner))

@@ -27,7 +27,7 @@ class _Locks:
         finally:
             self.owners.remove("owner")
 
-    def lock(self, uri: str, domain_uuid: str, **asked: Any) -> AbstractContextManager[None]:
+    def lock(self, hypervisor: str, domain_uuid: str, **asked: Any) -> AbstractContextManager[None]:
         self.asked = asked
         return nullcontext()
 

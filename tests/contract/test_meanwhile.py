@@ -393,7 +393,7 @@ def test_policies_do_nothing_more_once_the_lock_is_not_to_be_had(fake: World, mo
         fake.plugger.attach(fake.name, [fake.bridge_nic(number)])
         fake.plugger.attach(fake.name, [fake.network_nic(number + 4)], twin_of=f"ua-nic{number}")
     fake.guest.hold()
-    lock, asked, detach = fake.reopen().journal.lock(fake.host.hypervisor.uri, fake.guest.uuid), [], fake.guest.detach
+    lock, asked, detach = fake.reopen().journal.lock(fake.host.hypervisor.key, fake.guest.uuid), [], fake.guest.detach
     fake.later(1.0, lock.__enter__)
     monkeypatch.setattr(fake.guest, "detach", lambda alias, half: (asked.append(alias), detach(alias, half)))
     outcome = fake.plugger.set_policy(fake.name, force_unplug="NICS", wait=6)

@@ -184,7 +184,7 @@ def test_the_domain_ends_while_a_detach_is_pending(world: World) -> None:
     world.guest.destroy()
     (outcome,) = world.plugger.recover(wait=120.0)
     assert outcome.result is Result.DONE
-    assert world.host.journal.open_operations(world.host.hypervisor.uri) == []
+    assert world.host.journal.open_operations(world.host.hypervisor.key) == []
     assert world.plugger.list(world.name) == ()
 
 

@@ -432,7 +432,7 @@ def test_a_busy_domain_is_left_out_and_keeps_no_other_from_its_policies(
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
     fake.plugger.attach(fake.name, [fake.network_nic(2)], scope=Scope.BOTH, twin_of="ua-nic1")
     fake.host.journal.set_host_policy(UnplugPolicy.PRESENT)
-    other = fake.reopen().journal.lock(fake.host.hypervisor.uri, fake.guest.uuid)
+    other = fake.reopen().journal.lock(fake.host.hypervisor.key, fake.guest.uuid)
     with other:
         (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.reason, outcome.domain) == (Result.PENDING, "domain-busy", fake.name)

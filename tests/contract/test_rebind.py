@@ -280,7 +280,7 @@ def test_a_network_that_is_not_active_heals_nothing(world: World) -> None:
     assert (outcome.result, outcome.reason) == (Result.REFUSED, "network-inactive")
     with pytest.raises(NetworkInactive, match="net-start"):
         world.plugger.heal(world.name, "ua-nic1")
-    assert world.host.journal.open_operations(world.host.hypervisor.uri) == []
+    assert world.host.journal.open_operations(world.host.hypervisor.key) == []
     world.start_network()
     assert world.plugger.heal()[0].result is Result.DONE
 
@@ -467,7 +467,7 @@ def test_a_healing_that_cannot_be_finished_is_undone(fake: World) -> None:
     (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.operation) == (Result.UNDONE, "rebind")
     assert (fake.ports(), fake.taps()) == (0, {"br0": 0, "br1": 0, "virbr0": 0})
-    assert fake.host.journal.open_operations(fake.host.hypervisor.uri) == []
+    assert fake.host.journal.open_operations(fake.host.hypervisor.key) == []
 
 
 @pytest.mark.parametrize("kind", ["fail", "crash"])

@@ -247,11 +247,12 @@ def _quarantined(world: World) -> None:
 
 
 def _elsewhere(world: World) -> None:
-    world.host.journal.hold(_holding(world, uri="qemu:///session"))
+    world.host.journal.hold(_holding(world, uri="qemu:///session", hypervisor="qemu:socket=/run/user/1000/libvirt"))
 
 
 def _holding(world: World, **more: Any) -> Holding:
-    said = {"uri": world.uri, "domain_uuid": "1", "domain_name": "web", "domain_id": 1, "alias": "ua-x", "mac": ""}
+    said = {"uri": world.uri, "hypervisor": world.host.hypervisor.key}
+    said |= {"domain_uuid": "1", "domain_name": "web", "domain_id": 1, "alias": "ua-x", "mac": ""}
     return Holding(**{"address": VFS[2], "managed": True, **said, **more})
 
 

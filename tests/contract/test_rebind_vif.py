@@ -418,7 +418,7 @@ def test_recover_that_does_not_wait_leaves_out_vifs_that_are_busy(dom0: Dom0, wh
         rebind(dom0, Plugger(faulty(dom0.host, kill), lambda: None), reload=True)
     dom0.open()
     hypervisor = dom0.host.hypervisor
-    key = ("", rebind_vif.DRIVER) if whose == "driver" else (hypervisor.uri, hypervisor.domain("web").uuid)
+    key = ("", rebind_vif.DRIVER) if whose == "driver" else (hypervisor.key, hypervisor.domain("web").uuid)
     began = time.monotonic()
     with dom0.host.journal.lock(*key):
         (left,) = dom0.plugger.recover("db")

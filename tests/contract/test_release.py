@@ -232,7 +232,7 @@ def test_a_connection_that_breaks_while_the_guest_is_waited_for(fake: World) -> 
     fake.later(0.5, lambda: fake.guest._tell(GuestEvent(GuestEventKind.LOST)))
     with pytest.raises(ConnectionLost, match="recover"):
         fake.plugger.detach(fake.name, "ua-nic1", wait=10)
-    (record,) = fake.host.journal.open_operations(fake.host.hypervisor.uri)
+    (record,) = fake.host.journal.open_operations(fake.host.hypervisor.key)
     assert record.state is OperationState.INCOMPLETE
     fake.guest.resume()
     (outcome,) = fake.plugger.recover(wait=10)

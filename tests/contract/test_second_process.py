@@ -214,8 +214,8 @@ def test_a_nic_that_came_under_the_alias_meanwhile_is_left_alone(fake: World, mo
     for half in (Half.LIVE, Half.CONFIG):
         fake.guest.attach(other, half)
     row = NicRecord(
-        uri=fake.host.hypervisor.uri, domain_uuid=fake.guest.uuid, domain_name=fake.name, alias="ua-nic1", mac=_mac(2),
-        type="bridge", source=fake.bridges[1], operation_id="another",
+        uri=fake.host.hypervisor.uri, hypervisor=fake.host.hypervisor.key, domain_uuid=fake.guest.uuid, domain_name=fake.name,
+        alias="ua-nic1", mac=_mac(2), type="bridge", source=fake.bridges[1], operation_id="another",
     )  # fmt: skip
     fake.host.journal.put_nic(row)
     assert first.go_on().result is Result.DONE
@@ -354,7 +354,7 @@ class _Elapsed:
 
 def _lock(world: World) -> Any:
     """The lock of the domain, as another process takes it."""
-    return world.reopen().journal.lock(world.host.hypervisor.uri, world.guest.uuid)
+    return world.reopen().journal.lock(world.host.hypervisor.key, world.guest.uuid)
 
 
 BOUNDED: dict[str, Callable[[World, float], Any]] = {
@@ -426,7 +426,7 @@ def test_recover_says_which_domain_it_left_out(fake: World, monkeypatch: pytest.
 
 PF_LOCKS: dict[str, Callable[[World], tuple[str, str]]] = {
     "pf": lambda w: ("", f"pf {PF}"),
-    "guest": lambda w: (w.host.hypervisor.uri, w.guest.uuid),
+    "guest": lambda w: (w.host.hypervisor.key, w.guest.uuid),
 }
 
 

@@ -153,7 +153,7 @@ def test_a_signal_ends_the_wait_of_a_recovery_and_the_operation_stays_pending(fa
     fake.later(3.0, send)
     said, _ = act_under(fake, lambda world, plugger: plugger.recover(wait=600))
     assert isinstance(said, Interrupted) and "virtnetplug recover" in said.message
-    (record,) = fake.host.journal.open_operations(fake.host.hypervisor.uri)
+    (record,) = fake.host.journal.open_operations(fake.host.hypervisor.key)
     assert (record.state, record.reason) == (OperationState.PENDING, "interrupted")
     fake.guest.resume()
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
@@ -284,7 +284,7 @@ def _taken(
     """After 1 s another process has the lock of a domain for good; the signal comes before this one wants it, or while it waits for it."""
     monkeypatch.setattr(locks, "time", world.host.clock, raising=False)
     with ExitStack() as stack:
-        lock = world.reopen().journal.lock(world.host.hypervisor.uri, uuid)
+        lock = world.reopen().journal.lock(world.host.hypervisor.key, uuid)
 
         def take() -> None:
             stack.enter_context(lock)

@@ -67,8 +67,8 @@ class World:
             "config": self.definition(Half.CONFIG),
             "taps": self.taps(),
             "ports": self.ports(),
-            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.uri)),
-            "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.uri)],
+            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key)),
+            "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.key)],
         }
 
     def bridge_nic(

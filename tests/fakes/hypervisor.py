@@ -14,6 +14,7 @@ from lxml import etree
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.host_devices import FakeHostDevices
+from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.errors import (
     BridgeMissing,
     ClaimTaken,
@@ -563,6 +564,7 @@ class FakeHypervisor:
     """
 
     uri = "fake:///host"
+    key = str(key_from_uri(uri))
     is_local = True
 
     def __init__(self, devices: FakeHostDevices | None = None, clock: FakeClock | None = None) -> None:

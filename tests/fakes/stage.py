@@ -20,6 +20,7 @@ from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.ports.store import OwnerProcess
 
 URI = "stage:///"
+KEY = "stage:socket=/run/libvirt"
 
 
 def nic(
@@ -112,6 +113,7 @@ class Stage:
     """Hypervisor, networks, links and journal in one, all of it plain values."""
 
     uri: str = URI
+    key: str = KEY
     is_local: bool = True
     models: frozenset[str] | None = frozenset({"virtio", "e1000", "e1000e", "rtl8139"})
     all: dict[str, StageDomain] = field(default_factory=dict)
@@ -245,23 +247,23 @@ class Stage:
     def taps_by_domain(self) -> dict[str, frozenset[str]]:
         return dict(self.held)
 
-    def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> list[NicRecord]:
+    def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> list[NicRecord]:
         return [each for each in self.records if domain_uuid in (None, each.domain_uuid)]
 
-    def open_operations(self, uri: str, *domain_uuids: str) -> list[OperationRecord]:
+    def open_operations(self, hypervisor: str, *domain_uuids: str) -> list[OperationRecord]:
         return [each for each in self.open if not domain_uuids or each.domain_uuid in domain_uuids]
 
-    def history(self, *, uri: str, domain: str, limit: int) -> list[OperationRecord]:
+    def history(self, *, hypervisor: str, domain: str, limit: int) -> list[OperationRecord]:
         return [each for each in self.past if each.domain_uuid == domain][:limit]
 
-    def newest(self, uri: str, names: Collection[str]) -> list[OperationRecord]:
+    def newest(self, hypervisor: str, names: Collection[str]) -> list[OperationRecord]:
         found = {each.domain_uuid: each for each in self.past if each.operation in names}
         return list(found.values())
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
         return record.id in self.alive
 
-    def drop_nic(self, uri: str, domain_uuid: str, alias: str, **_: Any) -> None:
+    def drop_nic(self, hypervisor: str, domain_uuid: str, alias: str, **_: Any) -> None:
         self.records = [each for each in self.records if (each.domain_uuid, each.alias) != (domain_uuid, alias)]
 
     def begin(self, record: OperationRecord) -> None:
@@ -295,7 +297,9 @@ class Stage:
         return None
 
     @contextmanager
-    def lock(self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None) -> Iterator[None]:
+    def lock(
+        self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+    ) -> Iterator[None]:
         self.calls.append(f"lock {domain_uuid}")
         yield
 

@@ -42,11 +42,11 @@ class Daemon:
         """As far as the tests' own starts and kills go."""
         return self._process is not None
 
-    def start(self) -> None:
-        """Start it, and return once it answers (about a second)."""
+    def start(self, more: str = "") -> None:
+        """Start it, and return once it answers (about a second). `more` is added to its configuration."""
         assert self._process is None, "libvirtd is running already"
         etc = Path("/etc/libvirt")
-        (etc / "libvirtd.conf").write_text(_CONF)
+        (etc / "libvirtd.conf").write_text(_CONF + more)
         (etc / "qemu.conf").write_text(machine.qemu_conf())
         machine.copy_capabilities(machine.default_cache(), CAPABILITIES)
         with self.log.open("ab") as log:

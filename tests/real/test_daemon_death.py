@@ -22,6 +22,7 @@ from tests.real.daemon import Daemon
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
 from virtnetplug import app
+from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
@@ -145,7 +146,7 @@ class Ward:
 
     def open_operations(self) -> list[OperationState]:
         with closing(app.journal(self.state)) as journal:
-            return [record.state for record in journal.open_operations(self.daemon.uri)]
+            return [record.state for record in journal.open_operations(key_from_uri(self.daemon.uri))]
 
     def recover(self, **options: Any) -> list[Outcome]:
         with self.plugger() as plugger:

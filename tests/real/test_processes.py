@@ -16,6 +16,7 @@ from tests.real import links
 from tests.real.command import Command, finish
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
+from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.adapters.sqlite import SqliteJournal
 
 pytestmark = pytest.mark.driver("daemon")
@@ -64,7 +65,7 @@ def test_two_processes_on_one_domain_take_turns(command: Command, guest: Start, 
 def test_a_process_that_has_to_wait_says_so(command: Command, guest: Start, bridge: Bridge) -> None:
     one, switch = guest(), bridge()
     command("list", one.name)  # for the journal's directory
-    with SqliteJournal.open(command.state).lock(command.uri, one.uuid):
+    with SqliteJournal.open(command.state).lock(key_from_uri(command.uri), one.uuid):
         process = command.start("attach", one.name, "--bridge", switch, "--alias", "ua-a", "-v")
         wait_for(process, "another operation is working on domain")
         time.sleep(0.3)

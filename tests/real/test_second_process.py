@@ -21,6 +21,7 @@ from tests.real.command import Command, finish
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
 from tests.real.test_processes import wait_for
+from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import LockTaken
 
@@ -84,7 +85,7 @@ def _is_locked(command: Command, guest: Guest) -> bool:
     """Whether a process has the domain's lock."""
     with closing(SqliteJournal.open(command.state)) as journal:
         try:
-            with journal.lock(command.uri, guest.uuid, seconds=0):
+            with journal.lock(key_from_uri(command.uri), guest.uuid, seconds=0):
                 return False
         except LockTaken:
             return True

@@ -33,9 +33,10 @@ ROOMS = {
     "demo": "errors lifecycle model ports hotplug",
     # Adapters implement ports; only the composition root knows them.
     "adapters.clock": "errors model ports",
+    "adapters.daemon": "errors model ports",
     "adapters.linux": "errors model ports retry",
-    "adapters.libvirt": "errors lifecycle model ports retry xml",
-    "adapters.sqlite": "errors lifecycle model ports retry interruption adapters.clock",
+    "adapters.libvirt": "errors lifecycle model ports retry xml adapters.daemon",
+    "adapters.sqlite": "errors lifecycle model ports retry interruption adapters.clock adapters.daemon",
     "adapters.xen": "errors lifecycle model ports retry xml",
     "app": "errors lifecycle model ports interruption hotplug metrics cli demo"
     " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",

@@ -101,7 +101,8 @@ def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Inter
 
 def held_for(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
     """What the journal holds for that NIC."""
-    return [one for one in ground.journal.holdings() if (one.domain_uuid, one.alias) == (domain.uuid, alias)]
+    its = (ground.hypervisor.key, domain.uuid, alias)
+    return [one for one in ground.journal.holdings() if (one.hypervisor, one.domain_uuid, one.alias) == its]
 
 
 def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
@@ -134,6 +135,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
     return Holding(
         address=device.address,
         uri=ground.hypervisor.uri,
+        hypervisor=ground.hypervisor.key,
         domain_uuid=order.domain.uuid,
         domain_name=order.domain.name,
         domain_id=order.run.id,

@@ -179,7 +179,7 @@ def document_from_history(records: Sequence[OperationRecord]) -> Document:
 
 def plain_record(record: OperationRecord) -> Document:
     """A journal record without what is the journal's own business (its request, its owner)."""
-    own = ("request", "owner", "domain_id", "unreadable")
+    own = ("request", "owner", "domain_id", "hypervisor", "unreadable")
     return {key: value for key, value in plain(record).items() if key not in own}
 
 

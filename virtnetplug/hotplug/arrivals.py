@@ -74,16 +74,16 @@ def _is_arriving(view: DomainView) -> bool:
 
 def _may_be_stale(host: Host, domain: Domain) -> bool:
     """Whether the journal has NICs of an earlier run of the domain."""
-    rows = host.journal.nics(host.hypervisor.uri, domain.uuid)
+    rows = host.journal.nics(host.hypervisor.key, domain.uuid)
     process = domain.process() if rows else ""
     return bool(process) and any(row.process != process for row in rows)
 
 
 def _refresh(host: Host, view: DomainView) -> None:
     """The rows of NICs that were last seen in an earlier run, as the run that there is has them."""
-    uri, uuid, process = host.hypervisor.uri, view.domain.uuid, view.run.process
+    key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
     live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
-    for row in host.journal.nics(uri, uuid) if process else ():
+    for row in host.journal.nics(key, uuid) if process else ():
         if row.process == process:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
@@ -93,7 +93,7 @@ def _refresh(host: Host, view: DomainView) -> None:
         elif kept is not None and str(kept.mac or "") == row.mac:
             host.journal.put_nic(dataclasses.replace(row, process=process, frontend=GONE[0], backend=GONE[1]))
         else:
-            host.journal.drop_nic(uri, uuid, row.alias, mac=row.mac)
+            host.journal.drop_nic(key, uuid, row.alias, mac=row.mac)
 
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
@@ -113,7 +113,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     """The journal's rows of NICs that the guest says are virtnetplug's."""
-    known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.uri, view.domain.uuid)}
+    known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
         if (net.alias, str(net.mac or "")) not in known and not net.is_hostdev:
             host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
@@ -123,7 +123,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
     """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs."""
     busy = {
         alias
-        for record in host.journal.open_operations(host.hypervisor.uri, view.domain.uuid)
+        for record in host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
         for _, alias in record.touched
     }
     free = [net for net in nets if net.alias not in busy and not net.is_hostdev]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virtnetplug.backends import vf_settings
+from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.vf_settings import Settings
 from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VlanInvalid
 from virtnetplug.hotplug.host import Host
@@ -59,10 +60,7 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
 
 def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:
     """What the journal holds of that device for that NIC."""
-    for one in host.journal.holdings():
-        if (one.address, one.domain_uuid, one.alias) == (address, domain.uuid, alias):
-            return one
-    return None
+    return next((one for one in held_for(host, domain, alias) if one.address == address), None)
 
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
@@ -112,6 +110,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
             Holding(
                 address=address,
                 uri=host.hypervisor.uri,
+                hypervisor=host.hypervisor.key,
                 domain_uuid=domain.uuid,
                 domain_name=domain.name,
                 domain_id=run.id,

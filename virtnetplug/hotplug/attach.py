@@ -123,7 +123,7 @@ def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
     """Alias of each assigned device to the network that lent it, which its live element does not name."""
     if view.live is None or not any(net.is_hostdev for net in view.live.nets):
         return {}
-    return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.uri, view.domain.uuid)}
+    return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
 
 
 def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> bool:
@@ -335,7 +335,7 @@ class Attach(Operation):
         """See `Operation.prepare`."""
         view, scope = _look(domain, self.scope, self.twin_of)
         nets, said = _identified(host, view, _paired(view, self.nets))
-        records = host.journal.open_operations(host.hypervisor.uri, domain.uuid, "")
+        records = host.journal.open_operations(host.hypervisor.key, domain.uuid, "")
         refusals = _unsettled(view, nets, records)
         kept = reservations(records, domain.uuid)
         there = () if refusals else _already(host, view, nets, scope)

@@ -113,7 +113,7 @@ def _lives_elsewhere(whole: Survey, port: NetworkPort) -> bool:
 def _ownerless(host: Host, port: NetworkPort, network: str) -> Finding:
     """Its owner is not known here: safe to delete only if the journal says that it was a domain of this connection."""
     try:
-        was_ours = bool(host.journal.history(uri=host.hypervisor.uri, domain=port.owner_uuid, limit=1))
+        was_ours = bool(host.journal.history(hypervisor=host.hypervisor.key, domain=port.owner_uuid, limit=1))
     except VirtnetplugError:
         was_ours = False
     name = port.owner_name or port.owner_uuid or "nobody"

@@ -491,7 +491,7 @@ class _Detach:
 
     def _forget(self, aliases: Sequence[str]) -> None:
         """The journal's rows of those that have left; of one that the definition still has it keeps whose it is."""
-        journal, uri, uuid = self.host.journal, self.host.hypervisor.uri, self.domain.uuid
+        journal, uri, uuid = self.host.journal, self.host.hypervisor.key, self.domain.uuid
         rows = {row.alias: row for row in journal.nics(uri, uuid)} if self.may_remain else {}
         for alias in aliases:
             net = xml.interface(self.live[alias])

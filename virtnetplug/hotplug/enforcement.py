@@ -86,7 +86,7 @@ def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, .
 
 def _undone_first(host: Host, domain: Domain) -> str:
     """Which open operation on the domain will be undone, to a person; empty if there is none."""
-    for record in host.journal.open_operations(host.hypervisor.uri, domain.uuid):
+    for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is not None and operation.direction(record) is Direction.BACK:
             return f"the {record.operation} {record.id} is open and will be undone; 'virtnetplug recover {domain.name}' settles it first"

@@ -79,7 +79,7 @@ def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal
     then = without(view, exchange.leaving, exchange.config_leaving)
     leaving = next((net for net in exchange.leaving if net.is_hostdev), None)
     uuid = view.domain.uuid
-    kept = reservations(host.journal.open_operations(host.hypervisor.uri, uuid, ""), uuid)
+    kept = reservations(host.journal.open_operations(host.hypervisor.key, uuid, ""), uuid)
     found: list[Refusal] = []
     if exchange.entering:
         found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=leaving, kept=kept)

@@ -180,9 +180,11 @@ class _Running:
         return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
 
     def _keep(self, came: Mapping[str, Interface]) -> None:
-        journal, uri = self.host.journal, self.host.hypervisor.uri
+        journal, hypervisor = self.host.journal, self.host.hypervisor.key
         for entry in self.request["leaving"]:
-            journal.drop_nic(uri, self.domain.uuid, entry["alias"], mac=str(xml.interface(entry["element"]).mac or ""))
+            journal.drop_nic(
+                hypervisor, self.domain.uuid, entry["alias"], mac=str(xml.interface(entry["element"]).mac or "")
+            )
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))

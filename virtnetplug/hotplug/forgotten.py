@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from virtnetplug import xml
+from virtnetplug.backends.lending import held_for
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
@@ -25,7 +26,7 @@ def forgotten_devices(host: Host, domain: Domain, nets: Collection[Interface]) -
 
 def _look(host: Host, domain: Domain, nets: Collection[Interface]) -> frozenset[str]:
     aliases = {net.alias for net in nets}
-    held = [one for one in host.journal.holdings() if one.domain_uuid == domain.uuid and one.alias in aliases]
+    held = [one for alias in aliases for one in held_for(host, domain, alias or "")]
     known = _known(domain) if held else frozenset()
     return frozenset(str(one.address) for one in held if one.address not in known and _is_open(host, one.address))
 

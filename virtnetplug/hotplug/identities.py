@@ -64,7 +64,7 @@ def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str
     try:
         return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:
-        for record in host.journal.newest(host.hypervisor.uri, HANDED):
+        for record in host.journal.newest(host.hypervisor.key, HANDED):
             is_its = record.domain_uuid == view.domain.uuid and emulated in record.remembers
             if is_its and record.operation == handover.NAME:
                 return Identity(alias=emulated)

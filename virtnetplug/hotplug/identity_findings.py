@@ -123,7 +123,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
     """Those hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
-    records = host.journal.newest(host.hypervisor.uri, HANDED)
+    records = host.journal.newest(host.hypervisor.key, HANDED)
     return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
 
 

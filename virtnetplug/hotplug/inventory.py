@@ -49,7 +49,7 @@ def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain])
     """NICs that are gone but whose host device is not back: they are listed until it is."""
     uuids = {domain.uuid for domain in domains}
     for holding in host.journal.holdings():
-        if not holding.quarantine or holding.uri != host.hypervisor.uri:
+        if not holding.quarantine or holding.hypervisor != host.hypervisor.key:
             continue
         if domain_name is None or holding.domain_uuid in uuids:
             yield Nic(
@@ -73,7 +73,7 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
     view = look(host.hypervisor.domain(domain_name), BOTH)
     pair = find(view, selector)
     nic = nics_of(host, view, [pair])[0]
-    records = host.journal.history(uri=host.hypervisor.uri, domain=view.domain.uuid, limit=1000)
+    records = host.journal.history(hypervisor=host.hypervisor.key, domain=view.domain.uuid, limit=1000)
     touched = tuple(record for record in records if any(step.nic == nic.alias for step in record.steps))
     live, config = pair
     return NicDetail(
@@ -86,8 +86,8 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
 
     Of those that `are_new` nothing is asked that a guest cannot have done yet.
     """
-    uri, uuid = host.hypervisor.uri, view.domain.uuid
-    known = {record.alias: record for record in host.journal.nics(uri, uuid)}
+    hypervisor, uuid = host.hypervisor.key, view.domain.uuid
+    known = {record.alias: record for record in host.journal.nics(hypervisor, uuid)}
     pending = {**pending_in(view.live_xml), **pending_nics(host, uuid)}
     carried = nics_in(view.live_xml)
     chosen = view.pairs if pairs is None else pairs
@@ -126,7 +126,7 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
     """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
-    return of_domain(host.journal.open_operations(host.hypervisor.uri, domain_uuid, ""), domain_uuid)
+    return of_domain(host.journal.open_operations(host.hypervisor.key, domain_uuid, ""), domain_uuid)
 
 
 def _nic(
@@ -212,7 +212,7 @@ def frontend(host: Host, domain: Domain, live: Interface) -> State:
 def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
     """Of the NICs in the journal, by domain UUID and alias, where the hypervisor's host shows both ends by itself."""
     records: dict[str, list[NicRecord]] = {}
-    for record in host.journal.nics(host.hypervisor.uri):
+    for record in host.journal.nics(host.hypervisor.key):
         records.setdefault(record.domain_uuid, []).append(record)
     found = {}
     for uuid, its in records.items():

@@ -8,7 +8,7 @@ from virtnetplug.lifecycle import ASKED, State
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 
 Key = tuple[str, str, str]
-"""A NIC: the URI and the UUID of its domain, and its alias."""
+"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias."""
 
 
 def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
@@ -26,7 +26,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
             nics = set()
         else:
             nics = set(record.touched)
-        found.update({(record.uri, uuid, alias): record.id for uuid, alias in nics})
+        found.update({(record.hypervisor, uuid, alias): record.id for uuid, alias in nics})
     return found
 
 

@@ -21,7 +21,7 @@ def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
     open_nics = {nic for record in whole.operations for nic in record.touched}
     for holding in host.journal.holdings():
         seen = whole.domains.get(holding.domain_uuid)
-        if holding.uri != host.hypervisor.uri or (seen is None and not whole.is_whole):
+        if holding.hypervisor != host.hypervisor.key or (seen is None and not whole.is_whole):
             continue
         if holding.quarantine or holding.unreadable:
             yield _quarantined(holding)

@@ -50,7 +50,7 @@ class DomainLock:
     def take(self) -> None:
         """Wait for it, and say so if that takes waiting; raises `DomainBusy`, which names who has it."""
         name, uuid = f"domain {self._domain.name}", self._domain.uuid
-        self._stack.enter_context(named_lock(self._host, name, self._host.hypervisor.uri, uuid, self._seconds))
+        self._stack.enter_context(named_lock(self._host, name, self._host.hypervisor.key, uuid, self._seconds))
 
     def release(self) -> None:
         """Release it; safe twice."""
@@ -58,8 +58,8 @@ class DomainLock:
 
 
 @contextmanager
-def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Iterator[None]:
-    """The lock of the journal called `uri` and `key`, which people know as `name`; raises `DomainBusy`."""
+def named_lock(host: Host, name: str, hypervisor: str, key: str, seconds: float) -> Iterator[None]:
+    """The lock of the journal called `hypervisor` and `key`, which people know as `name`; raises `DomainBusy`."""
 
     def say() -> None:
         text = f"another operation is working on {name}; waiting for it"
@@ -67,7 +67,7 @@ def named_lock(host: Host, name: str, uri: str, key: str, seconds: float) -> Ite
 
     with ExitStack() as stack:
         try:
-            stack.enter_context(host.journal.lock(uri, key, on_wait=say, seconds=seconds))
+            stack.enter_context(host.journal.lock(hypervisor, key, on_wait=say, seconds=seconds))
         except LockTaken as error:
             fact = f"{error.who} is working on {name} and has not ended within {seconds:g} s."
             raise DomainBusy(

@@ -111,7 +111,7 @@ def goes_back(
 def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
     """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
     metadata, uuid = metadata_of(view), view.domain.uuid
-    records = host.journal.open_operations(host.hypervisor.uri, uuid)
+    records = host.journal.open_operations(host.hypervisor.key, uuid)
     leaving = of_domain(records, uuid)
     said = []
     for pair in pairs:

@@ -20,6 +20,7 @@ def nic_record(
     """What the journal keeps of a NIC that is in the guest."""
     return NicRecord(
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
         alias=net.alias or "",

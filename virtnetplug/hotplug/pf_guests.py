@@ -111,8 +111,8 @@ def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: st
     for vf in vfs:
         host.journal.hold(
             Holding(
-                address=vf, uri=host.hypervisor.uri, domain_uuid="", domain_name=str(pf), domain_id=-1, alias=str(vf), mac="",
-                managed=True, operation_id=operation_id, since=host.clock.now(),
+                address=vf, uri=host.hypervisor.uri, hypervisor=host.hypervisor.key, domain_uuid="", domain_name=str(pf), domain_id=-1,
+                alias=str(vf), mac="", managed=True, operation_id=operation_id, since=host.clock.now(),
             )
         )  # fmt: skip
 
@@ -245,6 +245,7 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
     return Holding(
         address=address,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid=nic.domain.uuid,
         domain_name=nic.domain.name,
         domain_id=nic.run.id,
@@ -262,9 +263,10 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
 
 def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> None:
     """The VF that the NIC is to have, out of those that are kept, for the one it had."""
+    its = host.hypervisor.key, nic.domain.uuid, nic.alias
     with host.journal.batch():
         for holding in host.journal.holdings():
-            is_its = (holding.domain_uuid, holding.alias) == (nic.domain.uuid, nic.alias)
+            is_its = (holding.hypervisor, holding.domain_uuid, holding.alias) == its
             is_kept = holding.address == address and not holding.domain_uuid
             if (is_its and holding.address != address) or is_kept:
                 host.journal.let_go(holding)

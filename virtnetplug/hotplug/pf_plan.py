@@ -69,7 +69,7 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
         yield refusal(
             HostDeviceUnfit.reason, "has no driver, so there is nothing to be put back. Bind one to it first."
         )
-    for record in host.journal.open_operations(host.hypervisor.uri, ""):
+    for record in host.journal.open_operations(host.hypervisor.key, ""):
         if record.operation == NAME and record.domain_name == name:
             yield refusal(
                 PfPending.reason,
@@ -158,6 +158,7 @@ def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -
         id=uuid.uuid4().hex[:12],
         operation=NAME,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid="",
         domain_name=str(view.pf.address),
         device_type="hostdev",

@@ -180,7 +180,7 @@ def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any]) -> str | No
 
 def _lent_as(address: PciAddress, before: VfSettings) -> Holding:
     return Holding(
-        address=address, uri="", domain_uuid="", domain_name="", domain_id=-1, alias="", mac="", managed=True,
+        address=address, uri="", hypervisor="", domain_uuid="", domain_name="", domain_id=-1, alias="", mac="", managed=True,
         snapshot=dataclasses.asdict(before),
     )  # fmt: skip
 

@@ -511,7 +511,7 @@ class Plugger:
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
         """The newest operations first."""
-        return tuple(self._host.journal.history(uri=self.uri, domain=domain, limit=limit))
+        return tuple(self._host.journal.history(hypervisor=self._host.hypervisor.key, domain=domain, limit=limit))
 
     def close(self) -> None:
         """Let go of the connection and the journal; safe twice."""

@@ -143,6 +143,7 @@ def _record(
         id=uuid.uuid4().hex[:12],
         operation=NAME,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid="" if reload_driver else domain.uuid,
         domain_name=domain.name,
         domain_id=found.domain_id,

@@ -81,8 +81,8 @@ def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
     """Every open operation, or those of one domain and those of PFs that it has a VF of."""
     if wanted is None:
-        return host.journal.open_operations(host.hypervisor.uri)
-    found = host.journal.open_operations(host.hypervisor.uri, wanted, "")
+        return host.journal.open_operations(host.hypervisor.key)
+    found = host.journal.open_operations(host.hypervisor.key, wanted, "")
     return [record for record in found if record.domain_uuid or any(uuid == wanted for uuid, _ in record.touched)]
 
 
@@ -122,7 +122,7 @@ def _one(
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
     arrivals.take_over(host, domain)
-    for record in host.journal.open_operations(host.hypervisor.uri, domain.uuid):
+    for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
             continue
@@ -178,7 +178,7 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
 
     def forget() -> None:
         for _, alias in record.touched:
-            host.journal.drop_nic(record.uri, record.domain_uuid, alias)
+            host.journal.drop_nic(record.hypervisor, record.domain_uuid, alias)
 
     with taken_over(host, record.id) as mine:
         if mine is None:

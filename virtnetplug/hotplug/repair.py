@@ -33,8 +33,8 @@ def mend(host: Host, finding: Finding) -> Finding:
         return finding
     interruption.check()  # each repair is an operation of its own
     try:
-        name, uri = f"domain {finding.domain}", host.hypervisor.uri
-        with nullcontext() if work in WITHOUT_LOCK else named_lock(host, name, uri, finding.domain_uuid, LEAST):
+        name, hypervisor = f"domain {finding.domain}", host.hypervisor.key
+        with nullcontext() if work in WITHOUT_LOCK else named_lock(host, name, hypervisor, finding.domain_uuid, LEAST):
             work(host, finding)
     except Interrupted:
         raise
@@ -67,7 +67,7 @@ def forget(host: Host, finding: Finding) -> None:
     for half in Half:
         if finding.nic in _aliases(host, finding.domain_uuid, half):
             raise Failed(f"{finding.domain} has NIC {finding.nic} again; audit again.")
-    host.journal.drop_nic(host.hypervisor.uri, finding.domain_uuid, finding.nic)
+    host.journal.drop_nic(host.hypervisor.key, finding.domain_uuid, finding.nic)
 
 
 def clear_remains(host: Host, finding: Finding) -> None:

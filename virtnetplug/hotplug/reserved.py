@@ -81,7 +81,7 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
     """
     uuid = view.domain.uuid
-    records = host.journal.open_operations(host.hypervisor.uri, uuid, "")
+    records = host.journal.open_operations(host.hypervisor.key, uuid, "")
     ids = {name: record.id for record in records for name in record.remembers}
     ids |= {each.net.alias: each.operation_id for each in reservations(records, uuid) if each.net.alias}
     ids |= of_domain(records, uuid)

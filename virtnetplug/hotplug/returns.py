@@ -19,11 +19,11 @@ def return_devices(
     which is waited for `seconds`. With `domain`, whose devices those are, the
     others are looked at only if it does not have them all.
     """
-    uri = host.hypervisor.uri
-    held = [one for one in host.journal.holdings() if one.uri == uri and domain_uuid in (None, one.domain_uuid)]
+    key = host.hypervisor.key
+    held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
     if not held or (domain is not None and {one.address for one in held} <= devices_of(domain)):
         return []
-    busy = {nic for record in host.journal.open_operations(uri) for nic in record.touched}
+    busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
     outcomes = []
     for holding in held:
@@ -38,7 +38,7 @@ def return_devices(
         fault = returned.fault
         back = GONE if returned.was_gone else f"is back as it was before {holding.alias} had it"
         # its row, and not that of another NIC which has its alias by now
-        host.journal.drop_nic(uri, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
+        host.journal.drop_nic(key, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
         if fault is None:
             outcomes.append(_outcome(holding, Result.DONE, "", f"host device {holding.address} {back}"))
         else:

@@ -187,16 +187,16 @@ def _with_ports(host: Host, whole: Survey) -> Survey:
 
 
 def _with_journal(host: Host, whole: Survey) -> Survey:
-    uri = host.hypervisor.uri
+    hypervisor = host.hypervisor.key
     only = None if whole.is_whole else next(iter(whole.domains), "")
     try:
         domains = () if only is None else (only, "")  # those of a PF are of no one domain
-        operations = tuple(host.journal.open_operations(uri, *domains))
+        operations = tuple(host.journal.open_operations(hypervisor, *domains))
         alive = [record for record in operations if not is_abandoned(host, record)]
         stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
         return replace(
             whole,
-            nics=tuple(host.journal.nics(uri, only)),
+            nics=tuple(host.journal.nics(hypervisor, only)),
             operations=operations,
             alive=frozenset(record.id for record in alive),
             stalled=stalled,

@@ -394,8 +394,9 @@ class Transaction:
         except VirtnetplugError:
             return ()
         left_nothing = (OperationState.UNDONE, OperationState.REFUSED)
-        others = (each for each in records if each.id != self.record.id and each.state not in left_nothing)
-        return [each for each in others if each.touched & self.record.touched]
+        others = [each for each in records if each.id != self.record.id and each.state not in left_nothing]
+        here = [each for each in others if each.hypervisor == self.record.hypervisor]
+        return [each for each in here if each.touched & self.record.touched]
 
     def _turn_back(self) -> None:
         """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""
@@ -607,6 +608,7 @@ def record_of(
         id=uuid.uuid4().hex[:12],
         operation=operation,
         uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
         domain_id=run.id,

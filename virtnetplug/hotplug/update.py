@@ -344,8 +344,8 @@ class _Update:
         return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
 
     def _keep(self) -> None:
-        uri, uuid = self.host.hypervisor.uri, self.domain.uuid
-        known = next((nic for nic in self.host.journal.nics(uri, uuid) if nic.alias == self.alias), None)
+        hypervisor, uuid = self.host.hypervisor.key, self.domain.uuid
+        known = next((nic for nic in self.host.journal.nics(hypervisor, uuid) if nic.alias == self.alias), None)
         now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
         if known is not None and now is not None:
             network = self._network(known) if now.is_hostdev else None

@@ -147,7 +147,7 @@ def _devices(
     for nic in nics:
         if (nic.frontend, nic.backend) == GONE:
             continue  # the definition alone has it
-        key = nic.uri, nic.domain_uuid, nic.alias
+        key = nic.hypervisor, nic.domain_uuid, nic.alias
         frontend, backend = shown.get(key[1:], states(nic, is_leaving=key in leaves))
         values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"}
         values |= {"domain": nic.domain_name, "frontend": frontend, "backend": backend}

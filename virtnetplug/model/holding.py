@@ -14,6 +14,7 @@ Setting = str | int | bool | None
 class Holding:
     """One row of the journal, unique by `address`: two processes can never hold the same device.
 
+    `uri` is the connection's as it was dialled, `hypervisor` the key of what answers there (`Hypervisor.key`).
     `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
     `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
     port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
@@ -22,6 +23,7 @@ class Holding:
 
     address: PciAddress
     uri: str
+    hypervisor: str
     domain_uuid: str
     domain_name: str
     domain_id: int

@@ -105,12 +105,14 @@ class OperationRecord:
     """One row of the journal: all that `recover` needs to finish or undo it, times in Unix seconds.
 
     `request` is JSON-able and holds, per NIC, what was minted and what was there before
-    (the operation that wrote it says which keys).
+    (the operation that wrote it says which keys). `uri` is the connection's as it was dialled; `hypervisor` the key of what
+    answers there (`Hypervisor.key`).
     """
 
     id: str
     operation: str
     uri: str
+    hypervisor: str
     domain_uuid: str
     domain_name: str
     domain_id: int = -1
@@ -180,12 +182,13 @@ class OperationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:
-    """A NIC virtnetplug plugged, as the journal knows it. `since` in Unix seconds.
+    """A NIC virtnetplug plugged, as the journal knows it: one per `hypervisor` (`Hypervisor.key`), domain UUID and alias. `since` in Unix seconds.
 
     `process` names the run of the domain that it was last looked for in (`Run.process`). One that only the definition has is Closed at both ends.
     """
 
     uri: str
+    hypervisor: str
     domain_uuid: str
     domain_name: str
     alias: str

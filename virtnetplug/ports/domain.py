@@ -216,6 +216,13 @@ class Hypervisor(Protocol):
         """The canonical URI, as the hypervisor gives it."""
 
     @property
+    def key(self) -> str:
+        """Which hypervisor it is, however its URI is spelled: the driver, and the daemon that answers. Another daemon, or one of another user, has another key.
+
+        It is the same after a restart of the daemon. On this host it asks the hypervisor nothing.
+        """
+
+    @property
     def is_local(self) -> bool:
         """Whether the hypervisor's host is this one, so that taps and bridges can be looked at."""
 

@@ -85,29 +85,38 @@ class Journal(Protocol):
     def operation(self, operation_id: str) -> OperationRecord | None:
         """One, with its steps."""
 
-    def open_operations(self, uri: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
-        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
+    def recognise(self, uri: str, hypervisor: str) -> None:
+        """`hypervisor` is what answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
+
+    def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
+        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all.
+
+        `hypervisor` is a `Hypervisor.key`, here and below.
+        """
 
     def history(
-        self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
+        self, *, hypervisor: str | None = None, uri: str | None = None, domain: str | None = None, limit: int = 20
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a name or UUID."""
+        """The newest operations first, with their steps; `domain` is a name or UUID.
+
+        Who has no connection names the hypervisor by its `uri`, in any spelling.
+        """
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
         """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
 
-    def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
+    def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
         """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
 
     def put_nic(self, record: NicRecord) -> None:
-        """Insert or replace, by uri, domain UUID and alias."""
+        """Insert or replace, by hypervisor, domain UUID and alias."""
 
     def drop_nic(
-        self, uri: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
+        self, hypervisor: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
     ) -> None:
         """Forget one, where it has that MAC and source: else another NIC bears its alias by now. One not known is no error."""
 
-    def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
+    def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
         """Those virtnetplug plugged and that are not known to be gone."""
 
     def hold(self, holding: Holding) -> Holding:
@@ -135,7 +144,7 @@ class Journal(Protocol):
         """Make it this one."""
 
     def lock(
-        self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+        self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
         """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for.
 

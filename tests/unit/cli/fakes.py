@@ -64,6 +64,7 @@ RECORD = OperationRecord(
     id="op-1",
     operation="attach",
     uri="qemu:///system",
+    hypervisor="qemu:socket=/run/libvirt",
     domain_uuid=NIC.domain_uuid,
     domain_name="web1",
     request={"secret": "of the journal"},

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.fakes.stage import URI, Stage, StageDomain, definition, nic
+from tests.fakes.stage import KEY, URI, Stage, StageDomain, definition, nic
 from virtnetplug.errors import DomainMissing, XenStoreFailed
 from virtnetplug.hotplug.audit import audit
 from virtnetplug.hotplug.repair import repair
@@ -49,7 +49,13 @@ def port(uuid: str, owner: str, number: int = 1, **more: str) -> NetworkPort:
 def record(domain: StageDomain, number: int = 1) -> NicRecord:
     mac = f"52:54:00:00:00:{number:02x}"
     return NicRecord(
-        uri=URI, domain_uuid=domain.uuid, domain_name=domain.name, alias=f"ua-{number}", mac=mac, type="bridge"
+        uri=URI,
+        hypervisor=KEY,
+        domain_uuid=domain.uuid,
+        domain_name=domain.name,
+        alias=f"ua-{number}",
+        mac=mac,
+        type="bridge",
     )
 
 
@@ -59,6 +65,7 @@ def operation(domain: StageDomain, state: OperationState, *aliases: str) -> Oper
         id="op1",
         operation="detach",
         uri=URI,
+        hypervisor=KEY,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
         state=state,

@@ -47,7 +47,7 @@ def vf(tree: DeviceTree, address: PciAddress = FIRST) -> VfView:
 
 def held(**changes: object) -> Holding:
     one = Holding(
-        address=FIRST, uri="u", domain_uuid="d", domain_name="web1", domain_id=3, alias="ua-vf", mac="", managed=True,
+        address=FIRST, uri="u", hypervisor="h", domain_uuid="d", domain_name="web1", domain_id=3, alias="ua-vf", mac="", managed=True,
         network="vfs", port="p", operation_id="op-1",
     )  # fmt: skip
     return replace(one, **changes)  # type: ignore[arg-type]

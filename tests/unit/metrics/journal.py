@@ -12,6 +12,7 @@ from virtnetplug.model.operation import Half, NicRecord, OperationRecord, Operat
 
 START = 1_700_000_000.0
 URI = "qemu:///system"
+KEY = "qemu:socket=/run/libvirt"
 UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 ATTACH = (("allocate_actual_device", Phase.ALLOCATE), ("host_net_add", Phase.PLUG), ("attach", Phase.GUEST))
 DETACH = (("ask", Phase.UNPLUG), ("guest_release", Phase.GUEST), ("host_net_remove", Phase.RELEASE))
@@ -81,6 +82,7 @@ def nic() -> NicRecord:
     """A NIC that is in its guest."""
     return NicRecord(
         uri=URI,
+        hypervisor=KEY,
         domain_uuid=UUID,
         domain_name='web "1"\\',
         alias="ua-web",
@@ -112,6 +114,7 @@ def begin(
         id=operation_id,
         operation=operation,
         uri=URI,
+        hypervisor=KEY,
         domain_uuid=UUID,
         domain_name="web",
         device_type=device_type,

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.golden_file import assert_golden
-from tests.unit.metrics.journal import DETACH, START, URI, UUID, begin, nic, scripted
+from tests.unit.metrics.journal import DETACH, KEY, START, URI, UUID, begin, nic, scripted
 from tests.unit.metrics.tree import look
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.lifecycle import State
@@ -166,6 +166,7 @@ def test_a_nic_whose_vif_gets_its_driver_anew_does_not_leave(empty: SqliteJourna
             id=f"op-{kind}",
             operation="rebind",
             uri=URI,
+            hypervisor=KEY,
             domain_uuid="",
             domain_name="web",
             request={"nics": [entry], "kind": kind},

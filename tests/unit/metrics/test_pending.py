@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.metrics.journal import START, URI, UUID
+from tests.unit.metrics.journal import KEY, START, URI, UUID
 from virtnetplug.metrics.pending import since_when
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Phase, Step, StepState
 
 
 def operation(kind: str, state: OperationState, *steps: Step) -> OperationRecord:
     return OperationRecord(
-        id="op", operation=kind, uri=URI, domain_uuid=UUID, domain_name="web", state=state, started=START, steps=steps
+        id="op",
+        operation=kind,
+        uri=URI,
+        hypervisor=KEY,
+        domain_uuid=UUID,
+        domain_name="web",
+        state=state,
+        started=START,
+        steps=steps,
     )
 
 

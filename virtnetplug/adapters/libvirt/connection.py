@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import libvirt
 
 from virtnetplug import xml
+from virtnetplug.adapters.daemon import key_from_uri, key_of_remote
 from virtnetplug.adapters.libvirt import emulator, loop
 from virtnetplug.adapters.libvirt.domain import LibvirtDomain
 from virtnetplug.adapters.libvirt.faults import translate, translated
@@ -34,10 +36,11 @@ def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
         raise ConnectionFailed(f"'{uri}' is no URI, for it is no valid text. Check -c and LIBVIRT_DEFAULT_URI.")
     if uri is None or not is_embedded(uri):
         return _open(uri, read_only=read_only)
+    root = key_from_uri(uri) or uri
     with _embedded_lock:
-        if uri not in _embedded:
-            _embedded[uri] = _open(uri, read_only=False)
-        return _embedded[uri]
+        if root not in _embedded:
+            _embedded[root] = _open(uri, read_only=False)
+        return _embedded[root]
 
 
 def is_embedded(uri: str) -> bool:
@@ -57,6 +60,17 @@ def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
             f"cannot connect to {name}: {error.get_error_message() or error}. Check that the URI is right "
             f"(-c or LIBVIRT_DEFAULT_URI) and that its daemon runs."
         ) from None
+
+
+_HOST_UUID = re.compile(r"<host>\s*<uuid>([^<]*)</uuid>")
+
+
+def _key_of_remote(connection: libvirt.virConnect, uri: str) -> str:
+    """Two calls: ``virConnectGetHostname`` and ``virConnectGetCapabilities``."""
+    with translated(connection):
+        name, capabilities = connection.getHostname(), connection.getCapabilities()
+    found = _HOST_UUID.search(capabilities)
+    return key_of_remote(uri, name, found[1] if found is not None else "")
 
 
 def _events_of(connection: libvirt.virConnect, uri: str) -> EventHub:
@@ -79,6 +93,7 @@ class LibvirtHypervisor:
         self._models = EmulatorModels()
         with translated(connection):
             self._uri: str = connection.getURI()
+        self._key = key_from_uri(self._uri) or _key_of_remote(connection, self._uri)
         self._events = _events_of(connection, self._uri)
         self._state_dir = emulator.state_dir(self._uri)
 
@@ -98,6 +113,11 @@ class LibvirtHypervisor:
     def uri(self) -> str:
         """As ``virConnectGetURI`` gives it."""
         return self._uri
+
+    @property
+    def key(self) -> str:
+        """By the socket of the daemon, or the root of the embedded driver; of another host by its name and UUID (`adapters.daemon`)."""
+        return self._key
 
     @property
     def version(self) -> tuple[int, int, int]:

@@ -151,7 +151,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     try:
         version = schema.check(connection, path)  # another process may have been first
         if version < schema.VERSION:
-            schema.migrate(connection, version)
+            schema.migrate(connection, version, path)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

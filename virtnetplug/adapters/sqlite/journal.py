@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from virtnetplug.adapters.clock import SystemClock
-from virtnetplug.adapters.sqlite import holdings, operations, rows, settings, totals
+from virtnetplug.adapters.daemon import key_from_uri, provisional_key
+from virtnetplug.adapters.sqlite import holdings, hypervisors, operations, rows, settings, totals
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
 from virtnetplug.adapters.sqlite.faults import translated
@@ -32,6 +33,7 @@ class SqliteJournal:
         self._database = database
         self._clock = clock
         self._owners = Owners(directory / "owners")
+        self._provisional: dict[str, str] = {}
 
     @classmethod
     def open(
@@ -123,26 +125,25 @@ class SqliteJournal:
         """One, with its steps."""
         return next(iter(operations.read(self._database, "id = ?", (operation_id,))), None)
 
-    def open_operations(self, uri: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
+    def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
         """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
-        where, values = rows.match(uri=uri)
-        if domain_uuids:
-            where += f" AND domain_uuid IN ({', '.join('?' * len(domain_uuids))})"
-        return operations.read(self._database, f"ended IS NULL AND {where}", (*values, *domain_uuids))
+        where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuids or None)
+        return operations.read(self._database, f"ended IS NULL AND {where}", values)
 
     def history(
-        self, *, uri: str | None = None, domain: str | None = None, limit: int = 20
+        self, *, hypervisor: str | None = None, uri: str | None = None, domain: str | None = None, limit: int = 20
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a name or UUID."""
-        return operations.read_newest(self._database, uri, domain, limit)
+        """The newest operations first, with their steps; `domain` is a name or UUID, `uri` a spelling of the hypervisor's."""
+        keys = self._keys(hypervisor) if uri is None else hypervisors.keys_of(self._database, uri)
+        return operations.read_newest(self._database, keys, domain, limit)
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
         """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
         return operations.read_since(self._database, domain_uuid, started)
 
-    def newest(self, uri: str, names: Collection[str]) -> Sequence[OperationRecord]:
+    def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
         """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
-        return operations.read_newest_remembering(self._database, uri, names)
+        return operations.read_newest_remembering(self._database, self._keys(hypervisor), names)
 
     def prune(self, *, keep_seconds: float) -> int:
         """Remove operations that ended longer ago, and the files of dead owners; counters stay. Returns how many."""
@@ -150,23 +151,45 @@ class SqliteJournal:
         self._owners.sweep()
         return removed
 
+    # -- hypervisors -----------------------------------------------------------------------------
+
+    def recognise(self, uri: str, hypervisor: str) -> None:
+        """`hypervisor` is what answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
+        if key_from_uri(uri) is not None:
+            return
+        self._provisional[hypervisor] = provisional_key(uri)
+        if not self._database.read_only:
+            hypervisors.adopt(self._database, provisional_key(uri), hypervisor)
+
+    @overload
+    def _keys(self, hypervisor: str) -> tuple[str, ...]: ...
+    @overload
+    def _keys(self, hypervisor: None) -> None: ...
+    @overload
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None: ...
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None:
+        """All keys that rows of this hypervisor have: a journal that is only read keeps those that stood for it."""
+        if hypervisor is None:
+            return None
+        return (hypervisor, *filter(None, [self._provisional.get(hypervisor)]))
+
     # -- NICs ------------------------------------------------------------------------------------
 
     def put_nic(self, record: NicRecord) -> None:
-        """Insert or replace, by uri, domain UUID and alias."""
+        """Insert or replace, by hypervisor, domain UUID and alias."""
         self._database.write(rows.insert_into("nics", rows.NIC, "INSERT OR REPLACE"), rows.row_from_nic(record))
 
     def drop_nic(
-        self, uri: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
+        self, hypervisor: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
     ) -> None:
         """Forget one, if it has that MAC and source; one not known is no error."""
-        where, values = rows.match(uri=uri, domain_uuid=domain_uuid, alias=alias, mac=mac, source=source)
+        where, values = rows.match(hypervisor=hypervisor, domain_uuid=domain_uuid, alias=alias, mac=mac, source=source)
         self._database.write(f"DELETE FROM nics WHERE {where}", values)  # noqa: S608 - no input in it
 
-    def nics(self, uri: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
+    def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
         """Those virtnetplug plugged and that are not known to be gone."""
-        where, values = rows.match(uri=uri, domain_uuid=domain_uuid)
-        order = "ORDER BY uri, domain_name, since, alias"
+        where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuid)
+        order = "ORDER BY hypervisor, domain_name, since, alias"
         found = self._database.fetch(f"SELECT * FROM nics WHERE {where} {order}", values)  # noqa: S608 - no input in it
         return [rows.nic_from_row(row) for row in found]
 
@@ -204,14 +227,14 @@ class SqliteJournal:
     # -- locks and counters ----------------------------------------------------------------------
 
     def lock(
-        self, uri: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+        self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
         """The lock of one domain, between threads and processes; never to be waited for inside a `batch`.
 
         Raises `LockTaken` after `seconds`.
         """
         self._refuse_read_only()
-        return locked(self.directory / "locks" / domain_lock_name(uri, domain_uuid), on_wait, seconds=seconds)
+        return locked(self.directory / "locks" / domain_lock_name(hypervisor, domain_uuid), on_wait, seconds=seconds)
 
     def operation_totals(self) -> Iterable[tuple[str, str, str, str, str, int]]:
         """(operation, kind, device_type, result, reason, count) of ended operations."""

@@ -140,9 +140,9 @@ def _wait(descriptor: int, deadline: float | None) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def domain_lock_name(uri: str, domain_uuid: str) -> str:
+def domain_lock_name(hypervisor: str, domain_uuid: str) -> str:
     """A file name for one domain of one hypervisor."""
-    return hashlib.sha256(f"{uri}\0{domain_uuid}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{hypervisor}\0{domain_uuid}".encode()).hexdigest()[:32]
 
 
 def _is_locked(path: Path) -> bool:

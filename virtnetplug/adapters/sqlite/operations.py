@@ -129,9 +129,11 @@ def read(database: Database, where: str, values: tuple[Any, ...]) -> list[Operat
     return [rows.operation_from_row(row, by_operation.get(row["id"], ())) for row in found]
 
 
-def read_newest(database: Database, uri: str | None, domain: str | None, limit: int) -> list[OperationRecord]:
+def read_newest(
+    database: Database, hypervisors: tuple[str, ...] | None, domain: str | None, limit: int
+) -> list[OperationRecord]:
     """At most `limit`, the newest first, with their steps; `domain` is a name or UUID."""
-    where, values = rows.match(uri=uri)
+    where, values = rows.match(hypervisor=hypervisors)
     if domain is not None:
         where, values = f"{where} AND ? IN (domain_name, domain_uuid)", (*values, domain)
     newest = f"number IN (SELECT number FROM operations WHERE {where} ORDER BY started DESC, number DESC LIMIT ?)"  # noqa: S608 - no input in it
@@ -148,14 +150,16 @@ def read_since(database: Database, domain_uuid: str, started: float) -> list[Ope
             return read(in_place, *wanted)
 
 
-def read_newest_remembering(database: Database, uri: str, names: Collection[str]) -> list[OperationRecord]:
+def read_newest_remembering(
+    database: Database, hypervisors: tuple[str, ...], names: Collection[str]
+) -> list[OperationRecord]:
     """The newest that is done, of those names, of each domain and of each NIC that it remembered something of (the first, of several)."""
-    marks = ", ".join("?" * len(names))
+    where, values = rows.match(hypervisor=hypervisors, operation=tuple(names), state=OperationState.DONE)
     newest = (
-        f"number IN (SELECT max(number) FROM operations WHERE uri = ? AND operation IN ({marks}) AND state = ? "  # noqa: S608 - no input in it
+        f"number IN (SELECT max(number) FROM operations WHERE {where} "  # noqa: S608 - no input in it
         "GROUP BY domain_uuid, CASE WHEN json_valid(request) THEN json_extract(request, '$.remembered[0].name') END)"
     )
-    return read(database, newest, (uri, *names, OperationState.DONE))
+    return read(database, newest, values)
 
 
 def _expect(found: int, what: str) -> None:

@@ -53,10 +53,13 @@ def insert_into(table: str, columns: list[str], verb: str = "INSERT") -> str:
     return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
-def match(**columns: str | None) -> tuple[str, tuple[Any, ...]]:
-    """The condition that each column given equals its value, and those values."""
-    given = {name: value for name, value in columns.items() if value is not None}
-    return " AND ".join(f"{name} = ?" for name in given) or "TRUE", tuple(given.values())
+def match(**columns: str | tuple[str, ...] | None) -> tuple[str, tuple[Any, ...]]:
+    """The condition that each column given has its value, or one of its values; and all those values."""
+    given = {
+        name: (value,) if isinstance(value, str) else value for name, value in columns.items() if value is not None
+    }
+    conditions = [f"{name} IN ({', '.join('?' * len(values))})" for name, values in given.items()]
+    return " AND ".join(conditions) or "TRUE", tuple(value for values in given.values() for value in values)
 
 
 def text_from_request(request: Mapping[str, Any]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from virtnetplug.adapters.daemon import key_from_uri, provisional_key
 from virtnetplug.adapters.sqlite.faults import damaged
 from virtnetplug.errors import JournalBroken, JournalNewer
 
@@ -146,12 +149,52 @@ MIGRATIONS: Mapping[int, str] = {
     ) WITHOUT ROWID;
     UPDATE nics SET frontend = 'Unknown' WHERE frontend = 'Initialised';
     """,
+    # A hypervisor was its URI, and each spelling of that had rows of its own.
     4: """
+    ALTER TABLE operations ADD COLUMN hypervisor TEXT NOT NULL DEFAULT '';
+    UPDATE operations SET hypervisor = key_in_journal(uri);
+    DROP INDEX operations_open;
+    CREATE INDEX operations_open ON operations (hypervisor, domain_uuid) WHERE ended IS NULL;
+    ALTER TABLE nics RENAME TO nics_by_uri;
+    CREATE TABLE nics (
+        hypervisor TEXT NOT NULL,
+        uri TEXT NOT NULL,
+        domain_uuid TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        domain_name TEXT NOT NULL,
+        mac TEXT NOT NULL,
+        type TEXT NOT NULL,
+        source TEXT NOT NULL,
+        model TEXT NOT NULL,
+        target TEXT NOT NULL,
+        portid TEXT NOT NULL,
+        network TEXT NOT NULL,
+        frontend TEXT NOT NULL,
+        backend TEXT NOT NULL,
+        operation_id TEXT NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (hypervisor, domain_uuid, alias)
+    ) WITHOUT ROWID;
+    INSERT OR REPLACE INTO nics
+        SELECT key_in_journal(uri), uri, domain_uuid, alias, domain_name, mac, type, source, model, target, portid,
+            network, frontend, backend, operation_id, since
+        FROM nics_by_uri ORDER BY since;
+    DROP TABLE nics_by_uri;
+    ALTER TABLE holdings ADD COLUMN hypervisor TEXT NOT NULL DEFAULT '';
+    UPDATE holdings SET hypervisor = key_in_journal(uri);
     ALTER TABLE operations ADD COLUMN process TEXT NOT NULL DEFAULT '';
     ALTER TABLE nics ADD COLUMN process TEXT NOT NULL DEFAULT '';
     """,
 }
-"""From each version, the statements that lead to the next; version 0 is an empty file."""
+"""From each version, the statements that lead to the next; version 0 is an empty file. `key_in_journal` is a function of theirs."""
+
+
+def key_in_journal(uri: object, path: Path) -> str:
+    """The key of the hypervisor that an operation in the journal at `path` dialled, without a connection; a provisional one of another host's."""
+    owner = None
+    with suppress(OSError):
+        owner = path.stat().st_uid  # a user's own journal has what that user dialled, whoever migrates it
+    return key_from_uri(str(uri), owner) or provisional_key(str(uri))
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -172,8 +215,9 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the journal from `version` to `VERSION`, inside the transaction the caller has open."""
+def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Bring the journal, which is that at `path`, from `version` to `VERSION`, inside the transaction the caller has open."""
+    connection.create_function("key_in_journal", 1, functools.partial(key_in_journal, path=path))
     for step in range(version, VERSION):
         # One by one: executescript would commit the caller's transaction.
         for statement in MIGRATIONS[step].split(";"):

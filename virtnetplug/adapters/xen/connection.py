@@ -21,6 +21,11 @@ class XenHypervisor:
         return self._inner.uri
 
     @property
+    def key(self) -> str:
+        """That of libvirt's connection."""
+        return self._inner.key
+
+    @property
     def is_local(self) -> bool:
         """Whether this is the host's dom0."""
         return self._inner.is_local

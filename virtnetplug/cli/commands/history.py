@@ -17,7 +17,7 @@ from virtnetplug.cli.session import Session
 def command(session: Session, domain: str | None, limit: int) -> None:
     """List past operations, newest first, on DOMAIN or on all; from the journal alone, with no connection.
 
-    --connect lists only the operations of that connection, by the URI that the journal has (--json shows it).
+    --connect lists only the operations of that hypervisor, however its URI was spelled; of another host by the URI that the journal has (--json shows it).
     """
     with session.journal() as journal:
         records = journal.history(uri=session.connect or None, domain=domain, limit=limit)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from typing import Any
 
+from virtnetplug.adapters.sqlite import rows
 from virtnetplug.lifecycle import State
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, Phase, Scope, Step
 from virtnetplug.model.pci import PciAddress
 
 URI = "qemu:///system"
+KEY = "qemu:socket=/run/libvirt"
 UUID = "4dea22b3-1d52-d8f3-2516-782e98ab3fa0"
 STEPS = (
     Step(seq=0, name="allocate_actual_device", nic="ua-1", phase=Phase.ALLOCATE),
@@ -37,6 +40,7 @@ def operation(operation_id: str = "op1", **changes: Any) -> OperationRecord:
         id=operation_id,
         operation="attach",
         uri=URI,
+        hypervisor=KEY,
         domain_uuid=UUID,
         domain_name="web",
         domain_id=7,
@@ -52,6 +56,7 @@ def operation(operation_id: str = "op1", **changes: Any) -> OperationRecord:
 def nic(alias: str = "ua-1", **changes: Any) -> NicRecord:
     record = NicRecord(
         uri=URI,
+        hypervisor=KEY,
         domain_uuid=UUID,
         domain_name="web",
         alias=alias,
@@ -68,6 +73,12 @@ def nic(alias: str = "ua-1", **changes: Any) -> NicRecord:
     return dataclasses.replace(record, **changes)
 
 
+def put_nic(connection: sqlite3.Connection, record: NicRecord) -> None:
+    """Write the row that an older version would: its table may not have all columns."""
+    has = [column[1] for column in connection.execute("PRAGMA table_info(nics)")]
+    connection.execute(rows.insert_into("nics", has), rows.row_from_nic(record))
+
+
 FIRST = PciAddress(0, 1, 0x10, 0)
 
 
@@ -75,6 +86,7 @@ def holding(alias: str = "ua-a", address: PciAddress = FIRST, **changes: Any) ->
     made = Holding(
         address=address,
         uri="qemu:///system",
+        hypervisor=KEY,
         domain_uuid="11111111-1111-4111-8111-111111111111",
         domain_name="web",
         domain_id=3,

@@ -142,7 +142,7 @@ try:
     fill()
 except OSError:
     pass
-lock = refusal(lambda: journal.lock(URI, UUID).__enter__())
+lock = refusal(lambda: journal.lock(KEY, UUID).__enter__())
 begin = refusal(lambda: journal.call().__enter__())
 assert journal.history() == []
 print(lock.reason, begin.reason)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.sqlite.conftest import Open
-from tests.unit.adapters.sqlite.records import STEPS, URI, UUID, Clock, nic, operation
-from virtnetplug.adapters.sqlite import SqliteJournal, rows, schema
+from tests.unit.adapters.sqlite.records import KEY, STEPS, UUID, Clock, nic, operation, put_nic
+from virtnetplug.adapters.sqlite import SqliteJournal, schema
 from virtnetplug.errors import Failed, JournalBroken, OperationGone, OperationTaken, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
@@ -116,7 +116,7 @@ def test_only_open_operations_are_open(journal: SqliteJournal, clock: Clock, sta
     is_open = state in OPEN_STATES
     assert (record.state, record.result, record.reason, record.error) == (state, str(state), "why", "because")
     assert record.ended == (None if is_open else clock.time)
-    assert journal.open_operations(URI, UUID) == ([record] if is_open else [])
+    assert journal.open_operations(KEY, UUID) == ([record] if is_open else [])
 
 
 def test_an_operation_that_has_ended_stays_as_it_ended(journal: SqliteJournal) -> None:
@@ -132,8 +132,8 @@ def test_open_operations_are_those_of_the_domain_oldest_first(journal: SqliteJou
     journal.begin(operation("late", started=20.0))
     journal.begin(operation("early", started=10.0))
     journal.begin(operation("other domain", domain_uuid="u2", started=5.0))
-    journal.begin(operation("other host", uri="qemu:///session", started=1.0))
-    ids = [[record.id for record in journal.open_operations(*where)] for where in ((URI, UUID), (URI,), ())]
+    journal.begin(operation("other host", hypervisor="elsewhere", started=1.0))
+    ids = [[record.id for record in journal.open_operations(*where)] for where in ((KEY, UUID), (KEY,), ())]
     assert ids == [
         ["early", "late"],
         ["other domain", "early", "late"],
@@ -149,23 +149,24 @@ def test_history_is_the_newest_first_by_name_or_uuid(journal: SqliteJournal) -> 
     assert [record.id for record in journal.history(limit=4)] == ["op5", "op4", "op3", "op2"]
     assert [record.id for record in journal.history(domain="db")] == ["op5", "op3", "op1"]
     assert [record.id for record in journal.history(domain=UUID, limit=2)] == ["op5", "op4"]
-    assert journal.history(uri="qemu:///session") == []
+    assert journal.history(hypervisor="elsewhere") == journal.history(uri="xen:///system") == []
+    assert len(journal.history(hypervisor=KEY)) == len(journal.history(uri="qemu+unix:///system")) == 6
     assert journal.history(limit=0) == []
     assert journal.history(limit=1)[0].steps == STEPS
 
 
-def test_nics_are_kept_by_uri_domain_and_alias(journal: SqliteJournal, opened: Open) -> None:
+def test_nics_are_kept_by_hypervisor_domain_and_alias(journal: SqliteJournal, opened: Open) -> None:
     records = [nic("ua-1"), nic("ua-2", since=1_700_000_001.0), nic("ua-1", domain_uuid="u2", domain_name="zoo")]
     for record in records:
         journal.put_nic(record)
     assert opened(read_only=True).nics() == records
-    assert journal.nics(URI, UUID) == records[:2]
-    assert journal.nics("qemu:///session") == []
+    assert journal.nics(KEY, UUID) == records[:2]
+    assert journal.nics("elsewhere") == []
     changed = nic("ua-1", backend=State.CLOSING)
     journal.put_nic(changed)
-    assert journal.nics(URI, UUID)[0] == changed
-    journal.drop_nic(URI, UUID, "ua-1")
-    journal.drop_nic(URI, UUID, "ua-1")
+    assert journal.nics(KEY, UUID)[0] == changed
+    journal.drop_nic(KEY, UUID, "ua-1")
+    journal.drop_nic(KEY, UUID, "ua-1")
     assert journal.nics() == records[1:]
 
 
@@ -217,7 +218,7 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(directory: Path, o
     directory.mkdir()
     connection = sqlite3.connect(directory / "journal.db")
     connection.executescript(schema.MIGRATIONS[0] + "PRAGMA user_version = 1;")
-    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic()))
+    put_nic(connection, nic())
     connection.commit()
     connection.close()
     reader = opened(read_only=True)
@@ -236,7 +237,7 @@ def test_a_request_that_is_no_json_stops_no_search_for_the_newest(directory: Pat
         journal.finish(name, OperationState.DONE, result="done")
     with closing(sqlite3.connect(directory / "journal.db", isolation_level=None)) as damaged:
         damaged.execute("UPDATE operations SET request = '{' WHERE id = 'b'")
-    assert {record.id: bool(record.unreadable) for record in journal.newest(URI, ["handover"])} == {
+    assert {record.id: bool(record.unreadable) for record in journal.newest(KEY, ["handover"])} == {
         "a": False,
         "b": True,
     }
@@ -258,10 +259,8 @@ def test_the_newest_of_each_domain_and_each_nic_that_it_remembered(journal: Sqli
         journal.begin(operation(name, operation=kind, domain_uuid=domain, request=request))
         if state is not None:
             journal.finish(name, state, result="done")
-    journal.begin(operation("h", operation="handover", uri="xen:///system", request={}))
+    journal.begin(operation("h", operation="handover", hypervisor="xen", request={}))
     journal.finish("h", OperationState.DONE, result="done")
-    found = journal.newest(URI, ("handover", "handback"))
+    found = journal.newest(KEY, ("handover", "handback"))
     assert sorted(each.id for each in found) == ["b", "c", "d"], "what was undone, or goes on, is none"
-    assert [each.id for each in journal.newest("xen:///system", ("handover",))] == ["h"], (
-        "one that remembered nothing, too"
-    )
+    assert [each.id for each in journal.newest("xen", ("handover",))] == ["h"], "one that remembered nothing, too"

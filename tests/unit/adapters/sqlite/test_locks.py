@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.sqlite.conftest import Open
-from tests.unit.adapters.sqlite.records import URI, UUID, operation
+from tests.unit.adapters.sqlite.records import KEY, UUID, operation
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.adapters.sqlite.locks import locked
 from virtnetplug.errors import JournalReadOnly, LockTaken, OperationTaken
@@ -160,7 +160,7 @@ def test_a_forked_child_keeps_nothing_of_its_parent_alive(directory: Path, journ
 import os, time
 call = journal.call()
 journal.begin(operation(owner=call.__enter__()))
-held = journal.lock(URI, UUID)
+held = journal.lock(KEY, UUID)
 held.__enter__()
 if os.fork() == 0:
     print('ready', os.getpid(), sep='\\n', flush=True)
@@ -175,7 +175,7 @@ input()
             process.kill()
             process.wait()
             assert not journal.is_owner_alive(read(journal))
-            with journal.lock(URI, UUID, on_wait=lambda: pytest.fail("still locked")):
+            with journal.lock(KEY, UUID, on_wait=lambda: pytest.fail("still locked")):
                 pass
         finally:
             os.kill(child, signal.SIGKILL)
@@ -200,7 +200,7 @@ def test_the_lock_of_a_domain_excludes_threads(journal: SqliteJournal) -> None:
 
     def work() -> None:
         for _ in range(20):
-            with journal.lock(URI, UUID):
+            with journal.lock(KEY, UUID):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0)
@@ -214,7 +214,7 @@ def test_locks_of_different_domains_do_not_meet(journal: SqliteJournal) -> None:
     def fail() -> None:
         pytest.fail("it had to wait")
 
-    with journal.lock(URI, UUID), journal.lock(URI, "u2", on_wait=fail), journal.lock("xen:///", UUID, on_wait=fail):
+    with journal.lock(KEY, UUID), journal.lock(KEY, "u2", on_wait=fail), journal.lock("xen:///", UUID, on_wait=fail):
         pass
 
 
@@ -222,14 +222,14 @@ def test_who_must_wait_for_another_process_is_told_once_and_then_gets_it(
     directory: Path, journal: SqliteJournal
 ) -> None:
     waits: list[float] = []
-    script = "held = journal.lock(URI, UUID); held.__enter__(); print('ready', flush=True); input()"
+    script = "held = journal.lock(KEY, UUID); held.__enter__(); print('ready', flush=True); input()"
     with other_process(directory, script) as process:
 
         def on_wait() -> None:
             waits.append(time.monotonic())
             process.kill()
 
-        with journal.lock(URI, UUID, on_wait=on_wait):
+        with journal.lock(KEY, UUID, on_wait=on_wait):
             process.wait()
     assert len(waits) == 1
 
@@ -237,30 +237,30 @@ def test_who_must_wait_for_another_process_is_told_once_and_then_gets_it(
 def test_ctrl_c_ends_the_wait(directory: Path, journal: SqliteJournal) -> None:
     script = """
 try:
-    with journal.lock(URI, UUID, on_wait=lambda: print('ready', flush=True)):
+    with journal.lock(KEY, UUID, on_wait=lambda: print('ready', flush=True)):
         print('got it', flush=True)
 except KeyboardInterrupt:
     print('interrupted', flush=True)
 """
-    with journal.lock(URI, UUID), other_process(directory, script) as process:
+    with journal.lock(KEY, UUID), other_process(directory, script) as process:
         assert process.stdout is not None
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted\n"
 
 
 def test_a_wait_has_an_end_and_names_who_has_the_lock(directory: Path, journal: SqliteJournal) -> None:
-    script = "held = journal.lock(URI, UUID); held.__enter__(); print('ready', flush=True); input()"
+    script = "held = journal.lock(KEY, UUID); held.__enter__(); print('ready', flush=True); input()"
     with other_process(directory, script) as process:
         for seconds in (0.0, 0.05):
-            with pytest.raises(LockTaken) as caught, journal.lock(URI, UUID, seconds=seconds):
+            with pytest.raises(LockTaken) as caught, journal.lock(KEY, UUID, seconds=seconds):
                 pytest.fail("two have it")
             assert caught.value.process == process.pid
 
 
 def test_the_lock_is_let_go_when_what_it_guards_fails(journal: SqliteJournal) -> None:
-    with pytest.raises(ZeroDivisionError), journal.lock(URI, UUID):
+    with pytest.raises(ZeroDivisionError), journal.lock(KEY, UUID):
         _ = 1 / 0
-    with journal.lock(URI, UUID, on_wait=lambda: pytest.fail("still locked")):
+    with journal.lock(KEY, UUID, on_wait=lambda: pytest.fail("still locked")):
         pass
 
 
@@ -272,7 +272,7 @@ def test_a_reader_locks_and_owns_nothing(opened: Open, journal: SqliteJournal) -
         for call in (
             lambda: reader.adopt("op1", "me"),
             lambda: reader.call(),
-            lambda: reader.lock(URI, UUID),
+            lambda: reader.lock(KEY, UUID),
             lambda: reader.begin(operation("op2")),
         ):
             with pytest.raises(JournalReadOnly):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.adapters.sqlite.records import nic, operation
-from virtnetplug.adapters.sqlite import SqliteJournal, rows, schema
+from tests.unit.adapters.sqlite.records import nic, operation, put_nic
+from virtnetplug.adapters.sqlite import SqliteJournal, schema
 from virtnetplug.errors import JournalNewer, JournalReadOnly
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
@@ -28,7 +28,7 @@ def write_with_version(directory: Path, version: int) -> None:
         for statement in schema.MIGRATIONS[step].split(";"):
             if statement.strip():
                 connection.execute(statement)
-    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic("old", frontend=State.INITIALISED)))
+    put_nic(connection, nic("old", frontend=State.INITIALISED if version < 4 else State.UNKNOWN))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("COMMIT")
     connection.close()

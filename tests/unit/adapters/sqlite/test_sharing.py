@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.sqlite.conftest import Open
-from tests.unit.adapters.sqlite.records import URI, nic, operation
+from tests.unit.adapters.sqlite.records import KEY, nic, operation
 from virtnetplug.adapters.sqlite import SqliteJournal, connection, schema
 from virtnetplug.errors import JournalBroken
 from virtnetplug.model.operation import OperationState, StepState
@@ -86,7 +86,7 @@ def test_killed_at_any_point_all_that_was_acknowledged_is_there_and_whole(
         assert (record.id in aliases) == is_done, "a batch is there whole, or not at all"
         assert (record.id in held) == (not is_done)
     assert sum(count for *_, count in journal.operation_totals()) == len(aliases)
-    for record in journal.open_operations(URI):
+    for record in journal.open_operations(KEY):
         assert not journal.is_owner_alive(record)
         with journal.call() as owner:
             assert journal.adopt(record.id, owner)
@@ -143,7 +143,7 @@ def test_threads_share_one_journal(journal: SqliteJournal) -> None:
                 key = f"{name}-{number}"
                 with journal.batch():
                     journal.begin(operation(key))
-                    assert len(journal.open_operations(URI)) >= 1
+                    assert len(journal.open_operations(KEY)) >= 1
                     journal.put_nic(nic(key))
                 journal.finish(key, OperationState.DONE, result="done")
         except BaseException as error:  # noqa: BLE001 - told to the test's own thread
