@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virtnetplug.backends import vf_settings
+from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.backends.vf_settings import Settings
-from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VlanInvalid
+from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VfChanged, VlanInvalid
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -57,10 +58,11 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
 
 
 def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC."""
+    """What the journal holds of that device for that NIC; None if that was of another VF, which had its address before."""
     for one in host.journal.holdings():
         if (one.address, one.domain_uuid, one.alias) == (address, domain.uuid, alias):
-            return one
+            loss = loss_of(host, one)
+            return one if loss is None or loss.is_gone else None
     return None
 
 
@@ -109,7 +111,7 @@ def change(
         snapshot = {**before, **holding.snapshot}
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept"], snapshot=snapshot))
     else:  # another program attached it: from now on it is ours to give back
-        host.journal.hold(
+        holding = host.journal.hold(
             Holding(
                 address=address,
                 uri=host.hypervisor.uri,
@@ -123,9 +125,10 @@ def change(
                 snapshot=before,
                 settings=asked["kept"],
                 since=host.clock.now(),
+                identity=host.host_devices.identity(address),
             )
         )
-    vf_settings.put(host, address, asked["after"])
+    vf_settings.put(host, holding, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
@@ -135,8 +138,8 @@ def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]
     if holding is None:
         return
     try:
-        vf_settings.put(host, address, {name: value for name, value in asked["before"].items() if value is not None})
-    except HostDeviceMissing:
+        vf_settings.put(host, holding, {name: value for name, value in asked["before"].items() if value is not None})
+    except (HostDeviceMissing, VfChanged):
         return
     if asked["kept_before"] is None:
         host.journal.let_go(holding)

@@ -12,7 +12,7 @@ from virtnetplug.errors import JournalBroken, JournalNewer
 APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
-VERSION = 4
+VERSION = 5
 _LEAST = 512  # bytes: SQLite's smallest page
 
 MIGRATIONS: Mapping[int, str] = {
@@ -145,6 +145,10 @@ MIGRATIONS: Mapping[int, str] = {
         PRIMARY KEY (operation, kind, phase, bound)
     ) WITHOUT ROWID;
     UPDATE nics SET frontend = 'Unknown' WHERE frontend = 'Initialised';
+    """,
+    # The default is for a process that opened the journal before, and holds a device since.
+    4: """
+    ALTER TABLE holdings ADD COLUMN identity TEXT NOT NULL DEFAULT '';
     """,
 }
 """From each version, the statements that lead to the next; version 0 is an empty file."""
