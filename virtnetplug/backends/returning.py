@@ -11,6 +11,7 @@ from virtnetplug.backends.vf_identity import Loss, apply, detach, loss_of, reatt
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 LIBVIRT_SECONDS = 3.0
@@ -68,19 +69,19 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
     if holding.unreadable:  # how it was is not known, and the row stays as it is found
         return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
-        user = users_of_devices(ground).get(holding.address)
-        loss = loss_of(ground, holding)
-        if user is not None and user.uuid == holding.domain_uuid and (loss is None or loss.is_gone):
+        user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
+        if _is_still_used(holding, user, loss):
             return _still_used(ground, holding)
-        loss = _loss(ground, holding)
-        fault = _restore(ground, holding) if user is None and loss is None else None
-        if fault is not None and (user := users_of_devices(ground).get(holding.address)) is not None:
-            if user.uuid == holding.domain_uuid:
+        if user is None:
+            loss = _loss(ground, holding)
+        fault = _tried(ground, holding) if user is None and loss is None else None
+        if fault is not None:  # somebody may have got it, or made it anew, while it was given back
+            user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
+            if _is_still_used(holding, user, loss):
                 return _still_used(ground, holding)
-            fault = None  # another domain got it while it was looked at
+            fault = None if user is not None or loss is not None else fault
     except VirtnetplugError as error:
-        loss = _loss(ground, holding)  # it may have gone, or been made anew, while it was given back
-        fault = error.message if loss is None else None
+        fault = error.message
     if fault is not None:
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
         return Returned(
@@ -93,6 +94,11 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
     else:
         ground.journal.let_go(holding)
     return Returned(loss=loss)
+
+
+def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> bool:
+    """Whether its own domain runs with it; one that is gone is the domain's until that is told so, and another VF at its address never was."""
+    return user is not None and user.uuid == holding.domain_uuid and (loss is None or loss.is_gone)
 
 
 def _still_used(ground: Ground, holding: Holding) -> Returned:
@@ -122,6 +128,14 @@ def _is_there(ground: Ground, holding: Holding) -> bool:
     except HostDeviceMissing:
         return False
     return True
+
+
+def _tried(ground: Ground, holding: Holding) -> str | None:
+    """As `_restore`; what it raises is why it is not proved, too."""
+    try:
+        return _restore(ground, holding)
+    except VirtnetplugError as error:
+        return error.message
 
 
 def _restore(ground: Ground, holding: Holding) -> str | None:

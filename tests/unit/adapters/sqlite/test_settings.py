@@ -28,7 +28,8 @@ def write_with_version(directory: Path, version: int) -> None:
         for statement in schema.MIGRATIONS[step].split(";"):
             if statement.strip():
                 connection.execute(statement)
-    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic("old", frontend=State.INITIALISED)))
+    frontend = State.INITIALISED if version < 4 else State.UNKNOWN
+    connection.execute(rows.insert_into("nics", rows.NIC), rows.row_from_nic(nic("old", frontend=frontend)))
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("COMMIT")
     connection.close()
