@@ -335,7 +335,7 @@ class HostDeviceUnfit(Refused):
 
 
 class VfChanged(Refused):
-    """A VF's MAC or VLAN is not what the journal says: somebody set it since, and nothing overwrites that."""
+    """A VF is not what the journal says: somebody set its MAC or VLAN, or another VF has its address. Nothing is written to it."""
 
     reason = "vf-changed"
 

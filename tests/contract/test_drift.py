@@ -171,7 +171,7 @@ def test_vfs_made_anew_are_not_the_one_that_was_lent(pool: World) -> None:
     devices(pool).set_numvfs(PFS[0], 4)
     assert devices(pool).found[address].driver == VF_DRIVER
     (finding,) = pool.plugger.audit().findings
-    assert finding.kind == "device-driver" and "sriov_numvfs" in finding.message
+    assert finding.kind == "vf-changed" and "made anew" in finding.message
     assert pool.plugger.detach(pool.name, "ua-vf1").result is Result.DONE
     assert pool.host.journal.holdings() == [] and kinds(pool) == []
     (again,) = pool.plugger.attach(pool.name, [nic()]).nics

@@ -15,6 +15,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
+from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import HookFailed, HostDeviceFailed, HypervisorFailed, Refused, UsageError, VirtnetplugError
 from virtnetplug.hotplug import guest, waiting
 from virtnetplug.hotplug.plugger import Plugger
@@ -66,7 +67,10 @@ def rebind(world: World, plugger: Plugger | None = None, **wish: Any) -> Outcome
 def whole(world: World) -> dict[str, Any]:
     """Everything, but what another loan of the same VF changes and the order in which libvirt lists NICs."""
     state: dict[str, Any] = state_of(world)
-    held = [dataclasses.replace(each, operation_id="", since=0.0, port="") for each in state["held"]]
+    held = [
+        (dataclasses.replace(each, operation_id="", since=0.0, port="", identity=None), loss_of(world.host, each))
+        for each in state["held"]
+    ]
     fake = devices(world)
     return {
         **state,

@@ -17,6 +17,7 @@ from virtnetplug.errors import (
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfCounters, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import Boot, VfIdentity
 
 PFS = (PciAddress(0, 1, 0, 0), PciAddress(0, 2, 0, 0))
 PF_DRIVER, VF_DRIVER = "igb", "igbvf"
@@ -36,6 +37,9 @@ class FakeHostDevices(FakePhysicalFunctions):
     def __init__(self, *, vfs: int = 4) -> None:
         self._names = itertools.count(2)
         self._random_macs = itertools.count(1)
+        self._inodes = itertools.count(1000)
+        self.inodes: dict[PciAddress, int] = {}
+        self.boots = Boot("boot-1")
         self.found: dict[PciAddress, PciDevice] = {}
         self.set: dict[PciAddress, VfSettings] = {}
         self.links = dict.fromkeys(PFS, True)
@@ -61,6 +65,16 @@ class FakeHostDevices(FakePhysicalFunctions):
         """Change a VF's settings behind our back (``ip link set DEV vf N …``)."""
         self.set[vf] = dataclasses.replace(self.set[vf], **changes)  # type: ignore[arg-type]
         return self.set[vf]
+
+    def start_anew(self, name: str, began: float = 0.0) -> None:
+        """The host was started anew: another boot id, and every device has come again, at the address it had."""
+        self.boots = Boot(name, began)
+        self.held.clear()
+        for pf in PFS:
+            number = self.found[pf].num_vfs
+            self.set_numvfs(pf, 0)
+            self.inodes[pf] = next(self._inodes)
+            self.set_numvfs(pf, number)
 
     def set_numvfs(self, pf: PciAddress, number: int) -> None:
         """``echo N > sriov_numvfs``: the VFs there were are gone, also those that somebody has."""
@@ -108,6 +122,19 @@ class FakeHostDevices(FakePhysicalFunctions):
         if pf not in self.found:
             raise HostDeviceMissing(f"this host has no PCI device {pf}")
         return sorted((one for one in self.found.values() if one.pf == pf), key=lambda one: one.vf_index or 0)
+
+    def identity(self, vf: PciAddress) -> VfIdentity:
+        device = self.device(vf)
+        if device.pf is None:
+            raise HostDeviceUnfit(f"{vf} is no VF")
+        driver = self.found[device.pf].driver
+        return VfIdentity(
+            boot=self.boots.id, pf=str(device.pf), driver=driver or "", binding=self.inodes[device.pf] if driver else 0,
+            index=device.vf_index or 0, inode=self.inodes[vf],
+        )  # fmt: skip
+
+    def boot(self) -> Boot:
+        return self.boots
 
     def settings(self, vf: PciAddress) -> VfSettings:
         self._called("settings", vf)
@@ -180,6 +207,7 @@ class FakeHostDevices(FakePhysicalFunctions):
             address=address, vendor="8086", device="10c9", driver=PF_DRIVER, iommu_group=10 * (node + 1), numa_node=node,
             netdev=f"eth{node}", total_vfs=7, num_vfs=vfs,
         )  # fmt: skip
+        self.inodes[address] = next(self._inodes)
         for index in range(vfs):
             self._add_vf(address, index)
 
@@ -190,6 +218,7 @@ class FakeHostDevices(FakePhysicalFunctions):
             address=address, vendor="8086", device="10ca", driver=VF_DRIVER, numa_node=above.numa_node, pf=pf,
             iommu_group=(above.iommu_group or 0) + 1 + index, vf_index=index, netdev=f"eth{next(self._names)}",
         )  # fmt: skip
+        self.inodes[address] = next(self._inodes)
         self.set[address] = VfSettings(mac=self._random_mac(), spoofchk=True, trust=False, mtu=1500)
 
     def _random_mac(self) -> str:

@@ -878,7 +878,8 @@ class FakeHypervisor:
         self.nets[name] = dataclasses.replace(network, addresses=vfs)
 
     def delete_port(self, network: str, uuid: str) -> None:
-        self.net_ports.pop(uuid, None)
+        if uuid in self.port_uuids(self.network(network).name):
+            del self.net_ports[uuid]
 
     # -- HostLinks ----------------------------------------------------------------------------------
 

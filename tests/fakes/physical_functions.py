@@ -22,6 +22,8 @@ class FakePhysicalFunctions:
     found: dict[PciAddress, PciDevice]
     set: dict[PciAddress, VfSettings]
     held: dict[PciAddress, set[int]]
+    inodes: dict[PciAddress, int]
+    _inodes: Iterator[int]
     _names: Iterator[int]
     _called: Callable[..., None]
     replace: Callable[..., PciDevice]
@@ -73,6 +75,7 @@ class FakePhysicalFunctions:
         name = f"eth{next(self._names)}"
         number = pf.bus - 1
         self.replace(pf, driver=driver, netdev=name)
+        self.inodes[pf] = next(self._inodes)
         self.netdevs[pf] = NetdevState(name=name, mac=f"02:00:00:01:00:{number:02x}", mtu=1500)
         self.made_anew.append(f"driver {pf}")
 

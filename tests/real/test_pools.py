@@ -101,3 +101,29 @@ def test_a_network_that_is_no_pool(networks: LibvirtNetworks, network: object) -
     name = network("isolated").name()  # type: ignore[operator]
     with pytest.raises(NotSupported, match="no pool of PCI devices"):
         reserve(networks, name=name)
+
+
+@pytest.mark.driver("daemon")
+def test_a_port_is_of_one_pool_and_not_of_its_name(pool: libvirt.virNetwork, networks: LibvirtNetworks) -> None:
+    """A pool that was stopped has no port, and one defined anew with the same name never has a port of the old one."""
+    old = reserve(networks, SECOND)
+    pool.destroy()
+    networks.delete_port("vfs", old.uuid)
+    pool.create()
+    old = reserve(networks, SECOND)
+    connection, before = pool.connect(), pool.UUIDString()
+    pool.destroy()
+    pool.undefine()
+    with pytest.raises(NetworkMissing):
+        networks.delete_port("vfs", old.uuid)
+    anew = connection.networkDefineXML(POOL)
+    anew.create()
+    try:
+        assert anew.UUIDString() != before and list(networks.ports("vfs")) == []
+        other = reserve(networks, SECOND)
+        networks.delete_port("vfs", old.uuid)
+        assert list(networks.ports("vfs")) == [other]
+    finally:
+        anew.destroy()
+        anew.undefine()
+        connection.networkDefineXML(POOL.replace("<name>", f"<uuid>{before}</uuid><name>"))

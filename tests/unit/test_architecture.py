@@ -191,3 +191,15 @@ def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module()
             assert path.stem in own[name], (
                 f"{path.name} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
             )
+
+
+def test_a_vf_is_written_to_in_one_module_which_compares_it_first() -> None:
+    writes = {"apply": "host_devices", "detach": "nodedevs", "reattach": "nodedevs", "create_port": "networks"}
+    for path in sorted((ROOT / "virtnetplug").rglob("*.py")):
+        if path.name == "vf_identity.py" or "adapters" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_call = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute)
+            assert not is_call or writes.get(node.attr) != node.value.attr, (  # type: ignore[attr-defined]
+                f"{path.name}:{node.lineno} writes to a VF unseen: call virtnetplug.backends.vf_identity"  # type: ignore[attr-defined]
+            )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
 from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held_for, prepare
-from virtnetplug.backends.returning import GONE, give_back
+from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -60,8 +60,8 @@ class AssignedDevice:
                 said.append(returned.busy)
             if returned.fault is not None:
                 said.append(returned.fault)
-            elif returned.was_gone:
-                said.append(f"host device {holding.address} {GONE}")
+            elif returned.loss is not None:
+                said.append(returned.loss.told)
         return said
 
     def probe(self, ground: Ground, net: Interface) -> State | None:

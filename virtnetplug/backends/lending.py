@@ -13,6 +13,8 @@ from virtnetplug import xml
 from virtnetplug.backends import Ground, Order
 from virtnetplug.backends.candidates import exhausted, pool_for
 from virtnetplug.backends.choice import Pool, rank
+from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.vf_identity import detach, expect_same, loss_of, make_port
 from virtnetplug.backends.vf_settings import before_attach, put, unfit
 from virtnetplug.errors import ClaimTaken, PoolExhausted
 from virtnetplug.model.actual import ActualDevice
@@ -83,9 +85,10 @@ def prepare(ground: Ground, holding: Holding) -> None:
 
     What is set here the guest never sees otherwise; libvirt sets MAC and VLAN.
     """
+    expect_same(ground, holding)  # libvirt sets it inside attach
     if not holding.managed:
-        ground.nodedevs.detach(holding.address)
-    put(ground, holding.address, before_attach(holding.settings))
+        detach(ground, holding)
+    put(ground, holding, before_attach(holding.settings))
 
 
 def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Interface:
@@ -115,9 +118,12 @@ def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
 def _kept(ground: Ground, order: Order) -> Holding | None:
     """The device that is held for the NIC already: by this operation, which was cut off since; or still, for it had that a moment ago.
 
-    That may have been quarantined on its way back.
+    That may have been quarantined on its way back. If another VF has its address by now, that one is lent as any other, and not as this one.
     """
     for one in held_for(ground, order.domain, order.net.alias or ""):
+        if loss_of(ground, one) is not None:
+            give_back(ground, one)
+            continue
         if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
             kept = dataclasses.replace(
                 one, operation_id=order.operation_id, settings=dict(order.settings), quarantine=""
@@ -147,6 +153,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         operation_id=order.operation_id,
         settings=dict(order.settings),
         since=ground.clock.now(),
+        identity=ground.host_devices.identity(device.address),
     )
 
 
@@ -158,17 +165,3 @@ def _is_managed(ground: Ground, net: Interface, actual: ActualDevice) -> bool:
 
 def _with_snapshot(ground: Ground, holding: Holding) -> Holding:
     return dataclasses.replace(holding, snapshot=dataclasses.asdict(ground.host_devices.settings(holding.address)))
-
-
-def make_port(ground: Ground, holding: Holding) -> None:
-    """Reserve the device in the network it came from, if from any; again is no error. Raises what `create_port` raises."""
-    if holding.network:
-        ground.networks.create_port(
-            holding.network,
-            uuid=holding.port,
-            owner_uuid=holding.domain_uuid,
-            owner_name=holding.domain_name,
-            mac=holding.mac,
-            host_address=holding.address,
-            managed=holding.managed,
-        )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import users_of_devices
-from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, VirtnetplugError
+from virtnetplug.backends.vf_identity import Loss, apply, detach, loss_of, reattach
+from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 LIBVIRT_SECONDS = 3.0
@@ -23,20 +26,20 @@ HOST_DRIVER_SECONDS = 10.0
 LOCK_SECONDS = 30.0
 """How long another call may take to give the same device back: longer than all the waits above."""
 
-GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
-"""What is to be said of a device that `is_gone`."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Returned:
-    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead; one that `was_gone` is nobody's.
+    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead.
+
+    `loss` says that there was nothing to give back: the device that was lent is there no more. It is nobody's, and nothing was written to what has
+    its address.
 
     One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
     has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.
     """
 
     fault: str | None = None
-    was_gone: bool = False
+    loss: Loss | None = None
     was_taken: bool = False
     busy: str | None = None
 
@@ -48,8 +51,8 @@ def give_back(
 
     With `kept` it is not let go: that is what is held of it from then on.
     A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
-    A device that another domain got meanwhile is that domain's: it is let go as it is. One that is gone from the host (see `is_gone`)
-    is nobody's.
+    A device that another domain got meanwhile is that domain's: it is let go as it is. One that is there no more (see `loss_of`) is let go, too,
+    also with `kept`, and whoever has its address.
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
@@ -62,19 +65,21 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
     now = next((one for one in ground.journal.holdings() if one.address == holding.address), None)
     if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
         return Returned(was_taken=True)
-    holding, was_gone = now, False
+    holding, loss, fault = now, None, None
     if holding.unreadable:  # how it was is not known, and the row stays as it is found
         return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
-        user = users_of_devices(ground).get(holding.address)
-        if user is not None and user.uuid == holding.domain_uuid:
+        user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
+        if _is_still_used(holding, user, loss):
             return _still_used(ground, holding)
-        was_gone = user is None and is_gone(ground, holding)
-        fault = _restore(ground, holding) if user is None and not was_gone else None
-        if fault is not None and (user := users_of_devices(ground).get(holding.address)) is not None:
-            if user.uuid == holding.domain_uuid:
+        if user is None:
+            loss = _loss(ground, holding)
+        fault = _tried(ground, holding) if user is None and loss is None else None
+        if fault is not None:  # somebody may have got it, or made it anew, while it was given back
+            user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
+            if _is_still_used(holding, user, loss):
                 return _still_used(ground, holding)
-            fault = None  # another domain got it while it was looked at
+            fault = None if user is not None or loss is not None else fault
     except VirtnetplugError as error:
         fault = error.message
     if fault is not None:
@@ -83,13 +88,17 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
             f"host device {holding.address} is quarantined: {fault}. It is lent to nobody; "
             "'virtnetplug recover' tries again to give it back."
         )
-    if holding.network and holding.port:
-        ground.networks.delete_port(holding.network, holding.port)
-    if kept is not None:
+    _delete_port(ground, holding)
+    if kept is not None and loss is None:
         ground.journal.amend_holding(kept, holding)
     else:
         ground.journal.let_go(holding)
-    return Returned(was_gone=was_gone)
+    return Returned(loss=loss)
+
+
+def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> bool:
+    """Whether its own domain runs with it; one that is gone is the domain's until that is told so, and another VF at its address never was."""
+    return user is not None and user.uuid == holding.domain_uuid and (loss is None or loss.is_gone)
 
 
 def _still_used(ground: Ground, holding: Holding) -> Returned:
@@ -98,18 +107,35 @@ def _still_used(ground: Ground, holding: Holding) -> Returned:
     return Returned(busy=f"host device {holding.address} is not given back: domain {holding.domain_name} runs with it")
 
 
-def is_gone(ground: Ground, holding: Holding) -> bool:
-    """Whether the host has no such device any more: the number of its PF's VFs was changed, or it was removed.
+def _delete_port(ground: Ground, holding: Holding) -> None:
+    """A network that is gone has no port; one that was made anew with the same name never has one of this UUID."""
+    if holding.network and holding.port:
+        with suppress(NetworkMissing):
+            ground.networks.delete_port(holding.network, holding.port)
 
-    The kernel removes none that VFIO still has open (``vfio_unregister_group_dev`` waits), and makes VFs anew, with nothing set.
-    """
+
+def _loss(ground: Ground, holding: Holding) -> Loss | None:
+    """As `loss_of`; a VF that is just being removed is waited for, which its guest's release lets the kernel do."""
+    if (loss := loss_of(ground, holding)) is not None and loss.is_gone:
+        until_true(lambda: not _is_there(ground, holding), seconds=CLOSING_SECONDS)
+        loss = loss_of(ground, holding)
+    return loss
+
+
+def _is_there(ground: Ground, holding: Holding) -> bool:
     try:
         ground.host_devices.device(holding.address)
     except HostDeviceMissing:
-        return True
-    except VirtnetplugError:
-        pass  # one that cannot be looked at may well be there
-    return False
+        return False
+    return True
+
+
+def _tried(ground: Ground, holding: Holding) -> str | None:
+    """As `_restore`; what it raises is why it is not proved, too."""
+    try:
+        return _restore(ground, holding)
+    except VirtnetplugError as error:
+        return error.message
 
 
 def _restore(ground: Ground, holding: Holding) -> str | None:
@@ -127,7 +153,7 @@ def _bring_back(ground: Ground, holding: Holding) -> bool:
     """Whether it is on its host driver in the end, by libvirt's doing or ours."""
     if holding.managed and until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
         return True
-    ground.nodedevs.reattach(holding.address)  # what is managed, libvirt should have; it may have died at it
+    reattach(ground, holding)  # what is managed, libvirt should have; it may have died at it
     return until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
@@ -138,18 +164,18 @@ def set_back(ground: Ground, holding: Holding) -> str | None:
     if not before.differences(now):
         return None
     try:
-        ground.host_devices.apply(holding.address, before)
+        apply(ground, holding, before)
     except HostDeviceFailed:
         # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
         _reload(ground, holding)
-        ground.host_devices.apply(holding.address, before)
+        apply(ground, holding, before)
     return _difference(before, ground.host_devices.settings(holding.address))
 
 
 def _reload(ground: Ground, holding: Holding) -> None:
     """Have the host's driver start with the device anew, by way of VFIO."""
-    ground.nodedevs.detach(holding.address)
-    ground.nodedevs.reattach(holding.address)
+    detach(ground, holding)
+    reattach(ground, holding)
     until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 

@@ -10,12 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from virtnetplug.backends import Ground
+from virtnetplug.backends import Ground, vf_identity
 from virtnetplug.errors import HostDeviceFailed
 from virtnetplug.model.holding import Holding, Setting
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface, Vlan, VlanTag
-from virtnetplug.model.pci import PciAddress
 
 Settings = Mapping[str, Setting]
 
@@ -150,17 +149,21 @@ def now_of(settings: VfSettings, names: Mapping[str, object]) -> dict[str, Setti
     return {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
 
 
-def put(ground: Ground, address: PciAddress, wanted: Settings) -> None:
-    """Make the VF have these settings and read them back; raises `HostDeviceFailed` naming what it does not have after it."""
+def put(ground: Ground, holding: Holding, wanted: Settings) -> None:
+    """Make the VF that is held have these settings and read them back.
+
+    Raises `HostDeviceFailed` naming what it does not have after it, and what `vf_identity.expect_same` raises.
+    """
     if not wanted:
         return
-    now = ground.host_devices.settings(address)
+    vf_identity.expect_same(ground, holding)  # also where nothing differs: it would be the settings of another VF
+    now = ground.host_devices.settings(holding.address)
     if not differences(wanted, now):
         return
-    ground.host_devices.apply(address, dataclasses.replace(now, **differences(wanted, now)))  # type: ignore[arg-type]
-    now = ground.host_devices.settings(address)
+    vf_identity.apply(ground, holding, dataclasses.replace(now, **differences(wanted, now)))  # type: ignore[arg-type]
+    now = ground.host_devices.settings(holding.address)
     if missed := differences(wanted, now):
-        raise HostDeviceFailed(f"the settings of {address} were accepted, and yet its {told(missed, now)}")
+        raise HostDeviceFailed(f"the settings of {holding.address} were accepted, and yet its {told(missed, now)}")
 
 
 def _word(name: str) -> str:

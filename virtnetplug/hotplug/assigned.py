@@ -12,8 +12,9 @@ from typing import Any
 
 from virtnetplug.backends import vf_settings
 from virtnetplug.backends.lending import held_for
+from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.backends.vf_settings import Settings
-from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VlanInvalid
+from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VfChanged, VlanInvalid
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -59,8 +60,10 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
 
 
 def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC."""
-    return next((one for one in held_for(host, domain, alias) if one.address == address), None)
+    """What the journal holds of that device for that NIC; None if that was of another VF, which had its address before."""
+    one = next((one for one in held_for(host, domain, alias) if one.address == address), None)
+    loss = None if one is None else loss_of(host, one)
+    return one if loss is None or loss.is_gone else None
 
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
@@ -106,7 +109,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
         snapshot = {**before, **holding.snapshot}
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept"], snapshot=snapshot))
     else:  # another program attached it: from now on it is ours to give back
-        host.journal.hold(
+        holding = host.journal.hold(
             Holding(
                 address=address,
                 uri=host.hypervisor.uri,
@@ -121,9 +124,10 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
                 snapshot=before,
                 settings=asked["kept"],
                 since=host.clock.now(),
+                identity=host.host_devices.identity(address),
             )
         )
-    vf_settings.put(host, address, asked["after"])
+    vf_settings.put(host, holding, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
@@ -133,8 +137,8 @@ def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]
     if holding is None:
         return
     try:
-        vf_settings.put(host, address, {name: value for name, value in asked["before"].items() if value is not None})
-    except HostDeviceMissing:
+        vf_settings.put(host, holding, {name: value for name, value in asked["before"].items() if value is not None})
+    except (HostDeviceMissing, VfChanged):
         return
     if asked["kept_before"] is None:
         host.journal.let_go(holding)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from virtnetplug import xml
-from virtnetplug.backends.returning import is_gone
+from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import NotSupported, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
@@ -53,7 +53,7 @@ class _Look:
         """Devices that are held and that no PF shows."""
         there = {device.address for device in found}
         for address, holding in self._holdings.items():
-            if address not in there and is_gone(self._host, holding):
+            if address not in there and (loss := loss_of(self._host, holding)) is not None and loss.is_gone:
                 self._unseen[
                     f"{address}, held for {holding.alias} of {holding.domain_name}: it is gone from the host; "
                     "someone changed sriov_numvfs of its PF ('virtnetplug audit' says what to do)"

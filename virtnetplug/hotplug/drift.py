@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.backends import vf_settings
-from virtnetplug.errors import DomainMissing, DomainNotRunning, Failed, HostDeviceMissing, VirtnetplugError
+from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.errors import (
+    DomainMissing,
+    DomainNotRunning,
+    Failed,
+    HostDeviceMissing,
+    VfChanged,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.survey import Seen
 from virtnetplug.model.audit import Finding
@@ -36,6 +44,15 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
             f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host: someone "
             "changed sriov_numvfs of its PF while it was in use, and that now waits for the guest to let go.",
             "Detach the NIC; attach it again once there are VFs, and change their number only while none is held.",
+        )
+        return
+    if (loss := loss_of(host, holding)) is not None:
+        yield finding_of(
+            VfChanged.reason,
+            holding,
+            f"H{loss.message[1:]}. Nothing is written to it.",
+            "Run 'virtnetplug recover', then detach the NIC and attach it again.",
+            repair=f"hold host device {holding.address} no longer for {holding.alias}, and delete its port",
         )
         return
     if device.driver != VFIO_DRIVER:
@@ -93,7 +110,7 @@ def set_again(host: Host, finding: Finding) -> None:
             if net is not None:
                 wanted = vf_settings.of_lent(net, holding)
                 missed = vf_settings.drift(wanted, host.host_devices.settings(holding.address))
-                vf_settings.put(host, holding.address, missed)
+                vf_settings.put(host, holding, missed)
                 return
     raise Failed(f"{finding.nic} of {finding.domain} does not have host device {finding.device} any more; audit again.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from virtnetplug.backends.vf_identity import make_port
 from virtnetplug.errors import Failed
 from virtnetplug.hotplug.drift import drift_findings, finding_of
 from virtnetplug.hotplug.host import Host
@@ -47,15 +48,7 @@ def reclaim_port(host: Host, finding: Finding) -> None:
     """The repair: make the port of a device that is in use again, for its pool lost it and would lend the device a second time."""
     for holding in host.journal.holdings():
         if str(holding.address) == finding.device and holding.network:
-            host.networks.create_port(
-                holding.network,
-                uuid=holding.port,
-                owner_uuid=holding.domain_uuid,
-                owner_name=holding.domain_name,
-                mac=holding.mac,
-                host_address=holding.address,
-                managed=holding.managed,
-            )
+            make_port(host, holding)
             return
     raise Failed(f"host device {finding.device} is not held any more; audit again.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -11,8 +12,9 @@ from virtnetplug import xml
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
+from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.backends.vf_settings import Settings
-from virtnetplug.errors import DomainMissing, Failed, VfHeld, VirtnetplugError
+from virtnetplug.errors import DomainMissing, Failed, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -113,6 +115,7 @@ def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: st
             Holding(
                 address=vf, uri=host.hypervisor.uri, hypervisor=host.hypervisor.key, domain_uuid="", domain_name=str(pf), domain_id=-1,
                 alias=str(vf), mac="", managed=True, operation_id=operation_id, since=host.clock.now(),
+                identity=host.host_devices.identity(vf),
             )
         )  # fmt: skip
 
@@ -124,6 +127,16 @@ def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
     if new:
         tx.amend(nics=[*tx.record.request["nics"], *(entry_of_free(vf) for vf in new)])
         keep(host, pf, new, tx.record.id)
+    renew(host, pf, tx)
+
+
+def renew(host: Host, pf: PciAddress, tx: Transaction) -> None:
+    """The VFs that there are count as made by the operation: the journal has in `made` which they are, and so has what it holds of them."""
+    made = {vf.address: host.host_devices.identity(vf.address) for vf in host.host_devices.vfs(pf)}
+    tx.amend(made={str(address): dataclasses.asdict(identity) for address, identity in made.items()})
+    for holding in host.journal.holdings():
+        if holding.operation_id == tx.record.id and holding.address in made:
+            host.journal.amend_holding(dataclasses.replace(holding, identity=made[holding.address]), holding)
 
 
 def entry_of_free(vf: PciAddress) -> dict[str, Any]:
@@ -171,6 +184,8 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
     """The VF that the guest let go is as it was before it was lent, and still held for that NIC; raises `Failed` without proof of that."""
     holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
     kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
+    if holding is not None:
+        kept = dataclasses.replace(kept, identity=holding.identity)
     if holding is None:  # another program had attached it, and libvirt gives it back
         host.journal.hold(kept)
         is_back = until_true(
@@ -179,6 +194,8 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
         returned = give_back(host, holding, kept)
+        if returned.loss is not None:
+            raise Failed(f"{returned.loss.told}.", reason=VfChanged.reason)
         fault = returned.fault or returned.busy
     if fault is not None:
         raise Failed(fault, reason="quarantined")
@@ -258,6 +275,7 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
         snapshot=dict(snapshot),
         settings=dict(nic.old["settings"]),
         since=host.clock.now(),
+        identity=host.host_devices.identity(address),
     )
 
 
@@ -268,6 +286,8 @@ def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str
         for holding in host.journal.holdings():
             is_its = (holding.hypervisor, holding.domain_uuid, holding.alias) == its
             is_kept = holding.address == address and not holding.domain_uuid
+            if is_kept and loss_of(host, holding) is not None:
+                snapshot = {}  # of the VF that was there before: that of this one is taken when it is lent
             if (is_its and holding.address != address) or is_kept:
                 host.journal.let_go(holding)
         if all((one.address, one.alias) != (address, nic.alias) for one in host.journal.holdings()):

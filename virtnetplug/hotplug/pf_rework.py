@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from virtnetplug.backends import vf_identity
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
 from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.pf_guests import keep_new
+from virtnetplug.hotplug.pf_guests import keep_new, renew
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
-from virtnetplug.model.operation import Half, Phase
+from virtnetplug.model.operation import Half, OperationRecord, Phase
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.physical_function import PfState
+from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.retry import until_true
 
 CARRIER_SECONDS = 5.0
@@ -82,7 +84,7 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
     number = before.num_vfs if request["numvfs"] is None else request["numvfs"]
     tx.effect("set_numvfs", name, lambda: _set_number(host, pf, tx, number))
     tx.effect("restore_pf", name, lambda: restore_pf(host, pf, before))
-    for text in tx.effect(DONE, name, lambda: restore_vfs(host, pf, request["vfs"])):
+    for text in tx.effect(DONE, name, lambda: restore_vfs(host, pf, tx)):
         tx.warn(text)
 
 
@@ -103,20 +105,37 @@ def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> Non
     keep_new(host, pf, tx)
 
 
-def make_as_before(host: Host, pf: PciAddress, request: Mapping[str, Any]) -> None:
-    """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were."""
-    before, devices = PfState.from_request(request["before"]), host.host_devices
-    if not is_in_shape(host, pf, request):
+def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
+    """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were; nothing in another boot.
+
+    If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own.
+    """
+    if not is_of_this_boot(host, tx.record):
+        return
+    before, devices = PfState.from_request(tx.record.request["before"]), host.host_devices
+    is_made = not is_in_shape(host, pf, tx.record)
+    if is_made:
         check_free(host, pf)
         devices.bind(pf, before.driver or "")
         _have(host, pf, before.num_vfs)
+    if is_made or not tx.is_done("set_numvfs", str(pf)):
+        renew(host, pf, tx)
     restore_pf(host, pf, before)
-    restore_vfs(host, pf, request["vfs"])
+    for text in restore_vfs(host, pf, tx):
+        tx.warn(text)
 
 
-def is_in_shape(host: Host, pf: PciAddress, request: Mapping[str, Any]) -> bool:
-    """Whether the PF has the driver and as many VFs as before; so it is if nothing was done to it yet."""
-    if "before" not in request:
+def is_of_this_boot(host: Host, record: OperationRecord) -> bool:
+    """Whether the host runs on since the operation began: no PF, VF or guest of it outlives that."""
+    boot = host.host_devices.boot()
+    boots = {row.identity.boot for row in host.journal.holdings() if row.operation_id == record.id and row.identity}
+    return boots == {boot.id} if boots else record.started >= boot.began
+
+
+def is_in_shape(host: Host, pf: PciAddress, record: OperationRecord) -> bool:
+    """Whether the PF has the driver and as many VFs as before; so it is if nothing was done to it yet, and in another boot."""
+    request = record.request
+    if "before" not in request or not is_of_this_boot(host, record):
         return True
     before, now = PfState.from_request(request["before"]), host.host_devices.device(pf)
     return (now.driver, now.num_vfs) == (before.driver, before.num_vfs)
@@ -131,22 +150,29 @@ def restore_pf(host: Host, pf: PciAddress, before: PfState) -> None:
         until_true(lambda: host.host_devices.is_link_up(pf), seconds=CARRIER_SECONDS)
 
 
-def restore_vfs(host: Host, pf: PciAddress, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
     """Each VF that there was and is, by index, as it was; raises `HostDeviceFailed` naming what is not. Returns warnings.
 
-    One that a guest has by now is that guest's.
+    One that a guest has by now is that guest's, and one that somebody has made anew since is left as it is, with a warning.
     """
-    vfs, users, faults = host.host_devices.vfs(pf), users_of_devices(host), []
-    for vf, entry in zip(vfs, entries, strict=False):
+    vfs, users = host.host_devices.vfs(pf), users_of_devices(host)
+    lent = {row.address for row in host.journal.holdings() if row.operation_id != tx.record.id}
+    faults, said = [], []
+    for vf, entry in zip(vfs, tx.record.request["vfs"], strict=False):
+        if vf.address in users or vf.address in lent:
+            continue
         try:
-            fault = _restore_vf(host, vf, entry) if vf.address not in users else None
+            fault = _restore_vf(host, vf, entry, _lent_as(vf.address, entry, tx.record))
+        except VfChanged as error:
+            said.append(error.message)
+            continue
         except VirtnetplugError as error:
             fault = error.message
         if fault is not None:
             faults.append(f"VF {vf.vf_index} ({vf.address}): {fault}")
     if faults:
         raise HostDeviceFailed(f"what was set of the VFs of {pf} could not all be set again: {'; '.join(faults)}")
-    return _refresh_pools(host, pf, [vf.address for vf in vfs])
+    return said + _refresh_pools(host, pf, [vf.address for vf in vfs])
 
 
 def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None) -> None:
@@ -161,8 +187,9 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
         )
 
 
-def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any]) -> str | None:
+def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holding) -> str | None:
     before, driver, devices = VfSettings(**entry["settings"]), entry["driver"], host.host_devices
+    vf_identity.expect_same(host, held)
     if vf.driver is None and driver not in (None, VFIO_DRIVER):
         devices.bind(vf.address, driver)
     if before.mac is not None:
@@ -170,18 +197,20 @@ def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any]) -> str | No
     now = devices.settings(vf.address)
     if before.mac not in (None, now.mac) and before.admin_mac in (NO_MAC, before.mac):
         with suppress(HostDeviceFailed):  # its own driver chose that MAC, which its PF does not keep it from
-            devices.apply(vf.address, dataclasses.replace(now, mac=before.mac))
-    fault = set_back(host, _lent_as(vf.address, before))
+            vf_identity.apply(host, held, dataclasses.replace(now, mac=before.mac))
+    fault = set_back(host, held)
     if fault is None and driver == VFIO_DRIVER:
         _await_libvirt(host, vf.address)
-        host.nodedevs.detach(vf.address)
+        vf_identity.detach(host, held)
     return fault
 
 
-def _lent_as(address: PciAddress, before: VfSettings) -> Holding:
+def _lent_as(address: PciAddress, entry: Mapping[str, Any], record: OperationRecord) -> Holding:
+    """A row of the VF that the operation made; an older version did not write down which those are."""
+    made = record.request.get("made", {}).get(str(address))
     return Holding(
         address=address, uri="", hypervisor="", domain_uuid="", domain_name="", domain_id=-1, alias="", mac="", managed=True,
-        snapshot=dataclasses.asdict(before),
+        snapshot=entry["settings"], since=record.started, identity=None if made is None else VfIdentity(**made),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from virtnetplug.backends import Backend, Order
-from virtnetplug.errors import HostDeviceBusy
+from virtnetplug.errors import HostDeviceBusy, VfChanged
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
@@ -74,7 +74,14 @@ def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interfac
 def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
     if order.settings and plugged.source_pci is not None:
         from virtnetplug.backends.vf_settings import put
+        from virtnetplug.hotplug.assigned import held
+
+        def set_it() -> None:
+            address = plugged.source_pci
+            holding = held(host, order.domain, order.net.alias or "", address) if address is not None else None
+            if holding is None:
+                raise VfChanged(f"host device {address} is not the VF any more that was lent to {order.net.alias}.")
+            put(host, holding, order.settings)
 
         # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
-        set_it = partial(put, host, plugged.source_pci, order.settings)
         tx.effect("change_device", order.net.alias or "", set_it, half=Half.LIVE)

@@ -169,21 +169,23 @@ def undos(host: Host, nics: Sequence[PfNic], tx: Transaction, seconds: float = 0
         found["ask", nic.label] = partial(_back, host, tx, pf, nic, seconds)
     planned = {step.name for step in tx.steps}
     first = next(name for name in pf_rework.STEPS if name in planned)  # it takes all of them back
-    found[first, str(pf)] = lambda: pf_rework.make_as_before(host, pf, tx.record.request)
+    found[first, str(pf)] = lambda: pf_rework.make_as_before(host, pf, tx)
     return found
 
 
 def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
-    if not pf_rework.is_in_shape(host, pf, tx.record.request):
+    if not pf_rework.is_in_shape(host, pf, tx.record):
         raise Failed(f"the VFs of {pf} are kept from everybody until it is as it was")
     let_go(host, tx.record.id)
 
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
-    """The guest has its VF again."""
+    """The guest has its VF again. One whose host was started anew has ended, and its next run is nobody's to change."""
+    if not pf_rework.is_of_this_boot(host, tx.record):
+        return
     if keeps(Site(host=host, domain=nic.domain, run=nic.run, seconds=seconds), tx, nic.label, nic.net):
         return
-    if not pf_rework.is_in_shape(host, pf, tx.record.request):
+    if not pf_rework.is_in_shape(host, pf, tx.record):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
     try:
         put_in(host, nic, tx.record)
@@ -227,6 +229,8 @@ def go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
 
 def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     """The VF of that number, if it is as it was made; another one if somebody has that by now."""
+    if not pf_rework.is_of_this_boot(host, tx.record):
+        return  # its guest has ended, and the VFs are other ones
     request = tx.record.request
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):

@@ -121,9 +121,9 @@ def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]
     from virtnetplug.hotplug.assigned import held
 
     there = guest.net_of(domain, alias, Half.LIVE)
-    if there is None or there.source_pci is None or held(host, domain, alias, there.source_pci) is None:
+    if there is None or there.source_pci is None or (holding := held(host, domain, alias, there.source_pci)) is None:
         return
     for record in host.journal.nics(host.hypervisor.key, domain.uuid):
         if record.alias == alias and record.source != there.source:
             host.journal.put_nic(replace(record, source=there.source))
-    put(host, there.source_pci, settings)
+    put(host, holding, settings)

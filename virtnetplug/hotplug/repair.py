@@ -96,6 +96,7 @@ REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {
     "nic-gone": forget,
     "device-quarantined": take_back,
     "device-leaked": take_back,
+    "vf-changed": take_back,
     "device-port-missing": reclaim_port,
     "vf-settings-differ": set_again,
     "identity-lost": remember_again,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from virtnetplug.backends.candidates import devices_of, users_of_devices
-from virtnetplug.backends.returning import GONE, give_back
+from virtnetplug.backends.returning import Returned, give_back
+from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.errors import VfChanged
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import Outcome, Result
@@ -17,17 +19,20 @@ def return_devices(
 
     One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
     which is waited for `seconds`. With `domain`, whose devices those are, the
-    others are looked at only if it does not have them all.
+    others are looked at only if it does not have them all. A device whose address another VF has by now is let go, whoever has that VF:
+    ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
-    if not held or (domain is not None and {one.address for one in held} <= devices_of(domain)):
+    changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
+    if not held or (domain is not None and not changed and {one.address for one in held} <= devices_of(domain)):
         return []
     busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
     outcomes = []
     for holding in held:
-        if holding.address in users or (holding.domain_uuid, holding.alias) in busy:
+        is_used = holding.address in users
+        if (is_used and holding.address not in changed) or (holding.domain_uuid, holding.alias) in busy:
             continue
         returned = give_back(host, holding, seconds=seconds)
         if returned.was_taken:
@@ -35,15 +40,20 @@ def return_devices(
         if returned.busy is not None:
             outcomes.append(_outcome(holding, Result.PENDING, "device-busy", returned.busy))
             continue
-        fault = returned.fault
-        back = GONE if returned.was_gone else f"is back as it was before {holding.alias} had it"
-        # its row, and not that of another NIC which has its alias by now
-        host.journal.drop_nic(key, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
-        if fault is None:
-            outcomes.append(_outcome(holding, Result.DONE, "", f"host device {holding.address} {back}"))
-        else:
-            outcomes.append(_outcome(holding, Result.INCOMPLETE, "quarantined", fault))
+        if not is_used:  # its row, and not that of another NIC which has its alias by now
+            host.journal.drop_nic(key, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
+        outcomes.append(_returned(holding, returned))
     return outcomes
+
+
+def _returned(holding: Holding, returned: Returned) -> Outcome:
+    if returned.fault is not None:
+        return _outcome(holding, Result.INCOMPLETE, "quarantined", returned.fault)
+    if returned.loss is not None:
+        reason = "" if returned.loss.is_gone else VfChanged.reason
+        return _outcome(holding, Result.DONE, reason, returned.loss.told)
+    back = f"host device {holding.address} is back as it was before {holding.alias} had it"
+    return _outcome(holding, Result.DONE, "", back)
 
 
 def _outcome(holding: Holding, result: Result, reason: str, message: str) -> Outcome:

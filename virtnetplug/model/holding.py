@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import VfIdentity
 
 Setting = str | int | bool | None
 
@@ -18,7 +19,8 @@ class Holding:
     `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
     `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
     port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
-    while it is in use. `since` in Unix seconds. `unreadable` says what of the row is damaged; the journal has no column of it.
+    while it is in use. `since` in Unix seconds. `identity` says which VF was taken; None in a row that an older version wrote.
+    `unreadable` says what of the row is damaged; the journal has no column of it.
     """
 
     address: PciAddress
@@ -37,4 +39,5 @@ class Holding:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     quarantine: str = ""
     since: float = 0.0
+    identity: VfIdentity | None = None
     unreadable: str = ""

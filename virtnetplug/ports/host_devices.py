@@ -8,6 +8,7 @@ from typing import Protocol
 from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import Boot, VfIdentity
 from virtnetplug.ports.physical_functions import PhysicalFunctions
 
 
@@ -25,6 +26,12 @@ class HostDevices(PhysicalFunctions, Protocol):
 
     def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
         """The VFs of `pf` by index; none for a device that is no PF. Raises `HostDeviceMissing`."""
+
+    def identity(self, vf: PciAddress) -> VfIdentity:
+        """Which VF there is at that address. Raises `HostDeviceMissing`, and `HostDeviceUnfit` for what is no VF."""
+
+    def boot(self) -> Boot:
+        """The boot of this host that VFs are of now."""
 
     def settings(self, vf: PciAddress) -> VfSettings:
         """What is set of it now. Raises `HostDeviceMissing`; `HostDeviceUnfit` for what is no VF, or whose PF has no network interface."""

@@ -58,4 +58,4 @@ class Networks(Protocol):
         """
 
     def delete_port(self, network: str, uuid: str) -> None:
-        """``virNetworkPortDelete``; one that is gone already is no error."""
+        """``virNetworkPortDelete``; one that is gone already, or whose network is not active, is no error. Raises `NetworkMissing`."""

@@ -156,14 +156,14 @@ class LibvirtNetworks:
             handle.create()
 
     def delete_port(self, network: str, uuid: str) -> None:
-        """``virNetworkPortDelete``; one that is gone already is no error."""
+        """``virNetworkPortDelete``; one that is gone already is no error. A network that is not active has no port: ``net-destroy`` drops them."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, network)
             try:
                 handle.portLookupByUUIDString(uuid).delete(0)
             except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK_PORT:
+                if error.get_error_code() not in (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID):
                     raise
 
     def close(self) -> None:

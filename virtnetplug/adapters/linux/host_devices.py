@@ -15,10 +15,13 @@ from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUn
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import Boot, VfIdentity
 
 _ADDRESS, _MTU = 1, 4
 _WITHOUT_LINK_STATE = frozenset({"igb"})
 """PF drivers without ``ndo_set_vf_link_state``: the kernel says ``auto`` for their VFs, too."""
+
+_NO_VF = "{} is no VF; 'virtnetplug devices' shows the VFs of this host"
 
 Change = tuple[str, Callable[[], None]]
 
@@ -94,6 +97,35 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
                 "run this as root"
             ) from None
 
+    def identity(self, vf: PciAddress) -> VfIdentity:
+        """By inodes of sysfs, and the boot id; its directory is looked at first, so that a VF made meanwhile is not taken for the one before."""
+        inode, device = self._tree.inode(vf), self._tree.device(vf)
+        if device.pf is None or device.vf_index is None:
+            raise HostDeviceUnfit(_NO_VF.format(vf))
+        driver, binding = self._tree.binding(device.pf)
+        return VfIdentity(
+            boot=self._boot_id(),
+            pf=str(device.pf),
+            driver=driver,
+            binding=binding,
+            index=device.vf_index,
+            inode=inode,
+        )
+
+    def boot(self) -> Boot:
+        """``boot_id``, and ``btime`` of ``/proc/stat``, which follows the clock where that is set."""
+        words = (line.split() for line in self._said("stat").splitlines() if line.startswith("btime "))
+        return Boot(self._boot_id(), next((float(one[1]) for one in words), 0.0))
+
+    def _boot_id(self) -> str:
+        return self._said("sys/kernel/random/boot_id").strip()
+
+    def _said(self, name: str) -> str:
+        try:
+            return (self._proc / name).read_text()
+        except OSError:
+            return ""
+
     def settings(self, vf: PciAddress) -> VfSettings:
         """The PF's view of it, and the MAC and MTU of its own interface."""
         device, pf, index = self._of(vf)
@@ -131,7 +163,7 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         """The VF, its PF, and the index of the PF's interface."""
         device = self._tree.device(vf)
         if device.pf is None or device.vf_index is None:
-            raise HostDeviceUnfit(f"{vf} is no VF; 'virtnetplug devices' shows the VFs of this host")
+            raise HostDeviceUnfit(_NO_VF.format(vf))
         pf = self._tree.device(device.pf)
         index = self._tree.interface_index(pf)
         if index is None:

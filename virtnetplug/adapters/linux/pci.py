@@ -88,13 +88,29 @@ class PciTree:
         """The MTU of its network interface, in bytes."""
         return None if device.netdev is None else int(self._of_interface(device, "mtu") or 0) or None
 
+    def inode(self, address: PciAddress) -> int:
+        """That of its directory, which no other device has while the host runs (``kernfs_new_node``); raises `HostDeviceMissing`."""
+        place = self.place(address)
+        try:
+            return os.stat(place).st_ino
+        except OSError:  # it went since
+            raise _missing(address) from None
+
+    def binding(self, address: PciAddress) -> tuple[str, int]:
+        """Its driver, and the inode of the link to it, which the kernel makes at each bind (``driver_sysfs_add``); empty and 0 without one."""
+        link = f"{self.place(address)}/driver"
+        try:
+            inode = os.lstat(link).st_ino
+        except OSError:
+            return "", 0
+        name = _name_of(link)
+        return ("", 0) if name is None else (name, inode)
+
     def place(self, address: PciAddress) -> str:
         """Its directory; raises `HostDeviceMissing`."""
         place = f"{self._devices}/{address}"
         if not os.path.isdir(place):
-            raise HostDeviceMissing(
-                f"this host has no PCI device {address}; 'virtnetplug devices' shows the SR-IOV devices, 'lspci -D' all"
-            )
+            raise _missing(address)
         return place
 
     def _device(self, address: PciAddress, place: str, pf: PciAddress | None, index: int | None) -> PciDevice:
@@ -126,6 +142,12 @@ class PciTree:
 
     def _addresses(self, folder: str) -> list[PciAddress]:
         return sorted(address for name in _listed(folder) if (address := _parsed(name)) is not None)
+
+
+def _missing(address: PciAddress) -> HostDeviceMissing:
+    return HostDeviceMissing(
+        f"this host has no PCI device {address}; 'virtnetplug devices' shows the SR-IOV devices, 'lspci -D' all"
+    )
 
 
 def _index(pf: str, address: PciAddress) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import sqlite3
@@ -23,6 +24,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import VfIdentity
 
 _TEXT, _NUMBER = (str,), (int, float)
 _TYPES = {
@@ -156,7 +158,8 @@ def row_from_holding(holding: Holding) -> dict[str, Any]:
     """The named values of one device."""
     row = {name: getattr(holding, name) for name in HOLDING}
     texts = {name: text_from_request(getattr(holding, name)) for name in ("snapshot", "settings")}
-    return row | texts | {"address": str(holding.address)}
+    identity = "" if holding.identity is None else text_from_request(dataclasses.asdict(holding.identity))
+    return row | texts | {"address": str(holding.address), "identity": identity}
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
@@ -166,6 +169,7 @@ def holding_from_row(row: sqlite3.Row) -> Holding:
         ("snapshot", _object, {}),
         ("settings", _object, {}),
         ("address", PciAddress.parse, _NOWHERE),
+        ("identity", _identity, None),
     ):
         try:
             values[name] = read(values[name])
@@ -173,6 +177,10 @@ def holding_from_row(row: sqlite3.Row) -> Holding:
             lacks.append(_lack(name, values[name]))
             values[name] = otherwise
     return Holding(**values | {"managed": bool(values["managed"])}, unreadable=_damage(lacks))
+
+
+def _identity(text: str) -> VfIdentity | None:
+    return VfIdentity(**_object(text)) if text else None
 
 
 def _step_from_row(row: sqlite3.Row) -> Step:

@@ -182,6 +182,7 @@ MIGRATIONS: Mapping[int, str] = {
     DROP TABLE nics_by_uri;
     ALTER TABLE holdings ADD COLUMN hypervisor TEXT NOT NULL DEFAULT '';
     UPDATE holdings SET hypervisor = key_in_journal(uri);
+    ALTER TABLE holdings ADD COLUMN identity TEXT NOT NULL DEFAULT '';
     ALTER TABLE operations ADD COLUMN process TEXT NOT NULL DEFAULT '';
     ALTER TABLE nics ADD COLUMN process TEXT NOT NULL DEFAULT '';
     """,

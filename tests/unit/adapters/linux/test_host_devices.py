@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import NO_MAC, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.vf_identity import Boot
 from virtnetplug.ports.host_facts import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
@@ -248,3 +250,45 @@ def test_whether_a_guests_driver_has_switched_msix_on(host: LinuxHostDevices, tr
         host.is_msix_enabled(FIRST)
     with pytest.raises(HostDeviceMissing):
         host.is_msix_enabled(PciAddress(0, 9, 0, 0))
+
+
+def test_which_vf_it_is(host: LinuxHostDevices, tree: Tree, tmp_path: Path) -> None:
+    """Its own driver does not make it another one; its PF's does, and so does a directory made anew."""
+    was = host.identity(FIRST)
+    assert (was.boot, was.pf, was.driver, was.index) == ("", PF, "igb", 0)
+    assert (
+        was.inode == (tree.devices / VF0).stat().st_ino and was.binding == (tree.devices / PF / "driver").lstat().st_ino
+    )
+    assert host.identity(SECOND).change(was) == f"that was VF 1 of PF {PF}, and this is VF 0 of PF {PF}"
+    tree.bind(VF0, "vfio-pci")
+    assert host.identity(FIRST) == was
+    (tree.devices / PF / "driver").rename(tmp_path / "kept")  # so that its inode is not given again
+    tree.bind(PF, "igb")
+    assert was.change(now := host.identity(FIRST)) == f"the driver of PF {PF} was bound anew since"
+    shutil.copytree(tree.devices / VF0, tmp_path / "anew", symlinks=True)
+    (tree.devices / VF0).rename(tmp_path / "old")
+    (tmp_path / "anew").rename(tree.devices / VF0)
+    assert now.change(host.identity(FIRST)) == f"the VFs of PF {PF} were made anew since"
+    (tree.devices / PF / "driver").unlink()
+    without = host.identity(FIRST)
+    assert (without.driver, without.binding) == ("", 0) and now.change(without) is not None
+
+
+def test_which_boot_it_is(host: LinuxHostDevices, tmp_path: Path) -> None:
+    assert host.boot() == Boot("", 0.0)
+    (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/random/boot_id").write_text("649619ce-4017\n")
+    (tmp_path / "proc/stat").write_text("cpu  1 2 3\nbtime 1700000000\nprocesses 7\n")
+    assert host.boot() == Boot("649619ce-4017", 1700000000.0)
+    assert host.identity(FIRST).boot == "649619ce-4017"
+    assert (
+        dataclasses.replace(host.identity(FIRST), boot="x").change(host.identity(FIRST))
+        == "this host was started anew since"
+    )
+
+
+def test_only_a_vf_that_is_there_is_one(host: LinuxHostDevices) -> None:
+    with pytest.raises(HostDeviceUnfit, match="is no VF"):
+        host.identity(PciAddress.parse(PF))
+    with pytest.raises(HostDeviceMissing):
+        host.identity(PciAddress.parse("0000:7f:00.0"))

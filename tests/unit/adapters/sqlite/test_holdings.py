@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -11,11 +12,29 @@ import pytest
 from tests.unit.adapters.sqlite.records import holding
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import ClaimTaken
+from virtnetplug.model.vf_identity import VfIdentity
 
 
 def test_what_is_held_reads_as_it_was_written_and_outlives_the_process(tmp_path: Path) -> None:
     SqliteJournal.open(tmp_path).hold(holding())
     assert SqliteJournal.open(tmp_path, read_only=True).holdings() == [holding()]
+
+
+def test_which_vf_is_held_is_read_as_it_was_written(tmp_path: Path) -> None:
+    identity = VfIdentity(boot="b", pf="0000:01:00.0", driver="igb", binding=2**40, index=3, inode=2**41)
+    SqliteJournal.open(tmp_path).hold(holding(identity=identity))
+    (read,) = SqliteJournal.open(tmp_path).holdings()
+    assert read.identity == identity and read.unreadable == ""
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"boot":"b"}', '{"inode":1,"colour":"red"}'])
+def test_what_does_not_say_which_vf_is_held_is_damaged(tmp_path: Path, text: str) -> None:
+    SqliteJournal.open(tmp_path).hold(holding())
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        connection.execute("UPDATE holdings SET identity = ?", (text,))
+    connection.close()
+    (read,) = SqliteJournal.open(tmp_path).holdings()
+    assert read.identity is None and "its identity is" in read.unreadable
 
 
 def test_a_device_has_one_holder(tmp_path: Path) -> None:
