@@ -64,7 +64,7 @@ class SecondHost:
         for path in (place, self.files, self.sockets):
             path.mkdir()
         self.uri = f"qemu+unix:///system?socket={self.sockets}/libvirt-sock"
-        """As a process on A reaches it."""
+        """As a process on A dials it, and one on B too."""
         script = _NAMESPACES.format(own=" ".join(_OWN), ours=self.files, shared=shared, bridges=" ".join(bridges))
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script],
@@ -118,7 +118,7 @@ class SecondHost:
         return libvirt.open(self.uri)
 
     def command(self, state: Path) -> Command:
-        """``virtnetplug`` as it runs on B: in the namespaces of B, on its ``qemu:///system``."""
+        """``virtnetplug`` as it runs on B: in the namespaces of B."""
         return _CommandOfB(self, state)
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class SecondHost:
 
 class _CommandOfB(Command):
     def __init__(self, host: SecondHost, state: Path) -> None:
-        super().__init__(f"qemu+unix:///system?socket={host.sockets}/libvirt-sock", state)
+        super().__init__(host.uri, state)
         self._host = host
 
     def words(self, *words: str) -> list[str]:
@@ -206,13 +206,17 @@ class TwoHosts:
 
     def __init__(self, daemon: Daemon, place: Path, bridges: tuple[str, ...] = ()) -> None:
         """`place` must be empty, and its path short. The bridges must be on A already."""
-        self.daemon, self.place, self.files = daemon, place, place / "files"
+        self.daemon, self.place, self.files, self.bridges = daemon, place, place / "files", bridges
         self.files.mkdir()
         self.b = SecondHost(place / "b", self.files, bridges)
         self.b.start()
         self._numbers = iter(range(1000))
         self._guests: list[Guest] = []
         self._connections = [libvirt.open(daemon.uri), self.b.connect()]
+        self.a_runs = Command(daemon.uri, place / "state-a")
+        """``virtnetplug`` on A, with the journal of A."""
+        self.b_runs = self.b.command(place / "state-b")
+        """``virtnetplug`` on B, with the journal of B."""
 
     @property
     def on_a(self) -> libvirt.virConnect:
@@ -224,20 +228,14 @@ class TwoHosts:
         """A connection to B."""
         return self._connections[1]
 
-    def reconnect(self) -> None:
-        """After a libvirtd was restarted: connect anew to both."""
+    def restart(self) -> None:
+        """Restart libvirtd on both hosts; guests go on. Domains that were looked up before are to be looked up again (`on`)."""
+        self.daemon.restart()
+        self.b.restart()
         for connection in self._connections:
             with suppress(libvirt.libvirtError):
                 connection.close()
         self._connections[:] = [libvirt.open(self.daemon.uri), self.b.connect()]
-
-    def command_a(self) -> Command:
-        """``virtnetplug`` on A, with the journal of A."""
-        return Command(self.daemon.uri, self.place / "state-a")
-
-    def command_b(self) -> Command:
-        """``virtnetplug`` on B, with the journal of B."""
-        return self.b.command(self.place / "state-b")
 
     def guest(self, **options: Any) -> Guest:
         """Boot a guest on A (`guests.start`)."""
@@ -290,6 +288,8 @@ class TwoHosts:
 
     def close(self) -> None:
         """Remove all guests of both hosts, and host B."""
+        for command in (self.a_runs, self.b_runs):
+            command.close()
         with suppress(libvirt.libvirtError):
             self.on_b.close()
         self.b.close()
