@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 import libvirt
 import libvirt_qemu
@@ -23,7 +24,8 @@ def image(hosts: TwoHosts) -> str:
 
 
 def _shut_down(hosts: TwoHosts, guest: Guest) -> None:
-    libvirt_qemu.qemuMonitorCommand(guest.dom, _POWER_OFF, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+    with suppress(libvirt.libvirtError):  # QEMU may be gone before it answers
+        libvirt_qemu.qemuMonitorCommand(guest.dom, _POWER_OFF, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
 
 
 def _destroy(hosts: TwoHosts, guest: Guest) -> None:
