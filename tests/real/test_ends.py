@@ -143,8 +143,22 @@ def _assert_settled(hosts: TwoHosts) -> None:
     hosts.a_runs("audit")
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize(("way", "seen"), TABLE)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The whole table with ``--full``; without it, each row once, and of the other kinds what is heard."""
+    is_full = metafunc.config.getoption("--full")
+    if metafunc.function is test_detach:
+        scopes = dict.fromkeys(SCOPES)
+        cases = [
+            (*row, scope)
+            for number, row in enumerate(TABLE)
+            for scope in (scopes if is_full else [[*scopes][number % 2]])
+        ]
+        metafunc.parametrize(("way", "seen", "scope"), cases)
+    if metafunc.function is test_other_kinds:
+        cases = [row for row in TABLE if is_full or row[1] == "waiting"]
+        metafunc.parametrize(("way", "seen"), cases)
+
+
 def test_detach(hosts: TwoHosts, way: str, seen: str, scope: str) -> None:
     one, verdict, command = _guest(hosts, scope), TABLE[way, seen], hosts.a_runs
     said = _end_seen(hosts, one, way, seen, _words(one, "detach", scope))
@@ -181,7 +195,6 @@ def test_detach(hosts: TwoHosts, way: str, seen: str, scope: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["replace", "handover"])
-@pytest.mark.parametrize(("way", "seen"), [row for row in TABLE if row[1] != "recover"])
 def test_other_kinds(hosts: TwoHosts, way: str, seen: str, kind: str) -> None:
     """A run that goes on keeps its operation; one that has ended ends it, and the next run has what the definition says."""
     one, verdict, command = _guest(hosts, "both"), TABLE[way, seen], hosts.a_runs

@@ -5,7 +5,6 @@ Each host has virtnetplug, with a journal that knows nothing of the other's.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -53,9 +52,9 @@ with virtnetplug.open(uri, state_dir=pathlib.Path(state), on_event=hear) as plug
     elif act == "detach":
         plugger.detach(domain, "ua-a", scope=Scope.BOTH)
     elif act == "rebind":
-        plugger.rebind(domain, "ua-a", bridge=element, scope=Scope.BOTH)
+        plugger.rebind(domain, "ua-a", {"source": element}, scope=Scope.BOTH)
     else:
-        plugger.update(domain, "ua-a", mtu=1400, replace=True, scope=Scope.BOTH)
+        plugger.update(domain, "ua-a", {"mtu": 1400}, replace=True, scope=Scope.BOTH)
 """
 """A program that is killed when it tells of its so manieth step."""
 
@@ -171,17 +170,27 @@ def test_who_waits_is_told_and_the_other_host_goes_on(hosts: TwoHosts, kind: str
     _assert_settled(hosts.a_runs, hosts.b_runs)
 
 
+def test_a_second_detach_on_the_other_host_joins_what_travelled(hosts: TwoHosts) -> None:
+    there = hosts.migrate(_pend(hosts, "detach"))
+    hosts.b_runs.json(*_words(there, "detach"), "--wait", "1", code=75)
+    operations = hosts.b_runs.json("history").document["operations"]
+    assert [one["operation"] for one in operations] == ["detach"]
+    there.resume()
+    ((code, result, _),) = _recover(hosts.b_runs, *LONG)
+    assert (code, result) == (0, "done")
+    assert there.aliases() == ["ua-b"] == _config(there)
+    _assert_settled(hosts.b_runs)
+
+
 @pytest.mark.parametrize("kind", PENDING)
 def test_the_next_operation_on_the_other_host_goes_on_too(hosts: TwoHosts, kind: str) -> None:
-    one = _pend(hosts, kind)
-    there = hosts.migrate(one)
+    there = hosts.migrate(_pend(hosts, kind))
     there.resume()
-    if kind == "detach":
-        hosts.b_runs(*_words(there, kind), *LONG)  # it joins
-    else:
-        hosts.b_runs("attach", there.name, "--bridge", hosts.bridges[0], "--mac", "52:54:00:ea:00:09")
-        _recover(hosts.b_runs, *LONG)
-    assert set(LEFT[kind]) <= set(there.aliases()) and ("ua-a" in there.aliases()) is ("ua-a" in LEFT[kind])
+    there.wait_gone("ua-a")
+    hosts.b_runs("attach", there.name, "--bridge", hosts.bridges[0], "--mac", "52:54:00:ea:00:09")
+    macs = [mac.attrib["address"] for mac in there.xml().iterfind("devices/interface/mac")]
+    assert "52:54:00:ea:00:09" in macs and len(macs) == len(LEFT[kind]) + 1
+    assert set(LEFT[kind]) <= set(there.aliases())
     hosts.a_runs.run("recover")
     assert _newest(hosts.a_runs, kind)["state"] != "done"
     _assert_settled(hosts.a_runs, hosts.b_runs)
@@ -283,7 +292,7 @@ def test_both_hosts_never_work_on_one_guest(hosts: TwoHosts) -> None:
     _assert_settled(hosts.a_runs)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
 @pytest.mark.parametrize("act", ["attach", "detach", "replace", "rebind"])
 def test_a_guest_moves_in_the_middle_of_an_operation(hosts: TwoHosts, act: str, step: int) -> None:
     """The program is killed at a step of its operation; the guest moves, and both hosts recover: nothing is open, and nothing disagrees."""
@@ -298,11 +307,9 @@ def test_a_guest_moves_in_the_middle_of_an_operation(hosts: TwoHosts, act: str, 
     for command in (hosts.a_runs, hosts.b_runs):
         command.run("recover", *LONG)
     _assert_settled(hosts.a_runs, hosts.b_runs)
-    if act != "detach":
-        assert there.aliases() == before  # B undoes nothing that A had done, and A can undo nothing any more
-    assert len(there.aliases()) == len(_config(there)) or act in ("attach", "detach")
+    if act == "attach":
+        assert there.aliases() == before  # nothing here can be undone by A, and B has not been asked for anything
+    elif act != "detach":
+        assert there.aliases() == ["ua-a"] == _config(there)
     for operation in hosts.a_runs.json("history").document["operations"]:
-        assert operation["state"] in ("done", "undone", "left")
-    assert not os.path.exists(f"{hosts.b_runs.state}/journal.db") or "undone" not in {
-        operation["state"] for operation in hosts.b_runs.json("history").document["operations"]
-    }
+        assert operation["ended"] is not None
