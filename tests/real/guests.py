@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -141,6 +142,9 @@ def remove(connection: libvirt.virConnect, uuids: Collection[str]) -> None:
         if dom.UUIDString() in uuids:
             persistent = dom.isPersistent()
             if dom.isActive():
-                dom.destroy()
+                with suppress(
+                    libvirt.libvirtError
+                ):  # "not running": libvirt heard of the end of its QEMU before it asked
+                    dom.destroy()
             if persistent:
-                dom.undefine()
+                dom.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
