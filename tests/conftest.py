@@ -25,6 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 LONGEST = (
     "tests/real/test_daemon_death.py",
+    "tests/real/test_ends.py",
+    "tests/real/test_migration.py",
+    "tests/real/test_host_ends.py",
     "tests/contract/test_steps.py",
     "tests/real/test_rebind.py",
     "tests/real/test_bad_input.py",
