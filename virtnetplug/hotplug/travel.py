@@ -52,6 +52,12 @@ def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:
     return _change(domain, lambda now: now.with_nics(named)) if named else None
 
 
+def forget_ours(domain: Domain, net: Interface) -> None:
+    """Have the guest no longer carry that the NIC is virtnetplug's."""
+    if not (net.alias or "").startswith(MINTED):
+        _change(domain, lambda now: now.without_nics([known(net)]))
+
+
 def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str | None:
     try:
         now = carried_in(domain, domain.travelling())

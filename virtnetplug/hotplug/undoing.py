@@ -26,6 +26,7 @@ from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos
+from virtnetplug.hotplug.travel import forget_ours
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -67,6 +68,7 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
+        forget_ours(site.domain, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
