@@ -19,7 +19,7 @@ from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import Refused, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.operation import Half, Result, Scope
 
 __all__ = ["pool"]
@@ -158,6 +158,7 @@ def test_the_vf_is_compared_before_each_write(pool: World, managed: str) -> None
         if trigger.before is None:
             break
         if trigger.before not in WRITES:
+            assert devices(pool).found[FIRST].driver == VFIO_DRIVER, f"driver before call {number}, {trigger.before}"
             assert devices(pool).set[FIRST] == trigger.kept, f"written to before call {number}, {trigger.before}"
     assert number > 10
 
@@ -176,7 +177,9 @@ class _Anew(Trigger):
             if self.number < 0:
                 self.before = name
                 made_anew(self.world)
-                self.kept = set_by_hand(self.world)
+                set_by_hand(self.world)
+                devices(self.world).bind(FIRST, VFIO_DRIVER)
+                self.kept = devices(self.world).set[FIRST]
         return super().around(name, call, *args, **named)
 
 
