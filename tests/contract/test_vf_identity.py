@@ -12,10 +12,14 @@ from tests.contract.faults import Crash, Trigger, faulty
 from tests.contract.test_hostdev import FIRST, by_address, devices, kinds, nic, pool, requested
 from tests.contract.world import World
 from tests.fakes.host_devices import PF_DRIVER, PFS, VF_DRIVER
+from virtnetplug import xml
+from virtnetplug.backends import Order
+from virtnetplug.backends.lending import claim
 from virtnetplug.backends.returning import give_back
 from virtnetplug.errors import Refused, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.operation import Half, Result, Scope
 
 __all__ = ["pool"]
@@ -139,19 +143,22 @@ def test_the_same_vf_is_given_back_as_it_was(pool: World) -> None:
     assert fake.set[FIRST].max_rate == 500 and is_over(pool)
 
 
-def test_the_vf_is_compared_before_each_write(pool: World) -> None:
+@pytest.mark.parametrize("managed", ["pool", "no"])
+def test_the_vf_is_compared_before_each_write(pool: World, managed: str) -> None:
     """It is made anew before each call of a detach by turns, once its guest has let go. Only a write that has just compared is too late."""
     number = 0
     for number in range(10_000):
         devices(pool).set_numvfs(PFS[0], 4)
-        lent(pool, requested(trust=True, max_rate=100))
+        lent(pool, requested(trust=True, max_rate=100) if managed == "pool" else by_address(managed="no"))
         trigger = _Anew(pool, number)
-        Plugger(faulty(pool.reopen(), trigger), lambda: None).detach(pool.name, "ua-vf1", wait=5)
+        name = "ua-vf1" if managed == "pool" else "ua-vf9"
+        Plugger(faulty(pool.reopen(), trigger), lambda: None).detach(pool.name, name, wait=5)
         pool.plugger.recover()
         assert is_over(pool), trigger.before
         if trigger.before is None:
             break
         if trigger.before not in WRITES:
+            assert devices(pool).found[FIRST].driver == VFIO_DRIVER, f"driver before call {number}, {trigger.before}"
             assert devices(pool).set[FIRST] == trigger.kept, f"written to before call {number}, {trigger.before}"
     assert number > 10
 
@@ -170,7 +177,9 @@ class _Anew(Trigger):
             if self.number < 0:
                 self.before = name
                 made_anew(self.world)
-                self.kept = set_by_hand(self.world)
+                set_by_hand(self.world)
+                devices(self.world).bind(FIRST, VFIO_DRIVER)
+                self.kept = devices(self.world).set[FIRST]
         return super().around(name, call, *args, **named)
 
 
@@ -418,6 +427,29 @@ class _Dies(Trigger):
         if name == "host_devices.bind":
             self.at, self.fired = self.count, False
         return super().around(name, call, *args, **named)
+
+
+def test_a_vf_stays_held_while_its_own_guest_runs_with_it_also_one_that_goes(pool: World) -> None:
+    lent(pool, nic())
+    (holding,) = pool.host.journal.holdings()
+    assert give_back(pool.host, holding).busy is not None
+    devices(pool).replace(FIRST, pf=None, vf_index=None)
+    assert give_back(pool.host, holding).busy is not None
+    assert pool.host.journal.holdings() == [holding]
+
+
+def test_a_claim_of_the_vf_that_a_nic_had_takes_another_one_afresh(pool: World) -> None:
+    lent(pool, nic())
+    pool.guest.destroy()
+    made_anew(pool)
+    pool.guest.start()
+    order = Order(
+        domain=pool.host.hypervisor.domain(pool.name), domain_id=2, net=xml.interface(nic()),
+        actual=ActualDevice(type="hostdev", network="pool"), operation_id="op", settings={}, again=FIRST,
+    )  # fmt: skip
+    held = claim(pool.host, order)
+    assert (held.address, held.identity) == (FIRST, devices(pool).identity(FIRST))
+    assert held.snapshot["max_rate"] == 0, "how the VF is that is there now"
 
 
 def test_scopes_do_not_matter(pool: World) -> None:
