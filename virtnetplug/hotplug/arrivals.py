@@ -7,7 +7,7 @@ that this guest has, by alias, MAC and source.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from virtnetplug import xml
@@ -112,20 +112,23 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
 
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
-    """The journal's rows of NICs that the guest says are virtnetplug's."""
+    """The journal's rows of NICs that the guest says are virtnetplug's; those of an open operation are its own business."""
+    busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
-        if (net.alias, str(net.mac or "")) not in known and not net.is_hostdev:
+        if (net.alias, str(net.mac or "")) not in known and net.alias not in busy and not net.is_hostdev:
             host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
+
+
+def _busy(host: Host, view: DomainView) -> Collection[str]:
+    """The NICs of open operations."""
+    records = host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
+    return {alias for record in records for _, alias in record.touched}
 
 
 def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> None:
     """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs."""
-    busy = {
-        alias
-        for record in host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
-        for _, alias in record.touched
-    }
+    busy = _busy(host, view)
     free = [net for net in nets if net.alias not in busy and not net.is_hostdev]
     if not free:
         return
