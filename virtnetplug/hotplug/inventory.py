@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain, states
+from virtnetplug.hotplug.leaving import of_domain, operation_on, states
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface
@@ -121,7 +121,7 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: 
 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
-    """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
+    """Name (see `leaving`) to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
     return of_domain(host.journal.open_operations(host.hypervisor.uri, domain_uuid, ""), domain_uuid)
 
 
@@ -138,7 +138,7 @@ def _nic(
     net = live or config
     assert net is not None
     record = known.get(net.alias or "")
-    operation = pending.get(net.alias or "") if live else None
+    operation = operation_on(live, pending)
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
     return Nic(

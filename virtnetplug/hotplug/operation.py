@@ -78,7 +78,15 @@ class Operation:
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
     """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
 
-    optional: ClassVar[Shape] = {"asked": LIST, "back": FLAG, "cleared": FLAG, "run": (int,), "twin": TEXT}
+    optional: ClassVar[Shape] = {
+        "asked": LIST,
+        "back": FLAG,
+        "cleared": FLAG,
+        "run": (int,),
+        "twin": TEXT,
+        "order": LIST,
+        "moved": ELEMENTS,
+    }
     """What those keys of the request may be that a record can lack."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:

@@ -15,7 +15,7 @@ from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain, GuestEvent, Watch
 
@@ -78,7 +78,9 @@ class GuestRelease:
 
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
-        self._nets[alias] = xml.interface(element)
+        net = xml.interface(element)
+        now = None if is_lasting(net.alias) else guest.there(self.domain, net, Half.LIVE)
+        self._nets[alias] = now or net  # another run has it under another alias
         tx.effect("ask", alias, lambda: self._ask(alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -95,7 +97,7 @@ class GuestRelease:
                 for alias in aliases:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
-                        domain_id=self.domain_id, was_asked=alias in self._asked_before,
+                        domain_id=self.domain_id, was_asked=alias in self._asked_before, step=alias,
                     )  # fmt: skip
                     if answers[alias] is not Answer.HELD:
                         tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
@@ -110,7 +112,8 @@ class GuestRelease:
     def _ask(self, alias: str) -> None:
         if alias not in self._asked_before:
             mac = self._nets[alias].mac
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, domain_id=self.domain_id, mac=mac)
+            name = self._nets[alias].alias or ""
+            guest.ask(self.host, self.domain, name, self.watch, self.deadline, domain_id=self.domain_id, mac=mac)
 
 
 def guest_release(
@@ -123,13 +126,14 @@ def guest_release(
     domain_id: int,
     was_asked: bool = False,
     name: str = "",
+    step: str = "",
 ) -> Generator[Wait, GuestEvent | None, Answer]:
     """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
 
-    `name` is what the step calls the NIC in an operation on several guests.
+    `name` is what the step calls the NIC in an operation on several guests, `step` what it calls one that libvirt has renamed since.
     """
     alias = net.alias or ""
-    nic, who = name or alias, domain.name if name else "the guest"
+    nic, who = name or step or alias, domain.name if name else "the guest"
     tx.begin("guest_release", nic)
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:
