@@ -106,7 +106,7 @@ def test_an_update_to_what_it_is_says_that_the_nic_is_leaving(fake: World) -> No
 def test_an_attach_of_what_an_undo_takes_out_is_not_already_done(fake: World) -> None:
     """The hand-over died with the fast NIC in the guest, which holds that NIC now."""
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
-    die(fake, lambda p: _handover(fake, p, 5), "attach", after=True, number=2)
+    die(fake, lambda p: _handover(fake, p, 5), "update", after=True, number=2)
     fake.guest.hold()
     fast = next(net for net in nets(fake).values() if net.alias == "ua-nic2")
     with pytest.raises(NicPending, match="recover"):

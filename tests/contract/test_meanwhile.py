@@ -188,8 +188,7 @@ def test_an_exchange_is_of_one_run(pool: World, name: str) -> None:
         "handback": lambda p: p.handback(pool.name, "ua-nic1", wait=5),
         "replace": lambda p: p.update(pool.name, "ua-nic1", {"model": "e1000"}, replace=True, scope=Scope.BOTH, wait=5),
     }
-    call, number = ("detach", 2) if name == "handback" else ("update", 1)
-    act = Stopped(pool, acts[name], at(call, number=number))
+    act = Stopped(pool, acts[name], at("update"))
     _cycle(pool)
     error = act.go_on()
     assert isinstance(error, NotApplied) and error.reason == "guest-ended"
@@ -343,7 +342,7 @@ def test_an_exchange_that_died_is_undone_in_the_run_that_its_definition_made(fak
         die(fake, act, "update", after=True)
     else:
         act = lambda p: p.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH)  # noqa: E731
-        die(fake, act, "attach", after=True, number=2)
+        die(fake, act, "update", after=True, number=2)
     fake.guest.restart()
     assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert _models(fake) == _models(fake, Half.CONFIG) == [("ua-nic1", "virtio")]

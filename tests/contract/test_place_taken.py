@@ -47,19 +47,19 @@ def _foreign(world: World, wanted: str, net: Interface) -> str:
     return f"<interface type='bridge'>{mac}<source bridge='{world.bridges[0]}'/>{at}{alias}</interface>"
 
 
-def _hand(world: World, element: str, half: Half = Half.LIVE) -> None:
-    """At the next attach somebody's hand is faster, and the attach fails."""
-    attach = world.guest.attach
+def _hand(world: World, element: str, half: Half = Half.LIVE, call: str = "attach") -> None:
+    """At the next attach, or other `call`, somebody's hand is faster, and the call fails."""
+    attach, real = world.guest.attach, getattr(world.guest, call)
 
     def fail(wanted: str, where: Half) -> None:
         if where is not half:
-            attach(wanted, where)
+            real(wanted, where)
             return
-        world.guest.attach = attach
+        setattr(world.guest, call, real)
         attach(element, half)
         raise HypervisorFailed("no room today")
 
-    world.guest.attach = fail
+    setattr(world.guest, call, fail)
 
 
 def _answer(act: Callable[[], Any]) -> tuple[Result, str, str]:
@@ -156,13 +156,13 @@ def test_the_place_of_a_vf_that_comes_back_was_taken(pool: World, wanted: str) -
 
 @pytest.mark.parametrize("wanted", ["alias", "guest address"])
 def test_the_place_in_the_definition_was_taken(fake: World, wanted: str) -> None:
-    """A NIC that left it comes back there, too."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
-    before = _nets(fake, Half.CONFIG)["ua-nic1"]
-    _hand(fake, _foreign(fake, wanted, before), Half.CONFIG)
+    """A NIC that left it comes back there, too: the fast one, which leaves before it comes with another's identity."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.network_nic(2)], scope=Scope.BOTH)
+    before = _nets(fake, Half.CONFIG)["ua-nic2"]
+    _hand(fake, _foreign(fake, wanted, before), Half.CONFIG, "update")
 
     def act() -> Any:
-        return fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH, wait=5)
+        return fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)
 
     _assert_taken(fake, act, wanted)
     assert "the definition of" in fake.host.journal.open_operations()[0].error
@@ -170,7 +170,7 @@ def test_the_place_in_the_definition_was_taken(fake: World, wanted: str) -> None
     _assert_taken(fake, lambda: fake.plugger.recover(wait=5), wanted)
     assert fake.definition(Half.CONFIG) == there
     assert _settle(fake, wanted, Half.CONFIG).result is Result.UNDONE
-    now = _nets(fake, Half.CONFIG)["ua-nic1"]
+    now = _nets(fake, Half.CONFIG)["ua-nic2"]
     assert now.mac == before.mac and (now.address == before.address) == (wanted != "guest address")
 
 
@@ -215,19 +215,19 @@ def test_the_place_of_a_nic_of_a_pf_was_taken(
 def test_the_operations_own_nic_takes_nobodys_place(fake: World) -> None:
     """The one that came is still in the guest, which holds it: the one that left waits for that."""
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
-    attach = fake.guest.attach
+    update = fake.guest.update
 
     def fail(element: str, half: Half) -> None:
-        attach(element, half)
+        update(element, half)
         if half is Half.CONFIG:
             fake.guest.hold()
+            fake.guest.update = update
             raise HypervisorFailed("no definition today")
 
-    fake.guest.attach = fail
+    fake.guest.update = fail
     with pytest.raises(RollbackIncomplete) as caught:
         fake.plugger.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH, wait=1)
     assert "ua-nic1 comes back once" in caught.value.message and "was taken by" not in caught.value.message
-    fake.guest.attach = attach
     fake.guest.resume()
     assert [each.result for each in fake.plugger.recover(wait=5)] == [Result.UNDONE]
     assert list(_nets(fake)) == ["ua-nic1"]

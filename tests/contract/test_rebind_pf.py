@@ -287,7 +287,7 @@ REFUSED: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
     "used by the host": (_used, {}, "vf-held", f"{VFS[2]} cannot be taken: the host uses it as eth"),
     "quarantined": (_quarantined, {}, "vf-held", "quarantined: it is broken"),
     "of another connection": (_elsewhere, {}, "vf-held", "held for ua-x of web"),
-    "foreign": (_foreign, {}, "not-supported", "hostdev7.*of second was attached by another program"),
+    "foreign": (_foreign, {}, "not-supported", "hostdev[0-9].*of second was attached by another program"),
     "set by hand": (_changed, {}, "vf-changed", "VLAN is 7 and not 0"),
     "paused": (_paused, {}, "guest-paused", "second is paused"),
     "links above": (_above, {}, "pf-in-use", "carries eth0.7, tap3"),

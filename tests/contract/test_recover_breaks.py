@@ -51,7 +51,7 @@ LEFT = {
     "stand-in": Left("stand-in", ("update", 1), ("update", 1)),
     "pending replace": Left("replace", None, ("attach", 1)),
     "pending handover": Left("handover", None, ("attach", 1)),
-    "pending handback": Left("handback", None, ("attach", 2)),
+    "pending handback": Left("handback", None, ("update", 1)),
     "pending detach": Left("detach", None, ("journal.commit", 3)),
 }
 

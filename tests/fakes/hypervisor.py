@@ -82,6 +82,13 @@ def _places(tree: etree._Element) -> set[tuple[int, int, int, int]]:
     return {_place_of(address) for address in tree.iterfind("devices/*/address[@type='pci']")}
 
 
+def _drop_made_alias(nic: etree._Element) -> None:
+    """``virDomainDeviceInfoParseXML``: an alias that does not begin with ``ua-`` is libvirt's own to give."""
+    for alias in nic.findall("alias"):
+        if not alias.get("name", "").startswith("ua-"):
+            nic.remove(alias)
+
+
 def _parts(address: PciAddress) -> dict[str, str]:
     return {
         "domain": f"0x{address.domain:04x}",
@@ -184,6 +191,7 @@ class FakeDomain:
 
     def attach(self, element: str, half: Half) -> None:
         tree, nic = self._tree(half), etree.fromstring(element)
+        _drop_made_alias(nic)
         alias = nic.find("alias")
         if alias is not None and self._find(half, alias.get("name", "")) is not None:
             raise HypervisorFailed(f"unsupported configuration: non unique alias detected: {alias.get('name')}")
@@ -235,22 +243,18 @@ class FakeDomain:
             self._let_go()
 
     def detach_element(self, element: str) -> None:
-        mac = etree.fromstring(element).find("mac").get("address")
-        for nic in self._tree(Half.CONFIG).iterfind("devices/interface"):
-            if nic.find("mac").get("address") == mac:
-                nic.getparent().remove(nic)
-                return
-        raise DeviceMissing(f"no device with MAC {mac}")
+        nic = self._like(Half.CONFIG, etree.fromstring(element))
+        nic.getparent().remove(nic)
 
     def update(self, element: str, half: Half) -> None:
         new = etree.fromstring(element)
-        alias, mac = new.find("alias"), new.find("mac").get("address")
-        nics = list(self._tree(half).iterfind("devices/interface"))
-        old = next((nic for nic in nics if nic.find("mac").get("address") == mac), None)
         if self.changes_nothing:
             return
-        if old is None or (alias is not None and old.find("alias").get("name") != alias.get("name")):
-            raise DeviceMissing(f"no device matching MAC address {mac} found")
+        if half is Half.CONFIG:
+            _drop_made_alias(new)
+        old = self._like(half, new)
+        if half is Half.LIVE and new.find("alias") is None and (alias := old.find("alias")) is not None:
+            new.append(copy.deepcopy(alias))
         if half is Half.LIVE:
             if old.get("type") == "hostdev":
                 raise HypervisorFailed(
@@ -544,6 +548,17 @@ class FakeDomain:
             if named is not None and named.get("name") == alias:
                 return nic
         return None
+
+    def _like(self, half: Half, new: etree._Element) -> etree._Element:
+        """``virDomainNetFindIdx``: by MAC, and by guest address and alias where both say one."""
+        mac, place, alias = new.find("mac").get("address"), new.find("address"), new.find("alias")
+        for nic in self._tree(half).iterfind("devices/interface"):
+            its_place, its_alias = nic.find("address"), nic.find("alias")
+            is_there = place is None or its_place is None or _place_of(place) == _place_of(its_place)
+            is_called = alias is None or its_alias is None or alias.get("name") == its_alias.get("name")
+            if nic.find("mac").get("address") == mac and is_there and is_called:
+                return nic
+        raise DeviceMissing(f"no device found matching MAC address {mac}")
 
     def _place(self, tree: etree._Element, nic: etree._Element) -> None:
         used = {(f"0x{bus:02x}", f"0x{slot:02x}") for _, bus, slot, _ in _places(tree)}

@@ -13,7 +13,7 @@ from virtnetplug.hotplug import guest, reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_after, nics_of
-from virtnetplug.hotplug.leaving import of_domain
+from virtnetplug.hotplug.leaving import of_domain, operation_on
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape
@@ -83,10 +83,14 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
     pending = of_domain(records, view.domain.uuid)
     if not pending:
         return ()
-    macs = {net.mac: net.alias for net in (view.live.nets if view.live is not None else ())}
-    aliases = (net.alias if net.alias is not None else macs.get(net.mac) for net in nets)
+    there = {net.mac: net for net in (view.live.nets if view.live is not None else ())}
+    theirs = [net if net.alias is not None else there.get(net.mac) for net in nets]
     by_id = {record.id: record for record in records}
-    return tuple(not_settled(view, alias, alias, by_id[pending[alias]]) for alias in aliases if alias in pending)
+    return tuple(
+        not_settled(view, net.alias or "", net.alias or "", by_id[operation])
+        for net in theirs
+        if net is not None and (operation := operation_on(net, pending)) is not None
+    )
 
 
 def undos(site: Site, tx: Transaction) -> Undos:

@@ -5,6 +5,8 @@ Each function makes a state so, whatever was before: gone, there, as it was. Run
 
 from __future__ import annotations
 
+import dataclasses
+
 from virtnetplug import xml
 from virtnetplug.errors import (
     DeviceMissing,
@@ -15,7 +17,8 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
-from virtnetplug.model.interface import Interface
+from virtnetplug.hotplug.view import is_alike
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
@@ -70,13 +73,14 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
 
     A NIC of its alias that has another MAC is somebody else's, and stays.
     """
-    if not is_defined(domain, net):
+    now = config_net(domain, net)
+    if now is None or not is_defined(domain, net):
         return
-    if net.alias is not None:
-        undefine(domain, net.alias)
+    if now.alias is not None:
+        undefine(domain, now.alias)
         return
     try:
-        domain.detach_element(net.element)
+        domain.detach_element(now.element)  # whole, so that libvirt compares its MAC and address once more
     except (DeviceMissing, DomainMissing, DomainTransient):
         return
 
@@ -84,31 +88,43 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
 def set_back(domain: Domain, element: str, half: Half) -> None:
     """Make that half's NIC as `element` says, by an update in place; nothing if it is so, or if it is not there."""
     wanted = xml.interface(element)
-    now = config_net(domain, wanted) if half is Half.CONFIG else guest.net_of(domain, wanted.alias or "", half)
+    now = config_net(domain, wanted) if half is Half.CONFIG else guest.there(domain, wanted, half)
     if now is not None and now.element != element:
         domain.update(xml.strip_live(element) if half is Half.LIVE else element, half)
 
 
 def rewrite(domain: Domain, old: Interface, new: Interface) -> None:
     """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC."""
-    now = config_net(domain, new) or config_net(domain, old)
+    now = standing(domain, new, old)
     if now is None:
         domain.attach(new.element, Half.CONFIG)
     elif now.element == new.element:
         return
     elif now.mac == new.mac:
+        if now.alias is not None and new.alias not in (None, now.alias):  # libvirt compares those that both have
+            domain.update(xml.edit(new.element, {"alias": None}), Half.CONFIG)
         domain.update(new.element, Half.CONFIG)
     else:
         remove_from_config(domain, now)
         domain.attach(new.element, Half.CONFIG)
 
 
+def standing(domain: Domain, *ones: Interface) -> Interface | None:
+    """The first of these elements that the definition has; also without its alias, as a rewrite leaves it that died between its two calls."""
+    found = (config_net(domain, one) for one in ones if is_defined(domain, one))
+    if (now := next(found, None)) is not None:
+        return now
+    unnamed = (config_net(domain, dataclasses.replace(one, alias=None)) for one in ones)
+    return next((now for now, one in zip(unnamed, ones, strict=True) if now is not None and is_alike(now, one)), None)
+
+
 def config_net(domain: Domain, like: Interface) -> Interface | None:
-    """The definition's net with the same alias, or the same MAC where it has no alias."""
+    """The definition's net with the same alias; where it has none that lasts, the one without alias that has the same MAC, best with all the same."""
     try:
         nets = xml.devices(domain.xml(Half.CONFIG)).nets
     except (DomainTransient, DomainMissing):
         return None
-    if like.alias is not None:
+    if is_lasting(like.alias):
         return next((net for net in nets if net.alias == like.alias), None)
-    return next((net for net in nets if net.mac is not None and net.mac == like.mac), None)
+    named = [net for net in nets if net.alias is None and net.mac is not None and net.mac == like.mac]
+    return next((net for net in named if is_alike(net, like)), named[0] if named else None)

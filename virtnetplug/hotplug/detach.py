@@ -22,11 +22,13 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import is_defined, remove_from_config
+from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.ending import REASONS, Ending
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
+from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
@@ -42,7 +44,7 @@ from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
 from virtnetplug.lifecycle import GONE
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -128,7 +130,7 @@ def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tupl
     scope = scope_for(scope, view.state, domain.name)
     pairs: list[Pair] = []
     for selector in selectors:
-        pair = find(view, selector)
+        pair = find(view, selector, scope.halves)
         if all(_net(pair, half) is None for half in scope.halves):
             where = "the guest" if scope is Scope.LIVE else "the definition"
             other = "--config" if scope is Scope.LIVE else "--live"
@@ -178,15 +180,15 @@ def _open_detach(
 
 def _takes_out(record: OperationRecord, pair: Pair, scope: Scope) -> bool:
     """Whether the detach takes the NIC out of every definition of `scope` that has it."""
-    entry = next((entry for entry in record.request["nics"] if entry["alias"] == _key(pair)), None)
+    names = {_key(pair), *(str(net.mac) for net in pair if net is not None and not is_lasting(net.alias))}
+    entry = next((entry for entry in record.request["nics"] if record.name_of(entry["alias"]) in names), None)
     return entry is not None and all(_net(pair, half) is None or entry[half.value] is not None for half in scope.halves)
 
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
     """The open operation that may yet take the NIC out of either definition."""
     pending = pending_nics(host, view.domain.uuid)
-    names = {net.alias for net in pair if net is not None and net.alias is not None}
-    found = next((pending[name] for name in names if name in pending), None)
+    found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
     record = None if found is None else host.journal.operation(found)
     return None if record is None or _is_anothers(record, view, pair) else record
 
@@ -215,7 +217,7 @@ def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
     """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
     pending = pending_nics(host, view.domain.uuid)
-    if any(_key(pair) in pending for pair in pairs):
+    if any(operation_on(pair[0] or pair[1], pending) is not None for pair in pairs):
         return ()
     leaving = [(half, net) for half in scope.halves for pair in pairs if (net := _net(pair, half)) is not None]
     return tuple(fit.widows(view, leaving))
@@ -244,6 +246,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
     entries = [
         {
             "alias": _key(pair),
+            "mac": str((pair[0] or pair[1]).mac or ""),  # type: ignore[union-attr]  # one of a pair is always there
             "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
             "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
         }
@@ -261,6 +264,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
             "nics": entries,
             "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
             "held": list(_held(host, view.domain, pairs)) if Half.LIVE in scope.halves else [],
+            **({ORDER: order_of(view)} if Half.CONFIG in scope.halves else {}),
             **({"twin": twin} if twin else {}),
         },
         steps=_steps(pairs, scope),
@@ -395,12 +399,11 @@ class _Detach:
     def _expect_none_given(self) -> None:
         """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
         for entry in self.entries if self.is_of_both else ():
-            if entry["live"] is None and entry["config"] is not None:
-                mac = xml.interface(entry["config"]).mac
-                if guest.look_for(self.domain, entry["alias"], run=NO_RUN, mac=mac) is Answer.HELD:
-                    raise NotApplied(
-                        f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
-                    )
+            given = entry["config"] if entry["live"] is None else None
+            if given is not None and guest.there(self.domain, xml.interface(given), Half.LIVE) is not None:
+                raise NotApplied(
+                    f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
+                )
 
     def _expect_twin(self) -> None:
         """Raise `TwinGone`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
@@ -462,8 +465,7 @@ class _Detach:
 
     def _has(self, alias: str) -> bool:
         """Whether the guest has that NIC, and not another of its alias."""
-        mac = xml.interface(self.live[alias]).mac
-        return guest.look_for(self.domain, alias, run=NO_RUN, mac=mac) is Answer.HELD
+        return guest.there(self.domain, xml.interface(self.live[alias]), Half.LIVE) is not None
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
@@ -605,8 +607,9 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
     """Those NICs of the operation that some definition still has."""
-    aliases = {entry["alias"] for entry in entries}
-    return nics_now(host, domain, lambda pair: _key(pair) in aliases)
+    names = {entry["alias"] for entry in entries}
+    names |= {entry["mac"] for entry in entries if "mac" in entry and not is_lasting(entry["alias"])}
+    return nics_now(host, domain, lambda pair: bool(names & {_key(pair), str((pair[0] or pair[1]).mac)}))  # type: ignore[union-attr]
 
 
 class Detach(Operation):

@@ -361,7 +361,7 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    if not leaves.intersection((seen.uuid, net.alias) for net in seen.live):
+    if not leaves.intersection((seen.uuid, name) for net in seen.live for name in (net.alias, net.mac)):
         return "waits for the guest, which has let go meanwhile"
     return ""
 

@@ -54,12 +54,12 @@ def edits_of(
 
     `device` is the one behind the live NIC. `inherited` fields the live NIC loses with its source, unless `changes` name them.
     """
-    live, config = find(view, selector)
+    live, config = find(view, selector, scope.halves)
     edits = {}
     for half in scope.halves:
         before = live if half is Half.LIVE else config
         assert before is not None
-        wanted = changes_from_element(before, changes) if isinstance(changes, str) else dict(changes)
+        wanted = changes_from_element(before, changes, live) if isinstance(changes, str) else dict(changes)
         if not wanted and not isinstance(changes, str):
             raise UsageError("nothing to change was named: give at least one property, or the whole element")
         if half is Half.LIVE and device is not None:
@@ -94,18 +94,42 @@ def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | No
     return Edit(before, after, in_place, by_replacement) if in_place or by_replacement else None
 
 
-def changes_from_element(before: Interface, text: str) -> dict[str, Any]:
-    """The fields a new element changes; those libvirt fills in by itself may be left out of it."""
+def changes_from_element(before: Interface, text: str, live: Interface | None = None) -> dict[str, Any]:
+    """The fields a new element changes; those libvirt fills in by itself may be left out of it.
+
+    They may also be as libvirt reports them of the running NIC (`live`), for that is where an element is copied from. libvirt makes the
+    port of a network by itself, whatever element asks for one.
+    """
     after = xml.interface(text)
+    if live is not None and before is not live:
+        after = _as_asked(after, live)
     changed = {}
     for field in dataclasses.fields(Interface):
         old, new = getattr(before, field.name), getattr(after, field.name)
-        if field.name == "element" or old == new or (new is None and field.name in _LIBVIRTS_OWN):
+        if field.name in ("element", "source_portid") or old == new or (new is None and field.name in _LIBVIRTS_OWN):
             continue
         if field.name == "source_bridge" and new is None and after.type == "network":
             continue
         changed[field.name] = new
     return changed
+
+
+def _as_asked(after: Interface, live: Interface) -> Interface:
+    """`after` without what libvirt made of the running NIC `live`, and says of it in its element."""
+    asked = xml.interface(xml.strip_live(live.element))
+    made = [
+        field.name
+        for field in dataclasses.fields(Interface)
+        if field.name != "element"
+        and getattr(asked, field.name) != (value := getattr(live, field.name))
+        and getattr(after, field.name) == value
+    ]
+    if after.source_network != live.source_network:  # elsewhere, a type or a bridge is no longer what the network gave
+        made = [name for name in made if name != "type" and not name.startswith("source_")]
+    fields: dict[str, Any] = {name: getattr(asked, name) for name in made}
+    if after.address == live.address:  # libvirt has chosen it, and the definition may have another
+        fields["address"] = None
+    return dataclasses.replace(after, **fields)
 
 
 def with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def steps_of(host: Host, exchange: Exchange) -> tuple[Step, ...]:
         actual = actual_of(host, net)
         found += parts(backend_for(actual), net.alias or "", has_settings=bool(settings_of(net, actual)))
         found += [("confirm", net.alias or "", Phase.PLUG, Half.LIVE)]
-    found += [("undefine", name_in_config(net), Phase.UNPLUG, Half.CONFIG) for net in exchange.config_leaving]
+    replaced = [predecessor(net, exchange.config_leaving) for net in exchange.config_entering]
+    gone = [net for net in exchange.config_leaving if net not in replaced]
+    found += [("undefine", name_in_config(net), Phase.UNPLUG, Half.CONFIG) for net in gone]
     found += [("define", name_in_config(net), Phase.PLUG, Half.CONFIG) for net in exchange.config_entering]
     return plan_steps(*found)
 
@@ -138,6 +140,21 @@ def settings_of(net: Interface, actual: ActualDevice) -> Mapping[str, Any]:
     from virtnetplug.backends.vf_settings import of_request
 
     return of_request(net)
+
+
+def predecessor(net: Interface, leaving: Sequence[Interface]) -> Interface | None:
+    """The NIC of those that leave the definition whose place in it `net` takes: libvirt updates the element of one MAC and guest address.
+
+    An element that is updated keeps its place among the others, which is lost when it leaves and another one comes.
+    """
+    for each in leaving:
+        if (
+            each.mac is not None
+            and each.mac == net.mac
+            and (None in (each.address, net.address) or each.address == net.address)
+        ):
+            return each
+    return None
 
 
 def name_in_config(net: Interface) -> str:

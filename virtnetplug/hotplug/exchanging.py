@@ -13,10 +13,11 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import define, remove_from_config
+from virtnetplug.hotplug.compensation import define, remove_from_config, rewrite
+from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.ending import expect_run
-from virtnetplug.hotplug.exchange import Exchange, name_in_config, settings_of, steps_of
+from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, settings_of, steps_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
@@ -41,7 +42,7 @@ from virtnetplug.hotplug.remembering import keep, remember
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_undefine
+from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_rewrite, of_undefine
 from virtnetplug.hotplug.view import DomainView
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
@@ -64,7 +65,7 @@ def run(host: Host, view: DomainView, exchange: Exchange, seconds: float) -> Wor
         run=view.run,
         scope=exchange.scope,
         device_types=[net.type for net in (*exchange.leaving, *exchange.entering, *exchange.config_entering)],
-        request=_request(host, domain, exchange),
+        request=_request(host, view, exchange),
         steps=steps_of(host, exchange),
     )
     site = Site(host=host, domain=domain, run=record.run, seconds=seconds)
@@ -101,8 +102,20 @@ def undos(site: Site, tx: Transaction) -> Undos:
         found |= of_undefine(site, tx, name_in_config(xml.interface(element)), element)
     for element in request["config_entering"]:
         net = xml.interface(element)
-        found |= of_define(site, name_in_config(net), net)
+        before = _replaced(tx, net)
+        if before is None:
+            found |= of_define(site, name_in_config(net), net)
+        else:
+            found |= of_rewrite(site, tx, "define", name_in_config(net), before, net)
     return found
+
+
+def _replaced(tx: Transaction, net: Interface) -> Interface | None:
+    """The NIC whose place in the definition `net` takes; None in records that take that out of it first, in a step of its own."""
+    before = predecessor(net, [xml.interface(element) for element in tx.record.request["config_leaving"]])
+    if before is None or any((step.name, step.nic) == ("undefine", name_in_config(before)) for step in tx.steps):
+        return None
+    return before
 
 
 class _Running:
@@ -126,8 +139,10 @@ class _Running:
                 return self._pending(tx, entry["alias"])
             keep(self.domain, self.request["remembered"])
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
+        planned = {step.nic for step in tx.steps if step.name == "undefine"}
         for element in self.request["config_leaving"]:
-            self._undefine(tx, element)
+            if name_in_config(xml.interface(element)) in planned:
+                self._undefine(tx, element)
         for element in self.request["config_entering"]:
             self._define(tx, element)
         if came:  # an undo leaves to another run what its definition gave it
@@ -169,7 +184,9 @@ class _Running:
 
     def _define(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
-        tx.effect("define", name_in_config(net), partial(define, self.domain, element), half=Half.CONFIG)
+        before = _replaced(tx, net)
+        write = partial(define, self.domain, element) if before is None else partial(rewrite, self.domain, before, net)
+        tx.effect("define", name_in_config(net), write, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
         message = (
@@ -195,16 +212,18 @@ class _Running:
         return nics_now(self.host, self.domain, lambda pair: any(net and name_in_config(net) in names for net in pair))
 
 
-def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:
+def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]:
     """What the journal keeps of it."""
+    domain = view.domain
     leaving = [
-        {"alias": net.alias, "element": net.element, "old": held_of(host, domain, net)} for net in exchange.leaving
+        {"alias": net.alias, "mac": str(net.mac or ""), "element": net.element, "old": held_of(host, domain, net)}
+        for net in exchange.leaving
     ]
     entering = [_entry(host, net, exchange) for net in exchange.entering]
     in_config = [*exchange.config_leaving, *exchange.config_entering]
     return {
         "nics": [
-            *({"alias": entry["alias"], "element": entry["element"]} for entry in (*leaving, *entering)),
+            *({key: entry[key] for key in ("alias", "mac", "element")} for entry in (*leaving, *entering)),
             *({"alias": name_in_config(net)} for net in in_config),
         ],
         "asked": [entry["alias"] for entry in leaving],
@@ -213,6 +232,7 @@ def _request(host: Host, domain: Domain, exchange: Exchange) -> dict[str, Any]:
         "config_leaving": [net.element for net in exchange.config_leaving],
         "config_entering": [net.element for net in exchange.config_entering],
         "remembered": [each.request for each in exchange.remembered],
+        **({ORDER: order_of(view)} if exchange.config_leaving else {}),
     }
 
 
@@ -221,6 +241,7 @@ def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
     wishes = {"again": exchange.again, "only": exchange.only, "avoid": exchange.avoid}
     return {
         "alias": net.alias,
+        "mac": str(net.mac or ""),
         "element": net.element,
         "type": actual.type,
         "settings": dict(settings_of(net, actual)),

@@ -173,7 +173,8 @@ def _incomplete(net: Interface, why: str) -> Refusal:
 
 def addresses(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
     """Guest PCI addresses asked for that are taken, or on a bus the running guest does not have."""
-    topology = view.topology
+    text = view.config_xml if scope is Scope.CONFIG else None  # what the guest has is no obstacle to its next boot
+    topology = view.topology if text is None else xml.topology(text)
     if topology is None or not topology.controllers or not any(net.address for net in nets):
         return
     buses = {bus.index: bus for bus in topology.controllers}

@@ -26,6 +26,7 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.view import same
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
@@ -254,3 +255,11 @@ def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
     except (DomainNotRunning, DomainMissing):
         return None
     return next((net for net in devices.nets if net.alias == alias), None)
+
+
+def there(domain: Domain, net: Interface, half: Half) -> Interface | None:
+    """The NIC `net` as that definition has it now, under whatever alias (see `view.same`), or None."""
+    try:
+        return same(xml.devices(domain.xml(half)).nets, net)
+    except (DomainNotRunning, DomainTransient, DomainMissing):
+        return None

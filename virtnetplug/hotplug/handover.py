@@ -87,7 +87,7 @@ def _is_over(
 
 
 def _pair_in(view: DomainView, selector: str, scope: Scope) -> Pair:
-    pair = find(view, selector)
+    pair = find(view, selector, scope.halves)
     for half, net in zip(BOTH, pair, strict=True):
         if half in scope.halves and net is None:
             raise NicMissing(

@@ -67,7 +67,7 @@ def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interf
         raise NotSupported("taps and bridges can only be put back on the hypervisor's own host; run this there")
     view = look(domain, BOTH)
     scope_for(None, view.state, domain.name)  # raises for one that does not run
-    live, config = find(view, selector)
+    live, config = find(view, selector, (Half.LIVE,))
     if live is None:
         raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
     return view, live, backing_of(host, domain, live)
@@ -285,7 +285,7 @@ class Heal(Operation):
             with transaction(host, record, partial(undos, host, domain), goes_on=True) as tx:
                 _run(host, backing, tx)
                 tx.finish(OperationState.DONE, Result.DONE)
-                nics = nics_after(host, view, [find(view, self.nic)])
+                nics = nics_after(host, view, [find(view, self.nic, (Half.LIVE,))])
                 return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
 
         return Prepared(
@@ -294,7 +294,9 @@ class Heal(Operation):
             scope=Scope.LIVE,
             start=start,
             refusals=refusals,
-            already=nics_of(host, view, [find(view, self.nic)]) if backing.is_whole and not refusals else None,
+            already=nics_of(host, view, [find(view, self.nic, (Half.LIVE,))])
+            if backing.is_whole and not refusals
+            else None,
             steps=steps,
         )
 

@@ -10,7 +10,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.arrivals import pending_in
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain, states
+from virtnetplug.hotplug.leaving import of_domain, operation_on, states
 from virtnetplug.hotplug.travel import is_ours, nics_in
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
@@ -125,7 +125,7 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: 
 
 
 def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
-    """Alias to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
+    """Name (see `leaving`) to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
     return of_domain(host.journal.open_operations(host.hypervisor.key, domain_uuid, ""), domain_uuid)
 
 
@@ -145,7 +145,7 @@ def _nic(
     record = known.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
-    operation = pending.get(net.alias or "") if live else None
+    operation = operation_on(live, pending)
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
     return Nic(

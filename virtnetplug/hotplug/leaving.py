@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from virtnetplug.lifecycle import ASKED, State
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 
 Key = tuple[str, str, str]
-"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias."""
+"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias; or its MAC where libvirt made the alias."""
 
 
 def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
-    """The NICs that an open operation may still take out of their guest, each with the operation's id.
+    """The NICs that an open operation may still take out of their guest, each with the operation's id (see `operation_on`).
 
     An operation of one domain takes out the NICs that it asks its guest for. An operation that is not settled may take out
     every NIC it touched, if its request does not name those it asks for. An operation of no one domain, such as that of a
@@ -21,7 +22,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for record in records:
         if record.domain_uuid and record.asked is not None:
-            nics = {(record.domain_uuid, alias) for alias in record.asked}
+            nics = {(record.domain_uuid, record.name_of(alias)) for alias in record.asked}
         elif record.domain_uuid and record.state is OperationState.RUNNING:
             nics = set()
         else:
@@ -31,8 +32,16 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
 
 
 def of_domain(records: Iterable[OperationRecord], domain_uuid: str) -> dict[str, str]:
-    """The same of one domain's NICs, by their alias; `records` are the domain's, and those of no one domain."""
+    """The same of one domain's NICs, by their names; `records` are the domain's, and those of no one domain."""
     return {alias: operation for (_, uuid, alias), operation in leaving(records).items() if uuid == domain_uuid}
+
+
+def operation_on(net: Interface | None, operations: Mapping[str, str]) -> str | None:
+    """The operation of `operations`, by names as `leaving` has them, that the NIC belongs to."""
+    if net is None:
+        return None
+    found = operations.get(net.alias or "")  # also a record of an earlier version, which says no MAC
+    return found if is_lasting(net.alias) else found or operations.get(str(net.mac))
 
 
 def states(record: NicRecord | None, *, is_leaving: bool) -> tuple[State, State]:

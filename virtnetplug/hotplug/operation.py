@@ -84,6 +84,8 @@ class Operation:
         "cleared": FLAG,
         "image": FLAG,
         "marked": FLAG,
+        "moved": ELEMENTS,
+        "order": LIST,
         "run": (int, list),
         "twin": TEXT,
     }

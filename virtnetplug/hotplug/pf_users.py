@@ -20,6 +20,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug import fit
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
+from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.rebind_vf import changed_by_others, has_partner, owning_pool
 from virtnetplug.hotplug.view import DomainView, describe, look
@@ -173,7 +174,7 @@ def _nic_refusals(
             message=f"{view.domain.name} is paused, so it cannot let go of {nic.alias}. Resume it, or detach the NIC once it runs.",
         )
     yield from fit.widows(view, [(Half.LIVE, net)])
-    if (operation := pending_nics(host, view.domain.uuid).get(nic.alias)) is not None:
+    if (operation := operation_on(net, pending_nics(host, view.domain.uuid))) is not None:
         yield Refusal(
             reason=NicPending.reason,
             nic=nic.label,

@@ -71,7 +71,7 @@ def _look(
     if scope is Scope.CONFIG:
         raise UsageError("rebind is for a running guest; 'virtnetplug update --config' changes the definition alone")
     view = look(domain, BOTH)
-    live, config = find(view, selector)
+    live, config = find(view, selector, (scope or Scope.LIVE).halves)
     if live is None and view.state.is_active:
         raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
     return live or config, config  # type: ignore[return-value]  # one of a pair is always there
@@ -125,7 +125,7 @@ class _Move(update.Manner):
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         set_back(domain, live["before"], Half.LIVE)
-        now = guest.net_of(domain, xml.interface(live["before"]).alias or "", Half.LIVE)
+        now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
         if self.is_local and now is not None:
             self._complete(domain, now)
 

@@ -19,7 +19,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.request import partner_of, refuse
+from virtnetplug.hotplug.request import name, partner_of, refuse
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.holding import Holding
@@ -60,19 +60,19 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
     """The active network that lends this VF, if one does."""
     device = host.host_devices.device(address)
     pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
-    for name in host.networks.names():
-        network = host.networks.network(name)
+    for pool in host.networks.names():
+        network = host.networks.network(pool)
         if not network.active or network.forward != "hostdev":
             continue
         if address in network.addresses or (pf is not None and network.pf == pf):
-            return name
+            return pool
     return None
 
 
 def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) -> Prepared:
     view = look(domain, BOTH)
     refuse(check_scope(view, Scope.LIVE))
-    pair = find(view, selector)
+    pair = find(view, selector, (Half.LIVE,))
     live, device = _assigned(host, view, pair)
     target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
     nothing = Exchange(operation=NAME)
@@ -90,7 +90,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     exchange = Exchange(
         operation=NAME,
         leaving=(live,),
-        entering=(_moved(live, device.settings, target, pool),),
+        entering=(name(_moved(live, device.settings, target, pool)),),
         only=target,
         avoid=device.address,
         warnings=tuple(_warnings(view, pair, device.address, pool)),

@@ -15,7 +15,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
@@ -58,7 +58,7 @@ def put_back(
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
         answer = guest.look_for(domain, alias, run=run, mac=net.mac)
-        if answer is Answer.GONE:
+        if answer is Answer.GONE and not is_back(domain, net):
             expect_free(domain, net, operation.operation)
             if net.is_hostdev and old is not None:
                 _lend(host, domain, net, old, operation.id, run)
@@ -68,6 +68,11 @@ def put_back(
             _set(host, domain, alias, old["settings"])
     except (DomainNotRunning, DomainMissing):
         return
+
+
+def is_back(domain: Domain, net: Interface) -> bool:
+    """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one."""
+    return not is_lasting(net.alias) and guest.there(domain, net, Half.LIVE) is not None
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:

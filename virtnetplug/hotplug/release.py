@@ -17,7 +17,7 @@ from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import say_asked
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, Watch
@@ -91,7 +91,9 @@ class GuestRelease:
 
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
-        self._nets[alias] = xml.interface(element)
+        net = xml.interface(element)
+        now = None if is_lasting(net.alias) else guest.there(self.domain, net, Half.LIVE)
+        self._nets[alias] = now or net  # another run has it under another alias
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -108,7 +110,7 @@ class GuestRelease:
                 for alias in aliases:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
-                        run=self.run, was_asked=alias in self._asked_before,
+                        run=self.run, was_asked=alias in self._asked_before, step=alias,
                     )  # fmt: skip
                     if answers[alias] not in (Answer.HELD, Answer.AWAY):
                         tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
@@ -128,7 +130,8 @@ class GuestRelease:
                     f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
                 )
             mac = self._nets[alias].mac
-            guest.ask(self.host, self.domain, alias, self.watch, self.deadline, run=self.run, mac=mac)
+            name = self._nets[alias].alias or ""
+            guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac)
 
 
 def guest_release(
@@ -141,13 +144,14 @@ def guest_release(
     run: Run,
     was_asked: bool = False,
     name: str = "",
+    step: str = "",
 ) -> Generator[Wait, GuestEvent | None, Answer]:
     """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
 
-    `name` is what the step calls the NIC in an operation on several guests.
+    `name` is what the step calls the NIC in an operation on several guests, `step` what it calls one that libvirt has renamed since.
     """
     alias = net.alias or ""
-    nic, who = name or alias, domain.name if name else "the guest"
+    nic, who = name or step or alias, domain.name if name else "the guest"
     tx.begin("guest_release", nic)
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:

@@ -17,7 +17,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import DomainView
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 
@@ -172,4 +172,4 @@ def _write(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
 
 def name_of(net: Interface) -> str:
     """What a NIC is remembered by: its alias, or its MAC where it has none that lasts."""
-    return net.alias if net.alias is not None and net.alias.startswith("ua-") else str(net.mac)
+    return net.alias if net.alias is not None and is_lasting(net.alias) else str(net.mac)

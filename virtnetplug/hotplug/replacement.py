@@ -1,7 +1,11 @@
-"""Replacing a NIC of a running guest by another of the same MAC, alias and guest address: old out, given back, new in."""
+"""Replacing a NIC of a running guest by another of the same MAC and guest address: old out, given back, new in.
+
+The new NIC has the alias of the old one, or one of ours where that was made by libvirt.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -14,12 +18,13 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
+from virtnetplug.hotplug.request import edited, name
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
 from virtnetplug.hotplug.waiting import Wait
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain, GuestEvent
 from virtnetplug.resolve import resolve
@@ -40,9 +45,16 @@ def steps_of(edit: Edit, actual: ActualDevice, alias: str) -> list[Part]:
         ("ask", alias, Phase.UNPLUG, Half.LIVE),
         ("guest_release", alias, Phase.GUEST, Half.LIVE),
         (backend_of(edit.before).release_step, alias, Phase.RELEASE, Half.LIVE),
-        *parts(backend_for(actual), alias, has_settings=bool(_settings(edit, actual))),
+        *parts(backend_for(actual), edit.after.alias or alias, has_settings=bool(_settings(edit, actual))),
         ("confirm", alias, Phase.PLUG, Half.LIVE),
     ]
+
+
+def named(edit: Edit) -> Edit:
+    """The edit with a lasting alias for the new NIC, where the old one has none: libvirt would make one that nobody knows beforehand."""
+    if is_lasting(edit.after.alias):
+        return edit
+    return dataclasses.replace(edit, after=name(edited(edit.after, {"alias": None})))
 
 
 def request_of(host: Host, domain: Domain, edit: Edit, actual: ActualDevice) -> dict[str, Any]:
@@ -89,9 +101,10 @@ class Replacement:
         return True
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> None:
-        now = guest.net_of(self.domain, self.alias, Half.LIVE)
+        alias = plugged.alias or self.alias
+        now = guest.net_of(self.domain, alias, Half.LIVE)
         if now is None:
-            raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
+            raise NotApplied(f"after the change the guest's live definition has no {alias}")
         changed = live["changed"]
         if plugged.is_hostdev:  # its element names the device, whatever was asked for
             check_applied(plugged, now, [name for name in changed if not name.startswith(_SOURCES)])
@@ -101,8 +114,9 @@ class Replacement:
 
 def undos(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
     """What takes the steps back: new out, old in again."""
-    backend = backend_for(ActualDevice(type=live.get("type", "network")))
+    backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
+    came = (backend.attach_step, new.alias or alias)
     return {
-        **of_plug(site, tx, backend, xml.interface(live["after"])),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[(backend.attach_step, alias)]),
+        **of_plug(site, tx, backend, new),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[came]),
     }

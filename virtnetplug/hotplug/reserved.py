@@ -13,11 +13,11 @@ from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain
+from virtnetplug.hotplug.leaving import of_domain, operation_on
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, Pair, describe, look
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
@@ -83,13 +83,20 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     uuid = view.domain.uuid
     records = host.journal.open_operations(host.hypervisor.key, uuid, "")
     ids = {name: record.id for record in records for name in record.remembers}
-    ids |= {each.net.alias: each.operation_id for each in reservations(records, uuid) if each.net.alias}
+    for each in reservations(records, uuid):
+        lasts = each.net.alias is not None and is_lasting(each.net.alias)
+        ids[str(each.net.alias if lasts else each.net.mac)] = each.operation_id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
-    aliases = (net.alias for live, config in pairs if (net := live or config) is not None)
-    for name in dict.fromkeys((*names, *aliases)):
-        if name is not None and name in ids:
-            yield not_settled(view, name, name, by_id[ids[name]])
+    said = {name: ids.get(name) for name in names}
+    for pair in pairs:
+        operation = next((found for net in pair if (found := operation_on(net, ids)) is not None), None)
+        if (net := pair[0] or pair[1]) is not None:
+            name = net.alias or str(net.mac)
+            said[name] = said.get(name) or operation
+    for name, operation in said.items():
+        if operation is not None:
+            yield not_settled(view, name, name, by_id[operation])
 
 
 def not_settled(view: DomainView, name: str, said: str, record: OperationRecord) -> Refusal:
@@ -170,7 +177,7 @@ def _taken(domain: Domain, net: Interface, half: Half) -> _Taken | None:
     devices, address = view.live if half is Half.LIVE else view.config, net.address
     for other in devices.nets if devices is not None else ():
         who = describe(other)
-        if net.alias is not None and other.alias == net.alias:
+        if is_lasting(net.alias) and other.alias == net.alias:
             return _Taken(what="alias", value=net.alias, who=who)
         if net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None:
             return _Taken(what="MAC", value=net.mac, who=who)

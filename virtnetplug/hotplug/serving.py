@@ -9,6 +9,7 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
+from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.remembering import name_of
 from virtnetplug.hotplug.view import DomainView
 from virtnetplug.model.identity import DomainMetadata
@@ -43,7 +44,7 @@ def contenders(
     """
     pending = pending_nics(host, view.domain.uuid)
     there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
-    nets = {name: net for name, net in there.items() if name not in leaving and net.alias not in pending}
+    nets = {name: net for name, net in there.items() if name not in leaving and operation_on(net, pending) is None}
     candidates = [_candidate(host, view, name, net) for name, net in nets.items()]
     return tuple(_contender(host, nets[ranked.candidate.alias], ranked) for ranked in rank(candidates))
 

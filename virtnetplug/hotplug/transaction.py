@@ -243,7 +243,9 @@ class Transaction:
 
     def _forget_asked(self, *, are_out: bool) -> None:
         """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it."""
-        is_asked = self.record.request.get("marked") and any(step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps)
+        is_asked = self.record.request.get("marked") and any(
+            step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps
+        )
         if not is_asked or not self.record.domain_uuid:
             return
         self.expect_mine()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
+from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.view import DomainView, Pair
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
@@ -63,5 +64,5 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
 
 def _there(view: DomainView, name: str, pending: dict[str, str]) -> Pair:
     for live, config in pairs_called(view, name):
-        return (None if live is not None and live.alias in pending else live), config
+        return (None if operation_on(live, pending) is not None else live), config
     return NOWHERE

@@ -17,7 +17,8 @@ from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
 from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
-from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, take_out
+from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, rewrite, standing, take_out
+from virtnetplug.hotplug.config_order import put_in_place, restore_moved
 from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -149,11 +150,14 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
 
 
 def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
-    """Undo the step that took a NIC out of the definition."""
+    """Undo the step that took a NIC out of the definition: it is there again, in its place among the others."""
+    net = xml.interface(element)
 
     def back() -> None:
-        expect_place(site.domain, tx, xml.interface(element))
+        restore_moved(site.domain, tx)
+        expect_place(site.domain, tx, net)
         define(site.domain, element)
+        put_in_place(site.domain, tx, net)
 
     return {("undefine", name): back}
 
@@ -167,6 +171,17 @@ def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
 def of_define(site: Site, name: str, net: Interface) -> Undos:
     """Undo the step that put a NIC into the definition."""
     return {("define", name): partial(remove_from_config, site.domain, net)}
+
+
+def of_rewrite(site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface) -> Undos:
+    """Undo the step that made one element of the definition another, in its place."""
+
+    def back() -> None:
+        if standing(site.domain, after, before) is None:
+            expect_free(site.domain, before, tx.record.operation, Half.CONFIG)
+        rewrite(site.domain, after, before)
+
+    return {(step, name): back}
 
 
 def of_remembering(site: Site, requests: Sequence[Mapping[str, Any]]) -> Undos:

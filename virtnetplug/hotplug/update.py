@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import guest, replacement
-from virtnetplug.hotplug.compensation import is_defined, rewrite, set_back
+from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.ending import expect_over, expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
 from virtnetplug.hotplug.lock import Lock
-from virtnetplug.hotplug.nic_state import nic_record
+from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
     ELEMENT,
     FLAG,
@@ -37,11 +37,11 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, expect_place
+from virtnetplug.hotplug.undoing import Site, of_rewrite
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -115,7 +115,9 @@ def prepared(
     view, scope, alias = _look(domain, selector, scope)
     device = _device(host, view, selector, scope)
     edits = edits_of(view, selector, changes, scope, device, manner.inherited())
-    refusals = tuple(unsettled(host, view, [find(view, selector)]))
+    if replace and (live := edits.get(Half.LIVE)) is not None and live.by_replacement:
+        edits[Half.LIVE] = replacement.named(live)
+    refusals = tuple(unsettled(host, view, [find(view, selector, scope.halves)]))
     if edits:
         refusals += _refusals(host, view, edits, alias, scope, device, replace=replace)
     steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
@@ -134,7 +136,7 @@ def prepared(
         scope=scope,
         start=start,
         refusals=refusals,
-        already=None if edits else nics_of(host, view, [find(view, selector)]),
+        already=None if edits else nics_of(host, view, [find(view, selector, scope.halves)]),
         steps=steps,
         diff=lambda: {half.value: _diff(edit, alias, device) for half, edit in edits.items()},
     )
@@ -143,7 +145,7 @@ def prepared(
 def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainView, Scope, str]:
     view = look(domain, BOTH)
     scope = scope_for(scope, view.state, domain.name)
-    live, config = find(view, selector)
+    live, config = find(view, selector, scope.halves)
     net = live or config
     assert net is not None
     for half in scope.halves:
@@ -157,7 +159,7 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
 
 def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
     """The assigned device behind the live NIC, if the update is about that."""
-    live, config = find(view, selector)
+    live, config = find(view, selector, scope.halves)
     if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
         return None
     from virtnetplug.hotplug.assigned import assigned_to
@@ -192,12 +194,13 @@ def _refusals(
     live = edits.get(Half.LIVE)
     if live is not None and live.by_replacement and not replace:
         names = ", ".join(live.by_replacement)
+        kept = ", and the same alias" if is_lasting(live.before.alias) else ", and an alias beginning with ua-vnp"
         found.append(
             Refusal(
                 reason=NeedsReplace.reason,
                 nic=alias,
                 message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
-                f"with the same MAC, alias and guest PCI address; the guest sees it leave and come back.",
+                f"with the same MAC and guest PCI address{kept}; the guest sees it leave and come back.",
             )
         )
     if live is not None and live.on_device and device is not None:
@@ -238,7 +241,7 @@ def _record(
     live = edits.get(Half.LIVE)
     is_replacement = live is not None and bool(live.by_replacement)
     request: dict[str, Any] = {
-        "nics": [{"alias": alias}],
+        "nics": [{"alias": alias, "mac": str(next(iter(edits.values())).before.mac or "")}],
         "asked": [alias] if is_replacement else [],
         "replace": is_replacement,
         **manner.request(),
@@ -351,6 +354,15 @@ class _Update:
             network = self._network(known) if now.is_hostdev else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
+        elif known is None and self.live is not None and self.request["replace"]:
+            self._keep_new(xml.interface(self.live["after"]))
+
+    def _keep_new(self, after: Interface) -> None:
+        """A NIC that came under an alias of ours is one that virtnetplug plugged; the NIC that it replaced was not."""
+        came = guest.there(self.domain, after, Half.LIVE) if after.alias not in (None, self.alias) else None
+        if came is not None:
+            record = nic_record(self.host, self.domain, came, after.source_network, *plugged())
+            self.host.journal.put_nic(record)
 
     def _network(self, known: NicRecord) -> str:
         """The pool of an assigned device, which its live element does not name."""
@@ -360,9 +372,13 @@ class _Update:
 
     def _nics(self) -> Sequence[Any]:
         """What became of it."""
-        alias = self.alias
+        names = {self.alias}
+        if self.live is not None:
+            after = xml.interface(self.live["after"])
+            names |= {after.alias or self.alias} if self.request["replace"] else set()
+            names |= set() if is_lasting(self.alias) else {str(after.mac)}
         return nics_now(
-            self.host, self.domain, lambda pair: any(net and alias in (net.alias, str(net.mac)) for net in pair)
+            self.host, self.domain, lambda pair: any(net and names & {net.alias, str(net.mac)} for net in pair)
         )
 
 
@@ -391,19 +407,13 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
         found["change", alias] = partial(_change_back, site, tx, alias, live, manner)
     if config is not None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        found["redefine", alias] = lambda: _define_again(site.domain, tx, after, before)
+        found |= of_rewrite(site, tx, "redefine", alias, before, after)
     return found
 
 
 def _change_back(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], manner: Manner) -> None:
     expect_over(site.domain, site.run, tx.record, alias)
     manner.change_back(site.domain, live)
-
-
-def _define_again(domain: Domain, tx: Transaction, after: Interface, before: Interface) -> None:
-    if not is_defined(domain, after):
-        expect_place(domain, tx, before)
-    rewrite(domain, after, before)
 
 
 class Update(Operation):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
 from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import NO_RUN, Run
@@ -90,10 +91,10 @@ def _definition(domain: Domain, half: Half) -> str | None:
 
 
 def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, ...]:
-    """Pair the NICs of two definitions: by alias, else by MAC (a teaming pair shares one, so then also by likeness)."""
+    """Pair the NICs of two definitions: by an alias that both give, else by MAC, type, source and model (see `is_alike`)."""
     left = list(config)
     found: dict[int, Interface] = {}
-    for is_same in (_has_alias_of, _is_alike, _has_mac_of):
+    for is_same in (_has_alias_of, is_alike):
         for index, net in enumerate(live):
             match = None if index in found else next((other for other in left if is_same(net, other)), None)
             if match is not None:
@@ -106,31 +107,72 @@ def _has_alias_of(net: Interface, other: Interface) -> bool:
     return net.alias is not None and net.alias == other.alias
 
 
-def _has_mac_of(net: Interface, other: Interface) -> bool:
-    if (net.alias or "").startswith("ua-") and (other.alias or "").startswith("ua-"):
-        return False  # aliases that somebody gave, and not the same: another NIC
-    return net.mac is not None and net.mac == other.mac
+def is_alike(net: Interface, other: Interface) -> bool:
+    """Whether two elements may be of one NIC: same MAC, type, source, model and teaming, and not two lasting aliases.
+
+    A model or part of a source that only one of them says is no difference: libvirt fills it in. Of a NIC of a network,
+    the live element has the type that came of it; of a NIC of a pool it does not name the pool any more.
+    """
+    if is_lasting(net.alias) and is_lasting(other.alias) and net.alias != other.alias:
+        return False
+    if net.mac is None or net.mac != other.mac:
+        return False
+    models = {net.model, other.model} - {None}
+    return len(models) < 2 and net.teaming == other.teaming and _has_source_of(net, other)
 
 
-def _is_alike(net: Interface, other: Interface) -> bool:
-    same = (net.type, net.source, net.model, net.teaming) == (other.type, other.source, other.model, other.teaming)
-    return same and _has_mac_of(net, other)
+_SOURCE = tuple(
+    field.name
+    for field in dataclasses.fields(Interface)
+    if field.name.startswith("source_") and field.name not in ("source_portid", "source_portgroup")
+)
 
 
-def find(view: DomainView, selector: str) -> Pair:
+def _has_source_of(net: Interface, other: Interface) -> bool:
+    if net.source_network is not None and other.source_network is not None:
+        return net.source_network == other.source_network
+    if {net.type, other.type} == {"network", "hostdev"}:
+        return True
+    said = [(getattr(net, name), getattr(other, name)) for name in _SOURCE]
+    return net.type == other.type and all(one == two for one, two in said if None not in (one, two))
+
+
+def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
+    """The one of `nets` that is the NIC `wanted`, under whatever alias libvirt gave it; None if none is.
+
+    A NIC with a lasting alias is known by alias and MAC. Any other is known by MAC and guest address, with the alias that it had or what
+    `is_alike` compares.
+    """
+    if is_lasting(wanted.alias):
+        named = (net for net in nets if net.alias == wanted.alias)
+        return next((net for net in named if None in (net.mac, wanted.mac) or net.mac == wanted.mac), None)
+    unnamed = [net for net in nets if not is_lasting(net.alias) and _is_at(net, wanted) and net.mac == wanted.mac]
+    found = next((net for net in unnamed if net.alias is not None and net.alias == wanted.alias), None)
+    return found or next((net for net in unnamed if is_alike(net, wanted)), None)
+
+
+def _is_at(net: Interface, wanted: Interface) -> bool:
+    return None in (net.address, wanted.address) or net.address == wanted.address
+
+
+def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Pair:
     """The one NIC `selector` means: a MAC, an alias, a host device name, or a PCI address in the guest or on the host.
 
-    Raises `NicMissing`, which lists the NICs there are, or `NicAmbiguous`, which lists those that match.
+    Where it means several, `halves` decide: the one of them that these definitions have. Raises `NicMissing`, which lists the NICs there
+    are, or `NicAmbiguous`, which lists those that match.
     """
     is_meant = _matcher(view, selector.strip())
     matches = [pair for pair in view.pairs if any(net is not None and is_meant(net) for net in pair)]
+    if len(matches) > 1:
+        in_scope = [p for p in matches if any(net for half, net in zip(BOTH, p, strict=True) if half in halves)]
+        matches = in_scope if len(in_scope) == 1 else matches
     if len(matches) == 1:
         return matches[0]
     name = view.domain.name
     if matches:
         raise NicAmbiguous(
             f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. "
-            "Name the one you mean by its alias."
+            f"Name the one you mean by its alias{_by_half(matches)}."
         )
     there = f"It has {_names(view.pairs)}." if view.pairs else "It has no NIC at all."
     raise NicMissing(
@@ -155,6 +197,13 @@ def _matcher(view: DomainView, selector: str) -> Callable[[Interface], bool]:
 
 def _names(pairs: Sequence[Pair]) -> str:
     return ", ".join(describe(live or config) for live, config in pairs)
+
+
+def _by_half(matches: Sequence[Pair]) -> str:
+    """How else to name each of them: a NIC that only the definition has may have no alias."""
+    if all(live is not None and config is not None for live, config in matches):
+        return ""
+    return ", or by the one definition that has it: --live for the guest's, --config for that of the next boot"
 
 
 def describe(net: Interface | None) -> str:

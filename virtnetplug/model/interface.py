@@ -77,6 +77,11 @@ OF_POOLS = ("vf", "pf")
 """
 
 
+def is_lasting(alias: str | None) -> bool:
+    """Whether somebody gave that alias. libvirt keeps only these (``ua-``); all others it makes anew, at each attach and each start."""
+    return alias is not None and alias.startswith("ua-")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What virtnetplug reasons about of one ``<interface>``; None means not said.

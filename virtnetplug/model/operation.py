@@ -8,6 +8,7 @@ from typing import Any
 
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 
@@ -158,6 +159,12 @@ class OperationRecord:
         """The aliases of the NICs that it asks its guest for; None if its request does not say."""
         asked = self.request.get("asked")
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
+
+    def name_of(self, alias: str) -> str:
+        """What a NIC of its request is known by for good: its MAC, where its alias is libvirt's own and the request says the MAC."""
+        macs = (entry.get("mac") for entry in self.named if entry["alias"] == alias)
+        mac = next((mac for mac in macs if isinstance(mac, str) and mac), None)
+        return alias if mac is None or is_lasting(alias) else mac
 
     @property
     def run(self) -> Run:

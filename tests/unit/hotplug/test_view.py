@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.fakes.stage import StageDomain, at, definition, nic
+from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, NicAmbiguous, NicMissing
-from virtnetplug.hotplug.view import DomainView, find, look
+from virtnetplug.hotplug.view import DomainView, find, look, same
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 
@@ -62,6 +65,64 @@ def test_nics_of_two_definitions_are_one_by_alias_else_by_mac() -> None:
     assert names(view) == [("ua-1", "ua-1"), ("net0", None), ("ua-3", None), (None, "ua-4")]
     assert view.pairs[1][1] is not None
     assert str(view.pairs[1][1].mac) == "52:54:00:00:00:02"
+
+
+NET = "<interface type='{}'><mac address='52:54:00:00:00:05'/><source {}/>{}</interface>"
+
+
+def called(text: str, alias: str) -> str:
+    """The element with that alias, and with all else that it has."""
+    return re.sub("<alias[^>]*>", "", text).replace("</interface>", f"<alias name='{alias}'/></interface>")
+
+
+VIRTIO = "<model type='virtio'/>"
+
+
+@pytest.mark.parametrize(
+    ("live", "config", "is_one"),
+    [
+        (("bridge", "bridge='br0'", VIRTIO), ("bridge", "bridge='br0'", VIRTIO), True),
+        (("bridge", "bridge='br0'", "<model type='rtl8139'/>"), ("bridge", "bridge='br0'", ""), True),
+        (("bridge", "bridge='br0'", VIRTIO), ("bridge", "bridge='br0'", "<model type='e1000'/>"), False),
+        (("bridge", "bridge='br0'", VIRTIO), ("bridge", "bridge='br1'", VIRTIO), False),
+        (("direct", "dev='eth0' mode='bridge'", VIRTIO), ("bridge", "bridge='br0'", VIRTIO), False),
+        (("direct", "dev='eth0' mode='vepa'", VIRTIO), ("direct", "dev='eth0'", VIRTIO), True),
+        (("bridge", "network='lan' portid='p' bridge='br0'", VIRTIO), ("network", "network='lan'", VIRTIO), True),
+        (("network", "network='lan' portgroup='a' bridge='v'", VIRTIO), ("network", "network='lan'", VIRTIO), True),
+        (("network", "network='lan' bridge='virbr0'", VIRTIO), ("network", "network='blue'", VIRTIO), False),
+        (("hostdev", "", ""), ("network", "network='pool0'", ""), True),
+        (("hostdev", "", ""), ("bridge", "bridge='br0'", ""), False),
+    ],
+)
+def test_without_an_alias_a_nic_is_one_by_mac_type_source_and_model(
+    live: tuple[str, str, str], config: tuple[str, str, str], *, is_one: bool
+) -> None:
+    device = "<source><address type='pci' domain='0' bus='0x3b' slot='0x10' function='0x2'/></source>"
+    for alias in ("net0", "ua-vnp1"):
+        texts = called(NET.format(*live).replace("<source />", device), alias), NET.format(*config)
+        pairs = seen((texts[0],), (texts[1],)).pairs
+        assert [(one is not None, other is not None) for one, other in pairs] == (
+            [(True, True)] if is_one else [(True, False), (False, True)]
+        )
+
+
+def test_of_two_nics_of_one_mac_the_scope_tells_which_is_meant() -> None:
+    there, then = called(NET.format("bridge", "bridge='br0'", ""), "net0"), NET.format("bridge", "bridge='br1'", "")
+    view = seen((there,), (then,))
+    with pytest.raises(NicAmbiguous, match=r"or by the one definition that has it: --live .* --config"):
+        find(view, "52:54:00:00:00:05")
+    live, config = find(view, "52:54:00:00:00:05", (Half.LIVE,)), find(view, "52:54:00:00:00:05", (Half.CONFIG,))
+    assert [one and one.source for one in (*live, *config)] == ["br0", None, None, "br1"]
+
+
+def test_a_nic_is_the_same_under_another_alias_of_libvirts_at_its_address_alone() -> None:
+    wanted = xml.interface(called(nic(1, extra=at(7)), "net0"))
+    others = [called(nic(1, extra=at(8)), "net0"), nic(1, extra=at(7)), called(nic(2, extra=at(7)), "net0")]
+    assert same([xml.interface(text) for text in others], wanted) is None
+    renamed = xml.interface(called(nic(1, extra=at(7)), "net3"))
+    assert same([*(xml.interface(text) for text in others), renamed], wanted) is renamed
+    rewired = xml.interface(called(nic(1, source="bridge='br9'", extra=at(7)), "net0"))
+    assert same([renamed, rewired], wanted) is rewired
 
 
 def test_the_halves_of_a_teaming_pair_find_their_own_half() -> None:
