@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half
+from virtnetplug.model.travelling import Travelling
 
 
 def _in_real_time(seconds: float, act: Callable[[], object]) -> None:
@@ -19,6 +21,9 @@ def _in_real_time(seconds: float, act: Callable[[], object]) -> None:
 
 
 _MADE_BY_LIBVIRT = re.compile(r"\s*<target dev=['\"]vnet\d+['\"]/>|\s*portid=['\"][^'\"]*['\"]|(?<=<domain) id='\d+'")
+
+_CARRIED = re.compile(r"\s*<virtnetplug-guest:guest.*</virtnetplug-guest:guest>", re.DOTALL)
+_EMPTY = re.compile(r"\s*<metadata(/>|>\s*</metadata>)")
 
 
 @dataclass
@@ -51,8 +56,9 @@ class World:
         return Plugger(self.host, lambda: None)
 
     def definition(self, half: Half) -> str:
-        """That definition, without what libvirt makes anew for each backend and each run."""
-        return _MADE_BY_LIBVIRT.sub("", self.host.hypervisor.domain(self.name).xml(half))
+        """That definition, without what libvirt makes anew for each backend and each run, and without what the guest carries with it."""
+        text = _MADE_BY_LIBVIRT.sub("", self.host.hypervisor.domain(self.name).xml(half))
+        return _EMPTY.sub("", _CARRIED.sub("", text))
 
     def taps(self) -> dict[str, int]:
         return {bridge: len(self.members(bridge)) for bridge in (*self.bridges, *self._network_bridge())}
@@ -70,6 +76,10 @@ class World:
             "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key)),
             "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.key)],
         }
+
+    def carries(self) -> Travelling:
+        """What the guest carries with it."""
+        return xml.carried_in(self.host.hypervisor.domain(self.name).xml(Half.LIVE))
 
     def bridge_nic(
         self, number: int = 1, *, bridge: str | None = None, extra: str = "", alias: str | None = None

@@ -20,7 +20,7 @@ from virtnetplug.hotplug.plugging import parts
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.lifecycle import GONE
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -97,18 +97,23 @@ def _refresh(host: Host, view: DomainView) -> None:
 
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
-    nets = {travel.known(net): net for net in (view.live.nets if view.live else ())}
-    _own(host, view, [nets[nic] for nic in carried.nics if nic in nets])
+    nets = view.live.nets if view.live is not None else ()
+    _own(host, view, [net for net in nets if any(travel.is_same(nic, net) for nic in carried.nics)])
     done = []
     for asked in carried.asked:
         record = host.journal.operation(asked.id)
         if record is not None and record.ended is None:
             continue  # it is under way here
         if record is None or record.state is OperationState.LEFT:
-            _take_up(host, view, asked, [nets[nic] for nic in asked.nics if nic in nets])
+            _take_up(host, view, asked, [net for net in nets if any(travel.is_same(nic, net) for nic in asked.nics)])
         done.append(asked.id)
-    if done:
-        travel.forget_asked(view.domain, done)
+    lost = [
+        nic
+        for nic in carried.nics
+        if not any(travel.is_same(nic, net) for net in nets) and nic.alias not in _busy(host, view)
+    ]
+    if done or lost:
+        travel.forget(view.domain, done, lost)
 
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
@@ -245,5 +250,5 @@ def pending_in(live_xml: str | None) -> dict[str, str]:
     except VirtnetplugError:
         return found
     for asked in carried.asked:
-        found |= {nic.alias: asked.id for nic in asked.nics}
+        found |= {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for nic in asked.nics}
     return found

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from virtnetplug import interruption
+from virtnetplug import interruption, xml
 from virtnetplug.errors import (
     ConnectionLost,
     DomainTransient,
@@ -251,7 +251,8 @@ class Transaction:
         self.expect_mine()
         with suppress(VirtnetplugError):
             domain = self.host.hypervisor.domain(self.record.domain_uuid)
-            forget_asked(domain, [self.record.id], are_out=are_out and self.record.operation == "detach")
+            out = [xml.interface(entry["live"]) for entry in self.record.named if are_out and entry.get("live")]
+            forget_asked(domain, [self.record.id], out)
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -22,6 +22,12 @@ def known(net: Interface) -> KnownNic:
     return KnownNic(net.alias or "", str(net.mac or ""), net.source)
 
 
+def is_same(nic: KnownNic, net: Interface) -> bool:
+    """Whether that is the NIC: by MAC and source, and by its alias, if that is none that libvirt gives anew."""
+    has_alias = nic.alias == net.alias or not is_lasting(nic.alias)
+    return has_alias and (nic.mac, nic.source) == (str(net.mac or ""), net.source)
+
+
 def carried_in(domain: Domain, text: str | None) -> Travelling:
     """What that element, which the guest carries, says; nothing if it was written for another domain. Raises `MetadataInvalid`, `MetadataTooNew`."""
     found = xml.travelling(text)
@@ -33,17 +39,17 @@ def say_asked(domain: Domain, record: OperationRecord, net: Interface) -> str | 
     return _change(domain, lambda now: now.with_asked(record.operation, record.id, record.scope.value, known(net)))
 
 
-def forget_asked(domain: Domain, operation_ids: Collection[str], *, are_out: bool = False) -> None:
-    """Have the guest no longer carry what these operations asked; with `are_out`, nor that those NICs were virtnetplug's.
+def forget_asked(domain: Domain, operation_ids: Collection[str], gone: Collection[Interface] = ()) -> None:
+    """Have the guest no longer carry what these operations asked, nor whose the NICs were that are `gone`.
 
     A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
+    forget(domain, operation_ids, [known(net) for net in gone])
 
-    def without(now: Travelling) -> Travelling:
-        gone = [nic for each in now.asked if each.id in operation_ids for nic in each.nics]
-        return (now.without_nics(gone) if are_out else now).without_asked(operation_ids)
 
-    _change(domain, without)
+def forget(domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic]) -> None:
+    """The same of NICs that are known by what the guest carries of them."""
+    _change(domain, lambda now: now.without_asked(operation_ids).without_nics(nics))
 
 
 def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:

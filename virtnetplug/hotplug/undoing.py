@@ -56,8 +56,11 @@ class Site:
         return cls(host=host, domain=domain, run=run, seconds=seconds)
 
 
-def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Undos:
-    """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end."""
+def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is_new: bool = False) -> Undos:
+    """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
+
+    One that `is_new` is nobody's then; another was in the place of one that comes back.
+    """
     alias = net.alias or ""
 
     def out() -> None:
@@ -69,7 +72,8 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> Un
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
-        forget_ours(site.domain, net)
+        if is_new:
+            forget_ours(site.domain, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
