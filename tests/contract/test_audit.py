@@ -47,7 +47,7 @@ def test_a_nic_that_others_detached_is_forgotten(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic()])
     domain = world.host.hypervisor.domain(world.name)
     domain.detach("ua-nic1", Half.LIVE)
-    while "ua-nic1" in domain.xml(Half.LIVE):
+    while "ua-nic1" in world.definition(Half.LIVE):
         time.sleep(0.01)  # the guest is asked, and takes its time
     report = world.plugger.audit()
     assert found(report) == [("nic-gone", "ua-nic1")]

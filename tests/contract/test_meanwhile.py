@@ -174,7 +174,7 @@ def test_a_run_that_begins_while_a_vf_is_prepared_or_given_back_gets_no_nic(pool
     assert isinstance(act.go_on(), VirtnetplugError)
     assert _models(pool) == _models(pool, Half.CONFIG) == []
     assert pool.plugger.recover(wait=5) == () and pool.host.journal.holdings() == []
-    assert {each.kind for each in pool.plugger.audit().findings} == (set() if call == "attach" else {"nic-gone"})
+    assert {each.kind for each in pool.plugger.audit().findings} == set()
 
 
 @pytest.mark.parametrize("name", ["handback", "replace"])

@@ -88,14 +88,17 @@ def test_another_daemon_is_another_world(fake: World) -> None:
     operation = pending(fake)
     other = dialled(fake, key="fake:socket=/srv/b")
     (nic,) = other.list(fake.name)
-    assert (nic.origin, nic.pending) == ("foreign", None)
+    assert (nic.origin, nic.pending) == ("virtnetplug", operation), (
+        "the guest itself says so: it is one domain of two daemons here"
+    )
     assert other.history() == other.recover(wait=1) == ()
     with fake.host.journal.lock(fake.host.hypervisor.key, fake.guest.uuid):
         other.attach(fake.name, [fake.bridge_nic(2)])
     assert [record.id for record in fake.host.journal.open_operations()] == [operation]
+    assert [nic.alias for nic in fake.host.journal.nics(fake.host.hypervisor.key)] == ["ua-nic1"]
     assert {nic.alias: nic.origin for nic in fake.plugger.list(fake.name)} == {
         "ua-nic1": "virtnetplug",
-        "ua-nic2": "foreign",
+        "ua-nic2": "virtnetplug",
     }
 
 

@@ -21,6 +21,7 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.operation import Half, Result, Scope
+from virtnetplug.model.run import Run
 
 __all__ = ["pool"]
 
@@ -444,7 +445,7 @@ def test_a_claim_of_the_vf_that_a_nic_had_takes_another_one_afresh(pool: World) 
     made_anew(pool)
     pool.guest.start()
     order = Order(
-        domain=pool.host.hypervisor.domain(pool.name), domain_id=2, net=xml.interface(nic()),
+        domain=pool.host.hypervisor.domain(pool.name), run=Run(2), net=xml.interface(nic()),
         actual=ActualDevice(type="hostdev", network="pool"), operation_id="op", settings={}, again=FIRST,
     )  # fmt: skip
     held = claim(pool.host, order)

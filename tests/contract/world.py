@@ -12,6 +12,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half
 from virtnetplug.model.travelling import Travelling
 
@@ -73,7 +74,7 @@ class World:
             "config": self.definition(Half.CONFIG),
             "taps": self.taps(),
             "ports": self.ports(),
-            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key)),
+            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key) if nic.backend is not State.CLOSED),
             "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.key)],
         }
 

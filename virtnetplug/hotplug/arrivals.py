@@ -41,9 +41,14 @@ _ARRIVING = "paused for a migration"
 def are_there(host: Host, domain: Domain) -> bool:
     """Whether `take_over` may have anything to do."""
     try:
-        return domain.travelling() is not None or _may_be_stale(host, domain)
-    except VirtnetplugError:
+        text = domain.travelling()
+        return _are_stale(host, domain) or (
+            text is not None and _is_news(host, domain, travel.carried_in(domain, text))
+        )
+    except (DomainNotRunning, DomainMissing):
         return False
+    except VirtnetplugError:
+        return True
 
 
 def take_over(host: Host, domain: Domain) -> None:
@@ -53,13 +58,15 @@ def take_over(host: Host, domain: Domain) -> None:
     """
     try:
         text = domain.travelling()
-        if text is None and not _may_be_stale(host, domain):
+        carried = travel.carried_in(domain, text) if text is not None else Travelling()
+        is_news = _is_news(host, domain, carried)
+        if not is_news and not _are_stale(host, domain):
             return
         view = look(domain, BOTH)
         if view.live_xml is None or _is_arriving(view):
             return
-        if text is not None:
-            _adopt(host, view, travel.carried_in(domain, text))
+        if is_news:
+            _adopt(host, view, carried)
         _refresh(host, view)
     except (DomainNotRunning, DomainMissing):
         return
@@ -67,12 +74,23 @@ def take_over(host: Host, domain: Domain) -> None:
         _warn(host, domain, error.message)
 
 
+def _is_news(host: Host, domain: Domain, carried: Travelling) -> bool:
+    """Whether the guest carries anything that the journal does not know, or that has ended."""
+    rows = (
+        {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, domain.uuid)} if carried.nics else set()
+    )
+    if any((nic.alias, nic.mac) not in rows for nic in carried.nics):
+        return True
+    records = (host.journal.operation(asked.id) for asked in carried.asked)
+    return any(record is None or record.ended is not None for record in records)
+
+
 def _is_arriving(view: DomainView) -> bool:
     """Whether the guest is still on its way to this host: it runs on the other one, and may stay there."""
     return view.state.power is PowerState.PAUSED and view.state.paused_reason == _ARRIVING
 
 
-def _may_be_stale(host: Host, domain: Domain) -> bool:
+def _are_stale(host: Host, domain: Domain) -> bool:
     """Whether the journal has NICs of an earlier run of the domain."""
     rows = host.journal.nics(host.hypervisor.key, domain.uuid)
     process = domain.process() if rows else ""
@@ -80,20 +98,31 @@ def _may_be_stale(host: Host, domain: Domain) -> bool:
 
 
 def _refresh(host: Host, view: DomainView) -> None:
-    """The rows of NICs that were last seen in an earlier run, as the run that there is has them."""
+    """The rows of NICs that were last seen in an earlier run, as the run that there is has them; those of an open operation are its own business."""
+    busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
     live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
     for row in host.journal.nics(key, uuid) if process else ():
-        if row.process == process:
+        if row.process == process or row.alias in busy or row.unreadable:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac:
-            now = nic_record(host, view.domain, there, row.network, *plugged())
+            now = nic_record(host, view.domain, there, row.network if there.is_hostdev else None, *plugged())
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
         elif kept is not None and str(kept.mac or "") == row.mac:
             host.journal.put_nic(dataclasses.replace(row, process=process, frontend=GONE[0], backend=GONE[1]))
         else:
             host.journal.drop_nic(key, uuid, row.alias, mac=row.mac)
+
+
+def forget_departed(host: Host) -> None:
+    """Forget NICs of domains that are not on this host any more: they ended with their domain, or went with it."""
+    rows = host.journal.nics(host.hypervisor.key)
+    there = {domain.uuid for domain in host.hypervisor.domains()} if rows else ()
+    busy = {uuid for record in host.journal.open_operations(host.hypervisor.key) for uuid, _ in record.touched}
+    for row in rows:
+        if row.domain_uuid not in there and row.domain_uuid not in busy and not row.unreadable:
+            host.journal.drop_nic(host.hypervisor.key, row.domain_uuid, row.alias, mac=row.mac)
 
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
@@ -104,6 +133,8 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
         record = host.journal.operation(asked.id)
         if record is not None and record.ended is None:
             continue  # it is under way here
+        if record is None and asked.process and asked.process == view.run.process:
+            continue  # this guest came from nowhere: it is under way in another journal
         if record is None or record.state is OperationState.LEFT:
             _take_up(host, view, asked, [net for net in nets if any(travel.is_same(nic, net) for nic in asked.nics)])
         done.append(asked.id)

@@ -70,6 +70,8 @@ def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
             continue
         with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
             arrivals.take_over(host, domain)
+    if domain_name is None:
+        arrivals.forget_departed(host)
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:

@@ -14,7 +14,7 @@ from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
-from virtnetplug.hotplug.travel import say_asked
+from virtnetplug.hotplug.travel import forget_asked, say_asked
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting
@@ -124,14 +124,23 @@ class GuestRelease:
 
     def _ask(self, tx: Transaction, alias: str) -> None:
         if alias not in self._asked_before:
-            why = say_asked(self.domain, tx.record, self._nets[alias])
-            if why is not None:
-                tx.warn(
-                    f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
-                )
             mac = self._nets[alias].mac
             name = self._nets[alias].alias or ""
+            if guest.look_for(self.domain, name, run=self.run, mac=mac) is not Answer.HELD:
+                return
+            self._say_asked(tx, alias)
             guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac)
+
+    def _say_asked(self, tx: Transaction, alias: str) -> None:
+        """Have the guest carry that it is asked, before it is: a save or a migration that begins later takes it along."""
+        before = guest.run_of(self.domain)
+        why = say_asked(self.domain, tx.record, self._nets[alias])
+        if not guest.run_of(self.domain).matches(before):
+            forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
+        if why is not None:
+            tx.warn(
+                f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
+            )
 
 
 def guest_release(

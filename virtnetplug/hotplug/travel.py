@@ -10,7 +10,7 @@ from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import OperationRecord
-from virtnetplug.model.travelling import KnownNic, Travelling
+from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
 
 MINTED = "ua-vnp"
@@ -36,7 +36,8 @@ def carried_in(domain: Domain, text: str | None) -> Travelling:
 
 def say_asked(domain: Domain, record: OperationRecord, net: Interface) -> str | None:
     """Have the guest carry that this operation asks it for the NIC; why it cannot, else None."""
-    return _change(domain, lambda now: now.with_asked(record.operation, record.id, record.scope.value, known(net)))
+    asked = Asked(record.operation, record.id, record.scope.value, domain.process(), (known(net),))
+    return _change(domain, lambda now: now.with_asked(asked))
 
 
 def forget_asked(domain: Domain, operation_ids: Collection[str], gone: Collection[Interface] = ()) -> None:

@@ -20,11 +20,15 @@ class KnownNic:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An operation that asked the guest to let go of `nics`: its name, its id in the journal of the host it began on, its `Scope`."""
+    """An operation that asked the guest to let go of `nics`: its name, its id in the journal of the host it began on, its `Scope`.
+
+    `process` names the run that was asked (`Run.process`): a guest that has come from elsewhere since, or from an image, has another one.
+    """
 
     operation: str
     id: str
     scope: str
+    process: str
     nics: tuple[KnownNic, ...]
 
 
@@ -46,13 +50,12 @@ class Travelling:
         gone = {(nic.alias, nic.mac) for nic in nics}
         return replace(self, nics=tuple(nic for nic in self.nics if (nic.alias, nic.mac) not in gone))
 
-    def with_asked(self, operation: str, operation_id: str, scope: str, nic: KnownNic) -> Travelling:
-        """With the NIC among those that this operation asked for."""
-        before = next((each.nics for each in self.asked if each.id == operation_id), ())
-        if nic in before:
-            return self
-        others = tuple(each for each in self.asked if each.id != operation_id)
-        return replace(self, asked=(*others, Asked(operation, operation_id, scope, (*before, nic))))
+    def with_asked(self, asked: Asked) -> Travelling:
+        """With the NICs of it among those that this operation asked for."""
+        before = next((each.nics for each in self.asked if each.id == asked.id), ())
+        others = tuple(each for each in self.asked if each.id != asked.id)
+        more = tuple(nic for nic in asked.nics if nic not in before)
+        return replace(self, asked=(*others, replace(asked, nics=(*before, *more))))
 
     def without_asked(self, operation_ids: Collection[str]) -> Travelling:
         """Without what these operations asked."""

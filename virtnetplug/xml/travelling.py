@@ -65,7 +65,14 @@ def travelling(text: str | None) -> Travelling:
         domain_uuid=root.get("uuid", ""),
         nics=_nics(root),
         asked=tuple(
-            Asked(node.get("operation", ""), node.get("id", ""), node.get("scope", ""), _nics(node)) for node in asked
+            Asked(
+                node.get("operation", ""),
+                node.get("id", ""),
+                node.get("scope", ""),
+                node.get("process", ""),
+                _nics(node),
+            )
+            for node in asked
         ),
     )
 
@@ -87,7 +94,8 @@ def travelling_text(carried: Travelling) -> str:
     root = etree.Element("guest", version=str(VERSION), uuid=carried.domain_uuid)
     _put(root, carried.nics)
     for each in carried.asked:
-        _put(etree.SubElement(root, "asked", operation=each.operation, id=each.id, scope=each.scope), each.nics)
+        names = {"operation": each.operation, "id": each.id, "scope": each.scope, "process": each.process}
+        _put(etree.SubElement(root, "asked", names), each.nics)
     return etree.tostring(root, encoding="unicode")
 
 
