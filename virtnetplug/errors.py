@@ -77,9 +77,15 @@ class LeftPending(VirtnetplugError):
 
 
 class GuestAway(LeftPending):
-    """The guest was saved (``guest-saved``), or ended in a way that is not known (``end-unknown``): what it was asked is as open as before."""
+    """The guest was saved: what it was asked is as open as before."""
 
     reason = "guest-saved"
+
+
+class EndUnknown(LeftPending):
+    """The run ended in a way that is not known: its guest may be no more, in an image, or on another host."""
+
+    reason = "end-unknown"
 
 
 class GuestMigrated(LeftPending):
@@ -384,6 +390,12 @@ class MetadataInvalid(Refused):
     """The domain's metadata of ours is not as virtnetplug writes it; virtnetplug changes nothing of what it cannot read."""
 
     reason = "metadata-invalid"
+
+
+class ForgetRefused(Refused):
+    """`recover` was to forget an operation that is not open, or that can be settled."""
+
+    reason = "forget-refused"
 
 
 class MetadataTooNew(Refused):

@@ -23,6 +23,7 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
@@ -398,7 +399,10 @@ class Ledger:
         if self._has_ended:
             return []
         nets = {(net.alias or "", str(net.mac)): net for net in self._nets(Half.LIVE)}
-        rows = {(nic.alias, nic.mac) for nic in self.world.host.journal.nics() if nic.alias not in busy}
+        known = [nic for nic in self.world.host.journal.nics() if nic.alias not in busy]
+        rows = {
+            (nic.alias, nic.mac) for nic in known if nic.backend is not State.CLOSED
+        }  # the definition alone has the others
         found = [f"the journal has a NIC {row}, the guest has not" for row in sorted(rows - set(nets) - self._outdated)]
         ours = {pair for pair, net in nets.items() if self._is_ours(net) and pair[0] not in busy}
         found += [f"the guest has {pair}, and the journal does not know it" for pair in sorted(ours - rows)]

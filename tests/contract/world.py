@@ -74,7 +74,9 @@ class World:
             "config": self.definition(Half.CONFIG),
             "taps": self.taps(),
             "ports": self.ports(),
-            "nics": sorted(nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key) if nic.backend is not State.CLOSED),
+            "nics": sorted(
+                nic.alias for nic in self.host.journal.nics(self.host.hypervisor.key) if nic.backend is not State.CLOSED
+            ),
             "open": [record.id for record in self.host.journal.open_operations(self.host.hypervisor.key)],
         }
 

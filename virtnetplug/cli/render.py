@@ -92,6 +92,8 @@ def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str])
     operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
     results = [outcome.result.value for outcome in outcomes]
     worst = next((result for result in ("incomplete", "pending", "left", "refused") if result in results), "done")
+    if worst == "left" and all(outcome.reason == "forgotten" for outcome in outcomes if outcome.result.value == "left"):
+        worst = "done"  # it was asked for
     reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst), "")
     message = f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover"
     exit_code = _EXIT_OF_RESULT[worst]
@@ -179,7 +181,7 @@ def document_from_history(records: Sequence[OperationRecord]) -> Document:
 
 def plain_record(record: OperationRecord) -> Document:
     """A journal record without what is the journal's own business (its request, its owner)."""
-    own = ("request", "owner", "domain_id", "hypervisor", "unreadable")
+    own = ("request", "owner", "domain_id", "process", "hypervisor", "unreadable")
     return {key: value for key, value in plain(record).items() if key not in own}
 
 

@@ -231,6 +231,7 @@ class Plugger(Protocol):
         wait: float = 0.0,
         allow_taint: bool = False,
         any_address: bool = False,
+        forget: str = "",
     ) -> tuple[Outcome, ...]: ...
 
     def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]: ...

@@ -10,17 +10,16 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
-from virtnetplug.hotplug import travel
+from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import parts
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.lifecycle import GONE
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -34,7 +33,6 @@ from virtnetplug.model.operation import (
 from virtnetplug.model.travelling import Asked, Travelling
 from virtnetplug.ports.domain import Domain, PowerState
 
-DETACH = "detach"
 _ARRIVING = "paused for a migration"
 
 
@@ -170,7 +168,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
         return
     records = (
         [_detach(host, view, asked, free)]
-        if asked.operation == DETACH
+        if asked.operation == detach.NAME
         else [_kept(host, view, asked, net) for net in free]
     )
     for record in records:
@@ -196,7 +194,7 @@ def _said(record: OperationRecord, asked: Asked) -> str:
     came = f"{record.domain_name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}: to let go of {names}"
     goes = (
         "the detach goes on here"
-        if asked.operation == DETACH
+        if asked.operation == detach.NAME
         else "what that was for is not known here, so the guest keeps the NIC"
     )
     return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
@@ -217,7 +215,7 @@ def _detach(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface
         ]
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
     request = {"nics": entries, "asked": [entry["alias"] for entry in entries], "held": []}
-    return _record(host, view, DETACH, asked, nets, request, steps)
+    return _record(host, view, detach.NAME, asked, nets, request, steps)
 
 
 def _kept(host: Host, view: DomainView, asked: Asked, net: Interface) -> OperationRecord:
@@ -239,7 +237,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface) -> Operati
         *parts(backend, alias, has_settings=False),
         ("confirm", alias, Phase.PLUG, Half.LIVE),
     ]
-    return _record(host, view, "update", asked, [net], request, steps)
+    return _record(host, view, update.NAME, asked, [net], request, steps)
 
 
 def _record(
@@ -262,7 +260,7 @@ def _record(
         operation,
         view.domain,
         run=view.run,
-        scope=Scope(asked.scope) if operation == DETACH else Scope.LIVE,
+        scope=Scope(asked.scope) if operation == detach.NAME else Scope.LIVE,
         device_types=[net.type for net in nets],
         request={"version": REQUEST_VERSION, "came_from": asked.id, **request},
         steps=steps,
@@ -271,15 +269,3 @@ def _record(
 
 def _warn(host: Host, domain: Domain, text: str) -> None:
     host.publish(Event(kind="warning", text=text, domain=domain.name))
-
-
-def pending_in(live_xml: str | None) -> dict[str, str]:
-    """The NICs that a guest carries as asked for, by alias, with the operation's id; none where that cannot be read."""
-    found: dict[str, str] = {}
-    try:
-        carried = xml.carried_in(live_xml or "")
-    except VirtnetplugError:
-        return found
-    for asked in carried.asked:
-        found |= {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for nic in asked.nics}
-    return found

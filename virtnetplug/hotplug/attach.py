@@ -299,7 +299,8 @@ class _Attach:
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
-            if alias not in self.live:  # in the definition alone
+            if alias not in self.live and guest.net_of(self.domain, alias, Half.LIVE) is None:
+                # the definition alone has it
                 self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
                 self.host.journal.put_nic(

@@ -363,7 +363,10 @@ class _Detach:
             return self._away(tx, held, ending)
         if held:
             return self._pending(tx, held)
-        forgotten = [alias for alias in self.live if alias not in left or not self._has(alias)]
+        forgotten = [
+            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._has(alias)
+        ]
+        forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
         ended = [alias for alias, answer in answers.items() if answer is Answer.ENDED]
         said = {} if ending is None or not ended else self._ended(ending, ended)
         tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
@@ -381,7 +384,8 @@ class _Detach:
         """The guest may still have these, in an image or on another host."""
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self._forget(held))
+            nets = [xml.interface(self.live[alias]) for alias in held]
+            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self._forget(nets))
             return tx.outcome(Result.LEFT, reason=reason, message=message)
         amend = partial(tx.amend, asked=list(held), cleared=True)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
@@ -491,13 +495,17 @@ class _Detach:
         except DomainMissing:
             return False
 
-    def _forget(self, aliases: Sequence[str]) -> None:
+    def _defined_alone(self) -> Sequence[Interface]:
+        """Those that it takes out of the definition alone."""
+        entries = (entry for entry in self.entries if entry["live"] is None and entry["config"] is not None)
+        return [xml.interface(entry["config"]) for entry in entries]
+
+    def _forget(self, nets: Sequence[Interface]) -> None:
         """The journal's rows of those that have left; of one that the definition still has it keeps whose it is."""
         journal, uri, uuid = self.host.journal, self.host.hypervisor.key, self.domain.uuid
         rows = {row.alias: row for row in journal.nics(uri, uuid)} if self.may_remain else {}
-        for alias in aliases:
-            net = xml.interface(self.live[alias])
-            mac = str(net.mac or "")
+        for net in nets:
+            alias, mac = net.alias or "", str(net.mac or "")
             if alias in rows and rows[alias].mac == mac and is_defined(self.domain, net):
                 journal.put_nic(dataclasses.replace(rows[alias], frontend=GONE[0], backend=GONE[1]))
             else:

@@ -6,10 +6,19 @@ definition of whatever runs now. That a domain does not run, or is no more, says
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, GuestAway, GuestMigrated, NotApplied, VirtnetplugError
+from virtnetplug.errors import (
+    DomainMissing,
+    EndUnknown,
+    GuestAway,
+    GuestMigrated,
+    LeftPending,
+    NotApplied,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug import guest
 from virtnetplug.model.operation import OperationRecord, Step, StepState
 from virtnetplug.model.run import Run
@@ -93,12 +102,15 @@ def fault(record: OperationRecord, ending: Ending, nics: str, aim: str) -> Virtn
             f"domain {record.domain_name} {ending.words} before {nics} could be {aim}", reason="guest-ended"
         )
     said = message(record, ending, nics)
-    if ending.end is HowEnded.MIGRATED:
-        return GuestMigrated(said)
-    return GuestAway(said, reason=REASONS[ending.end])
+    return _FAULTS[ending.end](said)
 
 
-REASONS = {HowEnded.SAVED: "guest-saved", HowEnded.MIGRATED: "guest-migrated", HowEnded.UNKNOWN: "end-unknown"}
+_FAULTS: Mapping[HowEnded, type[LeftPending]] = {
+    HowEnded.SAVED: GuestAway,
+    HowEnded.MIGRATED: GuestMigrated,
+    HowEnded.UNKNOWN: EndUnknown,
+}
+REASONS = {end: fault.reason for end, fault in _FAULTS.items()}
 """The reasons of what is not final; of what is, ``guest-ended``."""
 
 

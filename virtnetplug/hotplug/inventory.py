@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
-from virtnetplug.hotplug.arrivals import pending_in
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import of_domain, operation_on, states
-from virtnetplug.hotplug.travel import is_ours, nics_in
+from virtnetplug.hotplug.travel import is_ours, nics_in, pending_in
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface

@@ -466,6 +466,7 @@ class Plugger:
         wait: float = 0.0,
         allow_taint: bool = False,
         any_address: bool = False,
+        forget: str = "",
     ) -> tuple[Outcome, ...]:
         """Finish or undo the open operations of one domain or of all, then enforce policies that are not met. Returns an `Outcome` for each.
 
@@ -473,10 +474,13 @@ class Plugger:
         makes no progress. A record that this version does not know stays open (``operation-newer``).
         `wait` bounds each wait by itself: for each guest, for each lock (at least 5 s; not at all if `wait` is 0) and for each such call. `any_address` puts
         a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
-        which taints the domain.
+        which taints the domain. `forget` is the id of an operation whose guest was saved, or ended in a way that is not known: it alone is closed, as
+        ``left``; raises `ForgetRefused` for any other.
         """
         from virtnetplug.hotplug import enforcement
 
+        if forget:
+            return recover.recover(self._host, domain, seconds=wait, forget=forget)
         settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint, any_address=any_address)
         return (*settled, *enforcement.finish(self._host, domain, seconds=wait))
 

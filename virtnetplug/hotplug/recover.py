@@ -10,9 +10,17 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import suppress
 
-from virtnetplug.errors import DomainBusy, DomainMissing, Interrupted, JournalMoved, OperationTaken, VirtnetplugError
+from virtnetplug.errors import (
+    DomainBusy,
+    DomainMissing,
+    ForgetRefused,
+    Interrupted,
+    JournalMoved,
+    OperationTaken,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug import arrivals, guest, leftover
-from virtnetplug.hotplug.ending import touched_guest
+from virtnetplug.hotplug.ending import REASONS, touched_guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
@@ -32,7 +40,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.domain import Domain, HowEnded
 
 
 def recover(
@@ -42,12 +50,16 @@ def recover(
     seconds: float = 0.0,
     allow_taint: bool = False,
     any_address: bool = False,
+    forget: str = "",
 ) -> tuple[Outcome, ...]:
     """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
     With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
-    whose guest address somebody has taken (``place-taken``) is put at another one.
+    whose guest address somebody has taken (``place-taken``) is put at another one. With `forget`, the id of an operation, that one is closed and nothing
+    else done: its guest must not run, and have been saved or ended in a way that is not known; else raises `ForgetRefused`.
     """
+    if forget:
+        return (_forget(host, domain_name, forget, seconds),)
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
     outcomes: list[Outcome] = []
     _take_over_arrivals(host, domain_name)
@@ -60,6 +72,46 @@ def recover(
         if not outcomes:
             raise
     return tuple(outcomes)
+
+
+def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome:
+    """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more."""
+    record = host.journal.operation(operation_id)
+    if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
+        raise ForgetRefused(
+            f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
+        )
+    if domain_name is not None and domain_name not in (record.domain_name, record.domain_uuid):
+        raise ForgetRefused(
+            f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
+        )
+    reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
+    if record.state is not OperationState.PENDING or record.reason not in reasons:
+        raise ForgetRefused(
+            f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, is forgotten. "
+            f"'{recover_command(record)} --wait 60' goes on with it"
+        )
+    try:
+        domain = host.hypervisor.domain(record.domain_uuid)
+    except DomainMissing:
+        return _settle_without_domain(host, record, OperationState.LEFT) or _unknown(record)
+    with DomainLock(host, domain, seconds):
+        if domain.state().is_active:
+            raise ForgetRefused(
+                f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
+            )
+        with taken_over(host, record.id) as mine:
+            if mine is None:
+                raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
+            nics = ", ".join(sorted({alias for _, alias in mine.touched}))
+            message = (
+                f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether its guest had let go of {nics}, and "
+                "whether it comes back: from an image it would, with what it had"
+            )
+            with resumed(host, mine) as tx:
+                leftover.drop_ports(host, domain, leftover.nets_of(mine))
+                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message)
+                return tx.outcome(Result.LEFT, reason="forgotten", message=message)
 
 
 def _take_over_arrivals(host: Host, domain_name: str | None) -> None:

@@ -89,3 +89,15 @@ def nics_in(live_xml: str | None) -> Collection[KnownNic]:
     with suppress(VirtnetplugError):
         return xml.carried_in(live_xml or "").nics
     return ()
+
+
+def pending_in(live_xml: str | None) -> dict[str, str]:
+    """The NICs that a guest carries as asked for, by alias, with the operation's id; none where that cannot be read."""
+    found: dict[str, str] = {}
+    try:
+        carried = xml.carried_in(live_xml or "")
+    except VirtnetplugError:
+        return found
+    for asked in carried.asked:
+        found |= {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for nic in asked.nics}
+    return found

@@ -317,7 +317,7 @@ class FakePlugger:
         self._do("show", domain, nic)
         return self.detail
 
-    def recover(self, domain=None, *, wait=0.0, allow_taint=False, any_address=False):  # type: ignore[no-untyped-def]
+    def recover(self, domain=None, *, wait=0.0, allow_taint=False, any_address=False, forget=""):  # type: ignore[no-untyped-def]
         self._do(
             "recover", domain, wait, *(["tainting"] if allow_taint else []), *(["anywhere"] if any_address else [])
         )

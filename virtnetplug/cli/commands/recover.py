@@ -29,10 +29,14 @@ _EPILOG = """Examples:
     is_flag=True,
     help="Attach a NIC at another guest address if something else has its own (place-taken).",
 )
+@click.option(
+    "--forget", metavar="ID", default="",
+    help="Close the operation ID, whose guest was saved or ended in a way that is not known, because you know that the guest is no more.",
+)  # fmt: skip
 @options.plan_option
 @click.pass_obj
 def command(
-    session: Session, domain: str | None, wait: float, allow_taint: bool, any_address: bool, plan: bool
+    session: Session, domain: str | None, wait: float, allow_taint: bool, any_address: bool, forget: str, plan: bool
 ) -> None:
     """Finish or undo what was interrupted on DOMAIN, or on all domains; safe at any time, and twice.
 
@@ -50,7 +54,7 @@ def command(
         session.answer(render.document_from_plans(plans), lambda screen: report.text_from_plans(screen, plans))
         return
     with session.plugger("recovering", read_only=False) as plugger:
-        outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint, any_address=any_address)
+        outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint, any_address=any_address, forget=forget)
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
     for outcome in outcomes:
         for warning in outcome.warnings:
