@@ -237,4 +237,4 @@ def document_from_diagnosis(diagnosis: Diagnosis) -> Document:
 
 def exit_code_of(outcome: Outcome) -> int:
     """The exit code of an attach, detach or update that answered."""
-    return _EXIT_OF_RESULT[outcome.result.value]
+    return DONE if outcome.reason == "forgotten" else _EXIT_OF_RESULT[outcome.result.value]

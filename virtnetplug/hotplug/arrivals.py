@@ -7,7 +7,7 @@ that this guest has, by alias, MAC and source.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from virtnetplug.backends import backend_of
@@ -15,7 +15,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.nic_state import nic_record, plugged
-from virtnetplug.hotplug.plugging import parts
+from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.lifecycle import GONE
@@ -161,17 +161,16 @@ def _busy(host: Host, view: DomainView) -> Collection[str]:
 
 
 def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> None:
-    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs."""
+    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs, or to have them again.
+
+    Of a NIC that the guest has let go of since, only the definition says what it was like.
+    """
     busy = _busy(host, view)
-    free = [net for net in nets if net.alias not in busy and not net.is_hostdev]
-    if not free:
-        return
-    records = (
-        [_detach(host, view, asked, free)]
-        if asked.operation == detach.NAME
-        else [_kept(host, view, asked, net) for net in free]
-    )
-    for record in records:
+    there = [net for net in nets if net.alias not in busy and not net.is_hostdev]
+    left = [nic for nic in asked.nics if nic.alias not in busy and not any(travel.is_same(nic, net) for net in nets)]
+    config = view.config.nets if view.config is not None else ()
+    defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
+    for record in _records(host, view, asked, there, defined):
         with host.journal.call() as owner, host.journal.batch():
             mine = dataclasses.replace(record, owner=owner)
             host.journal.begin(mine)
@@ -183,10 +182,31 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
                 error=_said(record, asked),
                 owner=owner,
             )
-        for net in free:
+        for net in there:
             if any(entry["alias"] == net.alias for entry in record.named):
                 travel.say_asked(view.domain, record, net)
         _warn(host, view.domain, _said(record, asked))
+    for nic in left if asked.operation != detach.NAME else ():
+        if not any(travel.is_same(nic, net) for net in defined):
+            _warn(
+                host,
+                view.domain,
+                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere, and its "
+                "definition does not have that NIC: attach it again if the guest is to have it.",
+            )
+
+
+def _records(
+    host: Host, view: DomainView, asked: Asked, there: Sequence[Interface], defined: Sequence[Interface]
+) -> Iterator[OperationRecord]:
+    if asked.operation == detach.NAME:
+        if there or (defined and asked.scope == Scope.BOTH.value):
+            yield _detach(host, view, asked, there, defined)
+        return
+    for net in there:
+        yield _kept(host, view, asked, net, has_left=False)
+    for net in defined:
+        yield _kept(host, view, asked, net, has_left=True)
 
 
 def _said(record: OperationRecord, asked: Asked) -> str:
@@ -195,49 +215,48 @@ def _said(record: OperationRecord, asked: Asked) -> str:
     goes = (
         "the detach goes on here"
         if asked.operation == detach.NAME
-        else "what that was for is not known here, so the guest keeps the NIC"
+        else "what that was for is not known here, so the guest has the NIC again once it has let go"
     )
     return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
 
 
-def _detach(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> OperationRecord:
+def _detach(
+    host: Host, view: DomainView, asked: Asked, there: Sequence[Interface], defined: Sequence[Interface]
+) -> OperationRecord:
     config = view.config.nets if view.config is not None and asked.scope == Scope.BOTH.value else ()
     entries: list[dict[str, Any]] = []
-    steps: list[tuple[str, str, Phase, Half | None]] = []
-    for net in nets:
+    steps: list[Part] = []
+    for net in there:
         alias = net.alias or ""
         kept = next((one for one in config if (one.alias, one.mac) == (net.alias, net.mac)), None)
         entries.append({"alias": alias, "live": net.element, "config": None if kept is None else kept.element})
-        steps += [
-            ("ask", alias, Phase.UNPLUG, Half.LIVE),
-            ("guest_release", alias, Phase.GUEST, Half.LIVE),
-            (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
-        ]
+        steps += _steps_out(net)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
-    request = {"nics": entries, "asked": [entry["alias"] for entry in entries], "held": []}
-    return _record(host, view, detach.NAME, asked, nets, request, steps)
+    for net in defined:
+        entries.append({"alias": net.alias or "", "live": None, "config": net.element})
+        steps.append(("undefine", net.alias or "", Phase.RELEASE, Half.CONFIG))
+    request = {"nics": entries, "asked": [net.alias for net in there], "held": []}
+    return _record(host, view, detach.NAME, asked, [*there, *defined], request, steps)
 
 
-def _kept(host: Host, view: DomainView, asked: Asked, net: Interface) -> OperationRecord:
-    """A replacement of the NIC by itself that is being undone: whether the guest lets go of it or not, it has it in the end."""
-    alias, backend = net.alias or "", backend_of(net)
-    live: dict[str, Any] = {
-        "before": net.element,
-        "after": net.element,
-        "changed": [],
-        "type": net.type,
-        "settings": {},
-        "old": None,
-    }
-    request = {"nics": [{"alias": alias}], "asked": [alias], "replace": True, "live": live, "back": True}
-    steps = [
+def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_left: bool) -> OperationRecord:
+    """A replacement of the NIC by itself: the guest lets go of it, and has it again."""
+    alias = net.alias or ""
+    element = {"before": net.element, "after": net.element}
+    live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
+    request = {"nics": [{"alias": alias}], "asked": [alias], "replace": True, "live": live}
+    entering = parts(backend_of(net), alias, has_settings=False)
+    steps = [*_steps_out(net), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
+
+
+def _steps_out(net: Interface) -> list[Part]:
+    alias = net.alias or ""
+    return [
         ("ask", alias, Phase.UNPLUG, Half.LIVE),
         ("guest_release", alias, Phase.GUEST, Half.LIVE),
-        (backend.release_step, alias, Phase.RELEASE, Half.LIVE),
-        *parts(backend, alias, has_settings=False),
-        ("confirm", alias, Phase.PLUG, Half.LIVE),
+        (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
     ]
-    return _record(host, view, update.NAME, asked, [net], request, steps)
 
 
 def _record(
@@ -247,13 +266,19 @@ def _record(
     asked: Asked,
     nets: Sequence[Interface],
     request: dict[str, Any],
-    parts_of: Sequence[tuple[str, str, Phase, Half | None]],
+    planned: Sequence[Part],
+    *,
+    is_out: bool = False,
 ) -> OperationRecord:
+    """The operation as its journal would have it here; with `is_out` its NICs have left."""
+    over = {
+        "ask",
+        *((step for step, _, phase, _ in planned if phase in (Phase.GUEST, Phase.RELEASE)) if is_out else ()),
+    }
+    ended = {"state": StepState.DONE, "started": host.clock.now(), "seconds": 0.0}
     steps = [
-        dataclasses.replace(step, state=StepState.DONE, started=host.clock.now(), seconds=0.0)
-        if step.name == "ask"
-        else step
-        for step in plan_steps(*parts_of)
+        dataclasses.replace(step, **ended) if step.name in over else step  # type: ignore[arg-type]
+        for step in plan_steps(*planned)
     ]
     return record_of(
         host,

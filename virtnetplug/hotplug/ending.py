@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import OperationRecord, Step, StepState
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, HowEnded, Watch
@@ -37,10 +38,20 @@ EVENT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the run ended; `has_image`: a managed image of it was there."""
+    """How the run ended; `image` is the definition in a managed image of it, None if there is none, empty if that cannot be read."""
 
     end: HowEnded
-    has_image: bool = False
+    image: str | None = None
+
+    @property
+    def has_image(self) -> bool:
+        """Whether a managed image of it is there."""
+        return self.image is not None
+
+    def lacks(self, alias: str, mac: Mac | None) -> bool:
+        """Whether the guest had let go of that NIC before it was saved: then the image has it no more."""
+        names = {(net.alias, net.mac) for net in xml.glimpse(self.image)} if self.image else {(alias, str(mac))}
+        return (alias, str(mac)) not in names
 
     @property
     def words(self) -> str:
@@ -64,7 +75,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
     if image is None:
         return Ending(HowEnded.OVER if had_image else end)
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
-    return Ending(HowEnded.SAVED, has_image=True) if is_its else Ending(HowEnded.OVER)
+    return Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.OVER)
 
 
 def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:

@@ -171,8 +171,12 @@ def guest_release(
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)
         raise
-    if answer is Answer.ENDED and not how(domain, run, watch, had_image=has_image(tx.record)).end.is_final:
-        return Answer.AWAY
+    if answer is Answer.ENDED:
+        ending = how(domain, run, watch, had_image=has_image(tx.record))
+        if ending.lacks(alias, net.mac):
+            answer = Answer.GONE
+        elif not ending.end.is_final:
+            return Answer.AWAY
     if answer is not Answer.HELD:
         tx.end("guest_release", nic)
         hand_on(tx.host, domain, net, tx)
