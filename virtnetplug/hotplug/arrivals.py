@@ -133,7 +133,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
             continue  # it is under way here
         if record is None and asked.process and asked.process == view.run.process:
             continue  # this guest came from nowhere: it is under way in another journal
-        if record is None or record.state is OperationState.LEFT:
+        if record is None or (record.state is OperationState.LEFT and record.reason != "forgotten"):
             _take_up(host, view, asked, [net for net in nets if any(travel.is_same(nic, net) for nic in asked.nics)])
         done.append(asked.id)
     lost = [

@@ -67,7 +67,10 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
         return Ending(_told(watch, EVENT_SECONDS))
     told = _told(watch)
     if state.is_active:
-        return Ending(told if told.is_final or told is HowEnded.MIGRATED else HowEnded.OVER)
+        if told.is_final or told is HowEnded.MIGRATED:
+            return Ending(told)
+        # the guest is back without the question: another host has settled it
+        return Ending(HowEnded.MIGRATED if state.has_migrated and run.mark else HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else state.end
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)

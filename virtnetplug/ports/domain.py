@@ -45,7 +45,7 @@ class DomainState:
     """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty.
 
     `end` says how the last run ended, of a domain that does not run: the hypervisor's daemon forgets it when it is restarted. `is_restored` says that
-    a running domain came from a saved image or from another host.
+    a running domain came from a saved image or from another host, `has_migrated` that it came from another host.
     """
 
     power: PowerState
@@ -55,6 +55,7 @@ class DomainState:
     job: str = ""
     end: HowEnded = HowEnded.UNKNOWN
     is_restored: bool = False
+    has_migrated: bool = False
 
     @property
     def is_active(self) -> bool:

@@ -94,6 +94,7 @@ class LibvirtDomain:
                 job=self._job() if active else "",
                 end=HowEnded.UNKNOWN if active else _ENDS.get(detail, HowEnded.UNKNOWN),
                 is_restored=code == libvirt.VIR_DOMAIN_RUNNING and detail in _RESTORED,
+                has_migrated=(code, detail) == (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED),
             )
 
     def process(self) -> str:
