@@ -23,7 +23,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.compensation import is_defined, remove_from_config
 from virtnetplug.hotplug.config_order import ORDER, order_of
-from virtnetplug.hotplug.ending import REASONS, Ending
+from virtnetplug.hotplug.ending import REASONS, Ending, how
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
@@ -606,11 +606,13 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
-    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now."""
+    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now, unless the guest has been elsewhere since."""
     if record.scope is Scope.LIVE:
         return record.run
-    run = run_of(domain)
-    return record.run_asked if run == NO_RUN or guest.goes_on(domain, record.run_asked) else run.marked(record.id)
+    run, asked = run_of(domain), record.run_asked
+    if run == NO_RUN or guest.goes_on(domain, asked) or how(domain, asked).end is HowEnded.MIGRATED:
+        return asked
+    return run.marked(record.id)
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
