@@ -459,7 +459,7 @@ class FakeDomain:
         """A domain that does not run is no more."""
         self._config = self._image = None
         if self._live is None:
-            self._end = HowEnded.UNKNOWN
+            self._hypervisor.all.pop(self._name, None)
             self._tell(GuestEvent(GuestEventKind.ENDED))
 
     def forget_end(self) -> None:

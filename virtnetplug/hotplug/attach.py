@@ -98,7 +98,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx.record.request.get("remembered", ())))
     for entry in tx.record.request["nics"]:
         net = xml.interface(entry["element"])
-        found |= of_define(site, entry["alias"], net)
+        found |= of_define(site, tx, entry["alias"], net)
         found |= of_plug(site, tx, backend_for(ActualDevice(type=entry["type"])), net, is_new=True)
     return found
 

@@ -22,7 +22,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug import guest
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import OperationRecord, Step, StepState
-from virtnetplug.model.run import Run
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, HowEnded, Watch
 
 _WORDS = {
@@ -132,7 +132,7 @@ def expect_run(
     domain: Domain, run: Run, record: OperationRecord, nics: str, aim: str, watch: Watch | None = None
 ) -> None:
     """Raise what `fault` makes of it where that run of the domain has ended, before `nics` were `aim`."""
-    if not guest.goes_on(domain, run):
+    if run != NO_RUN and not guest.goes_on(domain, run):
         raise fault(record, how(domain, run, watch, had_image=has_image(record)), nics, aim)
 
 

@@ -104,7 +104,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
         net = xml.interface(element)
         before = _replaced(tx, net)
         if before is None:
-            found |= of_define(site, name_in_config(net), net)
+            found |= of_define(site, tx, name_in_config(net), net)
         else:
             found |= of_rewrite(site, tx, "define", name_in_config(net), before, net)
     return found
@@ -133,6 +133,8 @@ class _Running:
 
     def run(self, tx: Transaction) -> Work:
         """What is remembered, the guest, then the definition."""
+        for entry in self.request["leaving"][:1] if tx.is_resumed else ():
+            self.release.expect_run(tx, entry["alias"], entry["element"], "exchanged")
         remember(self.domain, tx, self.request["remembered"])
         for entry in self.request["leaving"]:
             if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):

@@ -280,6 +280,8 @@ def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Out
     if now.ended is None:
         result = Result.PENDING if now.state is OperationState.PENDING else Result.INCOMPLETE
         return _outcome(now, result, error.reason, said)
+    if now.state is OperationState.LEFT:
+        return _outcome(now, Result.LEFT, error.reason, said)
     message = f"the {record.operation} that was left open was undone: {error.message}"
     return _outcome(now, Result(now.result), "recovered", message)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed
+from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.ending import Ending, fault, has_image, how
 from virtnetplug.hotplug.guest import Answer
@@ -63,13 +63,22 @@ class GuestRelease:
             answer = (yield from self.wait(tx, [alias]))[alias]
             is_held = answer is Answer.HELD
         if answer in (Answer.ENDED, Answer.AWAY):
-            ending = self.ending(tx)
-            if ending.end is HowEnded.MIGRATED:
-                self.give_back(tx, alias, element)
-            raise fault(tx.record, ending, alias, aim)
+            raise self._fault(tx, alias, element, aim)
         if not is_held:
             self.give_back(tx, alias, element)
         return not is_held
+
+    def expect_run(self, tx: Transaction, alias: str, element: str, aim: str) -> None:
+        """Raise as `out` does where the run has ended, before anything else of the guest is looked at."""
+        if not guest.goes_on(self.domain, self.run):
+            raise self._fault(tx, alias, element, aim)
+
+    def _fault(self, tx: Transaction, alias: str, element: str, aim: str) -> VirtnetplugError:
+        ending = self.ending(tx)
+        if ending.end is HowEnded.MIGRATED:
+            self.give_back(tx, alias, element)
+        tx.is_over = ending.end.is_final
+        return fault(tx.record, ending, alias, aim)
 
     def ending(self, tx: Transaction) -> Ending:
         """How the run ended that has been seen not to be there any more. The journal learns of a managed image."""

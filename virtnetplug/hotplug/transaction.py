@@ -100,6 +100,8 @@ class Transaction:
         self.is_resumed = is_begun
         self.guest_left = False
         """Set by an undo that found its guest to have left this host."""
+        self.is_over = False
+        """Set once the run is known to have ended for good: libvirt may have forgotten that by the time of an undo."""
         self.warnings: list[str] = []
         self.undo = UndoStack()
         self._marks: list[_Mark] = []

@@ -17,7 +17,15 @@ from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
 from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
-from virtnetplug.hotplug.compensation import define, is_defined, remove_from_config, rewrite, standing, take_out
+from virtnetplug.hotplug.compensation import (
+    config_net,
+    define,
+    is_defined,
+    remove_from_config,
+    rewrite,
+    standing,
+    take_out,
+)
 from virtnetplug.hotplug.config_order import put_in_place, restore_moved
 from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
@@ -28,6 +36,7 @@ from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.travel import forget_ours
+from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -69,6 +78,8 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
+        if leaves(tx, guest.net_of(site.domain, alias, Half.LIVE), net):
+            return
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
@@ -86,10 +97,16 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is
     return undos
 
 
+def expect_ended(site: Site, tx: Transaction, name: str) -> None:
+    """See `expect_over`; a run that is known to have ended for good is not asked about again."""
+    if not tx.is_over:
+        expect_over(site.domain, site.run, tx.record, name)
+
+
 def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
     """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is given back."""
     try:
-        expect_over(site.domain, site.run, tx.record, net.alias or "")
+        expect_ended(site, tx, net.alias or "")
     except GuestMigrated:
         tx.guest_left = True
         backend.unplug(site.host, site.domain, net)
@@ -130,7 +147,7 @@ def of_ask(
     def back() -> None:
         if any(tx.was_begun(step, nic) for step, nic in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
-        expect_over(site.domain, site.run, tx.record, alias)
+        expect_ended(site, tx, alias)
         if not keeps(site, tx, alias, net):
             put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
 
@@ -172,16 +189,45 @@ def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
         expect_free(domain, net, tx.record.operation, Half.CONFIG)
 
 
-def of_define(site: Site, name: str, net: Interface) -> Undos:
+def of_define(site: Site, tx: Transaction, name: str, net: Interface) -> Undos:
     """Undo the step that put a NIC into the definition."""
-    return {("define", name): partial(remove_from_config, site.domain, net)}
+
+    def out() -> None:
+        if not leaves(tx, config_net(site.domain, net), net):
+            remove_from_config(site.domain, net)
+
+    return {("define", name): out}
+
+
+def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
+    """Whether that NIC, which may be one of `ours`, is left as it is: somebody has connected it to something else. Then the operation says so."""
+    macs = {one.mac for one in ours}
+    if (
+        now is None
+        or now.is_hostdev
+        or now.mac not in macs
+        or any(one.is_hostdev or has_source_of(now, one) for one in ours)
+    ):
+        return False
+    tx.warn(
+        f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"
+    )
+    return True
 
 
 def of_rewrite(site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface) -> Undos:
     """Undo the step that made one element of the definition another, in its place."""
 
     def back() -> None:
-        if standing(site.domain, after, before) is None:
+        now = standing(site.domain, after, before)
+        if leaves(tx, now, before, after):
+            return
+        if now is None and before.mac == after.mac:  # a rewrite in place takes nothing out
+            tx.warn(
+                f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out"
+            )
+            return
+        if now is None:
             expect_free(site.domain, before, tx.record.operation, Half.CONFIG)
         rewrite(site.domain, after, before)
 

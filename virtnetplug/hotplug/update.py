@@ -12,7 +12,7 @@ from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import guest, replacement
 from virtnetplug.hotplug.compensation import rewrite, set_back
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
-from virtnetplug.hotplug.ending import expect_over, expect_run
+from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
@@ -37,7 +37,7 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, of_rewrite
+from virtnetplug.hotplug.undoing import Site, expect_ended, leaves, of_rewrite
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -412,7 +412,10 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 
 
 def _change_back(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], manner: Manner) -> None:
-    expect_over(site.domain, site.run, tx.record, alias)
+    expect_ended(site, tx, alias)
+    before, after = xml.interface(live["before"]), xml.interface(live["after"])
+    if leaves(tx, guest.there(site.domain, before, Half.LIVE), before, after):
+        return
     manner.change_back(site.domain, live)
 
 

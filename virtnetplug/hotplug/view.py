@@ -118,7 +118,7 @@ def is_alike(net: Interface, other: Interface) -> bool:
     if net.mac is None or net.mac != other.mac:
         return False
     models = {net.model, other.model} - {None}
-    return len(models) < 2 and net.teaming == other.teaming and _has_source_of(net, other)
+    return len(models) < 2 and net.teaming == other.teaming and has_source_of(net, other)
 
 
 _SOURCE = tuple(
@@ -128,7 +128,7 @@ _SOURCE = tuple(
 )
 
 
-def _has_source_of(net: Interface, other: Interface) -> bool:
+def has_source_of(net: Interface, other: Interface) -> bool:
     if net.source_network is not None and other.source_network is not None:
         return net.source_network == other.source_network
     if {net.type, other.type} == {"network", "hostdev"}:
