@@ -26,7 +26,7 @@ PENDING: dict[str, Callable[[World], Any]] = {
     "detach": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.LIVE, wait=1),
     "detach-both": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.BOTH, wait=1),
     "replace": lambda w: w.plugger.update(w.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=1),
-    "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", wait=1),
+    "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=1),
 }
 """Each leaves an operation that waits for a guest which holds on."""
 
