@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.faults import Crash, Trigger, faulty, points
+from tests.contract.faults import AtCall, Crash, Trigger, faulty, points
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from tests.fakes.xen import ISOLATED_PORT, FakeXen
 from virtnetplug.adapters.clock import SystemClock
@@ -218,14 +218,28 @@ def test_a_guest_that_never_comes_back(dom0: Dom0) -> None:
     assert (done.result, done.reason) == (Result.DONE, "ring-renewed") and dom0.plugger.recover() == ()
 
 
-def test_a_guest_that_ends_meanwhile_has_nothing_left_to_bind(dom0: Dom0) -> None:
+def test_a_guest_that_ends_meanwhile_is_no_success(dom0: Dom0) -> None:
     def end(name: str) -> None:
         del dom0.xen.seats[name]
         raise HostDeviceFailed("the kernel knows no such vif")
 
     dom0.xen.on_bind = end
-    assert rebind(dom0).result is Result.DONE
+    outcome = rebind(dom0)
+    assert (outcome.result, outcome.reason) == (Result.UNDONE, "guest-ended")
     assert dom0.name(1) not in dom0.xen.seats and dom0.plugger.recover() == ()
+
+
+def test_a_domain_id_that_is_used_again_is_another_guests(dom0: Dom0) -> None:
+    """dom0 is started anew in the middle of a rebind: a vif of the same name is another guest's, and stays without its driver."""
+    trigger = AtCall("vif_drivers.unbind", 1, after=True)
+    with pytest.raises(Crash):
+        rebind(dom0, Plugger(faulty(dom0.host, trigger), lambda: None))
+    dom0.open()
+    dom0.xen.boot = "next boot"
+    bound: list[str] = []
+    dom0.xen.on_bind = bound.append
+    (outcome,) = dom0.plugger.recover()
+    assert outcome.result is Result.UNDONE and bound == []
 
 
 def test_a_driver_that_cannot_be_loaded_is_tried_again(dom0: Dom0, monkeypatch: pytest.MonkeyPatch) -> None:

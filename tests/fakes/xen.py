@@ -51,6 +51,7 @@ class FakeXen:
     is_loaded: bool = True
     loads: int = 0
     obstacle: str | None = None
+    boot: str = "boot"
     left: set[int] = field(default_factory=set)
     """Ids of domains that ended, and of whose vifs xenstore has something."""
     on_bind: Callable[[str], None] = lambda name: None
@@ -97,7 +98,7 @@ class FakeXen:
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
     def process(self, domain_id: int) -> str:
-        return f"boot {domain_id} 1.00"
+        return f"{self.boot} {domain_id} 1.00"
 
     def remains(self) -> frozenset[int]:
         return frozenset(self.left)

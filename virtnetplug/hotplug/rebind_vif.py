@@ -211,7 +211,17 @@ def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) 
 def end(
     host: Host, nics: Sequence[VifNic], tx: Transaction, moved: frozenset[str] = frozenset(), *, said: str = ""
 ) -> Outcome:
-    """All are bound and connected: say so, and of each whether its ring was taken as it was found. `said` is what a recovery calls that."""
+    """All are bound and connected: say so, and of each whether its ring was taken as it was found. `said` is what a recovery calls that.
+
+    One whose guest has ended, or that was detached, was not bound anew: of one alone that is no success, of several the others are.
+    """
+    gone = [nic.label for nic in nics if vif_rework.is_gone(host, nic)]
+    if gone and len(gone) == len(nics):
+        message = f"{', '.join(gone)} was not bound anew: the guest has ended, or has the NIC no more"
+        tx.finish(OperationState.UNDONE, Result.UNDONE, reason="guest-ended", error=message)
+        return tx.outcome(Result.UNDONE, reason="guest-ended", message=message)
+    for label in gone:
+        tx.warn(f"{label} was not bound anew: its guest has ended, or has the NIC no more")
     renewed = vif_rework.renewed(host, nics, moved)
     for text in renewed:
         tx.warn(text)

@@ -29,6 +29,7 @@ class VifNic:
     """A vif to be bound anew. `wanted` is how its link is to be then; None where it was nowhere, and is only bound.
 
     `domain_uuid` is empty, and `alias` the vif's own name, for one that libvirt does not know. `rings` is None where its guest was not connected.
+    `process` names the run of its domain (`VifStore.process`): domain ids are used again after a start of the host.
     """
 
     vif: Vif
@@ -38,6 +39,7 @@ class VifNic:
     wanted: NetdevState | None
     isolated: bool
     rings: Mapping[str, str] | None
+    process: str = ""
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class VifNic:
             "wanted": None if self.wanted is None else dataclasses.asdict(self.wanted),
             "isolated": self.isolated,
             "rings": None if self.rings is None else dict(self.rings),
+            "process": self.process,
         }
 
     @classmethod
@@ -66,6 +69,7 @@ class VifNic:
             wanted=None if wanted is None else NetdevState(**{**wanted, **lists}),
             isolated=entry["isolated"],
             rings=entry["rings"],
+            process=str(entry.get("process", "")),  # journals of version 4 have none
         )
 
 
@@ -192,6 +196,7 @@ def _nic(host: Host, candidate: Candidate) -> VifNic:
         wanted=_wanted(host, candidate) if candidate.is_placed else None,
         isolated=net is not None and bool(net.port_isolated),
         rings=store.rings(vif) if candidate.is_placed and vif.frontend is State.CONNECTED else None,
+        process=store.process(vif.domain_id),
     )
 
 

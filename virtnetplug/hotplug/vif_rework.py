@@ -20,6 +20,8 @@ ORPHAN_SECONDS = 15.0
 def bind(host: Host, nic: VifNic) -> None:
     """It has its driver again, and with it a link; nothing if it has it, or is gone with its guest. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
+    if nic.process and is_gone(host, nic):
+        return  # another run's vif may have its name by now
     try:
         drivers.bind(nic.vif.name)
     except HostDeviceFailed:
@@ -30,6 +32,8 @@ def bind(host: Host, nic: VifNic) -> None:
 def bind_surely(host: Host, nic: VifNic) -> None:
     """The same where the driver may not be loaded, or be going to be unloaded by what somebody left behind."""
     _, drivers = xen(host)
+    if nic.process and is_gone(host, nic):
+        return
     faults: list[HostDeviceFailed] = []
 
     def is_bound() -> bool:
@@ -102,7 +106,10 @@ def is_gone(host: Host, nic: VifNic) -> bool:
 
 
 def _seen(host: Host, nic: VifNic) -> Vif | None:
-    vif = xen(host)[0].vif(nic.vif.domain_id, nic.vif.number)
+    store, _ = xen(host)
+    if nic.process and store.process(nic.vif.domain_id) != nic.process:
+        return None  # that id is another run's by now
+    vif = store.vif(nic.vif.domain_id, nic.vif.number)
     return vif if vif is not None and vif.backend is not None else None
 
 
