@@ -30,6 +30,10 @@ class RecordedStore:
             self.removed.append(path)
             self.remove_area(path)
             return Done(words, 0, "", "")
+        if tool == "xenstore-read":
+            found = [line for line in self.lines if line.startswith(f'{path} = "')]
+            missing = f"xenstore-read: couldn't read path {path}\n"
+            return Done(words, 0, found[0].split('"')[1] + "\n", "") if found else Done(words, 1, "", missing)
         below = [line for line in self.lines if line.startswith(f"{path}/")]
         if tool == "xenstore-ls":
             missing = f"xenstore-ls: xs_directory ({path}): No such file or directory\n"

@@ -238,3 +238,13 @@ def test_a_guest_that_writes_its_state_has_moved() -> None:
         assert guests.moved() == {"vif-1-1"}
         assert guests.moved() == {"vif-1-1", "vif-2-0"}
     assert watched == [[f"/local/domain/{vif.domain_id}/device/vif/{vif.number}/state" for vif in vifs]]
+
+
+def test_what_no_other_domain_has_had() -> None:
+    store = RecordedStore("attached")
+    assert XenStore(Tools(store)).process(1) == "", "older libxl writes no start_time"
+    store.set("/local/domain/1/vm", "/vm/1234")
+    store.set("/vm/1234/start_time", "1700000000.25")
+    process = XenStore(Tools(store)).process(1)
+    assert process.split()[1:] == ["1", "1700000000.25"] and len(process.split()[0]) == 36
+    assert XenStore(Tools(store)).process(2) == ""

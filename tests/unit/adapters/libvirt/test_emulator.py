@@ -1,0 +1,45 @@
+"""The QEMU process of a domain: where its pid file is, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from virtnetplug.adapters.libvirt import emulator
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("qemu:///system", "/run/libvirt/qemu"),
+        ("qemu+unix:///system", "/run/libvirt/qemu"),
+        ("qemu+unix:///system?socket=/run/libvirt/libvirt-sock", "/run/libvirt/qemu"),
+        ("qemu+unix:///system?socket=/srv/other/libvirt-sock", None),
+        ("qemu:///session", "/run/user/7/libvirt/qemu/run"),
+        ("qemu:///embed?root=/srv/embed", "/srv/embed/run/qemu"),
+        ("qemu:///embed", None),
+        ("qemu+ssh://host/system", None),
+        ("test:///default", None),
+        ("xen:///system", None),
+    ],
+)
+def test_where_the_pid_files_are(uri: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    assert emulator.state_dir(uri) == (None if expected is None else Path(expected))
+
+
+def test_a_process_is_known_by_boot_pid_and_start(tmp_path: Path) -> None:
+    (tmp_path / "web1.pid").write_text(f"{os.getpid()}\n")
+    said = emulator.process(tmp_path, "web1")
+    boot, pid, ticks = said.split()
+    assert (len(boot), pid) == (36, str(os.getpid())) and ticks.isdecimal()
+    assert emulator.process(tmp_path, "web1") == said
+
+
+@pytest.mark.parametrize("written", [None, "", "x", "999999999"])
+def test_what_cannot_be_read_says_nothing(tmp_path: Path, written: str | None) -> None:
+    if written is not None:
+        (tmp_path / "web1.pid").write_text(written)
+    assert emulator.process(tmp_path, "web1") == emulator.process(None, "web1") == ""
