@@ -114,6 +114,15 @@ def test_an_image_that_was_seen_and_removed_has_ended_the_guest(fake: World) -> 
     assert _recovered(fake).reason == "guest-ended"
 
 
+def test_a_definition_that_was_copied_from_the_guest_is_not_that_guest(fake: World) -> None:
+    """``virsh dumpxml`` and ``virsh define``: the next boot carries what the guest was asked, and has not been asked."""
+    _pending(fake, "detach")
+    fake.guest.define_as_it_runs()
+    fake.guest.restart()
+    assert _recovered(fake).reason == "guest-ended" and "ua-nic1" in _names(fake)
+    assert fake.plugger.recover(wait=5) == () and "ua-nic1" in _names(fake)
+
+
 def test_an_image_of_a_later_run_is_not_that_guest(fake: World) -> None:
     _pending(fake, "detach-both")
     fake.guest.destroy()

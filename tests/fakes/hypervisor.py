@@ -418,6 +418,13 @@ class FakeDomain:
     def managed_save(self) -> None:
         self._image = self.save()
 
+    def define_as_it_runs(self) -> None:
+        """``virsh dumpxml`` and ``virsh define``: the definition has what the guest has, its metadata too."""
+        self._config = copy.deepcopy(self._tree(Half.LIVE))
+        for nic in self._config.iterfind("devices/interface"):
+            if (target := nic.find("target")) is not None:
+                nic.remove(target)
+
     def forget_image(self) -> None:
         """``virsh managedsave-remove``."""
         self._image = None
