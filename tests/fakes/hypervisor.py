@@ -144,7 +144,7 @@ class FakeDomain:
         self._config = etree.fromstring(_domain_xml(name, self._uuid, machine)) if persistent else None
         self._live: etree._Element | None = etree.fromstring(_domain_xml(name, self._uuid, machine))
         self._id, self._process = next(hypervisor.ids), hypervisor.new_process()
-        self._end, self._is_restored = HowEnded.UNKNOWN, False
+        self._end, self._is_restored, self._has_migrated = HowEnded.UNKNOWN, False, False
         self._image: Image | None = None
         self._watches: list[FakeWatch] = []
         self._leaving: list[str] = []
@@ -180,6 +180,7 @@ class FakeDomain:
             persistent=self._config is not None,
             end=self._end if self._live is None else HowEnded.UNKNOWN,
             is_restored=self._is_restored and self._live is not None,
+            has_migrated=self._is_restored and self._has_migrated and self._live is not None,
         )
 
     def process(self) -> str:
@@ -429,7 +430,7 @@ class FakeDomain:
         """``virsh managedsave-remove``."""
         self._image = None
 
-    def restore(self, image: Image) -> None:
+    def restore(self, image: Image, *, has_migrated: bool = False) -> None:
         """``virsh restore``, and the other end of a migration: another process, the same guest."""
         assert self._live is None
         live = copy.deepcopy(image.live)
@@ -438,6 +439,7 @@ class FakeDomain:
                 nic.remove(target)
             self._hypervisor.plug(nic, self._uuid)
         self._live, self._leaving, self._is_restored = live, list(image.leaving), True
+        self._has_migrated = has_migrated
         self._id, self._process = next(self._hypervisor.ids), self._hypervisor.new_process()
         if not self.holds and not self.paused:
             self._let_go()
@@ -459,7 +461,7 @@ class FakeDomain:
             )
         self.stop(HowEnded.MIGRATED)
         there.holds = self.holds
-        there.restore(image)
+        there.restore(image, has_migrated=True)
         return there
 
     def undefine(self) -> None:

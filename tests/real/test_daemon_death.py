@@ -289,7 +289,12 @@ def test_detach(ward: Ward) -> None:
         if check_lost(answer):
             lost.append(milliseconds)
             assert ward.open_operations() == [OperationState.INCOMPLETE], what
-            assert [each.result for each in ward.recover()] == [Result.DONE], what
+            (outcome,) = ward.recover()
+            if ward.has_ended() and outcome.reason == "end-unknown":  # the next run decides it
+                assert outcome.result is Result.PENDING, what
+                ward.guest = ward.start()
+                (outcome,) = ward.recover()
+            assert outcome.result is Result.DONE, what
         assert ward.is_clean(), what
         assert ward.recover() == [] and ward.audit() == [], what
         if ward.has_ended():

@@ -164,7 +164,7 @@ def test_another_hosts_is_known_by_that_host(libvirtd: Daemon, guest: Start, bri
         with closing(sqlite3.connect(command.state / "journal.db")) as journal, journal:
             for table in ("operations", "nics"):
                 journal.execute(f"UPDATE {table} SET hypervisor = 'uri=' || uri")
-        assert _nics(again, one.name)[0]["origin"] == "foreign", "no connection has said yet whose they are"
+        assert _nics(again, one.name)[0]["origin"] == "virtnetplug", "the guest says whose it is"
         assert _nics(command, one.name)[0]["pending"] == operation, "it is only read, and said all the same"
         one.resume()
         one.wait_gone("ua-a")

@@ -228,8 +228,8 @@ def test_a_domain_that_is_undefined_and_gone_is_settled(command: Command, guest:
     command("detach", one.name, "ua-a", "--persistent", "--wait", "0.2", code=75)
     one.destroy()
     one.dom.undefine()
-    document = command.json("recover").document
-    assert [each["result"] for each in document["operations"]] == ["done"]
+    document = command.json("recover", code=75).document
+    assert [(each["result"], each["reason"]) for each in document["operations"]] == [("left", "domain-missing")]
     assert command("recover").out == "nothing to recover\n"
     assert command.json("audit").document["findings"] == []
 

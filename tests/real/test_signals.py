@@ -14,6 +14,7 @@ import pytest
 from tests.real.command import Answer, Command, finish
 from tests.real.guests import Guest
 from tests.real.test_processes import wait_for
+from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.adapters.sqlite import SqliteJournal
 
 pytestmark = pytest.mark.driver("daemon")
@@ -55,7 +56,7 @@ def test_while_a_guest_is_waited_for(command: Command, guest: Start, bridge: Bri
 def test_while_another_operation_is_waited_for(command: Command, guest: Start, bridge: Bridge) -> None:
     one, switch = guest(), bridge()
     command("list", one.name)  # for the journal's directory
-    with SqliteJournal.open(command.state).lock(command.uri, one.uuid):
+    with SqliteJournal.open(command.state).lock(str(key_from_uri(command.uri)), one.uuid):
         process = command.start("attach", one.name, "--bridge", switch, "-v")
         wait_for(process, "another operation is working on domain")
         process.send_signal(signal.SIGTERM)

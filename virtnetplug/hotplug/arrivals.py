@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import detach, travel, update
@@ -19,7 +20,7 @@ from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.lifecycle import GONE
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -107,6 +108,7 @@ def _refresh(host: Host, view: DomainView) -> None:
         if there is not None and str(there.mac or "") == row.mac:
             now = nic_record(host, view.domain, there, row.network if there.is_hostdev else None, *plugged())
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
+            travel.say_ours(view.domain, [there])
         elif kept is not None and str(kept.mac or "") == row.mac:
             host.journal.put_nic(dataclasses.replace(row, process=process, frontend=GONE[0], backend=GONE[1]))
         else:
@@ -125,24 +127,38 @@ def forget_departed(host: Host) -> None:
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     nets = view.live.nets if view.live is not None else ()
-    _own(host, view, [net for net in nets if any(travel.is_same(nic, net) for nic in carried.nics)])
+    _own(host, view, [net for net in nets if travel.is_ours(carried.nics, net)])
     done = []
     for asked in carried.asked:
         record = host.journal.operation(asked.id)
         if record is not None and record.ended is None:
             continue  # it is under way here
-        if record is None and asked.process and asked.process == view.run.process:
-            continue  # this guest came from nowhere: it is under way in another journal
-        if record is None or (record.state is OperationState.LEFT and record.reason != "forgotten"):
+        if record is None and _is_local(view, asked):
+            continue  # it was asked on this host: it is under way in another journal, or in one that is lost
+        is_open_elsewhere = record is None or (record.state is OperationState.LEFT and record.reason != "forgotten")
+        if is_open_elsewhere and _has_come(view, asked):
             _take_up(host, view, asked, [net for net in nets if any(travel.is_same(nic, net) for nic in asked.nics)])
         done.append(asked.id)
     lost = [
         nic
         for nic in carried.nics
-        if not any(travel.is_same(nic, net) for net in nets) and nic.alias not in _busy(host, view)
+        if not any((nic.alias, nic.mac) == (net.alias, str(net.mac or "")) for net in nets)
+        and nic.alias not in _busy(host, view)
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)
+
+
+def _is_local(view: DomainView, asked: Asked) -> bool:
+    """Whether the guest was asked on this host since its start, or nothing says that it was not."""
+    if not asked.process or not view.run.process:
+        return not view.state.has_migrated
+    return asked.process.split()[0] == view.run.process.split()[0]
+
+
+def _has_come(view: DomainView, asked: Asked) -> bool:
+    """Whether it is the guest that was asked: one that began with a definition, into which its metadata was copied, is another."""
+    return view.state.is_restored or not xml.is_marked(view.config_xml or "", asked.id)
 
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
@@ -166,7 +182,10 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
     Of a NIC that the guest has let go of since, only the definition says what it was like.
     """
     busy = _busy(host, view)
-    there = [net for net in nets if net.alias not in busy and not net.is_hostdev]
+    is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
+    there = [
+        net for net in nets if net.alias not in busy and not net.is_hostdev and (is_detach or is_lasting(net.alias))
+    ]
     left = [nic for nic in asked.nics if nic.alias not in busy and not any(travel.is_same(nic, net) for net in nets)]
     config = view.config.nets if view.config is not None else ()
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
@@ -228,7 +247,7 @@ def _detach(
     steps: list[Part] = []
     for net in there:
         alias = net.alias or ""
-        kept = next((one for one in config if (one.alias, one.mac) == (net.alias, net.mac)), None)
+        kept = next((other for live, other in view.pairs if live is net and other in config), None)
         entries.append({"alias": alias, "live": net.element, "config": None if kept is None else kept.element})
         steps += _steps_out(net)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []

@@ -127,4 +127,6 @@ def config_net(domain: Domain, like: Interface) -> Interface | None:
     if is_lasting(like.alias):
         return next((net for net in nets if net.alias == like.alias), None)
     named = [net for net in nets if net.alias is None and net.mac is not None and net.mac == like.mac]
+    if like.address is not None:  # two NICs of one MAC are told apart by their places
+        named = [net for net in named if net.address in (None, like.address)]
     return next((net for net in named if is_alike(net, like)), named[0] if named else None)

@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     UsageError,
 )
 from virtnetplug.hotplug import fit, guest, leftover
-from virtnetplug.hotplug.compensation import is_defined, remove_from_config
+from virtnetplug.hotplug.compensation import remove_from_config
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.ending import REASONS, Ending, how
 from virtnetplug.hotplug.ending import message as describe_end
@@ -30,6 +30,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.preflight import check_scope
@@ -43,7 +44,6 @@ from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, reco
 from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
-from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Half,
@@ -505,11 +505,7 @@ class _Detach:
         journal, uri, uuid = self.host.journal, self.host.hypervisor.key, self.domain.uuid
         rows = {row.alias: row for row in journal.nics(uri, uuid)} if self.may_remain else {}
         for net in nets:
-            alias, mac = net.alias or "", str(net.mac or "")
-            if alias in rows and rows[alias].mac == mac and is_defined(self.domain, net):
-                journal.put_nic(dataclasses.replace(rows[alias], frontend=GONE[0], backend=GONE[1]))
-            else:
-                journal.drop_nic(uri, uuid, alias, mac=mac)
+            keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:

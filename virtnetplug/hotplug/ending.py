@@ -78,7 +78,9 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
     if image is None:
         return Ending(HowEnded.OVER if had_image else end)
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
-    return Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.OVER)
+    return (
+        Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.UNKNOWN)
+    )  # that of a later run, or somebody removed the mark
 
 
 def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:

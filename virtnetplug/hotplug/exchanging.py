@@ -21,7 +21,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
-from virtnetplug.hotplug.nic_state import nic_record, plugged
+from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
     ELEMENT,
     ELEMENTS,
@@ -199,11 +199,10 @@ class _Running:
         return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
 
     def _keep(self, came: Mapping[str, Interface]) -> None:
-        journal, hypervisor = self.host.journal, self.host.hypervisor.key
+        journal = self.host.journal
+        rows = {row.alias: row for row in journal.nics(self.host.hypervisor.key, self.domain.uuid)}
         for entry in self.request["leaving"]:
-            journal.drop_nic(
-                hypervisor, self.domain.uuid, entry["alias"], mac=str(xml.interface(entry["element"]).mac or "")
-            )
+            keep_or_drop(self.host, self.domain, xml.interface(entry["element"]), rows.get(entry["alias"]))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))

@@ -190,11 +190,15 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     and source decide.
     """
     number = xml.run_of(live_xml)
-    if run.matches(Run(domain.state().id if number is None else number, domain.process())):
+    now = Run(domain.state().id if number is None else number, domain.process())
+    is_seen = bool(run.process and now.process)
+    if run.matches(now) and (is_seen or not run.mark):
         return True
     if not run.mark:
         return domain.state().is_restored
-    return xml.is_marked(live_xml, run.mark) and not _is_defined_with(domain, run.mark)
+    if not xml.is_marked(live_xml, run.mark):
+        return False
+    return run.matches(now) or not _is_defined_with(domain, run.mark) or domain.state().is_restored
 
 
 def _is_defined_with(domain: Domain, mark: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from virtnetplug.hotplug.compensation import is_defined
 from virtnetplug.hotplug.host import Host
-from virtnetplug.lifecycle import ATTACHED, State
+from virtnetplug.lifecycle import ATTACHED, GONE, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
 from virtnetplug.ports.domain import Domain
@@ -12,6 +15,15 @@ from virtnetplug.ports.domain import Domain
 def plugged() -> tuple[State, State]:
     """Frontend and backend of a NIC once the guest has been given it."""
     return ATTACHED
+
+
+def keep_or_drop(host: Host, domain: Domain, net: Interface, row: NicRecord | None) -> None:
+    """What the journal has of a NIC that its guest has no more: whose it is, as long as the definition has it; else nothing."""
+    journal, key, mac = host.journal, host.hypervisor.key, str(net.mac or "")
+    if row is not None and row.mac == mac and is_defined(domain, net):
+        journal.put_nic(replace(row, frontend=GONE[0], backend=GONE[1]))
+    else:
+        journal.drop_nic(key, domain.uuid, net.alias or "", mac=mac)
 
 
 def nic_record(

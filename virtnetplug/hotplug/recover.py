@@ -20,7 +20,8 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import arrivals, guest, leftover
-from virtnetplug.hotplug.ending import REASONS, touched_guest
+from virtnetplug.hotplug.ending import REASONS, has_image, how, touched_guest
+from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
@@ -81,7 +82,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         raise ForgetRefused(
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
         )
-    if domain_name is not None and domain_name not in (record.domain_name, record.domain_uuid):
+    named = None if domain_name is None else host.hypervisor.domain(domain_name).uuid
+    if named not in (None, record.domain_uuid):
         raise ForgetRefused(
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
         )
@@ -94,7 +96,10 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
-        return _settle_without_domain(host, record, OperationState.LEFT) or _unknown(record)
+        outcome = _settle_without_domain(host, record, OperationState.LEFT)
+        if outcome is None:
+            raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it") from None
+        return outcome
     with DomainLock(host, domain, seconds):
         if domain.state().is_active:
             raise ForgetRefused(
@@ -311,12 +316,32 @@ def _has_ended(host: Host, record: OperationRecord) -> bool:
         return True
 
 
+def _away(host: Host, record: OperationRecord) -> Outcome | None:
+    """What would be said of an operation whose guest is away: saved, on another host, or nobody knows where. None if it is not."""
+    if not record.domain_uuid or not touched_guest(record.steps):
+        return None
+    try:
+        domain = host.hypervisor.domain(record.domain_uuid)
+        if guest.goes_on(domain, record.run_asked):
+            return None
+        ending = how(domain, record.run_asked, had_image=has_image(record))
+    except DomainMissing:
+        return None
+    if ending.end.is_final:
+        return None
+    nics = ", ".join(sorted(alias for _, alias in record.touched))
+    result = Result.LEFT if ending.end is HowEnded.MIGRATED else Result.PENDING
+    return _outcome(record, result, REASONS[ending.end], describe_end(record, ending, nics))
+
+
 def _plan(host: Host, record: OperationRecord) -> Plan:
     operation = operation_of(record)
     if not is_abandoned(host, record):
         return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
         return _refused(record, _unknown(record))
+    if (away := _away(host, record)) is not None:
+        return _refused(record, away)
     direction = operation.direction(record)
     if operation.needs_its_run and _has_ended(host, record):
         direction = Direction.BACK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -121,6 +122,8 @@ class GuestRelease:
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
                         run=self.run, was_asked=alias in self._asked_before, step=alias,
                     )  # fmt: skip
+                    if answers[alias] is Answer.HELD and has_image(tx.record):
+                        tx.amend(image=False)  # it runs again, and has consumed that
                     if answers[alias] not in (Answer.HELD, Answer.AWAY):
                         tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
             except KeyboardInterrupt as stop:
@@ -147,6 +150,8 @@ class GuestRelease:
         if not guest.run_of(self.domain).matches(before):
             forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
         if why is not None:
+            tx.amend(marked=False)
+            self.run = dataclasses.replace(self.run, mark="")
             tx.warn(
                 f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
             )

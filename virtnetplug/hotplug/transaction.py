@@ -98,8 +98,8 @@ class Transaction:
         self.record = record
         self.steps: list[Step] = list(record.steps)
         self.is_resumed = is_begun
-        self.guest_left = False
-        """Set by an undo that found its guest to have left this host."""
+        self.away: LeftPending | None = None
+        """What an undo raised that found its guest to be away: saved, on another host, or nobody knows where."""
         self.is_over = False
         """Set once the run is known to have ended for good: libvirt may have forgotten that by the time of an undo."""
         self.warnings: list[str] = []
@@ -253,7 +253,9 @@ class Transaction:
         self.expect_mine()
         with suppress(VirtnetplugError):
             domain = self.host.hypervisor.domain(self.record.domain_uuid)
-            out = [xml.interface(entry["live"]) for entry in self.record.named if are_out and entry.get("live")]
+            asked = self.record.asked or ()
+            named = (entry for entry in self.record.named if are_out and entry["alias"] in asked)
+            out = [xml.interface(entry["live"]) for entry in named if entry.get("live")]
             forget_asked(domain, [self.record.id], out)
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:

@@ -15,7 +15,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
-from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, RemovalFailed
+from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, LeftPending, RemovalFailed
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import (
     config_net,
@@ -107,16 +107,19 @@ def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) 
     """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is given back."""
     try:
         expect_ended(site, tx, net.alias or "")
-    except GuestMigrated:
-        tx.guest_left = True
-        backend.unplug(site.host, site.domain, net)
+    except LeftPending as away:
+        tx.away = away
+        if isinstance(away, GuestMigrated):
+            backend.unplug(site.host, site.domain, net)
         raise
 
 
 def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
     """Of the devices held for the NIC, the operation may have lent one again since, to the NIC that is back: its guest runs with that one."""
-    if tx.guest_left:
+    if isinstance(tx.away, GuestMigrated):
         return
+    if tx.away is not None:
+        raise tx.away
     if tx.was_begun(backend.attach_step, net.alias or ""):
         raise Failed(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
     backend.unplug(site.host, site.domain, net)

@@ -42,8 +42,12 @@ class Travelling:
 
     def with_nics(self, nics: Collection[KnownNic]) -> Travelling:
         """With these as virtnetplug's, too; one of the same alias is replaced."""
-        names = {nic.alias for nic in nics}
-        return replace(self, nics=(*(nic for nic in self.nics if nic.alias not in names), *nics))
+        names, asked = {nic.alias for nic in nics}, []
+        for each in self.asked:  # one that has come since has been asked for by nobody
+            left = tuple(nic for nic in each.nics if nic not in nics)
+            asked += [replace(each, nics=left)] if left else []
+        known = (nic for nic in self.nics if nic.alias not in names)
+        return replace(self, nics=(*known, *nics), asked=tuple(asked))
 
     def without_nics(self, nics: Collection[KnownNic]) -> Travelling:
         """Without those of them that have the same alias and MAC."""

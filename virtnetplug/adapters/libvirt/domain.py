@@ -40,6 +40,7 @@ _ENDS = {
     libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN: HowEnded.SHUT_DOWN,
     libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: HowEnded.DESTROYED,
     libvirt.VIR_DOMAIN_SHUTOFF_CRASHED: HowEnded.CRASHED,
+    libvirt.VIR_DOMAIN_SHUTOFF_DAEMON: HowEnded.DESTROYED,  # by libvirtd, when it could not have its monitor again
     libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED: HowEnded.MIGRATED,
     libvirt.VIR_DOMAIN_SHUTOFF_SAVED: HowEnded.SAVED,
 }
@@ -238,7 +239,7 @@ class LibvirtDomain:
         try:
             kind = self._handle.jobInfo()[0]
         except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                return ""
+            if error.get_error_code() in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID):
+                return ""  # the latter of a domain that has ended since
             raise
         return "a job such as a migration, save or backup" if kind in _JOB_RUNNING else ""
