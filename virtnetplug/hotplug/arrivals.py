@@ -201,9 +201,9 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
                 error=_said(record, asked),
                 owner=owner,
             )
-        for net in there:
-            if any(entry["alias"] == net.alias for entry in record.named):
-                travel.say_asked(view.domain, record, net)
+            its = [net for net in there if any(entry["alias"] == net.alias for entry in record.named)]
+            if its and all(travel.say_asked(view.domain, record, net) is None for net in its):
+                host.journal.amend(record.id, {**record.request, "marked": True}, owner=owner)
         _warn(host, view.domain, _said(record, asked))
     for nic in left if asked.operation != detach.NAME else ():
         if not any(travel.is_same(nic, net) for net in defined):

@@ -450,7 +450,7 @@ class _Detach:
                 for alias in aliases:
                     tx.begin("ask", alias)
                     tx.begin("guest_release", alias)
-                tx.amend(run=self.release.run.request)
+                tx.amend(run=self.release.run.request, marked=False)
                 tx.flush()
             self.run_asked = self.release.run
 
@@ -463,7 +463,7 @@ class _Detach:
             return {}
         back = [alias for alias in answers if alias in defined and self._has(alias)]
         if back:
-            self.release.enter(run.marked(tx.record.id))
+            self.release.enter(run)
             self._enter(tx, back)
         return (yield from self._release(tx, back))
 
@@ -608,7 +608,7 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
     run, asked = run_of(domain), record.run_asked
     if run == NO_RUN or guest.goes_on(domain, asked) or how(domain, asked).end is HowEnded.MIGRATED:
         return asked
-    return run.marked(record.id)
+    return run
 
 
 def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:

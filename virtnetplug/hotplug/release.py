@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -149,9 +148,10 @@ class GuestRelease:
         why = say_asked(self.domain, tx.record, self._nets[alias])
         if not guest.run_of(self.domain).matches(before):
             forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
-        if why is not None:
-            tx.amend(marked=False)
-            self.run = dataclasses.replace(self.run, mark="")
+        if why is None and not self.run.mark:
+            tx.amend(marked=True)
+            self.run = self.run.marked(tx.record.id)
+        elif why is not None:
             tx.warn(
                 f"{self.domain.name} cannot carry in its metadata that it was asked for {alias} ({why}): were it saved or migrated, nobody would know"
             )

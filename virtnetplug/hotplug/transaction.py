@@ -245,9 +245,7 @@ class Transaction:
 
     def _forget_asked(self, *, are_out: bool) -> None:
         """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it."""
-        is_asked = self.record.request.get("marked") and any(
-            step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps
-        )
+        is_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps)
         if not is_asked or not self.record.domain_uuid:
             return
         self.expect_mine()
@@ -622,7 +620,7 @@ def record_of(
         process=run.process,
         scope=scope,
         device_type=kinds.pop() if len(kinds) == 1 else "mixed",
-        request={**request, "marked": True} if request.get("asked") else request,
+        request=request,
         steps=tuple(steps),
         started=host.clock.now(),
     )
