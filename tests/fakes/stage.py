@@ -77,6 +77,9 @@ class StageDomain:
     def process(self) -> str:
         return ""
 
+    def travelling(self) -> str | None:
+        return None
+
     def packets_sent(self, target: str) -> int:
         return 0
 

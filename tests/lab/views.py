@@ -46,7 +46,9 @@ def everything(plugger: Plugger, vm: guests.Guest) -> dict[str, Any]:
         "ports": ports(plugger),
         "held": list(plugger._host.journal.holdings()),
         "open": [record.id for record in plugger._host.journal.open_operations()],
-        "live": vm.dom.XMLDesc(0) if vm.dom.isActive() else "",
+        "live": vm.dom.XMLDesc(0).replace("  <metadata/>\n", "")
+        if vm.dom.isActive()
+        else "",  # libvirt leaves it empty
         "config": vm.dom.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE),
     }
 

@@ -77,6 +77,5 @@ def test_the_guest_reboots(
     again = rebooted()
     check(trace, again.first, "the guest reboots, in the new domain")
     assert [nic.alias for nic in plugger.list("lab")] == ["ua-first"]
-    assert [finding.kind for finding in plugger.audit().findings] == ["nic-gone"]
-    plugger.repair(plugger.audit())
-    assert plugger.audit().findings == ()
+    assert plugger.audit().findings == (), "it ended with its domain, which is what happens every day"
+    assert plugger.recover() == () and plugger.audit().findings == ()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, Interrupted, VirtnetplugError
+from virtnetplug.hotplug import travel
 from virtnetplug.hotplug.drift import set_again
 from virtnetplug.hotplug.heal import Heal
 from virtnetplug.hotplug.host import Host
@@ -16,6 +17,7 @@ from virtnetplug.hotplug.lent import reclaim_port, take_back
 from virtnetplug.hotplug.lock import LEAST, DomainLock, named_lock
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half
+from virtnetplug.model.travelling import KnownNic
 
 
 def repair(host: Host, report: AuditReport) -> AuditReport:
@@ -67,7 +69,12 @@ def forget(host: Host, finding: Finding) -> None:
     for half in Half:
         if finding.nic in _aliases(host, finding.domain_uuid, half):
             raise Failed(f"{finding.domain} has NIC {finding.nic} again; audit again.")
-    host.journal.drop_nic(host.hypervisor.key, finding.domain_uuid, finding.nic)
+    key = host.hypervisor.key
+    gone = [row for row in host.journal.nics(key, finding.domain_uuid) if row.alias == finding.nic]
+    host.journal.drop_nic(key, finding.domain_uuid, finding.nic)
+    with suppress(VirtnetplugError):
+        domain = host.hypervisor.domain(finding.domain_uuid)
+        travel.forget(domain, (), [KnownNic(row.alias, row.mac, row.source) for row in gone])
 
 
 def clear_remains(host: Host, finding: Finding) -> None:

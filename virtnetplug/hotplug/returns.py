@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from virtnetplug.backends.candidates import devices_of, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import loss_of
-from virtnetplug.errors import VfChanged
+from virtnetplug.errors import VfChanged, VirtnetplugError
+from virtnetplug.hotplug import travel
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.operation import Outcome, Result
+from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
 
 
@@ -42,6 +46,9 @@ def return_devices(
             continue
         if not is_used:  # its row, and not that of another NIC which has its alias by now
             host.journal.drop_nic(key, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
+            with suppress(VirtnetplugError):
+                its = domain or host.hypervisor.domain(holding.domain_uuid)
+                travel.forget(its, (), [KnownNic(holding.alias, holding.mac, "")])
         outcomes.append(_returned(holding, returned))
     return outcomes
 
