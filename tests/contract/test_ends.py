@@ -364,16 +364,16 @@ def test_an_undo_leaves_a_nic_that_was_connected_to_something_else(fake: World) 
     assert all(fake.bridges[1] in fake.definition(half) for half in Half)
 
 
-def test_an_undo_of_an_update_does_not_bring_back_what_was_removed(fake: World) -> None:
+def _updated_and_dead(fake: World) -> Any:
+    """A process has died once it had updated both halves of a NIC."""
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
-    die(
-        fake,
-        lambda p: p.update(fake.name, "ua-nic1", {"link_state": "down"}, scope=Scope.BOTH),
-        "update",
-        after=True,
-        number=2,
-    )
-    domain = fake.host.hypervisor.domain(fake.name)
+    change = {"link_state": "down"}
+    die(fake, lambda p: p.update(fake.name, "ua-nic1", change, scope=Scope.BOTH), "update", after=True, number=2)
+    return fake.host.hypervisor.domain(fake.name)
+
+
+def test_an_undo_of_an_update_does_not_bring_back_what_was_removed(fake: World) -> None:
+    domain = _updated_and_dead(fake)
     for half in Half:
         domain.detach("ua-nic1", half)
     outcome = _recovered(fake)
@@ -381,15 +381,7 @@ def test_an_undo_of_an_update_does_not_bring_back_what_was_removed(fake: World) 
 
 
 def test_nor_connect_what_was_moved(fake: World) -> None:
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
-    die(
-        fake,
-        lambda p: p.update(fake.name, "ua-nic1", {"link_state": "down"}, scope=Scope.BOTH),
-        "update",
-        after=True,
-        number=2,
-    )
-    domain = fake.host.hypervisor.domain(fake.name)
+    domain = _updated_and_dead(fake)
     for half in Half:
         domain.update(_other_bridge(fake), half)
     outcome = _recovered(fake)

@@ -14,6 +14,16 @@ from tests.real.guests import Guest
 from tests.real.hosts import LIVE, TwoHosts
 from tests.real.namespace import wait_until
 
+SCOPES = {"live": ("--live",), "both": ("--live", "--config")}
+PENDING = {
+    "detach": ("detach", "ua-a"),
+    "replace": ("update", "ua-a", "--mtu", "1400", "--replace"),
+    "handover": ("handover", "--from", "ua-a", "--to", "ua-b"),
+}
+"""Each kind of operation that waits for the guest to let go of a NIC."""
+
+LONG = ("--wait", "600")
+
 _POWER_OFF = "o/w 0x604 0x2000"
 """SLP_EN in PM1a_CNT, at the port where the BIOS puts it: what a guest writes to shut down (ACPI, state S5)."""
 

@@ -15,7 +15,7 @@ import libvirt
 import pytest
 
 from tests.real.command import Answer, Command, finish
-from tests.real.ends import end, image, is_active, run_again
+from tests.real.ends import LONG, PENDING, SCOPES, end, image, is_active, run_again
 from tests.real.guests import Guest
 from tests.real.hosts import TwoHosts
 from tests.real.namespace import wait_until
@@ -23,15 +23,6 @@ from tests.real.namespace import wait_until
 pytestmark = pytest.mark.driver("daemon")
 
 MACS = ("52:54:00:ef:00:01", "52:54:00:ef:00:02")
-SCOPES = {"live": ("--live",), "both": ("--live", "--config")}
-PENDING = {
-    "detach": ("detach", "ua-a"),
-    "replace": ("update", "ua-a", "--mtu", "1400", "--replace"),
-    "handover": ("handover", "--from", "ua-a", "--to", "ua-b"),
-}
-"""Each kind of operation that waits for the guest to let go of ua-a."""
-
-LONG = ("--wait", "600")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.environment import environment
 from tests.real.command import Command, finish
-from tests.real.ends import end
+from tests.real.ends import LONG, PENDING, SCOPES, end
 from tests.real.guests import Guest
 from tests.real.hosts import LIVE, MOVE, TwoHosts
 from tests.real.namespace import wait_until
@@ -25,12 +25,6 @@ from tests.real.namespace import wait_until
 pytestmark = pytest.mark.driver("daemon")
 
 MACS = ("52:54:00:ea:00:01", "52:54:00:ea:00:02")
-SCOPES = {"live": ("--live",), "both": ("--live", "--config")}
-PENDING = {
-    "detach": ("detach", "ua-a"),
-    "replace": ("update", "ua-a", "--mtu", "1400", "--replace"),
-    "handover": ("handover", "--from", "ua-a", "--to", "ua-b"),
-}
 LEFT = {"detach": ["ua-b"], "replace": ["ua-a", "ua-b"], "handover": ["ua-b"]}
 """The NICs of the guest once each kind is done."""
 
@@ -39,8 +33,6 @@ KEPT = {"detach": ["ua-b"], "replace": ["ua-a", "ua-b"], "handover": ["ua-a", "u
 
 ASKED = {"detach": "ua-a", "replace": "ua-a", "handover": "ua-b"}
 """The NIC that the guest is asked for first. A hand-over takes the NIC that is to serve out first, and puts it in again in the other's place."""
-
-LONG = ("--wait", "600")
 
 DIES_AT = """
 import os, pathlib, signal, sys, virtnetplug

@@ -17,6 +17,7 @@ from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
+from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.lifecycle import GONE
@@ -24,6 +25,7 @@ from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
     Half,
+    NicRecord,
     OperationRecord,
     OperationState,
     Phase,
@@ -40,10 +42,8 @@ _ARRIVING = "paused for a migration"
 def are_there(host: Host, domain: Domain) -> bool:
     """Whether `take_over` may have anything to do."""
     try:
-        text = domain.travelling()
-        return _are_stale(host, domain) or (
-            text is not None and _is_news(host, domain, travel.carried_in(domain, text))
-        )
+        rows = host.journal.nics(host.hypervisor.key, domain.uuid)
+        return _are_stale(domain, rows) or _is_news(host, rows, _carried(domain))
     except (DomainNotRunning, DomainMissing):
         return False
     except VirtnetplugError:
@@ -56,10 +56,9 @@ def take_over(host: Host, domain: Domain) -> None:
     What cannot be read is published as a warning, and stays as it is.
     """
     try:
-        text = domain.travelling()
-        carried = travel.carried_in(domain, text) if text is not None else Travelling()
-        is_news = _is_news(host, domain, carried)
-        if not is_news and not _are_stale(host, domain):
+        carried, rows = _carried(domain), host.journal.nics(host.hypervisor.key, domain.uuid)
+        is_news = _is_news(host, rows, carried)
+        if not is_news and not _are_stale(domain, rows):
             return
         view = look(domain, BOTH)
         if view.live_xml is None or _is_arriving(view):
@@ -73,12 +72,16 @@ def take_over(host: Host, domain: Domain) -> None:
         _warn(host, domain, error.message)
 
 
-def _is_news(host: Host, domain: Domain, carried: Travelling) -> bool:
-    """Whether the guest carries anything that the journal does not know, or that has ended."""
-    rows = (
-        {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, domain.uuid)} if carried.nics else set()
-    )
-    if any((nic.alias, nic.mac) not in rows for nic in carried.nics):
+def _carried(domain: Domain) -> Travelling:
+    """What the guest carries; of a domain that does not run, raises `DomainNotRunning`."""
+    text = domain.travelling()
+    return travel.carried_in(domain, text) if text is not None else Travelling()
+
+
+def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool:
+    """Whether the guest carries anything that the journal, which has these NICs of it, does not know, or that has ended."""
+    known = {(row.alias, row.mac) for row in rows}
+    if any((nic.alias, nic.mac) not in known for nic in carried.nics):
         return True
     records = (host.journal.operation(asked.id) for asked in carried.asked)
     return any(record is None or record.ended is not None for record in records)
@@ -89,9 +92,8 @@ def _is_arriving(view: DomainView) -> bool:
     return view.state.power is PowerState.PAUSED and view.state.paused_reason == _ARRIVING
 
 
-def _are_stale(host: Host, domain: Domain) -> bool:
-    """Whether the journal has NICs of an earlier run of the domain."""
-    rows = host.journal.nics(host.hypervisor.key, domain.uuid)
+def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
+    """Whether the journal's NICs of the domain were last looked for in an earlier run of it."""
     process = domain.process() if rows else ""
     return bool(process) and any(row.process != process for row in rows)
 
@@ -142,8 +144,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     lost = [
         nic
         for nic in carried.nics
-        if not any((nic.alias, nic.mac) == (net.alias, str(net.mac or "")) for net in nets)
-        and nic.alias not in _busy(host, view)
+        if not any(travel.is_named(nic, net) for net in nets) and nic.alias not in _busy(host, view)
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)
@@ -249,7 +250,7 @@ def _detach(
         alias = net.alias or ""
         kept = next((other for live, other in view.pairs if live is net and other in config), None)
         entries.append({"alias": alias, "live": net.element, "config": None if kept is None else kept.element})
-        steps += _steps_out(net)
+        steps += steps_out(net, alias)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
     for net in defined:
         entries.append({"alias": net.alias or "", "live": None, "config": net.element})
@@ -265,17 +266,8 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
     request = {"nics": [{"alias": alias}], "asked": [alias], "replace": True, "live": live}
     entering = parts(backend_of(net), alias, has_settings=False)
-    steps = [*_steps_out(net), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
-
-
-def _steps_out(net: Interface) -> list[Part]:
-    alias = net.alias or ""
-    return [
-        ("ask", alias, Phase.UNPLUG, Half.LIVE),
-        ("guest_release", alias, Phase.GUEST, Half.LIVE),
-        (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
-    ]
 
 
 def _record(

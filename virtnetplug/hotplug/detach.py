@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import interruption, xml
-from virtnetplug.backends import backend_of
 from virtnetplug.errors import (
     DomainBusy,
     DomainMissing,
@@ -37,7 +36,7 @@ from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.reinstatement import held_of
-from virtnetplug.hotplug.release import GuestRelease
+from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.reserved import not_settled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
@@ -282,11 +281,7 @@ def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     for pair in pairs if Half.LIVE in scope.halves else ():
         if pair[0] is not None:
-            parts += [
-                ("ask", _key(pair), Phase.UNPLUG, Half.LIVE),
-                ("guest_release", _key(pair), Phase.GUEST, Half.LIVE),
-                (backend_of(pair[0]).release_step, _key(pair), Phase.RELEASE, Half.LIVE),
-            ]
+            parts += steps_out(pair[0], _key(pair))
     for pair in pairs if Half.CONFIG in scope.halves else ():
         if pair[1] is not None:
             parts += [("undefine", _key(pair), Phase.RELEASE, Half.CONFIG)]

@@ -21,7 +21,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.model.mac import Mac
-from virtnetplug.model.operation import OperationRecord, Step, StepState
+from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, HowEnded, Watch
 
@@ -78,9 +78,8 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
     if image is None:
         return Ending(HowEnded.OVER if had_image else end)
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
-    return (
-        Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.UNKNOWN)
-    )  # that of a later run, or somebody removed the mark
+    # else it is that of a later run, or somebody removed the mark
+    return Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.UNKNOWN)
 
 
 def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
@@ -153,6 +152,4 @@ def has_image(record: OperationRecord) -> bool:
 
 def touched_guest(steps: tuple[Step, ...]) -> bool:
     """Whether the operation may have changed anything in a guest that runs: a step of the live definition, or of a guest, was begun."""
-    return any(
-        step.half is not None and step.half.value == "live" and step.state is not StepState.PLANNED for step in steps
-    )
+    return any(step.half is Half.LIVE and step.state is not StepState.PLANNED for step in steps)

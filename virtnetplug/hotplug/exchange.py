@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for, backend_of
+from virtnetplug.backends import backend_for
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.preflight import check_attach
 from virtnetplug.hotplug.prepared import Prepared
+from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.remembering import Remembered
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import reservations
@@ -59,12 +60,7 @@ def steps_of(host: Host, exchange: Exchange) -> tuple[Step, ...]:
     """Its steps, for plans and the journal."""
     found: list[Part] = [("remember", each.name, Phase.ALLOCATE, None) for each in exchange.remembered]
     for net in exchange.leaving:
-        alias = net.alias or ""
-        found += [
-            ("ask", alias, Phase.UNPLUG, Half.LIVE),
-            ("guest_release", alias, Phase.GUEST, Half.LIVE),
-            (backend_of(net).release_step, alias, Phase.RELEASE, Half.LIVE),
-        ]
+        found += steps_out(net, net.alias or "")
     for net in exchange.entering:
         actual = actual_of(host, net)
         found += parts(backend_for(actual), net.alias or "", has_settings=bool(settings_of(net, actual)))

@@ -173,9 +173,8 @@ def look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None = None) ->
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
         return Answer.ENDED
-    if run != NO_RUN and not is_run(
-        domain, run, text
-    ):  # first, for what another run lacks says nothing of the guest that was asked
+    # First, for what another run lacks says nothing of the guest that was asked.
+    if run != NO_RUN and not is_run(domain, run, text):
         return Answer.ENDED
     if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
         return Answer.GONE

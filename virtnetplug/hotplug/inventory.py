@@ -10,7 +10,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import of_domain, operation_on, states
-from virtnetplug.hotplug.travel import is_ours, nics_in, pending_in
+from virtnetplug.hotplug.travel import is_ours, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface
@@ -87,10 +87,10 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     """
     hypervisor, uuid = host.hypervisor.key, view.domain.uuid
     known = {record.alias: record for record in host.journal.nics(hypervisor, uuid)}
-    pending = {**pending_in(view.live_xml), **pending_nics(host, uuid)}
-    carried = nics_in(view.live_xml)
+    carried = read(view.live_xml)
+    pending = {**pending_in(carried), **pending_nics(host, uuid)}
     chosen = view.pairs if pairs is None else pairs
-    return [_nic(host, view, live, config, known, pending, carried, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, known, pending, carried.nics, is_new=are_new) for live, config in chosen]
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:

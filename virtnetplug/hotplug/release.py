@@ -18,9 +18,18 @@ from virtnetplug.hotplug.travel import forget_asked, say_asked
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, Phase
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, Watch
+
+
+def steps_out(net: Interface, name: str) -> list[tuple[str, str, Phase, Half | None]]:
+    """The steps in which a guest lets go of the NIC `net`, called `name`, for plans and the journal."""
+    return [
+        ("ask", name, Phase.UNPLUG, Half.LIVE),
+        ("guest_release", name, Phase.GUEST, Half.LIVE),
+        (backend_of(net).release_step, name, Phase.RELEASE, Half.LIVE),
+    ]
 
 
 class GuestRelease:
@@ -142,11 +151,15 @@ class GuestRelease:
             self._say_asked(tx, alias)
             guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac)
 
+    def _present(self) -> object:
+        """What tells the run that there is from the next: the process costs no call of libvirt's."""
+        return self.domain.process() or guest.run_of(self.domain)
+
     def _say_asked(self, tx: Transaction, alias: str) -> None:
         """Have the guest carry that it is asked, before it is: a save or a migration that begins later takes it along."""
-        before = guest.run_of(self.domain)
+        before = self._present()
         why = say_asked(self.domain, tx.record, self._nets[alias])
-        if not guest.run_of(self.domain).matches(before):
+        if self._present() != before:
             forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
         if why is None and not self.run.mark:
             tx.amend(marked=True)

@@ -10,14 +10,14 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for, backend_of
+from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
-from virtnetplug.hotplug.release import GuestRelease
+from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import edited, name
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
@@ -42,9 +42,7 @@ def actual_of(host: Host, net: Interface) -> ActualDevice:
 def steps_of(edit: Edit, actual: ActualDevice, alias: str) -> list[Part]:
     """Its steps, for plans and the journal."""
     return [
-        ("ask", alias, Phase.UNPLUG, Half.LIVE),
-        ("guest_release", alias, Phase.GUEST, Half.LIVE),
-        (backend_of(edit.before).release_step, alias, Phase.RELEASE, Half.LIVE),
+        *steps_out(edit.before, alias),
         *parts(backend_for(actual), edit.after.alias or alias, has_settings=bool(_settings(edit, actual))),
         ("confirm", alias, Phase.PLUG, Half.LIVE),
     ]

@@ -28,6 +28,11 @@ def is_same(nic: KnownNic, net: Interface) -> bool:
     return has_alias and (nic.mac, nic.source) == (str(net.mac or ""), net.source)
 
 
+def is_named(nic: KnownNic, net: Interface) -> bool:
+    """Whether that NIC has this alias and MAC, whatever it is connected to by now."""
+    return (nic.alias, nic.mac) == (net.alias or "", str(net.mac or ""))
+
+
 def carried_in(domain: Domain, text: str | None) -> Travelling:
     """What that element, which the guest carries, says; nothing if it was written for another domain. Raises `MetadataInvalid`, `MetadataTooNew`."""
     found = xml.travelling(text)
@@ -62,7 +67,7 @@ def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:
 def forget_ours(domain: Domain, net: Interface) -> None:
     """Have the guest no longer carry that the NIC is virtnetplug's."""
     if not (net.alias or "").startswith(MINTED):
-        _change(domain, lambda now: now.without_nics([known(net)]))
+        forget(domain, (), [known(net)])
 
 
 def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str | None:
@@ -80,24 +85,16 @@ def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str |
 
 def is_ours(carried_nics: Collection[KnownNic], net: Interface) -> bool:
     """Whether alias or metadata say that the NIC is virtnetplug's."""
-    alias = net.alias or ""
-    return alias.startswith(MINTED) or any((nic.alias, nic.mac) == (alias, str(net.mac or "")) for nic in carried_nics)
+    return (net.alias or "").startswith(MINTED) or any(is_named(nic, net) for nic in carried_nics)
 
 
-def nics_in(live_xml: str | None) -> Collection[KnownNic]:
-    """The NICs that a live definition says are virtnetplug's; none where that cannot be read."""
+def read(live_xml: str | None) -> Travelling:
+    """What a live definition says that its guest carries; nothing where that cannot be read."""
     with suppress(VirtnetplugError):
-        return xml.carried_in(live_xml or "").nics
-    return ()
+        return xml.carried_in(live_xml or "")
+    return Travelling()
 
 
-def pending_in(live_xml: str | None) -> dict[str, str]:
-    """The NICs that a guest carries as asked for, by alias, with the operation's id; none where that cannot be read."""
-    found: dict[str, str] = {}
-    try:
-        carried = xml.carried_in(live_xml or "")
-    except VirtnetplugError:
-        return found
-    for asked in carried.asked:
-        found |= {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for nic in asked.nics}
-    return found
+def pending_in(carried: Travelling) -> dict[str, str]:
+    """The NICs that the guest is asked for, by name (see `leaving`), with the operation's id."""
+    return {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for asked in carried.asked for nic in asked.nics}
