@@ -475,6 +475,12 @@ class NotApplied(Failed):
     reason = "not-applied"
 
 
+class NicChanged(NotApplied):
+    """Somebody has connected the NIC to something else since it was looked at: it is left as it is."""
+
+    reason = "nic-changed"
+
+
 class OperationGone(Failed):
     """No row of the journal in place is the operation's: the journal was moved away, removed or restored. No other call can undo the operation."""
 

@@ -215,11 +215,13 @@ class FakeDomain:
             self._process_deleted()
 
     def _name_alias(self, nic: etree._Element) -> None:
-        """``qemuAssignDeviceNetAlias``."""
+        """``qemuAssignDeviceNetAlias``, ``qemuAssignDeviceHostdevAlias``: the number after the highest."""
         if nic.find("alias") is None:
-            names = [named.get("name", "") for named in self._tree(Half.LIVE).iterfind("devices/interface/alias")]
-            numbers = [int(name[3:]) for name in names if name.startswith("net") and name[3:].isdecimal()]
-            etree.SubElement(nic, "alias", name=f"net{max(numbers, default=-1) + 1}")
+            prefix = "hostdev" if nic.get("type") == "hostdev" else "net"
+            aliases = self._tree(Half.LIVE).iterfind("devices/*/alias")
+            numbers = [alias.get("name", "").removeprefix(prefix) for alias in aliases]
+            highest = max((int(number) for number in numbers if number.isdecimal()), default=-1)
+            etree.SubElement(nic, "alias", name=f"{prefix}{highest + 1}")
 
     def detach(self, alias: str, half: Half) -> None:
         nic = self._find(half, alias)
@@ -762,8 +764,6 @@ class FakeHypervisor:
             vlan=int(tag.get("id")) if tag is not None else 0,
         )
         self.devices.held[address] = {1000 + next(self.ids)}
-        if nic.find("alias") is None:
-            etree.SubElement(nic, "alias", name=f"hostdev{len(self._before)}")
 
     def _take_back(self, nic: etree._Element) -> None:
         address = _source_of(nic)

@@ -15,11 +15,12 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
-from virtnetplug.hotplug.view import BOTH, DomainView, look
+from virtnetplug.hotplug.view import BOTH, DomainView, look, places_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
@@ -144,7 +145,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     lost = [
         nic
         for nic in carried.nics
-        if not any(travel.is_named(nic, net) for net in nets) and nic.alias not in _busy(host, view)
+        if not any(travel.is_named(nic, net) for net in nets) and travel.name_of(nic) not in _busy(host, view)
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)
@@ -167,14 +168,18 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
-        if (net.alias, str(net.mac or "")) not in known and net.alias not in busy and not net.is_hostdev:
+        if (net.alias, str(net.mac or "")) not in known and not _is_busy(net, busy) and not net.is_hostdev:
             host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
 
 
 def _busy(host: Host, view: DomainView) -> Collection[str]:
-    """The NICs of open operations."""
+    """The NICs of open operations, by what they are known by (see `leaving`)."""
     records = host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
-    return {alias for record in records for _, alias in record.touched}
+    return {name for record in records for _, alias in record.touched for name in record.names_of(alias)}
+
+
+def _is_busy(net: Interface, busy: Collection[str]) -> bool:
+    return any(is_called(net, name) for name in busy)
 
 
 def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> None:
@@ -185,9 +190,13 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
     busy = _busy(host, view)
     is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
     there = [
-        net for net in nets if net.alias not in busy and not net.is_hostdev and (is_detach or is_lasting(net.alias))
+        net for net in nets if not _is_busy(net, busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
     ]
-    left = [nic for nic in asked.nics if nic.alias not in busy and not any(travel.is_same(nic, net) for net in nets)]
+    left = [
+        nic
+        for nic in asked.nics
+        if travel.name_of(nic) not in busy and not any(travel.is_same(nic, net) for net in nets)
+    ]
     config = view.config.nets if view.config is not None else ()
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
     for record in _records(host, view, asked, there, defined):
@@ -249,12 +258,15 @@ def _detach(
     for net in there:
         alias = net.alias or ""
         kept = next((other for live, other in view.pairs if live is net and other in config), None)
-        entries.append({"alias": alias, "live": net.element, "config": None if kept is None else kept.element})
+        known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of((net, kept))}
+        entries.append({**known, "live": net.element, "config": None if kept is None else kept.element})
         steps += steps_out(net, alias)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
     for net in defined:
-        entries.append({"alias": net.alias or "", "live": None, "config": net.element})
-        steps.append(("undefine", net.alias or "", Phase.RELEASE, Half.CONFIG))
+        alias = net.alias or str(net.mac)
+        known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of([net])}
+        entries.append({**known, "live": None, "config": net.element})
+        steps.append(("undefine", alias, Phase.RELEASE, Half.CONFIG))
     request = {"nics": entries, "asked": [net.alias for net in there], "held": []}
     return _record(host, view, detach.NAME, asked, [*there, *defined], request, steps)
 
@@ -264,7 +276,8 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     alias = net.alias or ""
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
-    request = {"nics": [{"alias": alias}], "asked": [alias], "replace": True, "live": live}
+    known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of([net])}
+    request = {"nics": [known], "asked": [alias], "replace": True, "live": live}
     entering = parts(backend_of(net), alias, has_settings=False)
     steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)

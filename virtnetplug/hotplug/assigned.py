@@ -14,7 +14,14 @@ from virtnetplug.backends import vf_settings
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.backends.vf_settings import Settings
-from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, NotSupported, VfChanged, VlanInvalid
+from virtnetplug.errors import (
+    HostDeviceMissing,
+    HostDeviceUnfit,
+    NetworkMissing,
+    NotSupported,
+    VfChanged,
+    VlanInvalid,
+)
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -57,6 +64,18 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
         now=host.host_devices.settings(live.source_pci),
         holding=holding,
     )
+
+
+def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
+    """The network in which the domain has a port for that device; None if there is none."""
+    for name in host.networks.names():
+        try:
+            ports = host.networks.ports(name) if host.networks.network(name).forward == "hostdev" else ()
+        except NetworkMissing:
+            continue  # it is gone since it was listed
+        if any((port.host_address, port.owner_uuid) == (address, domain.uuid) for port in ports):
+            return name
+    return None
 
 
 def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:

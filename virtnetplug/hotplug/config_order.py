@@ -12,7 +12,7 @@ from virtnetplug.errors import ConnectionLost, DomainMissing, DomainTransient, V
 from virtnetplug.hotplug.compensation import define, remove_from_config
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import DomainView
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 
@@ -76,4 +76,4 @@ def _nets(domain: Domain) -> Sequence[Interface]:
 
 
 def _name(net: Interface) -> str:
-    return net.alias or str(net.mac)
+    return net.alias or known_as(net.mac, net.address)

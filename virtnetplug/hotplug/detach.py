@@ -20,14 +20,14 @@ from virtnetplug.errors import (
     UsageError,
 )
 from virtnetplug.hotplug import fit, guest, leftover
-from virtnetplug.hotplug.compensation import remove_from_config
+from virtnetplug.hotplug.compensation import config_net, remove_from_config
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.ending import REASONS, Ending, how
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_now, pending_nics
-from virtnetplug.hotplug.leaving import operation_on
+from virtnetplug.hotplug.leaving import is_called, operation_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
@@ -38,12 +38,12 @@ from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import partner_of, scope_for
-from virtnetplug.hotplug.reserved import not_settled
+from virtnetplug.hotplug.reserved import SAME_MAC, not_settled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, of_ask, of_undefine
-from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.hotplug.undoing import Site, leaves, of_ask, of_undefine
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -179,9 +179,13 @@ def _open_detach(
 
 def _takes_out(record: OperationRecord, pair: Pair, scope: Scope) -> bool:
     """Whether the detach takes the NIC out of every definition of `scope` that has it."""
-    names = {_key(pair), *(str(net.mac) for net in pair if net is not None and not is_lasting(net.alias))}
-    entry = next((entry for entry in record.request["nics"] if record.name_of(entry["alias"]) in names), None)
+    entry = next((entry for entry in record.request["nics"] if _is_of(pair, record.names_of(entry["alias"]))), None)
     return entry is not None and all(_net(pair, half) is None or entry[half.value] is not None for half in scope.halves)
+
+
+def _is_of(pair: Pair, names: Collection[str]) -> bool:
+    """Whether the NIC is known by one of these names."""
+    return any(net is not None and is_called(net, name) for net in pair for name in names)
 
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
@@ -246,6 +250,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
         {
             "alias": _key(pair),
             "mac": str((pair[0] or pair[1]).mac or ""),  # type: ignore[union-attr]  # one of a pair is always there
+            "places": places_of(pair),
             "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
             "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
         }
@@ -263,6 +268,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
             "nics": entries,
             "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
             "held": list(_held(host, view.domain, pairs)) if Half.LIVE in scope.halves else [],
+            SAME_MAC: same_mac_as(view, [net for pair in pairs for net in pair if net is not None]),
             **({ORDER: order_of(view)} if Half.CONFIG in scope.halves else {}),
             **({"twin": twin} if twin else {}),
         },
@@ -365,7 +371,7 @@ class _Detach:
         ended = [alias for alias, answer in answers.items() if answer is Answer.ENDED]
         said = {} if ending is None or not ended else self._ended(ending, ended)
         tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
-        remaining = _remains(self.host, self.domain, self.entries) if self.may_remain else ()
+        remaining = _remains(self.host, self.domain, tx.record) if self.may_remain else ()
         return tx.outcome(Result.DONE, nics=remaining, **said)
 
     def _ended(self, ending: Ending, aliases: Sequence[str]) -> dict[str, str]:
@@ -385,7 +391,7 @@ class _Detach:
         amend = partial(tx.amend, asked=list(held), cleared=True)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
         return tx.outcome(
-            Result.PENDING, reason=reason, message=message, nics=_remains(self.host, self.domain, self.entries)
+            Result.PENDING, reason=reason, message=message, nics=_remains(self.host, self.domain, tx.record)
         )
 
     def _release(
@@ -468,7 +474,12 @@ class _Detach:
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
-        tx.effect("undefine", alias, lambda: remove_from_config(self.domain, net), half=Half.CONFIG)
+
+        def out() -> None:
+            if not leaves(tx, config_net(self.domain, net), net):
+                remove_from_config(self.domain, net)
+
+        tx.effect("undefine", alias, out, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
         names = ", ".join(held)
@@ -481,7 +492,7 @@ class _Detach:
         reason = "guest-paused" if paused else "guest-holds-device"
         amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
-        nics = _remains(self.host, self.domain, self.entries)
+        nics = _remains(self.host, self.domain, tx.record)
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
 
     def _is_paused(self) -> bool:
@@ -557,7 +568,7 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """What came of a detach that another call was to end."""
-    nics = tuple(_remains(host, domain, record.request["nics"]))
+    nics = tuple(_remains(host, domain, record))
     outcome = Outcome(
         operation=NAME,
         domain=domain.name,
@@ -606,11 +617,10 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
     return run
 
 
-def _remains(host: Host, domain: Domain, entries: Sequence[dict[str, Any]]) -> list[Nic]:
+def _remains(host: Host, domain: Domain, record: OperationRecord) -> list[Nic]:
     """Those NICs of the operation that some definition still has."""
-    names = {entry["alias"] for entry in entries}
-    names |= {entry["mac"] for entry in entries if "mac" in entry and not is_lasting(entry["alias"])}
-    return nics_now(host, domain, lambda pair: bool(names & {_key(pair), str((pair[0] or pair[1]).mac)}))  # type: ignore[union-attr]
+    names = {name for entry in record.named for name in record.names_of(entry["alias"])}
+    return nics_now(host, domain, lambda pair: _is_of(pair, names))
 
 
 class Detach(Operation):

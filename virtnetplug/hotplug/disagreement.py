@@ -12,6 +12,7 @@ from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
+from virtnetplug.model.interface import known_as
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
@@ -361,7 +362,9 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    if not leaves.intersection((seen.uuid, name) for net in seen.live for name in (net.alias, net.mac)):
+    if not leaves.intersection(
+        (seen.uuid, name) for net in seen.live for name in (net.alias, net.mac, known_as(net.mac, net.address))
+    ):
         return "waits for the guest, which has let go meanwhile"
     return ""
 

@@ -13,7 +13,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import define, remove_from_config, rewrite
+from virtnetplug.hotplug.compensation import config_net, define, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.ending import expect_run
@@ -21,6 +21,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
+from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
     ELEMENT,
@@ -40,10 +41,10 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.remembering import keep, remember
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.reserved import freed
+from virtnetplug.hotplug.reserved import SAME_MAC, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_rewrite, of_undefine
-from virtnetplug.hotplug.view import DomainView
+from virtnetplug.hotplug.view import DomainView, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -151,7 +152,7 @@ class _Running:
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
-        return tx.outcome(Result.DONE, nics=self._nics())
+        return tx.outcome(Result.DONE, nics=self._nics(tx.record))
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""
@@ -182,12 +183,24 @@ class _Running:
 
     def _undefine(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
-        tx.effect("undefine", name_in_config(net), partial(remove_from_config, self.domain, net), half=Half.CONFIG)
+
+        def out() -> None:
+            guest.expect_unchanged(config_net(self.domain, net), net)
+            remove_from_config(self.domain, net)
+
+        tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
 
     def _define(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
         before = _replaced(tx, net)
-        write = partial(define, self.domain, element) if before is None else partial(rewrite, self.domain, before, net)
+
+        def write() -> None:
+            if before is None:
+                define(self.domain, element)
+                return
+            guest.expect_unchanged(standing(self.domain, net, before), before, net)
+            rewrite(self.domain, before, net)
+
         tx.effect("define", name_in_config(net), write, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
@@ -196,7 +209,7 @@ class _Running:
             f"when the guest lets go: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
         tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
+        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics(tx.record))
 
     def _keep(self, came: Mapping[str, Interface]) -> None:
         journal = self.host.journal
@@ -207,25 +220,36 @@ class _Running:
             network = xml.interface(entry["element"]).source_network
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
 
-    def _nics(self) -> Sequence[Any]:
+    def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of those it was about."""
-        names = {entry["alias"] for entry in self.request["nics"]}
-        return nics_now(self.host, self.domain, lambda pair: any(net and name_in_config(net) in names for net in pair))
+        names = {name for entry in record.named for name in record.names_of(entry["alias"])}
+        return nics_now(
+            self.host, self.domain, lambda pair: any(net and is_called(net, name) for net in pair for name in names)
+        )
 
 
 def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]:
     """What the journal keeps of it."""
     domain = view.domain
     leaving = [
-        {"alias": net.alias, "mac": str(net.mac or ""), "element": net.element, "old": held_of(host, domain, net)}
+        {
+            "alias": net.alias,
+            "mac": str(net.mac or ""),
+            "places": places_of([net]),
+            "element": net.element,
+            "old": held_of(host, domain, net),
+        }
         for net in exchange.leaving
     ]
     entering = [_entry(host, net, exchange) for net in exchange.entering]
     in_config = [*exchange.config_leaving, *exchange.config_entering]
     return {
         "nics": [
-            *({key: entry[key] for key in ("alias", "mac", "element")} for entry in (*leaving, *entering)),
-            *({"alias": name_in_config(net)} for net in in_config),
+            *({key: entry[key] for key in ("alias", "mac", "places", "element")} for entry in (*leaving, *entering)),
+            *(
+                {"alias": name_in_config(net), "mac": str(net.mac or ""), "places": places_of([net])}
+                for net in in_config
+            ),
         ],
         "asked": [entry["alias"] for entry in leaving],
         "leaving": leaving,
@@ -233,6 +257,7 @@ def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]
         "config_leaving": [net.element for net in exchange.config_leaving],
         "config_entering": [net.element for net in exchange.config_entering],
         "remembered": [each.request for each in exchange.remembered],
+        SAME_MAC: same_mac_as(view, [*exchange.leaving, *exchange.config_leaving]),
         **({ORDER: order_of(view)} if exchange.config_leaving else {}),
     }
 
@@ -243,6 +268,7 @@ def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
     return {
         "alias": net.alias,
         "mac": str(net.mac or ""),
+        "places": places_of([net]),
         "element": net.element,
         "type": actual.type,
         "settings": dict(settings_of(net, actual)),

@@ -64,14 +64,18 @@ def aliases(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
         taken.setdefault(net.alias, "another NIC of this request")
 
 
-def macs(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
-    """MACs that are taken; the two of a teaming pair may share theirs."""
+def macs(
+    view: DomainView, nets: Sequence[Interface], scope: Scope, leaving: Collection[Interface] = ()
+) -> Iterator[Refusal]:
+    """MACs that are taken; the two of a teaming pair may share theirs, and so may a NIC with whoever shared it with one that is `leaving`."""
+    shared = {net.mac for net in leaving}
     there = [
         (net, f"the {where} of {view.domain.name}") for where, devices in _halves(view, scope) for net in devices.nets
     ]
     for net in nets:
         for other, where in there if net.mac is not None else ():
-            if other.mac == net.mac and not _is_pair(net, other):
+            was_so = net.mac in shared and other not in nets
+            if other.mac == net.mac and not was_so and not _is_pair(net, other):
                 yield Refusal(
                     reason=DuplicateMac.reason,
                     nic=describe(net),

@@ -21,12 +21,13 @@ from virtnetplug.errors import (
     EmulatorLost,
     GuestBusy,
     HypervisorFailed,
+    NicChanged,
     NotApplied,
     RemovalFailed,
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import same
+from virtnetplug.hotplug.view import describe, has_source_of, same
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
@@ -70,15 +71,19 @@ def ask(
     *,
     run: Run = NO_RUN,
     mac: Mac | None = None,
+    seen: Interface | None = None,
 ) -> None:
     """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
 
     With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `run`, no other run of the
-    domain is asked. Raises what the hypervisor raised where it refused to ask.
+    domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is not connected as it was `seen`.
     """
     while True:
-        if look_for(domain, alias, run=run, mac=mac) is not Answer.HELD:
+        answer, text = _look_for(domain, alias, run=run, mac=mac)
+        if answer is not Answer.HELD:
             return
+        if seen is not None:
+            expect_unchanged(_called(text, alias), seen)
         try:
             domain.detach(alias, Half.LIVE)
         except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):
@@ -169,16 +174,29 @@ def heed(event: GuestEvent | None, alias: str) -> None:
 
 def look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None = None) -> Answer:
     """Whether this run of the domain still has the NIC, by its live definition; with `mac`, one of another MAC is another NIC."""
+    return _look_for(domain, alias, run=run, mac=mac)[0]
+
+
+def _look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None) -> tuple[Answer, str]:
+    """The same, with the definition that was read."""
     try:
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
-        return Answer.ENDED
+        return Answer.ENDED, ""
     # First, for what another run lacks says nothing of the guest that was asked.
     if run != NO_RUN and not is_run(domain, run, text):
-        return Answer.ENDED
+        return Answer.ENDED, text
     if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
-        return Answer.GONE
-    return Answer.HELD
+        return Answer.GONE, text
+    return Answer.HELD, text
+
+
+def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
+    """Raise `NicChanged` where the NIC, if it is there, is connected to something else than it was seen with, or was to be connected to."""
+    if now is not None and not any(has_source_of(now, each) for each in seen):
+        raise NicChanged(
+            f"{describe(now)} is connected to {now.source} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
+        )
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
@@ -254,10 +272,13 @@ def withdraw(
 def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
     """The net called `alias` in that definition now, or None."""
     try:
-        devices = xml.devices(domain.xml(half))
+        return _called(domain.xml(half), alias)
     except (DomainNotRunning, DomainMissing):
         return None
-    return next((net for net in devices.nets if net.alias == alias), None)
+
+
+def _called(text: str, alias: str) -> Interface | None:
+    return next((net for net in xml.devices(text).nets if net.alias == alias), None)
 
 
 def there(domain: Domain, net: Interface, half: Half) -> Interface | None:

@@ -9,7 +9,7 @@ from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 
 Key = tuple[str, str, str]
-"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias; or its MAC where libvirt made the alias."""
+"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias; or `known_as` where libvirt made the alias."""
 
 
 def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
@@ -22,7 +22,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for record in records:
         if record.domain_uuid and record.asked is not None:
-            nics = {(record.domain_uuid, record.name_of(alias)) for alias in record.asked}
+            nics = {(record.domain_uuid, name) for alias in record.asked for name in record.names_of(alias)}
         elif record.domain_uuid and record.state is OperationState.RUNNING:
             nics = set()
         else:
@@ -41,7 +41,17 @@ def operation_on(net: Interface | None, operations: Mapping[str, str]) -> str | 
     if net is None:
         return None
     found = operations.get(net.alias or "")  # also a record of an earlier version, which says no MAC
-    return found if is_lasting(net.alias) else found or operations.get(str(net.mac))
+    if found is not None or is_lasting(net.alias):
+        return found
+    return next((operation for name, operation in operations.items() if is_called(net, name)), None)
+
+
+def is_called(net: Interface, name: str) -> bool:
+    """Whether `name` is that NIC's alias or `known_as`; an address that only one of the two has is no difference."""
+    if name == net.alias or net.mac is None:
+        return name == net.alias
+    mac, _, place = name.partition(" ")
+    return mac == str(net.mac) and (not place or net.address is None or place == str(net.address))
 
 
 def states(record: NicRecord | None, *, is_leaving: bool) -> tuple[State, State]:

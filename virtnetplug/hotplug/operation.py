@@ -87,6 +87,7 @@ class Operation:
         "moved": ELEMENTS,
         "order": LIST,
         "run": (int, list),
+        "same_mac": LIST,
         "twin": TEXT,
     }
     """What those keys of the request may be that a record can lack."""

@@ -44,7 +44,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
         _set(host, tx, order, there)
         return there
     if has_waited:
-        expect_free(order.domain, order.net, tx.record.operation)
+        expect_free(order.domain, order.net, tx.record)
     for is_last in (False,) * MOST_RACES + (True,):
         undone_to = len(tx.undo)
         plugged = backend.plug(host, order, tx)

@@ -123,7 +123,9 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(self.host, nic.domain, nic.alias, watch, self.deadline, run=nic.run, mac=nic.mac),
+            lambda: guest.ask(
+                self.host, nic.domain, nic.net.alias or "", watch, self.deadline, run=nic.run, mac=nic.mac, seen=nic.net
+            ),
             half=Half.LIVE,
         )
 

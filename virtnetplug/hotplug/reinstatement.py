@@ -59,7 +59,7 @@ def put_back(
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
         answer = guest.look_for(domain, alias, run=run, mac=net.mac)
         if answer is Answer.GONE and not is_back(domain, net):
-            expect_free(domain, net, operation.operation)
+            expect_free(domain, net, operation)
             if net.is_hostdev and old is not None:
                 _lend(host, domain, net, old, operation.id, run)
             else:
@@ -76,13 +76,19 @@ def is_back(domain: Domain, net: Interface) -> bool:
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
-    """What `put_back` has to know of a NIC before its device is given back; None for what is no device of ours."""
+    """What `put_back` has to know of a NIC before its device is given back; None for what is neither a device of ours nor of a pool.
+
+    libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
+    """
     if not net.is_hostdev or net.source_pci is None:
         return None
-    from virtnetplug.hotplug.assigned import held
+    from virtnetplug.hotplug.assigned import held, lending_pool
 
     holding = held(host, domain, net.alias or "", net.source_pci)
-    return None if holding is None else {"network": holding.network, "settings": dict(holding.settings)}
+    if holding is not None:
+        return {"network": holding.network, "settings": dict(holding.settings)}
+    pool = lending_pool(host, domain, net.source_pci) if host.hypervisor.is_local else None
+    return None if pool is None else {"network": pool, "settings": {}}
 
 
 def _lend(host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, run: Run) -> None:

@@ -15,6 +15,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import forget_asked, say_asked
+from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.hotplug.waiting import Wait, left_pending
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting
@@ -36,7 +37,8 @@ class GuestRelease:
     """Asking guests to let go, and waiting: what a detach and an exchange have in common.
 
     `run` is the run of the domain that was asked. A NIC is known by its alias and its MAC:
-    one that bears the alias and has another MAC was put there by somebody else.
+    one that bears the alias and has another MAC was put there by somebody else. A NIC that somebody has connected to something else is not
+    asked for. Once the guest was asked, its answer counts, whatever the NIC is connected to by then.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class GuestRelease:
         self.run = run
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
+        self._seen: dict[str, Interface] = {}
 
     def enter(self, run: Run) -> None:
         """From here on it is that run of the domain; nobody has asked it yet."""
@@ -110,8 +113,12 @@ class GuestRelease:
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
-        now = None if is_lasting(net.alias) else guest.there(self.domain, net, Half.LIVE)
-        self._nets[alias] = now or net  # another run has it under another alias
+        self._seen[alias] = net
+        if not is_lasting(net.alias) or not self.run.matches(tx.record.run):
+            net = guest.there(self.domain, net, Half.LIVE) or net  # another run has it under another alias
+        if not self.run.matches(tx.record.run):
+            self._seen[alias] = net  # as its definition says
+        self._nets[alias] = net
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -128,7 +135,7 @@ class GuestRelease:
                 for alias in aliases:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
-                        run=self.run, was_asked=alias in self._asked_before, step=alias,
+                        run=self.run, was_asked=self._is_asked_again(tx, alias), step=alias,
                     )  # fmt: skip
                     if answers[alias] is Answer.HELD and has_image(tx.record):
                         tx.amend(image=False)  # it runs again, and has consumed that
@@ -149,7 +156,21 @@ class GuestRelease:
             if guest.look_for(self.domain, name, run=self.run, mac=mac) is not Answer.HELD:
                 return
             self._say_asked(tx, alias)
-            guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac)
+            seen = self._seen[alias]
+            guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac, seen=seen)
+
+    def _is_asked_again(self, tx: Transaction, alias: str) -> bool:
+        """Whether a guest that was asked by an earlier call is asked again: not for a NIC that somebody has connected to something else since."""
+        if alias not in self._asked_before:
+            return False
+        now = guest.there(self.domain, self._nets[alias], Half.LIVE)
+        if now is None or has_source_of(now, self._seen[alias]):
+            return True
+        tx.warn(
+            f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "
+            "still let go; it is not asked again"
+        )
+        return False
 
     def _present(self) -> object:
         """What tells the run that there is from the next: the process costs no call of libvirt's."""

@@ -13,11 +13,11 @@ from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain, operation_on
+from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, Pair, describe, look
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, known_as
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
@@ -84,8 +84,8 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     records = host.journal.open_operations(host.hypervisor.key, uuid, "")
     ids = {name: record.id for record in records for name in record.remembers}
     for each in reservations(records, uuid):
-        lasts = each.net.alias is not None and is_lasting(each.net.alias)
-        ids[str(each.net.alias if lasts else each.net.mac)] = each.operation_id
+        alias = each.net.alias if is_lasting(each.net.alias) else None
+        ids[alias or known_as(each.net.mac, each.net.address)] = each.operation_id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
     said = {name: ids.get(name) for name in names}
@@ -147,12 +147,17 @@ class _Taken:
 
 _ADDRESS = "guest address"
 
+SAME_MAC = "same_mac"
+"""Key of a request: the NICs that have the MAC of one of the operation's, such as the ports of a bond in the guest (`view.same_mac_as`)."""
 
-def expect_free(domain: Domain, net: Interface, operation: str, half: Half = Half.LIVE) -> None:
+
+def expect_free(domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE) -> None:
     """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
-    taken = _taken(domain, net, half)
+    same_mac = record.request.get(SAME_MAC, ())
+    taken = _taken(domain, net, half, same_mac)
     if taken is None:
         return
+    operation = record.operation
     where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
     if half is Half.CONFIG:
         where = f"the definition of {where}"
@@ -172,14 +177,16 @@ def freed(domain: Domain, element: str, half: Half = Half.LIVE) -> str:
     return without_address(element) if taken is not None and taken.what == _ADDRESS else element
 
 
-def _taken(domain: Domain, net: Interface, half: Half) -> _Taken | None:
+def _taken(domain: Domain, net: Interface, half: Half, same_mac: Sequence[str] = ()) -> _Taken | None:
+    """Who has the place of `net`; not by its MAC those that had that MAC when the operation began (`same_mac`)."""
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address
     for other in devices.nets if devices is not None else ():
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:
             return _Taken(what="alias", value=net.alias, who=who)
-        if net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None:
+        shares = net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None
+        if shares and not any(is_called(other, name) for name in same_mac):
             return _Taken(what="MAC", value=net.mac, who=who)
         if address is not None and other.address == address:
             return _Taken(what=_ADDRESS, value=address, who=who)

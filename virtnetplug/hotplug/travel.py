@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.model.interface import Interface, is_lasting, known_as
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -19,13 +20,17 @@ MINTED = "ua-vnp"
 
 def known(net: Interface) -> KnownNic:
     """The NIC as it is known elsewhere."""
-    return KnownNic(net.alias or "", str(net.mac or ""), net.source)
+    return KnownNic(net.alias or "", str(net.mac or ""), net.source, str(net.address or ""))
 
 
 def is_same(nic: KnownNic, net: Interface) -> bool:
-    """Whether that is the NIC: by MAC and source, and by its alias, if that is none that libvirt gives anew."""
-    has_alias = nic.alias == net.alias or not is_lasting(nic.alias)
-    return has_alias and (nic.mac, nic.source) == (str(net.mac or ""), net.source)
+    """Whether that is the NIC: by MAC and source, and by its alias, or by its guest address if libvirt made the alias."""
+    return nic.source == net.source and is_called(net, name_of(nic)) and nic.mac == str(net.mac or "")
+
+
+def name_of(nic: KnownNic) -> str:
+    """What the NIC is known by for good (see `leaving`)."""
+    return nic.alias if is_lasting(nic.alias) else known_as(nic.mac, nic.address)
 
 
 def is_named(nic: KnownNic, net: Interface) -> bool:
@@ -97,4 +102,4 @@ def read(live_xml: str | None) -> Travelling:
 
 def pending_in(carried: Travelling) -> dict[str, str]:
     """The NICs that the guest is asked for, by name (see `leaving`), with the operation's id."""
-    return {nic.alias if is_lasting(nic.alias) else nic.mac: asked.id for asked in carried.asked for nic in asked.nics}
+    return {name_of(nic): asked.id for asked in carried.asked for nic in asked.nics}

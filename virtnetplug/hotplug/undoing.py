@@ -160,6 +160,8 @@ def of_ask(
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
     is_there = guest.look_for(site.domain, net.alias or "", run=site.run, mac=net.mac) is Answer.HELD
+    if is_there and leaves(tx, guest.net_of(site.domain, net.alias or "", Half.LIVE), net):
+        return True
     if not is_there or tx.is_done("guest_release", name):
         return False
     if tx.record.domain_uuid and not site.run.matches(tx.record.run_asked):
@@ -189,7 +191,7 @@ def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
 def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
     """Raise `LeftPending` where the definition lacks the NIC, and somebody has its place: see `expect_free`."""
     if not is_defined(domain, net):
-        expect_free(domain, net, tx.record.operation, Half.CONFIG)
+        expect_free(domain, net, tx.record, Half.CONFIG)
 
 
 def of_define(site: Site, tx: Transaction, name: str, net: Interface) -> Undos:
@@ -231,7 +233,7 @@ def of_rewrite(site: Site, tx: Transaction, step: str, name: str, before: Interf
             )
             return
         if now is None:
-            expect_free(site.domain, before, tx.record.operation, Half.CONFIG)
+            expect_free(site.domain, before, tx.record, Half.CONFIG)
         rewrite(site.domain, after, before)
 
     return {(step, name): back}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import guest, replacement
-from virtnetplug.hotplug.compensation import rewrite, set_back
+from virtnetplug.hotplug.compensation import rewrite, set_back, standing
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
+from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -35,13 +36,13 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
-from virtnetplug.hotplug.reserved import freed, unsettled
+from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_ended, leaves, of_rewrite
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, known_as
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -240,8 +241,10 @@ def _record(
 ) -> OperationRecord:
     live = edits.get(Half.LIVE)
     is_replacement = live is not None and bool(live.by_replacement)
+    before = [edit.before for edit in edits.values()]
     request: dict[str, Any] = {
-        "nics": [{"alias": alias, "mac": str(next(iter(edits.values())).before.mac or "")}],
+        "nics": [{"alias": alias, "mac": str(before[0].mac or ""), "places": places_of(before)}],
+        SAME_MAC: same_mac_as(view, before),
         "asked": [alias] if is_replacement else [],
         "replace": is_replacement,
         **manner.request(),
@@ -305,16 +308,17 @@ class _Update:
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
         if replaced is not None:
             make_way(self.host, self.domain, [xml.interface(replaced["after"])], tx)
-        return tx.outcome(Result.DONE, nics=self._nics())
+        return tx.outcome(Result.DONE, nics=self._nics(tx.record))
 
     def _change(self, tx: Transaction, live: Mapping[str, Any]) -> None:
         tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
-        tx.effect(
-            "change",
-            self.alias,
-            lambda: self.domain.update(xml.strip_live(live["after"]), Half.LIVE),
-            half=Half.LIVE,
-        )
+        before, after = xml.interface(live["before"]), xml.interface(live["after"])
+
+        def change() -> None:
+            guest.expect_unchanged(guest.there(self.domain, before, Half.LIVE), before, after)
+            self.domain.update(xml.strip_live(after.element), Half.LIVE)
+
+        tx.effect("change", self.alias, change, half=Half.LIVE)
         self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
@@ -336,7 +340,12 @@ class _Update:
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        tx.effect("redefine", self.alias, lambda: rewrite(self.domain, before, after), half=Half.CONFIG)
+
+        def redefine() -> None:
+            guest.expect_unchanged(standing(self.domain, after, before), before, after)
+            rewrite(self.domain, before, after)
+
+        tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction) -> Outcome:
         message = (
@@ -344,7 +353,7 @@ class _Update:
             f"guest lets go of the old one: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
         tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics())
+        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics(tx.record))
 
     def _keep(self) -> None:
         hypervisor, uuid = self.host.hypervisor.key, self.domain.uuid
@@ -370,15 +379,15 @@ class _Update:
         after = xml.interface(self.live["after"])
         return (after.source_network or "") if self.request["replace"] else known.network
 
-    def _nics(self) -> Sequence[Any]:
+    def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of it."""
-        names = {self.alias}
-        if self.live is not None:
-            after = xml.interface(self.live["after"])
-            names |= {after.alias or self.alias} if self.request["replace"] else set()
-            names |= set() if is_lasting(self.alias) else {str(after.mac)}
+        names = set(record.names_of(self.alias))
+        for half in (self.live, self.config):
+            after = xml.interface(half["after"]) if half is not None else None
+            if after is not None:
+                names.add(after.alias if after.alias is not None else known_as(after.mac, after.address))
         return nics_now(
-            self.host, self.domain, lambda pair: any(net and names & {net.alias, str(net.mac)} for net in pair)
+            self.host, self.domain, lambda pair: any(net and is_called(net, name) for net in pair for name in names)
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
 from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface, Teaming, is_lasting, known_as
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import NO_RUN, Run
@@ -91,10 +92,19 @@ def _definition(domain: Domain, half: Half) -> str | None:
 
 
 def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, ...]:
-    """Pair the NICs of two definitions: by an alias that both give, else by MAC, type, source and model (see `is_alike`)."""
+    """Pair the NICs of two definitions: by an alias that both give, else by MAC, guest address, type, source and model (see `is_alike`).
+
+    Another program may have given the two halves of a NIC two addresses, as libvirt chooses for each half by itself. So the address decides
+    only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected.
+    """
     left = list(config)
     found: dict[int, Interface] = {}
-    for is_same in (_has_alias_of, is_alike):
+    repeated = _repeated(live) | _repeated(config)
+
+    def is_only(net: Interface, other: Interface) -> bool:
+        return (net.mac, net.teaming) not in repeated and is_alike(net, other)
+
+    for is_same in (_has_alias_of, _is_alike_there, _is_booted_from, is_only):
         for index, net in enumerate(live):
             match = None if index in found else next((other for other in left if is_same(net, other)), None)
             if match is not None:
@@ -107,6 +117,23 @@ def _has_alias_of(net: Interface, other: Interface) -> bool:
     return net.alias is not None and net.alias == other.alias
 
 
+def _repeated(nets: Sequence[Interface]) -> set[tuple[Mac | None, Teaming | None]]:
+    """The MACs that several of these NICs have; the two halves of a teaming pair are told apart by what they are."""
+    macs = [(net.mac, net.teaming) for net in nets]
+    return {mac for mac in macs if macs.count(mac) > 1}
+
+
+def _is_alike_there(net: Interface, other: Interface) -> bool:
+    return _is_at(net, other) and is_alike(net, other)
+
+
+def _is_booted_from(live: Interface, config: Interface) -> bool:
+    """Whether the guest booted with `live` as `config` says, and it may have been connected to something else since."""
+    if is_lasting(live.alias) or is_lasting(config.alias) or live.address is None or live.address != config.address:
+        return False
+    return live.is_hostdev == config.is_hostdev and _is_of_one_model(live, config)
+
+
 def is_alike(net: Interface, other: Interface) -> bool:
     """Whether two elements may be of one NIC: same MAC, type, source, model and teaming, and not two lasting aliases.
 
@@ -115,10 +142,13 @@ def is_alike(net: Interface, other: Interface) -> bool:
     """
     if is_lasting(net.alias) and is_lasting(other.alias) and net.alias != other.alias:
         return False
-    if net.mac is None or net.mac != other.mac:
-        return False
+    return _is_of_one_model(net, other) and has_source_of(net, other)
+
+
+def _is_of_one_model(net: Interface, other: Interface) -> bool:
+    """Whether the two have one MAC, model and teaming."""
     models = {net.model, other.model} - {None}
-    return len(models) < 2 and net.teaming == other.teaming and has_source_of(net, other)
+    return net.mac is not None and net.mac == other.mac and len(models) < 2 and net.teaming == other.teaming
 
 
 _SOURCE = tuple(
@@ -204,6 +234,23 @@ def _by_half(matches: Sequence[Pair]) -> str:
     if all(live is not None and config is not None for live, config in matches):
         return ""
     return ", or by the one definition that has it: --live for the guest's, --config for that of the next boot"
+
+
+def places_of(halves: Iterable[Interface | None]) -> list[str]:
+    """The guest addresses of a NIC, by which requests tell it from others of its MAC: its halves may have two."""
+    return sorted({str(net.address) for net in halves if net is not None and net.address is not None})
+
+
+def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
+    """The other NICs of the domain that have a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
+    macs, mine = {net.mac for net in nets}, {_name(net) for net in nets}
+    devices = [each for each in (view.live, view.config) if each is not None]
+    found = {_name(net) for each in devices for net in each.nets if net.mac in macs}
+    return sorted(found - mine)
+
+
+def _name(net: Interface) -> str:
+    return net.alias if net.alias is not None and is_lasting(net.alias) else known_as(net.mac, net.address)
 
 
 def describe(net: Interface | None) -> str:

@@ -82,6 +82,11 @@ def is_lasting(alias: str | None) -> bool:
     return alias is not None and alias.startswith("ua-")
 
 
+def known_as(mac: object, address: object) -> str:
+    """What a NIC without a lasting alias is known by in every run: its MAC and its guest address, as far as it has them."""
+    return " ".join(str(part) for part in (mac, address) if part)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What virtnetplug reasons about of one ``<interface>``; None means not said.

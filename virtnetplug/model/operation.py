@@ -8,7 +8,7 @@ from typing import Any
 
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.interface import is_lasting
+from virtnetplug.model.interface import is_lasting, known_as
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 
@@ -160,11 +160,21 @@ class OperationRecord:
         asked = self.request.get("asked")
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
 
-    def name_of(self, alias: str) -> str:
-        """What a NIC of its request is known by for good: its MAC, where its alias is libvirt's own and the request says the MAC."""
-        macs = (entry.get("mac") for entry in self.named if entry["alias"] == alias)
-        mac = next((mac for mac in macs if isinstance(mac, str) and mac), None)
-        return alias if mac is None or is_lasting(alias) else mac
+    def names_of(self, alias: str) -> frozenset[str]:
+        """What the NICs of its request that have this alias are known by for good: the alias, or `known_as` where the alias is libvirt's own.
+
+        A NIC whose two halves have two guest addresses has two names. The request may lack the addresses, and the MAC.
+        """
+        if is_lasting(alias):
+            return frozenset({alias})
+        found: set[str] = set()
+        for entry in self.named:
+            mac, places = entry.get("mac"), entry.get("places")
+            if entry["alias"] == alias and isinstance(mac, str) and mac:
+                found.update(
+                    known_as(mac, place) for place in (places if isinstance(places, list) and places else ("",))
+                )
+        return frozenset(found or {alias})
 
     @property
     def run(self) -> Run:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class KnownNic:
-    """A NIC by what tells it from others: alias, MAC, and what it is connected to (`Interface.source`)."""
+    """A NIC by what tells it from others: alias, MAC, what it is connected to (`Interface.source`), and its guest address, if it has one."""
 
     alias: str
     mac: str
     source: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class Travelling:
     def with_nics(self, nics: Collection[KnownNic]) -> Travelling:
         """With these as virtnetplug's, too; one of the same alias is replaced."""
         names, asked = {nic.alias for nic in nics}, []
+        come = {(nic.alias, nic.mac, nic.source) for nic in nics}
         for each in self.asked:  # one that has come since has been asked for by nobody
-            left = tuple(nic for nic in each.nics if nic not in nics)
+            left = tuple(nic for nic in each.nics if (nic.alias, nic.mac, nic.source) not in come)
             asked += [replace(each, nics=left)] if left else []
         known = (nic for nic in self.nics if nic.alias not in names)
         return replace(self, nics=(*known, *nics), asked=tuple(asked))

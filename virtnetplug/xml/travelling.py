@@ -101,12 +101,14 @@ def travelling_text(carried: Travelling) -> str:
 
 def _put(node: etree._Element, nics: tuple[KnownNic, ...]) -> None:
     for nic in nics:
-        etree.SubElement(node, "nic", alias=nic.alias, mac=nic.mac, source=nic.source)
+        child = etree.SubElement(node, "nic", alias=nic.alias, mac=nic.mac, source=nic.source)
+        if nic.address:
+            child.set("address", nic.address)
 
 
 def _nics(node: etree._Element) -> tuple[KnownNic, ...]:
     found = node.iterfind(f"{{{TRAVELLING}}}nic")
-    return tuple(KnownNic(nic.get("alias", ""), nic.get("mac", ""), nic.get("source", "")) for nic in found)
+    return tuple(KnownNic(*(nic.get(part, "") for part in ("alias", "mac", "source", "address"))) for nic in found)
 
 
 def _broken(what: str) -> MetadataInvalid:
