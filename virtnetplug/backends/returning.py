@@ -8,6 +8,7 @@ from contextlib import suppress
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.vf_identity import Loss, apply, detach, loss_of, reattach
+from virtnetplug.backends.vf_settings import of_ours, put
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
@@ -45,23 +46,29 @@ class Returned:
 
 
 def give_back(
-    ground: Ground, holding: Holding, kept: Holding | None = None, *, seconds: float = LOCK_SECONDS
+    ground: Ground,
+    holding: Holding,
+    kept: Holding | None = None,
+    *,
+    seconds: float = LOCK_SECONDS,
+    is_over: bool = False,
 ) -> Returned:
     """Make the device as it was and prove it, then let it go; else quarantine it. Two who do so at once do it one after the other, within `seconds`.
 
     With `kept` it is not let go: that is what is held of it from then on.
     A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
-    A device that another domain got meanwhile is that domain's: it is let go as it is. One that is there no more (see `loss_of`) is let go, too,
+    A device that another domain got meanwhile, or (`is_over`) its own domain for another NIC or in a later run, is that NIC's: only what was
+    set of it beyond libvirt's own settings is taken back, and it is let go. One that is there no more (see `loss_of`) is let go, too,
     also with `kept`, and whoever has its address.
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
-            return _give_back(ground, holding, kept)
+            return _give_back(ground, holding, kept, is_over=is_over)
     except LockTaken as error:
         return Returned(busy=f"host device {holding.address} is being given back by {error.who}, which has not ended")
 
 
-def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Returned:
+def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_over: bool) -> Returned:
     now = next((one for one in ground.journal.holdings() if one.address == holding.address), None)
     if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
         return Returned(was_taken=True)
@@ -70,10 +77,12 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None) -> Return
         return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
         user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
-        if _is_still_used(holding, user, loss):
+        if not is_over and _is_still_used(holding, user, loss):
             return _still_used(ground, holding)
         if user is None:
             loss = _loss(ground, holding)
+        elif loss is None:
+            _unset(ground, holding)
         fault = _tried(ground, holding) if user is None and loss is None else None
         if fault is not None:  # somebody may have got it, or made it anew, while it was given back
             user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
@@ -170,6 +179,14 @@ def set_back(ground: Ground, holding: Holding) -> str | None:
         _reload(ground, holding)
         apply(ground, holding, before)
     return _difference(before, ground.host_devices.settings(holding.address))
+
+
+def _unset(ground: Ground, holding: Holding) -> None:
+    """Take back what was set of a device for a NIC, where another NIC has the device by now; what somebody set since is left."""
+    now = ground.host_devices.settings(holding.address)
+    ours = of_ours(holding.settings)
+    stale = {name for name, value in ours.items() if getattr(now, name) == value and name in holding.snapshot}
+    put(ground, holding, {name: holding.snapshot[name] for name in stale if holding.snapshot[name] is not None})
 
 
 def _reload(ground: Ground, holding: Holding) -> None:

@@ -111,6 +111,11 @@ def differences(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
     }
 
 
+def of_ours(settings: Settings) -> dict[str, Setting]:
+    """Those that libvirt neither sets when it lends a VF nor takes back."""
+    return {name: value for name, value in settings.items() if name not in _SET_BY_LIBVIRT}
+
+
 def of_lent(net: Interface, holding: Holding) -> dict[str, Setting]:
     """What a VF that a guest has must be set as: as it was before, then as libvirt set it, then as was asked of it since.
 

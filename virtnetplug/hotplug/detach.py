@@ -476,7 +476,9 @@ class _Detach:
         net = xml.interface(element)
 
         def out() -> None:
-            if not leaves(tx, config_net(self.domain, net), net):
+            if leaves(tx, config_net(self.domain, net), net):
+                self.may_remain = True
+            else:
                 remove_from_config(self.domain, net)
 
         tx.effect("undefine", alias, out, half=Half.CONFIG)

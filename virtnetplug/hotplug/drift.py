@@ -117,7 +117,9 @@ def set_again(host: Host, finding: Finding) -> None:
 
 def _net_of(live_xml: str, holding: Holding) -> Interface | None:
     nets = xml.devices(live_xml).nets
-    return next((net for net in nets if net.source_pci == holding.address), None)
+    return next(
+        (net for net in nets if net.source_pci == holding.address and holding.mac in ("", str(net.mac or ""))), None
+    )
 
 
 def _port(host: Host, holding: Holding) -> Iterator[Finding]:

@@ -75,14 +75,15 @@ def steps_of(host: Host, exchange: Exchange) -> tuple[Step, ...]:
 def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal, ...]:
     """What speaks against those that are to come, once those that are to leave have."""
     then = without(view, exchange.leaving, exchange.config_leaving)
+    leaving = next((net for net in exchange.leaving if net.is_hostdev), None)
+    sharing = () if exchange.remembered else exchange.leaving  # an identity may be remembered by its MAC alone
     uuid = view.domain.uuid
     kept = reservations(host.journal.open_operations(host.hypervisor.key, uuid, ""), uuid)
     found: list[Refusal] = []
     if exchange.entering:
-        found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=exchange.leaving, kept=kept)
+        found += check_attach(host, then, exchange.entering, Scope.LIVE, leaving=leaving, sharing=sharing, kept=kept)
     if exchange.config_entering:
-        gone = exchange.config_leaving
-        found += check_attach(host, then, exchange.config_entering, Scope.CONFIG, leaving=gone, kept=kept)
+        found += check_attach(host, then, exchange.config_entering, Scope.CONFIG, kept=kept)
     return tuple(dict.fromkeys(found))
 
 

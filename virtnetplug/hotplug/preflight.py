@@ -28,12 +28,14 @@ def check_attach(
     scope: Scope,
     *,
     networks: dict[str, Network] | None = None,
-    leaving: Sequence[Interface] = (),
+    leaving: Interface | None = None,
+    sharing: Sequence[Interface] = (),
     kept: Sequence[Reservation] = (),
 ) -> tuple[Refusal, ...]:
     """Everything that speaks against attaching `nets` in `scope`; empty if nothing does.
 
-    `view` must have the definitions that `scope` touches, without the NICs `leaving`, which are gone by then. Networks that are
+    `view` must have the definitions that `scope` touches, without the NIC `leaving`, which is gone by then. NICs that have a MAC of `sharing`
+    are no obstacle: they had it beside that NIC before. Networks that are
     looked up are added to `networks`, so that the caller need not ask for them again. `kept` are the NICs of open operations.
     """
     refusals = [*check_scope(view, scope)]
@@ -43,12 +45,11 @@ def check_attach(
         refusals += found
         if not found:
             fitting.append(net)
-    for refuse in (fit.aliases, fit.teaming, partial(fit.macs, leaving=leaving), fit.addresses, fit.of_devices):
+    for refuse in (fit.aliases, fit.teaming, partial(fit.macs, sharing=sharing), fit.addresses, fit.of_devices):
         refusals += refuse(view, fitting, scope)
     refusals += reserved.refusals(view, fitting, kept)
     known = {} if networks is None else networks
-    device = next((net for net in leaving if net.is_hostdev), None)
-    missing = list(sources.missing(host, fitting, scope, known, device))  # which also looks the networks up
+    missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
     refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in kept if each.net.address])
     refusals += fit.memory(view, fitting, scope, pools)

@@ -1,0 +1,181 @@
+"""Several NICs of one MAC and without an alias of anybody's, such as the ports of a bond in the guest: their guest addresses tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.contract.deaths import die
+from tests.contract.test_any_nic import MAC, boot, element, nets, state
+from tests.contract.world import World
+from virtnetplug.errors import DuplicateMac, HypervisorFailed, NicAmbiguous, NicPending
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, Result, Scope
+
+HALVES = (Half.LIVE, Half.CONFIG)
+
+
+@pytest.fixture
+def bonded(fake: World) -> World:
+    return bond(fake)
+
+
+def bond(world: World) -> World:
+    """The guest boots with two NICs of one MAC in one bridge."""
+    domain = world.host.hypervisor.domain(world.name)
+    for _ in range(2):
+        domain.attach(element(1, f"bridge='{world.bridges[0]}'"), Half.CONFIG)
+    boot(world)
+    return world
+
+
+def ports(world: World, half: Half = Half.LIVE) -> list[Interface]:
+    return [net for net in nets(world, half) if str(net.mac) == MAC]
+
+
+def listed(world: World) -> list[tuple[str | None, bool, bool, bool]]:
+    return [(str(nic.address), nic.live, nic.config, nic.pending is not None) for nic in world.plugger.list(world.name)]
+
+
+def places(world: World) -> list[str]:
+    return [str(net.address) for net in ports(world, Half.CONFIG)]
+
+
+def every_operation_touches_one_of_them(world: World) -> None:
+    """The second is replaced, connected to another bridge and detached; the first one stays as it is."""
+    first, second = places(world)
+    one, other = ports(world)
+    assert other.address is not None
+    assert listed(world) == [(first, True, True, False), (second, True, True, False)]
+    with pytest.raises(NicAmbiguous, match="means 2 NICs"):
+        world.plugger.plan_detach(world.name, MAC)
+    assert world.plugger.plan_update(world.name, second, {"mtu": 1400}, replace=True).fits
+    outcome = world.plugger.update(world.name, second, {"mtu": 1400}, replace=True, scope=Scope.BOTH, wait=20)
+    assert outcome.result is Result.DONE and [str(nic.address) for nic in outcome.nics] == [second]
+    assert [net.mtu for net in ports(world, Half.CONFIG)] == [None, 1400]
+    moved = world.plugger.rebind(world.name, first, {"source_bridge": world.bridges[1]}, scope=Scope.LIVE)
+    assert [str(nic.address) for nic in moved.nics] == [first]
+    assert listed(world) == [(first, True, True, False), (second, True, True, False)]
+    plan = world.plugger.plan_detach(world.name, second, scope=Scope.BOTH)
+    assert plan.fits and f"slot='0x{other.address.slot:02x}'" in plan.diff["config"]
+    gone = world.plugger.detach(world.name, second, scope=Scope.BOTH, wait=20)
+    assert (gone.result, gone.nics) == (Result.DONE, ())
+    assert [(net.alias, net.address) for net in ports(world)] == [(one.alias, one.address)]
+    assert places(world) == [first] and world.plugger.recover() == ()
+
+
+def test_every_operation_touches_one_of_them(bonded: World) -> None:
+    every_operation_touches_one_of_them(bonded)
+
+
+def test_and_on_real_qemu(real: World) -> None:
+    every_operation_touches_one_of_them(bond(real))
+
+
+PENDING: dict[str, Callable[[Plugger, str, str], Any]] = {
+    "detach": lambda p, name, nic: p.detach(name, nic, wait=0.1),
+    "replace": lambda p, name, nic: p.update(name, nic, {"mtu": 1400}, replace=True, wait=0.1),
+}
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_one_that_is_pending_is_not_shown_on_the_other(bonded: World, kind: str) -> None:
+    first, second = places(bonded)
+    bonded.guest.hold()
+    assert PENDING[kind](bonded.plugger, bonded.name, second).result is Result.PENDING
+    assert listed(bonded) == [(first, True, True, False), (second, True, True, True)]
+    assert bonded.plugger.update(bonded.name, first, {"link_state": "down"}).result is Result.DONE
+    with pytest.raises(NicPending):
+        bonded.plugger.update(bonded.name, second, {"link_state": "down"})
+    bonded.guest.resume()
+    assert [each.result for each in bonded.plugger.recover(wait=20)] == [Result.DONE]
+    assert len(ports(bonded)) == (1 if kind == "detach" else 2)
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+@pytest.mark.parametrize("kind", ["replace", "detach"])
+def test_one_that_an_undo_puts_back_has_its_place_beside_the_other(
+    bonded: World, monkeypatch: pytest.MonkeyPatch, kind: str, scope: Scope
+) -> None:
+    before, (_, second) = state(bonded), places(bonded)
+
+    def refuse(*_: object) -> None:
+        raise HypervisorFailed("not now")
+
+    act: Callable[[Plugger], Any] = (
+        (lambda p: p.update(bonded.name, second, {"mtu": 1400}, replace=True, scope=scope, wait=5))
+        if kind == "replace"
+        else (lambda p: p.detach(bonded.name, second, scope=scope, wait=5))
+    )
+    if kind == "replace":
+        die(bonded, act, "attach", after=True)
+        assert [each.result for each in bonded.plugger.recover(wait=20)] == [Result.UNDONE]
+    elif scope is Scope.BOTH:
+        monkeypatch.setattr(bonded.guest, "detach_element", refuse)
+        with pytest.raises(HypervisorFailed, match="not now"):
+            act(bonded.plugger)
+    else:
+        return
+    assert state(bonded) == before
+
+
+def test_a_third_one_is_refused(bonded: World) -> None:
+    with pytest.raises(DuplicateMac):
+        bonded.plugger.attach(bonded.name, [element(1, f"bridge='{bonded.bridges[1]}'")])
+
+
+def test_one_is_not_handed_over(bonded: World) -> None:
+    """Its identity would be remembered by its MAC, which the other one has, too."""
+    before = state(bonded)
+    fast = element(2, f"bridge='{bonded.bridges[1]}'", "<alias name='ua-fast'/>")
+    with pytest.raises(DuplicateMac):
+        bonded.plugger.handover(bonded.name, places(bonded)[1], fast, wait=20)
+    assert state(bonded) == before
+
+
+def test_a_live_nic_is_no_half_of_another_one_of_its_mac(bonded: World) -> None:
+    """Somebody has attached a third one, and one of the first two has left: the definition has that one only."""
+    first, second = places(bonded)
+    bonded.plugger.detach(bonded.name, first, scope=Scope.LIVE, wait=20)
+    third = element(
+        1, f"bridge='{bonded.bridges[0]}'", "<address type='pci' domain='0' bus='0' slot='9' function='0'/>"
+    )
+    bonded.host.hypervisor.domain(bonded.name).attach(third, Half.LIVE)
+    assert sorted(listed(bonded)) == sorted(
+        [(second, True, True, False), ("0000:00:09.0", True, False, False), (first, False, True, False)]
+    )
+
+
+def test_a_nic_whose_halves_have_two_addresses_is_one(fake: World) -> None:
+    """``virsh attach-device --live --config``: libvirt chooses an address for each half by itself."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(7)], scope=Scope.LIVE)
+    for half in HALVES:
+        fake.guest.attach(element(1, f"bridge='{fake.bridges[0]}'"), half)
+    live, config = ports(fake)[0], ports(fake, Half.CONFIG)[0]
+    assert live.address != config.address
+    assert [(nic.live, nic.config) for nic in fake.plugger.list(fake.name) if nic.mac == MAC] == [(True, True)]
+    fake.guest.hold()
+    fake.plugger.detach(fake.name, MAC, scope=Scope.BOTH, wait=0.1)
+    with pytest.raises(NicPending):
+        fake.plugger.update(fake.name, MAC, {"link_state": "down"})
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert not ports(fake) and not ports(fake, Half.CONFIG)
+
+
+def test_after_a_migration_the_one_that_was_asked_for_goes(bonded: World) -> None:
+    _, second = places(bonded)
+    bonded.guest.hold()
+    bonded.plugger.detach(bonded.name, second, wait=0.1)
+    assert [nic.address for nic in bonded.carries().asked[0].nics] == [second]
+
+
+def test_two_that_only_the_definition_has_leave_it(bonded: World) -> None:
+    """Both are called by their MAC there."""
+    first, second = places(bonded)
+    bonded.guest.destroy()
+    outcome = bonded.plugger.detach(bonded.name, [first, second], scope=Scope.CONFIG)
+    assert (outcome.result, ports(bonded, Half.CONFIG)) == (Result.DONE, [])
