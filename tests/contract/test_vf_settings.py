@@ -337,3 +337,50 @@ def test_the_old_vf_comes_back_if_no_new_one_can_be_had(pool: World) -> None:
         assert (one.alias, one.settings, one.snapshot["trust"]) == ("ua-vf1", {"trust": True}, False)
     assert devices(pool).links[PFS[0]]
     assert after["live"] == before["live"]
+
+
+def _boot_with(world: World, *macs: int) -> None:
+    """The guest is started with these NICs of the pool, in this order: libvirt lends the first free VF to each."""
+    for net in xml.devices(world.guest.xml(Half.CONFIG)).nets:
+        world.guest.detach_element(net.element)
+    for number in macs:
+        mac = f"<mac address='52:54:00:00:00:{number:02x}'/>"
+        world.guest.attach(f"<interface type='network'>{mac}<source network='pool'/></interface>", Half.CONFIG)
+    world.guest.restart()
+
+
+@pytest.mark.parametrize("then", [(1,), (2, 1), (2,), ()])
+def test_what_was_set_of_a_vf_ends_with_the_run_that_booted_with_it(pool: World, then: tuple[int, ...]) -> None:
+    """The next run has the VF for the same NIC or for another one, or not at all: libvirt knows nothing of the setting."""
+    _boot_with(pool, 1)
+    pool.plugger.update(pool.name, "hostdev0", {"trust": True, "spoofchk": False})
+    assert (settings(pool, FIRST).trust, settings(pool, FIRST).spoofchk) == (True, False)
+    _boot_with(pool, *then)
+    assert pool.plugger.audit().findings == () or not then
+    (outcome,) = pool.plugger.recover()
+    assert (outcome.operation, outcome.result) == ("return", Result.DONE)
+    assert (settings(pool, FIRST).trust, settings(pool, FIRST).spoofchk) == (False, True)
+    assert pool.host.journal.holdings() == [] and pool.plugger.audit().findings == ()
+    assert pool.plugger.recover() == ()
+
+
+def test_a_run_that_goes_on_keeps_what_was_set(pool: World) -> None:
+    _boot_with(pool, 1)
+    pool.plugger.update(pool.name, "hostdev0", {"trust": True})
+    assert pool.plugger.recover() == () and settings(pool, FIRST).trust
+
+
+def test_another_domain_that_got_the_vf_does_not_have_what_was_set_of_it(pool: World) -> None:
+    """libvirt lent it, to a domain that was started before anybody has given it back. What somebody set since is left."""
+    _boot_with(pool, 1)
+    pool.plugger.update(pool.name, "hostdev0", {"trust": True, "max_rate": 100})
+    pool.guest.destroy()
+    other = pool.host.hypervisor.add("other")  # type: ignore[attr-defined]
+    element = "<interface type='network'><mac address='52:54:00:00:00:05'/><source network='pool'/></interface>"
+    other.attach(element, Half.LIVE)
+    devices(pool).set_by_hand(FIRST, max_rate=200)
+    (outcome,) = pool.plugger.recover()
+    assert (outcome.operation, outcome.result) == ("return", Result.DONE)
+    now = settings(pool, FIRST)
+    assert (now.trust, now.max_rate, now.admin_mac) == (False, 200, "52:54:00:00:00:05")
+    assert pool.host.journal.holdings() == []

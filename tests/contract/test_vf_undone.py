@@ -299,3 +299,54 @@ def test_the_journal_knows_a_nic_by_the_vf_that_it_came_back_on(pool: World, nam
     pool.guest.destroy()
     assert _recovered(pool) == [Result.DONE]
     assert (pool.host.journal.nics(), pool.host.journal.holdings()) == ([], [])
+
+
+@pytest.fixture
+def booted(pool: World) -> World:
+    """The guest boots with two VFs of the pool, whose live elements do not name it."""
+    for number in (1, 2):
+        mac = f"<mac address='52:54:00:00:00:{number:02x}'/>"
+        pool.guest.attach(f"<interface type='network'>{mac}<source network='pool'/></interface>", Half.CONFIG)
+    pool.guest.restart()
+    return pool
+
+
+def _lent_by_pool(world: World) -> list[tuple[str | None, PciAddress | None, bool]]:
+    """The guest's NICs: the MAC, the VF, and whether the pool has a port of the domain for that VF."""
+    ports = {(port.host_address, port.owner_uuid) for port in world.host.networks.ports("pool")}
+    nics = world.plugger.list(world.name)
+    return [(nic.mac, nic.host_address, (nic.host_address, world.guest.uuid) in ports) for nic in nics]
+
+
+def _broken(p: Plugger, world: World, name: str) -> None:
+    acts: dict[str, Callable[[], Any]] = {
+        "detach": lambda: p.detach(world.name, "hostdev0", scope=Scope.BOTH, wait=5),
+        "replace": lambda: p.update(world.name, "hostdev0", {"boot_order": 1}, replace=True, wait=5),
+        "rebind-vf": lambda: p.rebind_vf(world.name, "hostdev0", wait=5),
+    }
+    acts[name]()
+
+
+@pytest.mark.parametrize("name", ["detach", "replace", "rebind-vf"])
+def test_a_vf_that_the_guest_booted_with_comes_back_with_its_port(booted: World, name: str) -> None:
+    """libvirt gives the NIC another alias, ``hostdev2``, and deletes the port that it had made for it."""
+    before = sorted(_lent_by_pool(booted), key=str)
+    assert [is_port for _, _, is_port in before] == [True, True]
+    if name == "detach":
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(booted.guest, "detach_element", _refuse)
+            with pytest.raises(HypervisorFailed, match="not out"):
+                _broken(booted.plugger, booted, name)
+    else:
+        die(booted, lambda p: _broken(p, booted, name), "attach")
+        assert _recovered(booted) == [Result.UNDONE]
+    assert sorted(_lent_by_pool(booted), key=str) == before and booted.plugger.recover() == ()
+    (holding,) = booted.host.journal.holdings()
+    assert (holding.alias, holding.network, holding.address) == ("hostdev2", "pool", FIRST)
+    assert booted.plugger.audit().findings == ()
+    booted.plugger.detach(booted.name, "hostdev2", wait=5)
+    assert booted.host.journal.holdings() == [] and len(booted.host.networks.ports("pool")) == 1
+
+
+def _refuse(*_: object) -> None:
+    raise HypervisorFailed("not out of the definition")

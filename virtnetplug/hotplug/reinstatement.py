@@ -65,9 +65,21 @@ def put_back(
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
         if answer is not Answer.ENDED and old is not None:
-            _set(host, domain, alias, old["settings"])
+            _set(host, domain, _held_as(host, domain, net), old["settings"])
     except (DomainNotRunning, DomainMissing):
         return
+
+
+def _held_as(host: Host, domain: Domain, net: Interface) -> str:
+    """The alias that the NIC has by now, and that its device is held for."""
+    there = None if is_lasting(net.alias) else guest.there(domain, net, Half.LIVE)
+    if there is None or there.alias is None:
+        return net.alias or ""
+    for holding in host.journal.holdings():
+        its = (holding.hypervisor, holding.domain_uuid, holding.alias, holding.address)
+        if its == (host.hypervisor.key, domain.uuid, net.alias, there.source_pci) and there.alias != net.alias:
+            host.journal.amend_holding(replace(holding, alias=there.alias), holding)
+    return there.alias
 
 
 def is_back(domain: Domain, net: Interface) -> bool:
@@ -104,10 +116,11 @@ def _lend(host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], op
         vlan=wanted.vlan,
         virtualport=net.virtualport,
     )
+    asked = of_pool(wanted, old["network"]) if old["network"] else wanted
     order = Order(
         domain=domain,
         run=run,
-        net=of_pool(wanted, old["network"]) if old["network"] else wanted,
+        net=replace(asked, alias=net.alias),  # by which it is held until libvirt has named it (`_held_as`)
         actual=actual,
         operation_id=operation_id,
         settings=settings,

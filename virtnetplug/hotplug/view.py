@@ -171,14 +171,17 @@ def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     """The one of `nets` that is the NIC `wanted`, under whatever alias libvirt gave it; None if none is.
 
     A NIC with a lasting alias is known by alias and MAC. Any other is known by MAC and guest address, with the alias that it had or what
-    `is_alike` compares.
+    `is_alike` compares. An assigned device may be another one by then.
     """
     if is_lasting(wanted.alias):
         named = (net for net in nets if net.alias == wanted.alias)
         return next((net for net in named if None in (net.mac, wanted.mac) or net.mac == wanted.mac), None)
     unnamed = [net for net in nets if not is_lasting(net.alias) and _is_at(net, wanted) and net.mac == wanted.mac]
     found = next((net for net in unnamed if net.alias is not None and net.alias == wanted.alias), None)
-    return found or next((net for net in unnamed if is_alike(net, wanted)), None)
+    found = found or next((net for net in unnamed if is_alike(net, wanted)), None)
+    if found is None and wanted.is_hostdev and wanted.address is not None:
+        return next((net for net in unnamed if net.is_hostdev and net.address == wanted.address), None)
+    return found
 
 
 def _is_at(net: Interface, wanted: Interface) -> bool:
