@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.deaths import die
 from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.test_hostdev import by_address, devices, nic, state_of
 from tests.contract.test_hostdev import pool as pool
@@ -261,7 +262,8 @@ def _holding(world: World, **more: Any) -> Holding:
 
 
 def _foreign(world: World) -> None:
-    world.host.hypervisor.domain("second").attach(by_address(VFS[2]).replace("ua-vf9", "hostdev7"), Half.LIVE)
+    devices(world).bind(VFS[2], VFIO_DRIVER)
+    world.host.hypervisor.domain("second").attach(by_address(VFS[2], "no").replace("ua-vf9", "hostdev7"), Half.LIVE)
 
 
 def _changed(world: World) -> None:
@@ -635,3 +637,70 @@ def test_a_pf_that_does_not_come_back_is_tried_again(house: World) -> None:
     devices(house).faults.clear()
     assert [each.result for each in house.plugger.recover()] == [Result.UNDONE]
     assert whole(house) == before
+
+
+@pytest.fixture
+def booted(pool: World) -> World:
+    """The guest boots with two VFs of one MAC, as the ports of a bond; what is set of the first is ours."""
+    _boot(pool)
+    return pool
+
+
+def _booted(world: World) -> list[tuple[Any, ...]]:
+    """The guest's NICs by place: the VF, what is set of it, and whether the definition has it."""
+    fake = devices(world)
+    nics = sorted(world.plugger.list(world.name), key=lambda nic: str(nic.address))
+    return [
+        (nic.mac, nic.address, nic.host_address, fake.set[nic.host_address].trust, nic.live, nic.config)
+        for nic in nics
+        if nic.host_address is not None
+    ]
+
+
+def _found(world: World) -> set[str]:
+    return {each.kind for each in world.plugger.audit().findings}
+
+
+def test_vfs_that_a_guest_booted_with_have_an_alias_of_ours_then(booted: World) -> None:
+    """libvirt would give the NICs other aliases, and nobody could tell after a crash which of them has come."""
+    before = _booted(booted)
+    assert [trust for *_, trust, _, _ in before] == [True, False]
+    plan = booted.plugger.plan_rebind_pf(PF, reload_driver=True, allow_outage=True)
+    assert plan.fits and any("fake/hostdev1" in text for text in plan.warnings)
+    outcome = rebind(booted, reload_driver=True)
+    assert outcome.result is Result.DONE and len(outcome.nics) == 2
+    assert _booted(booted) == before and _found(booted) == {"mac-duplicate"}
+    assert all((nic.alias or "").startswith("ua-vnp") for nic in booted.plugger.list(booted.name))
+    assert booted.plugger.recover() == ()
+
+
+def test_one_of_them_is_pending(booted: World) -> None:
+    """The guest lets go of none: both stay, and nobody else may take them out."""
+    before = _booted(booted)
+    booted.guest.hold()
+    assert rebind(booted, reload_driver=True).result is Result.PENDING
+    assert [nic.pending is not None for nic in booted.plugger.list(booted.name)] == [True, True]
+    with pytest.raises(Refused):
+        booted.plugger.detach(booted.name, "hostdev0", wait=1)
+    assert _found(booted) == {"mac-duplicate"}
+    booted.guest.resume()
+    assert [each.result for each in booted.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert _booted(booted) == before and booted.plugger.recover() == ()
+
+
+@pytest.mark.parametrize(("call", "number"), [("detach", 1), ("detach", 2), ("attach", 1), ("attach", 2)])
+@pytest.mark.parametrize("after", [False, True])
+def test_wherever_it_dies_they_are_as_before(booted: World, call: str, number: int, after: bool) -> None:
+    before = _booted(booted)
+    die(booted, lambda p: rebind(booted, p, reload_driver=True), call, number=number, after=after)
+    booted.plugger.recover(wait=20)
+    assert _booted(booted) == before and booted.plugger.recover() == ()
+    assert _found(booted) == {"mac-duplicate"}
+
+
+def _boot(world: World) -> None:
+    for _ in range(2):
+        element = "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='pool'/></interface>"
+        world.guest.attach(element, Half.CONFIG)
+    world.guest.restart()
+    world.plugger.update(world.name, "hostdev0", {"trust": True})

@@ -203,7 +203,7 @@ def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
         its = [
             entry
             for entry in record.named
-            if (entry.get("domain_uuid"), entry["alias"]) == (view.domain.uuid, _key(pair))
+            if entry.get("domain_uuid") == view.domain.uuid and _is_of(pair, record.names_of(entry["alias"]))
         ]
         return all(not _run_of(entry, view.run).matches(view.run) for entry in its)
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]

@@ -355,18 +355,23 @@ def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str)
 
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
-    leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
     if not record.domain_uuid:  # a PF's, of many guests
-        there = {(seen.uuid, net.alias) for seen in whole.domains.values() for net in seen.live}
-        return "" if leaves <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
+        there = {(seen.uuid, name) for seen in whole.domains.values() for net in seen.live for name in _names(net)}
+        its = [{(uuid, name) for name in record.names_of(alias)} for uuid, alias in record.touched if uuid]
+        is_held = all(names & there for names in its) or not whole.is_whole
+        return "" if is_held else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    if not leaves.intersection(
-        (seen.uuid, name) for net in seen.live for name in (net.alias, net.mac, known_as(net.mac, net.address))
-    ):
+    leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
+    if not leaves.intersection((seen.uuid, name) for net in seen.live for name in _names(net)):
         return "waits for the guest, which has let go meanwhile"
     return ""
+
+
+def _names(net: NetGlimpse) -> tuple[str | None, ...]:
+    """All that the NIC may be called in `leaving`."""
+    return net.alias, net.mac, known_as(net.mac, net.address)
 
 
 def _gone(whole: Survey) -> Iterator[Finding]:

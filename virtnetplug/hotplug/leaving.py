@@ -26,7 +26,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
         elif record.domain_uuid and record.state is OperationState.RUNNING:
             nics = set()
         else:
-            nics = set(record.touched)
+            nics = {(uuid, name) for uuid, alias in record.touched for name in record.names_of(alias)}
         found.update({(record.hypervisor, uuid, alias): record.id for uuid, alias in nics})
     return found
 

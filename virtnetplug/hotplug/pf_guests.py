@@ -23,6 +23,7 @@ from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.pf_users import PfNic
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.transaction import Transaction
+from virtnetplug.hotplug.view import places_of
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.operation import Half, OperationRecord
@@ -81,6 +82,7 @@ def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
         "domain_name": nic.domain.name,
         "run": nic.run.request,
         "alias": nic.alias,
+        **({} if nic.net.alias == nic.alias else {"mac": str(nic.mac or ""), "places": places_of([nic.net])}),
         "element": nic.element,
         "address": str(nic.address),
         "index": nic.index,
@@ -230,7 +232,10 @@ def put_in(
     address = nic.address if address is None else address
     if address != nic.address:
         _hold_instead(host, nic, address, operation.id, snapshot or {})
-    element = xml.edit(nic.element, {"source_pci": address})
+    for holding in held_for(host, nic.domain, nic.net.alias or "") if nic.net.alias != nic.alias else ():
+        if holding.address == nic.address:
+            host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
+    element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
     try:
         put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
     except VirtnetplugError:

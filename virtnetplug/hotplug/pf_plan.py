@@ -12,6 +12,7 @@ from virtnetplug.hotplug import pf_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.pf_guests import entry_of, entry_of_free
 from virtnetplug.hotplug.pf_users import PfView, defined_with
+from virtnetplug.hotplug.reserved import SAME_MAC
 from virtnetplug.hotplug.transaction import plan_steps
 from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
 
@@ -171,6 +172,7 @@ def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -
                 *(entry_of(nic, targets[nic.label]) for nic in view.nics),
                 *(entry_of_free(vf.address) for vf in view.free),
             ],
+            SAME_MAC: sorted({name for nic in view.nics for name in nic.same_mac}),
         },
         steps=planned,
         started=host.clock.now(),

@@ -23,10 +23,12 @@ from virtnetplug.hotplug.inventory import pending_nics
 from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.rebind_vf import changed_by_others, has_partner, owning_pool
-from virtnetplug.hotplug.view import DomainView, describe, look
+from virtnetplug.hotplug.request import edited
+from virtnetplug.hotplug.request import name as minted
+from virtnetplug.hotplug.view import DomainView, describe, look, same_mac_as
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import PciDevice
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
@@ -36,7 +38,11 @@ from virtnetplug.ports.domain import Domain, PowerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfNic:
-    """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `reinstatement.put_back` has to know."""
+    """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `reinstatement.put_back` has to know.
+
+    The NIC comes back as `alias`. That is the alias which it has, or one of ours where libvirt made that: the next one of libvirt's would be
+    another. `same_mac` are other NICs of its guest that have its MAC (`view.same_mac_as`).
+    """
 
     domain: Domain
     run: Run
@@ -47,11 +53,12 @@ class PfNic:
     old: dict[str, Any]
     managed: bool = True
     has_partner: bool = False
+    same_mac: Sequence[str] = ()
 
     @property
     def label(self) -> str:
         """What steps call it: aliases are each guest's own."""
-        return f"{self.domain.name}/{self.alias}"
+        return f"{self.domain.name}/{self.net.alias or self.alias}"
 
     @property
     def net(self) -> Interface:
@@ -151,13 +158,14 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
     return PfNic(
         domain=view.domain,
         run=view.run,
-        alias=net.alias or "",
+        alias=(net.alias if is_lasting(net.alias) else minted(edited(net, {"alias": None})).alias) or "",
         element=net.element,
         address=vf.address,
         index=vf.vf_index or 0,
         old={"network": network, "settings": settings},
         managed=holding.managed if holding is not None else bool(net.managed),
         has_partner=has_partner(net, view.live.nets if view.live is not None else ()),
+        same_mac=same_mac_as(view, [net]),
     )
 
 
@@ -171,7 +179,7 @@ def _nic_refusals(
         yield Refusal(
             reason="guest-paused",
             nic=nic.label,
-            message=f"{view.domain.name} is paused, so it cannot let go of {nic.alias}. Resume it, or detach the NIC once it runs.",
+            message=f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs.",
         )
     yield from fit.widows(view, [(Half.LIVE, net)])
     if (operation := operation_on(net, pending_nics(host, view.domain.uuid))) is not None:
@@ -181,13 +189,12 @@ def _nic_refusals(
             message=f"{name} belongs to operation {operation}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
         )
         return
-    if holding is None and not (nic.alias.startswith("ua-") and net.managed):
+    if holding is None and not net.managed:
         yield Refusal(
             reason=NotSupported.reason,
             nic=nic.label,
-            message=f"{name} was attached by another program, "
-            + ("which drives its VF itself (managed='no')" if not net.managed else "under a name that does not last")
-            + f", and could not be put back as it is. Detach {nic.address} from it, and attach it with virtnetplug.",
+            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be put back as it is. "
+            f"Detach {nic.address} from it, and attach it with virtnetplug.",
         )
     try:
         yield from changed_by_others(name, net, holding, host.host_devices.settings(nic.address))

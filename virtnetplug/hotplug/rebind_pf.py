@@ -248,4 +248,6 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 def nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
     """What became of them; what was done stands if one cannot be seen."""
-    return nics_named(host, ((nic.domain.uuid, nic.alias) for nic in nics))
+    return nics_named(
+        host, ((nic.domain.uuid, name) for nic in nics for name in {nic.alias, nic.net.alias or nic.alias})
+    )

@@ -163,11 +163,13 @@ class OperationRecord:
     def names_of(self, alias: str) -> frozenset[str]:
         """What the NICs of its request that have this alias are known by for good: the alias, or `known_as` where the alias is libvirt's own.
 
-        A NIC whose two halves have two guest addresses has two names. The request may lack the addresses, and the MAC.
+        A NIC whose two halves have two guest addresses has two names. One that an operation of no one domain gives an alias has both: it has
+        none yet. The request may lack the addresses, and the MAC.
         """
-        if is_lasting(alias):
+        is_its = is_lasting(alias)
+        if is_its and self.domain_uuid:
             return frozenset({alias})
-        found: set[str] = set()
+        found = {alias} if is_its else set[str]()
         for entry in self.named:
             mac, places = entry.get("mac"), entry.get("places")
             if entry["alias"] == alias and isinstance(mac, str) and mac:
