@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import suppress
 
 from virtnetplug import xml
@@ -43,7 +42,8 @@ def return_devices(
     for holding in held:
         user = users.get(holding.address)
         is_used, is_over = user is not None, user is not None and _is_over(host, user, holding)
-        if (is_used and holding.address not in changed and not is_over) or _is_busy(holding, busy):
+        stays = is_used and holding.address not in changed and not is_over
+        if stays or (holding.domain_uuid, holding.alias) in busy:
             continue
         returned = give_back(host, holding, seconds=seconds, is_over=is_over)
         if returned.was_taken:
@@ -58,10 +58,6 @@ def return_devices(
                 travel.forget(its, (), [KnownNic(holding.alias, holding.mac, "")])
         outcomes.append(_returned(holding, returned))
     return outcomes
-
-
-def _is_busy(holding: Holding, busy: Collection[tuple[str, str]]) -> bool:
-    return (holding.domain_uuid, holding.alias) in busy
 
 
 def _is_over(host: Host, user: Domain, holding: Holding) -> bool:
