@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
@@ -390,7 +391,9 @@ def _was_taken(nic: NicRecord, seen: Seen) -> bool:
     if not seen.is_active:
         return False
     process = seen.domain.process()
-    return not (nic.process and process) or nic.process == process
+    if nic.process and process:
+        return nic.process == process
+    return not guest.began_after(seen.domain, nic.since)  # rows of journal version 4 name no process
 
 
 def _damaged(nic: NicRecord) -> Finding:

@@ -27,6 +27,7 @@ from virtnetplug.adapters.libvirt import emulator
 )
 def test_where_the_pid_files_are(uri: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
     assert emulator.state_dir(uri) == (None if expected is None else Path(expected))
 
 
