@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,27 +18,44 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor, Image
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import ForgetRefused, HypervisorFailed, VirtnetplugError
+from virtnetplug.errors import DomainMissing, ForgetRefused, HypervisorFailed, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
+ROOT = Path(__file__).parents[2]
+
+TO_USER = {"type": "user", "source_bridge": None}
+"""What libvirt cannot change in place: the NIC has to leave, and to come again."""
+
 PENDING: dict[str, Callable[[World], Any]] = {
     "detach": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.LIVE, wait=1),
     "detach-both": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.BOTH, wait=1),
     "replace": lambda w: w.plugger.update(w.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=1),
+    "rebind": lambda w: w.plugger.rebind(w.name, "ua-nic1", TO_USER, replace=True, scope=Scope.BOTH, wait=1),
     "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=1),
+    "handback": lambda w: w.plugger.handback(w.name, "ua-nic1", wait=1),
 }
 """Each leaves an operation that waits for a guest which holds on."""
+
+KEEPING = ("replace", "rebind", "handover")
+"""Those after which a guest has ua-nic1 where the operation was begun elsewhere: what it was for is not known there."""
 
 FINAL = ("shut_down", "destroy", "crash")
 
 
-def _pending(world: World, kind: str) -> str:
+def _holding(world: World, kind: str) -> None:
+    """A guest that holds on, with all that this kind of operation needs."""
     world.plugger.attach(world.name, [world.bridge_nic(1), world.bridge_nic(2)], scope=Scope.BOTH)
+    if kind == "handback":
+        world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)
     world.guest.hold()
+
+
+def _pending(world: World, kind: str) -> str:
+    _holding(world, kind)
     outcome = PENDING[kind](world)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device")
     return str(outcome.operation_id)
@@ -65,13 +84,14 @@ def _is_clean(world: World) -> bool:
 @pytest.mark.parametrize("end", FINAL)
 def test_a_guest_that_is_no_more_has_ended_what_was_asked(fake: World, kind: str, end: str) -> None:
     operation = _pending(fake, kind)
+    before = _names(fake, Half.CONFIG)
     getattr(fake.guest, end)()
     outcome = _recovered(fake)
     if kind.startswith("detach"):
         assert (outcome.result, outcome.reason) == (Result.DONE, "guest-ended")
         assert ("ua-nic1" in _names(fake, Half.CONFIG)) == (kind == "detach")
     else:
-        assert outcome.result is Result.UNDONE and _names(fake, Half.CONFIG) == ["ua-nic1", "ua-nic2"]
+        assert outcome.result is Result.UNDONE and _names(fake, Half.CONFIG) == before
     assert _state(fake, operation) in (OperationState.DONE, OperationState.UNDONE) and _is_clean(fake)
 
 
@@ -90,7 +110,7 @@ def test_a_managed_save_ends_nothing(fake: World, kind: str, is_restarted: bool)
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE
     assert _state(fake, operation) is OperationState.DONE and not fake.carries().asked
-    assert ("ua-nic1" in _names(fake)) == (kind == "replace") and _is_clean(fake)
+    assert ("ua-nic1" in _names(fake)) == (kind in ("replace", "rebind", "handback")) and _is_clean(fake)
 
 
 def _hypervisor(world: World) -> FakeHypervisor:
@@ -161,7 +181,7 @@ def test_what_is_not_known_is_decided_by_the_next_run(fake: World, kind: str) ->
     assert fake.guest.state().id == before
     outcome = _recovered(fake, wait=1)
     assert outcome.result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
-    kept = ["ua-nic2"] if kind == "detach-both" else ["ua-nic1", "ua-nic2"]
+    kept = ["ua-nic2"] if kind in ("detach-both", "handback") else ["ua-nic1", "ua-nic2"]
     assert _names(fake) == _names(fake, Half.CONFIG) == kept and _is_clean(fake)
 
 
@@ -184,6 +204,116 @@ def test_what_is_not_known_can_be_forgotten(fake: World) -> None:
     assert _recovered(fake, wait=1).reason == "guest-holds-device", "it is back, and was asked"
     fake.guest.resume()
     assert _recovered(fake, wait=5).result is Result.DONE and "ua-nic1" not in _names(fake)
+
+
+# -- the table of docs/design.md ------------------------------------------------------------------------------
+
+
+def _table() -> list[tuple[str, str, str, str]]:
+    """Its rows: what ends the run, and what is said of a detach, of any other operation, and once libvirtd was restarted."""
+    lines = (ROOT / "docs" / "design.md").read_text().splitlines()
+    first = lines.index("| the run ends by | a detach | any other | libvirtd restarted since | what is so |") + 2
+    rows = [
+        line.strip("| ").split(" | ") for line in itertools.takewhile(lambda line: line.startswith("|"), lines[first:])
+    ]
+    return [(row[0], row[1].strip("`"), row[2].strip("`"), row[3].strip("`")) for row in rows]
+
+
+class _Ways:
+    """What ends the run of a guest, or makes it go on, word by word as the table names it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.image: Image | None = None
+        self.hypervisor = _hypervisor(world)
+
+    def take(self, words: str) -> None:
+        for word in words.replace("`", "").split(", "):
+            getattr(self, "_" + word.replace(" --", "_").replace("-", "_").replace(" ", "_"))()
+
+    def _the_guest_shuts_down(self) -> None:
+        self.world.guest.shut_down()
+
+    def _destroy(self) -> None:
+        self.world.guest.destroy()
+
+    def _QEMU_crashes(self) -> None:  # noqa: N802
+        self.world.guest.crash()
+
+    def _the_host_crashes(self) -> None:
+        self.hypervisor.reboot()
+
+    def _managedsave(self) -> None:
+        self.world.guest.managed_save()
+
+    def _managedsave_remove(self) -> None:
+        self.world.guest.forget_image()
+
+    def _start(self) -> None:
+        self.world.guest.start()
+
+    def _start_force_boot(self) -> None:
+        self.world.guest.forget_image()
+        self.world.guest.start()
+
+    def _recover(self) -> None:
+        self.world.plugger.recover()
+
+    def _save(self) -> None:
+        self.image = self.world.guest.save()
+
+    def _restore(self) -> None:
+        assert self.image is not None
+        self.world.guest.restore(self.image)
+
+    def _suspend(self) -> None:
+        self.world.guest.pause_and_go_on()
+
+    def _resume(self) -> None:
+        """The guest runs again since `_suspend`."""
+
+    def _metadata_remove(self) -> None:
+        self.hypervisor.domain(self.world.name).set_travelling(None)
+
+    def _migrate(self) -> None:
+        self.world.guest.stop(HowEnded.MIGRATED)
+
+    def _migrate_undefinesource(self) -> None:
+        self._migrate()
+        self._undefine()
+
+    def _undefine(self) -> None:
+        self.world.guest.undefine()
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["", "libvirtd-restarted"])
+@pytest.mark.parametrize("row", _table(), ids=lambda row: row[0])
+def test_what_the_table_says_is_said(
+    fake: World, row: tuple[str, str, str, str], is_restarted: bool, kind: str
+) -> None:
+    way, of_detach, of_other, restarted = row
+    operation = _pending(fake, kind)
+    _Ways(fake).take(way)
+    if is_restarted:
+        _hypervisor(fake).restart_daemon()
+    expected = of_detach if kind.startswith("detach") else of_other
+    said = _recovered(fake, wait=1 if _is_running(fake) else 0)
+    assert said.reason == (restarted if is_restarted and restarted != "the same" else expected)
+    states = {"guest-ended": "done", "recovered": "undone", "guest-migrated": "left", "domain-missing": "left"}
+    now = fake.host.journal.operation(str(said.operation_id))
+    assert now is not None and now.state == states.get(said.reason, "pending")
+    first = fake.host.journal.operation(operation)
+    assert first is not None and (first.id == now.id or first.ended is not None)
+    if said.reason == "guest-ended":
+        assert ("ua-nic1" in _names(fake, Half.CONFIG)) == (kind == "detach")
+
+
+def _is_running(world: World) -> bool:
+    try:
+        return world.guest.state().is_active
+    except DomainMissing:
+        return False
 
 
 # -- which run it is ------------------------------------------------------------------------------------------
@@ -320,7 +450,7 @@ def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fak
     assert any("came with what its guest was asked" in event.text for event in fake.events)
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE and fake.host.journal.open_operations() == []
-    assert ("ua-nic1" in _names(fake)) == (not kind.startswith("detach"))
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     # what a hand-over remembers is in the image, and was taken out of the definition again
     assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
 
@@ -403,8 +533,7 @@ def test_a_guest_that_left_is_told_of_and_closes_the_operation(fake: World, kind
 )
 def test_who_waits_is_told_how_the_run_ended(fake: World, kind: str, end: HowEnded, reason: str) -> None:
     """By the event: libvirtd forgets the reason at once."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
-    fake.guest.hold()
+    _holding(fake, kind)
     fake.later(0.5, lambda: (fake.guest.stop(end), fake.guest.forget_end()))
     if kind.startswith("detach"):
         assert PENDING[kind](fake).reason == reason
@@ -515,7 +644,7 @@ def test_what_travels_is_gone_on_with(fake: World, kind: str) -> None:
     assert _recovered(fake, wait=1).reason == "guest-holds-device"
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE
-    assert ("ua-nic1" in _names(fake)) == (not kind.startswith("detach"))
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     assert not fake.carries().asked and _is_clean(fake)
 
 
@@ -601,7 +730,7 @@ def test_what_travels_goes_on_with_a_nic_that_is_connected_to_something_else(fak
     assert _recovered(fake, wait=1).reason == "guest-holds-device"
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE
-    assert ("ua-nic1" in _names(fake)) == (not kind.startswith("detach"))
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     live = xml.devices(fake.definition(Half.LIVE)).nets
     assert {net.source_bridge for net in live} == {fake.bridges[1]}, "nothing is moved back"
 

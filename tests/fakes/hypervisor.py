@@ -723,6 +723,8 @@ class FakeHypervisor:
             raise
 
     def _plug(self, nic: etree._Element, owner: str) -> None:
+        if nic.get("type") == "user":
+            return  # QEMU's own
         source = nic.find("source")
         assert source is not None
         bridge = source.get("bridge")
