@@ -735,6 +735,18 @@ def test_what_travels_goes_on_with_a_nic_that_is_connected_to_something_else(fak
     assert {net.source_bridge for net in live} == {fake.bridges[1]}, "nothing is moved back"
 
 
+def test_a_nic_that_serves_in_the_place_of_another_stays_where_its_guest_arrives(fake: World) -> None:
+    """A hand-over has died once its guest was as it should be. To put either NIC in again as it was would push out the one that serves."""
+    _holding(fake, "handover")
+    fake.guest.resume()
+    act = lambda p: p.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)  # noqa: E731
+    die(fake, act, "attach", after=True)
+    plugger = _arrived(fake)
+    assert plugger.recover(wait=5) == () and fake.host.journal.open_operations() == []
+    assert _names(fake) == ["ua-nic2"] and not fake.carries().asked
+    assert sum("attach it again" in event.text for event in fake.events) == 2
+
+
 def test_a_nic_that_cannot_be_told_any_more_is_said(fake: World) -> None:
     """libvirt makes its alias, so that MAC and source alone tell it."""
     element = "<interface type='bridge'><mac address='52:54:00:00:00:05'/><source bridge='{}'/><model type='virtio'/></interface>"

@@ -34,6 +34,9 @@ KEPT = {"detach": ["ua-b"], "replace": ["ua-a", "ua-b"], "handover": ["ua-a", "u
 ASKED = {"detach": "ua-a", "replace": "ua-a", "handover": "ua-b"}
 """The NIC that the guest is asked for first. A hand-over takes the NIC that is to serve out first, and puts it in again in the other's place."""
 
+HALVES_DIFFER = {"rebind": {"config-differs"}, "handover": {"config-differs", "identity-differs"}}
+"""What an audit finds of a guest that moved between two halves of these."""
+
 DIES_AT = """
 import os, pathlib, signal, sys, virtnetplug
 from virtnetplug import Scope
@@ -346,12 +349,15 @@ def test_a_guest_moves_in_the_middle_of_an_operation(hosts: TwoHosts, act: str, 
     there = hosts.migrate(one)
     for command in (hosts.a_runs, hosts.b_runs):
         command.run("recover", *LONG)
-    _assert_settled(hosts.a_runs, *([hosts.b_runs] if act != "rebind" else []))
-    if act == "rebind":  # its halves may differ, and B cannot know what A was about to do
+    _assert_settled(hosts.a_runs, *([hosts.b_runs] if act not in HALVES_DIFFER else []))
+    if act in HALVES_DIFFER:  # and B cannot know what A was about to do
         found = json.loads(hosts.b_runs.run("--json", "audit").out)["findings"]
-        assert {each["kind"] for each in found} <= {"config-differs"}
+        assert {each["kind"] for each in found} <= HALVES_DIFFER[act]
+        assert hosts.b_runs("recover").out == "nothing to recover\n"
     if act == "attach":
         assert there.aliases() == before  # nothing here can be undone by A, and B has not been asked for anything
+    elif act == "handover":
+        assert "ua-b" in there.aliases()  # it serves in the place of ua-a, or was kept
     elif act != "detach":
         assert there.aliases() == ["ua-a"] == _config(there)
     for operation in hosts.a_runs.json("history").document["operations"]:

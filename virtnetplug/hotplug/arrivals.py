@@ -20,6 +20,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
+from virtnetplug.hotplug.reserved import taken_place
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, look
 from virtnetplug.lifecycle import GONE
@@ -263,6 +264,8 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     ]
     left = [nic for nic in asked.nics if nic.alias not in busy and not any(travel.is_same(nic, net) for net in nets)]
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
+    if not is_detach:  # to put in again; one that serves in the place of another stays there
+        defined = [net for net in defined if taken_place(view.domain, net) is None]
     return _Which(there, left, defined)
 
 
@@ -297,8 +300,8 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere, and its "
-                "definition does not have that NIC: attach it again if the guest is to have it.",
+                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere. Its "
+                "definition does not have that NIC, or another one has its place: attach it again if the guest is to have it.",
             )
 
 
