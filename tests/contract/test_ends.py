@@ -504,6 +504,46 @@ def test_what_was_let_go_of_before_the_end_is_not_said_to_have_been_held(fake: W
     assert outcome.message.startswith("ua-nic1 detached") and "ua-nic2" not in outcome.message
 
 
+def test_a_saved_guest_is_no_disagreement_once_recover_has_seen_it(fake: World) -> None:
+    """It has the NIC wherever it is saved, as one that runs and holds on: `recover` could do nothing about it."""
+    _pending(fake, "detach")
+    fake.guest.managed_save()
+    assert [finding.kind for finding in fake.plugger.audit().findings] == ["operation-open"]
+    assert _recovered(fake).reason == "guest-saved"
+    assert fake.plugger.audit().findings == ()
+    fake.guest.forget_image()
+    (finding,) = fake.plugger.audit().findings
+    assert "image is gone" in finding.message
+
+
+def test_a_row_without_a_process_is_not_of_a_run_that_began_later(fake: World) -> None:
+    """As journal version 4 wrote it: the guest was started anew before anybody wrote again, and took the hot-plugged NIC along."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.host.journal.close()
+    with sqlite3.connect(fake.state_dir / "journal.db") as rows:
+        assert rows.execute("UPDATE nics SET process = ''").rowcount == 1
+    rows.close()
+    fake.host = fake.reopen()
+    fake.guest.detach("ua-nic1", Half.LIVE)
+    assert [finding.kind for finding in fake.plugger.audit().findings] == ["nic-gone"], "somebody took it"
+    fake.host.clock.sleep(60)
+    fake.guest.restart()
+    assert fake.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "off"])
+def test_a_nic_is_ours_after_its_domain_was_defined_anew(fake: World, is_running: bool) -> None:
+    """The journal knows it, though the metadata went with the definition."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    if not is_running:
+        fake.guest.destroy()
+    fake.guest.redefine()
+    assert _origins(fake) == {"ua-nic1": "virtnetplug"}
+    if not is_running:
+        fake.guest.start()
+        assert fake.plugger.recover() == () and _origins(fake) == {"ua-nic1": "virtnetplug"}
+
+
 @pytest.mark.parametrize("kind", PENDING)
 def test_a_guest_that_left_this_way_says_nothing_stale(fake: World, kind: str) -> None:
     """History does not call an operation undone because its guest was saved, which is over."""

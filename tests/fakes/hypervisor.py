@@ -498,6 +498,15 @@ class FakeDomain:
             self._hypervisor.all.pop(self._name, None)
             self._tell(GuestEvent(GuestEventKind.ENDED))
 
+    def redefine(self) -> None:
+        """``virsh undefine`` and ``virsh define`` of what it was, without metadata."""
+        config = copy.deepcopy(self._tree(Half.CONFIG))
+        for metadata in config.findall("metadata"):
+            config.remove(metadata)
+        self.undefine()
+        self._config = config
+        self._hypervisor.all[self._name] = self
+
     def forget_end(self) -> None:
         self._end = HowEnded.UNKNOWN
 

@@ -8,12 +8,14 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
+from virtnetplug.hotplug.ending import REASONS, has_image
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.domain import HowEnded
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
 
@@ -360,6 +362,10 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
         there = {(seen.uuid, net.alias) for seen in whole.domains.values() for net in seen.live}
         return "" if leaves <= there or not whole.is_whole else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
+    if seen is not None and not seen.is_active and record.reason == REASONS[HowEnded.SAVED]:
+        # `recover` has seen that, and the guest has the NIC wherever it is saved
+        is_gone = has_image(record) and seen.domain.saved_image() is None
+        return "waits for a guest whose saved image is gone" if is_gone else ""
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     if not leaves.intersection((seen.uuid, name) for net in seen.live for name in (net.alias, net.mac)):
