@@ -529,10 +529,17 @@ class ConnectionLost(RollbackIncomplete):
     reason = "connection-lost"
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop, so that another sentence can follow it."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
     """`first`, reported of an operation that is past the point where it could be undone."""
     left = f"The {operation} can no longer be undone, and it has not ended."
-    error = RollbackIncomplete(f"{first.message} {left} The journal keeps it: 'virtnetplug recover' goes on with it.")
+    error = RollbackIncomplete(
+        f"{sentence(first.message)} {left} The journal keeps it: 'virtnetplug recover' goes on with it."
+    )
     error.undo_failures = [left]
     return error
 
@@ -541,7 +548,7 @@ def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> Rollbac
     """`first`, reported as a rollback that could not be finished, with what is left to do."""
     left = "; ".join(failures)
     error = RollbackIncomplete(
-        f"{first.message} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
+        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
     )
     error.undo_failures = list(failures)
     return error

@@ -203,6 +203,12 @@ class _Watch:
     def end(self) -> Any:
         return self._inner.end
 
+    def has_removed(self, alias: str) -> bool:
+        return bool(self._inner.has_removed(alias))
+
+    def forget(self) -> None:
+        self._inner.forget()
+
     def next(self, seconds: float) -> Any:
         self._trigger.waits()
         return self._inner.next(seconds)

@@ -136,6 +136,7 @@ def fill(hypervisor: FakeHypervisor, facts: dict[str, Any], xen: FakeXen | None 
 def _fill_domain(domain: FakeDomain, value: dict[str, Any], live: str | None, config: str | None) -> None:
     domain._uuid, domain._id, domain.holds = value["uuid"], value["id"], value["holds"]
     domain._leaving = list(value["leaving"])
+    domain._process_began = 0.0  # before any record
     domain._live, domain._config = (None if text is None else etree.fromstring(text) for text in (live, config))
 
 

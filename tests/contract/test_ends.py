@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,27 +18,44 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor, Image
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import ForgetRefused, VirtnetplugError
+from virtnetplug.errors import DomainMissing, ForgetRefused, HypervisorFailed, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
+ROOT = Path(__file__).parents[2]
+
+TO_USER = {"type": "user", "source_bridge": None}
+"""What libvirt cannot change in place: the NIC has to leave, and to come again."""
+
 PENDING: dict[str, Callable[[World], Any]] = {
     "detach": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.LIVE, wait=1),
     "detach-both": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.BOTH, wait=1),
     "replace": lambda w: w.plugger.update(w.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=1),
+    "rebind": lambda w: w.plugger.rebind(w.name, "ua-nic1", TO_USER, replace=True, scope=Scope.BOTH, wait=1),
     "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=1),
+    "handback": lambda w: w.plugger.handback(w.name, "ua-nic1", wait=1),
 }
 """Each leaves an operation that waits for a guest which holds on."""
+
+KEEPING = ("replace", "rebind", "handover")
+"""Those after which a guest has ua-nic1 where the operation was begun elsewhere: what it was for is not known there."""
 
 FINAL = ("shut_down", "destroy", "crash")
 
 
-def _pending(world: World, kind: str) -> str:
+def _holding(world: World, kind: str) -> None:
+    """A guest that holds on, with all that this kind of operation needs."""
     world.plugger.attach(world.name, [world.bridge_nic(1), world.bridge_nic(2)], scope=Scope.BOTH)
+    if kind == "handback":
+        world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)
     world.guest.hold()
+
+
+def _pending(world: World, kind: str) -> str:
+    _holding(world, kind)
     outcome = PENDING[kind](world)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device")
     return str(outcome.operation_id)
@@ -64,13 +84,14 @@ def _is_clean(world: World) -> bool:
 @pytest.mark.parametrize("end", FINAL)
 def test_a_guest_that_is_no_more_has_ended_what_was_asked(fake: World, kind: str, end: str) -> None:
     operation = _pending(fake, kind)
+    before = _names(fake, Half.CONFIG)
     getattr(fake.guest, end)()
     outcome = _recovered(fake)
     if kind.startswith("detach"):
         assert (outcome.result, outcome.reason) == (Result.DONE, "guest-ended")
         assert ("ua-nic1" in _names(fake, Half.CONFIG)) == (kind == "detach")
     else:
-        assert outcome.result is Result.UNDONE and _names(fake, Half.CONFIG) == ["ua-nic1", "ua-nic2"]
+        assert outcome.result is Result.UNDONE and _names(fake, Half.CONFIG) == before
     assert _state(fake, operation) in (OperationState.DONE, OperationState.UNDONE) and _is_clean(fake)
 
 
@@ -89,7 +110,7 @@ def test_a_managed_save_ends_nothing(fake: World, kind: str, is_restarted: bool)
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE
     assert _state(fake, operation) is OperationState.DONE and not fake.carries().asked
-    assert ("ua-nic1" in _names(fake)) == (kind == "replace") and _is_clean(fake)
+    assert ("ua-nic1" in _names(fake)) == (kind in ("replace", "rebind", "handback")) and _is_clean(fake)
 
 
 def _hypervisor(world: World) -> FakeHypervisor:
@@ -160,7 +181,7 @@ def test_what_is_not_known_is_decided_by_the_next_run(fake: World, kind: str) ->
     assert fake.guest.state().id == before
     outcome = _recovered(fake, wait=1)
     assert outcome.result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
-    kept = ["ua-nic2"] if kind == "detach-both" else ["ua-nic1", "ua-nic2"]
+    kept = ["ua-nic2"] if kind in ("detach-both", "handback") else ["ua-nic1", "ua-nic2"]
     assert _names(fake) == _names(fake, Half.CONFIG) == kept and _is_clean(fake)
 
 
@@ -180,7 +201,359 @@ def test_what_is_not_known_can_be_forgotten(fake: World) -> None:
     with pytest.raises(ForgetRefused):
         fake.plugger.recover(forget=operation)
     fake.guest.restore(image)
-    assert fake.plugger.recover(wait=1) == () and "ua-nic1" in _names(fake)
+    assert _recovered(fake, wait=1).reason == "guest-holds-device", "it is back, and was asked"
+    fake.guest.resume()
+    assert _recovered(fake, wait=5).result is Result.DONE and "ua-nic1" not in _names(fake)
+
+
+# -- the table of docs/design.md ------------------------------------------------------------------------------
+
+
+def _table() -> list[tuple[str, str, str, str]]:
+    """Its rows: what ends the run, and what is said of a detach, of any other operation, and once libvirtd was restarted."""
+    lines = (ROOT / "docs" / "design.md").read_text().splitlines()
+    first = lines.index("| the run ends by | a detach | any other | libvirtd restarted since | what is so |") + 2
+    rows = [
+        line.strip("| ").split(" | ") for line in itertools.takewhile(lambda line: line.startswith("|"), lines[first:])
+    ]
+    return [(row[0], row[1].strip("`"), row[2].strip("`"), row[3].strip("`")) for row in rows]
+
+
+class _Ways:
+    """What ends the run of a guest, or makes it go on, word by word as the table names it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.image: Image | None = None
+        self.hypervisor = _hypervisor(world)
+
+    def take(self, words: str) -> None:
+        for word in words.replace("`", "").split(", "):
+            getattr(self, "_" + word.replace(" --", "_").replace("-", "_").replace(" ", "_"))()
+
+    def _the_guest_shuts_down(self) -> None:
+        self.world.guest.shut_down()
+
+    def _destroy(self) -> None:
+        self.world.guest.destroy()
+
+    def _QEMU_crashes(self) -> None:  # noqa: N802
+        self.world.guest.crash()
+
+    def _the_host_crashes(self) -> None:
+        self.hypervisor.reboot()
+
+    def _managedsave(self) -> None:
+        self.world.guest.managed_save()
+
+    def _managedsave_remove(self) -> None:
+        self.world.guest.forget_image()
+
+    def _start(self) -> None:
+        self.world.guest.start()
+
+    def _start_force_boot(self) -> None:
+        self.world.guest.forget_image()
+        self.world.guest.start()
+
+    def _recover(self) -> None:
+        self.world.plugger.recover()
+
+    def _save(self) -> None:
+        self.image = self.world.guest.save()
+
+    def _restore(self) -> None:
+        assert self.image is not None
+        self.world.guest.restore(self.image)
+
+    def _suspend(self) -> None:
+        self.world.guest.pause_and_go_on()
+
+    def _resume(self) -> None:
+        """The guest runs again since `_suspend`."""
+
+    def _metadata_remove(self) -> None:
+        self.hypervisor.domain(self.world.name).set_travelling(None)
+
+    def _migrate(self) -> None:
+        self.world.guest.stop(HowEnded.MIGRATED)
+
+    def _migrate_undefinesource(self) -> None:
+        self._migrate()
+        self._undefine()
+
+    def _undefine(self) -> None:
+        self.world.guest.undefine()
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["", "libvirtd-restarted"])
+@pytest.mark.parametrize("row", _table(), ids=lambda row: row[0])
+def test_what_the_table_says_is_said(
+    fake: World, row: tuple[str, str, str, str], is_restarted: bool, kind: str
+) -> None:
+    way, of_detach, of_other, restarted = row
+    operation = _pending(fake, kind)
+    _Ways(fake).take(way)
+    if is_restarted:
+        _hypervisor(fake).restart_daemon()
+    expected = of_detach if kind.startswith("detach") else of_other
+    said = _recovered(fake, wait=1 if _is_running(fake) else 0)
+    assert said.reason == (restarted if is_restarted and restarted != "the same" else expected)
+    states = {"guest-ended": "done", "recovered": "undone", "guest-migrated": "left", "domain-missing": "left"}
+    now = fake.host.journal.operation(str(said.operation_id))
+    assert now is not None and now.state == states.get(said.reason, "pending")
+    first = fake.host.journal.operation(operation)
+    assert first is not None and (first.id == now.id or first.ended is not None)
+    if said.reason == "guest-ended":
+        assert ("ua-nic1" in _names(fake, Half.CONFIG)) == (kind == "detach")
+
+
+def _is_running(world: World) -> bool:
+    try:
+        return world.guest.state().is_active
+    except DomainMissing:
+        return False
+
+
+# -- which run it is ------------------------------------------------------------------------------------------
+
+
+def _unmarked(fake: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A pending detach that could not say so in the guest."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    with monkeypatch.context() as deaf:
+        deaf.setattr(fake.guest, "set_travelling", _refuse)
+        return str(PENDING["detach"](fake).operation_id)
+
+
+def _refuse(*_: object) -> None:
+    raise HypervisorFailed("metadata cannot be changed")
+
+
+def _later(fake: World) -> None:
+    """A minute has passed, and the host was started anew: ids begin again with 1."""
+    fake.host.clock.sleep(60)
+    _hypervisor(fake).reboot()
+
+
+def _as_version_4(fake: World, operation: str) -> None:
+    """Records of journal version 4 say no process."""
+    fake.host.journal.close()
+    with sqlite3.connect(fake.state_dir / "journal.db") as rows:
+        assert rows.execute("UPDATE operations SET process = '' WHERE id = ?", (operation,)).rowcount == 1
+    rows.close()
+    fake.host = fake.reopen()
+
+
+def test_a_record_without_a_process_is_not_of_a_run_that_began_later(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = _unmarked(fake, monkeypatch)
+    before = fake.guest.state().id
+    _later(fake)
+    fake.guest.start()
+    assert fake.guest.state().id == before
+    fake.guest.resume()
+    _as_version_4(fake, operation)
+    assert _recovered(fake, wait=5).reason == "guest-ended" and "ua-nic1" in _names(fake)
+
+
+def test_a_record_without_a_process_goes_on_in_its_own_run(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = _unmarked(fake, monkeypatch)
+    _as_version_4(fake, operation)
+    fake.host.clock.sleep(60)
+    fake.guest.resume()
+    outcome = _recovered(fake, wait=5)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "") and "ua-nic1" not in _names(fake)
+
+
+def test_a_record_without_a_process_goes_on_in_a_guest_that_was_restored(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = _unmarked(fake, monkeypatch)
+    image = fake.guest.save()
+    _later(fake)
+    fake.guest.restore(image)
+    _as_version_4(fake, operation)
+    assert _recovered(fake).reason == "guest-holds-device"
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_guest_whose_mark_was_removed_goes_on(fake: World, kind: str) -> None:
+    """``virsh metadata --remove``, then a managed save: what runs next was restored with the NIC."""
+    _pending(fake, kind)
+    fake.host.hypervisor.domain(fake.name).set_travelling(None)
+    fake.guest.managed_save()
+    fake.guest.start()
+    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE and _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("is_marked", [False, True], ids=["mark removed", "marked"])
+def test_a_restored_guest_that_was_resumed_is_not_called_another(fake: World, kind: str, is_marked: bool) -> None:
+    """libvirt keeps one reason, and a resume takes the place of the restore: only a mark tells the run then."""
+    operation = _pending(fake, kind)
+    if not is_marked:
+        fake.host.hypervisor.domain(fake.name).set_travelling(None)
+    image = fake.guest.save()
+    fake.guest.restore(image)
+    fake.guest.pause_and_go_on()
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device" if is_marked else "end-unknown")
+    if not is_marked:
+        assert "was started anew, or restored" in outcome.message
+        assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
+
+
+def test_what_a_guest_lacks_it_has_let_go_of_whatever_run_it_is(fake: World) -> None:
+    _pending(fake, "detach")
+    fake.host.hypervisor.domain(fake.name).set_travelling(None)
+    fake.guest.resume()
+    fake.guest.restore(fake.guest.save())
+    fake.guest.pause_and_go_on()
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_crashed_attach_in_a_guest_that_may_be_another_is_undone(fake: World, number: int) -> None:
+    """Whichever run has the NIC had it of the attach."""
+    act = lambda p: p.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)  # noqa: E731
+    die(fake, act, "attach", after=True, number=number)
+    fake.guest.restore(fake.guest.save())
+    fake.guest.pause_and_go_on()
+    assert _recovered(fake, wait=5).result is Result.UNDONE
+    assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
+
+
+# -- a guest that is back after it was taken for ended ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fake: World, kind: str) -> None:
+    operation = _pending(fake, kind)
+    image = fake.guest.save()
+    fake.guest.start()
+    _recovered(fake, wait=1)
+    assert fake.host.journal.open_operations() == []
+    fake.guest.destroy()
+    fake.guest.restore(image)
+    (pending,) = [nic.pending for nic in fake.plugger.list(fake.name) if nic.pending is not None]
+    assert pending == operation, "what the guest carries says it before anybody has written"
+    (plan,) = fake.plugger.plan_recover()
+    assert operation in plan.warnings[0] and plan.steps
+    assert _recovered(fake, wait=1).reason == "guest-holds-device"
+    assert any("came with what its guest was asked" in event.text for event in fake.events)
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE and fake.host.journal.open_operations() == []
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
+    # what a hand-over remembers is in the image, and was taken out of the definition again
+    assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
+
+
+def test_what_a_guest_let_go_of_is_not_asked_again_of_its_snapshot(fake: World) -> None:
+    """Who reverts to a snapshot wants what it has."""
+    _pending(fake, "detach")
+    memory = fake.guest.copy_image()
+    fake.guest.resume()
+    assert _recovered(fake, wait=5).result is Result.DONE
+    fake.guest.destroy()
+    fake.guest.holds = True
+    fake.guest.restore(memory)
+    assert fake.plugger.recover(wait=1) == () and "ua-nic1" in _names(fake) and not fake.carries().asked
+
+
+# -- one wait, several ends --------------------------------------------------------------------------------------
+
+
+def test_a_guest_that_was_restored_and_then_destroyed_was_not_saved(fake: World) -> None:
+    """The events of one wait told of a save first."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+
+    def end() -> None:
+        fake.guest.restore(fake.guest.save())
+        fake.guest.destroy()
+
+    fake.later(0.5, end)
+    assert PENDING["detach"](fake).reason == "guest-ended"
+
+
+def test_the_end_of_an_earlier_run_is_not_that_of_the_next(fake: World) -> None:
+    """The first was destroyed; the second was asked as well, and is saved."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    fake.later(0.5, fake.guest.restart)
+    fake.later(3.5, fake.guest.save)
+    outcome = fake.plugger.detach(fake.name, ["ua-nic1"], scope=Scope.BOTH, wait=30)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved")
+
+
+def test_what_was_let_go_of_before_the_end_is_not_said_to_have_been_held(fake: World) -> None:
+    """While the first is waited for, the second leaves."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+    fake.guest.hold()
+    fake.later(0.5, lambda: fake.guest.let_go("ua-nic2"))
+    fake.later(1.0, fake.guest.destroy)
+    outcome = fake.plugger.detach(fake.name, ["ua-nic1", "ua-nic2"], wait=30)
+    assert outcome.reason == "guest-ended"
+    assert outcome.message.startswith("ua-nic1 detached") and "ua-nic2" not in outcome.message
+
+
+def test_a_saved_guest_is_no_disagreement_once_recover_has_seen_it(fake: World) -> None:
+    """It has the NIC wherever it is saved, as one that runs and holds on: `recover` could do nothing about it."""
+    _pending(fake, "detach")
+    fake.guest.managed_save()
+    assert [finding.kind for finding in fake.plugger.audit().findings] == ["operation-open"]
+    assert _recovered(fake).reason == "guest-saved"
+    assert fake.plugger.audit().findings == ()
+    fake.guest.forget_image()
+    (finding,) = fake.plugger.audit().findings
+    assert "image is gone" in finding.message
+
+
+def test_a_row_without_a_process_is_not_of_a_run_that_began_later(fake: World) -> None:
+    """As journal version 4 wrote it: the guest was started anew before anybody wrote again, and took the hot-plugged NIC along."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.host.journal.close()
+    with sqlite3.connect(fake.state_dir / "journal.db") as rows:
+        assert rows.execute("UPDATE nics SET process = ''").rowcount == 1
+    rows.close()
+    fake.host = fake.reopen()
+    fake.guest.detach("ua-nic1", Half.LIVE)
+    assert [finding.kind for finding in fake.plugger.audit().findings] == ["nic-gone"], "somebody took it"
+    fake.host.clock.sleep(60)
+    fake.guest.restart()
+    assert fake.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "off"])
+def test_a_nic_is_ours_after_its_domain_was_defined_anew(fake: World, is_running: bool) -> None:
+    """The journal knows it, though the metadata went with the definition."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    if not is_running:
+        fake.guest.destroy()
+    fake.guest.redefine()
+    assert _origins(fake) == {"ua-nic1": "virtnetplug"}
+    if not is_running:
+        fake.guest.start()
+        assert fake.plugger.recover() == () and _origins(fake) == {"ua-nic1": "virtnetplug"}
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_guest_that_left_this_way_says_nothing_stale(fake: World, kind: str) -> None:
+    """History does not call an operation undone because its guest was saved, which is over."""
+    operation = _pending(fake, kind)
+    fake.guest.managed_save()
+    _recovered(fake)
+    fake.guest.forget_image()
+    _recovered(fake)
+    record = fake.host.journal.operation(operation)
+    assert record is not None and record.ended is not None and record.reason != "guest-saved"
 
 
 @pytest.mark.parametrize("kind", PENDING)
@@ -200,8 +573,7 @@ def test_a_guest_that_left_is_told_of_and_closes_the_operation(fake: World, kind
 )
 def test_who_waits_is_told_how_the_run_ended(fake: World, kind: str, end: HowEnded, reason: str) -> None:
     """By the event: libvirtd forgets the reason at once."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
-    fake.guest.hold()
+    _holding(fake, kind)
     fake.later(0.5, lambda: (fake.guest.stop(end), fake.guest.forget_end()))
     if kind.startswith("detach"):
         assert PENDING[kind](fake).reason == reason
@@ -230,6 +602,7 @@ def test_a_crashed_attach_in_a_guest_that_ended(fake: World, end: str) -> None:
         return
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved"), "the image has the NIC"
+    assert "let go" not in outcome.message, "it was asked for nothing"
     fake.guest.start()
     assert _recovered(fake, wait=5).result is Result.UNDONE
     assert _names(fake) == [] and _is_clean(fake)
@@ -311,7 +684,7 @@ def test_what_travels_is_gone_on_with(fake: World, kind: str) -> None:
     assert _recovered(fake, wait=1).reason == "guest-holds-device"
     fake.guest.resume()
     assert _recovered(fake, wait=30).result is Result.DONE
-    assert ("ua-nic1" in _names(fake)) == (not kind.startswith("detach"))
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     assert not fake.carries().asked and _is_clean(fake)
 
 
@@ -345,6 +718,85 @@ def test_two_journals_on_one_host_do_not_take_each_others_operations(fake: World
     other.close()
     fake.guest.resume()
     assert _recovered(fake, wait=5).result is Result.DONE
+
+
+def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: World) -> None:
+    operation = _pending(fake, "detach")
+    fake.host.journal.close()
+    fake.host = dataclasses.replace(
+        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
+    )
+    assert fake.plugger.recover(wait=1) == ()
+    assert any(f"--forget {operation}" in event.text for event in fake.events)
+    (outcome,) = fake.plugger.recover(forget=operation)
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "forgotten") and operation in outcome.message
+    assert not fake.carries().asked and {nic.pending for nic in fake.plugger.list(fake.name)} == {None}
+    with pytest.raises(ForgetRefused):
+        fake.plugger.recover(forget=operation)
+
+
+def test_nor_is_it_left_by_a_detach_that_the_guest_answers(fake: World) -> None:
+    _pending(fake, "detach")
+    fake.host.journal.close()
+    fake.host = dataclasses.replace(
+        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
+    )
+    fake.guest.resume()
+    fake.plugger.detach(fake.name, ["ua-nic2"], wait=5)
+    fake.guest.attach(fake.bridge_nic(1), Half.LIVE)
+    fake.plugger.detach(fake.name, ["ua-nic1"], wait=5)
+    assert not fake.carries().asked
+
+
+# -- a guest that arrives connected to something else ----------------------------------------------------------
+
+
+def _cabled_anew(fake: World, image: Image) -> Image:
+    """As a migration's definition for the destination has it, or an administrator before the guest left."""
+    for source in image.live.iterfind("devices/interface/source"):
+        source.set("bridge", fake.bridges[1])
+    return image
+
+
+def _arrived_cabled_anew(fake: World) -> Plugger:
+    copy, fake.guest.save = fake.guest.save, lambda: _cabled_anew(fake, copy())
+    return _arrived(fake)
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_what_travels_goes_on_with_a_nic_that_is_connected_to_something_else(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    _arrived_cabled_anew(fake)
+    assert _recovered(fake, wait=1).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
+    live = xml.devices(fake.definition(Half.LIVE)).nets
+    assert {net.source_bridge for net in live} == {fake.bridges[1]}, "nothing is moved back"
+
+
+def test_a_nic_that_serves_in_the_place_of_another_stays_where_its_guest_arrives(fake: World) -> None:
+    """A hand-over has died once its guest was as it should be. To put either NIC in again as it was would push out the one that serves."""
+    _holding(fake, "handover")
+    fake.guest.resume()
+    act = lambda p: p.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)  # noqa: E731
+    die(fake, act, "attach", after=True)
+    plugger = _arrived(fake)
+    assert plugger.recover(wait=5) == () and fake.host.journal.open_operations() == []
+    assert _names(fake) == ["ua-nic2"] and not fake.carries().asked
+    assert sum("attach it again" in event.text for event in fake.events) == 2
+
+
+def test_a_nic_that_cannot_be_told_any_more_is_said(fake: World) -> None:
+    """libvirt makes its alias, so that MAC and source alone tell it."""
+    element = "<interface type='bridge'><mac address='52:54:00:00:00:05'/><source bridge='{}'/><model type='virtio'/></interface>"
+    fake.guest.attach(element.format(fake.bridges[0]), Half.LIVE)
+    fake.guest.hold()
+    fake.plugger.detach(fake.name, ["52:54:00:00:00:05"], scope=Scope.LIVE, wait=1)
+    fake.guest.attach(fake.bridge_nic(7), Half.LIVE)
+    plugger = _arrived_cabled_anew(fake)
+    assert plugger.recover(wait=1) == ()
+    assert any("that does not go on" in event.text and fake.bridges[0] in event.text for event in fake.events)
 
 
 # -- an administrator's hand between a crash and the recovery -------------------------------------------------

@@ -39,7 +39,18 @@ from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import DomainState, Ends, GuestEvent, GuestEventKind, HowEnded, Lack, PowerState, Stray
+from virtnetplug.ports.domain import (
+    DomainState,
+    Ends,
+    GuestEvent,
+    GuestEventKind,
+    HowBegan,
+    HowEnded,
+    Lack,
+    PowerState,
+    Stray,
+    WhatWasTold,
+)
 from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
@@ -112,11 +123,20 @@ class FakeWatch:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
-        self.end = HowEnded.UNKNOWN
+        self.told = WhatWasTold()
+
+    @property
+    def end(self) -> HowEnded:
+        return self.told.end
+
+    def has_removed(self, alias: str) -> bool:
+        return alias in self.told.removed
+
+    def forget(self) -> None:
+        self.told = WhatWasTold()
 
     def put(self, event: GuestEvent) -> None:
-        if self.end is HowEnded.UNKNOWN:
-            self.end = event.end
+        self.told.hear(event)
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
@@ -143,8 +163,8 @@ class FakeDomain:
         self._name, self._uuid = name, str(uuid.uuid4())
         self._config = etree.fromstring(_domain_xml(name, self._uuid, machine)) if persistent else None
         self._live: etree._Element | None = etree.fromstring(_domain_xml(name, self._uuid, machine))
-        self._id, self._process = next(hypervisor.ids), hypervisor.new_process()
-        self._end, self._is_restored, self._has_migrated = HowEnded.UNKNOWN, False, False
+        self._end = HowEnded.UNKNOWN
+        self._begin(HowBegan.BOOTED)
         self._image: Image | None = None
         self._watches: list[FakeWatch] = []
         self._leaving: list[str] = []
@@ -179,12 +199,18 @@ class FakeDomain:
             id=self._id if self._live is not None else -1,
             persistent=self._config is not None,
             end=self._end if self._live is None else HowEnded.UNKNOWN,
-            is_restored=self._is_restored and self._live is not None,
-            has_migrated=self._is_restored and self._has_migrated and self._live is not None,
+            began=HowBegan.UNKNOWN if self._live is None else self._began,
         )
 
     def process(self) -> str:
         return "" if self._live is None else self._process
+
+    def process_began(self) -> float | None:
+        return None if self._live is None else self._process_began
+
+    def _begin(self, began: HowBegan) -> None:
+        self._id, self._process = next(self._hypervisor.ids), self._hypervisor.new_process()
+        self._began, self._process_began = began, self._hypervisor.clock.now()
 
     def xml(self, half: Half) -> str:
         text = etree.tostring(self._tree(half), encoding="unicode")
@@ -409,7 +435,7 @@ class FakeDomain:
         for nic in list(self._tree(Half.LIVE).iterfind("devices/interface")):
             self._hypervisor.unplug(nic)
         self._live, self._leaving, self._deleted = None, [], []
-        self._end, self._is_restored = how, False
+        self._end = how
         self._tell(GuestEvent(GuestEventKind.ENDED, end=how))
 
     def save(self) -> Image:
@@ -440,9 +466,10 @@ class FakeDomain:
             if (target := nic.find("target")) is not None:
                 nic.remove(target)
             self._hypervisor.plug(nic, self._uuid)
-        self._live, self._leaving, self._is_restored = live, list(image.leaving), True
-        self._has_migrated = has_migrated
-        self._id, self._process = next(self._hypervisor.ids), self._hypervisor.new_process()
+        self._live, self._leaving = live, list(image.leaving)
+        self._begin(HowBegan.MIGRATED if has_migrated else HowBegan.RESTORED)
+        for watch in self._watches:
+            watch.told.go_on()
         if not self.holds and not self.paused:
             self._let_go()
 
@@ -473,8 +500,25 @@ class FakeDomain:
             self._hypervisor.all.pop(self._name, None)
             self._tell(GuestEvent(GuestEventKind.ENDED))
 
+    def redefine(self) -> None:
+        """``virsh undefine`` and ``virsh define`` of what it was, without metadata."""
+        config = copy.deepcopy(self._tree(Half.CONFIG))
+        for metadata in config.findall("metadata"):
+            config.remove(metadata)
+        self.undefine()
+        self._config = config
+        self._hypervisor.all[self._name] = self
+
     def forget_end(self) -> None:
         self._end = HowEnded.UNKNOWN
+
+    def pause_and_go_on(self) -> None:
+        """``virsh suspend`` and ``virsh resume``: libvirt keeps one reason, and forgets that the guest was booted or restored."""
+        self._began = HowBegan.UNKNOWN
+
+    def copy_image(self) -> Image:
+        """The memory of a snapshot, which is taken while the guest runs."""
+        return Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
 
     def saved_image(self) -> str | None:
         return None if self._image is None else etree.tostring(self._image.live, encoding="unicode")
@@ -486,7 +530,6 @@ class FakeDomain:
             image, self._image = self._image, None
             self.restore(image)
             return
-        self._is_restored = False
         live = copy.deepcopy(self._config)
         plugged: list[etree._Element] = []
         for nic in live.iterfind("devices/interface"):
@@ -497,7 +540,8 @@ class FakeDomain:
                     self._hypervisor.unplug(other)
                 raise
             plugged.append(nic)
-        self._live, self._id, self._process = live, next(self._hypervisor.ids), self._hypervisor.new_process()
+        self._live = live
+        self._begin(HowBegan.BOOTED)
         for nic in plugged:
             self._name_alias(nic)
 
@@ -690,6 +734,8 @@ class FakeHypervisor:
             raise
 
     def _plug(self, nic: etree._Element, owner: str) -> None:
+        if nic.get("type") == "user":
+            return  # QEMU's own
         source = nic.find("source")
         assert source is not None
         bridge = source.get("bridge")

@@ -77,6 +77,9 @@ class StageDomain:
     def process(self) -> str:
         return ""
 
+    def process_began(self) -> float | None:
+        return None
+
     def travelling(self) -> str | None:
         return None
 

@@ -250,10 +250,10 @@ class TwoHosts:
         dom = connection.lookupByUUIDString(guest.uuid)
         return Guest(dom, files / f"{guest.name}.sock", files / f"{guest.name}.log")
 
-    def migrate(self, guest: Guest, *, flags: int = MOVE) -> Guest:
-        """Move a guest from A to B, and give it as it is there."""
+    def migrate(self, guest: Guest, *, flags: int = MOVE, cable: tuple[str, str] | None = None) -> Guest:
+        """Move a guest from A to B, and give it as it is there; with `cable`, by a definition that has the second bridge for the first."""
         with self.wire() as (uri, _):
-            self._migrate(guest, self.on_b, uri, flags)
+            self._migrate(guest, self.on_b, uri, flags, cable)
         return self.on(guest, b=True)
 
     def back(self, guest: Guest, *, flags: int = MOVE) -> Guest:
@@ -299,8 +299,16 @@ class TwoHosts:
         with suppress(libvirt.libvirtError):
             self.on_a.close()
 
-    def _migrate(self, guest: Guest, to: libvirt.virConnect, uri: str, flags: int) -> None:
-        guest.dom.migrate3(to, {libvirt.VIR_MIGRATE_PARAM_URI: uri}, flags)
+    def _migrate(
+        self, guest: Guest, to: libvirt.virConnect, uri: str, flags: int, cable: tuple[str, str] | None = None
+    ) -> None:
+        wishes = {libvirt.VIR_MIGRATE_PARAM_URI: uri}
+        if cable is not None:
+            here, there = (f"bridge='{bridge}'" for bridge in cable)
+            live, config = libvirt.VIR_DOMAIN_XML_MIGRATABLE, libvirt.VIR_DOMAIN_XML_INACTIVE
+            wishes[libvirt.VIR_MIGRATE_PARAM_DEST_XML] = guest.dom.XMLDesc(live).replace(here, there)
+            wishes[libvirt.VIR_MIGRATE_PARAM_PERSIST_XML] = guest.dom.XMLDesc(live | config).replace(here, there)
+        guest.dom.migrate3(to, wishes, flags)
 
 
 class Migration:

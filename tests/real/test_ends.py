@@ -263,7 +263,76 @@ def test_an_end_that_is_not_known_may_be_forgotten(hosts: TwoHosts) -> None:
     hosts.on_a.restore(image(hosts))
     one.reconnect(hosts.on_a)
     assert "ua-a" in one.aliases()
-    assert command("recover").out == "nothing to recover\n"
+    _assert_goes_on(hosts, one)  # it is back after all, and was asked
+
+
+def _assert_goes_on(hosts: TwoHosts, one: Guest) -> None:
+    """The guest is asked for ua-a, which it holds; once it lets go, the detach is done."""
+    command = hosts.a_runs
+    assert {nic["alias"] for nic in command.json("list", one.name).document["nics"] if nic["pending"]} == {"ua-a"}
+    (held,) = _recover(command, "--wait", "1")
+    assert (held["exit_code"], held["reason"]) == (75, "guest-holds-device")
+    one.resume()
+    (settled,) = _recover(command, *LONG)
+    assert (settled["exit_code"], settled["result"]) == (0, "done")
+    assert "ua-a" not in one.aliases()
+    _assert_settled(hosts)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(hosts: TwoHosts, scope: str) -> None:
+    one, command = _guest(hosts, scope), hosts.a_runs
+    said = _end_seen(hosts, one, "save", "recover", _words(one, "detach", scope))
+    assert said["reason"] == "guest-saved"
+    one.dom.create()
+    one.wait_ready()
+    (said,) = _recover(command, *LONG)
+    assert (said["exit_code"], said["result"], said["reason"]) == (0, "done", "guest-ended")
+    one.dom.destroy()
+    run_again("save", hosts, one)
+    (plan,) = command.json("recover", "--plan").document["plans"]
+    assert plan["steps"]
+    _assert_goes_on(hosts, one)
+
+
+def _remove_mark(one: Guest) -> None:
+    """``virsh metadata --remove``."""
+    kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+    one.dom.setMetadata(kind, None, "virtnetplug-guest", "urn:virtnetplug:guest", flags)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["", "libvirtd-restarted"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_guest_whose_mark_was_removed_goes_on(hosts: TwoHosts, scope: str, is_restarted: bool) -> None:
+    one = _guest(hosts, scope)
+    hosts.a_runs.json(*_words(one, "detach", scope), "--wait", "1", code=75)
+    _remove_mark(one)
+    end("managed-save", hosts, one)
+    if is_restarted:
+        hosts.restart()
+    one.reconnect(hosts.on_a)
+    run_again("managed-save", hosts, one)
+    if is_restarted:
+        hosts.restart()
+        one.reconnect(hosts.on_a)
+    _assert_goes_on(hosts, one)
+
+
+def test_what_libvirt_does_not_say_any_more_is_not_called_done(hosts: TwoHosts) -> None:
+    """The mark is gone, and a resume has taken the place of the restore."""
+    one, command = _guest(hosts, "live"), hosts.a_runs
+    command.json(*_words(one, "detach", "live"), "--wait", "1", code=75)
+    _remove_mark(one)
+    end("save", hosts, one)
+    run_again("save", hosts, one)
+    one.dom.suspend()
+    one.dom.resume()
+    (said,) = _recover(command)
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "end-unknown")
+    assert "ua-a" in one.aliases()
+    (said,) = _recover(command, "--forget", _operation(command, "detach")["id"])
+    assert (said["exit_code"], said["reason"]) == (0, "forgotten")
+    _assert_settled(hosts)
 
 
 def test_an_end_that_is_not_known_is_closed_with_the_definition(hosts: TwoHosts) -> None:

@@ -34,6 +34,9 @@ KEPT = {"detach": ["ua-b"], "replace": ["ua-a", "ua-b"], "handover": ["ua-a", "u
 ASKED = {"detach": "ua-a", "replace": "ua-a", "handover": "ua-b"}
 """The NIC that the guest is asked for first. A hand-over takes the NIC that is to serve out first, and puts it in again in the other's place."""
 
+HALVES_DIFFER = {"rebind": {"config-differs"}, "handover": {"config-differs", "identity-differs"}}
+"""What an audit finds of a guest that moved between two halves of these."""
+
 DIES_AT = """
 import os, pathlib, signal, sys, virtnetplug
 from virtnetplug import Scope
@@ -50,6 +53,10 @@ with virtnetplug.open(uri, state_dir=pathlib.Path(state), on_event=hear) as plug
         plugger.attach(domain, [element], scope=Scope.BOTH)
     elif act == "detach":
         plugger.detach(domain, "ua-a", scope=Scope.BOTH)
+    elif act == "update":
+        plugger.update(domain, "ua-a", {"link_state": "down"}, scope=Scope.BOTH)
+    elif act == "handover":
+        plugger.handover(domain, "ua-a", "ua-b", scope=Scope.BOTH)
     elif act == "rebind":
         plugger.rebind(domain, "ua-a", {"source_bridge": element}, scope=Scope.BOTH)
     else:
@@ -295,11 +302,44 @@ def test_both_hosts_never_work_on_one_guest(hosts: TwoHosts) -> None:
     _assert_settled(hosts.a_runs)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
-@pytest.mark.parametrize("act", ["attach", "detach", "replace", "rebind"])
+@pytest.mark.parametrize("kind", PENDING)
+def test_what_travels_goes_on_with_a_nic_that_the_destination_connects_to_another_bridge(
+    hosts: TwoHosts, kind: str
+) -> None:
+    one = _pend(hosts, kind)
+    there = hosts.migrate(one, cable=(hosts.bridges[0], hosts.bridges[1]))
+    assert _recover(hosts.b_runs, "--wait", "1") == [(75, "pending", "guest-holds-device")]
+    there.resume()
+    ((code, result, _),) = _recover(hosts.b_runs, *LONG)
+    assert (code, result) == (0, "done")
+    nics = _nics(hosts.b_runs, there)
+    assert sorted(nics) == KEPT[kind] and {nic["source"] for nic in nics.values()} == {hosts.bridges[1]}
+    _assert_settled(hosts.b_runs)
+
+
+def test_what_travels_goes_on_with_a_nic_that_was_moved_before_the_guest_left(hosts: TwoHosts) -> None:
+    one = _pend(hosts, "detach")
+    element = _element(hosts, "ua-a", MACS[0]).replace(hosts.bridges[0], hosts.bridges[1])
+    one.dom.updateDeviceFlags(element, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    there = hosts.migrate(one)
+    assert _recover(hosts.b_runs, "--wait", "1") == [(75, "pending", "guest-holds-device")]
+    there.resume()
+    ((code, result, _),) = _recover(hosts.b_runs, *LONG)
+    assert (code, result) == (0, "done")
+    assert there.aliases() == ["ua-b"] == _config(there)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every step of each operation with ``--full``; without it, the first ones."""
+    if metafunc.function is test_a_guest_moves_in_the_middle_of_an_operation:
+        most = 12 if metafunc.config.getoption("--full") else 4
+        metafunc.parametrize("act", ["attach", "detach", "update", "replace", "rebind", "handover"])
+        metafunc.parametrize("step", range(1, most + 1))
+
+
 def test_a_guest_moves_in_the_middle_of_an_operation(hosts: TwoHosts, act: str, step: int) -> None:
     """The program is killed at a step of its operation; the guest moves, and both hosts recover: nothing is open, and nothing disagrees."""
-    one = _guest(hosts, aliases=() if act == "attach" else ("ua-a",))
+    one = _guest(hosts, aliases={"attach": (), "handover": ("ua-a", "ua-b")}.get(act, ("ua-a",)))
     given = {"attach": _element(hosts, "ua-a", MACS[0]), "rebind": hosts.bridges[1]}.get(act, "")
     state = str(hosts.a_runs.state)
     words = [sys.executable, "-c", DIES_AT, hosts.a_runs.uri, state, one.name, act, str(step), given]
@@ -309,12 +349,15 @@ def test_a_guest_moves_in_the_middle_of_an_operation(hosts: TwoHosts, act: str, 
     there = hosts.migrate(one)
     for command in (hosts.a_runs, hosts.b_runs):
         command.run("recover", *LONG)
-    _assert_settled(hosts.a_runs, *([hosts.b_runs] if act != "rebind" else []))
-    if act == "rebind":  # its halves may differ, and B cannot know what A was about to do
+    _assert_settled(hosts.a_runs, *([hosts.b_runs] if act not in HALVES_DIFFER else []))
+    if act in HALVES_DIFFER:  # and B cannot know what A was about to do
         found = json.loads(hosts.b_runs.run("--json", "audit").out)["findings"]
-        assert {each["kind"] for each in found} <= {"config-differs"}
+        assert {each["kind"] for each in found} <= HALVES_DIFFER[act]
+        assert hosts.b_runs("recover").out == "nothing to recover\n"
     if act == "attach":
         assert there.aliases() == before  # nothing here can be undone by A, and B has not been asked for anything
+    elif act == "handover":
+        assert "ua-b" in there.aliases()  # it serves in the place of ua-a, or was kept
     elif act != "detach":
         assert there.aliases() == ["ua-a"] == _config(there)
     for operation in hosts.a_runs.json("history").document["operations"]:

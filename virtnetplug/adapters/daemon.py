@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 SYSTEM = "/run/libvirt"
@@ -20,6 +21,28 @@ _WITHOUT_DAEMON = frozenset({"test", "vmwareplayer", "vmwarews", "vmwarefusion"}
 """Drivers that are in the client itself, unless the URI names a transport."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A hypervisor of this host: its driver, and the `root` of the embedded driver, or else the `folder` of its daemon's sockets."""
+
+    driver: str
+    folder: str = ""
+    root: str = ""
+
+
+def place_of(uri: str, owner: int | None = None) -> Place | None:
+    """Where the hypervisor of this URI is; None if it is not on this host, or has no place there. See `key_from_uri`."""
+    parts = _split(uri)
+    if parts is None or _is_remote(parts):
+        return None
+    query, (driver, transport) = _query_of(parts), _scheme(parts)
+    if parts.path == "/embed":
+        return Place(driver, root=_resolved(query["root"])) if query.get("root") else None
+    if driver in _WITHOUT_DAEMON and not transport:
+        return None
+    return Place(_served(parts), folder=_place(query.get("socket") or _default_socket(driver, parts.path, owner)))
+
+
 def key_from_uri(uri: str, owner: int | None = None) -> str | None:
     """The key of the hypervisor, of this host; None where only a connection can tell (`key_of_remote`).
 
@@ -29,12 +52,11 @@ def key_from_uri(uri: str, owner: int | None = None) -> str | None:
     parts = _split(uri)
     if parts is None or _is_remote(parts):
         return None
-    query, (driver, transport) = _query_of(parts), _scheme(parts)
-    if parts.path == "/embed":
-        return f"{driver}:root={_resolved(query.get('root', ''))}"
-    if driver in _WITHOUT_DAEMON and not transport:
-        return f"{driver}:path={parts.path}"
-    return f"{_served(parts)}:socket={_place(query.get('socket') or _default_socket(driver, parts.path, owner))}"
+    place = place_of(uri, owner)
+    if place is None:
+        driver = _scheme(parts)[0]
+        return f"{driver}:root={_resolved('')}" if parts.path == "/embed" else f"{driver}:path={parts.path}"
+    return f"{place.driver}:root={place.root}" if place.root else f"{place.driver}:socket={place.folder}"
 
 
 def key_of_remote(uri: str, host_name: str, host_uuid: str) -> str:
@@ -86,13 +108,13 @@ def _query_of(parts: SplitResult) -> Mapping[str, str]:
 def _default_socket(driver: str, path: str, owner: int | None) -> str:
     """Where a client finds the daemon. For root that is the system's daemon, which serves ``/session`` as well."""
     user = os.geteuid() if owner is None else owner
-    folder = _session(user) if path == "/session" and user else SYSTEM
+    folder = session_folder(user) if path == "/session" and user else SYSTEM
     of_driver, of_all = f"{folder}/virt{driver}d-sock", f"{folder}/libvirt-sock"
     return of_driver if os.path.lexists(of_driver) else of_all
 
 
-def _session(user: int) -> str:
-    """``virGetUserRuntimeDirectory``, which follows ``g_get_user_runtime_dir``; another user's is where systemd has it."""
+def session_folder(user: int) -> str:
+    """Where that user's daemon has its sockets: ``virGetUserRuntimeDirectory``, by ``g_get_user_runtime_dir``; another user's are where systemd has them."""
     if user != os.geteuid():
         return f"/run/user/{user}/libvirt"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")

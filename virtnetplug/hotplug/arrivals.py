@@ -7,7 +7,9 @@ that this guest has, by alias, MAC and source.
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from virtnetplug import xml
@@ -19,8 +21,9 @@ from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
+from virtnetplug.hotplug.reserved import taken_place
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
-from virtnetplug.hotplug.view import BOTH, DomainView, look, places_of
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
@@ -30,11 +33,12 @@ from virtnetplug.model.operation import (
     OperationRecord,
     OperationState,
     Phase,
+    Plan,
     Result,
     Scope,
     StepState,
 )
-from virtnetplug.model.travelling import Asked, Travelling
+from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain, PowerState
 
 _ARRIVING = "paused for a migration"
@@ -133,14 +137,14 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     _own(host, view, [net for net in nets if travel.is_ours(carried.nics, net)])
     done = []
     for asked in carried.asked:
-        record = host.journal.operation(asked.id)
-        if record is not None and record.ended is None:
-            continue  # it is under way here
-        if record is None and _is_local(view, asked):
-            continue  # it was asked on this host: it is under way in another journal, or in one that is lost
-        is_open_elsewhere = record is None or (record.state is OperationState.LEFT and record.reason != "forgotten")
-        if is_open_elsewhere and _has_come(view, asked):
-            _take_up(host, view, asked, [net for net in nets if any(travel.is_same(nic, net) for nic in asked.nics)])
+        match _state_of(host, view, asked):
+            case _Known.HERE:
+                continue
+            case _Known.ELSEWHERE:
+                _warn(host, view.domain, _said_unknown(view, asked))
+                continue
+            case _Known.COME:
+                _take_up(host, view, asked)
         done.append(asked.id)
     lost = [
         nic
@@ -149,6 +153,69 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)
+
+
+class _Known(enum.Enum):
+    """What this host knows of what the guest carries that it was asked."""
+
+    HERE = enum.auto()  # it is under way, by this journal
+    ELSEWHERE = enum.auto()  # it was asked on this host: it is under way by another journal, or that is lost
+    COME = enum.auto()  # with the guest, from another host or from an image
+    OVER = enum.auto()
+
+
+def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
+    record = host.journal.operation(asked.id)
+    if record is None and _is_local(view, asked):
+        return _Known.ELSEWHERE
+    if record is not None and record.ended is None:
+        return _Known.HERE
+    if record is not None and record.state is not OperationState.LEFT and not _is_back(view, asked, record):
+        return _Known.OVER
+    return _Known.COME if _has_come(view, asked) else _Known.OVER
+
+
+def _is_back(view: DomainView, asked: Asked, record: OperationRecord) -> bool:
+    """Whether a guest is back in another process that was taken for ended, when the operation was: from the file that it was saved to, or a snapshot.
+
+    A guest that had let go by itself is not asked again by who restores an older state of it.
+    """
+    is_same = asked.process == view.run.process if asked.process and view.run.process else not view.state.is_restored
+    return not is_same and (record.state is not OperationState.DONE or record.reason == "guest-ended")
+
+
+def _said_unknown(view: DomainView, asked: Asked) -> str:
+    names = ", ".join(nic.alias for nic in asked.nics)
+    return (
+        f"the guest of {view.domain.name} was asked on this host to let go of {names}, by the {asked.operation} {asked.id}, which this journal does not "
+        f"have. Another journal keeps it; if that is lost, 'virtnetplug recover {view.domain.name} --forget {asked.id}' clears what the guest carries, or "
+        f"detach {names} again."
+    )
+
+
+def coming(host: Host, domain: Domain) -> list[Plan]:
+    """What `take_over` would begin, one plan for each operation; nothing is touched."""
+    try:
+        view, carried = look(domain, BOTH), _carried(domain)
+        if view.live_xml is None or _is_arriving(view):
+            return []
+        come = [asked for asked in carried.asked if _state_of(host, view, asked) is _Known.COME]
+        return [
+            Plan(
+                operation="recover",
+                domain=domain.name,
+                scope=record.scope,
+                fits=True,
+                steps=tuple(step for step in record.steps if step.state is not StepState.DONE),
+                warnings=(
+                    f"{asked.operation} {asked.id}, which came with the guest, would be taken over and finished",
+                ),
+            )
+            for asked in come
+            for record in _records(host, view, asked, _which(host, view, asked))
+        ]
+    except VirtnetplugError:
+        return []
 
 
 def _is_local(view: DomainView, asked: Asked) -> bool:
@@ -182,12 +249,20 @@ def _is_busy(net: Interface, busy: Collection[str]) -> bool:
     return any(is_called(net, name) for name in busy)
 
 
-def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interface]) -> None:
-    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs, or to have them again.
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has."""
 
-    Of a NIC that the guest has let go of since, only the definition says what it was like.
-    """
+    there: Sequence[Interface]
+    left: Sequence[KnownNic]
+    defined: Sequence[Interface]
+
+
+def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
+    """Of a NIC that the guest has let go of since, only the definition says what it was like."""
     busy = _busy(host, view)
+    live, config = (devices.nets if devices is not None else () for devices in (view.live, view.config))
+    nets = [net for net in live if any(travel.is_same(nic, net) for nic in asked.nics)]
     is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
     there = [
         net for net in nets if not _is_busy(net, busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
@@ -197,9 +272,16 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
         for nic in asked.nics
         if travel.name_of(nic) not in busy and not any(travel.is_same(nic, net) for net in nets)
     ]
-    config = view.config.nets if view.config is not None else ()
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
-    for record in _records(host, view, asked, there, defined):
+    if not is_detach:  # to put in again; one that serves in the place of another stays there
+        defined = [net for net in defined if taken_place(view.domain, net) is None]
+    return _Which(there, left, defined)
+
+
+def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
+    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs, or to have them again."""
+    which = _which(host, view, asked)
+    for record in _records(host, view, asked, which):
         with host.journal.call() as owner, host.journal.batch():
             mine = dataclasses.replace(record, owner=owner)
             host.journal.begin(mine)
@@ -211,23 +293,35 @@ def _take_up(host: Host, view: DomainView, asked: Asked, nets: Sequence[Interfac
                 error=_said(record, asked),
                 owner=owner,
             )
-            its = [net for net in there if any(entry["alias"] == net.alias for entry in record.named)]
+            its = [net for net in which.there if any(entry["alias"] == net.alias for entry in record.named)]
             if its and all(travel.say_asked(view.domain, record, net) is None for net in its):
                 host.journal.amend(record.id, {**record.request, "marked": True}, owner=owner)
         _warn(host, view.domain, _said(record, asked))
-    for nic in left if asked.operation != detach.NAME else ():
-        if not any(travel.is_same(nic, net) for net in defined):
+    for nic in which.left:
+        if (other := _moved(view, nic)) is not None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere, and its "
-                "definition does not have that NIC: attach it again if the guest is to have it.",
+                f"{view.domain.name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}, and {nic.alias} ({nic.mac}), which was "
+                f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
+            )
+        elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
+            _warn(
+                host,
+                view.domain,
+                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere. Its "
+                "definition does not have that NIC, or another one has its place: attach it again if the guest is to have it.",
             )
 
 
-def _records(
-    host: Host, view: DomainView, asked: Asked, there: Sequence[Interface], defined: Sequence[Interface]
-) -> Iterator[OperationRecord]:
+def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
+    """The guest's NIC of that MAC that cannot be said to be the one that was asked for: it is connected to something else, and libvirt makes its alias."""
+    nets = view.live.nets if view.live is not None and not is_lasting(nic.alias) else ()
+    return next((net for net in nets if str(net.mac or "") == nic.mac), None)
+
+
+def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Iterator[OperationRecord]:
+    there, defined = which.there, which.defined
     if asked.operation == detach.NAME:
         if there or (defined and asked.scope == Scope.BOTH.value):
             yield _detach(host, view, asked, there, defined)

@@ -339,6 +339,8 @@ class _Detach:
         """
         defined = self._defined(tx)
         left = self._left(tx, defined)
+        is_next = not self.release.run.matches(self.run_asked)
+        ended = [alias for alias in left if is_next and not tx.is_done("guest_release", alias)]
         staying = {alias: element for alias, element in self.live.items() if alias not in left}
         self._enter(tx, list(staying))
         last = _partners(staying)
@@ -368,8 +370,8 @@ class _Detach:
             xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._has(alias)
         ]
         forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
-        ended = [alias for alias, answer in answers.items() if answer is Answer.ENDED]
-        said = {} if ending is None or not ended else self._ended(ending, ended)
+        ended += [alias for alias, answer in answers.items() if answer is Answer.ENDED]
+        said = self._ended(ending or Ending(HowEnded.OVER), ended) if ended else {}
         tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
         remaining = _remains(self.host, self.domain, tx.record) if self.may_remain else ()
         return tx.outcome(Result.DONE, nics=remaining, **said)
@@ -610,11 +612,11 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
-    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now, unless the guest has been elsewhere since."""
+    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now, once the run that was asked is over for sure."""
     if record.scope is Scope.LIVE:
         return record.run
     run, asked = run_of(domain), record.run_asked
-    if run == NO_RUN or guest.goes_on(domain, asked) or how(domain, asked).end is HowEnded.MIGRATED:
+    if run == NO_RUN or guest.goes_on(domain, asked) or not how(domain, asked).end.is_final:
         return asked
     return run
 

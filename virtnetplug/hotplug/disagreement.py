@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
+from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
+from virtnetplug.hotplug.ending import REASONS, has_image
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
@@ -14,6 +16,7 @@ from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import known_as
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
+from virtnetplug.ports.domain import HowEnded
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
 
@@ -361,6 +364,10 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
         is_held = all(names & there for names in its) or not whole.is_whole
         return "" if is_held else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
+    if seen is not None and not seen.is_active and record.reason == REASONS[HowEnded.SAVED]:
+        # `recover` has seen that, and the guest has the NIC wherever it is saved
+        is_gone = has_image(record) and seen.domain.saved_image() is None
+        return "waits for a guest whose saved image is gone" if is_gone else ""
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
@@ -398,7 +405,9 @@ def _was_taken(nic: NicRecord, seen: Seen) -> bool:
     if not seen.is_active:
         return False
     process = seen.domain.process()
-    return not (nic.process and process) or nic.process == process
+    if nic.process and process:
+        return nic.process == process
+    return not guest.began_after(seen.domain, nic.since)  # rows of journal version 4 name no process
 
 
 def _damaged(nic: NicRecord) -> Finding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
+    DomainNotRunning,
     EndUnknown,
     GuestAway,
     GuestMigrated,
@@ -23,7 +24,7 @@ from virtnetplug.hotplug import guest
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.ports.domain import Domain, HowEnded, Watch
+from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, Watch
 
 _WORDS = {
     HowEnded.SHUT_DOWN: "was shut down",
@@ -38,19 +39,18 @@ EVENT_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the run ended; `image` is the definition in a managed image of it, None if there is none, empty if that cannot be read."""
+    """How the run ended. `definition` is that of the managed image where it `has_image`, or of what runs where it `is_active`; empty if it cannot be read."""
 
     end: HowEnded
-    image: str | None = None
-
-    @property
-    def has_image(self) -> bool:
-        """Whether a managed image of it is there."""
-        return self.image is not None
+    definition: str = ""
+    has_image: bool = False
+    is_active: bool = False
 
     def lacks(self, alias: str, mac: Mac | None) -> bool:
-        """Whether the guest had let go of that NIC before it was saved: then the image has it no more."""
-        names = {(net.alias, net.mac) for net in xml.glimpse(self.image)} if self.image else {(alias, str(mac))}
+        """Whether the guest has let go of that NIC, whatever became of it: neither the image nor what runs now has it."""
+        names = (
+            {(net.alias, net.mac) for net in xml.glimpse(self.definition)} if self.definition else {(alias, str(mac))}
+        )
         return (alias, str(mac)) not in names
 
     @property
@@ -69,8 +69,11 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
     if state.is_active:
         if told.is_final or told is HowEnded.MIGRATED:
             return Ending(told)
-        # the guest is back without the question: another host has settled it
-        return Ending(HowEnded.MIGRATED if state.has_migrated and run.mark else HowEnded.OVER)
+        if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
+            return Ending(HowEnded.MIGRATED)
+        if state.began is HowBegan.UNKNOWN:
+            return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
+        return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else state.end
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)
@@ -79,7 +82,14 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
         return Ending(HowEnded.OVER if had_image else end)
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
-    return Ending(HowEnded.SAVED, image) if is_its else Ending(HowEnded.UNKNOWN)
+    return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
+
+
+def _live(domain: Domain) -> str:
+    try:
+        return domain.xml(Half.LIVE)
+    except (DomainNotRunning, DomainMissing):
+        return ""
 
 
 def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
@@ -89,22 +99,31 @@ def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
 
 
 def message(record: OperationRecord, ending: Ending, nics: str) -> str:
-    """What is said of an operation whose guest had not let go of `nics` when its run ended in a way that is not final."""
+    """What is said of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
     name, what = record.domain_name, f"the {record.operation} {record.id}"
+    was_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in record.steps)
+    before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
     if ending.end is HowEnded.SAVED:
         how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
         return (
-            f"pending: {name} was saved before its guest had let go of {nics}. The guest still has what the image has, so the journal keeps {what}: after "
+            f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
             f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
-            f"{name} was migrated before its guest had let go of {nics}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
+            f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
             f"so it is closed as left. On the host that has {name}, 'virtnetplug recover {name} --wait 60' goes on with a detach; look there at what "
             "any other operation was to change."
         )
+    if ending.is_active:
+        return (
+            f"pending: {name} runs in another process than the one that {what} was begun in, and libvirt does not say any more whether that was started "
+            f"anew, or restored with {nics} as the guest had it. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
+            "closes the operation, and then it can be asked for again."
+        )
+    answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
-        f"pending: {name} does not run any more, and nothing says whether its guest had let go of {nics}, was saved to a file, or has gone to another "
+        f"pending: {name} does not run any more, and nothing says whether its guest {answer}, was saved to a file, or has gone to another "
         f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
         f"'virtnetplug recover {name} --forget {record.id}' closes it."
     )

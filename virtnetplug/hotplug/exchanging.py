@@ -43,6 +43,7 @@ from virtnetplug.hotplug.remembering import keep, remember
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import SAME_MAC, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
+from virtnetplug.hotplug.travel import say_ours
 from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_rewrite, of_undefine
 from virtnetplug.hotplug.view import DomainView, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
@@ -150,6 +151,7 @@ class _Running:
             self._define(tx, element)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
+            say_ours(self.domain, list(came.values()))  # one that serves in the place of another has that one's MAC
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics(tx.record))

@@ -22,7 +22,6 @@ from virtnetplug.errors import (
     GuestBusy,
     HypervisorFailed,
     NicChanged,
-    NotApplied,
     RemovalFailed,
     UnplugInProgress,
 )
@@ -33,7 +32,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, Watch
+from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, HowBegan, Watch
 
 LOOK_AGAIN = 2.0
 """Seconds after which the live XML is read even without an event: an event may be lost, the XML is not."""
@@ -203,19 +202,29 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition of the next boot has as well proves nothing. A run without a mark may go on in any that was restored: there alias, MAC
-    and source decide.
+    A mark that the definition of the next boot has as well proves nothing. A run without a mark may go on in any that was restored, and so may one whose
+    mark somebody has removed: there alias, MAC and source decide. A guest that came back from another host without its mark was settled there.
     """
     number = xml.run_of(live_xml)
     now = Run(domain.state().id if number is None else number, domain.process())
     is_seen = bool(run.process and now.process)
-    if run.matches(now) and (is_seen or not run.mark):
+    matches = run.matches(now) and (is_seen or not began_after(domain, run.seen))
+    if matches and (is_seen or not run.mark):
         return True
-    if not run.mark:
-        return domain.state().is_restored
-    if not xml.is_marked(live_xml, run.mark):
-        return False
-    return run.matches(now) or not _is_defined_with(domain, run.mark) or domain.state().is_restored
+    began = domain.state().began
+    if not run.mark or not xml.is_marked(live_xml, run.mark):
+        return began is HowBegan.RESTORED or (began is HowBegan.MIGRATED and not run.mark)
+    return matches or not _is_defined_with(domain, run.mark) or began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+
+
+CLOCKS = 2.0
+"""Seconds by which the start of a process may seem later than it was: the time of the boot has whole seconds."""
+
+
+def began_after(domain: Domain, moment: float) -> bool:
+    """Whether the process that runs the domain began after that moment (Unix seconds), as far as that can be seen."""
+    began = domain.process_began() if moment else None
+    return began is not None and began > moment + CLOCKS
 
 
 def _is_defined_with(domain: Domain, mark: str) -> bool:
@@ -240,12 +249,6 @@ def goes_on(domain: Domain, run: Run) -> bool:
         return is_run(domain, run, domain.xml(Half.LIVE))
     except (DomainNotRunning, DomainMissing):
         return False
-
-
-def expect_run(domain: Domain, run: Run, aim: str) -> None:
-    """Raise `NotApplied` where that run of the domain has ended, before `aim`. See also `ending.expect_run`."""
-    if run != NO_RUN and not goes_on(domain, run):
-        raise NotApplied(f"domain {domain.name} ended before {aim}")
 
 
 def withdraw(

@@ -163,9 +163,9 @@ class Operation:
             if error is not None:
                 return left_open(tx, error)
             message = f"the {record.operation} that was left open has been undone"
-            tx.finish(
-                OperationState.UNDONE, Result.UNDONE, reason=record.reason or "recovered", error=record.error or message
-            )
+            is_answer = record.state is not OperationState.PENDING  # what it waited for is over
+            reason, why = (record.reason, record.error) if is_answer else ("", "")
+            tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason or "recovered", error=why or message)
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)
 
 

@@ -13,13 +13,14 @@ from contextlib import suppress
 from virtnetplug.errors import (
     DomainBusy,
     DomainMissing,
+    DomainNotRunning,
     ForgetRefused,
     Interrupted,
     JournalMoved,
     OperationTaken,
     VirtnetplugError,
 )
-from virtnetplug.hotplug import arrivals, guest, leftover
+from virtnetplug.hotplug import arrivals, guest, leftover, travel
 from virtnetplug.hotplug.ending import REASONS, has_image, how, touched_guest
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
@@ -29,6 +30,7 @@ from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, sta
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
+from virtnetplug.hotplug.travel import carried_in
 from virtnetplug.hotplug.waiting import to_end
 from virtnetplug.model.operation import (
     Event,
@@ -78,6 +80,8 @@ def recover(
 def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome:
     """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more."""
     record = host.journal.operation(operation_id)
+    if record is None and (cleared := _clear(host, domain_name, operation_id, seconds)) is not None:
+        return cleared
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
         raise ForgetRefused(
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
@@ -101,7 +105,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it") from None
         return outcome
     with DomainLock(host, domain, seconds):
-        if domain.state().is_active:
+        if domain.state().is_active and not _is_unknown(domain, record):
             raise ForgetRefused(
                 f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
             )
@@ -119,6 +123,40 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 return tx.outcome(Result.LEFT, reason="forgotten", message=message)
 
 
+def _is_unknown(domain: Domain, record: OperationRecord) -> bool:
+    """Whether the domain runs, and yet nothing says how the run ended that the operation asked."""
+    run = record.run_asked
+    return not guest.goes_on(domain, run) and how(domain, run).end is HowEnded.UNKNOWN
+
+
+def _clear(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome | None:
+    """Have a guest no longer carry what an operation asked that the journal does not have; None if none carries it."""
+    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
+    for domain in domains:
+        with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
+            asked = next(
+                (each for each in carried_in(domain, domain.travelling()).asked if each.id == operation_id), None
+            )
+            if asked is None:
+                continue
+            if (why := travel.forget(domain, [operation_id], ())) is not None:
+                raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
+            nics = ", ".join(nic.alias for nic in asked.nics)
+            message = (
+                f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not have. Not known "
+                f"is whether it lets go of {nics} yet, for it was asked"
+            )
+            return Outcome(
+                operation=asked.operation,
+                domain=domain.name,
+                result=Result.LEFT,
+                operation_id=asked.id,
+                reason="forgotten",
+                message=message,
+            )
+    return None
+
+
 def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
     """What guests bring with them, of one domain or of all that run; a domain that is busy is left for the next time."""
     domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
@@ -132,9 +170,11 @@ def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
-    """What `recover` would do, one plan for each open operation."""
+    """What `recover` would do, one plan for each open operation, and for each that guests have brought with them."""
+    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
     wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
-    return tuple(_plan(host, record) for record in _open(host, wanted))
+    came = [plan for domain in domains if arrivals.are_there(host, domain) for plan in arrivals.coming(host, domain)]
+    return (*came, *(_plan(host, record) for record in _open(host, wanted)))
 
 
 def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import DomainMissing, DomainNotRunning, NotApplied, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug import ending, guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.reserved import expect_free
@@ -61,7 +61,7 @@ def put_back(
         if answer is Answer.GONE and not is_back(domain, net):
             expect_free(domain, net, operation)
             if net.is_hostdev and old is not None:
-                _lend(host, domain, net, old, operation.id, run)
+                _lend(host, domain, net, old, operation, run)
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
         if answer is not Answer.ENDED and old is not None:
@@ -103,7 +103,9 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
     return None if pool is None else {"network": pool, "settings": {}}
 
 
-def _lend(host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation_id: str, run: Run) -> None:
+def _lend(
+    host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation: OperationRecord, run: Run
+) -> None:
     from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.device_edit import of_pool
 
@@ -122,14 +124,14 @@ def _lend(host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], op
         run=run,
         net=replace(asked, alias=net.alias),  # by which it is held until libvirt has named it (`_held_as`)
         actual=actual,
-        operation_id=operation_id,
+        operation_id=operation.id,
         settings=settings,
         again=net.source_pci,
     )
     backend = backend_for(actual)
     try:
         plugged = backend.plug(host, order, _Steps())
-        guest.expect_run(domain, run, f"{net.alias} was back")
+        ending.expect_run(domain, run, operation, net.alias or "", "put back")
         domain.attach(plugged.element, Half.LIVE)
     except (DomainNotRunning, DomainMissing, NotApplied):
         backend.unplug(host, domain, order.net)

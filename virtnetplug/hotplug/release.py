@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
@@ -56,10 +57,12 @@ class GuestRelease:
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
         self._seen: dict[str, Interface] = {}
+        self._ending: Ending | None = None
 
     def enter(self, run: Run) -> None:
         """From here on it is that run of the domain; nobody has asked it yet."""
-        self.run, self._asked_before = run, frozenset()
+        self.run, self._asked_before, self._ending = run, frozenset(), None
+        self.watch.forget()
 
     def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
         """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
@@ -93,11 +96,12 @@ class GuestRelease:
         return fault(tx.record, ending, alias, aim)
 
     def ending(self, tx: Transaction) -> Ending:
-        """How the run ended that has been seen not to be there any more. The journal learns of a managed image."""
-        ending = how(self.domain, self.run, self.watch, had_image=has_image(tx.record))
-        if ending.has_image and not tx.record.request.get("image"):
-            tx.amend(image=True)
-        return ending
+        """How the run ended that has been seen not to be there any more; it is asked once. The journal learns of a managed image."""
+        if self._ending is None:
+            self._ending = how(self.domain, self.run, self.watch, had_image=has_image(tx.record))
+            if self._ending.has_image and not tx.record.request.get("image"):
+                tx.amend(image=True)
+        return self._ending
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
@@ -135,8 +139,10 @@ class GuestRelease:
                 for alias in aliases:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
-                        run=self.run, was_asked=self._is_asked_again(tx, alias), step=alias,
+                        run=self.run, was_asked=self._is_asked_again(tx, alias), step=alias, ended=partial(self.ending, tx),
                     )  # fmt: skip
+                    if answers[alias] is Answer.HELD:
+                        self._ending = None  # a restored guest goes on
                     if answers[alias] is Answer.HELD and has_image(tx.record):
                         tx.amend(image=False)  # it runs again, and has consumed that
                     if answers[alias] not in (Answer.HELD, Answer.AWAY):
@@ -202,9 +208,11 @@ def guest_release(
     was_asked: bool = False,
     name: str = "",
     step: str = "",
+    ended: Callable[[], Ending] | None = None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
     """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
 
+    `ended` says how the run ended, of which that has been seen.
     `name` is what the step calls the NIC in an operation on several guests, `step` what it calls one that libvirt has renamed since.
     """
     alias = net.alias or ""
@@ -219,8 +227,10 @@ def guest_release(
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)
         raise
-    if answer is Answer.ENDED:
-        ending = how(domain, run, watch, had_image=has_image(tx.record))
+    if answer is Answer.ENDED and watch.has_removed(alias):
+        answer = Answer.GONE  # before the run ended, while another NIC was waited for
+    elif answer is Answer.ENDED:
+        ending = how(domain, run, watch, had_image=has_image(tx.record)) if ended is None else ended()
         if ending.lacks(alias, net.mac):
             answer = Answer.GONE
         elif not ending.end.is_final:

@@ -137,7 +137,7 @@ def placed(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Taken:
+class Taken:
     """What another NIC or device (`who`) has of that which a NIC needs."""
 
     what: str
@@ -154,7 +154,7 @@ SAME_MAC = "same_mac"
 def expect_free(domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE) -> None:
     """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
     same_mac = record.request.get(SAME_MAC, ())
-    taken = _taken(domain, net, half, same_mac)
+    taken = taken_place(domain, net, half, same_mac)
     if taken is None:
         return
     operation = record.operation
@@ -173,24 +173,27 @@ def expect_free(domain: Domain, net: Interface, record: OperationRecord, half: H
 
 def freed(domain: Domain, element: str, half: Half = Half.LIVE) -> str:
     """The element of a NIC that is to come, with no guest address asked for where somebody has put another NIC or device there."""
-    taken = _taken(domain, xml.interface(element), half)
+    taken = taken_place(domain, xml.interface(element), half)
     return without_address(element) if taken is not None and taken.what == _ADDRESS else element
 
 
-def _taken(domain: Domain, net: Interface, half: Half, same_mac: Sequence[str] = ()) -> _Taken | None:
-    """Who has the place of `net`; not by its MAC those that had that MAC when the operation began (`same_mac`)."""
+def taken_place(domain: Domain, net: Interface, half: Half = Half.LIVE, same_mac: Sequence[str] = ()) -> Taken | None:
+    """Who has the alias, MAC or guest address of a NIC that is to come into that definition; None if nobody has.
+
+    Those that had its MAC when the operation began (`same_mac`) do not have it in its place.
+    """
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address
     for other in devices.nets if devices is not None else ():
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:
-            return _Taken(what="alias", value=net.alias, who=who)
+            return Taken(what="alias", value=net.alias, who=who)
         shares = net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None
         if shares and not any(is_called(other, name) for name in same_mac):
-            return _Taken(what="MAC", value=net.mac, who=who)
+            return Taken(what="MAC", value=net.mac, who=who)
         if address is not None and other.address == address:
-            return _Taken(what=_ADDRESS, value=address, who=who)
+            return Taken(what=_ADDRESS, value=address, who=who)
     topology = view.topology
     if topology is None or address is None or not topology.is_taken(address):
         return None
-    return _Taken(what=_ADDRESS, value=address, who="another device")
+    return Taken(what=_ADDRESS, value=address, who="another device")

@@ -27,6 +27,7 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
     incomplete_from,
+    sentence,
     unfinished_from,
 )
 from virtnetplug.hotplug.host import Host
@@ -254,7 +255,7 @@ class Transaction:
             asked = self.record.asked or ()
             named = (entry for entry in self.record.named if are_out and entry["alias"] in asked)
             out = [xml.interface(entry["live"]) for entry in named if entry.get("live")]
-            forget_asked(domain, [self.record.id], out)
+            forget_asked(domain, [self.record.id], out, answered=asked if are_out else ())
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""
@@ -322,7 +323,7 @@ class Transaction:
             return self._close(OperationState.LEFT, Result.LEFT, gone)
         if failures and all(isinstance(failure, LeftPending) for _, failure in failures):
             said = [failure.message for _, failure in failures]
-            pending = LeftPending(" ".join([error.message, *said]), reason=failures[0][1].reason)
+            pending = LeftPending(" ".join([sentence(error.message), *said]), reason=failures[0][1].reason)
             pending.undo_failures = said
             return self._close(OperationState.PENDING, Result.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
@@ -330,7 +331,7 @@ class Transaction:
         if failures:
             return self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, incomplete_from(error, sentences))
         if isinstance(error, Refused) and self._had_effect:
-            error = Failed(f"{error.message} All that had been done was undone.", reason=error.reason)
+            error = Failed(f"{sentence(error.message)} All that had been done was undone.", reason=error.reason)
         is_refusal = isinstance(error, Refused)
         return self._close(
             OperationState.REFUSED if is_refusal else OperationState.UNDONE,
@@ -350,7 +351,7 @@ class Transaction:
             said = f"{what}, and stays open in the journal: '{recover_command(self.record)}' goes on with it."
             return interruption.interrupted(said, interrupt)
         left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
-        said = left.message
+        said = sentence(left.message)
         if not isinstance(left, RollbackIncomplete | LeftPending | OperationGone):
             said += " All that had been done was undone." if self._had_effect else " Nothing was touched."
         raised = interruption.interrupted(said, interrupt)

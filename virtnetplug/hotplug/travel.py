@@ -24,8 +24,12 @@ def known(net: Interface) -> KnownNic:
 
 
 def is_same(nic: KnownNic, net: Interface) -> bool:
-    """Whether that is the NIC: by MAC and source, and by its alias, or by its guest address if libvirt made the alias."""
-    return nic.source == net.source and is_called(net, name_of(nic)) and nic.mac == str(net.mac or "")
+    """Whether that is the NIC: by its MAC, and by its alias; where libvirt made the alias, by its guest address and its source.
+
+    One with an alias that lasts may have been connected to something else since, here or by the definition that a migration was given.
+    """
+    is_it = is_called(net, name_of(nic)) and nic.mac == str(net.mac or "")
+    return is_it and (is_lasting(nic.alias) or nic.source == net.source)
 
 
 def name_of(nic: KnownNic) -> str:
@@ -50,17 +54,26 @@ def say_asked(domain: Domain, record: OperationRecord, net: Interface) -> str | 
     return _change(domain, lambda now: now.with_asked(asked))
 
 
-def forget_asked(domain: Domain, operation_ids: Collection[str], gone: Collection[Interface] = ()) -> None:
+def forget_asked(
+    domain: Domain,
+    operation_ids: Collection[str],
+    gone: Collection[Interface] = (),
+    *,
+    answered: Collection[str] = (),
+) -> None:
     """Have the guest no longer carry what these operations asked, nor whose the NICs were that are `gone`.
 
-    A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
+    Nor what anybody asked of those whose aliases it has `answered`: another operation may have died with its journal. A domain that does not run
+    carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
-    forget(domain, operation_ids, [known(net) for net in gone])
+    forget(domain, operation_ids, [known(net) for net in gone], answered=answered)
 
 
-def forget(domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic]) -> None:
-    """The same of NICs that are known by what the guest carries of them."""
-    _change(domain, lambda now: now.without_asked(operation_ids).without_nics(nics))
+def forget(
+    domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic], *, answered: Collection[str] = ()
+) -> str | None:
+    """The same of NICs that are known by what the guest carries of them; why it cannot be, else None."""
+    return _change(domain, lambda now: now.without_asked(operation_ids, answered).without_nics(nics))
 
 
 def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:

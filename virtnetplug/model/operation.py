@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from virtnetplug.lifecycle import State
@@ -181,12 +181,15 @@ class OperationRecord:
     @property
     def run(self) -> Run:
         """The run of its domain that it was begun with, with its mark, if it left one there."""
-        return self._marked(Run(self.domain_id, self.process))
+        return self._marked(Run(self.domain_id, self.process, seen=self.started))
 
     @property
     def run_asked(self) -> Run:
         """The run of its domain that was asked last to let go of its NICs."""
-        return self._marked(Run.from_request(self.request["run"])) if "run" in self.request else self.run
+        if "run" not in self.request:
+            return self.run
+        asked = (step.started or 0.0 for step in self.steps if step.name == "ask")
+        return self._marked(replace(Run.from_request(self.request["run"]), seen=max(self.started, *asked, 0.0)))
 
     def _marked(self, run: Run) -> Run:
         return run.marked(self.id) if self.request.get("marked") else run

@@ -14,12 +14,14 @@ class Run:
 
     `id` is libvirt's: after a restart of the host, or of libvirtd, ids begin anew. `process` names what runs the guest, with the boot of the host and
     the moment of its start; it is empty where that cannot be seen, as on another host. `mark` is the id of an operation that has written
-    itself into the live metadata of this run, else empty: only there does it outlive a save and a restore, or a migration.
+    itself into the live metadata of this run, else empty: only there does it outlive a save and a restore, or a migration. `seen` is a moment at which
+    the run was there, in Unix seconds, or 0: records of journal version 4 say no process, and a process that began later is that of another run.
     """
 
     id: int = -1
     process: str = ""
     mark: str = field(default="", compare=False)
+    seen: float = field(default=0.0, compare=False)
 
     def marked(self, operation_id: str) -> Run:
         """The same run, with the mark of that operation."""

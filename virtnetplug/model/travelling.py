@@ -63,9 +63,13 @@ class Travelling:
         more = tuple(nic for nic in asked.nics if nic not in before)
         return replace(self, asked=(*others, replace(asked, nics=(*before, *more))))
 
-    def without_asked(self, operation_ids: Collection[str]) -> Travelling:
-        """Without what these operations asked."""
-        return replace(self, asked=tuple(each for each in self.asked if each.id not in operation_ids))
+    def without_asked(self, operation_ids: Collection[str], answered: Collection[str] = ()) -> Travelling:
+        """Without what these operations asked, and without the NICs of those aliases, which the guest has let go of, whoever had asked."""
+        asked = []
+        for each in self.asked:
+            left = tuple(nic for nic in each.nics if nic.alias not in answered)
+            asked += [replace(each, nics=left)] if left and each.id not in operation_ids else []
+        return replace(self, asked=tuple(asked))
 
     @property
     def is_empty(self) -> bool:

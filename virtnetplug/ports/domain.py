@@ -40,12 +40,23 @@ class HowEnded(enum.StrEnum):
         return self in (HowEnded.SHUT_DOWN, HowEnded.DESTROYED, HowEnded.CRASHED, HowEnded.OVER)
 
 
+class HowBegan(enum.StrEnum):
+    """How the process that runs a domain came to its guest, as far as the hypervisor still says it."""
+
+    BOOTED = "booted"
+    RESTORED = "restored"
+    """From an image or a snapshot of its memory."""
+    MIGRATED = "migrated"
+    UNKNOWN = "unknown"
+    """libvirt keeps one reason: that a guest was resumed takes the place of that it was booted or restored."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainState:
     """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty.
 
-    `end` says how the last run ended, of a domain that does not run: the hypervisor's daemon forgets it when it is restarted. `is_restored` says that
-    a running domain came from a saved image or from another host, `has_migrated` that it came from another host.
+    `end` says how the last run ended, of a domain that does not run: the hypervisor's daemon forgets it when it is restarted. `began` says how a running
+    domain came to its guest.
     """
 
     power: PowerState
@@ -54,8 +65,17 @@ class DomainState:
     paused_reason: str = ""
     job: str = ""
     end: HowEnded = HowEnded.UNKNOWN
-    is_restored: bool = False
-    has_migrated: bool = False
+    began: HowBegan = HowBegan.UNKNOWN
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether its guest was there before, in an image or on another host."""
+        return self.began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+
+    @property
+    def has_migrated(self) -> bool:
+        """Whether its guest came from another host."""
+        return self.began is HowBegan.MIGRATED
 
     @property
     def is_active(self) -> bool:
@@ -105,12 +125,38 @@ class Lack:
     why: str
 
 
+class WhatWasTold:
+    """What the events of one run told so far: how it ended, and which devices its guest has let go of."""
+
+    def __init__(self) -> None:
+        self.end = HowEnded.UNKNOWN
+        self.removed: set[str] = set()
+
+    def hear(self, event: GuestEvent) -> None:
+        """Note an event. Of several ends the first is that of the run: what follows tells of later ones, or that the domain was undefined."""
+        if self.end is HowEnded.UNKNOWN:
+            self.end = event.end
+            if event.kind is GuestEventKind.REMOVED:
+                self.removed.add(event.alias)
+
+    def go_on(self) -> None:
+        """The domain was restored, or has come back: an end after which a guest may go on was none."""
+        if self.end in (HowEnded.SAVED, HowEnded.MIGRATED):
+            self.end = HowEnded.UNKNOWN
+
+
 class Watch(Protocol):
     """Events of one domain, from the moment the watch was made."""
 
     @property
     def end(self) -> HowEnded:
-        """How the domain ended since, of its first end that the events told of; `HowEnded.UNKNOWN` if they did not."""
+        """How the run ended that is watched, as the events told it; `HowEnded.UNKNOWN` if they did not, or its guest goes on since."""
+
+    def has_removed(self, alias: str) -> bool:
+        """Whether the events told that the guest of that run has let go of this device."""
+
+    def forget(self) -> None:
+        """Watch the run that there is now: what was told of an earlier one says nothing of it."""
 
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
@@ -132,6 +178,9 @@ class Domain(Protocol):
 
     def process(self) -> str:
         """What runs the guest now, named so that no other run has the same name; empty if that cannot be seen, or it does not run."""
+
+    def process_began(self) -> float | None:
+        """When that process began, in Unix seconds by the clock of now; None if that cannot be seen."""
 
     def xml(self, half: Half) -> str:
         """The whole definition; live raises `DomainNotRunning`, config `DomainTransient`, where there is none."""

@@ -16,7 +16,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import DomainState, Ends, HowEnded, Lack, PowerState, Stray
+from virtnetplug.ports.domain import DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
 
@@ -44,7 +44,13 @@ _ENDS = {
     libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED: HowEnded.MIGRATED,
     libvirt.VIR_DOMAIN_SHUTOFF_SAVED: HowEnded.SAVED,
 }
-_RESTORED = (libvirt.VIR_DOMAIN_RUNNING_MIGRATED, libvirt.VIR_DOMAIN_RUNNING_RESTORED)
+_BEGAN = {
+    libvirt.VIR_DOMAIN_RUNNING_BOOTED: HowBegan.BOOTED,
+    libvirt.VIR_DOMAIN_RUNNING_RESTORED: HowBegan.RESTORED,
+    libvirt.VIR_DOMAIN_RUNNING_FROM_SNAPSHOT: HowBegan.UNKNOWN,  # with its memory, or started on the disks of one that has none
+    libvirt.VIR_DOMAIN_RUNNING_MIGRATED: HowBegan.MIGRATED,
+    libvirt.VIR_DOMAIN_RUNNING_POSTCOPY: HowBegan.MIGRATED,
+}
 _HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
 """Only the definition of a domain that runs has an id (``virDomainDefFormatInternal``)."""
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
@@ -94,13 +100,16 @@ class LibvirtDomain:
                 paused_reason=_PAUSED.get(detail, "paused") if power is PowerState.PAUSED else "",
                 job=self._job() if active else "",
                 end=HowEnded.UNKNOWN if active else _ENDS.get(detail, HowEnded.UNKNOWN),
-                is_restored=code == libvirt.VIR_DOMAIN_RUNNING and detail in _RESTORED,
-                has_migrated=(code, detail) == (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED),
+                began=_BEGAN.get(detail, HowBegan.UNKNOWN) if code == libvirt.VIR_DOMAIN_RUNNING else HowBegan.UNKNOWN,
             )
 
     def process(self) -> str:
         """Boot of the host, pid and start time of its QEMU (see `emulator.process`)."""
         return emulator.process(self._state_dir, self._name)
+
+    def process_began(self) -> float | None:
+        """See `emulator.began`."""
+        return emulator.began(self.process())
 
     def xml(self, half: Half) -> str:
         """``virDomainGetXMLDesc``, without secrets: one call for the live definition, as each is a round trip."""

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+
+from virtnetplug.adapters.daemon import SYSTEM, place_of, session_folder
 
 _BOOT = "/proc/sys/kernel/random/boot_id"
-_SYSTEM = "/run/libvirt"
+_STAT = "/proc/stat"
 
 
 def state_dir(uri: str) -> Path | None:
     """Where the QEMU driver of that URI keeps its pid files (``virQEMUDriverConfigNew``); None if it is not on this host, or not known.
 
+    The daemon decides that, not the path of the URI: root's ``qemu:///session`` leads to the system's daemon.
     A daemon with a socket of its own may have a ``/run`` of its own, too, and so its files are not looked for.
     """
-    parts = urlsplit(uri)
-    asked = parse_qs(parts.query)
-    if parts.scheme.partition("+")[0] != "qemu" or parts.hostname:
+    found = place_of(uri)
+    if found is None or found.driver != "qemu":
         return None
-    home = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    own = {"/system": _SYSTEM, "/session": f"{home}/libvirt"}.get(parts.path)
-    if "socket" in asked and os.path.dirname(os.path.realpath(asked["socket"][0])) != os.path.realpath(own or "/"):
-        return None
-    if parts.path == "/embed":
-        return Path(asked["root"][0], "run", "qemu") if "root" in asked else None
-    if own is None:
-        return None
-    return Path(own, "qemu") if parts.path == "/system" else Path(own, "qemu", "run")
+    if found.root:
+        return Path(found.root, "run", "qemu")
+    if found.folder == os.path.realpath(SYSTEM):
+        return Path(SYSTEM, "qemu")
+    own = session_folder(os.geteuid())
+    return Path(own, "qemu", "run") if found.folder == os.path.realpath(own) else None
 
 
 def process(directory: Path | None, domain: str) -> str:
@@ -45,3 +43,14 @@ def process(directory: Path | None, domain: str) -> str:
     except (OSError, ValueError, IndexError):
         return ""
     return f"{boot} {pid} {ticks}"
+
+
+def began(process_name: str) -> float | None:
+    """When the process began that `process` has just named, in Unix seconds: its start since the boot, and ``btime`` of proc(5)."""
+    ticks = process_name.rpartition(" ")[2]
+    try:
+        words = (line.split() for line in Path(_STAT).read_text().splitlines())
+        boot = next((float(one[1]) for one in words if one[:1] == ["btime"]), None)
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if boot is None or not ticks else boot + int(ticks) / os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,10 @@ from typing import Any
 import libvirt
 
 from virtnetplug.adapters.libvirt.faults import translated
-from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, WhatWasTold
+
+_GOES_ON = (libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED)
+"""The details of a STARTED event that continue a run."""
 
 _ENDS = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: HowEnded.SHUT_DOWN,
@@ -30,13 +33,29 @@ class DomainWatch:
 
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
-        self.end = HowEnded.UNKNOWN
+        self._told = WhatWasTold()
+
+    @property
+    def end(self) -> HowEnded:
+        """See `ports.domain.Watch.end`."""
+        return self._told.end
+
+    def has_removed(self, alias: str) -> bool:
+        """Whether DEVICE_REMOVED came for it."""
+        return alias in self._told.removed
+
+    def forget(self) -> None:
+        """See `ports.domain.Watch.forget`."""
+        self._told = WhatWasTold()
 
     def put(self, event: GuestEvent) -> None:
         """Called from the event loop's thread."""
-        if self.end is HowEnded.UNKNOWN:
-            self.end = event.end
+        self._told.hear(event)
         self._events.put(event)
+
+    def go_on(self) -> None:
+        """The guest of the run that had ended is back. Called from the event loop's thread."""
+        self._told.go_on()
 
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
@@ -101,13 +120,15 @@ class EventHub:
             except libvirt.libvirtError:  # drivers inside this process (embedded, test) have no connection to lose
                 return
 
-    def _tell(self, domain_uuid: str | None, event: GuestEvent) -> None:
+    def _of(self, domain_uuid: str | None) -> list[DomainWatch]:
+        """The watches of that domain; of all without one."""
         with self._lock:
             if domain_uuid is None:
-                watches = [watch for some in self._watches.values() for watch in some]
-            else:
-                watches = list(self._watches.get(domain_uuid, ()))
-        for watch in watches:
+                return [watch for some in self._watches.values() for watch in some]
+            return list(self._watches.get(domain_uuid, ()))
+
+    def _tell(self, domain_uuid: str | None, event: GuestEvent) -> None:
+        for watch in self._of(domain_uuid):
             watch.put(event)
 
     def _removed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
@@ -125,6 +146,9 @@ class EventHub:
         if event in ended:
             end = _ENDS.get(detail, HowEnded.UNKNOWN) if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else HowEnded.UNKNOWN
             self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED, end=end))
+        elif event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:
+            for watch in self._of(domain.UUIDString()):
+                watch.go_on()
 
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
         self._tell(None, GuestEvent(GuestEventKind.LOST))

@@ -75,6 +75,13 @@ class XenDomain:
                 return ""
         return self._processes[number]
 
+    def process_began(self) -> float | None:
+        """When libxl made the domain, in Unix seconds (``start_time`` is ``time(2)`` with a fraction)."""
+        made = self.process().rpartition(" ")[2]
+        with suppress(ValueError):
+            return float(made)
+        return None
+
     def xml(self, half: Half) -> str:
         """libvirt's; the live one with the names of all links, as far as xenstore can be read."""
         text = self._inner.xml(half)

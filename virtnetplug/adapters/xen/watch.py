@@ -43,6 +43,14 @@ class XenWatch:
         """libvirt's events say it."""
         return self._inner.end
 
+    def has_removed(self, alias: str) -> bool:
+        """libvirt's events say it, or xenstore had nothing left of it."""
+        return self._inner.has_removed(alias)
+
+    def forget(self) -> None:
+        """See `ports.domain.Watch.forget`."""
+        self._inner.forget()
+
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
         until = time.monotonic() + timeout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,26 @@ from virtnetplug.adapters.libvirt import emulator
 )
 def test_where_the_pid_files_are(uri: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
     assert emulator.state_dir(uri) == (None if expected is None else Path(expected))
+
+
+def test_a_session_of_roots_is_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert emulator.state_dir("qemu:///session") == Path("/run/libvirt/qemu")
+
+
+def test_when_a_process_began(tmp_path: Path) -> None:
+    (tmp_path / "web1.pid").write_text(f"{os.getpid()}\n")
+    began = emulator.began(emulator.process(tmp_path, "web1"))
+    assert began is not None and 0 <= time.time() - began < 24 * 3600
+    child = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "web2.pid").write_text(f"{child.pid}\n")
+    later = emulator.began(emulator.process(tmp_path, "web2"))
+    child.kill()
+    child.wait()
+    assert later is not None and began <= later and abs(time.time() - later) < 30
+    assert emulator.began("") is None
 
 
 def test_a_process_is_known_by_boot_pid_and_start(tmp_path: Path) -> None:
