@@ -18,7 +18,7 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor, Image
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import DomainMissing, ForgetRefused, HypervisorFailed, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, HypervisorFailed, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import HowEnded
@@ -504,6 +504,20 @@ def test_what_was_let_go_of_before_the_end_is_not_said_to_have_been_held(fake: W
     assert outcome.message.startswith("ua-nic1 detached") and "ua-nic2" not in outcome.message
 
 
+def test_what_had_been_done_is_said_in_a_sentence_of_its_own(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the hypervisor's words end with."""
+    attach = fake.guest.attach
+
+    def refuse(element: str, half: Half) -> None:
+        if "ua-nic2" in element:
+            raise DomainNotRunning("domain is not running")
+        attach(element, half)
+
+    monkeypatch.setattr(fake.guest, "attach", refuse)
+    with pytest.raises(VirtnetplugError, match=r"domain is not running\. All that had been done was undone\."):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)])
+
+
 def test_a_saved_guest_is_no_disagreement_once_recover_has_seen_it(fake: World) -> None:
     """It has the NIC wherever it is saved, as one that runs and holds on: `recover` could do nothing about it."""
     _pending(fake, "detach")
@@ -604,8 +618,10 @@ def test_a_crashed_attach_in_a_guest_that_ended(fake: World, end: str) -> None:
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved"), "the image has the NIC"
     assert "let go" not in outcome.message, "it was asked for nothing"
     fake.guest.start()
-    assert _recovered(fake, wait=5).result is Result.UNDONE
-    assert _names(fake) == [] and _is_clean(fake)
+    undone = _recovered(fake, wait=5)
+    assert undone.result is Result.UNDONE and _names(fake) == [] and _is_clean(fake)
+    record = fake.host.journal.operation(undone.operation_id)
+    assert record is not None and record.reason == "recovered", "that it was saved is over"
 
 
 @pytest.mark.parametrize("end", [*FINAL, "save"])

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import libvirt
 import pytest
 
+from tests.environment import environment
 from tests.real.command import Answer, Command, finish
 from tests.real.ends import LONG, PENDING, SCOPES, end, image, is_active, run_again
 from tests.real.guests import Guest
@@ -145,6 +148,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for scope in (scopes if is_full else [[*scopes][number % 2]])
         ]
         metafunc.parametrize(("way", "seen", "scope"), cases)
+    if metafunc.function is test_rebind_and_handback:
+        few = [("destroyed", "recover"), ("managed-save", "recover"), ("save", "restarted")]
+        metafunc.parametrize(("way", "seen"), [row for row in TABLE if row[1] != "waiting"] if is_full else few)
     if metafunc.function is test_other_kinds:
         cases = [row for row in TABLE if is_full or row[1] == "waiting"]
         metafunc.parametrize(("way", "seen"), cases)
@@ -210,6 +216,62 @@ def test_other_kinds(hosts: TwoHosts, way: str, seen: str, kind: str) -> None:
     else:
         _recover(command, *LONG)
         assert sorted(one.aliases()) == sorted(_aliases(one, inactive=True))
+    _assert_settled(hosts)
+
+
+REBINDS = """
+import pathlib, sys, virtnetplug
+from virtnetplug import Scope
+uri, state, domain = sys.argv[1:]
+with virtnetplug.open(uri, state_dir=pathlib.Path(state)) as plugger:
+    changes = {"type": "user", "source_bridge": None}
+    print(plugger.rebind(domain, "ua-a", changes, replace=True, scope=Scope.BOTH, wait=1).reason)
+"""
+"""A rebind that libvirt cannot do in place: no option of the command asks for one that needs nothing of the host."""
+
+
+def _pend(hosts: TwoHosts, kind: str) -> Guest:
+    """A guest that was asked by a rebind or a hand-back, and holds on."""
+    command = hosts.a_runs
+    one = _guest(hosts, "both")
+    if kind == "rebind":
+        words = [sys.executable, "-c", REBINDS, command.uri, str(command.state), one.name]
+        said = subprocess.run(words, env=environment(), capture_output=True, text=True)
+        assert said.stdout == "guest-holds-device\n", said.stderr
+    else:
+        one.resume()
+        command("handover", one.name, "--from", "ua-a", "--to", "ua-b", *SCOPES["both"], *LONG)
+        one.hold()
+        command.json("handback", one.name, "ua-a", "--wait", "1", code=75)
+    return one
+
+
+@pytest.mark.parametrize("kind", ["rebind", "handback"])
+def test_rebind_and_handback(hosts: TwoHosts, way: str, seen: str, kind: str) -> None:
+    one, verdict, command = _pend(hosts, kind), TABLE[way, seen], hosts.a_runs
+    end(way, hosts, one)
+    if seen == "restarted":
+        hosts.restart()
+    (said,) = _recover(command)
+    operation = _operation(command, kind)
+    if verdict == ENDED:
+        assert operation["state"] == "undone"
+    else:
+        assert (said["exit_code"], said["reason"], operation["state"]) == (verdict.code, verdict.reason, verdict.state)
+    if way.startswith("migrated"):
+        return
+    one.reconnect(hosts.on_a)
+    run_again(way, hosts, one)
+    if way in ("managed-save", "save"):
+        (held,) = _recover(command, "--wait", "1")
+        assert (held["exit_code"], held["reason"]) == (75, "guest-holds-device")
+        one.resume()
+        (settled,) = _recover(command, *LONG)
+        assert (settled["exit_code"], settled["result"]) == (0, "done")
+        assert "ua-a" in one.aliases()
+    else:
+        _recover(command, *LONG)
+    assert sorted(one.aliases()) == sorted(_aliases(one, inactive=True))
     _assert_settled(hosts)
 
 
