@@ -177,5 +177,34 @@ def test_two_that_only_the_definition_has_leave_it(bonded: World) -> None:
     """Both are called by their MAC there."""
     first, second = places(bonded)
     bonded.guest.destroy()
-    outcome = bonded.plugger.detach(bonded.name, [first, second], scope=Scope.CONFIG)
-    assert (outcome.result, ports(bonded, Half.CONFIG)) == (Result.DONE, [])
+    die(bonded, lambda p: p.detach(bonded.name, [first, second], scope=Scope.CONFIG), "detach_element", number=2)
+    assert places(bonded) == [second]
+    assert [each.result for each in bonded.plugger.recover()] == [Result.DONE]
+    assert ports(bonded, Half.CONFIG) == []
+
+
+def test_the_order_in_the_definition_is_theirs_again(bonded: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is out of it when the second cannot be taken out: it comes back before the second."""
+    before, detach = places(bonded), bonded.guest.detach_element
+
+    def refuse(text: str) -> None:
+        if "slot='0x03'" in text.replace('"', "'"):
+            monkeypatch.undo()
+            raise HypervisorFailed("not out")
+        detach(text)
+
+    monkeypatch.setattr(bonded.guest, "detach_element", refuse)
+    with pytest.raises(HypervisorFailed, match="not out"):
+        bonded.plugger.detach(bonded.name, before, scope=Scope.BOTH, wait=5)
+    assert places(bonded) == before
+
+
+def test_what_was_done_to_one_is_no_history_of_the_other(bonded: World) -> None:
+    """Nor of the NIC that libvirt calls so in the next run."""
+    first, second = places(bonded)
+    bonded.plugger.update(bonded.name, second, {"link_state": "down"})
+    assert [len(bonded.plugger.show(bonded.name, each).history) for each in (first, second)] == [0, 1]
+    bonded.guest.detach_element(ports(bonded, Half.CONFIG)[0].element)
+    boot(bonded)
+    bonded.guest.attach(element(2, f"bridge='{bonded.bridges[0]}'"), Half.LIVE)
+    assert [len(bonded.plugger.show(bonded.name, each).history) for each in ("net0", "net1")] == [1, 0]
