@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.test_any_nic import MAC, boot, element, nets, state
+from tests.contract.test_ends import arrived
 from tests.contract.world import World
 from virtnetplug.errors import DuplicateMac, HypervisorFailed, NicAmbiguous, NicPending
 from virtnetplug.hotplug.plugger import Plugger
@@ -166,11 +167,33 @@ def test_a_nic_whose_halves_have_two_addresses_is_one(fake: World) -> None:
     assert not ports(fake) and not ports(fake, Half.CONFIG)
 
 
-def test_after_a_migration_the_one_that_was_asked_for_goes(bonded: World) -> None:
-    _, second = places(bonded)
+def test_where_the_guest_arrives_the_one_that_was_asked_for_goes(bonded: World) -> None:
+    first, second = places(bonded)
     bonded.guest.hold()
     bonded.plugger.detach(bonded.name, second, wait=0.1)
     assert [nic.address for nic in bonded.carries().asked[0].nics] == [second]
+    arrived(bonded)
+    assert listed(bonded) == [(first, True, True, False), (second, True, True, True)]
+    assert [each.reason for each in bonded.plugger.recover(wait=1)] == ["guest-holds-device"]
+    bonded.guest.resume()
+    assert [each.result for each in bonded.plugger.recover(wait=30)] == [Result.DONE]
+    assert [str(net.address) for net in ports(bonded)] == [first]
+
+
+@pytest.mark.parametrize("any_address", [False, True])
+def test_a_place_that_was_taken_is_that_of_one_of_them(bonded: World, any_address: bool) -> None:
+    """Somebody puts another NIC there while the guest is waited for; the other port is in nobody's way."""
+    first, second = places(bonded)
+    bonded.guest.hold()
+    assert bonded.plugger.update(bonded.name, second, {"mtu": 1400}, replace=True, wait=0.1).result is Result.PENDING
+    bonded.guest.resume()
+    bonded.guest.attach(element(5, f"bridge='{bonded.bridges[1]}'"), Half.LIVE)
+    (outcome,) = bonded.plugger.recover(wait=5, any_address=any_address)
+    if not any_address:
+        assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken") and second in outcome.message
+        return
+    assert outcome.result is Result.DONE
+    assert {str(net.address) for net in ports(bonded)} == {first, "0000:00:04.0"}
 
 
 def test_two_that_only_the_definition_has_leave_it(bonded: World) -> None:
