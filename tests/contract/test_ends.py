@@ -679,7 +679,7 @@ def test_another_nic_of_the_alias_is_not_ours(fake: World) -> None:
 # -- a guest that arrives -----------------------------------------------------------------------------------
 
 
-def _arrived(fake: World) -> Plugger:
+def arrived(fake: World) -> Plugger:
     """For a host whose journal has never heard of the domain: its guest has come from elsewhere."""
     image: Image = fake.guest.save()
     _hypervisor(fake).boot += 1  # another host's
@@ -694,7 +694,7 @@ def _arrived(fake: World) -> Plugger:
 @pytest.mark.parametrize("kind", PENDING)
 def test_what_travels_is_gone_on_with(fake: World, kind: str) -> None:
     _pending(fake, kind)
-    plugger = _arrived(fake)
+    plugger = arrived(fake)
     assert {nic.origin for nic in plugger.list(fake.name)} == {"virtnetplug"}
     assert sum(nic.pending is not None for nic in plugger.list(fake.name)) == 1
     assert _recovered(fake, wait=1).reason == "guest-holds-device"
@@ -719,7 +719,7 @@ def test_what_travels_is_never_obeyed_beyond_its_guest(fake: World, spoil: Calla
     _pending(fake, "detach")
     domain = fake.host.hypervisor.domain(fake.name)
     domain.set_travelling(spoil(domain.travelling() or "", domain.uuid))
-    plugger = _arrived(fake)
+    plugger = arrived(fake)
     assert plugger.recover(wait=1) == () and _names(fake) == ["ua-nic1", "ua-nic2"]
     plugger.update(fake.name, "ua-nic2", {"link_state": "down"})
     assert plugger.list(fake.name) != () and plugger.audit().findings == ()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.test_any_nic import MAC, boot, element, nets, state
+from tests.contract.test_ends import arrived
 from tests.contract.world import World
 from virtnetplug.errors import DuplicateMac, HypervisorFailed, NicAmbiguous, NicPending
 from virtnetplug.hotplug.plugger import Plugger
@@ -166,16 +167,67 @@ def test_a_nic_whose_halves_have_two_addresses_is_one(fake: World) -> None:
     assert not ports(fake) and not ports(fake, Half.CONFIG)
 
 
-def test_after_a_migration_the_one_that_was_asked_for_goes(bonded: World) -> None:
-    _, second = places(bonded)
+def test_where_the_guest_arrives_the_one_that_was_asked_for_goes(bonded: World) -> None:
+    first, second = places(bonded)
     bonded.guest.hold()
     bonded.plugger.detach(bonded.name, second, wait=0.1)
     assert [nic.address for nic in bonded.carries().asked[0].nics] == [second]
+    arrived(bonded)
+    assert listed(bonded) == [(first, True, True, False), (second, True, True, True)]
+    assert [each.reason for each in bonded.plugger.recover(wait=1)] == ["guest-holds-device"]
+    bonded.guest.resume()
+    assert [each.result for each in bonded.plugger.recover(wait=30)] == [Result.DONE]
+    assert [str(net.address) for net in ports(bonded)] == [first]
+
+
+@pytest.mark.parametrize("any_address", [False, True])
+def test_a_place_that_was_taken_is_that_of_one_of_them(bonded: World, any_address: bool) -> None:
+    """Somebody puts another NIC there while the guest is waited for; the other port is in nobody's way."""
+    first, second = places(bonded)
+    bonded.guest.hold()
+    assert bonded.plugger.update(bonded.name, second, {"mtu": 1400}, replace=True, wait=0.1).result is Result.PENDING
+    bonded.guest.resume()
+    bonded.guest.attach(element(5, f"bridge='{bonded.bridges[1]}'"), Half.LIVE)
+    (outcome,) = bonded.plugger.recover(wait=5, any_address=any_address)
+    if not any_address:
+        assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken") and second in outcome.message
+        return
+    assert outcome.result is Result.DONE
+    assert {str(net.address) for net in ports(bonded)} == {first, "0000:00:04.0"}
 
 
 def test_two_that_only_the_definition_has_leave_it(bonded: World) -> None:
     """Both are called by their MAC there."""
     first, second = places(bonded)
     bonded.guest.destroy()
-    outcome = bonded.plugger.detach(bonded.name, [first, second], scope=Scope.CONFIG)
-    assert (outcome.result, ports(bonded, Half.CONFIG)) == (Result.DONE, [])
+    die(bonded, lambda p: p.detach(bonded.name, [first, second], scope=Scope.CONFIG), "detach_element", number=2)
+    assert places(bonded) == [second]
+    assert [each.result for each in bonded.plugger.recover()] == [Result.DONE]
+    assert ports(bonded, Half.CONFIG) == []
+
+
+def test_the_order_in_the_definition_is_theirs_again(bonded: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is out of it when the second cannot be taken out: it comes back before the second."""
+    before, detach = places(bonded), bonded.guest.detach_element
+
+    def refuse(text: str) -> None:
+        if "slot='0x03'" in text.replace('"', "'"):
+            monkeypatch.undo()
+            raise HypervisorFailed("not out")
+        detach(text)
+
+    monkeypatch.setattr(bonded.guest, "detach_element", refuse)
+    with pytest.raises(HypervisorFailed, match="not out"):
+        bonded.plugger.detach(bonded.name, before, scope=Scope.BOTH, wait=5)
+    assert places(bonded) == before
+
+
+def test_what_was_done_to_one_is_no_history_of_the_other(bonded: World) -> None:
+    """Nor of the NIC that libvirt calls so in the next run."""
+    first, second = places(bonded)
+    bonded.plugger.update(bonded.name, second, {"link_state": "down"})
+    assert [len(bonded.plugger.show(bonded.name, each).history) for each in (first, second)] == [0, 1]
+    bonded.guest.detach_element(ports(bonded, Half.CONFIG)[0].element)
+    boot(bonded)
+    bonded.guest.attach(element(2, f"bridge='{bonded.bridges[0]}'"), Half.LIVE)
+    assert [len(bonded.plugger.show(bonded.name, each).history) for each in ("net0", "net1")] == [1, 0]

@@ -23,7 +23,7 @@ from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.reserved import taken_place
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of, same_mac_as
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
@@ -274,7 +274,8 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     ]
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
-        defined = [net for net in defined if taken_place(view.domain, net) is None]
+        same_mac = same_mac_as(view, defined)
+        defined = [net for net in defined if taken_place(view.domain, net, same_mac=same_mac) is None]
     return _Which(there, left, defined)
 
 

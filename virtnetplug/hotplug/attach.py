@@ -83,8 +83,9 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
     pending = of_domain(records, view.domain.uuid)
     if not pending:
         return ()
-    there = {net.mac: net for net in (view.live.nets if view.live is not None else ())}
-    theirs = [net if net.alias is not None else there.get(net.mac) for net in nets]
+    live = view.live.nets if view.live is not None else ()
+    of_mac = [each for net in nets if net.alias is None and net.mac is not None for each in live if each.mac == net.mac]
+    theirs = [*(net for net in nets if net.alias is not None), *of_mac]
     by_id = {record.id: record for record in records}
     return tuple(
         not_settled(view, net.alias or "", net.alias or "", by_id[operation])

@@ -43,7 +43,7 @@ from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, reco
 from virtnetplug.hotplug.undoing import Site, leaves, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -248,13 +248,13 @@ def _warnings(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope)
 def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, twin: str) -> OperationRecord:
     entries = [
         {
-            "alias": _key(pair),
+            "alias": key,
             "mac": str((pair[0] or pair[1]).mac or ""),  # type: ignore[union-attr]  # one of a pair is always there
             "places": places_of(pair),
             "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
             "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
         }
-        for pair in pairs
+        for key, pair in _keyed(pairs)
     ]
     nets = [pair[0] or pair[1] for pair in pairs]
     return record_of(
@@ -285,12 +285,12 @@ def _held(host: Host, domain: Domain, pairs: Sequence[Pair]) -> Iterator[dict[st
 
 def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
-    for pair in pairs if Half.LIVE in scope.halves else ():
+    for key, pair in _keyed(pairs) if Half.LIVE in scope.halves else ():
         if pair[0] is not None:
-            parts += steps_out(pair[0], _key(pair))
-    for pair in pairs if Half.CONFIG in scope.halves else ():
+            parts += steps_out(pair[0], key)
+    for key, pair in _keyed(pairs) if Half.CONFIG in scope.halves else ():
         if pair[1] is not None:
-            parts += [("undefine", _key(pair), Phase.RELEASE, Half.CONFIG)]
+            parts += [("undefine", key, Phase.RELEASE, Half.CONFIG)]
     return plan_steps(*parts)
 
 
@@ -303,6 +303,15 @@ def _key(pair: Pair) -> str:
     net = pair[0] or pair[1]
     assert net is not None
     return net.alias or str(net.mac)
+
+
+def _keyed(pairs: Sequence[Pair]) -> list[tuple[str, Pair]]:
+    """Each NIC with what the journal calls it; where that would be one MAC for several, with the guest addresses."""
+    keys = [_key(pair) for pair in pairs]
+    return [
+        (key if keys.count(key) == 1 else known_as(key, ", ".join(places_of(pair))), pair)
+        for key, pair in zip(keys, pairs, strict=True)
+    ]
 
 
 LOOK_AGAIN = 0.5

@@ -309,10 +309,10 @@ class Exchanging(Operation):
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
         """See `Operation.anywhere`."""
         live = {
-            key: [{**entry, "element": freed(domain, entry["element"])} for entry in request[key]]
+            key: [{**entry, "element": freed(domain, entry["element"], request)} for entry in request[key]]
             for key in ("leaving", "entering")
         }
-        config_leaving = [freed(domain, element, Half.CONFIG) for element in request["config_leaving"]]
+        config_leaving = [freed(domain, element, request, Half.CONFIG) for element in request["config_leaving"]]
         return {**request, **live, "config_leaving": config_leaving}
 
     go_on = staticmethod(resume)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -282,6 +282,14 @@ def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
 
 def _called(text: str, alias: str) -> Interface | None:
     return next((net for net in xml.devices(text).nets if net.alias == alias), None)
+
+
+def nets_of(domain: Domain) -> Sequence[Interface]:
+    """The nets of the running guest; none of a domain that does not run."""
+    try:
+        return xml.devices(domain.xml(Half.LIVE)).nets
+    except (DomainNotRunning, DomainMissing):
+        return ()
 
 
 def there(domain: Domain, net: Interface, half: Half) -> Interface | None:

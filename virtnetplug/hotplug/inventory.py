@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain, operation_on, states
+from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
 from virtnetplug.hotplug.travel import is_ours, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord
 from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
@@ -73,11 +73,19 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
     pair = find(view, selector)
     nic = nics_of(host, view, [pair])[0]
     records = host.journal.history(hypervisor=host.hypervisor.key, domain=view.domain.uuid, limit=1000)
-    touched = tuple(record for record in records if any(step.nic == nic.alias for step in record.steps))
+    touched = tuple(record for record in records if _touches(record, pair))
     live, config = pair
     return NicDetail(
         nic=nic, live=live.element if live else None, config=config.element if config else None, history=touched
     )
+
+
+def _touches(record: OperationRecord, pair: Pair) -> bool:
+    """Whether the operation worked on the NIC. One that was called so by libvirt in another run was another NIC."""
+    nics = {step.nic for step in record.steps}
+    aliases = nics.intersection(alias for _, alias in record.touched) | {nic for nic in nics if is_lasting(nic)}
+    names = {name for alias in aliases for name in record.names_of(alias)}
+    return any(net is not None and is_called(net, name) for net in pair for name in names)
 
 
 def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, are_new: bool = False) -> list[Nic]:

@@ -54,7 +54,9 @@ def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
 
 def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
     """As `Operation.anywhere`, for every guest."""
-    places = {(nic.domain.uuid, nic.alias): freed(nic.domain, nic.element) for nic in _nics(host, record)}
+    places = {
+        (nic.domain.uuid, nic.alias): freed(nic.domain, nic.element, record.request) for nic in _nics(host, record)
+    }
     entries = [
         {**entry, "element": places[key]} if (key := (entry["domain_uuid"], entry["alias"])) in places else entry
         for entry in record.request["nics"]

@@ -41,7 +41,7 @@ class PfNic:
     """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `reinstatement.put_back` has to know.
 
     The NIC comes back as `alias`. That is the alias which it has, or one of ours where libvirt made that: the next one of libvirt's would be
-    another. `same_mac` are other NICs of its guest that have its MAC (`view.same_mac_as`).
+    another. `same_mac` are the NICs of its guest that have its MAC (`view.same_mac_as`).
     """
 
     domain: Domain

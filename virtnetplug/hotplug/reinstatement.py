@@ -12,7 +12,9 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, NotApplied, Virt
 from virtnetplug.hotplug import ending, guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.reserved import expect_free
+from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.reserved import SAME_MAC, expect_free
+from virtnetplug.hotplug.view import same
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
@@ -58,7 +60,7 @@ def put_back(
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
         answer = guest.look_for(domain, alias, run=run, mac=net.mac)
-        if answer is Answer.GONE and not is_back(domain, net):
+        if answer is Answer.GONE and not is_back(domain, net, operation):
             expect_free(domain, net, operation)
             if net.is_hostdev and old is not None:
                 _lend(host, domain, net, old, operation, run)
@@ -82,9 +84,16 @@ def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     return there.alias
 
 
-def is_back(domain: Domain, net: Interface) -> bool:
-    """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one."""
-    return not is_lasting(net.alias) and guest.there(domain, net, Half.LIVE) is not None
+def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
+    """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one.
+
+    One that is to come back at any address is none of those that shared its MAC before.
+    """
+    if is_lasting(net.alias):
+        return False
+    others = operation.request.get(SAME_MAC, ()) if net.address is None else ()
+    nets = guest.nets_of(domain)
+    return same([now for now in nets if not any(is_called(now, name) for name in others)], net) is not None
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from virtnetplug.hotplug.ending import Ending, fault, has_image, how
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
+from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import forget_asked, say_asked
 from virtnetplug.hotplug.view import describe, has_source_of
@@ -119,7 +120,7 @@ class GuestRelease:
         net = xml.interface(element)
         self._seen[alias] = net
         if not is_lasting(net.alias) or not self.run.matches(tx.record.run):
-            net = guest.there(self.domain, net, Half.LIVE) or net  # another run has it under another alias
+            net = self._there(tx, alias, net) or net  # another run has it under another alias
         if not self.run.matches(tx.record.run):
             self._seen[alias] = net  # as its definition says
         self._nets[alias] = net
@@ -165,12 +166,19 @@ class GuestRelease:
             seen = self._seen[alias]
             guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac, seen=seen)
 
+    def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
+        """As `guest.there`. One that is to come back at any address has none in its element: the journal knows where it was."""
+        now, names = guest.there(self.domain, net, Half.LIVE), tx.record.names_of(alias)
+        if now is None or names == {alias}:  # a record of an earlier version says no more
+            return now
+        return now if any(is_called(now, name) for name in names) else None
+
     def _is_asked_again(self, tx: Transaction, alias: str) -> bool:
         """Whether a guest that was asked by an earlier call is asked again: not for a NIC that somebody has connected to something else since."""
         if alias not in self._asked_before:
             return False
-        now = guest.there(self.domain, self._nets[alias], Half.LIVE)
-        if now is None or has_source_of(now, self._seen[alias]):
+        now = guest.net_of(self.domain, self._nets[alias].alias or "", Half.LIVE)
+        if now is None or now.mac != self._nets[alias].mac or has_source_of(now, self._seen[alias]):
             return True
         tx.warn(
             f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "

@@ -6,8 +6,9 @@ A NIC that is out while its operation waits is in no definition, so only the jou
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
@@ -171,9 +172,9 @@ def expect_free(domain: Domain, net: Interface, record: OperationRecord, half: H
     )
 
 
-def freed(domain: Domain, element: str, half: Half = Half.LIVE) -> str:
+def freed(domain: Domain, element: str, request: Mapping[str, Any], half: Half = Half.LIVE) -> str:
     """The element of a NIC that is to come, with no guest address asked for where somebody has put another NIC or device there."""
-    taken = taken_place(domain, xml.interface(element), half)
+    taken = taken_place(domain, xml.interface(element), half, request.get(SAME_MAC, ()))
     return without_address(element) if taken is not None and taken.what == _ADDRESS else element
 
 

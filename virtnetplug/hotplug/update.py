@@ -464,7 +464,10 @@ class Update(Operation):
         if not request["replace"]:
             return dict(request)
         live = request[Half.LIVE.value]
-        return {**request, Half.LIVE.value: live | {key: freed(domain, live[key]) for key in ("before", "after")}}
+        return {
+            **request,
+            Half.LIVE.value: live | {key: freed(domain, live[key], request) for key in ("before", "after")},
+        }
 
     go_on = staticmethod(resume)
 

@@ -245,11 +245,11 @@ def places_of(halves: Iterable[Interface | None]) -> list[str]:
 
 
 def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
-    """The other NICs of the domain that have a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
-    macs, mine = {net.mac for net in nets}, {_name(net) for net in nets}
+    """The NICs of the domain that share a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
+    macs = {net.mac for net in nets}
     devices = [each for each in (view.live, view.config) if each is not None]
     found = {_name(net) for each in devices for net in each.nets if net.mac in macs}
-    return sorted(found - mine)
+    return sorted(found) if len(found) > 1 else []
 
 
 def _name(net: Interface) -> str:
