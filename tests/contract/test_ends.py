@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import ForgetRefused, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import HowEnded
 
@@ -246,6 +248,43 @@ def test_an_end_with_plugged_nics_is_no_disagreement(fake: World, end: str) -> N
     assert fake.plugger.recover() == ()
     assert [nic.alias for nic in fake.host.journal.nics()] == ["ua-nic2"], "what may write the journal has stored it"
     assert {nic.alias: nic.origin for nic in fake.plugger.list(fake.name)} == {"ua-nic2": "virtnetplug"}
+
+
+def _shown(world: World) -> dict[str, tuple[str, str]]:
+    """Alias to frontend and backend, as metrics have them."""
+    lines = [line for line in exposition(world.host.journal).decode().splitlines() if "device_info{" in line]
+    labels = [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in lines]
+    return {one["alias"]: (one["frontend"], one["backend"]) for one in labels}
+
+
+WRITERS: dict[str, Callable[[World], Any]] = {
+    "recover": lambda w: w.plugger.recover(),
+    "recover-domain": lambda w: w.plugger.recover(w.name),
+    "operation": lambda w: w.plugger.attach(w.name, [w.bridge_nic(3)], scope=Scope.CONFIG),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("end", [*FINAL, "migrate"])
+def test_metrics_lag_until_somebody_may_write(fake: World, end: str, writer: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.stop(HowEnded.MIGRATED) if end == "migrate" else getattr(fake.guest, end)()
+    fake.plugger.list()
+    assert _is_clean(fake) and set(_shown(fake)) == {"ua-nic1", "ua-nic2"}, "no read writes"
+    WRITERS[writer](fake)
+    assert _shown(fake) == {} and _origins(fake)["ua-nic2"] == "virtnetplug"
+    fake.guest.start()
+    fake.plugger.recover()
+    assert _shown(fake)["ua-nic2"] == ("Unknown", "Connected") and _is_clean(fake)
+
+
+@pytest.mark.parametrize("end", [HowEnded.SAVED, HowEnded.UNKNOWN])
+def test_a_guest_that_may_come_back_keeps_its_nics_in_the_journal(fake: World, end: HowEnded) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    before = fake.host.journal.nics()
+    fake.guest.stop(end)
+    assert fake.plugger.recover() == () and fake.host.journal.nics() == before
 
 
 def test_a_vf_goes_back_however_its_guest_ended(pool: World) -> None:
