@@ -104,7 +104,7 @@ def test_vfs_made_anew_after_the_guest_has_ended(plugger: Plugger, guest: Callab
     assert is_over(plugger) and plugger.recover() == ()
 
 
-@pytest.mark.parametrize("way", ["numvfs"])
+@pytest.mark.parametrize("way", WAYS)
 def test_vfs_made_anew_between_let_go_and_return(
     plugger: Plugger, vm: Guest, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
