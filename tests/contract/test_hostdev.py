@@ -589,7 +589,8 @@ def test_list_and_plan_say_that_a_vf_does_not_migrate(pool: World) -> None:
         "ua-nic7": True, "ua-nic8": None, "ua-vf1": False, "ua-vf9": False,
     }  # fmt: skip
     assert [*obstacles(pool.plugger.list())] == [f"ua-vf1, ua-vf9 of {pool.name} {STAYS}"]
-    assert pool.plugger.plan(pool.name, RebindVf("ua-vf1", "auto")).warnings == (), "it has a VF already"
+    moved = pool.plugger.plan(pool.name, RebindVf("ua-vf1", "auto"))
+    assert not any(STAYS in text for text in moved.warnings), "it has a VF already"
     handover = Handover("ua-nic7", nic(3))
     assert pool.plugger.plan(pool.name, handover).warnings[-1:] == (f"ua-vf3 of {pool.name} {STAYS}",)
     assert pool.plugger.plan(pool.name, Attach([pool.bridge_nic(9)])).warnings == ()

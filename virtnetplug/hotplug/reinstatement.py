@@ -81,7 +81,7 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
         return None
     from virtnetplug.hotplug.assigned import held
 
-    holding = held(host, domain, net.alias or "", net.source_pci)
+    holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     return None if holding is None else {"network": holding.network, "settings": dict(holding.settings)}
 
 
@@ -126,7 +126,9 @@ def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]
     from virtnetplug.hotplug.assigned import held
 
     there = guest.net_of(domain, alias, Half.LIVE)
-    if there is None or there.source_pci is None or (holding := held(host, domain, alias, there.source_pci)) is None:
+    if there is None or there.source_pci is None:
+        return
+    if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:
         return
     for record in host.journal.nics(host.hypervisor.key, domain.uuid):
         if record.alias == alias and record.source != there.source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from virtnetplug.backends.candidates import devices_of, users_of_devices
+from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import VfChanged, VirtnetplugError
@@ -19,23 +19,24 @@ from virtnetplug.ports.domain import Domain
 def return_devices(
     host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None, seconds: float = 0.0
 ) -> list[Outcome]:
-    """Give back, with proof, every device of this connection (or domain) that no running domain has and no open operation works on.
+    """Give back, with proof, every device of this connection (or domain) that its NIC does not have and no open operation works on.
 
     One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
-    which is waited for `seconds`. With `domain`, whose devices those are, the
-    others are looked at only if it does not have them all. A device whose address another VF has by now is let go, whoever has that VF:
+    which is waited for `seconds`. With `domain`, whose devices those are, the others are looked at only if it does not have them all.
+    A device that another NIC has by now is let go as it is. A device whose address another VF has by now is let go, whoever has that VF:
     ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
-    if not held or (domain is not None and not changed and {one.address for one in held} <= devices_of(domain)):
+    if not held or (domain is not None and not changed and all(has_for(domain, one) for one in held)):
         return []
     busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
     outcomes = []
     for holding in held:
-        is_used = holding.address in users
+        user = users.get(holding.address)
+        is_used = user is not None and user.uuid == holding.domain_uuid and has_for(user, holding)
         if (is_used and holding.address not in changed) or (holding.domain_uuid, holding.alias) in busy:
             continue
         returned = give_back(host, holding, seconds=seconds)
@@ -59,6 +60,14 @@ def _returned(holding: Holding, returned: Returned) -> Outcome:
     if returned.loss is not None:
         reason = "" if returned.loss.is_gone else VfChanged.reason
         return _outcome(holding, Result.DONE, reason, returned.loss.told)
+    if returned.user is not None:
+        return _outcome(
+            holding,
+            Result.DONE,
+            "",
+            f"host device {holding.address} is behind another NIC of {returned.user} by now, and not behind {holding.alias} of {holding.domain_name}: "
+            "nothing was written to it, and it is no longer held",
+        )
     back = f"host device {holding.address} is back as it was before {holding.alias} had it"
     return _outcome(holding, Result.DONE, "", back)
 
