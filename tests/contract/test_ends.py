@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, HypervisorFailed, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import HowEnded
 
@@ -637,6 +639,43 @@ def test_an_end_with_plugged_nics_is_no_disagreement(fake: World, end: str) -> N
     assert {nic.alias: nic.origin for nic in fake.plugger.list(fake.name)} == {"ua-nic2": "virtnetplug"}
 
 
+def _shown(world: World) -> dict[str, tuple[str, str]]:
+    """Alias to frontend and backend, as metrics have them."""
+    lines = [line for line in exposition(world.host.journal).decode().splitlines() if "device_info{" in line]
+    labels = [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in lines]
+    return {one["alias"]: (one["frontend"], one["backend"]) for one in labels}
+
+
+WRITERS: dict[str, Callable[[World], Any]] = {
+    "recover": lambda w: w.plugger.recover(),
+    "recover-domain": lambda w: w.plugger.recover(w.name),
+    "operation": lambda w: w.plugger.attach(w.name, [w.bridge_nic(3)], scope=Scope.CONFIG),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("end", [*FINAL, "migrate"])
+def test_metrics_lag_until_somebody_may_write(fake: World, end: str, writer: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.stop(HowEnded.MIGRATED) if end == "migrate" else getattr(fake.guest, end)()
+    fake.plugger.list()
+    assert _is_clean(fake) and set(_shown(fake)) == {"ua-nic1", "ua-nic2"}, "no read writes"
+    WRITERS[writer](fake)
+    assert _shown(fake) == {} and _origins(fake)["ua-nic2"] == "virtnetplug"
+    fake.guest.start()
+    fake.plugger.recover()
+    assert _shown(fake)["ua-nic2"] == ("Unknown", "Connected") and _is_clean(fake)
+
+
+@pytest.mark.parametrize("end", [HowEnded.SAVED, HowEnded.UNKNOWN])
+def test_a_guest_that_may_come_back_keeps_its_nics_in_the_journal(fake: World, end: HowEnded) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    before = fake.host.journal.nics()
+    fake.guest.stop(end)
+    assert fake.plugger.recover() == () and fake.host.journal.nics() == before
+
+
 def test_a_vf_goes_back_however_its_guest_ended(pool: World) -> None:
     pool.plugger.attach(pool.name, [vf_nic(1)])
     pool.guest.hold()
@@ -776,7 +815,7 @@ def _cabled_anew(fake: World, image: Image) -> Image:
 
 def _arrived_cabled_anew(fake: World) -> Plugger:
     copy, fake.guest.save = fake.guest.save, lambda: _cabled_anew(fake, copy())
-    return _arrived(fake)
+    return arrived(fake)
 
 
 @pytest.mark.parametrize("kind", PENDING)
@@ -797,7 +836,7 @@ def test_a_nic_that_serves_in_the_place_of_another_stays_where_its_guest_arrives
     fake.guest.resume()
     act = lambda p: p.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)  # noqa: E731
     die(fake, act, "attach", after=True)
-    plugger = _arrived(fake)
+    plugger = arrived(fake)
     assert plugger.recover(wait=5) == () and fake.host.journal.open_operations() == []
     assert _names(fake) == ["ua-nic2"] and not fake.carries().asked
     assert sum("attach it again" in event.text for event in fake.events) == 2

@@ -17,7 +17,11 @@ from tests.fakes.host_devices import PFS, FakeHostDevices
 from virtnetplug import xml
 from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.attach import Attach
+from virtnetplug.hotplug.handover import Handover
+from virtnetplug.hotplug.migration import obstacles
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.rebind_vf import RebindVf
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.interface import Interface, Vlan, VlanTag
@@ -567,3 +571,26 @@ def test_audit_finds_what_others_did_to_a_vf_in_use(pool: World) -> None:
     devices(pool).held.clear()
     devices(pool).set_numvfs(PFS[0], 0)
     assert kinds(pool) == ["device-missing"]
+
+
+# -- a guest with a VF does not migrate with it ----------------------------------------------------
+
+
+STAYS = "must be detached before a live migration, or the migration needs a destination XML that names a host device of the destination"
+
+
+def test_list_and_plan_say_that_a_vf_does_not_migrate(pool: World) -> None:
+    pool.plugger.attach(pool.name, [pool.bridge_nic(7)], scope=Scope.BOTH)
+    pool.plugger.attach(pool.name, [pool.bridge_nic(8)], scope=Scope.CONFIG)
+    plan = pool.plugger.plan(pool.name, Attach([nic(1), nic(2), pool.bridge_nic(9)]))
+    assert plan.warnings == (f"ua-vf1, ua-vf2 of {pool.name} {STAYS}",)
+    pool.plugger.attach(pool.name, [nic(1), by_address(PciAddress(0, 1, 0x10, 4))])
+    assert {one.alias: one.migrates for one in pool.plugger.list()} == {
+        "ua-nic7": True, "ua-nic8": None, "ua-vf1": False, "ua-vf9": False,
+    }  # fmt: skip
+    assert [*obstacles(pool.plugger.list())] == [f"ua-vf1, ua-vf9 of {pool.name} {STAYS}"]
+    moved = pool.plugger.plan(pool.name, RebindVf("ua-vf1", "auto"))
+    assert not any(STAYS in text for text in moved.warnings), "it has a VF already"
+    handover = Handover("ua-nic7", nic(3))
+    assert pool.plugger.plan(pool.name, handover).warnings[-1:] == (f"ua-vf3 of {pool.name} {STAYS}",)
+    assert pool.plugger.plan(pool.name, Attach([pool.bridge_nic(9)])).warnings == ()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.faults import AtCall, Crash, Trigger, faulty, points
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
-from tests.fakes.xen import ISOLATED_PORT, FakeXen
+from tests.fakes.xen import ISOLATED_PORT, NEW_PORT, FakeXen
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import HostDeviceFailed, Refused, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
@@ -24,6 +24,7 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, Result
+from virtnetplug.model.physical_function import NetdevState
 
 MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
 
@@ -229,17 +230,22 @@ def test_a_guest_that_ends_meanwhile_is_no_success(dom0: Dom0) -> None:
     assert dom0.name(1) not in dom0.xen.seats and dom0.plugger.recover() == ()
 
 
-def test_a_domain_id_that_is_used_again_is_another_guests(dom0: Dom0) -> None:
-    """dom0 is started anew in the middle of a rebind: a vif of the same name is another guest's, and stays without its driver."""
-    trigger = AtCall("vif_drivers.unbind", 1, after=True)
+@pytest.mark.parametrize("after", ["unbind", "bind"])
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_a_domain_id_that_is_used_again_is_another_guests(dom0: Dom0, after: str, is_bound: bool) -> None:
+    """Of a rebind that was cut off: a vif of the same name is another guest's by now. It gets no driver and no link settings of the first one's."""
     with pytest.raises(Crash):
-        rebind(dom0, Plugger(faulty(dom0.host, trigger), lambda: None))
+        rebind(dom0, Plugger(faulty(dom0.host, AtCall(f"vif_drivers.{after}", 1, after=True)), lambda: None))
     dom0.open()
+    seat = dom0.xen.seats[dom0.name(1)]
+    state = NetdevState(name="theirs", mac="fe:ff:ff:ff:ff:ff", mtu=1400, is_up=False, master="br1", port=NEW_PORT)
+    seat.state = state if is_bound else None
+    seat.vif, seat.rings = replace(seat.vif, hotplug_status=None), {"tx-ring-ref": "99"}
     dom0.xen.boot = "next boot"
-    bound: list[str] = []
-    dom0.xen.on_bind = bound.append
+    before, theirs = dom0.whole()[:2], seat.state
     (outcome,) = dom0.plugger.recover()
-    assert outcome.result is Result.UNDONE and bound == []
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.UNDONE, "guest-ended", ())
+    assert dom0.whole()[:2] == before and seat.state == theirs
 
 
 def test_a_driver_that_cannot_be_loaded_is_tried_again(dom0: Dom0, monkeypatch: pytest.MonkeyPatch) -> None:

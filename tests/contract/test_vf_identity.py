@@ -386,6 +386,117 @@ def test_a_pool_that_is_gone_keeps_nothing_from_ending(pool: World, is_same: boo
     assert outcome.result is Result.DONE and pool.host.journal.holdings() == []
 
 
+# -- a VF that another NIC has by now ------------------------------------------------------------------
+
+
+def _of_another_domain(world: World) -> None:
+    world.guest.destroy()
+    _taken(world, world.host.hypervisor.add("next"))  # type: ignore[attr-defined]
+
+
+def _of_another_domain_beside_ours(world: World) -> None:
+    domain: Any = world.host.hypervisor.domain(world.name)
+    domain.detach("ua-vf1", Half.LIVE)
+    _taken(world, world.host.hypervisor.add("next"))  # type: ignore[attr-defined]
+
+
+def _of_another_alias(world: World) -> None:
+    domain: Any = world.host.hypervisor.domain(world.name)
+    domain.detach("ua-vf1", Half.LIVE)
+    _taken(world, domain)
+
+
+def _of_another_mac(world: World) -> None:
+    domain: Any = world.host.hypervisor.domain(world.name)
+    domain.detach("ua-vf1", Half.LIVE)
+    _taken(world, domain, alias="ua-vf1")
+
+
+def _taken(world: World, domain: Any, alias: str = "ua-own") -> None:
+    """Attached by another program."""
+    element = by_address().replace("ua-vf9", alias).replace("52:54:00:00:00:09", "52:54:00:00:00:77")
+    domain.attach(element, Half.LIVE)
+
+
+TAKERS = {
+    "domain": _of_another_domain,
+    "domain-beside": _of_another_domain_beside_ours,
+    "alias": _of_another_alias,
+    "mac": _of_another_mac,
+}
+
+SETTLERS: dict[str, Callable[[World], Any]] = {
+    "recover": lambda w: w.plugger.recover(),
+    "repair": lambda w: w.plugger.repair(w.plugger.audit()),
+    "operation": lambda w: w.plugger.attach(w.name, [w.bridge_nic(1)], scope=Scope.CONFIG),
+}
+
+
+@pytest.mark.parametrize("settle", SETTLERS)
+@pytest.mark.parametrize("taker", TAKERS)
+def test_a_vf_that_another_nic_has_is_let_go(pool: World, taker: str, settle: str) -> None:
+    """Another program took the VF from our NIC and gave it to its own, of that domain or of another, and set it to its liking.
+
+    Only what is still as virtnetplug set it, and as libvirt never sets it, is taken back.
+    """
+    lent(pool, requested(trust=True, max_rate=100))
+    TAKERS[taker](pool)
+    assert devices(pool).set[FIRST].trust
+    kept = dataclasses.replace(set_by_hand(pool), trust=False)
+    assert "device-leaked" in kinds(pool) and "vf-settings-differ" not in kinds(pool)
+    SETTLERS[settle](pool)
+    assert devices(pool).set[FIRST] == kept and is_over(pool)
+    pool.plugger.repair(pool.plugger.audit())
+    assert kinds(pool) == [] and devices(pool).set[FIRST] == kept and pool.plugger.recover() == ()
+
+
+def test_what_is_let_go_so_is_not_said_to_be_back(pool: World) -> None:
+    lent(pool, nic())
+    _of_another_domain(pool)
+    (outcome,) = pool.plugger.recover()
+    assert (
+        outcome.result is Result.DONE
+        and "given host device 0000:01:10.0 to a NIC of next since ua-vf1" in outcome.message
+    )
+
+
+@pytest.mark.parametrize("alias", ["ua-own", "ua-vf1"])
+def test_an_update_of_the_nic_that_has_it_now_is_its_own(pool: World, alias: str) -> None:
+    """What was asked of the VF for the first NIC is not taken for what the other one has."""
+    lent(pool, requested(trust=True))
+    domain: Any = pool.host.hypervisor.domain(pool.name)
+    domain.detach("ua-vf1", Half.LIVE)
+    _taken(pool, domain, alias=alias)
+    devices(pool).set_by_hand(FIRST, trust=False, max_rate=300)
+    assert pool.plugger.update(pool.name, alias, {"trust": True}).result is Result.DONE
+    (mine,) = pool.host.journal.holdings()
+    assert (mine.alias, mine.mac, devices(pool).set[FIRST].trust) == (alias, "52:54:00:00:00:77", True)
+    pool.plugger.detach(pool.name, alias)
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
+
+
+def test_a_network_of_the_same_name_is_another_pool(pool: World) -> None:
+    """It was undefined, and defined anew with the VFs of another PF: it has not lost the port of a VF that it never had."""
+    lent(pool, nic())
+    hypervisor: Any = pool.host.hypervisor
+    hypervisor.net_ports.clear()
+    hypervisor.add_network(dataclasses.replace(hypervisor.nets.pop("pool"), pf="eth1"))
+    assert kinds(pool) == []
+    assert pool.plugger.detach(pool.name, "ua-vf1").warnings == ()
+    assert devices(pool).set[FIRST].max_rate == 500 and is_over(pool)
+
+
+def test_a_pf_that_is_renamed_is_the_same(pool: World) -> None:
+    lent(pool, requested(max_rate=100))
+    fake = devices(pool)
+    fake.replace(PFS[0], netdev="lan0")
+    fake.netdevs[PFS[0]] = dataclasses.replace(fake.netdevs[PFS[0]], name="lan0")
+    assert "vf-changed" not in kinds(pool)
+    assert pool.plugger.update(pool.name, "ua-vf1", {"max_rate": 50}).result is Result.DONE
+    assert pool.plugger.detach(pool.name, "ua-vf1").warnings == ()
+    assert fake.set[FIRST].max_rate == 500 and is_over(pool)
+
+
 # -- a PF that is made anew ------------------------------------------------------------------------
 
 

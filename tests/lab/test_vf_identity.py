@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import libvirt
 import pytest
 
 from tests.lab import hands, sriov
@@ -104,7 +106,7 @@ def test_vfs_made_anew_after_the_guest_has_ended(plugger: Plugger, guest: Callab
     assert is_over(plugger) and plugger.recover() == ()
 
 
-@pytest.mark.parametrize("way", ["numvfs"])
+@pytest.mark.parametrize("way", WAYS)
 def test_vfs_made_anew_between_let_go_and_return(
     plugger: Plugger, vm: Guest, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -126,3 +128,49 @@ def test_vfs_made_anew_between_let_go_and_return(
     again = lend(plugger, vm)
     assert plugger.detach(vm.name, "ua-vf1", wait=600).warnings == ()
     assert again != vf or [LinuxHostDevices().settings(vf)] == kept, "it goes back as it came"
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["same-guest", "another-guest"])
+def test_a_vf_that_another_nic_has_is_let_go(plugger: Plugger, guest: Callable[..., Guest], is_ours: bool) -> None:
+    """Plain libvirt took it from its NIC and gave it to another one, for which somebody set it."""
+    vm = guest()
+    vf = lend(plugger, vm)
+    detach_by_libvirt(vm, vf)
+    other = vm if is_ours else guest()
+    element = (
+        "<interface type='hostdev' managed='yes'><mac address='52:54:00:bb:00:77'/><source><address type='pci' "
+        f"domain='{vf.domain:#06x}' bus='{vf.bus:#04x}' slot='{vf.slot:#04x}' function='{vf.function:#x}'/></source></interface>"
+    )
+    other.dom.attachDeviceFlags(element, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    kept = set_by_hand(vf)
+    found = {one.kind for one in plugger.audit().findings}
+    assert "device-leaked" in found and "vf-settings-differ" not in found
+    (outcome,) = [each for each in plugger.recover() if each.operation == "return"]
+    assert outcome.result is Result.DONE and f"given host device {vf} to a NIC of {other.name} since" in outcome.message
+    assert LinuxHostDevices().settings(vf) == kept and is_over(plugger)
+    detach_by_libvirt(other, vf)
+
+
+def detach_by_libvirt(vm: Guest, vf: PciAddress) -> None:
+    """The NIC that has the VF, and wait until libvirt has given it back."""
+    (net,) = [net for net in vm.xml().iterfind("devices/interface") if net.get("type") == "hostdev"]
+    vm.dom.detachDeviceFlags(ElementTree.tostring(net, encoding="unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    wait_until(lambda: hands.is_home(str(vf)), "libvirt to give the VF back")
+
+
+def test_a_pf_that_is_renamed_is_the_same(plugger: Plugger, vm: Guest) -> None:
+    vf, (name,) = lend(plugger, vm), sriov.net_names(PF)
+    before = LinuxHostDevices().identity(vf)
+    rename(name, "lan0")
+    try:
+        assert LinuxHostDevices().identity(vf) == before
+        assert plugger.update(vm.name, "ua-vf1", {"spoofchk": False}).result is Result.DONE
+        assert plugger.detach(vm.name, "ua-vf1", wait=600).warnings == ()
+        assert is_over(plugger)
+    finally:
+        rename("lan0", name)
+
+
+def rename(old: str, new: str) -> None:
+    for words in (f"{old} down", f"{old} name {new}", f"{new} up"):
+        subprocess.run(["ip", "link", "set", *words.split()], check=True)

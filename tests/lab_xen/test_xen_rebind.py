@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import libvirt
 import pytest
 
 import virtnetplug
@@ -220,6 +221,77 @@ def test_a_guest_that_does_not_connect_again(plugger: Plugger, lab: Guest, nic: 
     (settled,) = plugger.recover(wait=600)
     assert (settled.result, settled.reason) == (Result.DONE, "ring-renewed"), settled
     lab.wait_answers(new.address)
+
+
+def start(connection: libvirt.virConnect) -> Guest:
+    """The lab's guest, after its end."""
+    again = Guest(connection.lookupByName("lab"))
+    again.dom.create()
+    again.wait_answers(again.first.address)
+    return again
+
+
+@pytest.mark.parametrize("is_started", [False, True], ids=["destroyed", "and-started"])
+def test_a_guest_that_is_destroyed_inside_a_rebind_is_no_success(
+    plugger: Plugger, lab: Guest, connection: libvirt.virConnect, is_started: bool
+) -> None:
+    """The next run of the domain has another id: its vif is bound by its own start, and not by the rebind."""
+    drivers: Any = plugger._host.vif_drivers
+    bind, nic = drivers.bind, lab.first
+    now: list[list[Any]] = []
+
+    def late(name: str) -> None:
+        lab.dom.destroy()
+        wait_until(lambda: not store.list_all(nic.backend), f"{nic.device} to be gone")
+        if is_started:
+            now.append(whole(start(connection).first))
+        bind(name)
+
+    drivers.bind = late
+    try:
+        outcome = plugger.rebind_vif("lab", FIRST)
+    finally:
+        del drivers.bind
+        again = Guest(connection.lookupByName("lab")) if is_started else start(connection)
+    assert (outcome.result, outcome.reason) == (Result.UNDONE, "guest-ended"), outcome
+    assert not now or now == [whole(again.first)]
+    again.wait_answers(again.first.address)
+    (record,) = plugger.history("lab", limit=1)
+    assert (record.result, record.reason) == ("undone", "guest-ended")
+
+
+@pytest.fixture
+def exchanged(lab: Guest) -> Iterator[Callable[[], None]]:
+    """``exchanged()`` has the running guest be another one that Xen gave the same id: to Xen's tools it was made at another time."""
+    path = f"{store.read(f'/local/domain/{lab.dom.ID()}/vm')}/start_time"
+    made = store.read(path)
+    assert made is not None
+    yield lambda: store.write(path, f"{float(made) + 1:.2f}")
+    store.write(path, made)
+    if not Path(f"/sys/class/net/{lab.first.link}").exists():
+        lab.first.bind()
+    lab.first.replumb()
+    store.run(f"ip link set {lab.first.link} mtu 1500")
+    lab.wait_answers(lab.first.address)
+
+
+@pytest.mark.parametrize("is_bound", [False, True], ids=["without-driver", "with-driver"])
+def test_an_id_that_is_used_again_is_another_guests(
+    plugger: Plugger, tmp_path: Path, lab: Guest, exchanged: Callable[[], None], is_bound: bool
+) -> None:
+    """A rebind was cut off, and its guest has ended since: the vif of that name is neither bound nor set."""
+    nic = lab.first
+    assert warm.run(operations.die_in_rebind, tmp_path / "state", "unbind", timeout=1200)[0] == -signal.SIGKILL
+    exchanged()
+    if is_bound:
+        nic.bind()
+        nic.replumb()
+        store.run(f"ip link set {nic.link} nomaster mtu 1400")
+    before = whole(nic) if is_bound else nic.states()
+    (settled,) = plugger.recover()
+    assert (settled.result, settled.reason) == (Result.UNDONE, "guest-ended"), settled
+    assert (whole(nic) if is_bound else nic.states()) == before
+    assert (store.DRIVER / nic.device).exists() == is_bound
 
 
 @pytest.mark.parametrize("after", ["unbind", "reload", "bind"])

@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 GROUP = "virtnetplug.backends"
 
+ATTACH_ASSIGNED, RELEASE_ASSIGNED = "attach_hostdev", "pci_reattach"
+"""The steps in which a guest is given an assigned device, and in which the host has it again."""
+
 
 class Ground(Protocol):
     """What of the host a backend may look at and touch."""

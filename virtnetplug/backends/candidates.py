@@ -9,6 +9,7 @@ from virtnetplug.backends import Ground
 from virtnetplug.backends.choice import Pool, obstacle
 from virtnetplug.errors import DomainMissing, DomainNotRunning, HostDeviceUnfit, PciAddressInvalid
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -68,6 +69,23 @@ def devices_of(domain: Domain) -> frozenset[PciAddress]:
         return frozenset()
     # most have none, and to parse each would take longer than to ask for it
     return xml.host_addresses(text) if "hostdev" in text else frozenset()
+
+
+def has_for(domain: Domain, holding: Holding) -> bool:
+    """Whether the domain runs with that device, and has it behind the NIC that it is held for; raises what looking at it raises."""
+    try:
+        text = domain.xml(Half.LIVE)
+    except (DomainMissing, DomainNotRunning):
+        return False
+    if "hostdev" not in text:
+        return False
+    return any(holding.is_behind(net.alias, net.mac, net.host_address) for net in xml.glimpse(text))
+
+
+def is_lent_by(ground: Ground, network: Network, address: PciAddress) -> bool:
+    """Whether that device is one of the network's: a network may have been made anew with the name of another one."""
+    device = ground.host_devices.device(address)
+    return _is_lent_by(network, device, ground.host_devices.device(device.pf) if device.pf is not None else None)
 
 
 def _candidates(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[PciDevice]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from virtnetplug.backends import Ground, Order, Steps
+from virtnetplug.backends import ATTACH_ASSIGNED, RELEASE_ASSIGNED, Ground, Order, Steps
 from virtnetplug.backends.hostdev_refusals import device_refusals
 from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held_for, prepare
 from virtnetplug.backends.returning import give_back
@@ -27,8 +27,8 @@ class AssignedDevice:
     """Actual type ``hostdev``."""
 
     plug_steps: Sequence[tuple[str, Phase]] = (("claim_device", Phase.ALLOCATE), ("plug_device", Phase.PLUG))
-    attach_step = "attach_hostdev"
-    release_step = "pci_reattach"
+    attach_step = ATTACH_ASSIGNED
+    release_step = RELEASE_ASSIGNED
 
     def serves(self, actual: ActualDevice) -> bool:
         """Assigned PCI devices alone."""

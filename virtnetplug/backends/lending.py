@@ -126,7 +126,11 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
             continue
         if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
             kept = dataclasses.replace(
-                one, operation_id=order.operation_id, settings=dict(order.settings), quarantine=""
+                one,
+                operation_id=order.operation_id,
+                mac=str(order.net.mac or ""),
+                settings=dict(order.settings),
+                quarantine="",
             )
             if not kept.snapshot:
                 kept = _with_snapshot(ground, kept)

@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import suppress
 
 from virtnetplug.backends import Ground
-from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.vf_identity import Loss, apply, detach, loss_of, reattach
 from virtnetplug.backends.vf_settings import of_ours, put
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
@@ -35,12 +35,15 @@ class Returned:
     `loss` says that there was nothing to give back: the device that was lent is there no more. It is nobody's, and nothing was written to what has
     its address.
 
+    `user` is the domain that libvirt has lent it to since: it is let go.
+
     One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
     has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.
     """
 
     fault: str | None = None
     loss: Loss | None = None
+    user: str | None = None
     was_taken: bool = False
     busy: str | None = None
 
@@ -57,8 +60,8 @@ def give_back(
 
     With `kept` it is not let go: that is what is held of it from then on.
     A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
-    A device that another domain got meanwhile, or (`is_over`) its own domain for another NIC or in a later run, is that NIC's: only what was
-    set of it beyond libvirt's own settings is taken back, and it is let go. One that is there no more (see `loss_of`) is let go, too,
+    A device that another NIC got meanwhile, of this domain or of another, or (`is_over`) its own NIC in a later run, is that NIC's: only what
+    was set of it beyond libvirt's own settings is taken back, and it is let go. One that is there no more (see `loss_of`) is let go, too,
     also with `kept`, and whoever has its address.
     """
     try:
@@ -72,7 +75,7 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
     now = next((one for one in ground.journal.holdings() if one.address == holding.address), None)
     if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
         return Returned(was_taken=True)
-    holding, loss, fault = now, None, None
+    holding, user, loss, fault = now, None, None, None
     if holding.unreadable:  # how it was is not known, and the row stays as it is found
         return Returned(f"host device {holding.address} is quarantined: {holding.unreadable}. It is lent to nobody.")
     try:
@@ -102,12 +105,16 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
         ground.journal.amend_holding(kept, holding)
     else:
         ground.journal.let_go(holding)
-    return Returned(loss=loss)
+    return Returned(loss=loss, user=user.name if user is not None and loss is None else None)
 
 
 def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> bool:
-    """Whether its own domain runs with it; one that is gone is the domain's until that is told so, and another VF at its address never was."""
-    return user is not None and user.uuid == holding.domain_uuid and (loss is None or loss.is_gone)
+    """Whether its own domain runs with it, behind the NIC it is held for.
+
+    One that is gone is the domain's until that is told so, and another VF at its address never was.
+    """
+    is_its = user is not None and user.uuid == holding.domain_uuid and has_for(user, holding)
+    return is_its and (loss is None or loss.is_gone)
 
 
 def _still_used(ground: Ground, holding: Holding) -> Returned:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtnetplug.cli.table import Screen, printable, table
-from virtnetplug.hotplug import registry
+from virtnetplug.hotplug import migration, registry
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
@@ -93,6 +93,11 @@ def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:
     return table(screen, _LIST, [_row(nic) for nic in nics]) if nics else "no NICs\n"
 
 
+def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
+    """The table, then what keeps guests from a live migration."""
+    return text_from_nics(screen, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
+
+
 def text_from_detail(screen: Screen, detail: NicDetail) -> str:
     """Everything about one NIC: its properties, both elements, its history."""
     nic = detail.nic
@@ -103,6 +108,7 @@ def text_from_detail(screen: Screen, detail: NicDetail) -> str:
         ("PENDING", nic.pending),
         ("QUARANTINE", nic.quarantine),
         ("ORIGIN", nic.origin),
+        ("MIGRATES", next(iter(migration.obstacles([nic])), None)),
     ]
     text = "".join(
         f"{name.lower() + ':':14}{printable(value)}\n" for name, value in pairs if value not in (None, "", "-")

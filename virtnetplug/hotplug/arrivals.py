@@ -23,7 +23,7 @@ from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.reserved import taken_place
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of, same_mac_as
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
@@ -39,7 +39,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
-from virtnetplug.ports.domain import Domain, PowerState
+from virtnetplug.ports.domain import Domain, HowEnded, PowerState
 
 _ARRIVING = "paused for a migration"
 
@@ -49,7 +49,9 @@ def are_there(host: Host, domain: Domain) -> bool:
     try:
         rows = host.journal.nics(host.hypervisor.key, domain.uuid)
         return _are_stale(domain, rows) or _is_news(host, rows, _carried(domain))
-    except (DomainNotRunning, DomainMissing):
+    except DomainNotRunning:
+        return _are_plugged(rows)
+    except DomainMissing:
         return False
     except VirtnetplugError:
         return True
@@ -71,10 +73,31 @@ def take_over(host: Host, domain: Domain) -> None:
         if is_news:
             _adopt(host, view, carried)
         _refresh(host, view)
-    except (DomainNotRunning, DomainMissing):
+    except DomainNotRunning:
+        _end(host, domain)
+    except DomainMissing:
         return
     except VirtnetplugError as error:
         _warn(host, domain, error.message)
+
+
+def _end(host: Host, domain: Domain) -> None:
+    """Have the journal know that the guest is no more, and its NICs with it. One that was saved, or ended in a way that is not known, may come back."""
+    if not _are_plugged(host.journal.nics(host.hypervisor.key, domain.uuid)):
+        return
+    try:
+        view = look(domain, BOTH)
+        if not view.state.is_active and (view.state.end.is_final or view.state.end is HowEnded.MIGRATED):
+            _refresh(host, view)
+    except DomainMissing:
+        return
+    except VirtnetplugError as error:
+        _warn(host, domain, error.message)
+
+
+def _are_plugged(rows: Sequence[NicRecord]) -> bool:
+    """Whether the journal has any of these NICs as one that a guest has."""
+    return any((row.frontend, row.backend) != GONE for row in rows)
 
 
 def _carried(domain: Domain) -> Travelling:
@@ -104,12 +127,15 @@ def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
 
 
 def _refresh(host: Host, view: DomainView) -> None:
-    """The rows of NICs that were last seen in an earlier run, as the run that there is has them; those of an open operation are its own business."""
+    """The rows of NICs that were last seen in an earlier run, as the run that there is has them, or the definition of a domain that does not run.
+
+    Those of an open operation are its own business.
+    """
     busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
     live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
-    for row in host.journal.nics(key, uuid) if process else ():
-        if row.process == process or row.alias in busy or row.unreadable:
+    for row in host.journal.nics(key, uuid) if process or not view.state.is_active else ():
+        if (process and row.process == process) or row.alias in busy or row.unreadable:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac:
@@ -274,8 +300,7 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     ]
     defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
-        same_mac = same_mac_as(view, defined)
-        defined = [net for net in defined if taken_place(view.domain, net, same_mac=same_mac) is None]
+        defined = [net for net in defined if taken_place(view.domain, net) is None]
     return _Which(there, left, defined)
 
 

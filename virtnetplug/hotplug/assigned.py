@@ -56,7 +56,7 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
     """The device behind the NIC; None if it has none, or on another host. Raises what looking at the device raises."""
     if live is None or not live.is_hostdev or live.source_pci is None or not host.hypervisor.is_local:
         return None
-    holding = held(host, domain, live.alias or "", live.source_pci)
+    holding = held(host, domain, live.alias or "", live.mac, live.source_pci)
     of_config = config.source_network if config is not None and not config.is_hostdev else None
     return Assigned(
         address=live.source_pci,
@@ -78,9 +78,9 @@ def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
     return None
 
 
-def held(host: Host, domain: Domain, alias: str, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC; None if that was of another VF, which had its address before."""
-    one = next((one for one in held_for(host, domain, alias) if one.address == address), None)
+def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
+    """What the journal holds of that device for that NIC; None if that is of another NIC, or was of another VF, which had its address before."""
+    one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
     loss = None if one is None else loss_of(host, one)
     return one if loss is None or loss.is_gone else None
 
@@ -123,7 +123,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     """Remember, then set, then read back; raises `HostDeviceFailed` where the device does not have it then."""
     address = PciAddress.parse(asked["address"])
     before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
-    holding = held(host, domain, alias, address)
+    holding = held(host, domain, alias, asked["mac"], address)
     if holding is not None:
         snapshot = {**before, **holding.snapshot}
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept"], snapshot=snapshot))
@@ -152,7 +152,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
     """Make the device as it was before `change`, if the NIC still has it; one that was given back is as it was before all that."""
     address = PciAddress.parse(asked["address"])
-    holding = held(host, domain, alias, address)
+    holding = held(host, domain, alias, asked["mac"], address)
     if holding is None:
         return
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.backends import vf_settings
+from virtnetplug.backends.candidates import is_lent_by
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import (
     DomainMissing,
@@ -117,9 +118,7 @@ def set_again(host: Host, finding: Finding) -> None:
 
 def _net_of(live_xml: str, holding: Holding) -> Interface | None:
     nets = xml.devices(live_xml).nets
-    return next(
-        (net for net in nets if net.source_pci == holding.address and holding.mac in ("", str(net.mac or ""))), None
-    )
+    return next((net for net in nets if holding.is_behind(net.alias, net.mac, net.source_pci)), None)
 
 
 def _port(host: Host, holding: Holding) -> Iterator[Finding]:
@@ -128,7 +127,9 @@ def _port(host: Host, holding: Holding) -> Iterator[Finding]:
     try:
         if holding.port in host.networks.port_uuids(holding.network):
             return
-        is_active = host.networks.network(holding.network).active
+        network = host.networks.network(holding.network)
+        if not is_lent_by(host, network, holding.address):
+            return  # the network of that name is another one by now
     except VirtnetplugError:
         return
     yield finding_of(
@@ -137,9 +138,9 @@ def _port(host: Host, holding: Holding) -> Iterator[Finding]:
         f"Network {holding.network} has lost the port of host device {holding.address}, which {holding.alias} of "
         f"{holding.domain_name} has; it would lend the device again.",
         "Run 'virtnetplug audit --repair'."
-        if is_active
+        if network.active
         else f"Start the network ('virsh net-start {holding.network}'), then run 'virtnetplug audit --repair'.",
-        repair=f"reserve it in network {holding.network} again" if is_active else "",
+        repair=f"reserve it in network {holding.network} again" if network.active else "",
     )
 
 

@@ -212,7 +212,7 @@ def _asked_again(host: Host, view: DomainView, there: Interface) -> Interface:
         return request
     from virtnetplug.hotplug.assigned import held
 
-    holding = held(host, view.domain, there.alias or "", there.source_pci)
+    holding = held(host, view.domain, there.alias or "", there.mac, there.source_pci)
     return of_pool(request, holding.network) if holding is not None and holding.network else request
 
 

@@ -172,6 +172,7 @@ def _nic(
         link_state=net.link_state or "up",
         live=live is not None,
         config=config is not None,
+        migrates=None if live is None else not live.is_hostdev,
         frontend=frontend,
         backend=backend,
         pending=operation,

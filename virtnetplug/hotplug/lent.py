@@ -54,7 +54,7 @@ def reclaim_port(host: Host, finding: Finding) -> None:
 
 
 def _has(seen: Seen, holding: Holding) -> bool:
-    return any(net.host_address == str(holding.address) for net in seen.live)
+    return any(holding.is_behind(net.alias, net.mac, net.host_address) for net in seen.live)
 
 
 def _quarantined(holding: Holding) -> Finding:

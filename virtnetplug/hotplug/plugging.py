@@ -78,7 +78,9 @@ def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
 
         def set_it() -> None:
             address = plugged.source_pci
-            holding = held(host, order.domain, order.net.alias or "", address) if address is not None else None
+            holding = (
+                held(host, order.domain, order.net.alias or "", order.net.mac, address) if address is not None else None
+            )
             if holding is None:
                 raise VfChanged(f"host device {address} is not the VF any more that was lent to {order.net.alias}.")
             put(host, holding, order.settings)

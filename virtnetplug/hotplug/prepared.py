@@ -8,6 +8,7 @@ from typing import Any
 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import Lock
+from virtnetplug.hotplug.migration import obstacles_after
 from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.waiting import Work, to_end
 from virtnetplug.model.actual import ActualDevice
@@ -67,5 +68,5 @@ class Prepared:
             steps=() if is_so else self.steps,
             diff={} if is_so else self.diff(),
             actual=self.actual,
-            warnings=("it is so already",) if is_so else self.warnings,
+            warnings=("it is so already",) if is_so else (*self.warnings, *obstacles_after(self.domain, self.steps)),
         )

@@ -158,9 +158,8 @@ def _clear(host: Host, domain_name: str | None, operation_id: str, seconds: floa
 
 
 def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
-    """What guests bring with them, of one domain or of all that run; a domain that is busy is left for the next time."""
-    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
-    for domain in domains:
+    """What guests bring with them, and what ended with them, of one domain or of all; a domain that is busy is left for the next time."""
+    for domain in host.hypervisor.domains() if domain_name is None else [host.hypervisor.domain(domain_name)]:
         if not arrivals.are_there(host, domain):
             continue
         with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):

@@ -105,7 +105,7 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
         return None
     from virtnetplug.hotplug.assigned import held, lending_pool
 
-    holding = held(host, domain, net.alias or "", net.source_pci)
+    holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     if holding is not None:
         return {"network": holding.network, "settings": dict(holding.settings)}
     pool = lending_pool(host, domain, net.source_pci) if host.hypervisor.is_local else None
@@ -156,7 +156,9 @@ def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]
     from virtnetplug.hotplug.assigned import held
 
     there = guest.net_of(domain, alias, Half.LIVE)
-    if there is None or there.source_pci is None or (holding := held(host, domain, alias, there.source_pci)) is None:
+    if there is None or there.source_pci is None:
+        return
+    if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:
         return
     for record in host.journal.nics(host.hypervisor.key, domain.uuid):
         if record.alias == alias and record.source != there.source:

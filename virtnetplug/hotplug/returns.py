@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from virtnetplug import xml
-from virtnetplug.backends.candidates import devices_of, users_of_devices
+from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import loss_of
-from virtnetplug.errors import DomainMissing, DomainNotRunning, VfChanged, VirtnetplugError
+from virtnetplug.errors import VfChanged, VirtnetplugError
 from virtnetplug.hotplug import guest, travel
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting
-from virtnetplug.model.operation import Half, Outcome, Result
+from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.model.run import Run
 from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
@@ -22,30 +21,27 @@ from virtnetplug.ports.domain import Domain
 def return_devices(
     host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None, seconds: float = 0.0
 ) -> list[Outcome]:
-    """Give back, with proof, every device of this connection (or domain) that no running domain has and no open operation works on.
+    """Give back, with proof, every device of this connection (or domain) that its NIC does not have and no open operation works on.
 
     One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
-    which is waited for `seconds`. With `domain`, whose devices those are, the
-    others are looked at only if it does not have them all. A device whose address another VF has by now is let go, whoever has that VF:
-    ``done``, with the reason ``vf-changed``.
+    which is waited for `seconds`. With `domain`, whose devices those are, the others are looked at only if it does not have them all.
+    A device that libvirt has lent anew meanwhile is let go: only what was set of it beyond libvirt's own settings is taken back. One whose address
+    another VF has by now is let go, whoever has that VF: ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
-    over = {one.address for one in held if domain is not None and _is_over(host, domain, one)}
-    settled = changed | over
-    if not held or (domain is not None and not settled and {one.address for one in held} <= devices_of(domain)):
+    if not held or (domain is not None and not changed and all(_has_it(host, domain, one) for one in held)):
         return []
     busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
     outcomes = []
     for holding in held:
         user = users.get(holding.address)
-        is_used, is_over = user is not None, user is not None and _is_over(host, user, holding)
-        stays = is_used and holding.address not in changed and not is_over
-        if stays or (holding.domain_uuid, holding.alias) in busy:
+        is_used = user is not None and _has_it(host, user, holding)
+        if (is_used and holding.address not in changed) or (holding.domain_uuid, holding.alias) in busy:
             continue
-        returned = give_back(host, holding, seconds=seconds, is_over=is_over)
+        returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
             continue  # another call gave it back
         if returned.busy is not None:
@@ -60,24 +56,18 @@ def return_devices(
     return outcomes
 
 
-def _is_over(host: Host, user: Domain, holding: Holding) -> bool:
-    """Whether the domain that has the device does not have it as the row says: libvirt has lent it since, for another NIC or in a later run.
+def _has_it(host: Host, user: Domain, holding: Holding) -> bool:
+    """Whether that domain has the device as the row says: behind that NIC and, where the alias is libvirt's own, in that run of it.
 
-    A NIC of a lasting alias is the same in every run that has it on that device.
+    A NIC of a lasting alias is the same in every run that has it on that device; else libvirt has lent the device anew.
     """
-    try:
-        nets = xml.devices(user.xml(Half.LIVE)).nets
-    except (DomainMissing, DomainNotRunning):
+    if user.uuid != holding.domain_uuid or not has_for(user, holding):
         return False
-    net = next((net for net in nets if net.source_pci == holding.address), None)
-    if net is None:
-        return False
-    if user.uuid != holding.domain_uuid or holding.mac not in ("", str(net.mac or "")):
+    if is_lasting(holding.alias):
         return True
-    record = None if is_lasting(holding.alias) else host.journal.operation(holding.operation_id)
+    record = host.journal.operation(holding.operation_id)
     is_its = record is not None and record.domain_uuid == user.uuid
-    run = record.run if record is not None and is_its else Run(holding.domain_id)
-    return not is_lasting(holding.alias) and not guest.goes_on(user, run)
+    return guest.goes_on(user, record.run if record is not None and is_its else Run(holding.domain_id))
 
 
 def _returned(holding: Holding, returned: Returned) -> Outcome:
@@ -86,6 +76,14 @@ def _returned(holding: Holding, returned: Returned) -> Outcome:
     if returned.loss is not None:
         reason = "" if returned.loss.is_gone else VfChanged.reason
         return _outcome(holding, Result.DONE, reason, returned.loss.told)
+    if returned.user is not None:
+        return _outcome(
+            holding,
+            Result.DONE,
+            "",
+            f"libvirt has given host device {holding.address} to a NIC of {returned.user} since {holding.alias} of {holding.domain_name} had it: "
+            "what virtnetplug had set of it, and libvirt does not set itself, was taken back, and it is no longer held",
+        )
     back = f"host device {holding.address} is back as it was before {holding.alias} had it"
     return _outcome(holding, Result.DONE, "", back)
 

@@ -54,10 +54,10 @@ def plumb(host: Host, nic: VifNic) -> None:
 
     What netback reads of xenstore itself, the rate, is not set here.
     """
+    if nic.wanted is None or is_gone(host, nic):
+        return  # another run's vif may have its name by now
     store, drivers = xen(host)
     link = drivers.link(nic.vif.name)
-    if nic.wanted is None or (link is None and is_gone(host, nic)):
-        return
     host.links.restore(link or nic.wanted.name, nic.wanted)
     if nic.isolated and not nic.wanted.port:  # else the port's flags are known, this one with them
         host.links.set_port(nic.wanted.name, isolated=True)
@@ -89,10 +89,10 @@ def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozense
     store, _ = xen(host)
     found = []
     for nic in nics:
-        if nic.rings is None:
+        if nic.rings is None or is_gone(host, nic):
             continue
         rings = store.rings(nic.vif)
-        if (rings or not is_gone(host, nic)) and (nic.vif.name in moved or rings != nic.rings):
+        if nic.vif.name in moved or rings != nic.rings:
             found.append(
                 f"the guest of {nic.label} ({nic.vif.name}) connected anew meanwhile, so what was on its ring is lost: "
                 f"{_said(nic.rings)} before, {_said(rings)} now"

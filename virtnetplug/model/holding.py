@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.vf_identity import VfIdentity
 
@@ -41,3 +42,8 @@ class Holding:
     since: float = 0.0
     identity: VfIdentity | None = None
     unreadable: str = ""
+
+    def is_behind(self, alias: str | None, mac: object, address: object) -> bool:
+        """Whether the NIC with these is the one that the device is held for: the device may be behind another NIC by now, of any domain."""
+        is_named = alias == self.alias or not is_lasting(self.alias)
+        return is_named and str(address) == str(self.address) and self.mac in ("", str(mac))

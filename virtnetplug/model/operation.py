@@ -236,7 +236,8 @@ class Nic:
 
     `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for the guest
     to let it go; `quarantine` why its host device could not be given back after it left; `origin` is ``virtnetplug``
-    when the journal knows it, else ``foreign``.
+    when the journal knows it, else ``foreign``. `migrates` is false if the NIC does not go along when its guest is migrated; None if the
+    guest does not have the NIC.
     """
 
     domain: str
@@ -260,6 +261,7 @@ class Nic:
     pending: str | None = None
     quarantine: str | None = None
     origin: str = "foreign"
+    migrates: bool | None = None
 
 
 class Deed(enum.StrEnum):

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.unit.cli.fakes import NIC as SAMPLE
 from virtnetplug import errors, interruption
 from virtnetplug.cli.commands import COMMANDS, root
 from virtnetplug.cli.keys import KEYS
@@ -23,6 +24,7 @@ TOP = ["result", "reason", "message", "exit_code"]
 NIC = [
     "domain", "domain_uuid", "alias", "mac", "type", "source", "model", "network", "portgroup", "portid", "target",
     "address", "host_address", "link_state", "live", "config", "frontend", "backend", "pending", "quarantine", "origin",
+    "migrates",
 ]  # fmt: skip
 STEP = ["seq", "name", "nic", "phase", "half", "state", "started", "seconds", "detail"]
 OUTCOME = [*TOP, "operation", "domain", "operation_id", "nics", "steps", "seconds", "warnings", "enforced"]
@@ -102,6 +104,14 @@ def test_the_keys_of_every_document(words, run):
     assert list(ran.document)[:4] == TOP
     assert ran.document["exit_code"] == ran.code
     assert ran.err == ""
+
+
+def test_what_does_not_migrate_is_named_below_the_table(run, plugger):
+    assert "live migration" not in run("list").out + run("show", "web1", "x").out
+    plugger.nics = (replace(SAMPLE, alias="ua-vf1", migrates=False), replace(SAMPLE, migrates=True))
+    last = run("list").out.splitlines()[-1]
+    assert last.startswith("ua-vf1 of web1 must be detached before a live migration") and "ua-1f0c" not in last
+    assert [nic["migrates"] for nic in run("list", "--json").document["nics"]] == [False, True]
 
 
 def test_the_keys_within(run, samples, plugger):
