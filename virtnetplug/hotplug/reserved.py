@@ -148,9 +148,14 @@ class _Taken:
 _ADDRESS = "guest address"
 
 
-def expect_free(domain: Domain, net: Interface, operation: str, half: Half = Half.LIVE) -> None:
-    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
-    taken = _taken(domain, net, half)
+def expect_free(
+    domain: Domain, net: Interface, operation: str, half: Half = Half.LIVE, *, beside: Interface | None = None
+) -> None:
+    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it.
+
+    `beside` is the NIC of that definition, if any, which `net` replaces.
+    """
+    taken = _taken(domain, net, half, beside)
     if taken is None:
         return
     where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
@@ -172,10 +177,14 @@ def freed(domain: Domain, element: str, half: Half = Half.LIVE) -> str:
     return without_address(element) if taken is not None and taken.what == _ADDRESS else element
 
 
-def _taken(domain: Domain, net: Interface, half: Half) -> _Taken | None:
+def _taken(domain: Domain, net: Interface, half: Half, beside: Interface | None = None) -> _Taken | None:
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address
+    if beside is not None and beside.address == address:
+        address = None
     for other in devices.nets if devices is not None else ():
+        if beside is not None and other.element == beside.element:
+            continue
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:
             return _Taken(what="alias", value=net.alias, who=who)
