@@ -454,6 +454,15 @@ class FakeDomain:
             if (target := nic.find("target")) is not None:
                 nic.remove(target)
 
+    def define(self, elements: Sequence[str]) -> None:
+        """``virsh undefine`` and ``virsh define``: the same name and UUID, other NICs, and no metadata."""
+        machine = (
+            self._tree(Half.CONFIG if self._config is not None else Half.LIVE).find("os/type").get("machine", "pc")
+        )
+        self._config = etree.fromstring(_domain_xml(self._name, self._uuid, machine))
+        for element in elements:
+            self.attach(element, Half.CONFIG)
+
     def forget_image(self) -> None:
         """``virsh managedsave-remove``."""
         self._image = None

@@ -44,7 +44,16 @@ from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import SAME_MAC, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.travel import say_ours
-from virtnetplug.hotplug.undoing import Site, of_ask, of_define, of_plug, of_remembering, of_rewrite, of_undefine
+from virtnetplug.hotplug.undoing import (
+    Site,
+    expect_place,
+    of_ask,
+    of_define,
+    of_plug,
+    of_remembering,
+    of_rewrite,
+    of_undefine,
+)
 from virtnetplug.hotplug.view import DomainView, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
@@ -108,7 +117,8 @@ def undos(site: Site, tx: Transaction) -> Undos:
         if before is None:
             found |= of_define(site, tx, name_in_config(net), net)
         else:
-            found |= of_rewrite(site, tx, "define", name_in_config(net), before, net)
+            is_one = name_in_config(before) == name_in_config(net)
+            found |= of_rewrite(site, tx, "define", name_in_config(net), before, net, is_one=is_one)
     return found
 
 
@@ -195,6 +205,7 @@ class _Running:
     def _define(self, tx: Transaction, element: str) -> None:
         net = xml.interface(element)
         before = _replaced(tx, net)
+        expect_place(self.domain, tx, net, before)
 
         def write() -> None:
             if before is None:

@@ -148,10 +148,10 @@ def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
 
 
 def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str, Any]) -> None:
-    """Make the tap a port of what it was in before, as it was; nothing if it is gone."""
+    """Make the tap a port of what it was in before, as it was; nothing if it is gone, or somebody has put it into a third bridge."""
     target, master = net.target_dev or "", before["master"]
     link = host.links.link(target)
-    if link is None:
+    if link is None or link.master not in (None, master, net.source_bridge):
         return
     if link.master != master:
         _move(host, domain, net, link, master)

@@ -152,10 +152,14 @@ SAME_MAC = "same_mac"
 """Key of a request: the NICs that have the MAC of one of the operation's, such as the ports of a bond in the guest (`view.same_mac_as`)."""
 
 
-def expect_free(domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE) -> None:
-    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it."""
-    same_mac = record.request.get(SAME_MAC, ())
-    taken = taken_place(domain, net, half, same_mac)
+def expect_free(
+    domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE, *, beside: Interface | None = None
+) -> None:
+    """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it.
+
+    `beside` is the NIC of that definition, if any, which `net` replaces.
+    """
+    taken = taken_place(domain, net, half, record.request.get(SAME_MAC, ()), beside=beside)
     if taken is None:
         return
     operation = record.operation
@@ -178,14 +182,25 @@ def freed(domain: Domain, element: str, request: Mapping[str, Any], half: Half =
     return without_address(element) if taken is not None and taken.what == _ADDRESS else element
 
 
-def taken_place(domain: Domain, net: Interface, half: Half = Half.LIVE, same_mac: Sequence[str] = ()) -> Taken | None:
+def taken_place(
+    domain: Domain,
+    net: Interface,
+    half: Half = Half.LIVE,
+    same_mac: Sequence[str] = (),
+    *,
+    beside: Interface | None = None,
+) -> Taken | None:
     """Who has the alias, MAC or guest address of a NIC that is to come into that definition; None if nobody has.
 
-    Those that had its MAC when the operation began (`same_mac`) do not have it in its place.
+    Those that had its MAC when the operation began (`same_mac`) do not have it in its place, nor does the NIC that it replaces (`beside`).
     """
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address
+    if beside is not None and beside.address == address:
+        address = None
     for other in devices.nets if devices is not None else ():
+        if beside is not None and other.element == beside.element:
+            continue
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:
             return Taken(what="alias", value=net.alias, who=who)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from virtnetplug import xml
 from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
@@ -45,9 +46,11 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
+    plugged = {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
     for known in marked:
-        emulated, fast = _there(view, known.alias, pending), _there(view, known.vif, pending)
+        fast = _there(view, known.vif, pending)
+        emulated = _remembered(_there(view, known.alias, pending), known, plugged.get(known.alias))
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
         decision = decide(
@@ -60,6 +63,13 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
             scope=Scope.BOTH if live and config else Scope.CONFIG if config else Scope.LIVE,
         )
         yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
+
+
+def _remembered(pair: Pair, known: Identity, plugged: str | None) -> Pair:
+    """Without a NIC that has the alias, and another MAC than is remembered or was `plugged`: that is another NIC."""
+    macs = {str(xml.interface(text).mac) for text in (known.live, known.config) if text is not None}
+    live, config = (net if net is not None and (not macs or str(net.mac) in {*macs, plugged}) else None for net in pair)
+    return live, config
 
 
 def _there(view: DomainView, name: str, pending: dict[str, str]) -> Pair:

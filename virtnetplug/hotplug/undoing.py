@@ -151,10 +151,19 @@ def of_ask(
         if any(tx.was_begun(step, nic) for step, nic in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
         expect_ended(site, tx, alias)
-        if not keeps(site, tx, alias, net):
+        if gives_back(site, tx, net) and not keeps(site, tx, alias, net):
             put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
 
     return {("ask", alias): back}
+
+
+def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
+    """Whether that run is to have the NIC. A run that was started since has what the definition has, once that is undone."""
+    if site.run.matches(tx.record.run_asked) or is_defined(site.domain, net):
+        return True
+    if any(step.half is Half.CONFIG and tx.was_begun(step.name, step.nic) for step in tx.steps):
+        raise Failed(f"{net.alias} comes back once the definition, which the next run has, is as it was")
+    return False
 
 
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
@@ -188,10 +197,11 @@ def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
     return {("undefine", name): back}
 
 
-def expect_place(domain: Domain, tx: Transaction, net: Interface) -> None:
-    """Raise `LeftPending` where the definition lacks the NIC, and somebody has its place: see `expect_free`."""
+def expect_place(domain: Domain, tx: Transaction, net: Interface, before: Interface | None = None) -> None:
+    """Raise `LeftPending` where the definition lacks the NIC, and somebody has its place: see `expect_free`. `before` is the NIC that it replaces."""
     if not is_defined(domain, net):
-        expect_free(domain, net, tx.record, Half.CONFIG)
+        beside = None if before is None else standing(domain, net, before)
+        expect_free(domain, net, tx.record, Half.CONFIG, beside=beside)
 
 
 def of_define(site: Site, tx: Transaction, name: str, net: Interface) -> Undos:
@@ -206,13 +216,9 @@ def of_define(site: Site, tx: Transaction, name: str, net: Interface) -> Undos:
 
 def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     """Whether that NIC, which may be one of `ours`, is left as it is: somebody has connected it to something else. Then the operation says so."""
-    macs = {one.mac for one in ours}
-    if (
-        now is None
-        or now.is_hostdev
-        or now.mac not in macs
-        or any(one.is_hostdev or has_source_of(now, one) for one in ours)
-    ):
+    if now is None or now.mac not in {one.mac for one in ours}:
+        return False
+    if any(has_source_of(now, one) or (now.is_hostdev and one.is_hostdev) for one in ours):  # a pool may lend any VF
         return False
     tx.warn(
         f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"
@@ -220,20 +226,25 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     return True
 
 
-def of_rewrite(site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface) -> Undos:
-    """Undo the step that made one element of the definition another, in its place."""
+def of_rewrite(
+    site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface, *, is_one: bool = True
+) -> Undos:
+    """Undo the step that made one element of the definition another, in its place. `is_one`: both are of one NIC, which the step did not take out."""
 
     def back() -> None:
         now = standing(site.domain, after, before)
         if leaves(tx, now, before, after):
+            if not is_one and not is_defined(site.domain, before):
+                tx.warn(
+                    f"{describe(before)}, whose MAC that NIC has, stays out of the definition of {tx.record.domain_name}"
+                )
             return
-        if now is None and before.mac == after.mac:  # a rewrite in place takes nothing out
+        if now is None and is_one and before.mac == after.mac:
             tx.warn(
                 f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out"
             )
             return
-        if now is None:
-            expect_free(site.domain, before, tx.record, Half.CONFIG)
+        expect_free(site.domain, before, tx.record, Half.CONFIG, beside=now)
         rewrite(site.domain, after, before)
 
     return {(step, name): back}

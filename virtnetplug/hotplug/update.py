@@ -38,7 +38,7 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, expect_ended, leaves, of_rewrite
+from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, leaves, of_rewrite
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -340,6 +340,7 @@ class _Update:
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
+        expect_place(self.domain, tx, after, before)
 
         def redefine() -> None:
             guest.expect_unchanged(standing(self.domain, after, before), before, after)
@@ -423,7 +424,11 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 def _change_back(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], manner: Manner) -> None:
     expect_ended(site, tx, alias)
     before, after = xml.interface(live["before"]), xml.interface(live["after"])
-    if leaves(tx, guest.there(site.domain, before, Half.LIVE), before, after):
+    now = guest.there(site.domain, before, Half.LIVE)
+    if leaves(tx, now, before, after):
+        return
+    if now is None and guest.goes_on(site.domain, site.run):
+        tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
         return
     manner.change_back(site.domain, live)
 
