@@ -93,10 +93,10 @@ def guest_of(world: World) -> FakeDomain:
 # -- the administrator -------------------------------------------------------------------------------------
 
 
-def foreign_nic(alias: str, number: int) -> str:
+def foreign_nic(alias: str, number: int, bridge: str = ELSEWHERE) -> str:
     """A NIC of somebody else's."""
     return (
-        f"<interface type='bridge'><mac address='52:54:00:ff:00:{number:02x}'/><source bridge='{ELSEWHERE}'/>"
+        f"<interface type='bridge'><mac address='52:54:00:ff:00:{number:02x}'/><source bridge='{bridge}'/>"
         f"<model type='e1000'/><alias name='{alias}'/></interface>"
     )
 
@@ -106,7 +106,7 @@ def _node(world: World, half: Half, alias: str) -> etree._Element | None:
     return found[0] if found else None
 
 
-def _plain(node: etree._Element) -> etree._Element:
+def plain(node: etree._Element) -> etree._Element:
     """The element without what libvirt made for one backend."""
     for name in ("target", "driver") if node.get("type") == "hostdev" else ("target",):
         for made in node.findall(name):
@@ -132,7 +132,7 @@ def attach_again(world: World, half: Half, alias: str) -> bool:
     if node is None:
         return False
     remove(world, half, alias)
-    guest_of(world).attach(etree.tostring(_plain(node)).decode(), half)
+    guest_of(world).attach(etree.tostring(plain(node)).decode(), half)
     return True
 
 
@@ -141,7 +141,7 @@ def recable(world: World, half: Half, alias: str) -> bool:
     node = _node(world, half, alias)
     if node is None or (node.get("type") == "hostdev" and half is Half.LIVE):
         return False
-    guest_of(world).update(_elsewhere(node), half)
+    guest_of(world).update(elsewhere(node), half)
     return True
 
 
@@ -151,16 +151,17 @@ def move(world: World, half: Half, alias: str) -> bool:
     if node is None:
         return False
     remove(world, half, alias)
-    guest_of(world).attach(_elsewhere(node), half)
+    guest_of(world).attach(elsewhere(node), half)
     return True
 
 
-def _elsewhere(node: etree._Element) -> str:
-    _plain(node).set("type", "bridge")
+def elsewhere(node: etree._Element, bridge: str = ELSEWHERE) -> str:
+    """The element with another bridge behind it."""
+    plain(node).set("type", "bridge")
     source = node.find("source")
     source.attrib.clear()
     source[:] = []
-    source.set("bridge", ELSEWHERE)
+    source.set("bridge", bridge)
     return etree.tostring(node).decode()
 
 

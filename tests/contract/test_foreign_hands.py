@@ -11,7 +11,8 @@ from tests.contract.operations import OPERATIONS
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
-from virtnetplug.model.operation import Half, Outcome, Result
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.operation import Half, Outcome, Result, Scope
 
 BEFORE, AFTER = False, True
 
@@ -103,16 +104,19 @@ def test_a_change_of_a_nic_that_somebody_removed_is_said_to_have_nothing_to_undo
 
 
 def test_a_policy_takes_out_no_other_nic_of_the_alias(fake: World) -> None:
-    OPERATIONS["enforcement"][0](fake)
+    OPERATIONS["forget"][0](fake)  # both NICs are there, and ua-nic2 is the marker of ua-nic1
     assert HANDS["take alias both"](fake, "ua-nic1", "ua-nic1")
     before = picture(fake)
-    outcome = fake.plugger.attach(fake.name, [fake.network_nic(2)], twin_of=None)
-    assert outcome.enforced == ()
+    assert fake.plugger.set_policy(fake.name, force_unplug="NICS").enforced == ()
     fake.plugger.recover(wait=20)
-    now = picture(fake)
-    assert {half: [nic for nic in now[half] if nic.alias == "ua-nic1"] for half in now} == {
-        half: list(nics) for half, nics in before.items()
-    }
+    assert picture(fake) == before
+
+
+def test_a_policy_takes_out_one_that_was_given_another_mac_by_an_update(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    fake.plugger.update(fake.name, "ua-nic1", {"mac": Mac("52:54:00:00:00:77")}, scope=Scope.BOTH, replace=True)
+    fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert [alias for alias, _ in _sources(fake, Half.LIVE)] == ["ua-nic2"]
 
 
 def test_a_bridged_nic_is_not_taken_for_the_vf_that_was_there(pool: World) -> None:

@@ -45,6 +45,13 @@ def die(scene: Scene, name: str, k: int, after: bool) -> None:
     sys.exit(NEVER_CAME)
 
 
+def die_after(scene: Scene, name: str, call: str, number: int) -> None:
+    """Run the operation `name`, and be killed after its `number`-th call called `call`."""
+    world = _world(scene)
+    OPERATIONS[name][1](world, Plugger(faulty(world.host, AtCall(call, number, after=True, kind="kill")), lambda: None))
+    sys.exit(NEVER_CAME)
+
+
 def die_in_recover(scene: Scene, call: str, number: int) -> None:
     """Recover, and be killed after the `number`-th call of that name."""
     trigger = AtCall(call, number, after=True, kind="kill")
