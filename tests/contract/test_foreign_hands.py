@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract import test_hostdev
 from tests.contract.deaths import die
-from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture
+from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture, remembered
 from tests.contract.operations import OPERATIONS
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
@@ -46,6 +46,27 @@ def test_a_nic_that_was_to_be_asked_for_stays_where_it_was_moved(fake: World, ha
     outcome = _recovered(fake, hand, "ua-nic1")
     assert outcome.result is Result.UNDONE and ELSEWHERE in " ".join(outcome.warnings)
     assert _sources(fake, Half.LIVE) == [("ua-nic1", f"bridge {ELSEWHERE}")]
+
+
+@pytest.mark.parametrize("hand", ["recable config", "move both"])
+@pytest.mark.parametrize("restart", ["guest", "host"])
+def test_a_run_started_since_is_not_asked_for_a_nic_that_was_moved_in_its_definition(
+    fake: World, hand: str, restart: str
+) -> None:
+    _dies(fake, "detach", "set_travelling", AFTER)
+    outcome = _recovered(fake, hand, "ua-nic1", restart)
+    assert outcome.result is Result.UNDONE and ELSEWHERE in outcome.message
+    for half in Half:
+        assert ("ua-nic1", f"bridge {ELSEWHERE}") in _sources(fake, half)
+
+
+def test_a_run_started_since_is_asked_for_a_nic_that_its_definition_had_elsewhere_all_along(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)
+    assert HANDS["recable config"](fake, "ua-nic1", "ua-nic1")
+    die(fake, lambda p: OPERATIONS["detach"][1](fake, p), "set_travelling", after=AFTER)
+    RESTARTS["guest"](fake)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert _sources(fake, Half.LIVE) == _sources(fake, Half.CONFIG) == []
 
 
 def test_a_run_started_since_is_given_nothing_that_its_definition_lacks(fake: World) -> None:
@@ -110,6 +131,25 @@ def test_a_policy_takes_out_no_other_nic_of_the_alias(fake: World) -> None:
     assert fake.plugger.set_policy(fake.name, force_unplug="NICS").enforced == ()
     fake.plugger.recover(wait=20)
     assert picture(fake) == before
+
+
+def test_a_policy_remembers_no_other_nic_of_the_alias(fake: World) -> None:
+    """It takes out the guest's NIC alone, and leaves that of the definition for good."""
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["take alias config"](fake, "ua-nic1", "ua-nic1")
+    fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    fake.plugger.recover(wait=20)
+    assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]
+    assert ("ua-nic1", f"bridge {ELSEWHERE}") in _sources(fake, Half.CONFIG)
+    assert {source for _, _, source in remembered(fake)} == {"bridge br0"}
+
+
+def test_a_policy_takes_out_one_that_was_moved_and_remembers_where_it_was(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["recable both"](fake, "ua-nic1", "ua-nic1")
+    fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert _sources(fake, Half.LIVE) == _sources(fake, Half.CONFIG) == [("ua-nic2", "network default")]
+    assert {source for _, _, source in remembered(fake)} == {f"bridge {ELSEWHERE}"}
 
 
 def test_a_policy_takes_out_one_that_was_given_another_mac_by_an_update(fake: World) -> None:

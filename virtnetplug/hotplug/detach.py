@@ -340,6 +340,7 @@ class _Detach:
         self.is_of_both = record.scope is Scope.BOTH
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
+        self.config = {entry["alias"]: entry["config"] for entry in self.entries}
 
     def run(self, tx: Transaction) -> Work:
         """Ask for all, wait for all, then finish; the lock is not held while waiting.
@@ -409,7 +410,7 @@ class _Detach:
         self, tx: Transaction, aliases: Sequence[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
-            self.release.ask(tx, alias, self.live[alias])
+            self.release.ask(tx, alias, self.live[alias], self.config[alias])
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
     def _expect_none_given(self) -> None:

@@ -30,7 +30,7 @@ from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
-from virtnetplug.hotplug.twins import Twin, policy_of, twins_of
+from virtnetplug.hotplug.twins import NOWHERE, Twin, plugged_macs, policy_of, twins_of, without_strangers
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, look
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
@@ -298,6 +298,9 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
     net, metadata = (pair[0] or pair[1]) if pair is not None else None, metadata_of(view)
     known = metadata.identity(name_of(net)) if net is not None else None
     if pair is None or known is None:
+        return
+    pair = without_strangers(pair, known, plugged_macs(host, view))
+    if pair == NOWHERE:
         return
     change = kept(view, metadata, pair, vif=known.vif, is_out=known.is_out)
     if change.after != known:

@@ -70,19 +70,19 @@ def ask(
     *,
     run: Run = NO_RUN,
     mac: Mac | None = None,
-    seen: Interface | None = None,
+    seen: Sequence[Interface] = (),
 ) -> None:
     """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
 
     With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `run`, no other run of the
-    domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is not connected as it was `seen`.
+    domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is connected as none of `seen`.
     """
     while True:
         answer, text = _look_for(domain, alias, run=run, mac=mac)
         if answer is not Answer.HELD:
             return
-        if seen is not None:
-            expect_unchanged(_called(text, alias), seen)
+        if seen:
+            expect_unchanged(_called(text, alias), *seen)
         try:
             domain.detach(alias, Half.LIVE)
         except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):

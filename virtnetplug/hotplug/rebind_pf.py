@@ -124,7 +124,14 @@ class _Running:
             "ask",
             nic.label,
             lambda: guest.ask(
-                self.host, nic.domain, nic.net.alias or "", watch, self.deadline, run=nic.run, mac=nic.mac, seen=nic.net
+                self.host,
+                nic.domain,
+                nic.net.alias or "",
+                watch,
+                self.deadline,
+                run=nic.run,
+                mac=nic.mac,
+                seen=[nic.net],
             ),
             half=Half.LIVE,
         )

@@ -57,7 +57,7 @@ class GuestRelease:
         self.run = run
         self._asked_before = frozenset(asked)
         self._nets: dict[str, Interface] = {}
-        self._seen: dict[str, Interface] = {}
+        self._seen: dict[str, tuple[Interface, ...]] = {}
         self._ending: Ending | None = None
 
     def enter(self, run: Run) -> None:
@@ -112,17 +112,17 @@ class GuestRelease:
             for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
                 tx.warn(text)
 
-    def ask(self, tx: Transaction, alias: str, element: str) -> None:
+    def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
         """Ask the guest to let go of the NIC `alias`, whose live element is `element`.
 
-        One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
+        Another run has the NIC as its definition had it: with the element `defined`, which may name another source.
+        A guest that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
-        self._seen[alias] = net
-        if not is_lasting(net.alias) or not self.run.matches(tx.record.run):
+        is_next = not self.run.matches(tx.record.run)
+        self._seen[alias] = (net, xml.interface(defined)) if is_next and defined is not None else (net,)
+        if not is_lasting(net.alias) or is_next:
             net = self._there(tx, alias, net) or net  # another run has it under another alias
-        if not self.run.matches(tx.record.run):
-            self._seen[alias] = net  # as its definition says
         self._nets[alias] = net
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
@@ -178,7 +178,7 @@ class GuestRelease:
         if alias not in self._asked_before:
             return False
         now = guest.net_of(self.domain, self._nets[alias].alias or "", Half.LIVE)
-        if now is None or now.mac != self._nets[alias].mac or has_source_of(now, self._seen[alias]):
+        if now is None or now.mac != self._nets[alias].mac or any(has_source_of(now, net) for net in self._seen[alias]):
             return True
         tx.warn(
             f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from virtnetplug import xml
@@ -46,11 +46,11 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
-    plugged = {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+    plugged = plugged_macs(host, view)
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
     for known in marked:
         fast = _there(view, known.vif, pending)
-        emulated = _remembered(_there(view, known.alias, pending), known, plugged.get(known.alias))
+        emulated = without_strangers(_there(view, known.alias, pending), known, plugged)
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
         decision = decide(
@@ -65,10 +65,16 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
 
 
-def _remembered(pair: Pair, known: Identity, plugged: str | None) -> Pair:
+def plugged_macs(host: Host, view: DomainView) -> Mapping[str, str]:
+    """The MACs of the domain's NICs that were plugged, by alias."""
+    return {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+
+
+def without_strangers(pair: Pair, known: Identity, plugged: Mapping[str, str]) -> Pair:
     """Without a NIC that has the alias, and another MAC than is remembered or was `plugged`: that is another NIC."""
     macs = {str(xml.interface(text).mac) for text in (known.live, known.config) if text is not None}
-    live, config = (net if net is not None and (not macs or str(net.mac) in {*macs, plugged}) else None for net in pair)
+    macs |= {plugged[known.alias]} if macs and known.alias in plugged else set()
+    live, config = (net if net is not None and (not macs or str(net.mac) in macs) else None for net in pair)
     return live, config
 
 
