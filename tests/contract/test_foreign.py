@@ -11,12 +11,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.contract import foreign, test_hostdev, test_rebind_vf
+from tests.contract import foreign, test_hostdev, test_rebind_pf, test_rebind_vf
 from tests.contract.conftest import one_fake_world
 from tests.contract.faults import Crash, Trigger, faulty, kill_points
 from tests.contract.foreign import (
@@ -48,9 +49,6 @@ OUT = {"ask": Half.LIVE, "undefine": Half.CONFIG}
 GROUPED = ("policy", "stand-in")
 """Operations in whose world the two NICs are a group of which one serves."""
 
-FORWARD = ("detach", "enforcement", "stand-in", "vf detach", *(f"{name}, pending" for name in PENDING))
-"""Operations that recover goes on with."""
-
 
 @dataclass(frozen=True)
 class Played:
@@ -76,12 +74,20 @@ def _on_vfs(name: str, prepare: Callable[[World], Any], act: Act) -> Played:
     return Played(f"vf {name}", prepare_all, act, ("ua-vf1", "ua-vf2"))
 
 
+def _of_the_pf(world: World, plugger: Plugger, wish: dict[str, Any]) -> None:
+    test_rebind_pf.rebind(world, plugger, **wish)
+
+
 PLAYED = {
     each.name: each
     for each in (
         *(Played(name, *both) for name, both in OPERATIONS.items()),
         *(_on_vfs(name, *both) for name, both in test_hostdev.OPERATIONS.items()),
         *(_on_vfs(f"moved, {name}", test_rebind_vf.attached, act) for name, (act, *_) in test_rebind_vf.ACTS.items()),
+        *(
+            _on_vfs(f"of a PF, {name}", test_rebind_pf.furnish, partial(_of_the_pf, wish=wish))
+            for name, wish in test_rebind_pf.WISHES.items()
+        ),
     )
 }
 
@@ -130,12 +136,17 @@ def _judged(world: World, played: Played, effect: Effect, hand: str, nic: str, r
         begun=_begun(world, effect),
         group=played.nics if played.name in GROUPED else (),
         judged=_left_open(world) if played.name not in GOVERNED else frozenset(),
+        ordered=_ordered(effect) if played.name == "enforcement" else frozenset(),
         host_before=tuple(foreign.host_faults(world)),
     )
+    vfs = foreign.vfs(world)
     case.outcomes = (*world.plugger.recover(wait=20), *world.plugger.recover(wait=20))
     case.then, case.host_after = seen(picture(world)), tuple(foreign.host_faults(world))
+    case.remembered = foreign.remembered(world)
+    is_open = bool(world.host.journal.open_operations())
+    found = [*case.faults(), *foreign.vf_faults(effect, vfs, foreign.vfs(world), is_open=is_open)]
     world.plugger.audit()
-    return [f"{fault}\n  {case.outcomes}" for fault in case.faults()]
+    return [f"{fault}\n  {case.outcomes}" for fault in found]
 
 
 def _left_open(world: World) -> frozenset[str]:
@@ -143,9 +154,15 @@ def _left_open(world: World) -> frozenset[str]:
     return frozenset(record.id for record in world.host.journal.open_operations())
 
 
+def _ordered(effect: Effect) -> frozenset[tuple[str, str]]:
+    """A policy is an order that stands: it takes out the NIC of that alias and MAC as it is by then."""
+    return frozenset((alias, mac) for half in foreign.HALVES for alias, mac, *_ in effect.leaving(half))
+
+
 def _begun(world: World, effect: Effect) -> frozenset[tuple[Half, str]]:
     steps = [step for record in world.host.journal.open_operations() for step in record.steps]
-    names = {(step.name, step.nic) for step in steps if step.state is not StepState.PLANNED}
+    # An operation on a PF has the name of its guest before that of each NIC.
+    names = {(step.name, step.nic.rpartition("/")[2]) for step in steps if step.state is not StepState.PLANNED}
     begun = {(OUT[step], nic) for step, nic in names if step in OUT}
     if any(step == "define" for step, _ in names):  # in place of those that leave
         begun |= {(Half.CONFIG, look[0]) for look in effect.leaving(Half.CONFIG)}
@@ -162,14 +179,8 @@ def _dead(directory: Path, played: Played, effect: Effect, row: Row) -> list[str
         return _judged(world, played, effect, hand, nic, restart)
 
 
-def _is_open(name: str, hand: str) -> bool:
-    """What goes forward takes out a NIC that was connected to something else meanwhile, as it is the one that was asked for."""
-    return not (name in FORWARD and hand.split()[0] in ("recable", "move"))
-
-
 def _rows(played: Played, calls: Sequence[str]) -> list[Row]:
-    hands = [hand for hand in HANDS if _is_open(played.name, hand)]
-    return list(itertools.product(kill_points(calls), hands, played.nics, RESTARTS))
+    return list(itertools.product(kill_points(calls), HANDS, played.nics, RESTARTS))
 
 
 def _some(name: str, rows: list[Any], request: pytest.FixtureRequest) -> list[Any]:
@@ -201,8 +212,7 @@ def test_of_what_is_pending(memory: Path, request: pytest.FixtureRequest, name: 
     operation, act = PENDING[name]
     played = PLAYED[operation]
     effect, _ = _undisturbed(memory / "undisturbed", played)
-    hands = [hand for hand in HANDS if _is_open(f"{name}, pending", hand)]
-    rows = list(itertools.product(hands, played.nics, RESTARTS))
+    rows = list(itertools.product(HANDS, played.nics, RESTARTS))
     found, applied = [], 0
     for number, (hand, nic, restart) in enumerate(_some(name, rows, request)):
         with _world(memory / str(number), played) as world:

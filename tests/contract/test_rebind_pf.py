@@ -31,8 +31,7 @@ VFS = [PciAddress(0, 1, 0x10, 2 * index) for index in range(4)]
 SETTINGS = {"trust": True, "spoofchk": False, "max_rate": 100, "vlan_qos": 3}
 
 
-@pytest.fixture
-def house(pool: World) -> Iterator[World]:
+def furnish(pool: World) -> None:
     """Two guests with VFs 0 and 1 of the PF, one of which has a teaming partner; a PF that the host uses; VF 3 set by hand."""
     fake = devices(pool)
     fake.netdevs[PF] = dataclasses.replace(
@@ -51,8 +50,13 @@ def house(pool: World) -> Iterator[World]:
     pool.plugger.update(pool.name, "ua-vf1", SETTINGS)
     second(pool)
     pool.plugger.attach("second", [nic(2)])
+
+
+@pytest.fixture
+def house(pool: World) -> Iterator[World]:
+    furnish(pool)
     yield pool
-    assert fake.deadlocks == []
+    assert devices(pool).deadlocks == []
 
 
 def second(world: World) -> Any:
