@@ -5,8 +5,13 @@ One of each on real QEMU; `tests/contract/test_foreign.py` has the table.
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,9 @@ from tests.contract.conftest import real_world
 from tests.contract.foreign import BYSTANDER, Case, Effect, Picture, elsewhere, foreign_nic, nic_of, plain
 from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
+from tests.real.daemon import Daemon
+from tests.real.guests import Guest
+from tests.real.namespace import wait_until
 from virtnetplug.model.operation import Half
 
 pytestmark = [pytest.mark.driver("daemon"), pytest.mark.timeout(300)]
@@ -31,6 +39,63 @@ VIEWS = {Half.LIVE: 0, Half.CONFIG: libvirt.VIR_DOMAIN_XML_INACTIVE}
 @pytest.fixture
 def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     yield from real_world(request, tmp_path)
+
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass
+class Restarts:
+    """What is started anew while no process of virtnetplug runs. libvirt's ids begin anew with its daemon."""
+
+    daemon: Daemon
+    boot: Path
+    """The file that is in the place of the boot id once the host was started anew."""
+    is_booted: bool = field(default=False, init=False)
+
+    def libvirtd(self, world: World) -> None:
+        self.daemon.restart()
+        self._look_up(world)
+
+    def guest(self, world: World) -> None:
+        number = world.guest.dom.ID()
+        world.guest.destroy()
+        self.libvirtd(world)
+        self._start(world, number)
+
+    def host(self, world: World) -> None:
+        """Every process of it dies, ``/run`` is empty, and the boot id is another."""
+        guest: Guest = world.guest
+        number, pid, taps = guest.dom.ID(), guest.pid, set().union(*map(world.members, world.bridges))
+        self.daemon.kill()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not taps & set(os.listdir("/sys/class/net")), "the taps to go with QEMU")
+        shutil.rmtree("/run/libvirt/qemu")
+        self.boot.write_text(f"{uuid.uuid4()}\n")
+        subprocess.run(["mount", "--bind", self.boot, BOOT_ID], check=True)
+        self.is_booted = True
+        assert BOOT_ID.read_text() == self.boot.read_text()
+        self.daemon.start()
+        self._look_up(world)
+        self._start(world, number)
+
+    def _look_up(self, world: World) -> None:
+        world.guest.reconnect(libvirt.open(self.daemon.uri))
+
+    def _start(self, world: World, number: int) -> None:
+        world.guest.dom.create()
+        world.guest.wait_ready()
+        assert world.guest.dom.ID() == number, "it has another id: nothing is shown"
+
+
+@pytest.fixture
+def restarts(mortal_libvirtd: Daemon, tmp_path: Path) -> Iterator[Restarts]:
+    """Before any guest: the id of the first is 1."""
+    mortal_libvirtd.restart()
+    one = Restarts(mortal_libvirtd, tmp_path / "boot_id")
+    yield one
+    if one.is_booted:
+        subprocess.run(["umount", BOOT_ID], check=True)
 
 
 @pytest.fixture
@@ -64,6 +129,10 @@ def _remove(world: World, bridge: str) -> None:
     world.guest.wait_gone("ua-nic1")
 
 
+def _remove_config(world: World, bridge: str) -> None:
+    world.guest.dom.detachDeviceFlags(_text(_node(world, Half.CONFIG, "ua-nic1")), FLAGS[Half.CONFIG])
+
+
 def _attach_again(world: World, bridge: str) -> None:
     node = _node(world, Half.LIVE, "ua-nic1")
     _remove(world, bridge)
@@ -94,7 +163,8 @@ def _redefine(world: World, bridge: str) -> None:
 
 
 HANDS: dict[str, Callable[[World, str], None]] = {
-    "remove": _remove,
+    "remove live": _remove,
+    "remove config": _remove_config,
     "attach again": _attach_again,
     "recable live": _recable_live,
     "recable config": _recable_config,
@@ -150,3 +220,20 @@ def test_somebody_changes_a_nic(real: World, third: str, name: str, call: str, h
     HANDS[hand](real, third)
     changed = _picture(real)
     _recovered(real, Case(effect, crashed, changed, changed))
+
+
+@pytest.mark.parametrize("hand", ["remove config", "recable config", "take alias"])
+@pytest.mark.parametrize("restart", ["libvirtd", "guest", "host"])
+@pytest.mark.parametrize(("name", "call"), [("update", "update"), ("replace", "attach")])
+def test_somebody_changes_a_nic_and_something_is_started_anew(
+    restarts: Restarts, real: World, third: str, name: str, call: str, restart: str, hand: str
+) -> None:
+    _bystand(real, third)
+    effect = _killed(real, name, call)
+    crashed = _picture(real)
+    HANDS[hand](real, third)
+    changed = _picture(real)
+    real.host.journal.close()
+    getattr(restarts, restart)(real)
+    real.host = real.reopen()
+    _recovered(real, Case(effect, crashed, changed, _picture(real), is_started_anew=restart != "libvirtd"))
