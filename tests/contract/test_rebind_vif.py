@@ -483,6 +483,57 @@ def test_whatever_fails_and_wherever_it_dies_every_vif_is_bound_and_connected(
     assert codes == {"fail": {4}, "broken": {4, 5}, "crash": set()}[kind]
 
 
+def _detached(dom0: Dom0) -> None:
+    dom0.domain("web").detach("ua-web1", Half.LIVE)
+    del dom0.xen.seats[dom0.name(1)]
+
+
+def _another_has_its_number(dom0: Dom0) -> None:
+    _detached(dom0)
+    dom0.domain("web").attach(interface(MACS[5], "ua-web1", bridge="br1"), Half.LIVE)
+    dom0.xen.add(dom0.domain("web").state().id, 1, MACS[5], bridge="br1")
+
+
+def _moved(dom0: Dom0) -> None:
+    """``ip link set vif1.1 master br1``, where it has a link."""
+    if (link := dom0.xen.link(dom0.name(1))) is not None:
+        seat = dom0.xen.seats[dom0.name(1)]
+        assert seat.state is not None and seat.state.name == link
+        seat.state = replace(seat.state, master="br1", port=NEW_PORT)
+
+
+@pytest.mark.many(3)
+@pytest.mark.parametrize("reload", [False, True], ids=["one", "all"])
+@pytest.mark.parametrize("hand", [_detached, _another_has_its_number, _moved])
+def test_what_somebody_made_of_a_vif_after_a_death_stays(
+    dom0: Dom0, hand: Callable[[Dom0], None], reload: bool
+) -> None:
+    dom0.hypervisor.add_bridge("br1")
+    calls, name = count(dom0, reload=reload), dom0.name(1)
+    ours = dataclasses.replace(dom0.xen.seats[name])
+    for k, after in points("crash", calls):
+        dom0.xen.seats[name] = dataclasses.replace(ours)
+        with suppress(VirtnetplugError):
+            dom0.domain("web").detach("ua-web1", Half.LIVE)
+        dom0.domain("web").attach(interface(MACS[1], "ua-web1"), Half.LIVE)
+        with pytest.raises(Crash):
+            rebind(dom0, Plugger(faulty(dom0.host, Trigger(k, "crash", after=after)), lambda: None), reload=reload)
+        dom0.open()
+        hand(dom0)
+        found = dom0.xen.seats.get(name)
+        before = dataclasses.replace(found) if found is not None else None
+        said = " ".join(text for outcome in dom0.plugger.recover() for text in (outcome.message, *outcome.warnings))
+        what = f"{'after' if after else 'at'} call {k}, {calls[k]}: {said}"
+        assert dom0.plugger.recover() == () and dom0.xen.is_loaded, what
+        if hand is not _moved:
+            assert dom0.xen.seats.get(name) == before, what
+        elif before is not None and before.state is not None:
+            now = dom0.xen.seats[name].state
+            assert now is not None and now.master == "br1", what
+        for other in (dom0.name(0), dom0.name(0, "db"), "vif-99-3"):
+            assert dom0.xen.seats[other].state is not None and dom0.xen.seats[other].vif.is_connected, what
+
+
 @pytest.mark.parametrize("call", ["unbind", "bind", "reload"])
 def test_the_next_operation_on_the_domain_finishes_one_that_died(dom0: Dom0, call: str) -> None:
     before = dom0.whole()

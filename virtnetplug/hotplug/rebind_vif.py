@@ -171,7 +171,7 @@ def _run(
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
     """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
-    return {("unbind_vif", nic.label): partial(vif_rework.complete, host, nic, seconds) for nic in nics}
+    return {("unbind_vif", nic.label): partial(vif_rework.complete, host, nic, seconds, tx.warn) for nic in nics}
 
 
 def _put_back(host: Host, found: Found, tx: Transaction) -> None:
@@ -191,7 +191,7 @@ def put_back(host: Host, nic: VifNic, tx: Transaction, *, surely: bool = False) 
     bind = vif_rework.bind_surely if surely else vif_rework.bind
     tx.effect("bind_vif", nic.label, partial(bind, host, nic), half=Half.LIVE)
     if nic.wanted is not None:
-        tx.effect("join_bridge", nic.label, partial(vif_rework.plumb, host, nic), half=Half.LIVE)
+        tx.effect("join_bridge", nic.label, partial(vif_rework.plumb, host, nic, tx.warn), half=Half.LIVE)
 
 
 def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) -> None:

@@ -49,6 +49,7 @@ class VifNic:
             "domain_id": self.vif.domain_id,
             "number": self.vif.number,
             "alias": self.alias,
+            "mac": self.vif.mac or "",
             "label": self.label,
             "wanted": None if self.wanted is None else dataclasses.asdict(self.wanted),
             "isolated": self.isolated,
@@ -62,7 +63,7 @@ class VifNic:
         wanted = entry["wanted"]
         lists = {name: tuple(wanted[name]) for name in _LISTS} if wanted is not None else {}
         return cls(
-            vif=Vif(domain_id=entry["domain_id"], number=entry["number"]),
+            vif=Vif(domain_id=entry["domain_id"], number=entry["number"], mac=entry.get("mac") or None),
             domain_uuid=entry["domain_uuid"],
             alias=entry["alias"],
             label=entry["label"],

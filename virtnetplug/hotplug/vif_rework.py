@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from virtnetplug.errors import HostDeviceFailed, VifNotConnected
 from virtnetplug.hotplug.host import Host
@@ -21,7 +22,7 @@ def bind(host: Host, nic: VifNic) -> None:
     """It has its driver again, and with it a link; nothing if it has it, or is gone with its guest. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
-        return  # another run's vif may have its name by now
+        return  # another vif may have its name by now
     try:
         drivers.bind(nic.vif.name)
     except HostDeviceFailed:
@@ -49,17 +50,22 @@ def bind_surely(host: Host, nic: VifNic) -> None:
         raise faults[-1]
 
 
-def plumb(host: Host, nic: VifNic) -> None:
+def plumb(host: Host, nic: VifNic, warn: Callable[[str], None]) -> None:
     """Its link is as it was and in its bridge, and the backend knows that, as from its hotplug script; nothing for one that was nowhere.
 
+    A new link is in no bridge. One that somebody has put into another bridge since stays there, and `warn` is told.
     What netback reads of xenstore itself, the rate, is not set here.
     """
     if nic.wanted is None or is_gone(host, nic):
-        return  # another run's vif may have its name by now
+        return  # another vif may have its name by now
     store, drivers = xen(host)
-    link = drivers.link(nic.vif.name)
-    host.links.restore(link or nic.wanted.name, nic.wanted)
-    if nic.isolated and not nic.wanted.port:  # else the port's flags are known, this one with them
+    link = drivers.link(nic.vif.name) or nic.wanted.name
+    wanted, now = nic.wanted, host.links.state(link)
+    if now is not None and now.master not in (None, wanted.master):
+        warn(f"{nic.label} ({nic.vif.name}) is in {now.master} by now, where somebody has put it: it stays there")
+        wanted = replace(wanted, master=now.master, port=now.port)
+    host.links.restore(link, wanted)
+    if nic.isolated and not wanted.port:  # else the port's flags are known, this one with them
         host.links.set_port(nic.wanted.name, isolated=True)
     store.set_plumbed(nic.vif)
 
@@ -77,10 +83,10 @@ def check(host: Host, nic: VifNic, deadline: float) -> None:
             changes.next(min(left, LOOK_AGAIN))
 
 
-def complete(host: Host, nic: VifNic, seconds: float) -> None:
+def complete(host: Host, nic: VifNic, seconds: float, warn: Callable[[str], None]) -> None:
     """All of it, however far it was; raises what kept it from that, `VifNotConnected` at the end of `seconds`."""
     bind_surely(host, nic)
-    plumb(host, nic)
+    plumb(host, nic, warn)
     check(host, nic, host.clock.monotonic() + seconds)
 
 
@@ -110,7 +116,9 @@ def _seen(host: Host, nic: VifNic) -> Vif | None:
     if nic.process and store.process(nic.vif.domain_id) != nic.process:
         return None  # that id is another run's by now
     vif = store.vif(nic.vif.domain_id, nic.vif.number)
-    return vif if vif is not None and vif.backend is not None else None
+    if vif is None or vif.backend is None:
+        return None
+    return vif if None in (vif.mac, nic.vif.mac) or vif.mac == nic.vif.mac else None  # else another NIC has its number
 
 
 def _is_well(vif: Vif | None) -> bool:
