@@ -17,11 +17,21 @@ ORPHAN_SECONDS = 15.0
 """How long a ``modprobe -r`` may go on that outlived the process which had begun it, and keep what is loaded from staying."""
 
 
+PLUMBED = "connected"
+"""What a vif's hotplug script says in xenstore once the link is where it belongs. The kernel removes it at unbind."""
+
+
+def unbind(host: Host, nic: VifNic) -> None:
+    """Take the driver from the vif; nothing if it is gone: another run, or another NIC, may have its name. Raises `HostDeviceFailed`."""
+    if not is_gone(host, nic):
+        xen(host)[1].unbind(nic.vif.name)
+
+
 def bind(host: Host, nic: VifNic) -> None:
-    """It has its driver again, and with it a link; nothing if it has it, or is gone with its guest. Raises `HostDeviceFailed`."""
+    """It has its driver again, and with it a link; nothing if it has it, or is gone. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
-        return  # another run's vif may have its name by now
+        return  # another vif may have its name by now
     try:
         drivers.bind(nic.vif.name)
     except HostDeviceFailed:
@@ -52,16 +62,38 @@ def bind_surely(host: Host, nic: VifNic) -> None:
 def plumb(host: Host, nic: VifNic) -> None:
     """Its link is as it was and in its bridge, and the backend knows that, as from its hotplug script; nothing for one that was nowhere.
 
-    What netback reads of xenstore itself, the rate, is not set here.
+    A link that somebody has put into a bridge since the vif was bound stays as that left it (see `moved`).
+    What netback reads of xenstore itself, the rate, is not set here. Each write looks again first: another vif may have the name by now.
     """
-    if nic.wanted is None or is_gone(host, nic):
-        return  # another run's vif may have its name by now
+    if nic.wanted is None or (seen := _seen(host, nic)) is None:
+        return
     store, drivers = xen(host)
-    link = drivers.link(nic.vif.name)
-    host.links.restore(link or nic.wanted.name, nic.wanted)
-    if nic.isolated and not nic.wanted.port:  # else the port's flags are known, this one with them
-        host.links.set_port(nic.wanted.name, isolated=True)
-    store.set_plumbed(nic.vif)
+    name = drivers.link(nic.vif.name)
+    if name is None:
+        raise HostDeviceFailed(f"{nic.vif.name} has no link to be put into {nic.wanted.master}")
+    link = host.links.link(name)
+    master = link.master if link is not None else None
+    if master is None or (master == nic.wanted.master and seen.hotplug_status != PLUMBED):
+        host.links.restore(name, nic.wanted)
+        if (
+            nic.isolated and not nic.wanted.port and not is_gone(host, nic)
+        ):  # else the port's flags are known, this one with them
+            host.links.set_port(nic.wanted.name, isolated=True)
+    if not is_gone(host, nic):
+        store.set_plumbed(nic.vif)
+
+
+def moved(host: Host, nics: Sequence[VifNic]) -> list[str]:
+    """A sentence for each whose link somebody has put into another bridge than it was in, where it is left."""
+    found = []
+    for nic in nics:
+        name = None if nic.wanted is None or is_gone(host, nic) else xen(host)[1].link(nic.vif.name)
+        link = host.links.link(name) if name is not None else None
+        if nic.wanted is not None and link is not None and link.master not in (None, nic.wanted.master):
+            found.append(
+                f"{nic.label} was in {nic.wanted.master}, and somebody has put its link {link.name} into {link.master} meanwhile: it is left there"
+            )
+    return found
 
 
 def check(host: Host, nic: VifNic, deadline: float) -> None:
@@ -101,16 +133,31 @@ def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozense
 
 
 def is_gone(host: Host, nic: VifNic) -> bool:
-    """Whether there is nothing left to bind: its guest has ended, or it was detached."""
+    """Whether there is nothing left to bind: its guest has ended, or it was detached, and another vif may have its name (see `is_replaced`)."""
     return _seen(host, nic) is None
 
 
+def is_replaced(host: Host, nic: VifNic) -> bool:
+    """Whether its guest goes on, and has another NIC under the vif's number, or the same one elsewhere."""
+    return (now := _of_number(host, nic)) is not None and not _is_same(now, nic)
+
+
 def _seen(host: Host, nic: VifNic) -> Vif | None:
+    now = _of_number(host, nic)
+    return now if now is not None and _is_same(now, nic) else None
+
+
+def _of_number(host: Host, nic: VifNic) -> Vif | None:
     store, _ = xen(host)
     if nic.process and store.process(nic.vif.domain_id) != nic.process:
         return None  # that id is another run's by now
     vif = store.vif(nic.vif.domain_id, nic.vif.number)
     return vif if vif is not None and vif.backend is not None else None
+
+
+def _is_same(now: Vif, nic: VifNic) -> bool:
+    """By MAC and bridge, which libxl writes when libvirt attaches a NIC, and nobody after that. Records of earlier versions have neither."""
+    return nic.vif.mac in (None, now.mac) and nic.vif.bridge in (None, now.bridge)
 
 
 def _is_well(vif: Vif | None) -> bool:
