@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.faults import AtCall, Crash, Trigger, faulty, points
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
-from tests.fakes.xen import ISOLATED_PORT, NEW_PORT, FakeXen
+from tests.fakes.xen import ISOLATED_PORT, NEW_PORT, FakeXen, Seat
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import HostDeviceFailed, Refused, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
@@ -228,6 +228,88 @@ def test_a_guest_that_ends_meanwhile_is_no_success(dom0: Dom0) -> None:
     outcome = rebind(dom0)
     assert (outcome.result, outcome.reason) == (Result.UNDONE, "guest-ended")
     assert dom0.name(1) not in dom0.xen.seats and dom0.plugger.recover() == ()
+
+
+def die(dom0: Dom0, call: str) -> None:
+    """A rebind of ua-web1 that dies right after `call`."""
+    with pytest.raises(Crash):
+        rebind(dom0, Plugger(faulty(dom0.host, AtCall(call, after=True)), lambda: None))
+    dom0.open()
+
+
+def replace_vif(dom0: Dom0, mac: str) -> Seat:
+    """Somebody takes vif 1 out and attaches one of the same number to br1."""
+    name, domain_id = dom0.name(1), dom0.domain("web").state().id
+    del dom0.xen.seats[name]
+    return dom0.xen.add(domain_id, 1, mac, bridge="br1")
+
+
+@pytest.mark.parametrize("mac", [MACS[6], MACS[1]], ids=["another", "elsewhere"])
+@pytest.mark.parametrize("call", ["vif_drivers.unbind", "vif_drivers.bind", "links.restore", "vif_store.set_plumbed"])
+def test_another_vif_of_that_number_is_left_as_it_is(dom0: Dom0, call: str, mac: str) -> None:
+    die(dom0, call)
+    theirs = replace_vif(dom0, mac)
+    before = dataclasses.astuple(theirs)
+    (outcome,) = dom0.plugger.recover(wait=1)
+    assert (outcome.result, outcome.reason) == (
+        Result.UNDONE,
+        "nic-changed",
+    ) and "another NIC by now" in outcome.message
+    assert dataclasses.astuple(theirs) == before and not dom0.host.journal.open_operations()
+
+
+@pytest.mark.parametrize("call", ["unbind", "bind"])
+def test_another_vif_that_comes_under_way_is_left_as_it_is(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    kernels, theirs = getattr(dom0.xen, call), []
+
+    def write(name: str) -> None:
+        kernels(name)
+        theirs.append(replace_vif(dom0, MACS[6]))
+
+    monkeypatch.setattr(dom0.xen, call, write)
+    outcome = rebind(dom0)
+    assert (outcome.result, outcome.reason) == (Result.UNDONE, "nic-changed")
+    (seat,) = theirs
+    assert seat.state is not None and (seat.state.master, seat.state.mtu, seat.state.port) == ("br1", 1500, NEW_PORT)
+
+
+def test_a_domain_id_that_is_used_again_before_it_is_unbound_keeps_its_driver(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, theirs = dom0.xen.watch_frontends, []
+
+    def watch_frontends(vifs: Any) -> Any:
+        watched = watch(vifs)
+        dom0.xen.boot = "later"  # the guest ends, and another one has its id
+        theirs.append(replace_vif(dom0, MACS[1]))
+        theirs[0].vif = replace(theirs[0].vif, bridge="br0")
+        return watched
+
+    monkeypatch.setattr(dom0.xen, "watch_frontends", watch_frontends)
+    outcome = rebind(dom0)
+    assert (outcome.result, outcome.reason) == (Result.UNDONE, "guest-ended")
+    assert theirs[0].state is not None and theirs[0].state.master == "br1" and theirs[0].moves == 0
+
+
+@pytest.mark.parametrize("call", ["vif_drivers.bind", "vif_store.set_plumbed"])
+def test_a_link_that_somebody_moved_meanwhile_is_left_there(dom0: Dom0, call: str) -> None:
+    die(dom0, call)
+    seat = dom0.xen.seats[dom0.name(1)]
+    assert seat.state is not None
+    moved = seat.state = replace(seat.state, master="br1", mtu=1400, port=NEW_PORT)
+    (outcome,) = dom0.plugger.recover(wait=1)
+    assert outcome.result is Result.DONE and seat.state == moved and seat.vif.is_connected
+    assert "somebody has put its link" in outcome.warnings[0] and "br1" in outcome.warnings[0]
+
+
+def test_what_somebody_set_of_a_link_in_its_bridge_stays(dom0: Dom0) -> None:
+    die(dom0, "vif_store.set_plumbed")
+    seat = dom0.xen.seats[dom0.name(1)]
+    assert seat.state is not None
+    now = seat.state = replace(seat.state, mtu=1400)
+    assert dom0.plugger.recover(wait=1)[0].result is Result.DONE and seat.state == now
 
 
 @pytest.mark.parametrize("after", ["unbind", "bind"])

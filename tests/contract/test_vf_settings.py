@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, pool, state_of
+from tests.contract.test_rebind_pf import PF, VFS
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
@@ -384,3 +386,56 @@ def test_another_domain_that_got_the_vf_does_not_have_what_was_set_of_it(pool: W
     now = settings(pool, FIRST)
     assert (now.trust, now.max_rate, now.admin_mac) == (False, 200, "52:54:00:00:00:05")
     assert pool.host.journal.holdings() == []
+
+
+def vlan(number: int) -> Vlan:
+    return Vlan((VlanTag(number),))
+
+
+@pytest.fixture
+def in_a_later_run(pool: World) -> World:
+    """A NIC of both definitions whose VLAN was 42 in the run before, and is 7 by its definition."""
+    attach(pool, by_address(FIRST), scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf9", {"vlan": vlan(42), "max_rate": 100}, scope=Scope.LIVE)
+    pool.plugger.update(pool.name, "ua-vf9", {"vlan": vlan(7)}, scope=Scope.CONFIG)
+    pool.guest.destroy()
+    pool.guest.start()
+    assert settings(pool, FIRST).vlan == 7
+    return pool
+
+
+AFTER_A_START: dict[str, Callable[[World], Any]] = {
+    "nothing": lambda world: None,
+    "recover": lambda world: world.plugger.recover(),
+    "update": lambda world: world.plugger.update(world.name, "ua-vf9", {"trust": True}, scope=Scope.LIVE),
+    "replace": lambda world: world.plugger.update(
+        world.name, "ua-vf9", {"boot_order": 1}, scope=Scope.LIVE, replace=True, wait=3
+    ),
+    "rebind_vf": lambda world: world.plugger.rebind_vf(world.name, "ua-vf9", VFS[2], wait=3),
+    "plan_rebind_vf": lambda world: world.plugger.plan_rebind_vf(world.name, "ua-vf9", VFS[2]),
+    "rebind_pf": lambda world: world.plugger.rebind_pf(PF, reload_driver=True, allow_outage=True, wait=3),
+}
+
+
+@pytest.mark.parametrize("call", AFTER_A_START)
+def test_a_later_run_has_the_vlan_that_its_definition_says(in_a_later_run: World, call: str) -> None:
+    world = in_a_later_run
+    assert getattr(AFTER_A_START[call](world), "fits", True)
+    (there,) = world.plugger.list(world.name)
+    assert there.host_address is not None
+    now = settings(world, there.host_address)
+    assert (now.vlan, now.max_rate) == (7, 100) and world.plugger.audit().findings == ()
+
+
+def test_a_vlan_that_was_set_in_a_later_run_is_of_that_run(in_a_later_run: World) -> None:
+    world = in_a_later_run
+    world.plugger.update(world.name, "ua-vf9", {"vlan": vlan(50)}, scope=Scope.LIVE)
+    world.plugger.recover()
+    assert settings(world, FIRST).vlan == 50 and world.plugger.audit().findings == ()
+    devices(world).set_by_hand(FIRST, vlan=1)
+    (finding,) = world.plugger.audit().findings
+    assert "its VLAN is 1 and not 50" in finding.message
+    world.guest.destroy()
+    world.guest.start()
+    world.plugger.recover()
+    assert settings(world, FIRST).vlan == 7 and world.plugger.audit().findings == ()

@@ -22,6 +22,7 @@ from virtnetplug.errors import (
     VfChanged,
     VlanInvalid,
 )
+from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -57,6 +58,7 @@ def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Inte
     if live is None or not live.is_hostdev or live.source_pci is None or not host.hypervisor.is_local:
         return None
     holding = held(host, domain, live.alias or "", live.mac, live.source_pci)
+    holding = None if holding is None else as_in_run(host, domain, holding)
     of_config = config.source_network if config is not None and not config.is_hostdev else None
     return Assigned(
         address=live.source_pci,

@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     VfChanged,
     VirtnetplugError,
 )
+from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.survey import Seen
 from virtnetplug.model.audit import Finding
@@ -85,7 +86,7 @@ def _settings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding]:
             "Mend that; until then the device can neither be set nor be given back.",
         )
         return
-    missed = vf_settings.drift(vf_settings.of_lent(net, holding), now)
+    missed = vf_settings.drift(vf_settings.of_lent(net, as_in_run(host, seen.domain, holding)), now)
     if missed:
         yield finding_of(
             "vf-settings-differ",
@@ -105,11 +106,12 @@ def set_again(host: Host, finding: Finding) -> None:
             finding.domain_uuid,
         ) and not holding.quarantine:
             try:
-                net = _net_of(host.hypervisor.domain(holding.domain_uuid).xml(Half.LIVE), holding)
+                domain = host.hypervisor.domain(holding.domain_uuid)
+                net = _net_of(domain.xml(Half.LIVE), holding)
             except (DomainMissing, DomainNotRunning):
                 net = None
             if net is not None:
-                wanted = vf_settings.of_lent(net, holding)
+                wanted = vf_settings.of_lent(net, as_in_run(host, domain, holding))
                 missed = vf_settings.drift(wanted, host.host_devices.settings(holding.address))
                 vf_settings.put(host, holding, missed)
                 return

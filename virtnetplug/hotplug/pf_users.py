@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import fit
+from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
 from virtnetplug.hotplug.leaving import operation_on
@@ -152,7 +153,7 @@ def defined_with(host: Host, addresses: Collection[PciAddress]) -> Iterator[tupl
 
 def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: Holding | None) -> PfNic:
     if holding is not None:
-        network, settings = holding.network, dict(holding.settings)
+        network, settings = holding.network, dict(as_in_run(host, view.domain, holding).settings)
     else:
         network, settings = owning_pool(host, vf.address) or "", {}
     return PfNic(

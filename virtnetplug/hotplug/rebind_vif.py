@@ -14,7 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
-from virtnetplug.errors import HostDeviceFailed, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
+from virtnetplug.errors import (
+    HostDeviceFailed,
+    NicChanged,
+    UsageError,
+    VifNotConnected,
+    VirtnetplugError,
+    XenStoreFailed,
+)
 from virtnetplug.hotplug import vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nics_named
@@ -159,7 +166,7 @@ def _run(
 ) -> Outcome:
     _, drivers = xen(host)
     for nic in found.nics:
-        tx.effect("unbind_vif", nic.label, partial(drivers.unbind, nic.vif.name), half=Half.LIVE)
+        tx.effect("unbind_vif", nic.label, partial(vif_rework.unbind, host, nic), half=Half.LIVE)
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
@@ -171,7 +178,18 @@ def _run(
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
     """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
-    return {("unbind_vif", nic.label): partial(vif_rework.complete, host, nic, seconds, tx.warn) for nic in nics}
+
+    def complete(nic: VifNic) -> None:
+        vif_rework.complete(host, nic, seconds)
+        warn_of_moved(host, [nic], tx)
+
+    return {("unbind_vif", nic.label): partial(complete, nic) for nic in nics}
+
+
+def warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
+    """Say of each whose link somebody moved that it is left there."""
+    for text in vif_rework.moved(host, nics):
+        tx.warn(text)
 
 
 def _put_back(host: Host, found: Found, tx: Transaction) -> None:
@@ -191,7 +209,7 @@ def put_back(host: Host, nic: VifNic, tx: Transaction, *, surely: bool = False) 
     bind = vif_rework.bind_surely if surely else vif_rework.bind
     tx.effect("bind_vif", nic.label, partial(bind, host, nic), half=Half.LIVE)
     if nic.wanted is not None:
-        tx.effect("join_bridge", nic.label, partial(vif_rework.plumb, host, nic, tx.warn), half=Half.LIVE)
+        tx.effect("join_bridge", nic.label, partial(vif_rework.plumb, host, nic), half=Half.LIVE)
 
 
 def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) -> None:
@@ -215,19 +233,28 @@ def end(
 
     One whose guest has ended, or that was detached, was not bound anew: of one alone that is no success, of several the others are.
     """
-    gone = [nic.label for nic in nics if vif_rework.is_gone(host, nic)]
+    gone = {nic.label: _why_gone(host, nic) for nic in nics if vif_rework.is_gone(host, nic)}
     if gone and len(gone) == len(nics):
-        message = f"{', '.join(gone)} was not bound anew: the guest has ended, or has the NIC no more"
-        tx.finish(OperationState.UNDONE, Result.UNDONE, reason="guest-ended", error=message)
-        return tx.outcome(Result.UNDONE, reason="guest-ended", message=message)
-    for label in gone:
-        tx.warn(f"{label} was not bound anew: its guest has ended, or has the NIC no more")
+        message = "; ".join(gone.values())
+        is_replaced = any(vif_rework.is_replaced(host, nic) for nic in nics)
+        reason = NicChanged.reason if is_replaced else "guest-ended"
+        tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
+        return tx.outcome(Result.UNDONE, reason=reason, message=message)
+    for text in gone.values():
+        tx.warn(text)
+    warn_of_moved(host, nics, tx)
     renewed = vif_rework.renewed(host, nics, moved)
     for text in renewed:
         tx.warn(text)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
     tx.finish(OperationState.DONE, Result.DONE, reason=reason)
     return tx.outcome(Result.DONE, reason=reason, message=said, nics=nics_now(host, nics))
+
+
+def _why_gone(host: Host, nic: VifNic) -> str:
+    if vif_rework.is_replaced(host, nic):
+        return f"{nic.label} was not bound anew: {nic.vif.name} is another NIC by now, or the same one connected to something else. It is left as it is"
+    return f"{nic.label} was not bound anew: the guest has ended, or has the NIC no more"
 
 
 def nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:

@@ -10,6 +10,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import DomainMissing, DomainNotRunning, NotApplied, VirtnetplugError
 from virtnetplug.hotplug import ending, guest
+from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called
@@ -107,7 +108,7 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 
     holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     if holding is not None:
-        return {"network": holding.network, "settings": dict(holding.settings)}
+        return {"network": holding.network, "settings": dict(as_in_run(host, domain, holding).settings)}
     pool = lending_pool(host, domain, net.source_pci) if host.hypervisor.is_local else None
     return None if pool is None else {"network": pool, "settings": {}}
 

@@ -7,13 +7,13 @@ from contextlib import suppress
 from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import loss_of
-from virtnetplug.errors import VfChanged, VirtnetplugError
-from virtnetplug.hotplug import guest, travel
+from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
+from virtnetplug.hotplug import travel
+from virtnetplug.hotplug.device_run import carried_over, is_of_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import Outcome, Result
-from virtnetplug.model.run import Run
 from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
 
@@ -25,13 +25,14 @@ def return_devices(
 
     One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
     which is waited for `seconds`. With `domain`, whose devices those are, the others are looked at only if it does not have them all.
+    A row of a device that its NIC has in a later run is carried over to that run.
     A device that libvirt has lent anew meanwhile is let go: only what was set of it beyond libvirt's own settings is taken back. One whose address
     another VF has by now is let go, whoever has that VF: ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
-    if not held or (domain is not None and not changed and all(_has_it(host, domain, one) for one in held)):
+    if not held or (domain is not None and not changed and all(_has_it_still(host, domain, one) for one in held)):
         return []
     busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
@@ -39,7 +40,10 @@ def return_devices(
     for holding in held:
         user = users.get(holding.address)
         is_used = user is not None and _has_it(host, user, holding)
-        if (is_used and holding.address not in changed) or (holding.domain_uuid, holding.alias) in busy:
+        if (holding.domain_uuid, holding.alias) in busy:
+            continue
+        if is_used and holding.address not in changed:
+            _carry_over(host, user, holding)
             continue
         returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
@@ -63,11 +67,19 @@ def _has_it(host: Host, user: Domain, holding: Holding) -> bool:
     """
     if user.uuid != holding.domain_uuid or not has_for(user, holding):
         return False
-    if is_lasting(holding.alias):
-        return True
-    record = host.journal.operation(holding.operation_id)
-    is_its = record is not None and record.domain_uuid == user.uuid
-    return guest.goes_on(user, record.run if record is not None and is_its else Run(holding.domain_id))
+    return is_lasting(holding.alias) or is_of_run(host, user, holding)
+
+
+def _has_it_still(host: Host, domain: Domain, holding: Holding) -> bool:
+    """Whether it has the device in the run that the row was written in."""
+    return _has_it(host, domain, holding) and is_of_run(host, domain, holding)
+
+
+def _carry_over(host: Host, user: Domain | None, holding: Holding) -> None:
+    """The NIC has the device in a later run: what libvirt sets itself was of the run before."""
+    if user is not None and not is_of_run(host, user, holding):
+        with suppress(ClaimTaken):  # another call has written it since
+            host.journal.amend_holding(carried_over(host, user, holding), holding)
 
 
 def _returned(holding: Holding, returned: Returned) -> Outcome:

@@ -48,8 +48,9 @@ class VifNic:
             "domain_uuid": self.domain_uuid,
             "domain_id": self.vif.domain_id,
             "number": self.vif.number,
+            "mac": self.vif.mac,
+            "bridge": self.vif.bridge,
             "alias": self.alias,
-            "mac": self.vif.mac or "",
             "label": self.label,
             "wanted": None if self.wanted is None else dataclasses.asdict(self.wanted),
             "isolated": self.isolated,
@@ -63,7 +64,12 @@ class VifNic:
         wanted = entry["wanted"]
         lists = {name: tuple(wanted[name]) for name in _LISTS} if wanted is not None else {}
         return cls(
-            vif=Vif(domain_id=entry["domain_id"], number=entry["number"], mac=entry.get("mac") or None),
+            vif=Vif(
+                domain_id=entry["domain_id"],
+                number=entry["number"],
+                mac=entry.get("mac"),
+                bridge=entry.get("bridge"),
+            ),
             domain_uuid=entry["domain_uuid"],
             alias=entry["alias"],
             label=entry["label"],

@@ -11,7 +11,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import least_of, locks_of
 from virtnetplug.hotplug.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.ownership import taken_over
-from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify
+from virtnetplug.hotplug.rebind_vif import DRIVER, driver_lock, end, nics_now, put_back, verify, warn_of_moved
 from virtnetplug.hotplug.transaction import Transaction, resumed
 from virtnetplug.hotplug.vif_nics import VifNic
 from virtnetplug.hotplug.waiting import Work, at_once
@@ -67,6 +67,7 @@ def _finish(host: Host, tx: Transaction, nics: Sequence[VifNic], seconds: float)
     record = tx.record
     if goes_forward(record):
         return end(host, nics, tx, said="the rebind that was left open has been finished")
+    warn_of_moved(host, nics, tx)
     message = "the rebind that was left open has been undone: every vif has its driver"
     if tx.was_begun("reload_driver", DRIVER):
         message += ", and whether that was loaded anew is not known"

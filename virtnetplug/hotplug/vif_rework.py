@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from virtnetplug.errors import HostDeviceFailed, VifNotConnected
 from virtnetplug.hotplug.host import Host
@@ -18,8 +17,18 @@ ORPHAN_SECONDS = 15.0
 """How long a ``modprobe -r`` may go on that outlived the process which had begun it, and keep what is loaded from staying."""
 
 
+PLUMBED = "connected"
+"""What a vif's hotplug script says in xenstore once the link is where it belongs. The kernel removes it at unbind."""
+
+
+def unbind(host: Host, nic: VifNic) -> None:
+    """Take the driver from the vif; nothing if it is gone: another run, or another NIC, may have its name. Raises `HostDeviceFailed`."""
+    if not is_gone(host, nic):
+        xen(host)[1].unbind(nic.vif.name)
+
+
 def bind(host: Host, nic: VifNic) -> None:
-    """It has its driver again, and with it a link; nothing if it has it, or is gone with its guest. Raises `HostDeviceFailed`."""
+    """It has its driver again, and with it a link; nothing if it has it, or is gone. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return  # another vif may have its name by now
@@ -50,24 +59,41 @@ def bind_surely(host: Host, nic: VifNic) -> None:
         raise faults[-1]
 
 
-def plumb(host: Host, nic: VifNic, warn: Callable[[str], None]) -> None:
+def plumb(host: Host, nic: VifNic) -> None:
     """Its link is as it was and in its bridge, and the backend knows that, as from its hotplug script; nothing for one that was nowhere.
 
-    A new link is in no bridge. One that somebody has put into another bridge since stays there, and `warn` is told.
-    What netback reads of xenstore itself, the rate, is not set here.
+    A link that somebody has put into a bridge since the vif was bound stays as that left it (see `moved`).
+    What netback reads of xenstore itself, the rate, is not set here. Each write looks again first: another vif may have the name by now.
     """
-    if nic.wanted is None or is_gone(host, nic):
-        return  # another vif may have its name by now
+    if nic.wanted is None or (seen := _seen(host, nic)) is None:
+        return
     store, drivers = xen(host)
-    link = drivers.link(nic.vif.name) or nic.wanted.name
-    wanted, now = nic.wanted, host.links.state(link)
-    if now is not None and now.master not in (None, wanted.master):
-        warn(f"{nic.label} ({nic.vif.name}) is in {now.master} by now, where somebody has put it: it stays there")
-        wanted = replace(wanted, master=now.master, port=now.port)
-    host.links.restore(link, wanted)
-    if nic.isolated and not wanted.port:  # else the port's flags are known, this one with them
-        host.links.set_port(nic.wanted.name, isolated=True)
-    store.set_plumbed(nic.vif)
+    name = drivers.link(nic.vif.name)
+    if name is None:
+        raise HostDeviceFailed(f"{nic.vif.name} has no link to be put into {nic.wanted.master}")
+    link = host.links.link(name)
+    master = link.master if link is not None else None
+    if master is None or (master == nic.wanted.master and seen.hotplug_status != PLUMBED):
+        host.links.restore(name, nic.wanted)
+        if (
+            nic.isolated and not nic.wanted.port and not is_gone(host, nic)
+        ):  # else the port's flags are known, this one with them
+            host.links.set_port(nic.wanted.name, isolated=True)
+    if not is_gone(host, nic):
+        store.set_plumbed(nic.vif)
+
+
+def moved(host: Host, nics: Sequence[VifNic]) -> list[str]:
+    """A sentence for each whose link somebody has put into another bridge than it was in, where it is left."""
+    found = []
+    for nic in nics:
+        name = None if nic.wanted is None or is_gone(host, nic) else xen(host)[1].link(nic.vif.name)
+        link = host.links.link(name) if name is not None else None
+        if nic.wanted is not None and link is not None and link.master not in (None, nic.wanted.master):
+            found.append(
+                f"{nic.label} was in {nic.wanted.master}, and somebody has put its link {link.name} into {link.master} meanwhile: it is left there"
+            )
+    return found
 
 
 def check(host: Host, nic: VifNic, deadline: float) -> None:
@@ -83,10 +109,10 @@ def check(host: Host, nic: VifNic, deadline: float) -> None:
             changes.next(min(left, LOOK_AGAIN))
 
 
-def complete(host: Host, nic: VifNic, seconds: float, warn: Callable[[str], None]) -> None:
+def complete(host: Host, nic: VifNic, seconds: float) -> None:
     """All of it, however far it was; raises what kept it from that, `VifNotConnected` at the end of `seconds`."""
     bind_surely(host, nic)
-    plumb(host, nic, warn)
+    plumb(host, nic)
     check(host, nic, host.clock.monotonic() + seconds)
 
 
@@ -107,18 +133,31 @@ def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozense
 
 
 def is_gone(host: Host, nic: VifNic) -> bool:
-    """Whether there is nothing left to bind: its guest has ended, or it was detached."""
+    """Whether there is nothing left to bind: its guest has ended, or it was detached, and another vif may have its name (see `is_replaced`)."""
     return _seen(host, nic) is None
 
 
+def is_replaced(host: Host, nic: VifNic) -> bool:
+    """Whether its guest goes on, and has another NIC under the vif's number, or the same one elsewhere."""
+    return (now := _of_number(host, nic)) is not None and not _is_same(now, nic)
+
+
 def _seen(host: Host, nic: VifNic) -> Vif | None:
+    now = _of_number(host, nic)
+    return now if now is not None and _is_same(now, nic) else None
+
+
+def _of_number(host: Host, nic: VifNic) -> Vif | None:
     store, _ = xen(host)
     if nic.process and store.process(nic.vif.domain_id) != nic.process:
         return None  # that id is another run's by now
     vif = store.vif(nic.vif.domain_id, nic.vif.number)
-    if vif is None or vif.backend is None:
-        return None
-    return vif if None in (vif.mac, nic.vif.mac) or vif.mac == nic.vif.mac else None  # else another NIC has its number
+    return vif if vif is not None and vif.backend is not None else None
+
+
+def _is_same(now: Vif, nic: VifNic) -> bool:
+    """By MAC and bridge, which libxl writes when libvirt attaches a NIC, and nobody after that. Records of earlier versions have neither."""
+    return nic.vif.mac in (None, now.mac) and nic.vif.bridge in (None, now.bridge)
 
 
 def _is_well(vif: Vif | None) -> bool:
