@@ -573,6 +573,21 @@ def test_audit_finds_what_others_did_to_a_vf_in_use(pool: World) -> None:
     assert kinds(pool) == ["device-missing"]
 
 
+def test_a_network_in_which_libvirt_has_a_port_of_its_own_has_lost_none(pool: World) -> None:
+    """It was started anew while the guest was down, and has lent the same VF to its next run."""
+    pool.plugger.attach(pool.name, [nic()], scope=Scope.BOTH)
+    hypervisor: Any = pool.host.hypervisor
+    pool.guest.destroy()
+    hypervisor.stop_network("pool")
+    hypervisor.nets["pool"] = dataclasses.replace(hypervisor.nets["pool"], active=True)
+    pool.guest.start()
+    (port,) = pool.host.networks.ports("pool")
+    assert port.uuid != pool.host.journal.holdings()[0].port and kinds(pool) == []
+    pool.plugger.detach(pool.name, "ua-vf1", scope=Scope.BOTH)
+    assert not pool.host.networks.ports("pool")
+    assert pool.host.journal.holdings() == []
+
+
 # -- a guest with a VF does not migrate with it ----------------------------------------------------
 
 

@@ -288,3 +288,24 @@ def test_a_vf_that_libvirt_lent_a_restarted_guest_meanwhile_can_be_detached(
     assert house.plugger.detach(house.name, "ua-vf1", scope=Scope.LIVE, wait=5).result is Result.DONE
     assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
     assert has(house) == {"second/ua-vf2": 1} and house.plugger.audit().findings == ()
+
+
+@pytest.mark.parametrize("wish", [{"numvfs": 2}, {"reload_driver": True}], ids=["moved", "same-place"])
+def test_a_quarantined_vf_of_the_same_name_stays_in_quarantine(pool: World, wish: dict[str, Any]) -> None:
+    """It is of another PF, and of a NIC that was called like one that is moved."""
+    fake = devices(pool)
+    (lent,) = pool.plugger.attach(pool.name, [nic(1, network="unmanaged")]).nics
+    assert lent.host_address is not None
+    fake.set_by_hand(lent.host_address, trust=True)
+    fake.unsettable.add("trust")
+    pool.plugger.detach(pool.name, "ua-vf1")
+    pool.plugger.attach(pool.name, [nic(1)])
+    pool.plugger.rebind_vf(pool.name, "ua-vf1", VFS[3], wait=3)
+    (before,) = [row for row in pool.host.journal.holdings() if row.address == lent.host_address]
+    assert rebind(pool, **wish).result is Result.DONE
+    assert before in pool.host.journal.holdings() and len(pool.host.journal.holdings()) == 2
+    fake.unsettable.clear()
+    pool.plugger.recover()
+    (row,) = pool.host.journal.holdings()
+    assert row.address != lent.host_address and not pool.host.networks.ports("unmanaged")
+    assert fake.set[lent.host_address].trust is False

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.deaths import die
 from tests.contract.faults import Crash, Trigger, faulty, points
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, requested, state_of
 from tests.contract.test_hostdev import pool as pool
@@ -19,6 +20,7 @@ from virtnetplug.errors import Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
+from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Nic, Result, Scope
 from virtnetplug.model.pci import PciAddress
 
@@ -267,3 +269,37 @@ def test_what_was_asked_of_the_vf_before_goes_along(pool: World) -> None:
     has = devices(pool).set[OTHER_PF]
     assert (has.trust, has.qos, has.max_rate) == (True, 3, 100)
     assert devices(pool).set[FIRST].trust is False
+
+
+def _nat(world: World) -> Network:
+    return Network(name="pool", forward="nat", bridge="virbr9")
+
+
+LOST_POOLS: dict[str, tuple[Callable[[World], Network | None], str, str]] = {
+    "gone": (lambda w: None, "network-missing", "Define it as it was, and start it"),
+    "nat": (_nat, "not-supported", "Define it as it was, and start it"),
+    "inactive": (
+        lambda w: dataclasses.replace(w.host.networks.network("pool"), active=False),
+        "network-inactive",
+        "'virsh net-start pool'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOST_POOLS)
+def test_one_that_cannot_come_back_as_its_pool_is_gone_says_what_to_do(pool: World, case: str) -> None:
+    other, reason, remedy = LOST_POOLS[case]
+    attached(pool)
+    die(pool, lambda p: p.rebind_vf(pool.name, "ua-vf1", wait=3), "detach", after=True)
+    nets: Any = pool.host.hypervisor.nets  # type: ignore[attr-defined]
+    before, now = nets["pool"], other(pool)
+    del nets["pool"]
+    nets |= {"pool": now} if now is not None else {}
+    for _ in range(2):
+        (outcome,) = pool.plugger.recover(wait=1)
+        assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, reason)
+        assert remedy in outcome.message and f"Then 'virtnetplug recover {pool.name}'" in outcome.message
+    nets["pool"] = before
+    (outcome,) = [each for each in pool.plugger.recover(wait=1) if each.operation == "rebind-vf"]
+    assert outcome.result is Result.UNDONE and one(pool).alias == "ua-vf1"
+    assert pool.host.journal.open_operations() == [] and pool.plugger.audit().findings == ()

@@ -439,3 +439,34 @@ def test_a_vlan_that_was_set_in_a_later_run_is_of_that_run(in_a_later_run: World
     world.guest.start()
     world.plugger.recover()
     assert settings(world, FIRST).vlan == 7 and world.plugger.audit().findings == ()
+
+
+TO_A_VF: dict[str, Any] = {
+    "request": lambda world: request(2, trust=True),
+    "element": lambda world: "<interface type='network'><source network='pool'/><alias name='ua-vf2'/></interface>",
+    "twin": lambda world: "ua-vf2",
+    "marked": lambda world: None,
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "scope"), [*((form, Scope.LIVE) for form in TO_A_VF), *((form, Scope.BOTH) for form in list(TO_A_VF)[:3])]
+)
+def test_a_vf_that_takes_an_identity_has_its_outbound_rate(pool: World, form: str, scope: Scope) -> None:
+    slow = pool.bridge_nic(1, alias="ua-e", extra="<bandwidth><outbound average='12500'/></bandwidth>")
+    pool.plugger.attach(pool.name, [slow], scope=Scope.BOTH)
+    if form == "twin":
+        pool.plugger.attach(pool.name, [request(2)], scope=scope)
+        pool.plugger.update(pool.name, "ua-vf2", {"trust": True}, scope=Scope.LIVE)
+    fast = TO_A_VF[form](pool)
+    if fast is None:  # it comes again, with what its marker says
+        pool.plugger.handover(pool.name, "ua-e", request(2), scope=scope)
+        pool.plugger.detach(pool.name, "ua-vf2", scope=scope, restore_emulated=False)
+        pool.plugger.attach(pool.name, [Interface(type="network", source_network="pool", alias="ua-vf2")], scope=scope)
+    else:
+        assert pool.plugger.plan_handover(pool.name, "ua-e", fast, scope=scope).fits
+        assert pool.plugger.handover(pool.name, "ua-e", fast, scope=scope).result is Result.DONE
+    (holding,) = pool.host.journal.holdings()
+    now = settings(pool, holding.address)
+    assert (holding.alias, holding.settings["max_rate"], now.max_rate) == ("ua-vf2", 100, 100)
+    assert now.trust is (form in ("request", "twin")) and pool.plugger.audit().findings == ()

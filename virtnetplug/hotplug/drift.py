@@ -129,6 +129,8 @@ def _port(host: Host, holding: Holding) -> Iterator[Finding]:
     try:
         if holding.port in host.networks.port_uuids(holding.network):
             return
+        if any(port.host_address == holding.address for port in host.networks.ports(holding.network)):
+            return  # libvirt has made one of its own since, as it does where a run begins: the network does not lend the device again
         network = host.networks.network(holding.network)
         if not is_lent_by(host, network, holding.address):
             return  # the network of that name is another one by now

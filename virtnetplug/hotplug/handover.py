@@ -18,7 +18,7 @@ from virtnetplug.errors import (
     NotSupported,
     TeamingIncomplete,
 )
-from virtnetplug.hotplug.device_edit import of_pool
+from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
 from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.host import Host
@@ -186,7 +186,7 @@ def _instead(
         there, request = None if p_pair is None else _of(p_pair, half), p
         if there is not None:
             again = again or there.source_pci
-            request = edited(_asked_again(host, view, there), {"alias": p.alias})
+            request = edited(_asked_again(host, view, there, half), {"alias": p.alias})
         e = unheld(metadata, _of(e_pair, half)) if half is Half.LIVE else _of(e_pair, half)
         taken = deciding.take(e, request, is_hostdev=actual_of(host, request).is_hostdev)
         warnings += [f"{p.alias} cannot have its {field.replace('_', ' ')}: {why}" for field, why in taken.left_out]
@@ -205,15 +205,18 @@ def _instead(
     )
 
 
-def _asked_again(host: Host, view: DomainView, there: Interface) -> Interface:
-    """How a NIC that is there would be asked for: one that a pool lent, of its pool."""
-    request = xml.interface(xml.strip_live(there.element))
+def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> Interface:
+    """How a NIC that is there would be asked for: one that a pool lent, of its pool, and in the guest with what was set of its device."""
     if there.source_pci is None:
-        return request
+        return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.assigned import held
+    from virtnetplug.hotplug.rebind_vf import moved
 
     holding = held(host, view.domain, there.alias or "", there.mac, there.source_pci)
-    return of_pool(request, holding.network) if holding is not None and holding.network else request
+    if holding is None:
+        return xml.interface(xml.strip_live(there.element))
+    settings = as_in_run(host, view.domain, holding).settings if half is Half.LIVE else {}
+    return moved(there, settings, None, holding.network or None)
 
 
 def _for_config(net: Interface) -> Interface:

@@ -285,7 +285,10 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
 
 
 def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> None:
-    """The VF that the NIC is to have, out of those that are kept, for the one it had."""
+    """The VF that the NIC is to have, out of those that are kept, for the one it had, or was to have before.
+
+    Any other that is held under the NIC's name is none that is moved: one in quarantine, of this PF or another.
+    """
     its = host.hypervisor.key, nic.domain.uuid, nic.alias
     with host.journal.batch():
         for holding in host.journal.holdings():
@@ -293,7 +296,10 @@ def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str
             is_kept = holding.address == address and not holding.domain_uuid
             if is_kept and loss_of(host, holding) is not None:
                 snapshot = {}  # of the VF that was there before: that of this one is taken when it is lent
-            if (is_its and holding.address != address) or is_kept:
+            is_moved = holding.address != address and (
+                holding.address == nic.address or holding.operation_id == operation_id
+            )
+            if (is_its and is_moved) or is_kept:
                 host.journal.let_go(holding)
         if all((one.address, one.alias) != (address, nic.alias) for one in host.journal.holdings()):
             host.journal.hold(_held_for(host, nic, address, operation_id, snapshot))

@@ -90,7 +90,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     exchange = Exchange(
         operation=NAME,
         leaving=(live,),
-        entering=(name(_moved(live, device.settings, target, pool)),),
+        entering=(name(moved(live, device.settings, target, pool)),),
         only=target,
         avoid=device.address,
         warnings=tuple(_warnings(view, pair, device.address, pool)),
@@ -125,7 +125,7 @@ def _unfit(
             message=f"{describe(live)} has {device.address} of no pool, so there is none to choose another VF from. Name the VF by its address.",
         )
         return
-    wanted = _moved(live, device.settings, target, None if target is not None else pool)
+    wanted = moved(live, device.settings, target, None if target is not None else pool)
     try:
         actual = actual_of(host, wanted)
         yield from backend_for(actual).refusals(host, wanted, actual)
@@ -133,7 +133,7 @@ def _unfit(
         yield Refusal(reason=error.reason, nic=describe(live), message=error.message)
 
 
-def _moved(live: Interface, settings: Settings, target: PciAddress | None, pool: str | None) -> Interface:
+def moved(live: Interface, settings: Settings, target: PciAddress | None, pool: str | None) -> Interface:
     """The NIC as it is to come: by its pool where that lends the VF, so that libvirt knows, else by address."""
     net = xml.interface(xml.edit(xml.strip_live(live.element), fields_from(settings)))
     if pool is not None:

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import DomainMissing, DomainNotRunning, NotApplied, VirtnetplugError
+from virtnetplug.errors import (
+    DomainMissing,
+    DomainNotRunning,
+    NetworkInactive,
+    NetworkMissing,
+    NotApplied,
+    NotSupported,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug import ending, guest
 from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.guest import Answer
@@ -119,6 +127,8 @@ def _lend(
     from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.device_edit import of_pool
 
+    if old["network"]:
+        _expect_pool(host, domain, net, old["network"])
     settings = old["settings"]
     wanted = xml.interface(xml.edit(xml.strip_live(net.element), fields_from(settings)))
     actual = ActualDevice(
@@ -149,6 +159,26 @@ def _lend(
         if guest.look_for(domain, net.alias or "", run=run, mac=net.mac) is not Answer.HELD:
             backend.unplug(host, domain, order.net)
         raise
+
+
+def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
+    """Raise, with what to do, where the pool that the NIC's device came from lends none now."""
+    then = f"Then 'virtnetplug recover {domain.name}' puts {net.alias} into the guest again."
+    try:
+        network = host.networks.network(name)
+    except NetworkMissing:
+        raise NetworkMissing(
+            f"{net.alias} comes back with a device of network {name}, which is not there. Define it as it was, and start it. {then}"
+        ) from None
+    if network.forward != "hostdev":
+        raise NotSupported(
+            f"{net.alias} comes back with a device of network {name}, which is no pool of PCI devices any more. Define it as it was, "
+            f"and start it. {then}"
+        )
+    if not network.active:
+        raise NetworkInactive(
+            f"{net.alias} comes back with a device of network {name}, which is not active: 'virsh net-start {name}'. {then}"
+        )
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:

@@ -29,15 +29,21 @@ def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
     )
 
 
+_NO_ELEMENTS = (*OF_DEVICES, *OF_POOLS)
+
+
 def like(request: Interface, net: Interface) -> Interface:
     """`net` with what no element has of `request`."""
-    said = {name: value for name in (*OF_DEVICES, *OF_POOLS) if (value := getattr(request, name)) is not None}
+    said = {name: value for name in _NO_ELEMENTS if (value := getattr(request, name)) is not None}
     return dataclasses.replace(net, **said) if said else net
 
 
 def edited(net: Interface, changes: Mapping[str, object]) -> Interface:
-    """The net with these fields of its element changed."""
-    return like(net, xml.interface(xml.edit(net.element, changes))) if changes else net
+    """The net with these fields changed: of its element, and those that no element has."""
+    own = {name: value for name, value in changes.items() if name in _NO_ELEMENTS}
+    said = {name: value for name, value in changes.items() if name not in own}
+    after = like(net, xml.interface(xml.edit(net.element, said))) if said else net
+    return dataclasses.replace(after, **own) if own else after  # type: ignore[arg-type]
 
 
 def without_address(element: str) -> str:
