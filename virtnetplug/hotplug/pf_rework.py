@@ -10,6 +10,7 @@ from typing import Any
 from virtnetplug.backends import vf_identity
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
+from virtnetplug.backends.vf_identity import User
 from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.host import Host
@@ -163,6 +164,8 @@ def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
             continue
         try:
             fault = _restore_vf(host, vf, entry, _lent_as(vf.address, entry, tx.record))
+        except HostDeviceBusy:
+            continue  # a guest has got it since
         except VfChanged as error:
             said.append(error.message)
             continue
@@ -189,7 +192,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
 
 def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holding) -> str | None:
     before, driver, devices = VfSettings(**entry["settings"]), entry["driver"], host.host_devices
-    vf_identity.expect_same(host, held)
+    vf_identity.expect_ours(host, held, User.NOBODY)
     if vf.driver is None and driver not in (None, VFIO_DRIVER):
         devices.bind(vf.address, driver)
     if before.mac is not None:
@@ -197,7 +200,7 @@ def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holdi
     now = devices.settings(vf.address)
     if before.mac not in (None, now.mac) and before.admin_mac in (NO_MAC, before.mac):
         with suppress(HostDeviceFailed):  # its own driver chose that MAC, which its PF does not keep it from
-            vf_identity.apply(host, held, dataclasses.replace(now, mac=before.mac))
+            vf_identity.apply(host, held, dataclasses.replace(now, mac=before.mac), user=User.NOBODY)
     fault = set_back(host, held)
     if fault is None and driver == VFIO_DRIVER:
         _await_libvirt(host, vf.address)
