@@ -371,3 +371,34 @@ def test_a_nic_that_gets_another_vf_gets_the_same_one_at_the_next_try(
     assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
     assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
     assert [each.address for each in house.host.journal.holdings()] == [VFS[1], VFS[2]]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_vfs_that_somebody_made_anew_after_a_rebind_died_in_its_hook_stay_as_they_are(pool: World, after: bool) -> None:
+    """The rebind had made none itself. The NIC has its VF again, as any that is there."""
+    fake = devices(pool)
+    pool.plugger.attach(pool.name, [nic(1)])
+    fake.hooks["flash"] = lambda pf: None
+    die(pool, lambda p: rebind(pool, p, firmware_hook="flash"), "host_devices.run_hook", after=after)
+    fake.set_numvfs(PF, 0)
+    fake.set_numvfs(PF, 4)
+    kept = [fake.set_by_hand(vf, admin_mac="02:aa:00:00:00:03", vlan=9, trust=True) for vf in VFS]
+    (outcome,) = pool.plugger.recover(wait=3)
+    assert outcome.result is Result.UNDONE and any("is not the VF" in text for text in outcome.warnings)
+    assert [fake.set[vf] for vf in VFS[1:]] == kept[1:] and has(pool) == {"fake/ua-vf1": 0}
+    assert pool.plugger.detach(pool.name, "ua-vf1").warnings == ()
+    assert fake.set[VFS[0]].trust is True and pool.host.journal.holdings() == []
+
+
+def test_vfs_that_a_hook_made_anew_are_set_as_they_were(house: World) -> None:
+    fake, before = devices(house), whole(house)
+
+    def flash(pf: PciAddress) -> None:
+        fake.set_numvfs(pf, 0)
+        fake.set_numvfs(pf, 4)
+        raise HookFailed("no")
+
+    fake.hooks["flash"] = flash
+    with pytest.raises(HookFailed):
+        rebind(house, firmware_hook="flash")
+    assert differing(whole(house), before) == {}

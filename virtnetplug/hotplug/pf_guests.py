@@ -29,6 +29,7 @@ from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
+from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -134,11 +135,18 @@ def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
 
 def renew(host: Host, pf: PciAddress, tx: Transaction) -> None:
     """The VFs that there are count as made by the operation: the journal has in `made` which they are, and so has what it holds of them."""
-    made = {vf.address: host.host_devices.identity(vf.address) for vf in host.host_devices.vfs(pf)}
-    tx.amend(made={str(address): dataclasses.asdict(identity) for address, identity in made.items()})
+    made = identities(host, pf)
+    tx.amend(made=made)
     for holding in host.journal.holdings():
-        if holding.operation_id == tx.record.id and holding.address in made:
-            host.journal.amend_holding(dataclasses.replace(holding, identity=made[holding.address]), holding)
+        if holding.operation_id == tx.record.id and str(holding.address) in made:
+            identity = VfIdentity(**made[str(holding.address)])
+            host.journal.amend_holding(dataclasses.replace(holding, identity=identity), holding)
+
+
+def identities(host: Host, pf: PciAddress) -> dict[str, Any]:
+    """Which VFs the PF has, by address, as the journal keeps it."""
+    vfs = host.host_devices.vfs(pf)
+    return {str(vf.address): dataclasses.asdict(host.host_devices.identity(vf.address)) for vf in vfs}
 
 
 def entry_of_free(vf: PciAddress) -> dict[str, Any]:
