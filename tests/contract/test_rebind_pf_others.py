@@ -15,7 +15,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_pf import BOTH_BACK, PF, SETTINGS, VFS, differing, has, rebind, second, whole
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
-from virtnetplug.errors import HypervisorFailed, Refused, VirtnetplugError
+from virtnetplug.errors import HookFailed, HypervisorFailed, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, Result, Scope
@@ -309,3 +309,117 @@ def test_a_quarantined_vf_of_the_same_name_stays_in_quarantine(pool: World, wish
     (row,) = pool.host.journal.holdings()
     assert row.address != lent.host_address and not pool.host.networks.ports("unmanaged")
     assert fake.set[lent.host_address].trust is False
+
+
+# -- a VF that another NIC has by now ------------------------------------------------------------------
+
+
+def test_a_guest_that_is_started_anew_with_its_vf_keeps_nothing_of_the_first_run(pool: World) -> None:
+    """What libvirt does not set itself was set of the VF for the run that ended."""
+    pool.plugger.attach(pool.name, [by_address(VFS[0])], scope=Scope.BOTH)
+    pool.plugger.update(pool.name, "ua-vf9", {"trust": True, "max_rate": 100}, scope=Scope.LIVE)
+    pool.guest.hold()
+    assert rebind(pool, reload_driver=True, wait=0.3).result is Result.PENDING
+    pool.guest.destroy()
+    pool.guest.resume()
+    pool.guest.start()
+    assert [each.result for each in pool.plugger.recover(wait=3)] == [Result.UNDONE]
+    assert (devices(pool).set[VFS[0]].trust, devices(pool).set[VFS[0]].max_rate) == (False, 0)
+    assert pool.host.journal.holdings() == [] and has(pool) == {"fake/ua-vf9": 0}
+
+
+def test_a_vf_that_a_tenant_took_while_its_guest_held_on_is_the_tenants(pool: World) -> None:
+    """The NIC gets another VF, with its settings. Of the VF that it had, only what is still as it was set is taken back."""
+    pool.plugger.attach(pool.name, [nic(1)])
+    pool.plugger.update(pool.name, "ua-vf1", {"trust": True, "max_rate": 100})
+    pool.guest.hold()
+    assert rebind(pool, reload_driver=True, wait=0.3).result is Result.PENDING
+    third: Any = pool.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    pool.guest.resume()
+    third.attach(by_address(VFS[0]), Half.LIVE)
+    devices(pool).set_by_hand(VFS[0], max_rate=500, spoofchk=False)
+    (outcome,) = pool.plugger.recover(wait=1)
+    assert outcome.result is Result.UNDONE and "domain third has VF 0" in outcome.warnings[0]
+    tenants, mine = devices(pool).set[VFS[0]], devices(pool).set[VFS[1]]
+    assert (tenants.trust, tenants.max_rate, tenants.spoofchk) == (False, 500, False)
+    assert (mine.trust, mine.max_rate, has(pool)) == (True, 100, {"fake/ua-vf1": 1, "third/ua-vf9": 0})
+    assert [each.address for each in pool.host.journal.holdings()] == [VFS[1]] and pool.plugger.audit().findings == ()
+
+
+def test_a_vf_that_a_tenant_takes_while_the_hook_fails_is_not_written_to(house: World) -> None:
+    third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    fake, tenants = devices(house), []
+
+    def taken(pf: PciAddress) -> None:
+        third.attach(by_address(VFS[0]), Half.LIVE)
+        tenants.append(fake.set_by_hand(VFS[0], max_rate=500))
+        fake.calls.clear()
+        raise HookFailed("no")
+
+    fake.hooks["flash"] = taken
+    with pytest.raises(HookFailed):
+        rebind(house, firmware_hook="flash")
+    assert [fake.set[VFS[0]]] == tenants and not [call for call in fake.calls if call.startswith(f"apply {VFS[0]}")]
+    assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
+    assert fake.set[VFS[2]].trust is True and house.plugger.audit().findings == ()
+
+
+def test_a_vf_that_a_tenant_takes_while_the_others_are_restored_is_not_written_to(pool: World) -> None:
+    fake = devices(pool)
+    third: Any = pool.host.hypervisor.add("third")  # type: ignore[attr-defined]
+    look, tenants = fake.settings, []
+
+    def late(vf: PciAddress) -> Any:
+        if vf == VFS[1] and fake.made_anew and not tenants:
+            third.attach(by_address(VFS[3]), Half.LIVE)
+            tenants.append(fake.set_by_hand(VFS[3], max_rate=500, vlan=33))
+        return look(vf)
+
+    fake.settings = late  # type: ignore[method-assign]
+    assert rebind(pool, reload_driver=True).result is Result.DONE
+    assert [fake.set[VFS[3]]] == tenants
+
+
+def test_a_nic_that_gets_another_vf_gets_the_same_one_at_the_next_try(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second(house).refuses = True
+    _fails_and_loses_its_vf(house, monkeypatch, "ask: attach failed")
+    second(house).refuses = False
+    with monkeypatch.context() as broken:
+        broken.setattr(house.guest, "attach", failing)
+        assert [each.result for each in house.plugger.recover(wait=5)] == [Result.INCOMPLETE]
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.UNDONE]
+    assert has(house) == {"third/ua-vf9": 0, "second/ua-vf2": 1, "fake/ua-vf1": 2}
+    assert [each.address for each in house.host.journal.holdings()] == [VFS[1], VFS[2]]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_vfs_that_somebody_made_anew_after_a_rebind_died_in_its_hook_stay_as_they_are(pool: World, after: bool) -> None:
+    """The rebind had made none itself. The NIC has its VF again, as any that is there."""
+    fake = devices(pool)
+    pool.plugger.attach(pool.name, [nic(1)])
+    fake.hooks["flash"] = lambda pf: None
+    die(pool, lambda p: rebind(pool, p, firmware_hook="flash"), "host_devices.run_hook", after=after)
+    fake.set_numvfs(PF, 0)
+    fake.set_numvfs(PF, 4)
+    kept = [fake.set_by_hand(vf, admin_mac="02:aa:00:00:00:03", vlan=9, trust=True) for vf in VFS]
+    (outcome,) = pool.plugger.recover(wait=3)
+    assert outcome.result is Result.UNDONE and any("is not the VF" in text for text in outcome.warnings)
+    assert [fake.set[vf] for vf in VFS[1:]] == kept[1:] and has(pool) == {"fake/ua-vf1": 0}
+    assert pool.plugger.detach(pool.name, "ua-vf1").warnings == ()
+    assert fake.set[VFS[0]].trust is True and pool.host.journal.holdings() == []
+
+
+def test_vfs_that_a_hook_made_anew_are_set_as_they_were(house: World) -> None:
+    fake, before = devices(house), whole(house)
+
+    def flash(pf: PciAddress) -> None:
+        fake.set_numvfs(pf, 0)
+        fake.set_numvfs(pf, 4)
+        raise HookFailed("no")
+
+    fake.hooks["flash"] = flash
+    with pytest.raises(HookFailed):
+        rebind(house, firmware_hook="flash")
+    assert differing(whole(house), before) == {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.deaths import die
 from tests.contract.faults import Crash, Trigger, faulty
 from tests.contract.test_hostdev import FIRST, by_address, devices, kinds, nic, pool, requested
 from tests.contract.world import World
@@ -16,9 +17,12 @@ from virtnetplug import xml
 from virtnetplug.backends import Order
 from virtnetplug.backends.lending import claim
 from virtnetplug.backends.returning import give_back
-from virtnetplug.errors import Refused, VfChanged, VirtnetplugError
+from virtnetplug.backends.vf_identity import User, apply, detach, make_port, reattach
+from virtnetplug.backends.vf_settings import put
+from virtnetplug.errors import HostDeviceBusy, HostDeviceFailed, Refused, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.operation import Half, Result, Scope
 from virtnetplug.model.run import Run
@@ -473,6 +477,176 @@ def test_an_update_of_the_nic_that_has_it_now_is_its_own(pool: World, alias: str
     assert (mine.alias, mine.mac, devices(pool).set[FIRST].trust) == (alias, "52:54:00:00:00:77", True)
     pool.plugger.detach(pool.name, alias)
     assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
+
+
+# -- each write looks who has the VF -------------------------------------------------------------------
+
+
+def _leaves_it_to(world: World, name: str, by_hand: dict[str, Any]) -> None:
+    """The NIC leaves its guest, and another program gives the VF to a NIC of domain `name`, and sets it."""
+    hypervisor: Any = world.host.hypervisor
+    hypervisor.domain(world.name).detach("ua-vf1", Half.LIVE)
+    _taken(world, hypervisor.domain(name) if name == world.name else hypervisor.add(name))
+    devices(world).set_by_hand(FIRST, **by_hand)
+
+
+WRITERS: dict[str, Callable[[World, Holding], object]] = {
+    "apply": lambda w, held: apply(w.host, held, VfSettings(max_rate=7), user=User.ITS_NIC),
+    "put": lambda w, held: put(w.host, held, {"max_rate": 300}),
+    "detach": lambda w, held: detach(w.host, held),
+    "reattach": lambda w, held: reattach(w.host, held),
+    "port": lambda w, held: make_port(w.host, held),
+}
+
+
+@pytest.mark.parametrize("name", ["fake", "next"])
+@pytest.mark.parametrize("write", WRITERS)
+def test_nothing_is_written_to_a_vf_that_another_nic_has(pool: World, write: str, name: str) -> None:
+    """Not even that what was to be set is so: it is of the other NIC."""
+    lent(pool, nic())
+    (holding,) = pool.host.journal.holdings()
+    pool.host.networks.delete_port("pool", holding.port)
+    _leaves_it_to(pool, name, {"max_rate": 300})
+    kept = devices(pool).set[FIRST]
+    devices(pool).calls.clear()
+    with pytest.raises(HostDeviceBusy, match=f"domain {name} runs with"):
+        WRITERS[write](pool, holding)
+    assert (writes(pool), devices(pool).set[FIRST], list(pool.host.networks.ports("pool"))) == ([], kept, [])
+
+
+@pytest.mark.parametrize("write", ["detach", "reattach"])
+def test_the_driver_of_a_vf_that_its_own_nic_has_stays(pool: World, write: str) -> None:
+    lent(pool, nic())
+    (holding,) = pool.host.journal.holdings()
+    with pytest.raises(HostDeviceBusy):
+        WRITERS[write](pool, holding)
+    put(pool.host, holding, {"max_rate": 7})
+    assert (devices(pool).set[FIRST].max_rate, devices(pool).found[FIRST].driver) == (7, VFIO_DRIVER)
+
+
+@pytest.mark.parametrize("name", ["fake", "next"])
+def test_the_undo_of_an_update_leaves_the_vf_to_the_nic_that_has_it(pool: World, name: str) -> None:
+    """What was set is taken back as far as nobody set it since, and nobody is told to end a guest that has nothing."""
+    lent(pool, nic())
+    die(
+        pool,
+        lambda p: p.update(pool.name, "ua-vf1", {"max_rate": 100, "trust": True}),
+        "host_devices.apply",
+        after=True,
+    )
+    _leaves_it_to(pool, name, {"max_rate": 300})
+    assert devices(pool).set[FIRST].trust is True
+    assert {(each.operation, each.result) for each in pool.plugger.recover()} == {
+        ("update", Result.UNDONE),
+        ("return", Result.DONE),
+    }
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300)
+    assert is_over(pool) and pool.plugger.recover() == ()
+
+
+def test_the_undo_of_an_update_leaves_what_somebody_set_since(pool: World) -> None:
+    lent(pool, nic())
+    die(
+        pool,
+        lambda p: p.update(pool.name, "ua-vf1", {"max_rate": 100, "trust": True}),
+        "host_devices.apply",
+        after=True,
+    )
+    devices(pool).set_by_hand(FIRST, max_rate=300)
+    assert [each.result for each in pool.plugger.recover()] == [Result.UNDONE]
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300)
+    assert [each.settings for each in pool.host.journal.holdings()] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"), [("host_devices.identity", "nic-missing"), ("journal.amend_holding", "host-device-busy")]
+)
+@pytest.mark.parametrize("name", ["fake", "next"])
+def test_an_update_of_a_nic_that_leaves_its_guest_sets_nothing(pool: World, name: str, call: str, reason: str) -> None:
+    """It leaves after the look: the VF is another NIC's."""
+    lent(pool, nic())
+
+    class Leaves(Trigger):
+        def around(self, called: str, run: Any, *args: Any, **named: Any) -> Any:
+            is_begun = any(each.operation == "update" for each in pool.host.journal.open_operations())
+            if called == call and is_begun and self.kind == "none":
+                self.kind = "done"
+                _leaves_it_to(pool, name, {"max_rate": 300})
+            return super().around(called, run, *args, **named)
+
+    with pytest.raises(VirtnetplugError) as caught:
+        Plugger(faulty(pool.reopen(), Leaves(-1, "none")), lambda: None).update(
+            pool.name, "ua-vf1", {"max_rate": 10, "trust": True}
+        )
+    assert caught.value.reason == reason
+    pool.plugger.recover()
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
+
+
+def test_a_vf_that_a_guest_gets_while_it_is_given_back_is_that_guests(pool: World) -> None:
+    lent(pool, requested(trust=True))
+    hypervisor: Any = pool.host.hypervisor
+    fake, third, taken = devices(pool), hypervisor.add("next"), []
+    look = fake.settings
+
+    def late(vf: Any) -> VfSettings:
+        if vf == FIRST and fake.found[FIRST].driver == VF_DRIVER and not taken:
+            _taken(pool, third)
+            taken.append(fake.set_by_hand(FIRST, max_rate=300, vlan=33))
+        return look(vf)
+
+    fake.settings = late  # type: ignore[method-assign]
+    pool.plugger.detach(pool.name, "ua-vf1")
+    assert [fake.set[FIRST]] == [dataclasses.replace(each, trust=False) for each in taken] and is_over(pool)
+
+
+def test_a_vf_that_another_nic_got_is_not_kept_for_the_one_that_had_it(pool: World) -> None:
+    lent(pool, requested(trust=True))
+    (holding,) = pool.host.journal.holdings()
+    _leaves_it_to(pool, "next", {"max_rate": 300})
+    assert give_back(pool.host, holding, dataclasses.replace(holding, operation_id="op")).user == "next"
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
+
+
+def test_what_cannot_be_taken_back_of_a_vf_that_a_guest_has_is_said_so(pool: World) -> None:
+    lent(pool, requested(trust=True))
+    _leaves_it_to(pool, "next", {"max_rate": 300})
+    devices(pool).faults["apply"] = HostDeviceFailed("the PF does not answer")
+    (outcome,) = pool.plugger.recover()
+    assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "quarantined")
+    assert (
+        "domain next runs with it" in outcome.message
+        and "lent to nobody once domain next lets it go" in outcome.message
+    )
+    devices(pool).faults.clear()
+    assert [each.result for each in pool.plugger.recover()] == [Result.DONE]
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
+
+
+def test_a_claim_of_a_vf_that_another_nic_has_by_now_takes_another(pool: World) -> None:
+    lent(pool, requested(trust=True))
+    (holding,) = pool.host.journal.holdings()
+    _leaves_it_to(pool, "next", {"max_rate": 300})
+    order = Order(
+        domain=pool.host.hypervisor.domain(pool.name), run=Run(1), net=xml.interface(nic()),
+        actual=ActualDevice(type="hostdev", network="pool"), operation_id=holding.operation_id, settings={}, again=FIRST,
+    )  # fmt: skip
+    held = claim(pool.host, order)
+    assert held.address != FIRST and [each.address for each in pool.host.journal.holdings()] == [held.address]
+    assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300)
+
+
+def test_a_vf_that_no_guest_can_have_is_set_without_a_look_at_every_domain(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read the live definition of each domain of a host takes long."""
+    lent(pool, nic())
+    pool.guest.destroy()
+    (holding,) = pool.host.journal.holdings()
+    assert devices(pool).found[FIRST].netdev is not None
+    monkeypatch.delattr(type(pool.host.hypervisor), "running")
+    put(pool.host, holding, {"max_rate": 7})
+    assert devices(pool).set[FIRST].max_rate == 7
 
 
 def test_a_network_of_the_same_name_is_another_pool(pool: World) -> None:

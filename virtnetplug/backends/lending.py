@@ -14,7 +14,7 @@ from virtnetplug.backends import Ground, Order
 from virtnetplug.backends.candidates import exhausted, pool_for
 from virtnetplug.backends.choice import Pool, rank
 from virtnetplug.backends.returning import give_back
-from virtnetplug.backends.vf_identity import detach, expect_same, loss_of, make_port
+from virtnetplug.backends.vf_identity import User, detach, expect_ours, loss_of, make_port, taker_of
 from virtnetplug.backends.vf_settings import before_attach, put, unfit
 from virtnetplug.errors import ClaimTaken, PoolExhausted
 from virtnetplug.model.actual import ActualDevice
@@ -85,10 +85,10 @@ def prepare(ground: Ground, holding: Holding) -> None:
 
     What is set here the guest never sees otherwise; libvirt sets MAC and VLAN.
     """
-    expect_same(ground, holding)  # libvirt sets it inside attach
+    expect_ours(ground, holding, User.NOBODY)  # libvirt sets it inside attach
     if not holding.managed:
         detach(ground, holding)
-    put(ground, holding, before_attach(holding.settings))
+    put(ground, holding, before_attach(holding.settings), user=User.NOBODY)
 
 
 def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Interface:
@@ -119,9 +119,10 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
     """The device that is held for the NIC already: by this operation, which was cut off since; or still, for it had that a moment ago.
 
     That may have been quarantined on its way back. If another VF has its address by now, that one is lent as any other, and not as this one.
+    A device that another NIC has by now is that NIC's.
     """
     for one in held_for(ground, order.domain, order.net.alias or ""):
-        if loss_of(ground, one) is not None:
+        if loss_of(ground, one) is not None or taker_of(ground, one) is not None:
             give_back(ground, one)
             continue
         if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from virtnetplug.backends import Ground
 from virtnetplug.backends.candidates import has_for, users_of_devices
-from virtnetplug.backends.vf_identity import Loss, apply, detach, loss_of, reattach
-from virtnetplug.backends.vf_settings import of_ours, put
+from virtnetplug.backends.vf_identity import Loss, User, apply, detach, loss_of, reattach
+from virtnetplug.backends.vf_settings import back_to, of_ours, put
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
@@ -35,7 +35,7 @@ class Returned:
     `loss` says that there was nothing to give back: the device that was lent is there no more. It is nobody's, and nothing was written to what has
     its address.
 
-    `user` is the domain that libvirt has lent it to since: it is let go.
+    `user` is the domain that libvirt has lent it to since: it is let go, also with `kept`. With `fault`, too, it stays held.
 
     One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
     has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.
@@ -61,8 +61,8 @@ def give_back(
     With `kept` it is not let go: that is what is held of it from then on.
     A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
     A device that another NIC got meanwhile, of this domain or of another, or (`is_over`) its own NIC in a later run, is that NIC's: only what
-    was set of it beyond libvirt's own settings is taken back, and it is let go. One that is there no more (see `loss_of`) is let go, too,
-    also with `kept`, and whoever has its address.
+    was set of it beyond libvirt's own settings is taken back, and it is let go, also with `kept`. So is one that is there no more (see `loss_of`),
+    whoever has its address.
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
@@ -84,28 +84,33 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
             return _still_used(ground, holding)
         if user is None:
             loss = _loss(ground, holding)
-        elif loss is None:
-            _unset(ground, holding)
-        fault = _tried(ground, holding) if user is None and loss is None else None
+            fault = _tried(ground, holding) if loss is None else None
         if fault is not None:  # somebody may have got it, or made it anew, while it was given back
             user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
-            if _is_still_used(holding, user, loss):
+            if not is_over and _is_still_used(holding, user, loss):
                 return _still_used(ground, holding)
             fault = None if user is not None or loss is not None else fault
+        if user is not None and loss is None:
+            _unset(ground, holding)
     except VirtnetplugError as error:
-        fault = error.message
+        fault = error.message if user is None else _not_unset(holding, user, error)
     if fault is not None:
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
+        whose = "It is lent to nobody" if user is None else f"It is lent to nobody once domain {user.name} lets it go"
         return Returned(
-            f"host device {holding.address} is quarantined: {fault}. It is lent to nobody; "
-            "'virtnetplug recover' tries again to give it back."
+            f"host device {holding.address} is quarantined: {fault}. {whose}; 'virtnetplug recover' tries again to give it back.",
+            user=None if user is None else user.name,
         )
     _delete_port(ground, holding)
-    if kept is not None and loss is None:
+    if kept is not None and loss is None and user is None:
         ground.journal.amend_holding(kept, holding)
     else:
         ground.journal.let_go(holding)
     return Returned(loss=loss, user=user.name if user is not None and loss is None else None)
+
+
+def _not_unset(holding: Holding, user: Domain, error: VirtnetplugError) -> str:
+    return f"domain {user.name} runs with it, and what was set of it for {holding.alias} of {holding.domain_name} cannot be taken back: {error.message}"
 
 
 def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> bool:
@@ -180,20 +185,18 @@ def set_back(ground: Ground, holding: Holding) -> str | None:
     if not before.differences(now):
         return None
     try:
-        apply(ground, holding, before)
+        apply(ground, holding, before, user=User.NOBODY)
     except HostDeviceFailed:
         # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
         _reload(ground, holding)
-        apply(ground, holding, before)
+        apply(ground, holding, before, user=User.NOBODY)
     return _difference(before, ground.host_devices.settings(holding.address))
 
 
 def _unset(ground: Ground, holding: Holding) -> None:
     """Take back what was set of a device for a NIC, where another NIC has the device by now; what somebody set since is left."""
     now = ground.host_devices.settings(holding.address)
-    ours = of_ours(holding.settings)
-    stale = {name for name, value in ours.items() if getattr(now, name) == value and name in holding.snapshot}
-    put(ground, holding, {name: holding.snapshot[name] for name in stale if holding.snapshot[name] is not None})
+    put(ground, holding, back_to(holding.snapshot, of_ours(holding.settings), now), user=User.ANYBODY)
 
 
 def _reload(ground: Ground, holding: Holding) -> None:

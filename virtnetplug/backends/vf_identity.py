@@ -1,21 +1,40 @@
-"""Writing to a VF that was lent: each write first compares which VF it is, and none goes to another one.
+"""Writing to a VF that was lent: each write first looks who has the VF and which VF it is, and none goes to another NIC's VF or to another VF.
 
-A look and a write cannot be one call to the kernel, so a VF that is exchanged between the two is still written to. The look comes immediately
-before each write, and not once before several. Nothing else writes to a lent VF.
+A look and a write cannot be one call to the kernel, so a VF that is exchanged or taken between the two is still written to. The look comes
+immediately before each write, and not once before several. Nothing else writes to a lent VF.
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from virtnetplug.backends import Ground
-from virtnetplug.errors import HostDeviceMissing, HostDeviceUnfit, VfChanged, VirtnetplugError
+from virtnetplug.backends.candidates import has_for, users_of_devices
+from virtnetplug.errors import (
+    DomainMissing,
+    HostDeviceBusy,
+    HostDeviceMissing,
+    HostDeviceUnfit,
+    VfChanged,
+    VirtnetplugError,
+)
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.vf_identity import VfIdentity
+from virtnetplug.ports.domain import Domain
 
 GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
 """What is to be said of a device that the host has no more."""
+
+
+class User(enum.Enum):
+    """Who may have a VF at the moment of a write to it."""
+
+    NOBODY = enum.auto()
+    ITS_NIC = enum.auto()
+    """The NIC that the VF is held for, or nobody."""
+    ANYBODY = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +76,43 @@ def loss_of(ground: Ground, holding: Holding) -> Loss | None:
     return None if why is None else Loss(f"{_other(holding)}: {why}")
 
 
-def apply(ground: Ground, holding: Holding, settings: VfSettings) -> None:
-    """`HostDevices.apply`; raises what `expect_same` raises, too."""
+def expect_ours(ground: Ground, holding: Holding, user: User) -> None:
+    """Raise what `expect_same` raises, and `HostDeviceBusy` if a NIC has the VF that is not to have it."""
+    if (domain := _taker(ground, holding, user)) is not None:
+        raise HostDeviceBusy(
+            f"domain {domain.name} runs with host device {holding.address}, which was free or had another user a moment ago. "
+            "Nothing is written to it."
+        )
     expect_same(ground, holding)
+
+
+def taker_of(ground: Ground, holding: Holding) -> Domain | None:
+    """The domain that runs with the VF behind another NIC than the one that it is held for; None if there is none. Raises what looking raises."""
+    return _taker(ground, holding, User.ITS_NIC)
+
+
+def apply(ground: Ground, holding: Holding, settings: VfSettings, *, user: User) -> None:
+    """`HostDevices.apply`; raises what `expect_ours` raises, too."""
+    expect_ours(ground, holding, user)
     ground.host_devices.apply(holding.address, settings)
 
 
 def detach(ground: Ground, holding: Holding) -> None:
-    """`NodeDevices.detach`; raises what `expect_same` raises, too."""
-    expect_same(ground, holding)
+    """`NodeDevices.detach` of a VF that nobody has; raises what `expect_ours` raises, too."""
+    expect_ours(ground, holding, User.NOBODY)
     ground.nodedevs.detach(holding.address)
 
 
 def reattach(ground: Ground, holding: Holding) -> None:
-    """`NodeDevices.reattach`; raises what `expect_same` raises, too."""
-    expect_same(ground, holding)
+    """`NodeDevices.reattach` of a VF that nobody has; raises what `expect_ours` raises, too."""
+    expect_ours(ground, holding, User.NOBODY)
     ground.nodedevs.reattach(holding.address)
 
 
 def make_port(ground: Ground, holding: Holding) -> None:
-    """Reserve the VF in the network it came from, if from any; again is no error. Raises what `create_port` and `expect_same` raise."""
+    """Reserve the VF in the network it came from, if from any; again is no error. Raises what `create_port` and `expect_ours` raise."""
     if holding.network:
-        expect_same(ground, holding)
+        expect_ours(ground, holding, User.ITS_NIC)
         ground.networks.create_port(
             holding.network,
             uuid=holding.port,
@@ -88,6 +122,25 @@ def make_port(ground: Ground, holding: Holding) -> None:
             host_address=holding.address,
             managed=holding.managed,
         )
+
+
+def _taker(ground: Ground, holding: Holding, user: User) -> Domain | None:
+    """The domains are read only where a guest can have the VF: it has a driver then, and no network interface on the host."""
+    if user is User.ANYBODY:
+        return None
+    device = ground.host_devices.device(holding.address)
+    if device.driver is None or device.netdev is not None:
+        return None
+    if user is User.ITS_NIC and _has_its_nic(ground, holding):
+        return None
+    return users_of_devices(ground).get(holding.address)
+
+
+def _has_its_nic(ground: Ground, holding: Holding) -> bool:
+    try:
+        return bool(holding.domain_uuid) and has_for(ground.hypervisor.domain(holding.domain_uuid), holding)
+    except DomainMissing:
+        return False
 
 
 def _other(holding: Holding) -> str:

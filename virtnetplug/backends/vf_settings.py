@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from virtnetplug.backends import Ground, vf_identity
+from virtnetplug.backends.vf_identity import User
 from virtnetplug.errors import HostDeviceFailed
 from virtnetplug.model.holding import Holding, Setting
 from virtnetplug.model.host_device import VfSettings
@@ -149,23 +150,30 @@ def words(settings: Settings) -> list[tuple[str, Setting]]:
     return [(_word(name), value) for name, value in settings.items()]
 
 
+def back_to(before: Settings, ours: Settings, now: VfSettings) -> dict[str, Setting]:
+    """What is to be set to take `ours` back: `before`, of those that are still as `ours`. What somebody set since stays."""
+    stale = {name for name, value in ours.items() if getattr(now, name) == value}
+    return {name: value for name, value in before.items() if name in stale and value is not None}
+
+
 def now_of(settings: VfSettings, names: Mapping[str, object]) -> dict[str, Setting]:
     """Those of a VF's settings, as the journal keeps them."""
     return {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
 
 
-def put(ground: Ground, holding: Holding, wanted: Settings) -> None:
-    """Make the VF that is held have these settings and read them back.
+def put(ground: Ground, holding: Holding, wanted: Settings, *, user: User = User.ITS_NIC) -> None:
+    """Make the VF that is held, and that `user` has, have these settings and read them back.
 
-    Raises `HostDeviceFailed` naming what it does not have after it, and what `vf_identity.expect_same` raises.
+    Raises `HostDeviceFailed` naming what it does not have after it, and what `vf_identity.expect_ours` raises.
     """
     if not wanted:
         return
-    vf_identity.expect_same(ground, holding)  # also where nothing differs: it would be the settings of another VF
     now = ground.host_devices.settings(holding.address)
     if not differences(wanted, now):
+        vf_identity.expect_ours(ground, holding, user)  # they may be the settings of another VF, or another NIC's
         return
-    vf_identity.apply(ground, holding, dataclasses.replace(now, **differences(wanted, now)))  # type: ignore[arg-type]
+    changed = dataclasses.replace(now, **differences(wanted, now))  # type: ignore[arg-type]
+    vf_identity.apply(ground, holding, changed, user=user)
     now = ground.host_devices.settings(holding.address)
     if missed := differences(wanted, now):
         raise HostDeviceFailed(f"the settings of {holding.address} were accepted, and yet its {told(missed, now)}")

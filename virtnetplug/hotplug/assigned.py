@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from virtnetplug.backends import vf_settings
+from virtnetplug.backends.candidates import has_for
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.backends.vf_settings import Settings
 from virtnetplug.errors import (
+    HostDeviceBusy,
     HostDeviceMissing,
     HostDeviceUnfit,
     NetworkMissing,
+    NicMissing,
     NotSupported,
     VfChanged,
     VlanInvalid,
@@ -122,44 +125,51 @@ def request_of(net: Interface, device: Assigned, settings: Settings, kept: Setti
 
 
 def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, operation_id: str, run: Run) -> None:
-    """Remember, then set, then read back; raises `HostDeviceFailed` where the device does not have it then."""
+    """Remember, then set, then read back; raises `HostDeviceFailed` where the device does not have it then.
+
+    Raises `NicMissing` where the guest does not have the device behind that NIC any more, and what `vf_identity.expect_ours` raises.
+    """
     address = PciAddress.parse(asked["address"])
     before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
-    holding = held(host, domain, alias, asked["mac"], address)
-    if holding is not None:
-        snapshot = {**before, **holding.snapshot}
-        host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept"], snapshot=snapshot))
-    else:  # another program attached it: from now on it is ours to give back
-        holding = host.journal.hold(
-            Holding(
-                address=address,
-                uri=host.hypervisor.uri,
-                hypervisor=host.hypervisor.key,
-                domain_uuid=domain.uuid,
-                domain_name=domain.name,
-                domain_id=run.id,
-                alias=alias,
-                mac=asked["mac"],
-                managed=True,
-                operation_id=operation_id,
-                snapshot=before,
-                settings=asked["kept"],
-                since=host.clock.now(),
-                identity=host.host_devices.identity(address),
-            )
+    known = held(host, domain, alias, asked["mac"], address)
+    holding = known or Holding(
+        address=address,
+        uri=host.hypervisor.uri,
+        hypervisor=host.hypervisor.key,
+        domain_uuid=domain.uuid,
+        domain_name=domain.name,
+        domain_id=run.id,
+        alias=alias,
+        mac=asked["mac"],
+        managed=True,
+        operation_id=operation_id,
+        since=host.clock.now(),
+        identity=host.host_devices.identity(address),
+    )
+    if not has_for(domain, holding):
+        raise NicMissing(
+            f"{alias} of domain {domain.name} does not have host device {address} any more: nothing was set"
         )
-    vf_settings.put(host, holding, asked["after"])
+    changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
+    if known is not None:
+        host.journal.amend_holding(changed)
+    else:  # another program attached it: from now on it is ours to give back
+        changed = host.journal.hold(changed)
+    vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Make the device as it was before `change`, if the NIC still has it; one that was given back is as it was before all that."""
-    address = PciAddress.parse(asked["address"])
-    holding = held(host, domain, alias, asked["mac"], address)
-    if holding is None:
+    """Take `change` back, if the NIC still has the device: what somebody set of it since stays.
+
+    One that was given back is as it was before all that. The row of one that the NIC does not have any more ends as that of any other (`return_devices`).
+    """
+    holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
+    if holding is None or not has_for(domain, holding):
         return
     try:
-        vf_settings.put(host, holding, {name: value for name, value in asked["before"].items() if value is not None})
-    except (HostDeviceMissing, VfChanged):
+        now = host.host_devices.settings(holding.address)
+        vf_settings.put(host, holding, vf_settings.back_to(asked["before"], asked["after"], now))
+    except (HostDeviceMissing, HostDeviceBusy, VfChanged):
         return
     if asked["kept_before"] is None:
         host.journal.let_go(holding)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from virtnetplug import xml
+from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
-from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
@@ -19,7 +18,7 @@ SETTLING = 1.0
 
 
 def forgotten_devices(host: Host, domain: Domain, nets: Collection[Interface]) -> frozenset[str]:
-    """The devices held for `nets` that some process has open through VFIO, and that the live definition does not have."""
+    """The devices held for `nets` that some process has open through VFIO, and that no live definition has: one that another domain has is its."""
     until_true(lambda: not _look(host, domain, nets), seconds=SETTLING)
     return _look(host, domain, nets)
 
@@ -27,15 +26,8 @@ def forgotten_devices(host: Host, domain: Domain, nets: Collection[Interface]) -
 def _look(host: Host, domain: Domain, nets: Collection[Interface]) -> frozenset[str]:
     aliases = {net.alias for net in nets}
     held = [one for alias in aliases for one in held_for(host, domain, alias or "")]
-    known = _known(domain) if held else frozenset()
-    return frozenset(str(one.address) for one in held if one.address not in known and _is_open(host, one.address))
-
-
-def _known(domain: Domain) -> frozenset[PciAddress | None]:
-    try:
-        return frozenset(net.source_pci for net in xml.devices(domain.xml(Half.LIVE)).nets)
-    except (DomainNotRunning, DomainMissing):
-        return frozenset()
+    opened = {one.address for one in held if _is_open(host, one.address)}
+    return frozenset(map(str, opened.difference(users_of_devices(host)))) if opened else frozenset()
 
 
 def _is_open(host: Host, address: PciAddress) -> bool:

@@ -12,9 +12,9 @@ from virtnetplug import xml
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
-from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.backends.vf_identity import loss_of, taker_of
 from virtnetplug.backends.vf_settings import Settings
-from virtnetplug.errors import DomainMissing, Failed, VfChanged, VfHeld, VirtnetplugError
+from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -29,6 +29,7 @@ from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
+from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -134,11 +135,18 @@ def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
 
 def renew(host: Host, pf: PciAddress, tx: Transaction) -> None:
     """The VFs that there are count as made by the operation: the journal has in `made` which they are, and so has what it holds of them."""
-    made = {vf.address: host.host_devices.identity(vf.address) for vf in host.host_devices.vfs(pf)}
-    tx.amend(made={str(address): dataclasses.asdict(identity) for address, identity in made.items()})
+    made = identities(host, pf)
+    tx.amend(made=made)
     for holding in host.journal.holdings():
-        if holding.operation_id == tx.record.id and holding.address in made:
-            host.journal.amend_holding(dataclasses.replace(holding, identity=made[holding.address]), holding)
+        if holding.operation_id == tx.record.id and str(holding.address) in made:
+            identity = VfIdentity(**made[str(holding.address)])
+            host.journal.amend_holding(dataclasses.replace(holding, identity=identity), holding)
+
+
+def identities(host: Host, pf: PciAddress) -> dict[str, Any]:
+    """Which VFs the PF has, by address, as the journal keeps it."""
+    vfs = host.host_devices.vfs(pf)
+    return {str(vf.address): dataclasses.asdict(host.host_devices.identity(vf.address)) for vf in vfs}
 
 
 def entry_of_free(vf: PciAddress) -> dict[str, Any]:
@@ -164,16 +172,20 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
     def is_kept(vf: PciAddress) -> bool:
         return vf in rows and rows[vf].operation_id == tx.record.id and not rows[vf].domain_uuid
 
+    def is_its(vf: PciAddress) -> bool:
+        its = {(nic.domain.uuid, nic.alias), (nic.domain.uuid, nic.net.alias)}
+        return vf in rows and (rows[vf].domain_uuid, rows[vf].alias) in its
+
     vf, key = vfs[target].address, (nic.domain.uuid, nic.alias)
-    is_its = vf not in rows or is_kept(vf) or (rows[vf].domain_uuid, rows[vf].alias) == key
-    if vf not in users and is_its:
+    if vf not in users and (vf not in rows or is_kept(vf) or is_its(vf)):
         return target
     who = f"domain {users[vf].name} has" if vf in users else f"{rows[vf].alias} of domain {rows[vf].domain_name} holds"
     entries = tx.record.request["nics"]
     others = {entry.get("target") for entry in entries}
-    for index, other in enumerate(vfs):
+    for index, other in sorted(enumerate(vfs), key=lambda each: not is_its(each[1].address)):
+        is_held = is_its(other.address) and not rows[other.address].quarantine  # since an earlier try
         is_free = other.address not in rows or (is_kept(other.address) and index not in others)
-        if is_free and other.address not in users:
+        if (is_held or is_free) and other.address not in users:
             tx.amend(nics=[{**e, "target": index} if (e["domain_uuid"], e["alias"]) == key else e for e in entries])
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
@@ -198,6 +210,8 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         returned = give_back(host, holding, kept)
         if returned.loss is not None:
             raise Failed(f"{returned.loss.told}.", reason=VfChanged.reason)
+        if returned.user is not None and returned.fault is None:
+            raise Failed(f"domain {returned.user} runs with {nic.address} by now", reason=HostDeviceBusy.reason)
         fault = returned.fault or returned.busy
     if fault is not None:
         raise Failed(fault, reason="quarantined")
@@ -208,12 +222,9 @@ def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
 
     One that a guest has by now is that guest's, such as the next run of the same domain, to which libvirt lent it.
     """
-    users = users_of_devices(host)
     for holding in held_for(host, nic.domain, nic.alias):
-        if holding.address in vfs and holding.address in users:
-            host.journal.let_go(holding)
-        elif holding.address in vfs:
-            returned = give_back(host, holding)
+        if holding.address in vfs:
+            returned = give_back(host, holding, is_over=True)
             if (fault := returned.fault or returned.busy) is not None:
                 raise Failed(fault, reason="quarantined")
 
@@ -231,6 +242,7 @@ def put_in(
     """
     address = nic.address if address is None else address
     if address != nic.address:
+        _leave_to_taker(host, nic)
         _hold_instead(host, nic, address, operation.id, snapshot or {})
     for holding in held_for(host, nic.domain, nic.net.alias or "") if nic.net.alias != nic.alias else ():
         if holding.address == nic.address:
@@ -243,6 +255,15 @@ def put_in(
         raise
     if guest.look_for(nic.domain, nic.alias, run=nic.run, mac=nic.mac) is Answer.ENDED:
         _return(host, nic, {nic.address, address})
+
+
+def _leave_to_taker(host: Host, nic: PfNic) -> None:
+    """The VF that the NIC had is let go where another NIC has it by now, without what was set of it. Raises `Failed` if that cannot be taken back."""
+    for holding in (one for name in {nic.alias, nic.net.alias or ""} for one in held_for(host, nic.domain, name)):
+        if holding.address == nic.address and loss_of(host, holding) is None and taker_of(host, holding) is not None:
+            returned = give_back(host, holding)
+            if returned.fault is not None:
+                raise Failed(returned.fault, reason="quarantined")
 
 
 def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from virtnetplug.backends import vf_identity
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
+from virtnetplug.backends.vf_identity import User
 from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.pf_guests import keep_new, renew
+from virtnetplug.hotplug.pf_guests import identities, keep_new, renew
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
@@ -31,6 +32,9 @@ DONE = "restore_vfs"
 
 STEPS = ("run_hook", "unbind_pf", "bind_pf", "set_numvfs", "restore_pf", DONE)
 """In order; the first of them that is planned is where the PF stops being as it was."""
+
+_MAKING = ("unbind_pf", "bind_pf", "set_numvfs")
+"""Those that make VFs; that of the last is in the journal once it is done."""
 
 _BY_LIBVIRT = ("admin_mac", "vlan")
 
@@ -57,7 +61,7 @@ def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
         }
         for vf in host.host_devices.vfs(pf)
     ]
-    return {"before": now.request, "vfs": vfs}
+    return {"before": now.request, "vfs": vfs, "made": identities(host, pf)}
 
 
 def check_free(host: Host, pf: PciAddress) -> None:
@@ -77,7 +81,7 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
     name, devices, request = str(pf), host.host_devices, tx.record.request
     before, hook = PfState.from_request(request["before"]), request["hook"]
     if hook:
-        tx.effect("run_hook", name, lambda: devices.run_hook(pf, hook))
+        tx.effect("run_hook", name, lambda: _run_hook(host, pf, hook, tx))
     if request["reload_driver"]:
         tx.effect("unbind_pf", name, lambda: _unbind(host, pf))
         tx.effect("bind_pf", name, lambda: devices.bind(pf, before.driver or ""))
@@ -86,6 +90,15 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
     tx.effect("restore_pf", name, lambda: restore_pf(host, pf, before))
     for text in tx.effect(DONE, name, lambda: restore_vfs(host, pf, tx)):
         tx.warn(text)
+
+
+def _run_hook(host: Host, pf: PciAddress, hook: Sequence[str], tx: Transaction) -> None:
+    """The VFs that there are when it has ended, well or not, are the operation's."""
+    try:
+        host.host_devices.run_hook(pf, hook)
+    finally:
+        with suppress(VirtnetplugError):  # a PF that cannot be seen has none
+            renew(host, pf, tx)
 
 
 def _unbind(host: Host, pf: PciAddress) -> None:
@@ -108,7 +121,8 @@ def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> Non
 def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
     """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were; nothing in another boot.
 
-    If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own.
+    If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own. VFs that were made
+    anew while its hook ran, or since, and are not in the journal may be somebody else's: they are left as they are, with a warning.
     """
     if not is_of_this_boot(host, tx.record):
         return
@@ -118,7 +132,8 @@ def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
         check_free(host, pf)
         devices.bind(pf, before.driver or "")
         _have(host, pf, before.num_vfs)
-    if is_made or not tx.is_done("set_numvfs", str(pf)):
+    has_begun = any(tx.was_begun(step, str(pf)) for step in _MAKING)
+    if is_made or (has_begun and not tx.is_done("set_numvfs", str(pf))):
         renew(host, pf, tx)
     restore_pf(host, pf, before)
     for text in restore_vfs(host, pf, tx):
@@ -163,6 +178,8 @@ def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
             continue
         try:
             fault = _restore_vf(host, vf, entry, _lent_as(vf.address, entry, tx.record))
+        except HostDeviceBusy:
+            continue  # a guest has got it since
         except VfChanged as error:
             said.append(error.message)
             continue
@@ -189,7 +206,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
 
 def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holding) -> str | None:
     before, driver, devices = VfSettings(**entry["settings"]), entry["driver"], host.host_devices
-    vf_identity.expect_same(host, held)
+    vf_identity.expect_ours(host, held, User.NOBODY)
     if vf.driver is None and driver not in (None, VFIO_DRIVER):
         devices.bind(vf.address, driver)
     if before.mac is not None:
@@ -197,7 +214,7 @@ def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holdi
     now = devices.settings(vf.address)
     if before.mac not in (None, now.mac) and before.admin_mac in (NO_MAC, before.mac):
         with suppress(HostDeviceFailed):  # its own driver chose that MAC, which its PF does not keep it from
-            vf_identity.apply(host, held, dataclasses.replace(now, mac=before.mac))
+            vf_identity.apply(host, held, dataclasses.replace(now, mac=before.mac), user=User.NOBODY)
     fault = set_back(host, held)
     if fault is None and driver == VFIO_DRIVER:
         _await_libvirt(host, vf.address)

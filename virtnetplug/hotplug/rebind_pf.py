@@ -29,6 +29,7 @@ from virtnetplug.hotplug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.transaction import Transaction, Undos, transaction
 from virtnetplug.hotplug.undoing import Site, keeps
 from virtnetplug.hotplug.waiting import Wait, Work
+from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Plan, Result, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import GuestEvent, Watch
@@ -196,16 +197,26 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
         return
     if not pf_rework.is_in_shape(host, pf, tx.record):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
+    vfs = host.host_devices.vfs(pf)
+    is_there = any(vf.address == nic.address for vf in vfs)
     try:
-        put_in(host, nic, tx.record)
+        put_in(host, nic, tx.record, _again(host, tx, nic, vfs) if is_there else None)
     except (Failed, Refused) as error:
-        if any(vf.address == nic.address for vf in host.host_devices.vfs(pf)):
+        if is_there:
             raise
         why = f"{pf} does not have {nic.address} now, which {nic.label} had, and it got no other VF"
         raise Failed(
             f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run 'virtnetplug recover'.",
             reason=error.reason,
         ) from error
+
+
+def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) -> PciAddress:
+    """The VF that the NIC had; another one if somebody has that by now."""
+    index = next(index for index, vf in enumerate(vfs) if vf.address == nic.address)
+    if guest.look_for(nic.domain, nic.alias, run=nic.run) is Answer.GONE:
+        index = untaken(host, nic, vfs, index, tx)
+    return vfs[index].address
 
 
 def pending_message(names: Sequence[str]) -> str:
