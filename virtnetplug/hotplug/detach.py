@@ -340,6 +340,7 @@ class _Detach:
         self.is_of_both = record.scope is Scope.BOTH
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
+        self.config = {entry["alias"]: entry["config"] for entry in self.entries if entry["config"] is not None}
 
     def run(self, tx: Transaction) -> Work:
         """Ask for all, wait for all, then finish; the lock is not held while waiting.
@@ -376,7 +377,7 @@ class _Detach:
         if held:
             return self._pending(tx, held)
         forgotten = [
-            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._has(alias)
+            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._is_there(alias)
         ]
         forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
         ended += [alias for alias, answer in answers.items() if answer is Answer.ENDED]
@@ -409,7 +410,7 @@ class _Detach:
         self, tx: Transaction, aliases: Sequence[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
-            self.release.ask(tx, alias, self.live[alias])
+            self.release.ask(tx, alias, self.live[alias], self.config.get(alias))
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
     def _expect_none_given(self) -> None:
@@ -480,7 +481,10 @@ class _Detach:
         return (yield from self._release(tx, back))
 
     def _has(self, alias: str) -> bool:
-        """Whether the guest has that NIC, and not another of its alias."""
+        """Whether a run that was not asked has that NIC: as the definition, which the run was started from, had it."""
+        return guest.there(self.domain, xml.interface(self.config[alias]), Half.LIVE) is not None
+
+    def _is_there(self, alias: str) -> bool:
         return guest.there(self.domain, xml.interface(self.live[alias]), Half.LIVE) is not None
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:

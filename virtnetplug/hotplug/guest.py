@@ -26,10 +26,9 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import describe, has_source_of, same
+from virtnetplug.hotplug.view import describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, HowBegan, Watch
@@ -64,27 +63,26 @@ class Answer(enum.Enum):
 def ask(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     watch: Watch,
     deadline: float,
     *,
     run: Run = NO_RUN,
-    mac: Mac | None = None,
     seen: Interface | None = None,
 ) -> None:
-    """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
+    """Ask the guest to let go of `net`; returns once it has been asked, or has nothing left to let go of.
 
-    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `run`, no other run of the
-    domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is not connected as it was `seen`.
+    With `run`, no other run of the domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is not
+    connected as it was `seen`.
     """
     while True:
-        answer, text = _look_for(domain, alias, run=run, mac=mac)
-        if answer is not Answer.HELD:
+        now, answer = _look_for(domain, net, run=run)
+        if now is None or answer is not Answer.HELD:
             return
         if seen is not None:
-            expect_unchanged(_called(text, alias), seen)
+            expect_unchanged(now, seen)
         try:
-            domain.detach(alias, Half.LIVE)
+            domain.detach(now.alias or "", Half.LIVE)
         except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):
             return  # nothing to ask for, or asked already: the wait that follows finds out which
         except GuestBusy:
@@ -124,16 +122,15 @@ def _has_ended(domain: Domain) -> bool:
 def released(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     watch: Watch,
     deadline: float,
     *,
     run: Run,
-    mac: Mac | None = None,
     was_asked: bool = False,
     resumed: Callable[[], None] = lambda: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
-    """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
+    """Wait until the guest let go of `net`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
 
     The live definition is read each time that something happened, or `LOOK_AGAIN` has passed. A guest that `was_asked` by an earlier call is
     asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done.
@@ -141,7 +138,7 @@ def released(
     clock = host.clock
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
-        answer = look_for(domain, alias, run=run, mac=mac)
+        there, answer = _look_for(domain, net, run=run)
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         now = clock.monotonic()
@@ -149,8 +146,9 @@ def released(
             return answer
         if now >= ask_again:
             ask_again = math.inf
-            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
+            ask(host, domain, net, watch, deadline, run=run)
             continue
+        alias = (there or net).alias or ""
         event = yield Wait(
             what=WaitsFor.GUEST, alias=alias, watch=watch, until=min(deadline, ask_again, now + LOOK_AGAIN)
         )
@@ -171,23 +169,26 @@ def heed(event: GuestEvent | None, alias: str) -> None:
         )
 
 
-def look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None = None) -> Answer:
-    """Whether this run of the domain still has the NIC, by its live definition; with `mac`, one of another MAC is another NIC."""
-    return _look_for(domain, alias, run=run, mac=mac)[0]
+def look_for(domain: Domain, net: Interface, *, run: Run) -> Answer:
+    """Whether this run of the domain still has the NIC `net`, which was seen in it (see `view.still`), by its live definition."""
+    return _look_for(domain, net, run=run)[1]
 
 
-def _look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None) -> tuple[Answer, str]:
-    """The same, with the definition that was read."""
+def now_of(domain: Domain, net: Interface, *, run: Run) -> Interface | None:
+    """That NIC as this run of the domain has it now, under whatever alias, or None."""
+    return _look_for(domain, net, run=run)[0]
+
+
+def _look_for(domain: Domain, net: Interface, *, run: Run) -> tuple[Interface | None, Answer]:
     try:
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
-        return Answer.ENDED, ""
+        return None, Answer.ENDED
     # First, for what another run lacks says nothing of the guest that was asked.
     if run != NO_RUN and not is_run(domain, run, text):
-        return Answer.ENDED, text
-    if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
-        return Answer.GONE, text
-    return Answer.HELD, text
+        return None, Answer.ENDED
+    now = still(xml.devices(text).nets, net)
+    return now, Answer.GONE if now is None else Answer.HELD
 
 
 def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
@@ -254,34 +255,29 @@ def goes_on(domain: Domain, run: Run) -> bool:
 def withdraw(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     seconds: float,
     *,
     run: Run,
     was_asked: bool = False,
-    mac: Mac | None = None,
 ) -> Answer:
     """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
     deadline = host.clock.monotonic() + seconds
-    if (answer := look_for(domain, alias, run=run, mac=mac)) is not Answer.HELD:
+    if (answer := look_for(domain, net, run=run)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
         if not was_asked:
-            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
-        answers = released(host, domain, alias, watch, deadline, run=run, mac=mac, was_asked=was_asked)
+            ask(host, domain, net, watch, deadline, run=run)
+        answers = released(host, domain, net, watch, deadline, run=run, was_asked=was_asked)
         return to_end(host, answers)
 
 
 def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
     """The net called `alias` in that definition now, or None."""
     try:
-        return _called(domain.xml(half), alias)
+        return next((net for net in xml.devices(domain.xml(half)).nets if net.alias == alias), None)
     except (DomainNotRunning, DomainMissing):
         return None
-
-
-def _called(text: str, alias: str) -> Interface | None:
-    return next((net for net in xml.devices(text).nets if net.alias == alias), None)
 
 
 def nets_of(domain: Domain) -> Sequence[Interface]:

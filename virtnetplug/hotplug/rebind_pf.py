@@ -6,6 +6,7 @@ its identity. Until the PF is made again all of it is undone by whatever fails; 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -124,7 +125,7 @@ class _Running:
             "ask",
             nic.label,
             lambda: guest.ask(
-                self.host, nic.domain, nic.net.alias or "", watch, self.deadline, run=nic.run, mac=nic.mac, seen=nic.net
+                self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=nic.net
             ),
             half=Half.LIVE,
         )
@@ -237,7 +238,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):
         raise HostDeviceUnfit(f"{request['pf']} has {len(vfs)} VFs now, and {nic.label} is to have VF {target}")
-    is_out = guest.look_for(nic.domain, nic.alias, run=nic.run) is Answer.GONE
+    is_out = guest.look_for(nic.domain, dataclasses.replace(nic.net, alias=nic.alias), run=nic.run) is Answer.GONE
     if is_out:
         target = untaken(host, nic, vfs, target, tx)
     entry = dict(enumerate(request["vfs"])).get(target)

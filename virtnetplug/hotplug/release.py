@@ -38,8 +38,8 @@ def steps_out(net: Interface, name: str) -> list[tuple[str, str, Phase, Half | N
 class GuestRelease:
     """Asking guests to let go, and waiting: what a detach and an exchange have in common.
 
-    `run` is the run of the domain that was asked. A NIC is known by its alias and its MAC:
-    one that bears the alias and has another MAC was put there by somebody else. A NIC that somebody has connected to something else is not
+    `run` is the run of the domain that was asked. How a NIC is known there says `view.still`; in a run that was started since, `view.same`
+    says it of the NIC's element in the definition. A NIC that somebody has connected to something else is not
     asked for. Once the guest was asked, its answer counts, whatever the NIC is connected to by then.
     """
 
@@ -71,8 +71,7 @@ class GuestRelease:
         False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
         """
         if tx.is_done("guest_release", alias):
-            mac = xml.interface(element).mac
-            answer = guest.look_for(self.domain, alias, run=self.run, mac=mac)
+            answer = guest.look_for(self.domain, xml.interface(element), run=self.run)
             is_held = False  # one that is there has come since
         else:
             self.ask(tx, alias, element)
@@ -112,17 +111,18 @@ class GuestRelease:
             for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
                 tx.warn(text)
 
-    def ask(self, tx: Transaction, alias: str, element: str) -> None:
-        """Ask the guest to let go of the NIC `alias`, whose live element is `element`.
+    def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
+        """Ask the guest to let go of the NIC `alias`, whose live element was `element`; a run that was started since has it as it was `defined`.
 
         One that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
         self._seen[alias] = net
-        if not is_lasting(net.alias) or not self.run.matches(tx.record.run):
-            net = self._there(tx, alias, net) or net  # another run has it under another alias
         if not self.run.matches(tx.record.run):
-            self._seen[alias] = net  # as its definition says
+            net = xml.interface(element if defined is None else defined)
+            self._seen[alias] = net = self._there(tx, alias, net) or net
+        elif not is_lasting(net.alias) and net.address is None:
+            net = self._there(tx, alias, net) or net
         self._nets[alias] = net
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
@@ -158,13 +158,11 @@ class GuestRelease:
 
     def _ask(self, tx: Transaction, alias: str) -> None:
         if alias not in self._asked_before:
-            mac = self._nets[alias].mac
-            name = self._nets[alias].alias or ""
-            if guest.look_for(self.domain, name, run=self.run, mac=mac) is not Answer.HELD:
+            net, seen = self._nets[alias], self._seen[alias]
+            if guest.look_for(self.domain, net, run=self.run) is not Answer.HELD:
                 return
             self._say_asked(tx, alias)
-            seen = self._seen[alias]
-            guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac, seen=seen)
+            guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """As `guest.there`. One that is to come back at any address has none in its element: the journal knows where it was."""
@@ -177,8 +175,8 @@ class GuestRelease:
         """Whether a guest that was asked by an earlier call is asked again: not for a NIC that somebody has connected to something else since."""
         if alias not in self._asked_before:
             return False
-        now = guest.net_of(self.domain, self._nets[alias].alias or "", Half.LIVE)
-        if now is None or now.mac != self._nets[alias].mac or has_source_of(now, self._seen[alias]):
+        now = guest.now_of(self.domain, self._nets[alias], run=self.run)
+        if now is None or has_source_of(now, self._seen[alias]):
             return True
         tx.warn(
             f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "
@@ -229,8 +227,8 @@ def guest_release(
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:
         answer = yield from guest.released(
-            tx.host, domain, alias, watch, deadline,
-            run=run, mac=net.mac, was_asked=was_asked, resumed=tx.expect_mine,
+            tx.host, domain, net, watch, deadline,
+            run=run, was_asked=was_asked, resumed=tx.expect_mine,
         )  # fmt: skip
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)
@@ -239,7 +237,7 @@ def guest_release(
         answer = Answer.GONE  # before the run ended, while another NIC was waited for
     elif answer is Answer.ENDED:
         ending = how(domain, run, watch, had_image=has_image(tx.record)) if ended is None else ended()
-        if ending.lacks(alias, net.mac):
+        if ending.lacks(net):
             answer = Answer.GONE
         elif not ending.end.is_final:
             return Answer.AWAY

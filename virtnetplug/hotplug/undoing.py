@@ -78,7 +78,7 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        if leaves(tx, guest.net_of(site.domain, alias, Half.LIVE), net):
+        if leaves(tx, guest.now_of(site.domain, net, run=NO_RUN), net):
             return
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
@@ -168,10 +168,10 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
 
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
-    is_there = guest.look_for(site.domain, net.alias or "", run=site.run, mac=net.mac) is Answer.HELD
-    if is_there and leaves(tx, guest.net_of(site.domain, net.alias or "", Half.LIVE), net):
+    now = guest.now_of(site.domain, net, run=site.run)
+    if leaves(tx, now, net):
         return True
-    if not is_there or tx.is_done("guest_release", name):
+    if now is None or tx.is_done("guest_release", name):
         return False
     if tx.record.domain_uuid and not site.run.matches(tx.record.run_asked):
         return True  # another run than the one that was asked
