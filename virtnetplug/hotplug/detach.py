@@ -550,7 +550,8 @@ def undos(site: Site, tx: Transaction) -> Undos:
         if entry["config"] is not None:
             undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
-            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=held.get(entry["alias"]))
+            old, defined = held.get(entry["alias"]), entry["config"]
+            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=old, defined=defined)
     return undos
 
 

@@ -124,9 +124,7 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(
-                self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=nic.net
-            ),
+            lambda: guest.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=nic.net),
             half=Half.LIVE,
         )
 
