@@ -12,7 +12,9 @@ from tests.contract.test_any_nic import MAC, boot, element, give, nets
 from tests.contract.test_same_mac import bonded as bonded
 from tests.contract.test_same_mac import listed, places, ports
 from tests.contract.world import World
+from virtnetplug.errors import ForgetRefused
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -176,3 +178,58 @@ def test_nor_taken_for_it_in_its_own_run(bonded: World) -> None:
     assert [net.alias for net in ports(bonded)][1] == alias
     assert [each.result for each in bonded.plugger.recover(wait=20)] == [Result.DONE]
     assert sorted(str(net.address) for net in ports(bonded)) == [first, "0000:00:09.0"]
+
+
+def given_again(world: World) -> str:
+    """A detach is pending, the guest lets go, and somebody puts in another NIC of its alias, MAC and guest address on another bridge."""
+    world.plugger.attach(world.name, [world.bridge_nic(1)])
+    world.guest.hold()
+    outcome = world.plugger.detach(world.name, "ua-nic1", wait=1)
+    assert outcome.result is Result.PENDING
+    world.guest.resume()
+    world.guest.attach(world.bridge_nic(1, bridge=world.bridges[1]), Half.LIVE)
+    return str(outcome.operation_id)
+
+
+def test_a_nic_that_somebody_put_in_after_the_answer_is_another(fake: World) -> None:
+    """Its tap tells: libvirt moves the tap of a NIC that it connects elsewhere, and makes none."""
+    given_again(fake)
+    (outcome,) = fake.plugger.recover(wait=1)
+    assert outcome.result is Result.DONE
+    assert [text for text in outcome.warnings if "was put in once the guest had let go" in text]
+    assert [net.source for net in nets(fake, Half.LIVE)] == [fake.bridges[1]]
+    assert [nic.pending for nic in fake.plugger.list(fake.name)] == [None] and fake.plugger.recover() == ()
+
+
+def test_what_no_tap_tells_can_be_forgotten(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on another host, where the process is not seen."""
+    monkeypatch.setattr(fake.guest, "process", lambda: "")
+    operation = given_again(fake)
+    (outcome,) = fake.plugger.recover(wait=1)
+    assert outcome.result is Result.PENDING
+    (outcome,) = fake.plugger.recover(forget=operation)
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "forgotten") and "ua-nic1" in outcome.message
+    assert fake.plugger.recover() == () and not fake.carries().asked
+    assert [(net.alias, net.source) for net in nets(fake, Half.LIVE)] == [("ua-nic1", fake.bridges[1])]
+
+
+def test_one_that_its_guest_still_has_cannot(fake: World) -> None:
+    give(fake, "cold")
+    fake.guest.hold()
+    operation = PENDING["detach"](fake.plugger, fake).operation_id
+    with pytest.raises(ForgetRefused):
+        fake.plugger.recover(forget=operation)
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+def test_a_run_that_nobody_asked_is_not_shown_as_asked(fake: World, scope: Scope) -> None:
+    """A detach of both halves goes on there, as the definition gave the NIC to it; one of the guest alone ended with its run."""
+    give(fake, "cold")
+    fake.guest.hold()
+    die(fake, lambda p: p.detach(fake.name, "net1", scope=scope, wait=5), "detach", after=True)
+    assert [nic.frontend for nic in fake.plugger.list(fake.name) if nic.mac == MAC] == [State.CLOSING]
+    boot(fake)
+    (nic,) = (nic for nic in fake.plugger.list(fake.name) if nic.mac == MAC)
+    assert nic.frontend is not State.CLOSING and nic.backend is not State.CLOSING
+    assert (nic.pending is None) == (scope is Scope.LIVE)
+    assert fake.plugger.plan_update(fake.name, "net1", {"link_state": "down"}).fits == (scope is Scope.LIVE)

@@ -190,7 +190,7 @@ def _is_of(pair: Pair, names: Collection[str]) -> bool:
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
     """The open operation that may yet take the NIC out of either definition."""
-    pending = pending_nics(host, view.domain.uuid)
+    pending = pending_nics(host, view.domain.uuid, view)
     found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
     record = None if found is None else host.journal.operation(found)
     return None if record is None or _is_anothers(record, view, pair) else record
@@ -219,7 +219,7 @@ def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
 
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
     """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
-    pending = pending_nics(host, view.domain.uuid)
+    pending = pending_nics(host, view.domain.uuid, view)
     if any(operation_on(pair[0] or pair[1], pending) is not None for pair in pairs):
         return ()
     leaving = [(half, net) for half in scope.halves for pair in pairs if (net := _net(pair, half)) is not None]

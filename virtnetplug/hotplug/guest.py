@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -26,10 +26,10 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import describe, has_source_of, same, still
+from virtnetplug.hotplug.view import DomainView, describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, OperationRecord, Scope
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, HowBegan, Watch
 
@@ -139,6 +139,8 @@ def released(
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
         there, answer = _look_for(domain, net, run=run)
+        if there is not None and is_another(domain, there, net, run=run):
+            answer = Answer.GONE
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         now = clock.monotonic()
@@ -197,6 +199,31 @@ def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
         raise NicChanged(
             f"{describe(now)} is connected to {now.source} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
         )
+
+
+def is_asked(view: DomainView, record: OperationRecord) -> bool:
+    """Whether the guest that `view` has is the one that the operation asked, and not that of a run that was started since."""
+    return view.live_xml is not None and is_run(view.domain, record.run_asked, view.live_xml)
+
+
+def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[OperationRecord]:
+    """Those of the operations that may yet change a NIC of `view`: one of the live definition alone does not outlive its run."""
+    return [
+        record
+        for record in records
+        if not record.domain_uuid or record.scope is not Scope.LIVE or view.live_xml is None or is_asked(view, record)
+    ]
+
+
+def is_another(domain: Domain, now: Interface, net: Interface, *, run: Run) -> bool:
+    """Whether `now`, which is known as `net` is, was put in since by somebody, for `net` has left.
+
+    It is connected to something else, and has another tap: libvirt moves the tap of a NIC that it connects elsewhere, and makes none as long as the
+    process lives. Where the process, or a tap, is not seen, nothing tells.
+    """
+    is_process = bool(run.process) and domain.process() == run.process
+    is_tap = None in (now.target_dev, net.target_dev) or now.target_dev == net.target_dev
+    return is_process and not is_tap and not has_source_of(now, net)
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:

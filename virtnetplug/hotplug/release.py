@@ -176,7 +176,12 @@ class GuestRelease:
         if alias not in self._asked_before:
             return False
         now = guest.now_of(self.domain, self._nets[alias], run=self.run)
-        if now is None or has_source_of(now, self._seen[alias]):
+        net = self._nets[alias]
+        if (
+            now is None
+            or has_source_of(now, self._seen[alias])
+            or guest.is_another(self.domain, now, net, run=self.run)
+        ):
             return True
         tx.warn(
             f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "
@@ -241,6 +246,8 @@ def guest_release(
             answer = Answer.GONE
         elif not ending.end.is_final:
             return Answer.AWAY
+    if answer is Answer.GONE and (now := guest.now_of(domain, net, run=run)) is not None:
+        tx.warn(f"{describe(now)}, connected to {now.source}, was put in once {who} had let go of {alias}: it stays")
     if answer is not Answer.HELD:
         tx.end("guest_release", nic)
         hand_on(tx.host, domain, net, tx)

@@ -47,7 +47,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     if not marked:
         return
     plugged = {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
-    policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
+    policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
         fast = _there(view, known.vif, pending)
         emulated = _remembered(_there(view, known.alias, pending), known, plugged.get(known.alias))
