@@ -49,11 +49,11 @@ def a_save_ends_nothing(world: World, kind: str, *, is_renamed: bool) -> None:
         assert world.plugger.detach(world.name, "net0", wait=20).result is Result.DONE
     world.guest.hold()
     assert PENDING[kind](world.plugger, world).result is Result.PENDING
-    world.guest.managed_save()
+    (world.guest.managed_save if world.kind == "fake" else world.guest.dom.managedSave)()
     for _ in range(2):
         (outcome,) = world.plugger.recover()
         assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved")
-    world.guest.start()
+    (world.guest.start if world.kind == "fake" else world.guest.dom.create)()
     assert [net.alias for net in its(world)] == ["net0" if is_renamed else "net1"]
     (outcome,) = world.plugger.recover(wait=1)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device")
@@ -71,6 +71,11 @@ def test_a_managed_save_ends_nothing(fake: World, kind: str, is_renamed: bool) -
         ["9"] if is_renamed else ["8", "9"]
     )
     assert fake.plugger.recover() == ()
+
+
+@pytest.mark.parametrize("kind", ["detach", "replace"])
+def test_and_on_real_qemu(real: World, kind: str) -> None:
+    a_save_ends_nothing(real, kind, is_renamed=True)
 
 
 def test_who_waits_is_told_of_a_managed_save(fake: World) -> None:
