@@ -14,8 +14,10 @@ from tests.contract.test_same_mac import listed, places, ports
 from tests.contract.world import World
 from virtnetplug.errors import ForgetRefused
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.view import still
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Result, Scope
 
 Act = Callable[[Plugger, World], Any]
@@ -183,6 +185,26 @@ def test_nor_taken_for_it_in_its_own_run(bonded: World) -> None:
     assert [net.alias for net in ports(bonded)][1] == alias
     assert [each.result for each in bonded.plugger.recover(wait=20)] == [Result.DONE]
     assert sorted(str(net.address) for net in ports(bonded)) == [first, "0000:00:09.0"]
+
+
+def test_nor_is_one_of_another_mac(fake: World) -> None:
+    """It is at the place of the one that left, and libvirt calls it the same."""
+    give(fake, "cold")
+    fake.guest.hold()
+    assert fake.plugger.detach(fake.name, "net2", wait=1).result is Result.PENDING
+    fake.guest.resume()
+    fake.guest.attach(element(5, f"bridge='{fake.bridges[1]}'"), Half.LIVE)
+    assert [net.alias for net in nets(fake, Half.LIVE)] == ["net0", "net1", "net2"]
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert [str(net.mac)[-1] for net in nets(fake, Half.LIVE)] == ["8", "1", "5"]
+
+
+@pytest.mark.parametrize(("alias", "is_it"), [("net1", True), (None, True), ("net2", False)])
+def test_where_no_address_is_known_the_alias_decides(alias: str | None, is_it: bool) -> None:
+    """As on Xen, and in an image, which has no alias either."""
+    its = Interface(type="bridge", mac=Mac(MAC), alias="net1", source_bridge="br0", target_dev="vnet1")
+    found = still([Interface(type="bridge", mac=Mac(MAC), alias=alias, source_bridge="br0")], its)
+    assert (found is not None) == is_it
 
 
 def given_again(world: World) -> str:
