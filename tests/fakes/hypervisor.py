@@ -111,10 +111,10 @@ def _parts(address: PciAddress) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """A saved guest: its live definition, and the NICs it was asked for and has not let go of."""
+    """A saved guest: its live definition, without the aliases that libvirt made; and which NICs it was asked for and has not let go of."""
 
     live: etree._Element
-    leaving: tuple[str, ...]
+    leaving: tuple[int, ...]
 
 
 class FakeWatch:
@@ -440,7 +440,7 @@ class FakeDomain:
 
     def save(self) -> Image:
         """``virsh save``: the guest goes on when the image is restored, with what it was asked."""
-        image = Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
+        image = self.copy_image()
         self.stop(HowEnded.SAVED)
         return image
 
@@ -475,7 +475,11 @@ class FakeDomain:
             if (target := nic.find("target")) is not None:
                 nic.remove(target)
             self._hypervisor.plug(nic, self._uuid)
-        self._live, self._leaving = live, list(image.leaving)
+        self._live = live
+        nics = self.live_nics()
+        for nic in nics:
+            self._name_alias(nic)
+        self._leaving = [nics[place].find("alias").get("name") for place in image.leaving]
         self._begin(HowBegan.MIGRATED if has_migrated else HowBegan.RESTORED)
         for watch in self._watches:
             watch.told.go_on()
@@ -484,7 +488,7 @@ class FakeDomain:
 
     def migrate(self, target: FakeHypervisor) -> FakeDomain:
         """Live, with ``--persistent``; its definition stays here, as without ``--undefinesource``."""
-        image = Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
+        image = self.copy_image()
         there = target.all.get(self._name)
         if there is None:
             there = target.all[self._name] = FakeDomain.__new__(FakeDomain)
@@ -527,7 +531,12 @@ class FakeDomain:
 
     def copy_image(self) -> Image:
         """The memory of a snapshot, which is taken while the guest runs."""
-        return Image(copy.deepcopy(self._tree(Half.LIVE)), tuple(self._leaving))
+        live = copy.deepcopy(self._tree(Half.LIVE))
+        nics = live.findall("devices/interface")
+        leaving = [place for place, nic in enumerate(nics) if nic.find("alias").get("name") in self._leaving]
+        for nic in nics:
+            _drop_made_alias(nic)
+        return Image(live, tuple(leaving))
 
     def saved_image(self) -> str | None:
         return None if self._image is None else etree.tostring(self._image.live, encoding="unicode")

@@ -17,7 +17,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import is_alike
+from virtnetplug.hotplug.view import describe, is_alike
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
 from virtnetplug.model.run import Run
@@ -37,14 +37,13 @@ def take_out(
 
     A NIC of its alias that has another MAC is somebody else's, and stays. Returns whether it is gone, or the run has ended.
     """
-    alias = net.alias or ""
     domain.await_idle()
     try:
-        answer = guest.withdraw(host, domain, alias, seconds, run=run, was_asked=was_asked, mac=net.mac)
+        answer = guest.withdraw(host, domain, net, seconds, run=run, was_asked=was_asked)
     except GuestBusy as busy:
         raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
     if answer is guest.Answer.HELD:
-        raise StillHeld(f"the guest still has {alias}; it was asked to let go, and still may")
+        raise StillHeld(f"the guest still has {describe(net)}; it was asked to let go, and still may")
     return answer
 
 

@@ -190,7 +190,7 @@ def _is_of(pair: Pair, names: Collection[str]) -> bool:
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
     """The open operation that may yet take the NIC out of either definition."""
-    pending = pending_nics(host, view.domain.uuid)
+    pending = pending_nics(host, view.domain.uuid, view)
     found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
     record = None if found is None else host.journal.operation(found)
     return None if record is None or _is_anothers(record, view, pair) else record
@@ -219,7 +219,7 @@ def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
 
 def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
     """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
-    pending = pending_nics(host, view.domain.uuid)
+    pending = pending_nics(host, view.domain.uuid, view)
     if any(operation_on(pair[0] or pair[1], pending) is not None for pair in pairs):
         return ()
     leaving = [(half, net) for half in scope.halves for pair in pairs if (net := _net(pair, half)) is not None]
@@ -340,7 +340,7 @@ class _Detach:
         self.is_of_both = record.scope is Scope.BOTH
         self.may_remain = may_remain
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
-        self.config = {entry["alias"]: entry["config"] for entry in self.entries}
+        self.config = {entry["alias"]: entry["config"] for entry in self.entries if entry["config"] is not None}
 
     def run(self, tx: Transaction) -> Work:
         """Ask for all, wait for all, then finish; the lock is not held while waiting.
@@ -377,7 +377,7 @@ class _Detach:
         if held:
             return self._pending(tx, held)
         forgotten = [
-            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._has(alias)
+            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._is_there(alias)
         ]
         forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
         ended += [alias for alias, answer in answers.items() if answer is Answer.ENDED]
@@ -410,7 +410,7 @@ class _Detach:
         self, tx: Transaction, aliases: Sequence[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
-            self.release.ask(tx, alias, self.live[alias], self.config[alias])
+            self.release.ask(tx, alias, self.live[alias], self.config.get(alias))
         return (yield from self.release.wait(tx, aliases)) if aliases else {}
 
     def _expect_none_given(self) -> None:
@@ -481,7 +481,10 @@ class _Detach:
         return (yield from self._release(tx, back))
 
     def _has(self, alias: str) -> bool:
-        """Whether the guest has that NIC, and not another of its alias."""
+        """Whether a run that was not asked has that NIC: as the definition, which the run was started from, had it."""
+        return guest.there(self.domain, xml.interface(self.config[alias]), Half.LIVE) is not None
+
+    def _is_there(self, alias: str) -> bool:
         return guest.there(self.domain, xml.interface(self.live[alias]), Half.LIVE) is not None
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
@@ -547,7 +550,8 @@ def undos(site: Site, tx: Transaction) -> Undos:
         if entry["config"] is not None:
             undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
-            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=held.get(entry["alias"]))
+            old, defined = held.get(entry["alias"]), entry["config"]
+            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=old, defined=defined)
     return undos
 
 

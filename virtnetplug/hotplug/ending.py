@@ -21,7 +21,8 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
-from virtnetplug.model.mac import Mac
+from virtnetplug.hotplug.view import still
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, Watch
@@ -46,12 +47,9 @@ class Ending:
     has_image: bool = False
     is_active: bool = False
 
-    def lacks(self, alias: str, mac: Mac | None) -> bool:
-        """Whether the guest has let go of that NIC, whatever became of it: neither the image nor what runs now has it."""
-        names = (
-            {(net.alias, net.mac) for net in xml.glimpse(self.definition)} if self.definition else {(alias, str(mac))}
-        )
-        return (alias, str(mac)) not in names
+    def lacks(self, net: Interface) -> bool:
+        """Whether the guest has let go of that NIC, whatever became of it: neither the image nor what runs now has it (see `view.still`)."""
+        return bool(self.definition) and still(xml.devices(self.definition).nets, net) is None
 
     @property
     def words(self) -> str:

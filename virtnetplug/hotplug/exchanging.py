@@ -54,7 +54,7 @@ from virtnetplug.hotplug.undoing import (
     of_rewrite,
     of_undefine,
 )
-from virtnetplug.hotplug.view import DomainView, places_of, same_mac_as
+from virtnetplug.hotplug.view import DomainView, join, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -102,13 +102,16 @@ def undos(site: Site, tx: Transaction) -> Undos:
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
     came: list[tuple[str, str]] = []
+    config_leaving = [xml.interface(element) for element in request["config_leaving"]]
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
         came.append((backend.attach_step, entry["alias"]))
         found |= of_plug(site, tx, backend, xml.interface(entry["element"]))
     for entry in request["leaving"]:
         alias = entry["alias"]
-        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came)
+        _, config = join([xml.interface(entry["element"])], config_leaving)[0]
+        defined = None if config is None else config.element
+        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came, defined=defined)
     for element in request["config_leaving"]:
         found |= of_undefine(site, tx, name_in_config(xml.interface(element)), element)
     for element in request["config_entering"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -26,11 +26,10 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import describe, has_source_of, same
+from virtnetplug.hotplug.view import DomainView, describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, OperationRecord, Scope
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, GuestEvent, GuestEventKind, HowBegan, Watch
 
@@ -64,27 +63,26 @@ class Answer(enum.Enum):
 def ask(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     watch: Watch,
     deadline: float,
     *,
     run: Run = NO_RUN,
-    mac: Mac | None = None,
     seen: Sequence[Interface] = (),
 ) -> None:
-    """Ask the guest to let go of `alias`; returns once it has been asked, or has nothing left to let go of.
+    """Ask the guest to let go of `net`; returns once it has been asked, or has nothing left to let go of.
 
-    With `mac`, a NIC that bears the alias and has another MAC is another NIC, and is not asked for; with `run`, no other run of the
-    domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is connected as none of `seen`.
+    With `run`, no other run of the domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is connected
+    as none of `seen`.
     """
     while True:
-        answer, text = _look_for(domain, alias, run=run, mac=mac)
-        if answer is not Answer.HELD:
+        now, answer = _look_for(domain, net, run=run)
+        if now is None or answer is not Answer.HELD:
             return
         if seen:
-            expect_unchanged(_called(text, alias), *seen)
+            expect_unchanged(now, *seen)
         try:
-            domain.detach(alias, Half.LIVE)
+            domain.detach(now.alias or "", Half.LIVE)
         except (DeviceMissing, UnplugInProgress, DomainNotRunning, DomainMissing):
             return  # nothing to ask for, or asked already: the wait that follows finds out which
         except GuestBusy:
@@ -124,16 +122,15 @@ def _has_ended(domain: Domain) -> bool:
 def released(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     watch: Watch,
     deadline: float,
     *,
     run: Run,
-    mac: Mac | None = None,
     was_asked: bool = False,
     resumed: Callable[[], None] = lambda: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
-    """Wait until the guest let go of `alias`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
+    """Wait until the guest let go of `net`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
 
     The live definition is read each time that something happened, or `LOOK_AGAIN` has passed. A guest that `was_asked` by an earlier call is
     asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done.
@@ -141,7 +138,9 @@ def released(
     clock = host.clock
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
-        answer = look_for(domain, alias, run=run, mac=mac)
+        there, answer = _look_for(domain, net, run=run)
+        if there is not None and is_another(domain, there, net, run=run):
+            answer = Answer.GONE
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         now = clock.monotonic()
@@ -149,8 +148,9 @@ def released(
             return answer
         if now >= ask_again:
             ask_again = math.inf
-            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
+            ask(host, domain, net, watch, deadline, run=run)
             continue
+        alias = (there or net).alias or ""
         event = yield Wait(
             what=WaitsFor.GUEST, alias=alias, watch=watch, until=min(deadline, ask_again, now + LOOK_AGAIN)
         )
@@ -171,23 +171,26 @@ def heed(event: GuestEvent | None, alias: str) -> None:
         )
 
 
-def look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None = None) -> Answer:
-    """Whether this run of the domain still has the NIC, by its live definition; with `mac`, one of another MAC is another NIC."""
-    return _look_for(domain, alias, run=run, mac=mac)[0]
+def look_for(domain: Domain, net: Interface, *, run: Run) -> Answer:
+    """Whether this run of the domain still has the NIC `net`, which was seen in it (see `view.still`), by its live definition."""
+    return _look_for(domain, net, run=run)[1]
 
 
-def _look_for(domain: Domain, alias: str, *, run: Run, mac: Mac | None) -> tuple[Answer, str]:
-    """The same, with the definition that was read."""
+def now_of(domain: Domain, net: Interface, *, run: Run) -> Interface | None:
+    """That NIC as this run of the domain has it now, under whatever alias, or None."""
+    return _look_for(domain, net, run=run)[0]
+
+
+def _look_for(domain: Domain, net: Interface, *, run: Run) -> tuple[Interface | None, Answer]:
     try:
         text = domain.xml(Half.LIVE)
     except (DomainNotRunning, DomainMissing):
-        return Answer.ENDED, ""
+        return None, Answer.ENDED
     # First, for what another run lacks says nothing of the guest that was asked.
     if run != NO_RUN and not is_run(domain, run, text):
-        return Answer.ENDED, text
-    if all(net.alias != alias or (mac is not None and net.mac not in (None, str(mac))) for net in xml.glimpse(text)):
-        return Answer.GONE, text
-    return Answer.HELD, text
+        return None, Answer.ENDED
+    now = still(xml.devices(text).nets, net)
+    return now, Answer.GONE if now is None else Answer.HELD
 
 
 def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
@@ -196,6 +199,31 @@ def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
         raise NicChanged(
             f"{describe(now)} is connected to {now.source} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
         )
+
+
+def is_asked(view: DomainView, record: OperationRecord) -> bool:
+    """Whether the guest that `view` has is the one that the operation asked, and not that of a run that was started since."""
+    return view.live_xml is not None and is_run(view.domain, record.run_asked, view.live_xml)
+
+
+def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[OperationRecord]:
+    """Those of the operations that may yet change a NIC of `view`: one of the live definition alone does not outlive its run."""
+    return [
+        record
+        for record in records
+        if not record.domain_uuid or record.scope is not Scope.LIVE or view.live_xml is None or is_asked(view, record)
+    ]
+
+
+def is_another(domain: Domain, now: Interface, net: Interface, *, run: Run) -> bool:
+    """Whether `now`, which is known as `net` is, was put in since by somebody, for `net` has left.
+
+    It is connected to something else, and has another tap: libvirt moves the tap of a NIC that it connects elsewhere, and makes none as long as the
+    process lives. Where the process, or a tap, is not seen, nothing tells.
+    """
+    is_process = bool(run.process) and domain.process() == run.process
+    is_tap = None in (now.target_dev, net.target_dev) or now.target_dev == net.target_dev
+    return is_process and not is_tap and not has_source_of(now, net)
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
@@ -254,34 +282,29 @@ def goes_on(domain: Domain, run: Run) -> bool:
 def withdraw(
     host: Host,
     domain: Domain,
-    alias: str,
+    net: Interface,
     seconds: float,
     *,
     run: Run,
     was_asked: bool = False,
-    mac: Mac | None = None,
 ) -> Answer:
     """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
     deadline = host.clock.monotonic() + seconds
-    if (answer := look_for(domain, alias, run=run, mac=mac)) is not Answer.HELD:
+    if (answer := look_for(domain, net, run=run)) is not Answer.HELD:
         return answer
     with domain.watch() as watch:
         if not was_asked:
-            ask(host, domain, alias, watch, deadline, run=run, mac=mac)
-        answers = released(host, domain, alias, watch, deadline, run=run, mac=mac, was_asked=was_asked)
+            ask(host, domain, net, watch, deadline, run=run)
+        answers = released(host, domain, net, watch, deadline, run=run, was_asked=was_asked)
         return to_end(host, answers)
 
 
 def net_of(domain: Domain, alias: str, half: Half) -> Interface | None:
     """The net called `alias` in that definition now, or None."""
     try:
-        return _called(domain.xml(half), alias)
+        return next((net for net in xml.devices(domain.xml(half)).nets if net.alias == alias), None)
     except (DomainNotRunning, DomainMissing):
         return None
-
-
-def _called(text: str, alias: str) -> Interface | None:
-    return next((net for net in xml.devices(text).nets if net.alias == alias), None)
 
 
 def nets_of(domain: Domain) -> Sequence[Interface]:

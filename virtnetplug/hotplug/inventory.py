@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
 from virtnetplug.hotplug.travel import is_ours, pending_in, read
@@ -96,9 +97,13 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     hypervisor, uuid = host.hypervisor.key, view.domain.uuid
     known = {record.alias: record for record in host.journal.nics(hypervisor, uuid)}
     carried = read(view.live_xml)
-    pending = {**pending_in(carried), **pending_nics(host, uuid)}
+    records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
+    pending = {**pending_in(carried), **of_domain(records, uuid)}
+    unasked = {record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)}
     chosen = view.pairs if pairs is None else pairs
-    return [_nic(host, view, live, config, known, pending, carried.nics, is_new=are_new) for live, config in chosen]
+    return [
+        _nic(host, view, live, config, known, pending, unasked, carried.nics, is_new=are_new) for live, config in chosen
+    ]
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:
@@ -131,9 +136,13 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: 
     return []
 
 
-def pending_nics(host: Host, domain_uuid: str) -> dict[str, str]:
-    """Name (see `leaving`) to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now."""
-    return of_domain(host.journal.open_operations(host.hypervisor.key, domain_uuid, ""), domain_uuid)
+def pending_nics(host: Host, domain_uuid: str, view: DomainView | None = None) -> dict[str, str]:
+    """Name (see `leaving`) to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now.
+
+    With `view`, of what the domain has there: an operation on the guest of an earlier run is none.
+    """
+    records = host.journal.open_operations(host.hypervisor.key, domain_uuid, "")
+    return of_domain(records if view is None else guest.concerned(view, records), domain_uuid)
 
 
 def _nic(
@@ -143,6 +152,7 @@ def _nic(
     config: Interface | None,
     known: Mapping[str, NicRecord],
     pending: Mapping[str, str],
+    unasked: Collection[str],
     carried: Collection[KnownNic],
     *,
     is_new: bool,
@@ -154,7 +164,8 @@ def _nic(
         record = None  # another NIC of that alias
     operation = operation_on(live, pending)
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
-    frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
+    is_pending = operation is not None and operation not in unasked
+    frontend, backend = _states(host, view.domain, live, record, is_pending=is_pending, is_new=is_new)
     return Nic(
         domain=view.domain.name,
         domain_uuid=view.domain.uuid,

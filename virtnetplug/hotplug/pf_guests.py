@@ -253,7 +253,7 @@ def put_in(
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise
-    if guest.look_for(nic.domain, nic.alias, run=nic.run, mac=nic.mac) is Answer.ENDED:
+    if guest.look_for(nic.domain, xml.interface(element), run=nic.run) is Answer.ENDED:
         _return(host, nic, {nic.address, address})
 
 

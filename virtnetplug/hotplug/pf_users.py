@@ -183,7 +183,7 @@ def _nic_refusals(
             message=f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs.",
         )
     yield from fit.widows(view, [(Half.LIVE, net)])
-    if (operation := operation_on(net, pending_nics(host, view.domain.uuid))) is not None:
+    if (operation := operation_on(net, pending_nics(host, view.domain.uuid, view))) is not None:
         yield Refusal(
             reason=NicPending.reason,
             nic=nic.label,

@@ -6,6 +6,7 @@ its identity. Until the PF is made again all of it is undone by whatever fails; 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -124,16 +125,7 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(
-                self.host,
-                nic.domain,
-                nic.net.alias or "",
-                watch,
-                self.deadline,
-                run=nic.run,
-                mac=nic.mac,
-                seen=[nic.net],
-            ),
+            lambda: guest.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
             half=Half.LIVE,
         )
 
@@ -211,10 +203,15 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
         ) from error
 
 
+def _is_out(nic: PfNic) -> bool:
+    """Whether its guest has let go of it, and runs on."""
+    return guest.look_for(nic.domain, dataclasses.replace(nic.net, alias=nic.alias), run=nic.run) is Answer.GONE
+
+
 def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) -> PciAddress:
     """The VF that the NIC had; another one if somebody has that by now."""
     index = next(index for index, vf in enumerate(vfs) if vf.address == nic.address)
-    if guest.look_for(nic.domain, nic.alias, run=nic.run) is Answer.GONE:
+    if _is_out(nic):
         index = untaken(host, nic, vfs, index, tx)
     return vfs[index].address
 
@@ -255,7 +252,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):
         raise HostDeviceUnfit(f"{request['pf']} has {len(vfs)} VFs now, and {nic.label} is to have VF {target}")
-    is_out = guest.look_for(nic.domain, nic.alias, run=nic.run) is Answer.GONE
+    is_out = _is_out(nic)
     if is_out:
         target = untaken(host, nic, vfs, target, tx)
     entry = dict(enumerate(request["vfs"])).get(target)

@@ -31,9 +31,11 @@ from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
 from virtnetplug.hotplug.travel import carried_in
+from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.hotplug.waiting import to_end
 from virtnetplug.model.operation import (
     Event,
+    Half,
     OperationRecord,
     OperationState,
     Outcome,
@@ -59,7 +61,7 @@ def recover(
 
     With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
     whose guest address somebody has taken (``place-taken``) is put at another one. With `forget`, the id of an operation, that one is closed and nothing
-    else done: its guest must not run, and have been saved or ended in a way that is not known; else raises `ForgetRefused`.
+    else done: its guest must have been saved, have ended in a way that is not known, or have the NIC connected to something else. Raises `ForgetRefused`.
     """
     if forget:
         return (_forget(host, domain_name, forget, seconds),)
@@ -92,9 +94,11 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
         )
     reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
-    if record.state is not OperationState.PENDING or record.reason not in reasons:
+    elsewhere = _elsewhere(host, record)
+    if record.state is not OperationState.PENDING or (record.reason not in reasons and not elsewhere):
         raise ForgetRefused(
-            f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, is forgotten. "
+            f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
+            "something else by now, is forgotten. "
             f"'{recover_command(record)} --wait 60' goes on with it"
         )
     try:
@@ -105,7 +109,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it") from None
         return outcome
     with DomainLock(host, domain, seconds):
-        if domain.state().is_active and not _is_unknown(domain, record):
+        if domain.state().is_active and not elsewhere and not _is_unknown(domain, record):
             raise ForgetRefused(
                 f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
             )
@@ -117,10 +121,30 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether its guest had let go of {nics}, and "
                 "whether it comes back: from an image it would, with what it had"
             )
+            if elsewhere:
+                message = (
+                    f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether {elsewhere} is the NIC that its guest "
+                    "was asked for, and lets go of yet: it is left as it is"
+                )
+                travel.forget(domain, [operation_id], ())
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message)
                 return tx.outcome(Result.LEFT, reason="forgotten", message=message)
+
+
+def _elsewhere(host: Host, record: OperationRecord) -> str:
+    """The NICs that the guest was asked for, and that are connected to something else by now; empty if there are none."""
+    live = record.request.get(Half.LIVE.value)
+    elements = [entry.get(key) for entry in record.named for key in ("element", Half.LIVE.value)]
+    elements += [live.get("before")] if isinstance(live, dict) else []
+    try:
+        domain = host.hypervisor.domain(record.domain_uuid)
+        seen = [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
+        there = [(guest.now_of(domain, net, run=record.run_asked), net) for net in seen]
+    except DomainMissing:
+        return ""
+    return ", ".join(describe(now) for now, net in there if now is not None and not has_source_of(now, net))
 
 
 def _is_unknown(domain: Domain, record: OperationRecord) -> bool:

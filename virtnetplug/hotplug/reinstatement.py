@@ -68,7 +68,7 @@ def put_back(
         old = held_of(host, domain, net)
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
-        answer = guest.look_for(domain, alias, run=run, mac=net.mac)
+        answer = guest.look_for(domain, net, run=run)
         if answer is Answer.GONE and not is_back(domain, net, operation):
             expect_free(domain, net, operation)
             if net.is_hostdev and old is not None:
@@ -156,7 +156,7 @@ def _lend(
     except (DomainNotRunning, DomainMissing, NotApplied):
         backend.unplug(host, domain, order.net)
     except VirtnetplugError:
-        if guest.look_for(domain, net.alias or "", run=run, mac=net.mac) is not Answer.HELD:
+        if guest.look_for(domain, net, run=run) is not Answer.HELD:
             backend.unplug(host, domain, order.net)
         raise
 

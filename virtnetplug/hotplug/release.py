@@ -38,8 +38,8 @@ def steps_out(net: Interface, name: str) -> list[tuple[str, str, Phase, Half | N
 class GuestRelease:
     """Asking guests to let go, and waiting: what a detach and an exchange have in common.
 
-    `run` is the run of the domain that was asked. A NIC is known by its alias and its MAC:
-    one that bears the alias and has another MAC was put there by somebody else. A NIC that somebody has connected to something else is not
+    `run` is the run of the domain that was asked. How a NIC is known there says `view.still`; in a run that was started since, `view.same`
+    says it of the NIC's element in the definition. A NIC that somebody has connected to something else is not
     asked for. Once the guest was asked, its answer counts, whatever the NIC is connected to by then.
     """
 
@@ -71,8 +71,7 @@ class GuestRelease:
         False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
         """
         if tx.is_done("guest_release", alias):
-            mac = xml.interface(element).mac
-            answer = guest.look_for(self.domain, alias, run=self.run, mac=mac)
+            answer = guest.look_for(self.domain, xml.interface(element), run=self.run)
             is_held = False  # one that is there has come since
         else:
             self.ask(tx, alias, element)
@@ -113,16 +112,19 @@ class GuestRelease:
                 tx.warn(text)
 
     def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
-        """Ask the guest to let go of the NIC `alias`, whose live element is `element`.
+        """Ask the guest to let go of the NIC `alias`, whose live element was `element`.
 
         Another run has the NIC as its definition had it: with the element `defined`, which may name another source.
         A guest that was asked before is asked again only after `guest.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
-        is_next = not self.run.matches(tx.record.run)
-        self._seen[alias] = (net, xml.interface(defined)) if is_next and defined is not None else (net,)
-        if not is_lasting(net.alias) or is_next:
-            net = self._there(tx, alias, net) or net  # another run has it under another alias
+        is_next, kept = not self.run.matches(tx.record.run), None if defined is None else xml.interface(defined)
+        self._seen[alias] = (net, kept) if is_next and kept is not None else (net,)
+        if is_next:
+            net = kept or net
+            net = self._there(tx, alias, net) or net
+        elif not is_lasting(net.alias) and net.address is None:
+            net = self._there(tx, alias, net) or net
         self._nets[alias] = net
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
@@ -158,13 +160,11 @@ class GuestRelease:
 
     def _ask(self, tx: Transaction, alias: str) -> None:
         if alias not in self._asked_before:
-            mac = self._nets[alias].mac
-            name = self._nets[alias].alias or ""
-            if guest.look_for(self.domain, name, run=self.run, mac=mac) is not Answer.HELD:
+            net, seen = self._nets[alias], self._seen[alias]
+            if guest.look_for(self.domain, net, run=self.run) is not Answer.HELD:
                 return
             self._say_asked(tx, alias)
-            seen = self._seen[alias]
-            guest.ask(self.host, self.domain, name, self.watch, self.deadline, run=self.run, mac=mac, seen=seen)
+            guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """As `guest.there`. One that is to come back at any address has none in its element: the journal knows where it was."""
@@ -177,8 +177,13 @@ class GuestRelease:
         """Whether a guest that was asked by an earlier call is asked again: not for a NIC that somebody has connected to something else since."""
         if alias not in self._asked_before:
             return False
-        now = guest.net_of(self.domain, self._nets[alias].alias or "", Half.LIVE)
-        if now is None or now.mac != self._nets[alias].mac or any(has_source_of(now, net) for net in self._seen[alias]):
+        now = guest.now_of(self.domain, self._nets[alias], run=self.run)
+        net = self._nets[alias]
+        if (
+            now is None
+            or any(has_source_of(now, one) for one in self._seen[alias])
+            or guest.is_another(self.domain, now, net, run=self.run)
+        ):
             return True
         tx.warn(
             f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "
@@ -229,8 +234,8 @@ def guest_release(
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:
         answer = yield from guest.released(
-            tx.host, domain, alias, watch, deadline,
-            run=run, mac=net.mac, was_asked=was_asked, resumed=tx.expect_mine,
+            tx.host, domain, net, watch, deadline,
+            run=run, was_asked=was_asked, resumed=tx.expect_mine,
         )  # fmt: skip
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)
@@ -239,10 +244,12 @@ def guest_release(
         answer = Answer.GONE  # before the run ended, while another NIC was waited for
     elif answer is Answer.ENDED:
         ending = how(domain, run, watch, had_image=has_image(tx.record)) if ended is None else ended()
-        if ending.lacks(alias, net.mac):
+        if ending.lacks(net):
             answer = Answer.GONE
         elif not ending.end.is_final:
             return Answer.AWAY
+    if answer is Answer.GONE and (now := guest.now_of(domain, net, run=run)) is not None:
+        tx.warn(f"{describe(now)}, connected to {now.source}, was put in once {who} had let go of {alias}: it stays")
     if answer is not Answer.HELD:
         tx.end("guest_release", nic)
         hand_on(tx.host, domain, net, tx)

@@ -110,11 +110,26 @@ class Replacement:
             check_applied(xml.interface(live["after"]), now, changed)
 
 
-def undos(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
-    """What takes the steps back: new out, old in again."""
+def undos(
+    site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> Undos:
+    """What takes the steps back: new out, old in again. `config` is the same change of the definition."""
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
     came = (backend.attach_step, new.alias or alias)
+    defined = config["before"] if config is not None else None
     return {
-        **of_plug(site, tx, backend, new),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[came]),
+        **of_plug(site, tx, backend, new, given=lambda: _given(site, config) if config is not None else None),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[came], defined=defined),
     }
+
+
+def _given(site: Site, config: Mapping[str, Any]) -> Interface | None:
+    """The NIC of a run that was started from the changed definition."""
+    after = xml.interface(config["after"])
+    now = guest.there(site.domain, after, Half.LIVE)
+    try:
+        if now is not None:
+            check_applied(after, now, config["changed"])
+    except NotApplied:
+        return None
+    return now

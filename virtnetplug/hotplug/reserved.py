@@ -12,7 +12,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
-from virtnetplug.hotplug import fit, leftover
+from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
@@ -82,7 +82,7 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
     """
     uuid = view.domain.uuid
-    records = host.journal.open_operations(host.hypervisor.key, uuid, "")
+    records = guest.concerned(view, host.journal.open_operations(host.hypervisor.key, uuid, ""))
     ids = {name: record.id for record in records for name in record.remembers}
     for each in reservations(records, uuid):
         alias = each.net.alias if is_lasting(each.net.alias) else None

@@ -42,7 +42,7 @@ def contenders(
 
     A NIC that waits for its guest to let go is none, nor is half of a teaming pair: which of its halves serves is the guest's choice.
     """
-    pending = pending_nics(host, view.domain.uuid)
+    pending = pending_nics(host, view.domain.uuid, view)
     there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
     nets = {name: net for name, net in there.items() if name not in leaving and operation_on(net, pending) is None}
     candidates = [_candidate(host, view, name, net) for name, net in nets.items()]

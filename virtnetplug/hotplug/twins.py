@@ -47,7 +47,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     if not marked:
         return
     plugged = plugged_macs(host, view)
-    policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
+    policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
         fast = _there(view, known.vif, pending)
         emulated = without_strangers(_there(view, known.alias, pending), known, plugged)

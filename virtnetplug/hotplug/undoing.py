@@ -6,7 +6,7 @@ the journal, never from the process that ran the step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -65,10 +65,24 @@ class Site:
         return cls(host=host, domain=domain, run=run, seconds=seconds)
 
 
-def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is_new: bool = False) -> Undos:
+def is_next(site: Site, tx: Transaction) -> bool:
+    """Whether the run that the undo works on was started since: it has what the definition had, and not what the operation saw in the guest."""
+    return bool(tx.record.domain_uuid) and not site.run.matches(tx.record.run_asked)
+
+
+def of_plug(
+    site: Site,
+    tx: Transaction,
+    backend: Backend,
+    net: Interface,
+    *,
+    is_new: bool = False,
+    given: Callable[[], Interface | None] = lambda: None,
+) -> Undos:
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
-    One that `is_new` is nobody's then; another was in the place of one that comes back.
+    One that `is_new` is nobody's then; another was in the place of one that comes back. `given`: the NIC that the definition of the operation gave
+    to a run that was started since, without the alias of `net`.
     """
     alias = net.alias or ""
 
@@ -78,10 +92,12 @@ def of_plug(site: Site, tx: Transaction, backend: Backend, net: Interface, *, is
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        if leaves(tx, guest.net_of(site.domain, alias, Half.LIVE), net):
+        if leaves(tx, guest.now_of(site.domain, net, run=NO_RUN), net):
             return
         run = site.run if is_defined(site.domain, net) else NO_RUN
-        if take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
+        if is_next(site, tx) and (now := given()) is not None:
+            take_out(site.host, site.domain, now, site.seconds, run=site.run)
+        elif take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
         if is_new:
             forget_ours(site.domain, net)
@@ -139,12 +155,15 @@ def of_ask(
     *,
     old: Mapping[str, Any] | None = None,
     followers: Sequence[tuple[str, str]] = (),
+    defined: str | None = None,
 ) -> Undos:
     """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again (`old`: see `put_back`).
 
+    A run that was started since has it as it was `defined`, which may be at another guest address.
     `followers` are the steps, each with its NIC, that put others in the place of that NIC, which must be out first.
     """
-
+    if defined is not None and is_next(site, tx):
+        element = defined
     net = xml.interface(element)
 
     def back() -> None:
@@ -168,12 +187,12 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
 
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
-    is_there = guest.look_for(site.domain, net.alias or "", run=site.run, mac=net.mac) is Answer.HELD
-    if is_there and leaves(tx, guest.net_of(site.domain, net.alias or "", Half.LIVE), net):
+    now = guest.now_of(site.domain, net, run=site.run)
+    if leaves(tx, now, net):
         return True
-    if not is_there or tx.is_done("guest_release", name):
+    if now is None or tx.is_done("guest_release", name):
         return False
-    if tx.record.domain_uuid and not site.run.matches(tx.record.run_asked):
+    if is_next(site, tx):
         return True  # another run than the one that was asked
     if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
         return True  # the guest has said so, or was not asked

@@ -38,7 +38,7 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, leaves, of_rewrite
+from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves, of_rewrite
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -408,29 +408,40 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     live, config = request.get(Half.LIVE.value), request.get(Half.CONFIG.value)
     found: dict[tuple[str, str], Any] = {}
     if live is not None and request["replace"]:
-        found |= replacement.undos(site, tx, alias, live)
+        found |= replacement.undos(site, tx, alias, live, config)
     elif live is not None and (device := live.get("device")) is not None:
         from virtnetplug.hotplug.assigned import change_back
 
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
-        found["change", alias] = partial(_change_back, site, tx, alias, live, manner)
+        found["change", alias] = partial(_change_back, site, tx, alias, live, config, manner)
     if config is not None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
         found |= of_rewrite(site, tx, "redefine", alias, before, after)
     return found
 
 
-def _change_back(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], manner: Manner) -> None:
+def _change_back(
+    site: Site,
+    tx: Transaction,
+    alias: str,
+    live: Mapping[str, Any],
+    config: Mapping[str, Any] | None,
+    manner: Manner,
+) -> None:
     expect_ended(site, tx, alias)
-    before, after = xml.interface(live["before"]), xml.interface(live["after"])
-    now = guest.there(site.domain, before, Half.LIVE)
+    if not guest.goes_on(site.domain, site.run):
+        return
+    of_run = config if config is not None and is_next(site, tx) else live
+    before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
+    now = guest.now_of(site.domain, before, run=site.run)
     if leaves(tx, now, before, after):
         return
-    if now is None and guest.goes_on(site.domain, site.run):
+    if now is None:
         tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
         return
-    manner.change_back(site.domain, live)
+    element = xml.edit(before.element, {"alias": now.alias, "address": now.address})
+    manner.change_back(site.domain, {**live, "before": element})
 
 
 class Update(Operation):

@@ -184,6 +184,24 @@ def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     return found
 
 
+def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
+    """The one of `nets` that is the NIC `wanted`, where both are of one run of the domain; None if none is.
+
+    A NIC with a lasting alias is known by alias and MAC. Any other is known by MAC and guest address, whatever it is connected to: it keeps both in a
+    save and a migration, where libvirt may give it another alias, and an image has none. Where an address is not known, the alias decides.
+    """
+    if is_lasting(wanted.alias):
+        return same(nets, wanted)
+    its = [net for net in nets if not is_lasting(net.alias) and net.mac == wanted.mac]
+    return next((net for net in its if _is_still(net, wanted)), None)
+
+
+def _is_still(net: Interface, wanted: Interface) -> bool:
+    if net.address is not None and wanted.address is not None:
+        return net.address == wanted.address
+    return is_alike(net, wanted) if None in (net.alias, wanted.alias) else net.alias == wanted.alias
+
+
 def _is_at(net: Interface, wanted: Interface) -> bool:
     return None in (net.address, wanted.address) or net.address == wanted.address
 

@@ -31,7 +31,7 @@ _EPILOG = """Examples:
 )
 @click.option(
     "--forget", metavar="ID", default="",
-    help="Close the operation ID, whose guest was saved or ended in a way that is not known, because you know that the guest is no more.",
+    help="Close the operation ID, whose guest was saved, ended in a way that is not known, or has the NIC connected to something else by now.",
 )  # fmt: skip
 @options.plan_option
 @click.pass_obj
