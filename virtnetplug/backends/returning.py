@@ -35,7 +35,7 @@ class Returned:
     `loss` says that there was nothing to give back: the device that was lent is there no more. It is nobody's, and nothing was written to what has
     its address.
 
-    `user` is the domain that libvirt has lent it to since: it is let go, also with `kept`. With `fault`, too, it stays held.
+    `user` is the domain that libvirt has lent it to since: it is let go, also with `kept`. It stays held if there is a `fault` as well.
 
     One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
     has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.

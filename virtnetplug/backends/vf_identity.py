@@ -14,13 +14,14 @@ from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.errors import (
     DomainMissing,
     HostDeviceBusy,
+    HostDeviceFailed,
     HostDeviceMissing,
     HostDeviceUnfit,
     VfChanged,
     VirtnetplugError,
 )
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 
@@ -125,15 +126,25 @@ def make_port(ground: Ground, holding: Holding) -> None:
 
 
 def _taker(ground: Ground, holding: Holding, user: User) -> Domain | None:
-    """The domains are read only where a guest can have the VF: it has a driver then, and no network interface on the host."""
+    """All domains are read only where a guest can have the VF, for that takes long."""
     if user is User.ANYBODY:
         return None
     device = ground.host_devices.device(holding.address)
     if device.driver is None or device.netdev is not None:
-        return None
+        return None  # no guest has what has no driver, or a network interface on the host
     if user is User.ITS_NIC and _has_its_nic(ground, holding):
         return None
+    if device.driver == VFIO_DRIVER and not _is_open(ground, holding):
+        return None
     return users_of_devices(ground).get(holding.address)
+
+
+def _is_open(ground: Ground, holding: Holding) -> bool:
+    """Whether some process may have it: QEMU has the VFIO device of each device of its guest open."""
+    try:
+        return bool(ground.host_devices.vfio_users(holding.address))
+    except HostDeviceFailed:
+        return True  # not to be seen
 
 
 def _has_its_nic(ground: Ground, holding: Holding) -> bool:

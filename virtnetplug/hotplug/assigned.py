@@ -159,12 +159,12 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Take `change` back, if the NIC still has the device: what somebody set of it since stays.
+    """Take `change` back: what somebody set of the device since stays.
 
-    One that was given back is as it was before all that. The row of one that the NIC does not have any more ends as that of any other (`return_devices`).
+    One that was given back is as it was before all that. The row of one that another NIC has by now ends as that of any other (`return_devices`).
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
-    if holding is None or not has_for(domain, holding):
+    if holding is None:
         return
     try:
         now = host.host_devices.settings(holding.address)
