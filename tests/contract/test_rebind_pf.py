@@ -462,15 +462,10 @@ def test_a_vf_that_another_program_takes_meanwhile_ends_it(house: World, monkeyp
 def test_recover_waits_for_who_took_a_vf_of_a_pf_that_is_half_made(house: World) -> None:
     before, fake = whole(house), devices(house)
     third: Any = house.host.hypervisor.add("third")  # type: ignore[attr-defined]
-    counter = Trigger(-1, "none")
-    rebind(house, Plugger(faulty(house.host, counter), lambda: None), numvfs=6)
+    rebind(house, numvfs=6)
     rebind(house, numvfs=4)
     fake.set_by_hand(VFS[3], **dataclasses.asdict(before["settings"][VFS[3]]) | {"mac": before["free"][VFS[3]][0]})
-    at = counter.calls.index("host_devices.set_num_vfs")
-    with pytest.raises(Crash):
-        rebind(house, Plugger(faulty(house.host, Trigger(at, "crash", after=True)), lambda: None), numvfs=6)
-    house.host.journal.close()
-    house.host = house.reopen()
+    die(house, lambda p: rebind(house, p, numvfs=6), "host_devices.set_num_vfs", after=True)
     third.attach(by_address(fake.vfs(PF)[5].address), Half.LIVE)
     (left,) = house.plugger.recover()
     assert (left.result, left.reason) == (Result.INCOMPLETE, "host-device-busy") and "domain third" in left.message
