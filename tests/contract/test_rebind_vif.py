@@ -17,7 +17,15 @@ from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from tests.fakes.xen import ISOLATED_PORT, NEW_PORT, FakeXen, Seat
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import HostDeviceFailed, Refused, UsageError, VifNotConnected, VirtnetplugError, XenStoreFailed
+from virtnetplug.errors import (
+    HostDeviceFailed,
+    NicChanged,
+    Refused,
+    UsageError,
+    VifNotConnected,
+    VirtnetplugError,
+    XenStoreFailed,
+)
 from virtnetplug.hotplug import rebind_vif, vif_recovery, vif_rework
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.plugger import Plugger
@@ -291,6 +299,42 @@ def test_a_domain_id_that_is_used_again_before_it_is_unbound_keeps_its_driver(
     outcome = rebind(dom0)
     assert (outcome.result, outcome.reason) == (Result.UNDONE, "guest-ended")
     assert theirs[0].state is not None and theirs[0].state.master == "br1" and theirs[0].moves == 0
+
+
+def test_a_vif_that_took_the_name_in_the_moment_of_the_unbind_has_its_driver_again(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels, theirs = dom0.xen.unbind, []
+
+    def unbind(name: str) -> None:
+        if not theirs:
+            theirs.append(replace_vif(dom0, MACS[6]))
+        kernels(name)
+
+    monkeypatch.setattr(dom0.xen, "unbind", unbind)
+    with pytest.raises(HostDeviceFailed, match="became another vif"):
+        rebind(dom0)
+    (seat,) = theirs
+    assert seat.state is not None and seat.state.is_up
+    assert (seat.state.name, seat.state.master, seat.state.mtu) == (f"vif{seat.vif.domain_id}.1", "br1", 1500)
+    assert seat.vif.is_connected and not dom0.host.journal.open_operations()
+
+
+def test_a_link_that_somebody_moves_before_it_is_unbound_stays_there(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, seat = dom0.xen.watch_frontends, dom0.xen.seats[dom0.name(1)]
+
+    def watch_frontends(vifs: Any) -> Any:
+        assert seat.state is not None
+        seat.state = replace(seat.state, master="br1", mtu=1400)
+        return watch(vifs)
+
+    monkeypatch.setattr(dom0.xen, "watch_frontends", watch_frontends)
+    with pytest.raises(NicChanged, match="into br1"):
+        rebind(dom0)
+    assert seat.state is not None and (seat.state.master, seat.state.mtu, seat.state.name) == ("br1", 1400, "mynic")
+    assert not dom0.host.journal.open_operations()
 
 
 @pytest.mark.parametrize("call", ["vif_drivers.bind", "vif_store.set_plumbed"])

@@ -207,6 +207,21 @@ def _nic(host: Host, candidate: Candidate) -> VifNic:
     )
 
 
+def as_its_script_made_it(host: Host, vif: Vif) -> VifNic:
+    """A vif that has lost its driver, of whichever toolstack, to be bound and put where its hotplug script had put it."""
+    wanted = _wanted(host, Candidate(vif=vif, label=vif.name)) if vif.bridge is not None else None
+    return VifNic(
+        vif=vif,
+        domain_uuid="",
+        alias=vif.name,
+        label=vif.name,
+        wanted=wanted,
+        isolated=False,
+        rings=None,
+        process=xen(host)[0].process(vif.domain_id),
+    )
+
+
 def _wanted(host: Host, candidate: Candidate) -> NetdevState:
     """The link as it is now; out of its bridge, as the hotplug script would make it (Xen's ``vif-bridge``, ``xen-network-common.sh``)."""
     vif = candidate.vif

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from virtnetplug.errors import HostDeviceFailed, VifNotConnected
+from virtnetplug.errors import HostDeviceFailed, NicChanged, VifNotConnected
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.vif_nics import VifNic, xen
+from virtnetplug.hotplug.vif_nics import VifNic, as_its_script_made_it, xen
 from virtnetplug.ports.xen import Vif
 from virtnetplug.retry import until_true
 
@@ -22,9 +22,23 @@ PLUMBED = "connected"
 
 
 def unbind(host: Host, nic: VifNic) -> None:
-    """Take the driver from the vif; nothing if it is gone: another run, or another NIC, may have its name. Raises `HostDeviceFailed`."""
-    if not is_gone(host, nic):
-        xen(host)[1].unbind(nic.vif.name)
+    """Take the driver from the vif; nothing if it is gone: another run, or another NIC, may have its name.
+
+    Raises `NicChanged` if somebody has moved its link since it was looked at, and `HostDeviceFailed`.
+    """
+    store, drivers = xen(host)
+    if is_gone(host, nic):
+        return
+    if texts := moved(host, [nic]):
+        raise NicChanged(f"{texts[0]}. Nothing was done to it")
+    drivers.unbind(nic.vif.name)
+    other = store.vif(nic.vif.domain_id, nic.vif.number) if is_gone(host, nic) else None
+    if other is None or other.backend is None or drivers.is_bound(nic.vif.name):
+        return
+    complete(host, as_its_script_made_it(host, other), 0.0)
+    raise HostDeviceFailed(
+        f"{nic.vif.name} became another vif just when {nic.label} was unbound: that one has its driver again, and is in {other.bridge or 'no bridge'}"
+    )
 
 
 def bind(host: Host, nic: VifNic) -> None:
