@@ -226,6 +226,11 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     return True
 
 
+def say_out(tx: Transaction, name: str) -> None:
+    """Warn that the definition lacks the NIC `name`, which the operation leaves out of it, too."""
+    tx.warn(f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out")
+
+
 def of_rewrite(
     site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface, *, is_one: bool = True
 ) -> Undos:
@@ -240,12 +245,10 @@ def of_rewrite(
                 )
             return
         if now is None and is_one and before.mac == after.mac:
-            tx.warn(
-                f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out"
-            )
+            say_out(tx, name)
             return
         expect_free(site.domain, before, tx.record, Half.CONFIG, beside=now)
-        rewrite(site.domain, after, before)
+        rewrite(site.domain, after, before, is_one=is_one)
 
     return {(step, name): back}
 

@@ -6,6 +6,7 @@ from virtnetplug.model.topology import Topology
 from virtnetplug.xml.differences import diff
 from virtnetplug.xml.domains import devices, host_addresses, lockable_memory, memory_nodes, topology
 from virtnetplug.xml.glimpses import NetGlimpse, glimpse
+from virtnetplug.xml.merging import merged
 from virtnetplug.xml.metadata import NAMESPACE, metadata, metadata_text
 from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
 from virtnetplug.xml.networks import network, network_port, network_port_text, restored_port_text
@@ -35,6 +36,7 @@ __all__ = [
     "lockable_memory",
     "may_have_doubles",
     "memory_nodes",
+    "merged",
     "metadata",
     "metadata_text",
     "network",
