@@ -102,11 +102,12 @@ def undos(site: Site, tx: Transaction) -> Undos:
     """What takes its steps back: those that came go, those that left are back."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
-    came: list[tuple[str, str]] = []
+    came: list[tuple[str, Interface]] = []
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
-        came.append((backend.attach_step, entry["alias"]))
-        found |= of_plug(site, tx, backend, xml.interface(entry["element"]))
+        net = xml.interface(entry["element"])
+        came.append((backend.attach_step, net))
+        found |= of_plug(site, tx, backend, net)
     for entry in request["leaving"]:
         alias = entry["alias"]
         found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came)

@@ -152,6 +152,7 @@ def _nic(
     record = known.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
+    is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
     operation = operation_on(live, pending)
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     frontend, backend = _states(host, view.domain, live, record, is_pending=operation is not None, is_new=is_new)
@@ -176,8 +177,15 @@ def _nic(
         frontend=frontend,
         backend=backend,
         pending=operation,
-        origin="virtnetplug" if record is not None or is_ours(carried, net) else "foreign",
+        origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(carried, net)) else "foreign",
     )
+
+
+def _is_anothers(record: NicRecord, live: Interface, view: DomainView) -> bool:
+    """Whether somebody has put a NIC of that alias and MAC in the place of the one that was plugged into this run: it has another tap and another source."""
+    if live.is_hostdev or record.source == live.source or record.target in ("", live.target_dev):
+        return False
+    return bool(record.process) and record.process == view.run.process
 
 
 def _states(

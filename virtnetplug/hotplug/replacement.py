@@ -130,8 +130,7 @@ class Replacement:
 def undos(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
     """What takes the steps back: new out, old in again."""
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
-    came = (backend.attach_step, new.alias or alias)
     return {
         **of_plug(site, tx, backend, new),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[came]),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[(backend.attach_step, new)]),
     }

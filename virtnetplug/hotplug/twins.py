@@ -10,10 +10,11 @@ from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
-from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
-from virtnetplug.model.operation import Half, Scope
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, NicRecord, Scope
 from virtnetplug.policy.forced_unplug import Decision, decide
 
 NOWHERE: Pair = (None, None)
@@ -46,11 +47,11 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
-    plugged = {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+    rows = {nic.alias: nic for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid)
     for known in marked:
         fast = _there(view, known.vif, pending)
-        emulated = _remembered(_there(view, known.alias, pending), known, plugged.get(known.alias))
+        emulated = _remembered(_there(view, known.alias, pending), known, rows.get(known.alias))
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
         decision = decide(
@@ -65,10 +66,16 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
 
 
-def _remembered(pair: Pair, known: Identity, plugged: str | None) -> Pair:
-    """Without a NIC that has the alias, and another MAC than is remembered or was `plugged`: that is another NIC."""
-    macs = {str(xml.interface(text).mac) for text in (known.live, known.config) if text is not None}
-    live, config = (net if net is not None and (not macs or str(net.mac) in {*macs, plugged}) else None for net in pair)
+def _remembered(pair: Pair, known: Identity, row: NicRecord | None) -> Pair:
+    """Without a NIC that has the alias, and another MAC or source than is remembered, or than the journal's `row` has: that is another NIC."""
+    seen = [xml.interface(text) for text in (known.live, known.config) if text is not None]
+
+    def is_it(net: Interface) -> bool:
+        if not seen or (row is not None and (row.mac, row.source) == (str(net.mac), net.source)):
+            return True
+        return any(net.mac == each.mac and has_source_of(net, each) for each in seen)
+
+    live, config = (net if net is not None and is_it(net) else None for net in pair)
     return live, config
 
 

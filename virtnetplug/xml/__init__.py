@@ -13,7 +13,7 @@ from virtnetplug.xml.networks import network, network_port, network_port_text, r
 from virtnetplug.xml.node_devices import node_device_driver
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
-from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count, run_of
+from virtnetplug.xml.skims import has_own_netdevs, may_have_doubles, nic_count, run_of, serving
 from virtnetplug.xml.travelling import TRAVELLING, carried_in, is_marked, travelling, travelling_text
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "properties_of",
     "restored_port_text",
     "run_of",
+    "serving",
     "strip_live",
     "topology",
     "travelling",
