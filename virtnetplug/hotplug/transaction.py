@@ -579,6 +579,7 @@ def _undoing(tx: Transaction) -> Iterator[None]:
         yield
     except VirtnetplugError as error:
         raised = tx.roll_back(error)
+        raised.warnings = tx.warnings
         if raised is error:
             raise
         raise raised from None
