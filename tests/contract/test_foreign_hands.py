@@ -310,3 +310,17 @@ def test_one_that_somebody_connected_elsewhere_is_ours(fake: World) -> None:
     OPERATIONS["update"][0](fake)
     assert HANDS["recable live"](fake, "ua-nic1", "ua-nic1")
     assert [nic.origin for nic in fake.plugger.list(fake.name) if nic.live] == ["virtnetplug"]
+
+
+def test_a_link_that_nobody_saw_go_down_in_the_guest_is_warned_of(fake: World) -> None:
+    _pending(fake, "replace")
+    _set_link_down(fake, *BOTH)
+    fake.guest.resume()
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.DONE and _links(fake, Half.CONFIG) == [("br0", "down")]
+    assert any("link_state of ua-nic1" in text for text in outcome.warnings), outcome.warnings
+
+
+def test_the_fast_nic_of_a_handover_that_died_is_ours(fake: World) -> None:
+    _dies(fake, "handover", "attach", AFTER)
+    assert [(nic.alias, nic.origin) for nic in fake.plugger.list(fake.name) if nic.live] == [("ua-nic2", "virtnetplug")]

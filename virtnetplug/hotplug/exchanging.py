@@ -200,7 +200,7 @@ class _Running:
         net = xml.interface(element)
 
         def out() -> None:
-            guest.expect_unchanged(config_net(self.domain, net), net)
+            guest.expect_unchanged(config_net(self.domain, net), net, where=" in the definition")
             remove_from_config(self.domain, net)
 
         tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
@@ -225,7 +225,8 @@ class _Running:
             if before is None:
                 define(self.domain, element)
                 return
-            guest.expect_unchanged(standing(self.domain, net, before), before, net)
+            now = standing(self.domain, net, before)
+            guest.expect_unchanged(now, before, net, where=" in the definition")
             rewrite(self.domain, before, net, is_one=name_in_config(before) == name)
 
         tx.effect("define", name, write, half=Half.CONFIG)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug import leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
-from virtnetplug.hotplug.travel import is_ours, pending_in, read
+from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
@@ -96,9 +97,20 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     hypervisor, uuid = host.hypervisor.key, view.domain.uuid
     known = {record.alias: record for record in host.journal.nics(hypervisor, uuid)}
     carried = read(view.live_xml)
-    pending = {**pending_in(carried), **pending_nics(host, uuid)}
+    records = host.journal.open_operations(hypervisor, uuid, "")
+    pending = {**pending_in(carried), **of_domain(records, uuid)}
+    known_too = (*carried.nics, *_coming(records))
     chosen = view.pairs if pairs is None else pairs
-    return [_nic(host, view, live, config, known, pending, carried.nics, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, known, pending, known_too, is_new=are_new) for live, config in chosen]
+
+
+def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
+    """The NICs that open exchanges put into the guest: their rows are written once the operation is done."""
+    for record in records:
+        entries = record.request.get("entering")
+        entries = entries if isinstance(entries, list) else []  # a record that is damaged may have anything there
+        nets = leftover.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
+        yield from (known(net) for net in nets)
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:

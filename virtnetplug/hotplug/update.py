@@ -352,8 +352,10 @@ class _Update:
             if now is None:
                 self._stays_out(tx)
                 return
-            guest.expect_unchanged(now, before, after)
+            guest.expect_unchanged(now, before, after, where=" in the definition")
             rewrite(self.domain, before, after)
+            if self.request["replace"]:
+                self._say_unseen(tx, before, now)
 
         tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
 
@@ -362,6 +364,19 @@ class _Update:
         if not self.request["replace"]:
             raise NicMissing(f"the definition of {tx.record.domain_name} has no {self.alias} any more")
         say_out(tx, self.alias)
+
+    def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
+        """Warn of what somebody has changed of the NIC in the definition, and that the new NIC of the guest does not have: the old one may have had it."""
+        assert self.live is not None
+        live = guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE)
+        changed = [name for name in xml.properties_of(now) if getattr(now, name) != getattr(before, name)]
+        changed += [name for name in xml.properties_of(before) if getattr(now, name) is None]
+        unseen = [name for name in changed if live is not None and getattr(live, name) != getattr(now, name)]
+        if unseen:
+            tx.warn(
+                f"{', '.join(unseen)} of {self.alias} was changed in the definition of {tx.record.domain_name} while the guest was waited for. "
+                "If it was changed in the guest, too, that was not seen: the new NIC does not have it"
+            )
 
     def _pending(self, tx: Transaction) -> Outcome:
         message = (
