@@ -28,6 +28,8 @@ class VirtnetplugError(Exception):
             self.reason = reason
         self.undo_failures: list[str] = []
         """What could not be undone after this error, a sentence each."""
+        self.warnings: list[str] = []
+        """What the operation had to warn of until then, its undos included."""
 
 
 class UsageError(VirtnetplugError):

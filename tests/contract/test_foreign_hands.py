@@ -6,15 +6,19 @@ import pytest
 
 from tests.contract import test_hostdev
 from tests.contract.deaths import die
-from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture, remembered
+from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, foreign_nic, hypervisor_of, picture, remembered
 from tests.contract.operations import OPERATIONS
+from tests.contract.test_any_nic import MAC, give
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
+from virtnetplug import xml
+from virtnetplug.errors import HypervisorFailed, NicPending
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 
 BEFORE, AFTER = False, True
+BOTH = (Half.LIVE, Half.CONFIG)
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +170,196 @@ def test_a_bridged_nic_is_not_taken_for_the_vf_that_was_there(pool: World) -> No
     die(pool, lambda p: act(pool, p), "detach", after=BEFORE)
     assert _recovered(pool, "move live", "ua-vf1").result is Result.UNDONE
     assert _sources(pool, Half.LIVE) == [("ua-vf1", f"bridge {ELSEWHERE}")]
+
+
+def _set_link_down(world: World, *halves: Half, mac: str = "52:54:00:00:00:01") -> None:
+    """``virsh domif-setlink``."""
+    for half in halves:
+        (net,) = (net for net in xml.devices(world.definition(half)).nets if str(net.mac) == mac)
+        world.guest.update(xml.edit(net.element, {"link_state": "down"}), half)
+
+
+def _links(world: World, half: Half) -> list[tuple[str, str | None]]:
+    return [(net.source, net.link_state) for net in xml.devices(world.definition(half)).nets]
+
+
+def _pending(world: World, name: str) -> None:
+    """The operation waits for its guest."""
+    OPERATIONS[name][0](world)
+    world.guest.hold()
+    assert PENDING[name][1](world, world.plugger).result is Result.PENDING
+
+
+def test_a_link_that_somebody_took_down_meanwhile_is_down_after_the_replacement(fake: World) -> None:
+    _pending(fake, "replace")
+    _set_link_down(fake, *BOTH)
+    assert [each.result for each in fake.plugger.recover()] == [Result.PENDING]  # the NIC is still there, and is seen
+    fake.guest.resume()
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    for half in BOTH:
+        assert _links(fake, half) == [("br0", "down")]
+        assert [nic.model for nic in picture(fake)[half]] == ["e1000"]
+
+
+def test_and_after_the_undo_of_a_replacement_that_had_seen_it(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _pending(fake, "replace")
+    _set_link_down(fake, *BOTH)
+    attach = fake.guest.attach
+
+    def fail(element: str, half: Half) -> None:
+        if "e1000" in element:
+            raise HypervisorFailed("no room today")
+        attach(element, half)
+
+    monkeypatch.setattr(fake.guest, "attach", fail)
+    fake.later(1, fake.guest.resume)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    for half in BOTH:
+        assert _links(fake, half) == [("br0", "down")]
+        assert [nic.model for nic in picture(fake)[half]] == ["virtio"]
+
+
+@pytest.mark.parametrize(("name", "number"), [("update", 1), ("update", 2), ("rebind", 1), ("rebind", 2)])
+def test_an_undo_leaves_a_link_down_that_somebody_took_down(fake: World, name: str, number: int) -> None:
+    _dies(fake, name, "update", AFTER, number)
+    _set_link_down(fake, *BOTH)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert _links(fake, Half.LIVE) == _links(fake, Half.CONFIG) == [("br0", "down")]
+
+
+def test_a_pending_replacement_does_not_define_a_nic_that_somebody_undefined(fake: World) -> None:
+    _pending(fake, "replace")
+    outcome = _recovered(fake, "remove config", "ua-nic1")
+    assert outcome.result is Result.DONE
+    assert any("ua-nic1 out of the definition" in text for text in outcome.warnings), outcome.warnings
+    assert (_sources(fake, Half.LIVE), _sources(fake, Half.CONFIG)) == ([("ua-nic1", "bridge br0")], [])
+
+
+def test_nor_does_a_pending_replacement_of_a_nic_that_has_no_alias_of_its_own(fake: World) -> None:
+    give(fake, "cold")
+    fake.guest.hold()
+    fake.plugger.update(fake.name, "net1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=0.1)
+    (net,) = (net for net in xml.devices(fake.definition(Half.CONFIG)).nets if str(net.mac) == MAC)
+    fake.guest.detach_element(net.element)
+    fake.guest.resume()
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.DONE and any("out of the definition" in text for text in outcome.warnings)
+    assert MAC not in [str(net.mac) for net in xml.devices(fake.definition(Half.CONFIG)).nets]
+
+
+def test_nor_does_a_pending_handover_define_the_fast_nic_that_somebody_undefined(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    assert HANDS["remove config"](fake, "ua-nic2", "")
+    fake.guest.resume()
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.DONE
+    assert any("ua-nic2 out of the definition" in text for text in outcome.warnings), outcome.warnings
+    assert [alias for alias, _ in _sources(fake, Half.CONFIG)] == ["ua-nic1"]
+
+
+def test_a_fast_nic_that_somebody_moved_stays_in_and_the_handover_ends(fake: World) -> None:
+    _dies(fake, "handover", "attach", AFTER)
+    outcome = _recovered(fake, "recable live", "ua-nic2")
+    assert outcome.result is Result.UNDONE
+    assert any("ua-nic1" in text and "stays out of the guest" in text for text in outcome.warnings), outcome.warnings
+    assert _sources(fake, Half.LIVE) == [("ua-nic2", f"bridge {ELSEWHERE}")]
+    assert _sources(fake, Half.CONFIG) == [("ua-nic1", "bridge br0")]
+    assert fake.plugger.recover() == ()
+
+
+def test_a_nic_put_back_is_said_to_be_connected_to_something_else_than_its_definition(fake: World) -> None:
+    _pending(fake, "handover")
+    outcome = _recovered(fake, "recable config", "ua-nic1")
+    assert outcome.result is Result.UNDONE
+    assert _sources(fake, Half.LIVE) == [("ua-nic1", "bridge br0")]
+    assert _sources(fake, Half.CONFIG) == [("ua-nic1", f"bridge {ELSEWHERE}")]
+    assert any("br0 in the guest" in text and ELSEWHERE in text for text in outcome.warnings), outcome.warnings
+
+
+def test_a_nic_left_as_it_is_is_said_so_once(fake: World) -> None:
+    _dies(fake, "replace", "attach", AFTER)
+    outcome = _recovered(fake, "recable live", "ua-nic1")
+    assert len(outcome.warnings) == len(set(outcome.warnings)) > 0
+
+
+def test_a_policy_takes_out_no_nic_of_the_alias_and_the_mac_that_is_connected_elsewhere(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["move both"](fake, "ua-nic1", "ua-nic1")
+    before = picture(fake)
+    assert fake.plugger.set_policy(fake.name, force_unplug="NICS").enforced == ()
+    assert picture(fake) == before
+
+
+def test_a_policy_takes_out_one_that_a_rebind_connected_elsewhere(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    fake.plugger.rebind(fake.name, "ua-nic1", {"source_bridge": fake.bridges[1]}, scope=Scope.BOTH)
+    fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert [alias for alias, _ in _sources(fake, Half.LIVE)] == ["ua-nic2"]
+
+
+def test_two_nics_of_one_alias_are_two(fake: World) -> None:
+    OPERATIONS["update"][0](fake)
+    assert HANDS["take alias config"](fake, "ua-nic1", "ua-nic1")
+    found = [(nic.alias, nic.source, nic.live, nic.config) for nic in fake.plugger.list(fake.name)]
+    assert found == [("ua-nic1", "br0", True, False), ("ua-nic1", ELSEWHERE, False, True)]
+    fake.plugger.detach(fake.name, "52:54:00:00:00:01", wait=20)
+    assert (_sources(fake, Half.LIVE), len(_sources(fake, Half.CONFIG))) == ([], 1)
+
+
+def test_the_mac_of_an_open_operation_is_given_to_no_nic_without_an_alias(fake: World) -> None:
+    _pending(fake, "replace")
+    address = xml.devices(fake.definition(Half.LIVE)).nets[0].address
+    fake.guest.resume()
+    fake.guest.attach(xml.edit(foreign_nic("ua-z", 9), {"address": address}), Half.LIVE)
+    assert [each.reason for each in fake.plugger.recover(wait=20)] == ["place-taken"]
+    request = fake.bridge_nic(1).replace("<alias name='ua-nic1'/>", "")
+    plan = fake.plugger.plan_attach(fake.name, [request])
+    assert [refusal.reason for refusal in plan.refusals] == ["nic-pending"]
+    with pytest.raises(NicPending):
+        fake.plugger.attach(fake.name, [request])
+
+
+def test_the_element_of_a_nic_that_was_replaced_can_be_edited(fake: World) -> None:
+    give(fake, "cold")
+    fake.plugger.update(fake.name, "net1", {"model": "e1000"}, scope=Scope.BOTH, replace=True, wait=20)
+    shown = fake.plugger.show(fake.name, MAC).live
+    assert shown is not None
+    fake.plugger.update(fake.name, MAC, xml.edit(shown, {"link_state": "down"}), scope=Scope.BOTH)
+    for half in BOTH:
+        (net,) = (net for net in xml.devices(fake.definition(half)).nets if str(net.mac) == MAC)
+        assert net.link_state == "down"
+
+
+def test_a_nic_that_was_replaced_and_connected_elsewhere_is_one(fake: World) -> None:
+    give(fake, "cold")
+    fake.plugger.update(fake.name, "net1", {"mtu": 1400}, scope=Scope.LIVE, replace=True, wait=20)
+    fake.plugger.rebind(fake.name, MAC, {"source_bridge": fake.bridges[1]}, scope=Scope.LIVE)
+    assert [(nic.live, nic.config) for nic in fake.plugger.list(fake.name) if nic.mac == MAC] == [(True, True)]
+
+
+def test_a_nic_that_took_the_place_of_ours_elsewhere_is_foreign(fake: World) -> None:
+    OPERATIONS["update"][0](fake)
+    assert HANDS["move live"](fake, "ua-nic1", "ua-nic1")
+    assert [nic.origin for nic in fake.plugger.list(fake.name) if nic.live] == ["foreign"]
+
+
+def test_one_that_somebody_connected_elsewhere_is_ours(fake: World) -> None:
+    OPERATIONS["update"][0](fake)
+    assert HANDS["recable live"](fake, "ua-nic1", "ua-nic1")
+    assert [nic.origin for nic in fake.plugger.list(fake.name) if nic.live] == ["virtnetplug"]
+
+
+def test_a_link_that_nobody_saw_go_down_in_the_guest_is_warned_of(fake: World) -> None:
+    _pending(fake, "replace")
+    _set_link_down(fake, *BOTH)
+    fake.guest.resume()
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.DONE and _links(fake, Half.CONFIG) == [("br0", "down")]
+    assert any("link_state of ua-nic1" in text for text in outcome.warnings), outcome.warnings
+
+
+def test_the_fast_nic_of_a_handover_that_died_is_ours(fake: World) -> None:
+    _dies(fake, "handover", "attach", AFTER)
+    assert [(nic.alias, nic.origin) for nic in fake.plugger.list(fake.name) if nic.live] == [("ua-nic2", "virtnetplug")]

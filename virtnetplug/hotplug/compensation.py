@@ -84,17 +84,22 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
         return
 
 
-def set_back(domain: Domain, element: str, half: Half) -> None:
-    """Make that half's NIC as `element` says, by an update in place; nothing if it is so, or if it is not there."""
-    wanted = xml.interface(element)
-    now = config_net(domain, wanted) if half is Half.CONFIG else guest.there(domain, wanted, half)
-    if now is not None and now.element != element:
-        domain.update(xml.strip_live(element) if half is Half.LIVE else element, half)
+def change(domain: Domain, net: Interface, before: str, after: str) -> None:
+    """Do to the guest's NIC `net`, in place, what makes `after` of `before`: what somebody else has changed of it since stays. Nothing if it is not there."""
+    now = guest.there(domain, net, Half.LIVE)
+    wanted = None if now is None else xml.merged(now.element, before, after)
+    if now is not None and wanted is not None and wanted != now.element:
+        domain.update(xml.strip_live(wanted), Half.LIVE)
 
 
-def rewrite(domain: Domain, old: Interface, new: Interface) -> None:
-    """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC."""
+def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = True) -> None:
+    """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC.
+
+    If both are of one NIC (`is_one`), what somebody else has changed of it since stays.
+    """
     now = standing(domain, new, old)
+    if is_one and now is not None:
+        new = xml.interface(xml.merged(now.element, old.element, new.element))
     if now is None:
         domain.attach(new.element, Half.CONFIG)
     elif now.element == new.element:

@@ -103,6 +103,8 @@ def changes_from_element(before: Interface, text: str, live: Interface | None = 
     after = xml.interface(text)
     if live is not None and before is not live:
         after = _as_asked(after, live)
+        if after.alias == live.alias:  # a NIC that was replaced has an alias that its definition need not have
+            after = dataclasses.replace(after, alias=before.alias)
     changed = {}
     for field in dataclasses.fields(Interface):
         old, new = getattr(before, field.name), getattr(after, field.name)

@@ -30,7 +30,7 @@ from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
-from virtnetplug.hotplug.twins import NOWHERE, Twin, plugged_macs, policy_of, twins_of, without_strangers
+from virtnetplug.hotplug.twins import NOWHERE, Twin, plugged_rows, policy_of, twins_of, without_strangers
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, look
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
@@ -299,7 +299,7 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
     known = metadata.identity(name_of(net)) if net is not None else None
     if pair is None or known is None:
         return
-    pair = without_strangers(pair, known, plugged_macs(host, view))
+    pair = without_strangers(pair, known, plugged_rows(host, view))
     if pair == NOWHERE:
         return
     change = kept(view, metadata, pair, vif=known.vif, is_out=known.is_out)

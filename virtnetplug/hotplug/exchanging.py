@@ -5,7 +5,7 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -53,6 +53,7 @@ from virtnetplug.hotplug.undoing import (
     of_remembering,
     of_rewrite,
     of_undefine,
+    say_out,
 )
 from virtnetplug.hotplug.view import DomainView, join, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
@@ -101,12 +102,13 @@ def undos(site: Site, tx: Transaction) -> Undos:
     """What takes its steps back: those that came go, those that left are back."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
-    came: list[tuple[str, str]] = []
+    came: list[tuple[str, Interface]] = []
     config_leaving = [xml.interface(element) for element in request["config_leaving"]]
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
-        came.append((backend.attach_step, entry["alias"]))
-        found |= of_plug(site, tx, backend, xml.interface(entry["element"]))
+        net = xml.interface(entry["element"])
+        came.append((backend.attach_step, net))
+        found |= of_plug(site, tx, backend, net)
     for entry in request["leaving"]:
         alias = entry["alias"]
         _, config = join([xml.interface(entry["element"])], config_leaving)[0]
@@ -156,12 +158,13 @@ class _Running:
                 return self._pending(tx, entry["alias"])
             keep(self.domain, self.request["remembered"])
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
+        taken_out = self._taken_out()
         planned = {step.nic for step in tx.steps if step.name == "undefine"}
         for element in self.request["config_leaving"]:
             if name_in_config(xml.interface(element)) in planned:
                 self._undefine(tx, element)
         for element in self.request["config_entering"]:
-            self._define(tx, element)
+            self._define(tx, element, taken_out)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
             say_ours(self.domain, list(came.values()))  # one that serves in the place of another has that one's MAC
@@ -200,24 +203,36 @@ class _Running:
         net = xml.interface(element)
 
         def out() -> None:
-            guest.expect_unchanged(config_net(self.domain, net), net)
+            guest.expect_unchanged(config_net(self.domain, net), net, where=" in the definition")
             remove_from_config(self.domain, net)
 
         tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
 
-    def _define(self, tx: Transaction, element: str) -> None:
+    def _taken_out(self) -> frozenset[str]:
+        """The NICs that were to leave the definition, by their names there, of which it has none any more: somebody has taken them out."""
+        leaving = map(xml.interface, self.request["config_leaving"])
+        return frozenset(name_in_config(net) for net in leaving if standing(self.domain, net) is None)
+
+    def _define(self, tx: Transaction, element: str, taken_out: Collection[str]) -> None:
+        """A NIC that the definition had, and that somebody has `taken_out` of it, stays out."""
         net = xml.interface(element)
-        before = _replaced(tx, net)
-        expect_place(self.domain, tx, net, before)
+        name, before = name_in_config(net), _replaced(tx, net)
+        stays_out = name in taken_out
+        if not stays_out:
+            expect_place(self.domain, tx, net, before)
 
         def write() -> None:
+            if stays_out:
+                say_out(tx, name)
+                return
             if before is None:
                 define(self.domain, element)
                 return
-            guest.expect_unchanged(standing(self.domain, net, before), before, net)
-            rewrite(self.domain, before, net)
+            now = standing(self.domain, net, before)
+            guest.expect_unchanged(now, before, net, where=" in the definition")
+            rewrite(self.domain, before, net, is_one=name_in_config(before) == name)
 
-        tx.effect("define", name_in_config(net), write, half=Half.CONFIG)
+        tx.effect("define", name, write, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
         message = (

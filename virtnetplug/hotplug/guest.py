@@ -193,11 +193,11 @@ def _look_for(domain: Domain, net: Interface, *, run: Run) -> tuple[Interface | 
     return now, Answer.GONE if now is None else Answer.HELD
 
 
-def expect_unchanged(now: Interface | None, *seen: Interface) -> None:
+def expect_unchanged(now: Interface | None, *seen: Interface, where: str = "") -> None:
     """Raise `NicChanged` where the NIC, if it is there, is connected to something else than it was seen with, or was to be connected to."""
     if now is not None and not any(has_source_of(now, each) for each in seen):
         raise NicChanged(
-            f"{describe(now)} is connected to {now.source} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
+            f"{describe(now)} is connected to {now.source}{where} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
         )
 
 

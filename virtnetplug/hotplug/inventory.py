@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
-from virtnetplug.hotplug.travel import is_ours, pending_in, read
+from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
@@ -100,10 +100,20 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
     pending = {**pending_in(carried), **of_domain(records, uuid)}
     unasked = {record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)}
+    known_too = (*carried.nics, *_coming(records))
     chosen = view.pairs if pairs is None else pairs
     return [
-        _nic(host, view, live, config, known, pending, unasked, carried.nics, is_new=are_new) for live, config in chosen
+        _nic(host, view, live, config, known, pending, unasked, known_too, is_new=are_new) for live, config in chosen
     ]
+
+
+def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
+    """The NICs that open exchanges put into the guest: their rows are written once the operation is done."""
+    for record in records:
+        entries = record.request.get("entering")
+        entries = entries if isinstance(entries, list) else []  # a record that is damaged may have anything there
+        nets = leftover.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
+        yield from (known(net) for net in nets)
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:
@@ -162,6 +172,7 @@ def _nic(
     record = known.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
+    is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
     operation = operation_on(live, pending)
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     is_pending = operation is not None and operation not in unasked
@@ -187,8 +198,15 @@ def _nic(
         frontend=frontend,
         backend=backend,
         pending=operation,
-        origin="virtnetplug" if record is not None or is_ours(carried, net) else "foreign",
+        origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(carried, net)) else "foreign",
     )
+
+
+def _is_anothers(record: NicRecord, live: Interface, view: DomainView) -> bool:
+    """Whether somebody has put a NIC of that alias and MAC in the place of the one that was plugged into this run: it has another tap and another source."""
+    if live.is_hostdev or record.source == live.source or record.target in ("", live.target_dev):
+        return False
+    return bool(record.process) and record.process == view.run.process
 
 
 def _states(

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
-from virtnetplug.hotplug import guest, heal, update
+from virtnetplug.hotplug import compensation, guest, heal, update
 from virtnetplug.hotplug.backing import backing_of, elsewhere, foreign
-from virtnetplug.hotplug.compensation import set_back
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site
-from virtnetplug.hotplug.view import BOTH, describe, find, look
+from virtnetplug.hotplug.view import BOTH, describe, find, has_source_of, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope
 from virtnetplug.ports.domain import Domain
@@ -121,13 +121,18 @@ class _Move(update.Manner):
             )  # it goes with the change, if that is undone
             tx.note("verify", alias, lambda: heal.verify(self._host, domain, now))
         if self._flap_link:
-            tx.effect("flap_link", alias, lambda: _flap(domain, now), half=Half.LIVE)  # undone with the change
+            tx.effect("flap_link", alias, lambda: _flap(domain, now), half=Half.LIVE)
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
-        set_back(domain, live["before"], Half.LIVE)
+        super().change_back(domain, live)
         now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
         if self.is_local and now is not None:
             self._complete(domain, now)
+
+    def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
+        if tx.is_done("flap_link", alias):  # the link is up again
+            return {}
+        return {("flap_link", alias): partial(_end_flap, site.domain, live)}
 
     def _complete(self, domain: Domain, net: Interface) -> None:
         """What libvirt leaves out: it makes no forwarding table of the new bridge's (``qemuDomainChangeNetBridge``)."""
@@ -167,6 +172,15 @@ def _flap(domain: Domain, net: Interface) -> None:
     with domain.watch() as watch:
         watch.next(FLAP)
     domain.update(xml.strip_live(net.element), Half.LIVE)
+
+
+def _end_flap(domain: Domain, live: Mapping[str, Any]) -> None:
+    """Put the link up that a flap has left down; nothing if the guest has another NIC there by now."""
+    after = xml.interface(live["after"])
+    down = xml.edit(after.element, {"link_state": "down"})
+    now = guest.there(domain, after, Half.LIVE)
+    if now is not None and has_source_of(now, after):
+        compensation.change(domain, after, down, after.element)
 
 
 class Rebind(update.Update):

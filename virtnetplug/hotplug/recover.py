@@ -351,7 +351,8 @@ def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Out
     if now.state is OperationState.LEFT:
         return _outcome(now, Result.LEFT, error.reason, said)
     message = f"the {record.operation} that was left open was undone: {error.message}"
-    return _outcome(now, Result(now.result), "recovered", message)
+    undone = _outcome(now, Result(now.result), "recovered", message)
+    return dataclasses.replace(undone, warnings=tuple(error.warnings))
 
 
 def _outcome(record: OperationRecord, result: Result, reason: str, message: str) -> Outcome:

@@ -21,6 +21,7 @@ from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import edited, name
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
+from virtnetplug.hotplug.view import has_source_of
 from virtnetplug.hotplug.waiting import Wait
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -82,6 +83,7 @@ class Replacement:
 
     def run(self, tx: Transaction, live: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
+        live = self._as_now(tx, live)
         if not (yield from self.release.out(tx, self.alias, live["before"], "replaced")):
             return False
         net = xml.interface(xml.strip_live(live["after"]))
@@ -97,6 +99,21 @@ class Replacement:
         plugged = plug(self.host, tx, backend_for(actual), order, has_waited=True)
         tx.note("confirm", self.alias, lambda: self._confirm(live, plugged))
         return True
+
+    def _as_now(self, tx: Transaction, live: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`live` with what somebody else has changed of the NIC that leaves, as long as it can be seen: the new one has it, and so has that which comes back.
+
+        The journal has it from then on.
+        """
+        before = xml.interface(live["before"])
+        now = None if tx.is_done("guest_release", self.alias) else guest.there(self.domain, before, Half.LIVE)
+        if now is None or now.element == before.element or now.alias != before.alias or not has_source_of(now, before):
+            return live
+        if not guest.goes_on(self.domain, self.release.run):
+            return live
+        merged = {"before": now.element, "after": xml.merged(now.element, before.element, live["after"])}
+        tx.amend(**{Half.LIVE.value: {**live, **merged}})
+        return {**live, **merged}
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> None:
         alias = plugged.alias or self.alias
@@ -115,11 +132,11 @@ def undos(
 ) -> Undos:
     """What takes the steps back: new out, old in again. `config` is the same change of the definition."""
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
-    came = (backend.attach_step, new.alias or alias)
+    followers = [(backend.attach_step, new)]
     defined = config["before"] if config is not None else None
     return {
         **of_plug(site, tx, backend, new, given=lambda: _given(site, config) if config is not None else None),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=[came], defined=defined),
+        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=followers, defined=defined),
     }
 
 

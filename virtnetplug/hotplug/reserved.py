@@ -52,10 +52,7 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
         for each in reserved:
             its = each.net
             is_same = (net.alias is not None and net.alias == its.alias) or (
-                net.mac is not None
-                and net.mac == its.mac
-                and its.alias not in (partner_of(net), None)
-                and partner_of(its) != net.alias
+                net.mac is not None and net.mac == its.mac and not _is_partner(its, net) and not _is_partner(net, its)
             )
             settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
             belongs = f"the {each.operation} {each.operation_id}, which is not settled"
@@ -74,6 +71,11 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
                     f"another; or {settle}.",
                 )
                 break
+
+
+def _is_partner(net: Interface, other: Interface) -> bool:
+    """Whether `other` names `net` as its partner in a teaming pair, with which it shares its MAC."""
+    return net.alias is not None and partner_of(other) == net.alias
 
 
 def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) -> Iterator[Refusal]:

@@ -199,6 +199,7 @@ class Transaction:
     def amend(self, **changes: Any) -> None:
         """Change keys of the request; durable with the next durable write. Raises `OperationTaken` as `finish` does."""
         self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})
+        self.__dict__.pop("_undos", None)  # they were made of the request
         if self._is_begun:
             self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
 
@@ -284,7 +285,9 @@ class Transaction:
         self._may_stop = False
 
     def warn(self, text: str) -> None:
-        """Add a sentence to the outcome's warnings, and publish it."""
+        """Add a sentence to the outcome's warnings, and publish it; once, although several steps find the same."""
+        if text in self.warnings:
+            return
         self.warnings.append(text)
         self.tell("warning", text)
 
@@ -576,6 +579,7 @@ def _undoing(tx: Transaction) -> Iterator[None]:
         yield
     except VirtnetplugError as error:
         raised = tx.roll_back(error)
+        raised.warnings = tx.warnings
         if raised is error:
             raise
         raise raised from None

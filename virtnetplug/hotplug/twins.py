@@ -10,10 +10,11 @@ from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
-from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
-from virtnetplug.model.operation import Half, Scope
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import Half, NicRecord, Scope
 from virtnetplug.policy.forced_unplug import Decision, decide
 
 NOWHERE: Pair = (None, None)
@@ -46,11 +47,11 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
-    plugged = plugged_macs(host, view)
+    rows = plugged_rows(host, view)
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
         fast = _there(view, known.vif, pending)
-        emulated = without_strangers(_there(view, known.alias, pending), known, plugged)
+        emulated = without_strangers(_there(view, known.alias, pending), known, rows)
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
         decision = decide(
@@ -65,16 +66,22 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
 
 
-def plugged_macs(host: Host, view: DomainView) -> Mapping[str, str]:
-    """The MACs of the domain's NICs that were plugged, by alias."""
-    return {nic.alias: nic.mac for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+def plugged_rows(host: Host, view: DomainView) -> Mapping[str, NicRecord]:
+    """The journal's rows of the domain's NICs that were plugged, by alias."""
+    return {nic.alias: nic for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
 
 
-def without_strangers(pair: Pair, known: Identity, plugged: Mapping[str, str]) -> Pair:
-    """Without a NIC that has the alias, and another MAC than is remembered or was `plugged`: that is another NIC."""
-    macs = {str(xml.interface(text).mac) for text in (known.live, known.config) if text is not None}
-    macs |= {plugged[known.alias]} if macs and known.alias in plugged else set()
-    live, config = (net if net is not None and (not macs or str(net.mac) in macs) else None for net in pair)
+def without_strangers(pair: Pair, known: Identity, rows: Mapping[str, NicRecord]) -> Pair:
+    """Without a NIC that has the alias, and another MAC or source than is remembered, or than its row has: that is another NIC."""
+    seen = [xml.interface(text) for text in (known.live, known.config) if text is not None]
+    row = rows.get(known.alias)
+
+    def is_it(net: Interface) -> bool:
+        if not seen or (row is not None and (row.mac, row.source) == (str(net.mac), net.source)):
+            return True
+        return any(net.mac == each.mac and has_source_of(net, each) for each in seen)
+
+    live, config = (net if net is not None and is_it(net) else None for net in pair)
     return live, config
 
 

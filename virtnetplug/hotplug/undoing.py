@@ -154,26 +154,52 @@ def of_ask(
     element: str,
     *,
     old: Mapping[str, Any] | None = None,
-    followers: Sequence[tuple[str, str]] = (),
+    followers: Sequence[tuple[str, Interface]] = (),
     defined: str | None = None,
 ) -> Undos:
     """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again (`old`: see `put_back`).
 
     A run that was started since has it as it was `defined`, which may be at another guest address.
-    `followers` are the steps, each with its NIC, that put others in the place of that NIC, which must be out first.
+    `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. One that somebody has
+    connected to something else since is left in, and that NIC stays out.
     """
     if defined is not None and is_next(site, tx):
         element = defined
     net = xml.interface(element)
 
     def back() -> None:
-        if any(tx.was_begun(step, nic) for step, nic in followers):
+        if any(tx.was_begun(step, other.alias or "") for step, other in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
         expect_ended(site, tx, alias)
         if gives_back(site, tx, net) and not keeps(site, tx, alias, net):
+            if (other := _left_in(site, tx, followers)) is not None:
+                tx.warn(
+                    f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
+                )
+                return
             put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
+            _say_where(site, tx, net)
 
     return {("ask", alias): back}
+
+
+def _left_in(site: Site, tx: Transaction, came: Sequence[tuple[str, Interface]]) -> Interface | None:
+    """The NIC that came, and that somebody has connected to something else since; None if there is none."""
+    begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
+    for step, net in came:
+        now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
+        if now is not None and now.mac == net.mac and not has_source_of(now, net) and not now.is_hostdev:
+            return now
+    return None
+
+
+def _say_where(site: Site, tx: Transaction, net: Interface) -> None:
+    """Warn if the definition connects a NIC that is back in the guest to something else: somebody has changed that while the NIC was out."""
+    defined = config_net(site.domain, net) if is_defined(site.domain, net) else None
+    if defined is not None and not has_source_of(defined, net):
+        tx.warn(
+            f"{describe(net)} is connected to {net.source} in the guest, as before the {tx.record.operation}, and to {defined.source} in the definition"
+        )
 
 
 def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
@@ -245,6 +271,11 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     return True
 
 
+def say_out(tx: Transaction, name: str) -> None:
+    """Warn that the definition lacks the NIC `name`, which the operation leaves out of it, too."""
+    tx.warn(f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out")
+
+
 def of_rewrite(
     site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface, *, is_one: bool = True
 ) -> Undos:
@@ -259,12 +290,10 @@ def of_rewrite(
                 )
             return
         if now is None and is_one and before.mac == after.mac:
-            tx.warn(
-                f"somebody has taken {name} out of the definition of {tx.record.domain_name} meanwhile: it stays out"
-            )
+            say_out(tx, name)
             return
         expect_free(site.domain, before, tx.record, Half.CONFIG, beside=now)
-        rewrite(site.domain, after, before)
+        rewrite(site.domain, after, before, is_one=is_one)
 
     return {(step, name): back}
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
-from virtnetplug.hotplug import guest, replacement
-from virtnetplug.hotplug.compensation import rewrite, set_back, standing
+from virtnetplug.hotplug import compensation, guest, replacement
+from virtnetplug.hotplug.compensation import rewrite, standing
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
@@ -38,7 +38,7 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves, of_rewrite
+from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves, of_rewrite, say_out
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -85,9 +85,13 @@ class Manner:
         """Run those steps."""
         tx.note("confirm", alias, lambda: applied(domain, alias, live))
 
+    def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
+        """What takes those steps back, where the undo of the change itself does not."""
+        return {}
+
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         """Undo the change itself."""
-        set_back(domain, live["before"], Half.LIVE)
+        compensation.change(domain, xml.interface(live["before"]), live["after"], live["before"])
 
 
 UPDATE = Manner()
@@ -316,7 +320,7 @@ class _Update:
 
         def change() -> None:
             guest.expect_unchanged(guest.there(self.domain, before, Half.LIVE), before, after)
-            self.domain.update(xml.strip_live(after.element), Half.LIVE)
+            compensation.change(self.domain, before, before.element, after.element)
 
         tx.effect("change", self.alias, change, half=Half.LIVE)
         self.manner.confirm(tx, self.alias, live, self.domain)
@@ -340,13 +344,39 @@ class _Update:
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        expect_place(self.domain, tx, after, before)
+        if standing(self.domain, after, before) is not None:
+            expect_place(self.domain, tx, after, before)
 
         def redefine() -> None:
-            guest.expect_unchanged(standing(self.domain, after, before), before, after)
+            now = standing(self.domain, after, before)
+            if now is None:
+                self._stays_out(tx)
+                return
+            guest.expect_unchanged(now, before, after, where=" in the definition")
             rewrite(self.domain, before, after)
+            if self.request["replace"]:
+                self._say_unseen(tx, before, now)
 
         tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
+
+    def _stays_out(self, tx: Transaction) -> None:
+        """Say that somebody has taken the NIC out of the definition. A replacement may have waited long; any other update had only just seen it there."""
+        if not self.request["replace"]:
+            raise NicMissing(f"the definition of {tx.record.domain_name} has no {self.alias} any more")
+        say_out(tx, self.alias)
+
+    def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
+        """Warn of what somebody has changed of the NIC in the definition, and that the new NIC of the guest does not have: the old one may have had it."""
+        assert self.live is not None
+        live = guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE)
+        changed = [name for name in xml.properties_of(now) if getattr(now, name) != getattr(before, name)]
+        changed += [name for name in xml.properties_of(before) if getattr(now, name) is None]
+        unseen = [name for name in changed if live is not None and getattr(live, name) != getattr(now, name)]
+        if unseen:
+            tx.warn(
+                f"{', '.join(unseen)} of {self.alias} was changed in the definition of {tx.record.domain_name} while the guest was waited for. "
+                "If it was changed in the guest, too, that was not seen: the new NIC does not have it"
+            )
 
     def _pending(self, tx: Transaction) -> Outcome:
         message = (
@@ -414,6 +444,7 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
 
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
+        found |= manner.undos(site, tx, alias, live)
         found["change", alias] = partial(_change_back, site, tx, alias, live, config, manner)
     if config is not None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])

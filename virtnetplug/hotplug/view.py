@@ -60,7 +60,7 @@ class DomainView:
         """Every NIC once: those of the live definition, then those only the config has."""
         live = self.live.nets if self.live is not None else ()
         config = self.config.nets if self.config is not None else ()
-        return join(live, config)
+        return join(live, config, xml.serving(self.live_xml or ""))
 
     def host_address(self, net: Interface) -> PciAddress | None:
         """The host PCI device behind `net`, if it is an assigned one."""
@@ -91,11 +91,12 @@ def _definition(domain: Domain, half: Half) -> str | None:
         return None  # it stopped, or was undefined, since its state was read
 
 
-def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, ...]:
-    """Pair the NICs of two definitions: by an alias that both give, else by MAC, guest address, type, source and model (see `is_alike`).
+def join(live: Sequence[Interface], config: Sequence[Interface], serving: Collection[str] = ()) -> tuple[Pair, ...]:
+    """Pair the NICs of two definitions: by alias and MAC that both give, else by MAC, guest address, type, source and model (see `is_alike`).
 
     Another program may have given the two halves of a NIC two addresses, as libvirt chooses for each half by itself. So the address decides
-    only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected.
+    only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected, also
+    after a replacement. The NICs `serving` in the place of others, by their live aliases, are none of those that the guest booted with.
     """
     left = list(config)
     found: dict[int, Interface] = {}
@@ -104,7 +105,10 @@ def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, 
     def is_only(net: Interface, other: Interface) -> bool:
         return (net.mac, net.teaming) not in repeated and is_alike(net, other)
 
-    for is_same in (_has_alias_of, _is_alike_there, _is_booted_from, is_only):
+    def is_booted_from(net: Interface, other: Interface) -> bool:
+        return net.alias not in serving and _is_booted_from(net, other)
+
+    for is_same in (_has_alias_of, _is_alike_there, is_booted_from, is_only):
         for index, net in enumerate(live):
             match = None if index in found else next((other for other in left if is_same(net, other)), None)
             if match is not None:
@@ -114,7 +118,7 @@ def join(live: Sequence[Interface], config: Sequence[Interface]) -> tuple[Pair, 
 
 
 def _has_alias_of(net: Interface, other: Interface) -> bool:
-    return net.alias is not None and net.alias == other.alias
+    return net.alias is not None and net.alias == other.alias and (None in (net.mac, other.mac) or net.mac == other.mac)
 
 
 def _repeated(nets: Sequence[Interface]) -> set[tuple[Mac | None, Teaming | None]]:
@@ -129,8 +133,8 @@ def _is_alike_there(net: Interface, other: Interface) -> bool:
 
 def _is_booted_from(live: Interface, config: Interface) -> bool:
     """Whether the guest booted with `live` as `config` says, and it may have been connected to something else since."""
-    if is_lasting(live.alias) or is_lasting(config.alias) or live.address is None or live.address != config.address:
-        return False
+    if is_lasting(config.alias) or live.address is None or live.address != config.address:
+        return False  # one that was replaced since has a lasting alias, which the definition need not have
     return live.is_hostdev == config.is_hostdev and _is_of_one_model(live, config)
 
 

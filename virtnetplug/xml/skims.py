@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from virtnetplug.xml.metadata import NAMESPACE
+
+_VIF = re.compile(r"""\bvif=["']([^"']*)""")
 _RUN = re.compile(r"<domain\s[^>]*\bid='(\d+)'")
 _NAMES = (re.compile(r"<mac address='([^']*)'"), re.compile(r"<alias name='([^']*)'"))
 
@@ -21,6 +24,11 @@ def may_have_doubles(domain_xml: str) -> bool:
             return True
         counts.append(len(found))
     return counts[0] < domain_xml.count("<interface")
+
+
+def serving(domain_xml: str) -> frozenset[str]:
+    """The aliases that may be those of NICs which serve in the place of others, by virtnetplug's metadata in a definition."""
+    return frozenset(_VIF.findall(domain_xml)) if NAMESPACE in domain_xml else frozenset()
 
 
 def nic_count(domain_xml: str) -> int:
