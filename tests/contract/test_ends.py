@@ -129,12 +129,29 @@ def test_what_a_saved_guest_had_let_go_of_is_out(fake: World) -> None:
     assert (outcome.result, outcome.reason) == (Result.DONE, "")
 
 
-def test_an_image_that_was_seen_and_removed_has_ended_the_guest(fake: World) -> None:
-    _pending(fake, "detach")
+@pytest.mark.parametrize("kind", PENDING)
+def test_an_image_that_was_seen_says_nothing_of_a_later_end(fake: World, kind: str) -> None:
+    """The guest was started from it since, and is in a file now."""
+    operation = _pending(fake, kind)
     fake.guest.managed_save()
     assert _recovered(fake).reason == "guest-saved"
+    fake.guest.start()
+    file = fake.guest.save()
+    _hypervisor(fake).restart_daemon()
+    assert _recovered(fake).reason == "end-unknown"
+    fake.guest.restore(file)
+    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE and _state(fake, operation) is OperationState.DONE
+
+
+def test_an_operation_whose_image_was_removed_can_be_forgotten(fake: World) -> None:
+    operation = _pending(fake, "detach")
+    fake.guest.managed_save()
     fake.guest.forget_image()
-    assert _recovered(fake).reason == "guest-ended"
+    outcome = _recovered(fake)
+    assert outcome.reason == "guest-saved" and f"--forget {operation}" in outcome.message
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
 def test_a_definition_that_was_copied_from_the_guest_is_not_that_guest(fake: World) -> None:
@@ -527,9 +544,6 @@ def test_a_saved_guest_is_no_disagreement_once_recover_has_seen_it(fake: World) 
     assert [finding.kind for finding in fake.plugger.audit().findings] == ["operation-open"]
     assert _recovered(fake).reason == "guest-saved"
     assert fake.plugger.audit().findings == ()
-    fake.guest.forget_image()
-    (finding,) = fake.plugger.audit().findings
-    assert "image is gone" in finding.message
 
 
 def test_a_row_without_a_process_is_not_of_a_run_that_began_later(fake: World) -> None:
@@ -567,6 +581,7 @@ def test_a_guest_that_left_this_way_says_nothing_stale(fake: World, kind: str) -
     fake.guest.managed_save()
     _recovered(fake)
     fake.guest.forget_image()
+    fake.guest.start()
     _recovered(fake)
     record = fake.host.journal.operation(operation)
     assert record is not None and record.ended is not None and record.reason != "guest-saved"

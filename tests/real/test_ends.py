@@ -284,13 +284,29 @@ def _saved(hosts: TwoHosts, scope: str) -> Guest:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_an_image_that_is_removed_has_ended_the_run(hosts: TwoHosts, scope: str) -> None:
+def test_an_image_that_is_removed_leaves_the_end_open(hosts: TwoHosts, scope: str) -> None:
+    """For libvirt it is as if the guest had gone on, and were in a file."""
     one = _saved(hosts, scope)
     one.dom.managedSaveRemove(0)
     (said,) = _recover(hosts.a_runs)
-    assert (said["exit_code"], said["result"], said["reason"]) == (0, "done", "guest-ended")
-    assert "ua-a" not in _aliases(one, inactive=True)
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "guest-saved")
+    (said,) = _recover(hosts.a_runs, "--forget", _operation(hosts.a_runs, "detach")["id"])
+    assert (said["exit_code"], said["reason"]) == (0, "forgotten")
     _assert_settled(hosts)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_an_image_that_was_seen_says_nothing_of_a_later_end(hosts: TwoHosts, scope: str) -> None:
+    """The guest was started from it since, and is in a file."""
+    one = _saved(hosts, scope)
+    one.reconnect(hosts.on_a)
+    run_again("managed-save", hosts, one)
+    end("save", hosts, one)
+    (said,) = _recover(hosts.a_runs)
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "guest-saved")
+    one.reconnect(hosts.on_a)
+    run_again("save", hosts, one)
+    _assert_goes_on(hosts, one)
 
 
 @pytest.mark.parametrize("scope", SCOPES)

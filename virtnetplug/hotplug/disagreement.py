@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
-from virtnetplug.hotplug.ending import REASONS, has_image
+from virtnetplug.hotplug.ending import REASONS
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
@@ -365,9 +365,7 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
         return "" if is_held else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
     if seen is not None and not seen.is_active and record.reason == REASONS[HowEnded.SAVED]:
-        # `recover` has seen that, and the guest has the NIC wherever it is saved
-        is_gone = has_image(record) and seen.domain.saved_image() is None
-        return "waits for a guest whose saved image is gone" if is_gone else ""
+        return ""  # `recover` has seen that, and the guest has the NIC wherever it is saved
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}

@@ -59,8 +59,8 @@ class Ending:
         return _WORDS.get(self.end, "ended")
 
 
-def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool = False) -> Ending:
-    """How that run ended, which has been seen not to be there. `watch` was open before; `had_image`: a managed image of it was seen earlier."""
+def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
+    """How that run ended, which has been seen not to be there. `watch` was open before."""
     try:
         state = domain.state()
     except DomainMissing:
@@ -79,7 +79,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
         return Ending(end)
     image = domain.saved_image()
     if image is None:
-        return Ending(HowEnded.OVER if had_image else end)
+        return Ending(end)  # it was removed, or its guest went on and ended since: even who saw the image cannot tell
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
     return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
@@ -107,7 +107,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it."
+            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it. If the image is no more, and with it the guest, "
+            f"'virtnetplug recover {name} --forget {record.id}' closes the operation."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
@@ -153,20 +154,15 @@ def expect_run(
 ) -> None:
     """Raise what `fault` makes of it where that run of the domain has ended, before `nics` were `aim`."""
     if run != NO_RUN and not guest.goes_on(domain, run):
-        raise fault(record, how(domain, run, watch, had_image=has_image(record)), nics, aim)
+        raise fault(record, how(domain, run, watch), nics, aim)
 
 
 def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) -> None:
     """Raise what `fault` makes of it where that run has ended, and its guest may still have what is to be undone in it."""
     if not guest.goes_on(domain, run):
-        ending = how(domain, run, had_image=has_image(record))
+        ending = how(domain, run)
         if not ending.end.is_final:
             raise fault(record, ending, nics, "undone")
-
-
-def has_image(record: OperationRecord) -> bool:
-    """Whether a managed image of the run has been seen."""
-    return bool(record.request.get("image"))
 
 
 def touched_guest(steps: tuple[Step, ...]) -> bool:

@@ -82,7 +82,6 @@ class Operation:
         "asked": LIST,
         "back": FLAG,
         "cleared": FLAG,
-        "image": FLAG,
         "marked": FLAG,
         "moved": ELEMENTS,
         "order": LIST,

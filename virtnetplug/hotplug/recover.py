@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import arrivals, guest, leftover, travel
-from virtnetplug.hotplug.ending import REASONS, has_image, how, touched_guest
+from virtnetplug.hotplug.ending import REASONS, how, touched_guest
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
@@ -363,7 +363,7 @@ def _away(host: Host, record: OperationRecord) -> Outcome | None:
         domain = host.hypervisor.domain(record.domain_uuid)
         if guest.goes_on(domain, record.run_asked):
             return None
-        ending = how(domain, record.run_asked, had_image=has_image(record))
+        ending = how(domain, record.run_asked)
     except DomainMissing:
         return None
     if ending.end.is_final:
