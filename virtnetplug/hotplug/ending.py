@@ -71,7 +71,10 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
             return Ending(told)
         if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
-        if state.began is HowBegan.UNKNOWN:
+        if state.began in (
+            HowBegan.UNKNOWN,
+            HowBegan.RESTORED,
+        ):  # a later run, or the same one, whose mark somebody removed
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else state.end
@@ -118,8 +121,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         )
     if ending.is_active:
         return (
-            f"pending: {name} runs in another process than the one that {what} was begun in, and libvirt does not say any more whether that was started "
-            f"anew, or restored with {nics} as the guest had it. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
+            f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
+            f"was started anew since. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
             "closes the operation, and then it can be asked for again."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
