@@ -498,16 +498,32 @@ def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fak
     assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
 
 
-def test_what_a_guest_let_go_of_is_not_asked_again_of_its_snapshot(fake: World) -> None:
-    """Who reverts to a snapshot wants what it has."""
-    _pending(fake, "detach")
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_snapshot_of_a_guest_that_was_asked_brings_the_question_back(fake: World, kind: str) -> None:
+    """Whatever became of the operation since: QEMU has the request in its memory, and carries it out."""
+    operation = _pending(fake, kind)
     memory = fake.guest.copy_image()
     fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE
+    fake.guest.destroy()
+    fake.guest.hold()
+    fake.guest.restore(memory)
+    assert _recovered(fake, wait=1).reason == "guest-holds-device" and fake.carries().asked
+    fake.guest.resume()
+    again = _recovered(fake, wait=30)
+    assert again.result is Result.DONE and again.operation_id != operation
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING) and not fake.carries().asked
+    assert fake.host.journal.open_operations() == []
+
+
+def test_a_snapshot_from_after_the_guest_let_go_is_asked_nothing(fake: World) -> None:
+    _pending(fake, "detach")
+    fake.guest.resume()
+    memory = fake.guest.copy_image()
     assert _recovered(fake, wait=5).result is Result.DONE
     fake.guest.destroy()
-    fake.guest.holds = True
     fake.guest.restore(memory)
-    assert fake.plugger.recover(wait=1) == () and "ua-nic1" in _names(fake) and not fake.carries().asked
+    assert fake.plugger.recover(wait=1) == () and "ua-nic1" not in _names(fake) and not fake.carries().asked
 
 
 # -- one wait, several ends --------------------------------------------------------------------------------------

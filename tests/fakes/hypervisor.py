@@ -786,9 +786,10 @@ class FakeHypervisor:
         if nic.get("type") == "hostdev":
             self._take_back(nic)
             return
-        self.net_ports.pop(source.get("portid", ""), None)
-        for key in ("portid",):
-            source.attrib.pop(key, None)
+        if source is not None:
+            self.net_ports.pop(source.attrib.pop("portid", ""), None)
+        if target is None:
+            return
         self._leave(target.get("dev"))
         self.taps.pop(target.get("dev"), None)
 
