@@ -473,6 +473,37 @@ def test_a_crashed_attach_in_a_guest_that_may_be_another_is_undone(fake: World, 
     assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
 
 
+LIVE_ONLY: dict[str, Callable[[World], Any]] = {
+    "detach": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.LIVE, wait=1),
+    "replace": lambda w: w.plugger.update(w.name, "ua-nic1", {"mtu": 1400}, replace=True, scope=Scope.LIVE, wait=1),
+    "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", scope=Scope.LIVE, wait=1),
+}
+
+
+@pytest.mark.parametrize("kind", LIVE_ONLY)
+@pytest.mark.parametrize("is_off", [False, True], ids=["runs", "off"])
+def test_audit_plan_and_recover_say_the_same_of_an_end_that_is_not_known(fake: World, kind: str, is_off: bool) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.LIVE)
+    fake.guest.hold()
+    operation = str(LIVE_ONLY[kind](fake).operation_id)
+    if is_off:
+        fake.guest.stop(HowEnded.UNKNOWN)
+    else:
+        fake.guest.restart()
+        fake.guest.pause_and_go_on()
+    (finding,) = fake.plugger.audit().findings
+    (plan,) = fake.plugger.plan_recover()
+    assert finding.kind == "operation-open" and finding.remedy == f"Run 'virtnetplug recover {fake.name}'."
+    outcome = _recovered(fake)
+    if kind == "detach" and not is_off:  # whichever guest it is, it lacks the NIC
+        assert plan.fits and outcome.result is Result.DONE and _is_clean(fake)
+        return
+    assert outcome.reason == "end-unknown" and [refusal.reason for refusal in plan.refusals] == ["end-unknown"]
+    (finding,) = fake.plugger.audit().findings
+    assert "let go" not in finding.message and f"--forget {operation}" in finding.remedy
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
+
+
 # -- a guest that is back after it was taken for ended ---------------------------------------------------------
 
 

@@ -168,6 +168,14 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
             raise fault(record, ending, nics, "undone")
 
 
+def lacks_all(ending: Ending, record: OperationRecord) -> bool:
+    """Whether the guest lacks all NICs that the operation asks it for, whichever guest it is."""
+    asked = [entry for entry in record.named if entry["alias"] in (record.asked or ())]
+    return bool(asked) and all(
+        ending.lacks(entry["alias"], Mac(entry["mac"]) if entry.get("mac") else None) for entry in asked
+    )
+
+
 def touched_guest(steps: tuple[Step, ...]) -> bool:
     """Whether the operation may have changed anything in a guest that runs: a step of the live definition, or of a guest, was begun."""
     return any(step.half is Half.LIVE and step.state is not StepState.PLANNED for step in steps)

@@ -355,18 +355,16 @@ def _has_ended(host: Host, record: OperationRecord) -> bool:
         return True
 
 
-def _away(host: Host, record: OperationRecord) -> Outcome | None:
+def _away(host: Host, record: OperationRecord, operation: type[Operation]) -> Outcome | None:
     """What would be said of an operation whose guest is away: saved, on another host, or nobody knows where. None if it is not."""
-    if not record.domain_uuid or not touched_guest(record.steps):
+    if not record.domain_uuid:
         return None
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
-        if guest.goes_on(domain, record.run_asked):
-            return None
-        ending = how(domain, record.run_asked)
+        ending = operation.away(domain, record)
     except DomainMissing:
         return None
-    if ending.end.is_final:
+    if ending is None:
         return None
     nics = ", ".join(sorted(alias for _, alias in record.touched))
     result = Result.LEFT if ending.end is HowEnded.MIGRATED else Result.PENDING
@@ -379,7 +377,7 @@ def _plan(host: Host, record: OperationRecord) -> Plan:
         return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
         return _refused(record, _unknown(record))
-    if (away := _away(host, record)) is not None:
+    if (away := _away(host, record, operation)) is not None:
         return _refused(record, away)
     direction = operation.direction(record)
     if operation.needs_its_run and _has_ended(host, record):
