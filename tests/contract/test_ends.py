@@ -504,6 +504,63 @@ def test_audit_plan_and_recover_say_the_same_of_an_end_that_is_not_known(fake: W
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
+def test_a_tap_of_the_next_run_is_not_said_to_be_held(fake: World) -> None:
+    """The kernel numbers taps anew: that of the NIC that was asked for is another NIC's by now."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    PENDING["detach"](fake)
+    (target,) = [net.target_dev for net in xml.devices(fake.guest.xml(Half.LIVE)).nets if net.alias == "ua-nic1"]
+    assert target is not None
+    fake.guest.destroy()
+    _hypervisor(fake).number_taps(int(target.removeprefix("vnet")))
+    fake.guest.start()
+    assert target in fake.guest.xml(Half.LIVE)
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "guest-ended", ())
+
+
+# -- a domain that has another name, or none any more ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_domain_is_named_as_it_is_called_now(fake: World, kind: str) -> None:
+    """Another one may have the name that it had when the operation began."""
+    operation = _pending(fake, kind)
+    old = fake.name
+    fake.guest.stop(HowEnded.UNKNOWN)
+    fake.guest.rename("newname")
+    (finding,) = fake.plugger.audit().findings
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake)
+    assert finding.domain == plan.domain == outcome.domain == "newname"
+    said = [finding.message, finding.remedy, outcome.message, *(refusal.message for refusal in plan.refusals)]
+    assert all("newname" in text and old not in text for text in said)
+    (finding,) = fake.plugger.audit().findings
+    assert "newname" in finding.remedy and old not in finding.message + finding.remedy
+    with pytest.raises(DomainMissing):
+        fake.plugger.recover(old)
+    (forgotten,) = fake.plugger.recover("newname", forget=operation)
+    assert forgotten.reason == "forgotten" and forgotten.domain == "newname" and old not in forgotten.message
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_an_operation_of_a_domain_that_is_no_more_is_found_by_its_name(fake: World, kind: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.save()
+    fake.guest.undefine()
+    (finding,) = fake.plugger.audit().findings
+    assert f"recover {fake.name}'" in finding.remedy
+    (plan,) = fake.plugger.plan_recover(fake.name)
+    assert plan.warnings[0].endswith("would be closed as left") and not plan.steps
+    outcome = _recovered(fake, domain=fake.name)
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "domain-missing")
+    assert _state(fake, operation) is OperationState.LEFT and fake.host.journal.open_operations() == []
+    for act in (fake.plugger.recover, fake.plugger.plan_recover):
+        with pytest.raises(DomainMissing):
+            act(fake.name)
+
+
 # -- a guest that is back after it was taken for ended ---------------------------------------------------------
 
 

@@ -502,6 +502,15 @@ class FakeDomain:
         there.restore(image, has_migrated=True)
         return there
 
+    def rename(self, name: str) -> None:
+        """``virsh domrename``, of a domain that does not run."""
+        assert self._live is None and self._config is not None
+        self._hypervisor.all[name] = self._hypervisor.all.pop(self._name)
+        self._name = name
+        node = self._config.find("name")
+        assert node is not None
+        node.text = name
+
     def undefine(self) -> None:
         """A domain that does not run is no more."""
         self._config = self._image = None
@@ -780,6 +789,10 @@ class FakeHypervisor:
         self.taps[target.get("dev")] = owner
         if nic.find("port[@isolated='yes']") is not None:
             self.isolated.add(target.get("dev"))
+
+    def number_taps(self, first: int) -> None:
+        """The next tap is called by that number, if no link is."""
+        self._taps = itertools.count(first)
 
     def unplug(self, nic: etree._Element) -> None:
         source, target = nic.find("source"), nic.find("target")
