@@ -71,10 +71,8 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
             return Ending(told)
         if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
-        if state.began in (
-            HowBegan.UNKNOWN,
-            HowBegan.RESTORED,
-        ):  # a later run, or the same one, whose mark somebody removed
+        # restored without the mark: a later run that was saved as well, or the same one, whose mark somebody removed
+        if state.began in (HowBegan.UNKNOWN, HowBegan.RESTORED):
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else state.end
