@@ -23,7 +23,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, H
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
-from virtnetplug.ports.domain import HowEnded
+from virtnetplug.ports.domain import FOR_MIGRATION, HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -518,6 +518,15 @@ def test_a_tap_of_the_next_run_is_not_said_to_be_held(fake: World) -> None:
     assert target in fake.guest.xml(Half.LIVE)
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "guest-ended", ())
+
+
+def test_what_a_broken_migration_left_here_is_not_said_to_want_a_reset(fake: World) -> None:
+    """The guest may run on the other host."""
+    _pending(fake, "detach")
+    fake.guest.paused, fake.guest.paused_reason = True, FOR_MIGRATION
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-paused")
+    assert "on the other host" in outcome.message and "makes it" not in outcome.message
 
 
 # -- a domain that has another name, or none any more ----------------------------------------------------------

@@ -174,6 +174,7 @@ class FakeDomain:
         self.holds = False
         self.refuses = False
         self.paused = False
+        self.paused_reason = ""
         self.blinks = False
         self.busy_until = 0.0
         self.dropped: frozenset[str] = frozenset()
@@ -198,6 +199,7 @@ class FakeDomain:
             power=power,
             id=self._id if self._live is not None else -1,
             persistent=self._config is not None,
+            paused_reason=self.paused_reason if power is PowerState.PAUSED else "",
             end=self._end if self._live is None else HowEnded.UNKNOWN,
             began=HowBegan.UNKNOWN if self._live is None else self._began,
         )

@@ -39,9 +39,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
-from virtnetplug.ports.domain import Domain, HowEnded, PowerState
-
-_ARRIVING = "paused for a migration"
+from virtnetplug.ports.domain import Domain, HowEnded
 
 
 def are_there(host: Host, domain: Domain) -> bool:
@@ -117,7 +115,7 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
 
 def _is_arriving(view: DomainView) -> bool:
     """Whether the guest is still on its way to this host: it runs on the other one, and may stay there."""
-    return view.state.power is PowerState.PAUSED and view.state.paused_reason == _ARRIVING
+    return view.state.is_between_hosts
 
 
 def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
