@@ -23,7 +23,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, H
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
-from virtnetplug.ports.domain import HowEnded
+from virtnetplug.ports.domain import FOR_MIGRATION, HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -129,12 +129,29 @@ def test_what_a_saved_guest_had_let_go_of_is_out(fake: World) -> None:
     assert (outcome.result, outcome.reason) == (Result.DONE, "")
 
 
-def test_an_image_that_was_seen_and_removed_has_ended_the_guest(fake: World) -> None:
-    _pending(fake, "detach")
+@pytest.mark.parametrize("kind", PENDING)
+def test_an_image_that_was_seen_says_nothing_of_a_later_end(fake: World, kind: str) -> None:
+    """The guest was started from it since, and is in a file now."""
+    operation = _pending(fake, kind)
     fake.guest.managed_save()
     assert _recovered(fake).reason == "guest-saved"
+    fake.guest.start()
+    file = fake.guest.save()
+    _hypervisor(fake).restart_daemon()
+    assert _recovered(fake).reason == "end-unknown"
+    fake.guest.restore(file)
+    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE and _state(fake, operation) is OperationState.DONE
+
+
+def test_an_operation_whose_image_was_removed_can_be_forgotten(fake: World) -> None:
+    operation = _pending(fake, "detach")
+    fake.guest.managed_save()
     fake.guest.forget_image()
-    assert _recovered(fake).reason == "guest-ended"
+    outcome = _recovered(fake)
+    assert outcome.reason == "guest-saved" and f"--forget {operation}" in outcome.message
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
 def test_a_definition_that_was_copied_from_the_guest_is_not_that_guest(fake: World) -> None:
@@ -382,16 +399,40 @@ def test_a_record_without_a_process_goes_on_in_a_guest_that_was_restored(
     assert _recovered(fake).reason == "guest-holds-device"
 
 
+@pytest.mark.parametrize("kind", [kind for kind in PENDING if kind != "detach-both"])  # its NIC is in no later run
+def test_a_later_run_that_was_saved_as_well_is_not_said_to_have_been_asked(fake: World, kind: str) -> None:
+    """libvirt says that it was restored, and no more: nothing in it is the mark of the run that was asked."""
+    operation = _pending(fake, kind)
+    fake.guest.destroy()
+    fake.guest.start()
+    fake.guest.managed_save()
+    fake.guest.start()
+    before = _names(fake)
+    outcome = _recovered(fake, wait=10)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown")
+    assert "started anew" in outcome.message and f"--forget {operation}" in outcome.message
+    assert _names(fake) == before and not fake.guest.copy_image().leaving
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _names(fake) == before
+
+
 @pytest.mark.parametrize("kind", PENDING)
-def test_a_guest_whose_mark_was_removed_goes_on(fake: World, kind: str) -> None:
-    """``virsh metadata --remove``, then a managed save: what runs next was restored with the NIC."""
-    _pending(fake, kind)
+def test_a_guest_whose_mark_was_removed_is_not_told_from_a_later_one(fake: World, kind: str) -> None:
+    """``virsh metadata --remove``, then a managed save."""
+    operation = _pending(fake, kind)
     fake.host.hypervisor.domain(fake.name).set_travelling(None)
     fake.guest.managed_save()
     fake.guest.start()
-    assert _recovered(fake).reason == "guest-holds-device"
-    fake.guest.resume()
-    assert _recovered(fake, wait=30).result is Result.DONE and _is_clean(fake)
+    assert _recovered(fake, wait=1).reason == "end-unknown"
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
+
+
+def test_a_snapshot_from_before_the_question_was_not_asked(fake: World) -> None:
+    _holding(fake, "detach")
+    memory = fake.guest.copy_image()
+    PENDING["detach"](fake)
+    fake.guest.destroy()
+    fake.guest.restore(memory)
+    assert _recovered(fake, wait=1).reason == "end-unknown" and "ua-nic1" in _names(fake)
 
 
 @pytest.mark.parametrize("kind", PENDING)
@@ -407,7 +448,7 @@ def test_a_restored_guest_that_was_resumed_is_not_called_another(fake: World, ki
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device" if is_marked else "end-unknown")
     if not is_marked:
-        assert "was started anew, or restored" in outcome.message
+        assert "started anew" in outcome.message
         assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
@@ -430,6 +471,103 @@ def test_a_crashed_attach_in_a_guest_that_may_be_another_is_undone(fake: World, 
     fake.guest.pause_and_go_on()
     assert _recovered(fake, wait=5).result is Result.UNDONE
     assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
+
+
+LIVE_ONLY: dict[str, Callable[[World], Any]] = {
+    "detach": lambda w: w.plugger.detach(w.name, ["ua-nic1"], scope=Scope.LIVE, wait=1),
+    "replace": lambda w: w.plugger.update(w.name, "ua-nic1", {"mtu": 1400}, replace=True, scope=Scope.LIVE, wait=1),
+    "handover": lambda w: w.plugger.handover(w.name, "ua-nic1", "ua-nic2", scope=Scope.LIVE, wait=1),
+}
+
+
+@pytest.mark.parametrize("kind", LIVE_ONLY)
+@pytest.mark.parametrize("is_off", [False, True], ids=["runs", "off"])
+def test_audit_plan_and_recover_say_the_same_of_an_end_that_is_not_known(fake: World, kind: str, is_off: bool) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.LIVE)
+    fake.guest.hold()
+    operation = str(LIVE_ONLY[kind](fake).operation_id)
+    if is_off:
+        fake.guest.stop(HowEnded.UNKNOWN)
+    else:
+        fake.guest.restart()
+        fake.guest.pause_and_go_on()
+    (finding,) = fake.plugger.audit().findings
+    (plan,) = fake.plugger.plan_recover()
+    assert finding.kind == "operation-open" and finding.remedy == f"Run 'virtnetplug recover {fake.name}'."
+    outcome = _recovered(fake)
+    if kind == "detach" and not is_off:  # whichever guest it is, it lacks the NIC
+        assert plan.fits and outcome.result is Result.DONE and _is_clean(fake)
+        return
+    assert outcome.reason == "end-unknown" and [refusal.reason for refusal in plan.refusals] == ["end-unknown"]
+    (finding,) = fake.plugger.audit().findings
+    assert "let go" not in finding.message and f"--forget {operation}" in finding.remedy
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
+
+
+def test_a_tap_of_the_next_run_is_not_said_to_be_held(fake: World) -> None:
+    """The kernel numbers taps anew: that of the NIC that was asked for is another NIC's by now."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    fake.plugger.attach(fake.name, [fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    PENDING["detach"](fake)
+    (target,) = [net.target_dev for net in xml.devices(fake.guest.xml(Half.LIVE)).nets if net.alias == "ua-nic1"]
+    assert target is not None
+    fake.guest.destroy()
+    _hypervisor(fake).number_taps(int(target.removeprefix("vnet")))
+    fake.guest.start()
+    assert target in fake.guest.xml(Half.LIVE)
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "guest-ended", ())
+
+
+def test_what_a_broken_migration_left_here_is_not_said_to_want_a_reset(fake: World) -> None:
+    """The guest may run on the other host."""
+    _pending(fake, "detach")
+    fake.guest.paused, fake.guest.paused_reason = True, FOR_MIGRATION
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-paused")
+    assert "on the other host" in outcome.message and "makes it" not in outcome.message
+
+
+# -- a domain that has another name, or none any more ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_domain_is_named_as_it_is_called_now(fake: World, kind: str) -> None:
+    """Another one may have the name that it had when the operation began."""
+    operation = _pending(fake, kind)
+    old = fake.name
+    fake.guest.stop(HowEnded.UNKNOWN)
+    fake.guest.rename("newname")
+    (finding,) = fake.plugger.audit().findings
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake)
+    assert finding.domain == plan.domain == outcome.domain == "newname"
+    said = [finding.message, finding.remedy, outcome.message, *(refusal.message for refusal in plan.refusals)]
+    assert all("newname" in text and old not in text for text in said)
+    (finding,) = fake.plugger.audit().findings
+    assert "newname" in finding.remedy and old not in finding.message + finding.remedy
+    with pytest.raises(DomainMissing):
+        fake.plugger.recover(old)
+    (forgotten,) = fake.plugger.recover("newname", forget=operation)
+    assert forgotten.reason == "forgotten" and forgotten.domain == "newname" and old not in forgotten.message
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_an_operation_of_a_domain_that_is_no_more_is_found_by_its_name(fake: World, kind: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.save()
+    fake.guest.undefine()
+    (finding,) = fake.plugger.audit().findings
+    assert f"recover {fake.name}'" in finding.remedy
+    (plan,) = fake.plugger.plan_recover(fake.name)
+    assert plan.warnings[0].endswith("would be closed as left") and not plan.steps
+    outcome = _recovered(fake, domain=fake.name)
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "domain-missing")
+    assert _state(fake, operation) is OperationState.LEFT and fake.host.journal.open_operations() == []
+    for act in (fake.plugger.recover, fake.plugger.plan_recover):
+        with pytest.raises(DomainMissing):
+            act(fake.name)
 
 
 # -- a guest that is back after it was taken for ended ---------------------------------------------------------
@@ -457,16 +595,32 @@ def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fak
     assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
 
 
-def test_what_a_guest_let_go_of_is_not_asked_again_of_its_snapshot(fake: World) -> None:
-    """Who reverts to a snapshot wants what it has."""
-    _pending(fake, "detach")
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_snapshot_of_a_guest_that_was_asked_brings_the_question_back(fake: World, kind: str) -> None:
+    """Whatever became of the operation since: QEMU has the request in its memory, and carries it out."""
+    operation = _pending(fake, kind)
     memory = fake.guest.copy_image()
     fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE
+    fake.guest.destroy()
+    fake.guest.hold()
+    fake.guest.restore(memory)
+    assert _recovered(fake, wait=1).reason == "guest-holds-device" and fake.carries().asked
+    fake.guest.resume()
+    again = _recovered(fake, wait=30)
+    assert again.result is Result.DONE and again.operation_id != operation
+    assert ("ua-nic1" in _names(fake)) == (kind in KEEPING) and not fake.carries().asked
+    assert fake.host.journal.open_operations() == []
+
+
+def test_a_snapshot_from_after_the_guest_let_go_is_asked_nothing(fake: World) -> None:
+    _pending(fake, "detach")
+    fake.guest.resume()
+    memory = fake.guest.copy_image()
     assert _recovered(fake, wait=5).result is Result.DONE
     fake.guest.destroy()
-    fake.guest.holds = True
     fake.guest.restore(memory)
-    assert fake.plugger.recover(wait=1) == () and "ua-nic1" in _names(fake) and not fake.carries().asked
+    assert fake.plugger.recover(wait=1) == () and "ua-nic1" not in _names(fake) and not fake.carries().asked
 
 
 # -- one wait, several ends --------------------------------------------------------------------------------------
@@ -527,9 +681,6 @@ def test_a_saved_guest_is_no_disagreement_once_recover_has_seen_it(fake: World) 
     assert [finding.kind for finding in fake.plugger.audit().findings] == ["operation-open"]
     assert _recovered(fake).reason == "guest-saved"
     assert fake.plugger.audit().findings == ()
-    fake.guest.forget_image()
-    (finding,) = fake.plugger.audit().findings
-    assert "image is gone" in finding.message
 
 
 def test_a_row_without_a_process_is_not_of_a_run_that_began_later(fake: World) -> None:
@@ -567,6 +718,7 @@ def test_a_guest_that_left_this_way_says_nothing_stale(fake: World, kind: str) -
     fake.guest.managed_save()
     _recovered(fake)
     fake.guest.forget_image()
+    fake.guest.start()
     _recovered(fake)
     record = fake.host.journal.operation(operation)
     assert record is not None and record.ended is not None and record.reason != "guest-saved"

@@ -174,6 +174,7 @@ class FakeDomain:
         self.holds = False
         self.refuses = False
         self.paused = False
+        self.paused_reason = ""
         self.blinks = False
         self.busy_until = 0.0
         self.dropped: frozenset[str] = frozenset()
@@ -198,6 +199,7 @@ class FakeDomain:
             power=power,
             id=self._id if self._live is not None else -1,
             persistent=self._config is not None,
+            paused_reason=self.paused_reason if power is PowerState.PAUSED else "",
             end=self._end if self._live is None else HowEnded.UNKNOWN,
             began=HowBegan.UNKNOWN if self._live is None else self._began,
         )
@@ -506,6 +508,15 @@ class FakeDomain:
         there.restore(image, has_migrated=True)
         return there
 
+    def rename(self, name: str) -> None:
+        """``virsh domrename``, of a domain that does not run."""
+        assert self._live is None and self._config is not None
+        self._hypervisor.all[name] = self._hypervisor.all.pop(self._name)
+        self._name = name
+        node = self._config.find("name")
+        assert node is not None
+        node.text = name
+
     def undefine(self) -> None:
         """A domain that does not run is no more."""
         self._config = self._image = None
@@ -790,14 +801,19 @@ class FakeHypervisor:
         if nic.find("port[@isolated='yes']") is not None:
             self.isolated.add(target.get("dev"))
 
+    def number_taps(self, first: int) -> None:
+        """The next tap is called by that number, if no link is."""
+        self._taps = itertools.count(first)
+
     def unplug(self, nic: etree._Element) -> None:
         source, target = nic.find("source"), nic.find("target")
         if nic.get("type") == "hostdev":
             self._take_back(nic)
             return
-        self.net_ports.pop(source.get("portid", ""), None)
-        for key in ("portid",):
-            source.attrib.pop(key, None)
+        if source is not None:
+            self.net_ports.pop(source.attrib.pop("portid", ""), None)
+        if target is None:
+            return
         self._leave(target.get("dev"))
         self.taps.pop(target.get("dev"), None)
 

@@ -284,13 +284,29 @@ def _saved(hosts: TwoHosts, scope: str) -> Guest:
 
 
 @pytest.mark.parametrize("scope", SCOPES)
-def test_an_image_that_is_removed_has_ended_the_run(hosts: TwoHosts, scope: str) -> None:
+def test_an_image_that_is_removed_leaves_the_end_open(hosts: TwoHosts, scope: str) -> None:
+    """For libvirt it is as if the guest had gone on, and were in a file."""
     one = _saved(hosts, scope)
     one.dom.managedSaveRemove(0)
     (said,) = _recover(hosts.a_runs)
-    assert (said["exit_code"], said["result"], said["reason"]) == (0, "done", "guest-ended")
-    assert "ua-a" not in _aliases(one, inactive=True)
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "guest-saved")
+    (said,) = _recover(hosts.a_runs, "--forget", _operation(hosts.a_runs, "detach")["id"])
+    assert (said["exit_code"], said["reason"]) == (0, "forgotten")
     _assert_settled(hosts)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_an_image_that_was_seen_says_nothing_of_a_later_end(hosts: TwoHosts, scope: str) -> None:
+    """The guest was started from it since, and is in a file."""
+    one = _saved(hosts, scope)
+    one.reconnect(hosts.on_a)
+    run_again("managed-save", hosts, one)
+    end("save", hosts, one)
+    (said,) = _recover(hosts.a_runs)
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "guest-saved")
+    one.reconnect(hosts.on_a)
+    run_again("save", hosts, one)
+    _assert_goes_on(hosts, one)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -365,7 +381,9 @@ def _remove_mark(one: Guest) -> None:
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["", "libvirtd-restarted"])
 @pytest.mark.parametrize("scope", SCOPES)
-def test_a_guest_whose_mark_was_removed_goes_on(hosts: TwoHosts, scope: str, is_restarted: bool) -> None:
+def test_a_guest_whose_mark_was_removed_is_not_told_from_a_later_one(
+    hosts: TwoHosts, scope: str, is_restarted: bool
+) -> None:
     one = _guest(hosts, scope)
     hosts.a_runs.json(*_words(one, "detach", scope), "--wait", "1", code=75)
     _remove_mark(one)
@@ -377,7 +395,29 @@ def test_a_guest_whose_mark_was_removed_goes_on(hosts: TwoHosts, scope: str, is_
     if is_restarted:
         hosts.restart()
         one.reconnect(hosts.on_a)
-    _assert_goes_on(hosts, one)
+    (said,) = _recover(hosts.a_runs, "--wait", "1")
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "end-unknown")
+    assert "ua-a" in one.aliases()
+
+
+@pytest.mark.parametrize("kind", ["detach", "replace", "handover"])
+def test_a_later_run_that_was_saved_as_well_was_asked_for_nothing(hosts: TwoHosts, kind: str) -> None:
+    """The NIC is in both halves; libvirt says that the guest was restored, and no more."""
+    one, command = _guest(hosts, "both"), hosts.a_runs
+    command.json(*_words(one, kind, "live" if kind == "detach" else "both"), "--wait", "1", code=75)
+    one.dom.destroy()
+    run_again("destroyed", hosts, one)
+    end("managed-save", hosts, one)
+    one.reconnect(hosts.on_a)
+    run_again("managed-save", hosts, one)
+    before = one.aliases()
+    (said,) = _recover(command, "--wait", "8")
+    assert (said["exit_code"], said["result"], said["reason"]) == (75, "pending", "end-unknown")
+    assert one.aliases() == before and "ua-a" in before
+    word = PENDING[kind][0] if kind in PENDING else kind
+    (said,) = _recover(command, "--forget", _operation(command, word)["id"])
+    assert (said["exit_code"], said["reason"]) == (0, "forgotten")
+    _assert_settled(hosts)
 
 
 def test_what_libvirt_does_not_say_any_more_is_not_called_done(hosts: TwoHosts) -> None:

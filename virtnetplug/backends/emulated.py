@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from virtnetplug import xml
 from virtnetplug.backends import Ground, Order, Steps
-from virtnetplug.errors import BridgeMissing, NotSupported, VirtnetplugError
+from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, NotSupported, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
-from virtnetplug.model.operation import Phase, Refusal
+from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.ports.domain import Domain
 
 TYPES = frozenset(
@@ -72,7 +73,7 @@ class Emulated:
         target = net.target_dev
         if target is None or not ground.hypervisor.is_local or ground.links.link(target) is None:
             return ()
-        if target not in ground.links.taps_of(domain.uuid):
+        if target not in ground.links.taps_of(domain.uuid) or _is_named(domain, target):
             return ()
         return [
             f"libvirt no longer lists {net.alias}, but the domain's QEMU still holds its tap {target}; "
@@ -88,6 +89,14 @@ class Emulated:
             return None
         needs_bridge = net.source_bridge is not None
         return State.INITIALISED if needs_bridge and link.master is None else State.CONNECTED
+
+
+def _is_named(domain: Domain, target: str) -> bool:
+    """Whether a NIC that the guest has uses the tap of that name: it has come since, or with another run."""
+    try:
+        return any(net.target == target for net in xml.glimpse(domain.xml(Half.LIVE)))
+    except (DomainMissing, DomainNotRunning):
+        return False
 
 
 def _evict(domain: Domain, net: Interface) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ def operate(session: Session, doing: str, call: Callable[[Plugger], Outcome]) ->
     """Run one operation and answer its outcome; warnings go to standard error."""
     with session.plugger(doing, read_only=False) as plugger:
         outcome = call(plugger)
+    outcome = dataclasses.replace(outcome, warnings=(*session.unsaid([outcome]), *outcome.warnings))
     for warning in outcome.warnings:
         session.warn(f"warning: {warning}")
     answer = render.document_from_outcome(outcome, report.message_from_outcome(outcome))

@@ -87,8 +87,10 @@ def document_from_outcome(outcome: Outcome, message: str) -> Document:
     }
 
 
-def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
-    """All operations that recover took up; the exit code is the worst of theirs, an undone one being a success."""
+def document_from_recovery(
+    outcomes: Sequence[Outcome], messages: Sequence[str], warnings: Sequence[str] = ()
+) -> Document:
+    """All operations that recover took up, and the warnings that are of none of them; the exit code is the worst of theirs, an undone one being a success."""
     operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
     results = [outcome.result.value for outcome in outcomes]
     worst = next((result for result in ("incomplete", "pending", "left", "refused") if result in results), "done")
@@ -98,7 +100,12 @@ def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str])
     message = f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover"
     exit_code = _EXIT_OF_RESULT[worst]
     return document(
-        worst, reason="" if exit_code == DONE else reason, message=message, exit_code=exit_code, operations=operations
+        worst,
+        reason="" if exit_code == DONE else reason,
+        message=message,
+        exit_code=exit_code,
+        operations=operations,
+        warnings=[*warnings],
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.wiring import Plugger, Wiring
     from virtnetplug.lifecycle import State
     from virtnetplug.model.device_tree import DeviceTree
+    from virtnetplug.model.operation import Event, Outcome
     from virtnetplug.ports.store import Journal
 
 
@@ -43,6 +44,8 @@ class Session:
     wants_colour: bool = True
     exit_code: int = 0
     may_have_effects: bool = False
+    heard: list[str] = field(default_factory=list)
+    """The warnings that were published while the plugger was open."""
 
     @property
     def uri(self) -> str | None:
@@ -74,15 +77,24 @@ class Session:
         """An open plugger; `doing` says for what, should it take long."""
         self.log()
         with self.progress() as progress:
+
+            def hear(event: Event) -> None:
+                if event.kind == "warning":
+                    self.heard.append(event.text)
+                progress.hear(event)
+
             progress.say(f"connecting to {self.uri or 'the default hypervisor'}")
-            with self.wiring.open(
-                self.uri, state_dir=self.state_dir, read_only=read_only, on_event=progress.hear
-            ) as plugger:
+            with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=read_only, on_event=hear) as plugger:
                 progress.say(doing)
                 if not read_only:
                     self.may_have_effects = True
                     interruption.defer()  # from here on the plugger says what becomes of an interruption
                 yield plugger
+
+    def unsaid(self, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+        """The warnings that were published and are of none of these outcomes."""
+        said = {warning for outcome in outcomes for warning in outcome.warnings}
+        return tuple(dict.fromkeys(text for text in self.heard if text not in said))
 
     def progress(self) -> Progress:
         """Progress on standard error, as the options want it."""

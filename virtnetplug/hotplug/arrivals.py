@@ -39,9 +39,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
-from virtnetplug.ports.domain import Domain, HowEnded, PowerState
-
-_ARRIVING = "paused for a migration"
+from virtnetplug.ports.domain import Domain, HowEnded
 
 
 def are_there(host: Host, domain: Domain) -> bool:
@@ -117,7 +115,7 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
 
 def _is_arriving(view: DomainView) -> bool:
     """Whether the guest is still on its way to this host: it runs on the other one, and may stay there."""
-    return view.state.power is PowerState.PAUSED and view.state.paused_reason == _ARRIVING
+    return view.state.is_between_hosts
 
 
 def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
@@ -196,18 +194,16 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
         return _Known.ELSEWHERE
     if record is not None and record.ended is None:
         return _Known.HERE
-    if record is not None and record.state is not OperationState.LEFT and not _is_back(view, asked, record):
+    if record is not None and record.state is not OperationState.LEFT and not _is_back(view, asked):
         return _Known.OVER
     return _Known.COME if _has_come(view, asked) else _Known.OVER
 
 
-def _is_back(view: DomainView, asked: Asked, record: OperationRecord) -> bool:
-    """Whether a guest is back in another process that was taken for ended, when the operation was: from the file that it was saved to, or a snapshot.
-
-    A guest that had let go by itself is not asked again by who restores an older state of it.
-    """
-    is_same = asked.process == view.run.process if asked.process and view.run.process else not view.state.is_restored
-    return not is_same and (record.state is not OperationState.DONE or record.reason == "guest-ended")
+def _is_back(view: DomainView, asked: Asked) -> bool:
+    """Whether the guest of an operation that has ended is back in another process, with the question: from a file that it was saved to, or a snapshot."""
+    if asked.process and view.run.process:
+        return asked.process != view.run.process
+    return view.state.is_restored
 
 
 def _said_unknown(view: DomainView, asked: Asked) -> str:

@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
-from virtnetplug.hotplug.ending import REASONS, has_image
+from virtnetplug.hotplug.ending import REASONS
 from virtnetplug.hotplug.leaving import leaving
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.survey import Seen, Survey
@@ -334,6 +334,12 @@ def _operations(whole: Survey) -> Iterator[Finding]:
         remedy = f"Run 'virtnetplug recover {record.domain_name}'."
         if operation_of(record) is None:
             why, remedy = f"is not known to this version ({why_unknown(record)})", REMEDY
+        elif record.state is OperationState.PENDING and (end := _end_seen(whole, record)) is not None:
+            why = "waits for a guest of which nothing says how its run ended" if end is HowEnded.UNKNOWN else ""
+            remedy = (
+                f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to keep its NIC, "
+                f"'virtnetplug recover {record.domain_name} --forget {record.id}' closes the operation."
+            )
         elif record.state is OperationState.PENDING:
             why = _why_pending_is_over(whole, record)
         else:
@@ -356,6 +362,15 @@ def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str)
     )
 
 
+def _end_seen(whole: Survey, record: OperationRecord) -> HowEnded | None:
+    """How the run ended, as `recover` has said it: it could say no more now. A guest that was saved has the NIC wherever that is."""
+    seen, operation = whole.domains.get(record.domain_uuid), operation_of(record)
+    if seen is None or operation is None or record.reason not in REASONS.values():
+        return None
+    ending = operation.away(seen.domain, record)
+    return ending.end if ending is not None and REASONS[ending.end] == record.reason else None
+
+
 def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
     if not record.domain_uuid:  # a PF's, of many guests
@@ -364,10 +379,6 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
         is_held = all(names & there for names in its) or not whole.is_whole
         return "" if is_held else "waits for a guest, which has let go or ended meanwhile"
     seen = whole.domains.get(record.domain_uuid)
-    if seen is not None and not seen.is_active and record.reason == REASONS[HowEnded.SAVED]:
-        # `recover` has seen that, and the guest has the NIC wherever it is saved
-        is_gone = has_image(record) and seen.domain.saved_image() is None
-        return "waits for a guest whose saved image is gone" if is_gone else ""
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}

@@ -21,6 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.view import still
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
@@ -57,8 +58,8 @@ class Ending:
         return _WORDS.get(self.end, "ended")
 
 
-def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool = False) -> Ending:
-    """How that run ended, which has been seen not to be there. `watch` was open before; `had_image`: a managed image of it was seen earlier."""
+def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
+    """How that run ended, which has been seen not to be there. `watch` was open before."""
     try:
         state = domain.state()
     except DomainMissing:
@@ -69,7 +70,8 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
             return Ending(told)
         if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
-        if state.began is HowBegan.UNKNOWN:
+        # restored without the mark: a later run that was saved as well, or the same one, whose mark somebody removed
+        if state.began in (HowBegan.UNKNOWN, HowBegan.RESTORED):
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else state.end
@@ -77,7 +79,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None, *, had_image: bool
         return Ending(end)
     image = domain.saved_image()
     if image is None:
-        return Ending(HowEnded.OVER if had_image else end)
+        return Ending(end)  # it was removed, or its guest went on and ended since: even who saw the image cannot tell
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
     return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
@@ -105,7 +107,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it."
+            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it. If the image is no more, and with it the guest, "
+            f"'virtnetplug recover {name} --forget {record.id}' closes the operation."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
@@ -115,8 +118,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         )
     if ending.is_active:
         return (
-            f"pending: {name} runs in another process than the one that {what} was begun in, and libvirt does not say any more whether that was started "
-            f"anew, or restored with {nics} as the guest had it. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
+            f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
+            f"was started anew since. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
             "closes the operation, and then it can be asked for again."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
@@ -151,20 +154,22 @@ def expect_run(
 ) -> None:
     """Raise what `fault` makes of it where that run of the domain has ended, before `nics` were `aim`."""
     if run != NO_RUN and not guest.goes_on(domain, run):
-        raise fault(record, how(domain, run, watch, had_image=has_image(record)), nics, aim)
+        raise fault(record, how(domain, run, watch), nics, aim)
 
 
 def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) -> None:
     """Raise what `fault` makes of it where that run has ended, and its guest may still have what is to be undone in it."""
     if not guest.goes_on(domain, run):
-        ending = how(domain, run, had_image=has_image(record))
+        ending = how(domain, run)
         if not ending.end.is_final:
             raise fault(record, ending, nics, "undone")
 
 
-def has_image(record: OperationRecord) -> bool:
-    """Whether a managed image of the run has been seen."""
-    return bool(record.request.get("image"))
+def lacks_all(ending: Ending, record: OperationRecord) -> bool:
+    """Whether the guest lacks all NICs that the operation asks it for, whichever guest it is."""
+    nets = xml.devices(ending.definition).nets if ending.definition else None
+    names = {name for alias in record.asked or () for name in record.names_of(alias)}
+    return nets is not None and bool(names) and not any(is_called(net, name) for net in nets for name in names)
 
 
 def touched_guest(steps: tuple[Step, ...]) -> bool:

@@ -311,8 +311,11 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
 def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
     """The domains that have metadata of ours, and something due."""
     if domain_name is not None:
-        one = host.hypervisor.domain(domain_name)
-        definitions: Sequence[tuple[Domain, DomainState]] = [(one, one.state())]
+        try:
+            one = host.hypervisor.domain(domain_name)
+            definitions: Sequence[tuple[Domain, DomainState]] = [(one, one.state())]
+        except DomainMissing:
+            return  # `recover` knows its operations by its name
     else:
         definitions = list(host.hypervisor.definitions())
     for domain, state in definitions:

@@ -230,8 +230,8 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition of the next boot has as well proves nothing. A run without a mark may go on in any that was restored, and so may one whose
-    mark somebody has removed: there alias, MAC and source decide. A guest that came back from another host without its mark was settled there.
+    A mark that the definition of the next boot has as well proves nothing. A run that never was marked may go on in any that was restored or has migrated:
+    there alias, MAC and source decide. One that was marked goes on nowhere without its mark: a later run may have been saved and restored as well.
     """
     number = xml.run_of(live_xml)
     now = Run(domain.state().id if number is None else number, domain.process())
@@ -240,9 +240,10 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     if matches and (is_seen or not run.mark):
         return True
     began = domain.state().began
-    if not run.mark or not xml.is_marked(live_xml, run.mark):
-        return began is HowBegan.RESTORED or (began is HowBegan.MIGRATED and not run.mark)
-    return matches or not _is_defined_with(domain, run.mark) or began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+    came = began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+    if not run.mark:
+        return came
+    return xml.is_marked(live_xml, run.mark) and (matches or came or not _is_defined_with(domain, run.mark))
 
 
 CLOCKS = 2.0

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug.errors import GuestMigrated, LeftPending, UsageError, VirtnetplugError
-from virtnetplug.hotplug import leftover
+from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.ending import Ending, how, lacks_all, touched_guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, Transaction, Undos, resumed
@@ -82,7 +83,6 @@ class Operation:
         "asked": LIST,
         "back": FLAG,
         "cleared": FLAG,
-        "image": FLAG,
         "marked": FLAG,
         "moved": ELEMENTS,
         "order": LIST,
@@ -126,6 +126,15 @@ class Operation:
     def heading(cls, record: OperationRecord) -> Direction:
         """The same of a record that had not begun to be undone, by its state and its steps."""
         return Direction.BACK
+
+    @classmethod
+    def away(cls, domain: Domain, record: OperationRecord) -> Ending | None:
+        """How the run ended that the record was to change, if that leaves the record pending, or its guest has migrated; else None."""
+        if not touched_guest(record.steps) or guest.goes_on(domain, record.run_asked):
+            return None
+        end = how(domain, record.run_asked)
+        is_finished = cls.direction(record) is Direction.FORWARD and not cls.needs_its_run and lacks_all(end, record)
+        return None if end.end.is_final or is_finished else end
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:

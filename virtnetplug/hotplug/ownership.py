@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from virtnetplug import interruption
+from virtnetplug.errors import DomainMissing
 from virtnetplug.hotplug.host import Host
 from virtnetplug.model.operation import Event, OperationRecord, Step, StepState
 from virtnetplug.retry import until_true
@@ -23,12 +25,22 @@ def is_abandoned(host: Host, record: OperationRecord) -> bool:
     return not host.journal.is_owner_alive(record)
 
 
+def as_named_now(host: Host, record: OperationRecord) -> OperationRecord:
+    """The record with the name that its domain has by now, if there is such a domain: another one may have the name that it was begun with."""
+    if not record.domain_uuid:
+        return record
+    try:
+        return replace(record, domain_name=host.hypervisor.domain(record.domain_uuid).name)
+    except DomainMissing:
+        return record
+
+
 @contextmanager
 def taken_over(host: Host, operation_id: str) -> Iterator[OperationRecord | None]:
     """Own the operation while inside, and give it as the journal has it now; None if it has ended, or another call owns it."""
     with host.journal.call() as owner:
-        is_mine = host.journal.adopt(operation_id, owner)
-        yield host.journal.operation(operation_id) if is_mine else None
+        record = host.journal.operation(operation_id) if host.journal.adopt(operation_id, owner) else None
+        yield None if record is None else as_named_now(host, record)
 
 
 def owner_of(host: Host, record: OperationRecord) -> str:

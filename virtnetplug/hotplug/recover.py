@@ -7,7 +7,7 @@ both; neither stops the recovery of others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from virtnetplug.errors import (
@@ -21,12 +21,12 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import arrivals, guest, leftover, travel
-from virtnetplug.hotplug.ending import REASONS, has_image, how, touched_guest
+from virtnetplug.hotplug.ending import REASONS, how, touched_guest
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
 from virtnetplug.hotplug.operation import Direction, Operation
-from virtnetplug.hotplug.ownership import await_end, is_abandoned, owner_of, stands_still, taken_over
+from virtnetplug.hotplug.ownership import as_named_now, await_end, is_abandoned, owner_of, stands_still, taken_over
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
@@ -65,31 +65,59 @@ def recover(
     """
     if forget:
         return (_forget(host, domain_name, forget, seconds),)
-    wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
+    wanted = _wanted(host, domain_name)
     outcomes: list[Outcome] = []
-    _take_over_arrivals(host, domain_name)
+    _take_over_arrivals(host, wanted)
     try:
         for record in _open(host, wanted):
             outcome = _one(host, record, seconds, allow_taint=allow_taint, any_address=any_address)
             outcomes += [outcome] if outcome is not None else []
-        outcomes += return_devices(host, wanted, seconds=seconds)
+        for uuid in (None,) if wanted is None else wanted:
+            outcomes += return_devices(host, uuid, seconds=seconds)
     except JournalMoved:
         if not outcomes:
             raise
     return tuple(outcomes)
 
 
+def _wanted(host: Host, domain_name: str | None) -> Sequence[str] | None:
+    """The UUIDs of the domains of that name, None for all: of domains that are no more only the journal knows the names. Raises `DomainMissing`."""
+    if domain_name is None:
+        return None
+    try:
+        return (host.hypervisor.domain(domain_name).uuid,)
+    except DomainMissing:
+        there = {domain.uuid for domain in host.hypervisor.domains()}
+        known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
+        known |= {
+            (one.domain_uuid, one.domain_name)
+            for one in host.journal.holdings()
+            if one.hypervisor == host.hypervisor.key
+        }
+        gone = {uuid for uuid, name in known if domain_name in (uuid, name) and uuid not in ("", *there)}
+        if not gone:
+            raise
+        return sorted(gone)
+
+
+def _domains(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
+    """Those of them that there are."""
+    for uuid in wanted:
+        with suppress(DomainMissing):
+            yield host.hypervisor.domain(uuid)
+
+
 def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome:
     """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more."""
-    record = host.journal.operation(operation_id)
-    if record is None and (cleared := _clear(host, domain_name, operation_id, seconds)) is not None:
+    wanted, record = _wanted(host, domain_name), host.journal.operation(operation_id)
+    if record is None and (cleared := _clear(host, wanted, operation_id, seconds)) is not None:
         return cleared
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
         raise ForgetRefused(
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
         )
-    named = None if domain_name is None else host.hypervisor.domain(domain_name).uuid
-    if named not in (None, record.domain_uuid):
+    record = as_named_now(host, record)
+    if wanted is not None and record.domain_uuid not in wanted:
         raise ForgetRefused(
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
         )
@@ -153,9 +181,9 @@ def _is_unknown(domain: Domain, record: OperationRecord) -> bool:
     return not guest.goes_on(domain, run) and how(domain, run).end is HowEnded.UNKNOWN
 
 
-def _clear(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome | None:
+def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds: float) -> Outcome | None:
     """Have a guest no longer carry what an operation asked that the journal does not have; None if none carries it."""
-    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
+    domains = host.hypervisor.running() if wanted is None else _domains(host, wanted)
     for domain in domains:
         with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
             asked = next(
@@ -181,31 +209,33 @@ def _clear(host: Host, domain_name: str | None, operation_id: str, seconds: floa
     return None
 
 
-def _take_over_arrivals(host: Host, domain_name: str | None) -> None:
+def _take_over_arrivals(host: Host, wanted: Sequence[str] | None) -> None:
     """What guests bring with them, and what ended with them, of one domain or of all; a domain that is busy is left for the next time."""
-    for domain in host.hypervisor.domains() if domain_name is None else [host.hypervisor.domain(domain_name)]:
+    for domain in host.hypervisor.domains() if wanted is None else _domains(host, wanted):
         if not arrivals.are_there(host, domain):
             continue
         with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
             arrivals.take_over(host, domain)
-    if domain_name is None:
+    if wanted is None:
         arrivals.forget_departed(host)
 
 
 def plan_recover(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
     """What `recover` would do, one plan for each open operation, and for each that guests have brought with them."""
-    domains = host.hypervisor.running() if domain_name is None else [host.hypervisor.domain(domain_name)]
-    wanted = host.hypervisor.domain(domain_name).uuid if domain_name is not None else None
+    wanted = _wanted(host, domain_name)
+    domains = host.hypervisor.running() if wanted is None else _domains(host, wanted)
     came = [plan for domain in domains if arrivals.are_there(host, domain) for plan in arrivals.coming(host, domain)]
     return (*came, *(_plan(host, record) for record in _open(host, wanted)))
 
 
-def _open(host: Host, wanted: str | None) -> Sequence[OperationRecord]:
-    """Every open operation, or those of one domain and those of PFs that it has a VF of."""
-    if wanted is None:
-        return host.journal.open_operations(host.hypervisor.key)
-    found = host.journal.open_operations(host.hypervisor.key, wanted, "")
-    return [record for record in found if record.domain_uuid or any(uuid == wanted for uuid, _ in record.touched)]
+def _open(host: Host, wanted: Sequence[str] | None) -> Sequence[OperationRecord]:
+    """Every open operation, or those of these domains and those of PFs that they have a VF of."""
+    found = host.journal.open_operations(host.hypervisor.key, *(() if wanted is None else (*wanted, "")))
+    return [
+        as_named_now(host, record)
+        for record in found
+        if wanted is None or record.domain_uuid or any(uuid in wanted for uuid, _ in record.touched)
+    ]
 
 
 def _one(
@@ -216,7 +246,7 @@ def _one(
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
             return None
-        record = now
+        record = as_named_now(host, now)
     if not is_abandoned(host, record):
         return _left_to_its_owner(host, record)
     operation = operation_of(record)
@@ -244,7 +274,7 @@ def _one(
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
     arrivals.take_over(host, domain)
-    for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
+    for record in _open(host, (domain.uuid,)):
         operation = operation_of(record)
         if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
             continue
@@ -286,6 +316,17 @@ def _settle(
         if operation.direction(mine) is Direction.FORWARD:
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
+
+
+def _end_without_domain(host: Host, record: OperationRecord, operation: type[Operation]) -> OperationState | None:
+    """How the operation is closed if its domain is no more; None if it is there, or the operation is of no one domain."""
+    if not operation.of_one_domain(record):
+        return None
+    try:
+        host.hypervisor.domain(record.domain_uuid)
+    except DomainMissing:
+        return OperationState.LEFT if touched_guest(record.steps) else operation.without_domain
+    return None
 
 
 def _settle_without_domain(host: Host, record: OperationRecord, end: OperationState) -> Outcome | None:
@@ -343,6 +384,7 @@ def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Out
     said = " ".join([error.message, *(left for left in error.undo_failures if left not in error.message)])
     if now is None:
         return _outcome(record, Result.INCOMPLETE, error.reason, said)
+    now = as_named_now(host, now)
     if isinstance(error, OperationTaken) or now.state is OperationState.DONE:
         return None  # another call has settled it, or does
     if now.ended is None:
@@ -380,18 +422,16 @@ def _has_ended(host: Host, record: OperationRecord) -> bool:
         return True
 
 
-def _away(host: Host, record: OperationRecord) -> Outcome | None:
+def _away(host: Host, record: OperationRecord, operation: type[Operation]) -> Outcome | None:
     """What would be said of an operation whose guest is away: saved, on another host, or nobody knows where. None if it is not."""
-    if not record.domain_uuid or not touched_guest(record.steps):
+    if not record.domain_uuid:
         return None
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
-        if guest.goes_on(domain, record.run_asked):
-            return None
-        ending = how(domain, record.run_asked, had_image=has_image(record))
+        ending = operation.away(domain, record)
     except DomainMissing:
         return None
-    if ending.end.is_final:
+    if ending is None:
         return None
     nics = ", ".join(sorted(alias for _, alias in record.touched))
     result = Result.LEFT if ending.end is HowEnded.MIGRATED else Result.PENDING
@@ -404,7 +444,10 @@ def _plan(host: Host, record: OperationRecord) -> Plan:
         return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
         return _refused(record, _unknown(record))
-    if (away := _away(host, record)) is not None:
+    if (end := _end_without_domain(host, record, operation)) is not None:
+        warning = f"{record.operation} {record.id} of {record.domain_name}, which is not on this host any more, would be closed as {end}"
+        return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(warning,))
+    if (away := _away(host, record, operation)) is not None:
         return _refused(record, away)
     direction = operation.direction(record)
     if operation.needs_its_run and _has_ended(host, record):

@@ -10,7 +10,7 @@ from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.ending import Ending, fault, has_image, how
+from virtnetplug.hotplug.ending import Ending, fault, how
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
@@ -96,11 +96,9 @@ class GuestRelease:
         return fault(tx.record, ending, alias, aim)
 
     def ending(self, tx: Transaction) -> Ending:
-        """How the run ended that has been seen not to be there any more; it is asked once. The journal learns of a managed image."""
+        """How the run ended that has been seen not to be there any more; it is asked once."""
         if self._ending is None:
-            self._ending = how(self.domain, self.run, self.watch, had_image=has_image(tx.record))
-            if self._ending.has_image and not tx.record.request.get("image"):
-                tx.amend(image=True)
+            self._ending = how(self.domain, self.run, self.watch)
         return self._ending
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
@@ -146,8 +144,6 @@ class GuestRelease:
                     )  # fmt: skip
                     if answers[alias] is Answer.HELD:
                         self._ending = None  # a restored guest goes on
-                    if answers[alias] is Answer.HELD and has_image(tx.record):
-                        tx.amend(image=False)  # it runs again, and has consumed that
                     if answers[alias] not in (Answer.HELD, Answer.AWAY):
                         tx.tell("state", f"{alias}: {State.CLOSED}/{State.CLOSED}", alias)
             except KeyboardInterrupt as stop:
@@ -243,7 +239,7 @@ def guest_release(
     if answer is Answer.ENDED and watch.has_removed(alias):
         answer = Answer.GONE  # before the run ended, while another NIC was waited for
     elif answer is Answer.ENDED:
-        ending = how(domain, run, watch, had_image=has_image(tx.record)) if ended is None else ended()
+        ending = how(domain, run, watch) if ended is None else ended()
         if ending.lacks(net):
             answer = Answer.GONE
         elif not ending.end.is_final:

@@ -191,7 +191,12 @@ def _with_journal(host: Host, whole: Survey) -> Survey:
     only = None if whole.is_whole else next(iter(whole.domains), "")
     try:
         domains = () if only is None else (only, "")  # those of a PF are of no one domain
-        operations = tuple(host.journal.open_operations(hypervisor, *domains))
+        operations = tuple(
+            replace(record, domain_name=whole.domains[record.domain_uuid].name)
+            if record.domain_uuid in whole.domains
+            else record
+            for record in host.journal.open_operations(hypervisor, *domains)
+        )
         alive = [record for record in operations if not is_abandoned(host, record)]
         stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
         return replace(

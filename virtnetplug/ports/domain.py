@@ -51,6 +51,10 @@ class HowBegan(enum.StrEnum):
     """libvirt keeps one reason: that a guest was resumed takes the place of that it was booted or restored."""
 
 
+FOR_MIGRATION = "paused for a migration"
+"""`DomainState.paused_reason` of a guest that is on its way from or to another host, or was when its migration broke off."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainState:
     """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty.
@@ -76,6 +80,11 @@ class DomainState:
     def has_migrated(self) -> bool:
         """Whether its guest came from another host."""
         return self.began is HowBegan.MIGRATED
+
+    @property
+    def is_between_hosts(self) -> bool:
+        """Whether it is paused for a migration: its guest runs on the other host, or may, and this half of it may be of no more use."""
+        return self.power is PowerState.PAUSED and self.paused_reason == FOR_MIGRATION
 
     @property
     def is_active(self) -> bool:

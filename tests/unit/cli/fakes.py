@@ -179,6 +179,8 @@ class FakePlugger:
     policies: PolicyView = POLICY
     enforced: tuple[Enforced, ...] = ()
     outcomes: tuple[Outcome, ...] | None = None
+    published: tuple[str, ...] = ()
+    """Warnings that are published, whether they are of the outcome or not."""
     on_event: Callable[[Event], None] | None = None
     is_closed: bool = False
 
@@ -193,6 +195,9 @@ class FakePlugger:
         for text in self.events:
             assert self.on_event is not None
             self.on_event(Event(kind="step", text=text))
+        for text in self.published:
+            assert self.on_event is not None
+            self.on_event(Event(kind="warning", text=text))
         self.while_running()
         if self.raises is not None:
             raise self.raises

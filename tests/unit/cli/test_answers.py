@@ -78,7 +78,7 @@ DOCUMENTS = {
     ("plan", "recover"): [*TOP, "plans"],
     ("list",): [*TOP, "nics"],
     ("show", "web1", "x"): [*TOP, "nic", "live", "config", "history"],
-    ("recover",): [*TOP, "operations"],
+    ("recover",): [*TOP, "operations", "warnings"],
     ("audit",): AUDIT,
     ("devices",): [*TOP, "devices", "unseen"],
     ("doctor",): [*TOP, "fit", "checks"],
@@ -394,6 +394,20 @@ def test_warnings_go_to_standard_error_or_into_the_document(run, plugger):
     assert ran.err == "virtnetplug: warning: the alias was changed\n"
     ran = run("attach", "web1", "--network", "a", "--json")
     assert (ran.err, ran.document["warnings"]) == ("", ["the alias was changed"])
+
+
+@pytest.mark.parametrize("words", [("recover",), ("attach", "web1", "--network", "a")], ids=lambda words: words[0])
+def test_a_warning_that_is_of_no_outcome_is_said_as_any_other(words, run, plugger):
+    """However quick the command is: what a guest carries that this journal does not have."""
+    plugger.published = ("another journal keeps it",)
+    assert run(*words).err == "virtnetplug: warning: another journal keeps it\n"
+    ran = run(*words, "--json")
+    assert (ran.err, ran.document["warnings"]) == ("", ["another journal keeps it"])
+
+
+def test_a_warning_that_was_published_is_said_once(run, plugger):
+    plugger.warnings = plugger.published = ("the alias was changed",)
+    assert run("attach", "web1", "--network", "a").err.count("the alias was changed") == 1
 
 
 def test_list_for_people(run, plugger, samples):

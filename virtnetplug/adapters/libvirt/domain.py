@@ -16,7 +16,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
+from virtnetplug.ports.domain import FOR_MIGRATION, DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX
 from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
 
@@ -30,7 +30,9 @@ _POWER = {
 }
 _PAUSED = {
     libvirt.VIR_DOMAIN_PAUSED_USER: "paused by a user",
-    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: "paused for a migration",
+    libvirt.VIR_DOMAIN_PAUSED_MIGRATION: FOR_MIGRATION,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: FOR_MIGRATION,
+    libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED: FOR_MIGRATION,
     libvirt.VIR_DOMAIN_PAUSED_SAVE: "paused for a save",
     libvirt.VIR_DOMAIN_PAUSED_DUMP: "paused for a dump",
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: "paused by an I/O error",
