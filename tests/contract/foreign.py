@@ -303,7 +303,7 @@ class Case:
     judged: frozenset[str] = frozenset()
     """The operations of which recover is held to what it says."""
     ordered: frozenset[tuple[str, str]] = frozenset()
-    """Alias and MAC of NICs that a policy of the domain takes out, whatever they are connected to: it remembers them as they were last."""
+    """Alias and MAC of NICs that a policy takes out, also where the journal has come to know them elsewhere: they are remembered as they were last."""
     remembered: frozenset[tuple[str, str, str]] = frozenset()
     """The NICs that the domain remembers after recover."""
     host_before: tuple[str, ...] = ()

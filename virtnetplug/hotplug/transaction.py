@@ -199,7 +199,6 @@ class Transaction:
     def amend(self, **changes: Any) -> None:
         """Change keys of the request; durable with the next durable write. Raises `OperationTaken` as `finish` does."""
         self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})
-        self.__dict__.pop("_undos", None)  # they were made of the request
         if self._is_begun:
             self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
 
@@ -319,7 +318,7 @@ class Transaction:
         except VirtnetplugError as fault:
             why = f"the journal cannot say that it is being undone, so it is not: {fault.message}"
             return self._leave_open(incomplete_from(error, [why]))
-        failures = self.undo.unwind()
+        failures = self._unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
         gone = next((failure for _, failure in failures if isinstance(failure, GuestMigrated)), None)
         if gone is not None and all(isinstance(failure, LeftPending) for _, failure in failures):
@@ -383,7 +382,7 @@ class Transaction:
         Nothing is undone if the journal that is there has a later operation on one of its NICs: what that has done stands.
         """
         failures = [f"the {later.operation} {later.id} has changed that NIC since" for later in self._later()]
-        failures = failures or [f"{name}: {failure.message}" for name, failure in self.undo.unwind()]
+        failures = failures or [f"{name}: {failure.message}" for name, failure in self._unwind()]
         failures += [f"the {self.record.operation} can no longer be undone"] if self._only_forward else []
         known = isinstance(error, OperationGone | JournalBroken)
         said = gone.message if known else f"{error.message} In addition, {gone.message}"
@@ -406,6 +405,11 @@ class Transaction:
         others = [each for each in records if each.id != self.record.id and each.state not in left_nothing]
         here = [each for each in others if each.hypervisor == self.record.hypervisor]
         return [each for each in here if each.touched & self.record.touched]
+
+    def _unwind(self) -> list[tuple[str, VirtnetplugError]]:
+        """Undo all steps, by the request as it is now: what is undone may amend it, and the undos stay those."""
+        self.__dict__.pop("_undos", None)
+        return self.undo.unwind()
 
     def _turn_back(self) -> None:
         """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""
