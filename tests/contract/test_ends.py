@@ -570,6 +570,16 @@ def test_an_operation_of_a_domain_that_is_no_more_is_found_by_its_name(fake: Wor
             act(fake.name)
 
 
+def test_and_so_is_one_whose_name_another_domain_has(fake: World) -> None:
+    operation = _pending(fake, "detach")
+    fake.guest.save()
+    fake.guest.undefine()
+    fake.host.hypervisor.add(fake.name)  # type: ignore[attr-defined]
+    outcome = _recovered(fake, domain=fake.name)
+    assert (outcome.result, outcome.reason) == (Result.LEFT, "domain-missing")
+    assert _state(fake, operation) is OperationState.LEFT
+
+
 # -- a guest that is back after it was taken for ended ---------------------------------------------------------
 
 
@@ -593,6 +603,35 @@ def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fak
     assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     # what a hand-over remembers is in the image, and was taken out of the definition again
     assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
+
+
+@pytest.mark.parametrize("bridge", [0, 1])
+def test_a_file_takes_nothing_out_of_the_definition_that_was_put_in_since(fake: World, bridge: int) -> None:
+    """The detach had ended with its definition: what that has now is somebody's later work."""
+    _pending(fake, "detach-both")
+    image = fake.guest.save()
+    fake.guest.start()
+    assert _recovered(fake, wait=1).reason == "guest-ended" and "ua-nic1" not in _names(fake, Half.CONFIG)
+    text = "<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='{}'/><model type='virtio'/><alias name='ua-nic1'/></interface>"
+    fake.host.hypervisor.domain(fake.name).attach(text.format(fake.bridges[bridge]), Half.CONFIG)
+    before = fake.guest.xml(Half.CONFIG)
+    fake.guest.destroy()
+    fake.guest.restore(image)
+    assert _recovered(fake, wait=1).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE and "ua-nic1" not in _names(fake)
+    assert fake.guest.xml(Half.CONFIG) == before
+
+
+def test_a_run_that_was_booted_from_a_marked_definition_was_asked_nothing(fake: World) -> None:
+    """``dumpxml``, ``define``, a new start, and somebody takes the metadata out of the definition again."""
+    operation, domain = _pending(fake, "detach"), fake.host.hypervisor.domain(fake.name)
+    carried = domain.travelling()
+    fake.guest.destroy()
+    fake.guest.start()
+    domain.set_travelling(carried)  # as the definition had it when the guest was started
+    assert _recovered(fake, wait=1).reason == "guest-ended" and "ua-nic1" in _names(fake)
+    assert _state(fake, operation) is OperationState.DONE
 
 
 @pytest.mark.parametrize("kind", PENDING)

@@ -109,6 +109,20 @@ def test_and_so_does_its_recovery(fake: World) -> None:
     assert (its(fake), its(fake, Half.CONFIG)) == ([], [])
 
 
+def test_what_was_connected_elsewhere_in_the_definition_is_not_said_to_be_asked(fake: World) -> None:
+    """The next run was asked for nothing, so its guest carries nothing."""
+    halves(fake)
+    die(fake, lambda p: p.detach(fake.name, MAC, scope=Scope.BOTH, wait=5), "detach", after=True)
+    fake.guest.destroy()
+    (config,) = its(fake, Half.CONFIG)
+    moved = config.element.replace(fake.bridges[0], fake.bridges[1])
+    fake.host.hypervisor.domain(fake.name).update(moved, Half.CONFIG)
+    fake.guest.start()
+    (outcome,) = fake.plugger.recover(wait=1)
+    assert outcome.result is Result.UNDONE and its(fake)[0].source == fake.bridges[1]
+    assert not fake.carries().asked
+
+
 @pytest.mark.parametrize("change", ["rebind", "update"])
 def test_a_change_of_both_halves_is_undone_in_the_next_run(fake: World, change: str) -> None:
     halves(fake)

@@ -314,8 +314,9 @@ def test_a_quarantined_vf_of_the_same_name_stays_in_quarantine(pool: World, wish
 # -- a VF that another NIC has by now ------------------------------------------------------------------
 
 
-def test_a_guest_that_is_started_anew_with_its_vf_keeps_nothing_of_the_first_run(pool: World) -> None:
-    """What libvirt does not set itself was set of the VF for the run that ended."""
+def test_a_guest_that_is_started_anew_with_its_vf_keeps_it_for_its_nic(pool: World) -> None:
+    """So what was set of the VF goes on with the NIC, as without a rebind, and is given back with it."""
+    untouched = devices(pool).set[VFS[0]]
     pool.plugger.attach(pool.name, [by_address(VFS[0])], scope=Scope.BOTH)
     pool.plugger.update(pool.name, "ua-vf9", {"trust": True, "max_rate": 100}, scope=Scope.LIVE)
     pool.guest.hold()
@@ -324,8 +325,10 @@ def test_a_guest_that_is_started_anew_with_its_vf_keeps_nothing_of_the_first_run
     pool.guest.resume()
     pool.guest.start()
     assert [each.result for each in pool.plugger.recover(wait=3)] == [Result.UNDONE]
-    assert (devices(pool).set[VFS[0]].trust, devices(pool).set[VFS[0]].max_rate) == (False, 0)
-    assert pool.host.journal.holdings() == [] and has(pool) == {"fake/ua-vf9": 0}
+    assert (devices(pool).set[VFS[0]].trust, devices(pool).set[VFS[0]].max_rate) == (True, 100)
+    assert [each.address for each in pool.host.journal.holdings()] == [VFS[0]] and has(pool) == {"fake/ua-vf9": 0}
+    assert pool.plugger.audit().findings == () and pool.plugger.detach(pool.name, "ua-vf9").warnings == ()
+    assert devices(pool).set[VFS[0]] == untouched and pool.host.journal.holdings() == []
 
 
 def test_a_vf_that_a_tenant_took_while_its_guest_held_on_is_the_tenants(pool: World) -> None:

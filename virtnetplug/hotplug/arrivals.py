@@ -273,11 +273,15 @@ def _is_busy(net: Interface, busy: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Which:
-    """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has."""
+    """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has (`defined`).
+
+    `config` are all of the definition that are connected as they were asked for, or as they are there; none if this journal has settled them.
+    """
 
     there: Sequence[Interface]
     left: Sequence[KnownNic]
     defined: Sequence[Interface]
+    config: Sequence[Interface]
 
 
 def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
@@ -294,10 +298,14 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
         for nic in asked.nics
         if travel.name_of(nic) not in busy and not any(travel.is_same(nic, net) for net in nets)
     ]
-    defined = [net for net in config if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
+    record = host.journal.operation(asked.id)
+    is_settled = record is not None and record.state is not OperationState.LEFT
+    sources = {nic.source for nic in asked.nics} | {net.source for net in there}
+    kept = [net for net in config if net.source in sources and not is_settled]
+    defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
         defined = [net for net in defined if taken_place(view.domain, net) is None]
-    return _Which(there, left, defined)
+    return _Which(there, left, defined, kept)
 
 
 def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
@@ -346,7 +354,7 @@ def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Itera
     there, defined = which.there, which.defined
     if asked.operation == detach.NAME:
         if there or (defined and asked.scope == Scope.BOTH.value):
-            yield _detach(host, view, asked, there, defined)
+            yield _detach(host, view, asked, which)
         return
     for net in there:
         yield _kept(host, view, asked, net, has_left=False)
@@ -365,10 +373,9 @@ def _said(record: OperationRecord, asked: Asked) -> str:
     return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
 
 
-def _detach(
-    host: Host, view: DomainView, asked: Asked, there: Sequence[Interface], defined: Sequence[Interface]
-) -> OperationRecord:
-    config = view.config.nets if view.config is not None and asked.scope == Scope.BOTH.value else ()
+def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> OperationRecord:
+    there, defined = which.there, which.defined
+    config = which.config if asked.scope == Scope.BOTH.value else ()
     entries: list[dict[str, Any]] = []
     steps: list[Part] = []
     for net in there:

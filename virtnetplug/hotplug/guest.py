@@ -230,7 +230,7 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition of the next boot has as well proves nothing. A run that never was marked may go on in any that was restored or has migrated:
+    A mark that the definition has as well proves nothing. A run that never was marked may go on in any that was restored or has migrated:
     there alias, MAC and source decide. One that was marked goes on nowhere without its mark: a later run may have been saved and restored as well.
     """
     number = xml.run_of(live_xml)
@@ -240,10 +240,11 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     if matches and (is_seen or not run.mark):
         return True
     began = domain.state().began
-    came = began in (HowBegan.RESTORED, HowBegan.MIGRATED)
     if not run.mark:
-        return came
-    return xml.is_marked(live_xml, run.mark) and (matches or came or not _is_defined_with(domain, run.mark))
+        return began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+    # another process that was booted is another run, whatever was copied into its definition
+    is_booted = began is HowBegan.BOOTED
+    return xml.is_marked(live_xml, run.mark) and (matches or not (is_booted or _is_defined_with(domain, run.mark)))
 
 
 CLOCKS = 2.0

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends.candidates import users_of_devices
+from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
 from virtnetplug.backends.vf_identity import loss_of, taker_of
-from virtnetplug.backends.vf_settings import Settings
+from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.guest import Answer
@@ -26,6 +26,7 @@ from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import places_of
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
+from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
@@ -220,13 +221,20 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
 def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
     """Give back those of the VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
 
-    One that a guest has by now is that guest's, such as the next run of the same domain, to which libvirt lent it.
+    One that a guest has by now is that guest's. If the next run has it behind the same NIC, by a lasting alias, and it still is as it was set, it
+    stays held (see `return_devices`).
     """
     for holding in held_for(host, nic.domain, nic.alias):
-        if holding.address in vfs:
+        if holding.address in vfs and not _goes_on(host, nic, holding):
             returned = give_back(host, holding, is_over=True)
             if (fault := returned.fault or returned.busy) is not None:
                 raise Failed(fault, reason="quarantined")
+
+
+def _goes_on(host: Host, nic: PfNic, holding: Holding) -> bool:
+    if not is_lasting(holding.alias) or not has_for(nic.domain, holding):
+        return False
+    return not differences(of_ours(holding.settings), host.host_devices.settings(holding.address))
 
 
 def put_in(

@@ -81,23 +81,22 @@ def recover(
 
 
 def _wanted(host: Host, domain_name: str | None) -> Sequence[str] | None:
-    """The UUIDs of the domains of that name, None for all: of domains that are no more only the journal knows the names. Raises `DomainMissing`."""
+    """The UUIDs of the domains of that name, None for all; of those that are no more only the journal knows the names. Raises `DomainMissing`."""
     if domain_name is None:
         return None
+    known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
+    known |= {
+        (one.domain_uuid, one.domain_name) for one in host.journal.holdings() if one.hypervisor == host.hypervisor.key
+    }
+    named = {uuid for uuid, name in known if uuid and domain_name in (uuid, name)}
     try:
-        return (host.hypervisor.domain(domain_name).uuid,)
-    except DomainMissing:
-        there = {domain.uuid for domain in host.hypervisor.domains()}
-        known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
-        known |= {
-            (one.domain_uuid, one.domain_name)
-            for one in host.journal.holdings()
-            if one.hypervisor == host.hypervisor.key
-        }
-        gone = {uuid for uuid, name in known if domain_name in (uuid, name) and uuid not in ("", *there)}
-        if not gone:
-            raise
-        return sorted(gone)
+        its, missing = {host.hypervisor.domain(domain_name).uuid}, None
+    except DomainMissing as error:
+        its, missing = set[str](), error
+    gone = named - its and named - {domain.uuid for domain in host.hypervisor.domains()}
+    if missing is not None and not gone:
+        raise missing
+    return sorted(its | gone)
 
 
 def _domains(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:

@@ -157,9 +157,10 @@ class GuestRelease:
     def _ask(self, tx: Transaction, alias: str) -> None:
         if alias not in self._asked_before:
             net, seen = self._nets[alias], self._seen[alias]
-            if guest.look_for(self.domain, net, run=self.run) is not Answer.HELD:
+            if (now := guest.now_of(self.domain, net, run=self.run)) is None:
                 return
-            self._say_asked(tx, alias)
+            guest.expect_unchanged(now, *seen)
+            self._say_asked(tx, alias, now)
             guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
@@ -191,10 +192,10 @@ class GuestRelease:
         """What tells the run that there is from the next: the process costs no call of libvirt's."""
         return self.domain.process() or guest.run_of(self.domain)
 
-    def _say_asked(self, tx: Transaction, alias: str) -> None:
+    def _say_asked(self, tx: Transaction, alias: str, net: Interface) -> None:
         """Have the guest carry that it is asked, before it is: a save or a migration that begins later takes it along."""
         before = self._present()
-        why = say_asked(self.domain, tx.record, self._nets[alias])
+        why = say_asked(self.domain, tx.record, net)
         if self._present() != before:
             forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
         if why is None and not self.run.mark:

@@ -196,9 +196,10 @@ def _left_in(site: Site, tx: Transaction, came: Sequence[tuple[str, Interface]])
 def _say_where(site: Site, tx: Transaction, net: Interface) -> None:
     """Warn if the definition connects a NIC that is back in the guest to something else: somebody has changed that while the NIC was out."""
     defined = config_net(site.domain, net) if is_defined(site.domain, net) else None
-    if defined is not None and not has_source_of(defined, net):
+    now = guest.there(site.domain, net, Half.LIVE)
+    if defined is not None and now is not None and not has_source_of(defined, now):
         tx.warn(
-            f"{describe(net)} is connected to {net.source} in the guest, as before the {tx.record.operation}, and to {defined.source} in the definition"
+            f"{describe(net)} is connected to {now.source} in the guest, as before the {tx.record.operation}, and to {defined.source} in the definition"
         )
 
 
