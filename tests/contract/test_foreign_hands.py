@@ -364,3 +364,12 @@ def test_a_link_that_nobody_saw_go_down_in_the_guest_is_warned_of(fake: World) -
 def test_the_fast_nic_of_a_handover_that_died_is_ours(fake: World) -> None:
     _dies(fake, "handover", "attach", AFTER)
     assert [(nic.alias, nic.origin) for nic in fake.plugger.list(fake.name) if nic.live] == [("ua-nic2", "virtnetplug")]
+
+
+def test_a_policy_takes_no_nic_out_for_another_nic_of_its_twins_alias(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["take alias both"](fake, "ua-nic2", "ua-nic1")
+    before = picture(fake)
+    outcome = fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert outcome.enforced == () and picture(fake) == before
+    assert [text for text in outcome.warnings if "ua-nic2 is another NIC" in text], outcome.warnings

@@ -112,13 +112,20 @@ def _change(host: Host, view: DomainView, lock: DomainLock, before: DomainMetada
         if released:
             enforcement.restore(host, domain, lock)
         raise
-    return enforcement.telling(outcome, released, _transient(view))
+    return enforcement.telling(outcome, released, (*_transient(view), *_left(host, view, after)))
 
 
 def _transient(view: DomainView) -> Sequence[str]:
     if view.state.persistent:
         return ()
     return (f"domain {view.domain.name} is transient: this is kept for as long as it runs",)
+
+
+def _left(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[str]:
+    """Which NICs no policy is applied to, as they only have the alias of one."""
+    if policy_of(host, metadata) is not UnplugPolicy.KEEP:
+        for twin in twins_of(host, view, metadata):
+            yield from (f"{text}: no policy is applied to it" for text in twin.others)
 
 
 def _told(domain: Domain, said: DomainMetadata) -> str:
