@@ -418,3 +418,14 @@ def test_nothing_is_handed_over_already_to_another_nic_of_that_alias(fake: World
     _handed_over_to_a_nic_that_is_another_now(fake)
     with pytest.raises(IdentityConflict, match="ua-nic2 is another NIC"):
         fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH)
+
+
+def test_a_policy_sets_the_link_of_no_other_nic_of_the_alias(fake: World) -> None:
+    OPERATIONS["policy"][0](fake)
+    assert HANDS["take alias both"](fake, "ua-nic2", "ua-nic1")
+    outcome = fake.plugger.set_policy(fake.name, serve=["ua-nic1", "ua-nic2"])
+    fake.plugger.recover(wait=20)
+    assert (outcome.enforced, _links(fake, Half.LIVE)) == ((), [("br0", None), (ELSEWHERE, None)])
+    assert [text for text in outcome.warnings if text.startswith("ua-nic2 is another NIC")], outcome.warnings
+    (group,) = fake.plugger.explain_policy(fake.name).groups
+    assert [each.alias for each in group if "is another NIC" in each.why] == ["ua-nic2"]

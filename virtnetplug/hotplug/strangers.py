@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
-from virtnetplug.model.identity import Identity
+from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
 
@@ -64,6 +64,16 @@ def strange_emulated(view: DomainView, known: Identity, rows: Rows) -> tuple[str
     if all(without_strangers(pair, known, rows) == pair for pair in named):
         return ()
     return (f"{known.alias} is another NIC than the one that is remembered by that alias",)
+
+
+def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> Mapping[str, str]:
+    """The NICs of the running guest that only have the alias of one that a group names: that alias, and the sentence that says so."""
+    named = {alias for group in metadata.activation for alias in group}
+    return {
+        net.alias: f"{net.alias} is another NIC than the one that was plugged with that alias, or is remembered by it"
+        for net in (view.live.nets if view.live is not None else ())
+        if net.alias in named and is_stranger(net, metadata.identity(net.alias), rows.get(net.alias))
+    }
 
 
 def _is_called(pair: Pair, alias: str) -> bool:
