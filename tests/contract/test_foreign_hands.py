@@ -13,9 +13,10 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import HypervisorFailed, NicPending
+from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, VirtnetplugError
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
+from virtnetplug.model.pci import PciAddress
 
 BEFORE, AFTER = False, True
 BOTH = (Half.LIVE, Half.CONFIG)
@@ -364,3 +365,67 @@ def test_a_link_that_nobody_saw_go_down_in_the_guest_is_warned_of(fake: World) -
 def test_the_fast_nic_of_a_handover_that_died_is_ours(fake: World) -> None:
     _dies(fake, "handover", "attach", AFTER)
     assert [(nic.alias, nic.origin) for nic in fake.plugger.list(fake.name) if nic.live] == [("ua-nic2", "virtnetplug")]
+
+
+def test_a_policy_takes_no_nic_out_for_another_nic_of_its_twins_alias(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["take alias both"](fake, "ua-nic2", "ua-nic1")
+    before = picture(fake)
+    outcome = fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert outcome.enforced == () and picture(fake) == before
+    assert [text for text in outcome.warnings if "ua-nic2 is another NIC" in text], outcome.warnings
+
+
+def _handed_over_to_a_nic_that_is_another_now(world: World) -> None:
+    OPERATIONS["handback"][0](world)
+    HANDS["remove both"](world, "ua-nic2", "")
+    for half in BOTH:
+        world.guest.attach(xml.edit(foreign_nic("ua-nic2", 1), {"address": PciAddress(0, 0, 0x1D, 0)}), half)
+
+
+def test_a_handback_leaves_another_nic_of_the_fast_ones_alias(fake: World) -> None:
+    _handed_over_to_a_nic_that_is_another_now(fake)
+    outcome = fake.plugger.handback(fake.name, "ua-nic1", scope=Scope.BOTH, wait=20)
+    assert [text for text in outcome.warnings if "ua-nic2 is another NIC" in text], outcome.warnings
+    for half in BOTH:
+        assert sorted(_sources(fake, half)) == [("ua-nic1", "bridge br0"), ("ua-nic2", f"bridge {ELSEWHERE}")]
+
+
+def test_a_handback_takes_no_place_of_one_that_has_the_mac(fake: World) -> None:
+    OPERATIONS["handback"][0](fake)
+    assert HANDS["move both"](fake, "ua-nic2", "ua-nic1")
+    before = picture(fake)
+    with pytest.raises(VirtnetplugError, match="ua-nic2 is another NIC"):
+        fake.plugger.handback(fake.name, "ua-nic1", scope=Scope.BOTH, wait=20)
+    assert picture(fake) == before
+
+
+def test_a_handback_takes_the_fast_nic_out_that_a_rebind_connected_elsewhere_in_the_guest(fake: World) -> None:
+    OPERATIONS["handback"][0](fake)
+    fake.plugger.rebind(fake.name, "ua-nic2", {"source_bridge": fake.bridges[1]}, scope=Scope.LIVE)
+    assert fake.plugger.handback(fake.name, "ua-nic1", scope=Scope.BOTH, wait=20).result is Result.DONE
+    assert _sources(fake, Half.LIVE) == _sources(fake, Half.CONFIG) == [("ua-nic1", "bridge br0")]
+
+
+def test_a_detach_of_another_nic_of_the_fast_ones_alias_is_no_handback(fake: World) -> None:
+    _handed_over_to_a_nic_that_is_another_now(fake)
+    outcome = fake.plugger.detach(fake.name, "ua-nic2", scope=Scope.BOTH, wait=20)
+    assert (outcome.operation, picture(fake)) == ("detach", dict.fromkeys(BOTH, ()))
+    assert [text for text in outcome.warnings if "ua-nic2 is another NIC" in text], outcome.warnings
+
+
+def test_nothing_is_handed_over_already_to_another_nic_of_that_alias(fake: World) -> None:
+    _handed_over_to_a_nic_that_is_another_now(fake)
+    with pytest.raises(IdentityConflict, match="ua-nic2 is another NIC"):
+        fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH)
+
+
+def test_a_policy_sets_the_link_of_no_other_nic_of_the_alias(fake: World) -> None:
+    OPERATIONS["policy"][0](fake)
+    assert HANDS["take alias both"](fake, "ua-nic2", "ua-nic1")
+    outcome = fake.plugger.set_policy(fake.name, serve=["ua-nic1", "ua-nic2"])
+    fake.plugger.recover(wait=20)
+    assert (outcome.enforced, _links(fake, Half.LIVE)) == ((), [("br0", None), (ELSEWHERE, None)])
+    assert [text for text in outcome.warnings if text.startswith("ua-nic2 is another NIC")], outcome.warnings
+    (group,) = fake.plugger.explain_policy(fake.name).groups
+    assert [each.alias for each in group if "is another NIC" in each.why] == ["ua-nic2"]

@@ -30,7 +30,8 @@ from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.registry import operation_of
 from virtnetplug.hotplug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.serving import Contender, contenders, unheld
-from virtnetplug.hotplug.twins import NOWHERE, Twin, plugged_rows, policy_of, twins_of, without_strangers
+from virtnetplug.hotplug.strangers import plugged_rows, without_strangers
+from virtnetplug.hotplug.twins import NOWHERE, Twin, policy_of, twins_of
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, look
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope

@@ -16,6 +16,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
 from virtnetplug.hotplug.reserved import unsettled
+from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_twin, twin_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
@@ -44,27 +45,30 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
     known = identity_of(view, metadata_of(view), emulated)
     if scope is not None:
         refuse(check_scope(view, scope))
-    wanted = back(view, known, BOTH if scope is None else scope.halves)
+    wanted = back(view, known, plugged_rows(host, view), BOTH if scope is None else scope.halves)
     there = pairs_called(view, known.alias)
     gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
     refusals = list(unsettled(host, view, (*there, *gone), known.alias))
     is_known = all(each.before == each.after for each in wanted.remembered)  # else only the record is wrong
     if is_known and not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):
         return prepared(host, view, wanted, refusals, already=there)
-    return prepared(host, view, wanted, (*refusals, *obstacles(host, view, wanted)))
+    others = "".join(f" {text}." for text in wanted.warnings)
+    refusals += [dataclasses.replace(each, message=each.message + others) for each in obstacles(host, view, wanted)]
+    return prepared(host, view, wanted, refusals)
 
 
-def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Exchange:
+def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Exchange:
     """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
+    twin = dict(zip(BOTH, twin_of(view, known, rows), strict=True))
     for half, devices, element in ((Half.LIVE, view.live, known.live), (Half.CONFIG, view.config, known.config)):
         if devices is None or half not in halves:
             continue
         there = _called(devices.nets, known, element)
-        fast = [net for net in devices.nets if net.alias is not None and net.alias == known.vif]
+        fast = twin[half]
         is_team = there is not None and there.teaming is not None
         came = () if there is not None or element is None else (_returned(element, half),)
-        sides[half] = tuple(fast) if is_team or came else (), came
+        sides[half] = (fast,) if fast is not None and (is_team or came) else (), came
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
     serving = Half.LIVE if view.live is not None else Half.CONFIG
     stays_out = serving not in halves and is_out_of(view, known, serving)
@@ -76,6 +80,7 @@ def back(view: DomainView, known: Identity, halves: Sequence[Half] = BOTH) -> Ex
         config_leaving=config[0],
         config_entering=config[1],
         remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
+        warnings=tuple(f"{text}: it stays" for text in strange_twin(view.pairs, known, rows)),
     )
 
 

@@ -29,6 +29,7 @@ from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.serving import unheld
+from virtnetplug.hotplug.strangers import plugged_rows, strange_twin
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
@@ -51,7 +52,7 @@ def _handover(
     refuse(check_scope(view, scope))
     if refusals := list(unsettled(host, view, pairs_called(view, emulated), emulated)):
         return prepared(host, view, nothing, refusals)
-    if (there := _is_over(view, metadata, emulated, fast, scope)) is not None:
+    if (there := _is_over(host, view, metadata, emulated, fast, scope)) is not None:
         return prepared(host, view, nothing, tuple(unsettled(host, view, there)), already=there)
     e_pair = _pair_in(view, emulated, scope)
     p_pair, request = _fast(view, fast, scope)
@@ -70,19 +71,21 @@ def _handover(
 
 
 def _is_over(
-    view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
+    host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[Pair, ...] | None:
     """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
     known = metadata.identity(emulated)
     if known is None or not known.is_out or not all(is_out_of(view, known, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
-    if wanted in (None, known.vif) and (there := pairs_called(view, known.vif)):
+    there, others = pairs_called(view, known.vif), strange_twin(view.pairs, known, plugged_rows(host, view))
+    if wanted in (None, known.vif) and there and not others:
         return there
     raise IdentityConflict(
         f"{emulated} of domain {view.domain.name} has been handed over to {known.vif}, and is out of the guest: "
         f"'virtnetplug handback {view.domain.name} {emulated}' first"
         + ("." if wanted not in (None, known.vif) else f", or attach {known.vif} again, which has its identity then.")
+        + "".join(f" {text}." for text in others)
     )
 
 

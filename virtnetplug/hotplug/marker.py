@@ -14,6 +14,7 @@ from virtnetplug.hotplug.leaving import of_domain
 from virtnetplug.hotplug.remembering import Remembered, is_out, is_out_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
+from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_twin, without_strange_twin
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
@@ -86,12 +87,16 @@ def goes_back(
 
     One does where a hand-over had put it out and no unplug policy says that it is to stay so; `restore` overrules both.
     """
-    metadata = metadata_of(view)
-    known = [each for pair in pairs if (each := _known(metadata, pair)) is not None]
-    knows = [each for each in known if restore is not False and (restore or _is_kept(host, metadata, each))]
+    metadata, rows = metadata_of(view), plugged_rows(host, view)
+    known = [(each, pair) for pair in pairs if (each := _known(metadata, pair)) is not None]
+    knows = [
+        (each, scope.halves if restore else _halves_of_twin(each, pair, rows, scope))
+        for each, pair in known
+        if restore is not False and (restore or _is_kept(host, metadata, each))
+    ]
     backs = [
         each
-        for each in (handback.back(view, one, scope.halves) for one in knows)
+        for each in (handback.back(view, one, rows, halves) for one, halves in knows)
         if each.entering or each.config_entering
     ]
     if not backs:
@@ -110,12 +115,14 @@ def goes_back(
 
 def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
     """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
-    metadata, uuid = metadata_of(view), view.domain.uuid
+    metadata, uuid, rows = metadata_of(view), view.domain.uuid, plugged_rows(host, view)
     records = host.journal.open_operations(host.hypervisor.key, uuid)
     leaving = of_domain(records, uuid)
-    said = []
+    said: list[str] = []
     for pair in pairs:
         known = _known(metadata, pair)
+        if known is not None:
+            said += (f"{text}: nothing comes back for it" for text in strange_twin([pair], known, rows))
         record = next((each for each in records if known and each.id == leaving.get(known.alias)), None)
         for half, net in zip(BOTH, pair, strict=True):
             if known is None or net is None or half not in scope.halves:
@@ -135,6 +142,12 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
 
 def _known(metadata: DomainMetadata, pair: Pair) -> Identity | None:
     return next((known for net in pair if net is not None and (known := metadata.naming(net.alias or ""))), None)
+
+
+def _halves_of_twin(known: Identity, pair: Pair, rows: Rows, scope: Scope) -> tuple[Half, ...]:
+    """The definitions of `scope` in which no other NIC is in the fast one's place."""
+    its = zip(BOTH, pair, without_strange_twin(pair, known, rows), strict=True)
+    return tuple(half for half, there, twin in its if half in scope.halves and there is twin)
 
 
 def _is_kept(host: Host, metadata: DomainMetadata, known: Identity) -> bool:

@@ -12,6 +12,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.remembering import PolicyChange, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.serving import by_name, contenders, freed
+from virtnetplug.hotplug.strangers import plugged_rows, strange_members
 from virtnetplug.hotplug.twins import NOWHERE, policy_of, twins_of
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
@@ -112,13 +113,22 @@ def _change(host: Host, view: DomainView, lock: DomainLock, before: DomainMetada
         if released:
             enforcement.restore(host, domain, lock)
         raise
-    return enforcement.telling(outcome, released, _transient(view))
+    return enforcement.telling(outcome, released, (*_transient(view), *_left(host, view, after)))
 
 
 def _transient(view: DomainView) -> Sequence[str]:
     if view.state.persistent:
         return ()
     return (f"domain {view.domain.name} is transient: this is kept for as long as it runs",)
+
+
+def _left(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[str]:
+    """Which NICs no policy is applied to, as they only have the alias of one."""
+    if policy_of(host, metadata) is not UnplugPolicy.KEEP:
+        for twin in twins_of(host, view, metadata):
+            yield from (f"{text}: no policy is applied to it" for text in twin.others)
+    for text in strange_members(view, metadata, plugged_rows(host, view)).values():
+        yield f"{text}: its link is left as it is"
 
 
 def _told(domain: Domain, said: DomainMetadata) -> str:
@@ -169,10 +179,10 @@ def _explained(host: Host, view: DomainView, group: Sequence[str]) -> Iterator[C
             is_held=not each.serves,
             obstacle="" if each.serves else each.obstacle,
         )
-    there = by_name(view)
+    there, others = by_name(view), strange_members(view, metadata_of(view), plugged_rows(host, view))
     for alias in group:
         if alias not in [each.ranked.candidate.alias for each in found]:
-            yield CandidateView(alias=alias, why=_absent(alias in there, view, alias))
+            yield CandidateView(alias=alias, why=others.get(alias) or _absent(alias in there, view, alias))
 
 
 def _absent(is_there: bool, view: DomainView, alias: str) -> str:

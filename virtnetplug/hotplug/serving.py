@@ -10,7 +10,8 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
 from virtnetplug.hotplug.leaving import operation_on
-from virtnetplug.hotplug.remembering import name_of
+from virtnetplug.hotplug.remembering import metadata_of, name_of
+from virtnetplug.hotplug.strangers import is_stranger, plugged_rows
 from virtnetplug.hotplug.view import DomainView
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.interface import Interface
@@ -40,10 +41,12 @@ def contenders(
 ) -> tuple[Contender, ...]:
     """Those of `group` that the running guest has, the one that serves first; `leaving` are names of NICs that are about to go.
 
+    Another NIC that somebody gave the alias of one is none.
     A NIC that waits for its guest to let go is none, nor is half of a teaming pair: which of its halves serves is the guest's choice.
     """
-    pending = pending_nics(host, view.domain.uuid, view)
+    pending, rows, metadata = pending_nics(host, view.domain.uuid, view), plugged_rows(host, view), metadata_of(view)
     there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
+    there = {n: net for n, net in there.items() if not is_stranger(net, metadata.identity(n), rows.get(n))}
     nets = {name: net for name, net in there.items() if name not in leaving and operation_on(net, pending) is None}
     candidates = [_candidate(host, view, name, net) for name, net in nets.items()]
     return tuple(_contender(host, nets[ranked.candidate.alias], ranked) for ranked in rank(candidates))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from virtnetplug import xml
 from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
-from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
+from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_emulated, strange_twin, twin_of, without_strangers
+from virtnetplug.hotplug.view import DomainView, Pair
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
-from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, NicRecord, Scope
+from virtnetplug.model.operation import Half, Scope
 from virtnetplug.policy.forced_unplug import Decision, decide
 
 NOWHERE: Pair = (None, None)
@@ -29,6 +28,8 @@ class Twin:
     fast: Pair
     is_connected: bool
     decision: Decision
+    others: tuple[str, ...] = ()
+    """A sentence for each alias of the two that another NIC has."""
 
     @property
     def halves(self) -> tuple[Half, ...]:
@@ -50,8 +51,8 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     rows = plugged_rows(host, view)
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
-        fast = _there(view, known.vif, pending)
-        emulated = without_strangers(_there(view, known.alias, pending), known, rows)
+        fast = _staying(twin_of(view, known, rows), pending)
+        emulated = _there(view, known, rows, pending)
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
         decision = decide(
@@ -63,29 +64,19 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
             ),
             scope=Scope.BOTH if live and config else Scope.CONFIG if config else Scope.LIVE,
         )
-        yield Twin(known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision)
+        others = (*strange_emulated(view, known, rows), *strange_twin(view.pairs, known, rows))
+        yield Twin(
+            known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision, others=others
+        )
 
 
-def plugged_rows(host: Host, view: DomainView) -> Mapping[str, NicRecord]:
-    """The journal's rows of the domain's NICs that were plugged, by alias."""
-    return {nic.alias: nic for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str]) -> Pair:
+    pairs = [without_strangers(pair, known, rows) for pair in pairs_called(view, known.alias)]
+    live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
+    return _staying((live, config), pending)
 
 
-def without_strangers(pair: Pair, known: Identity, rows: Mapping[str, NicRecord]) -> Pair:
-    """Without a NIC that has the alias, and another MAC or source than is remembered, or than its row has: that is another NIC."""
-    seen = [xml.interface(text) for text in (known.live, known.config) if text is not None]
-    row = rows.get(known.alias)
-
-    def is_it(net: Interface) -> bool:
-        if not seen or (row is not None and (row.mac, row.source) == (str(net.mac), net.source)):
-            return True
-        return any(net.mac == each.mac and has_source_of(net, each) for each in seen)
-
-    live, config = (net if net is not None and is_it(net) else None for net in pair)
-    return live, config
-
-
-def _there(view: DomainView, name: str, pending: dict[str, str]) -> Pair:
-    for live, config in pairs_called(view, name):
-        return (None if operation_on(live, pending) is not None else live), config
-    return NOWHERE
+def _staying(pair: Pair, pending: dict[str, str]) -> Pair:
+    """Without the NIC of a guest that has been asked to let go of it."""
+    live, config = pair
+    return (None if operation_on(live, pending) is not None else live), config
