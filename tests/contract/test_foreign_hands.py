@@ -260,6 +260,34 @@ def test_nor_does_a_pending_handover_define_the_fast_nic_that_somebody_undefined
     assert [alias for alias, _ in _sources(fake, Half.CONFIG)] == ["ua-nic1"]
 
 
+def test_a_handover_whose_fast_nic_cannot_come_asks_for_no_emulated_one(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic2", 2), Half.LIVE)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken")
+    assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
+    fake.guest.detach("ua-nic2", Half.LIVE)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]
+
+
+def test_a_handover_that_is_forgotten_says_what_its_guest_had_let_go_of(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)
+    (net,) = (net for net in xml.devices(fake.definition(Half.LIVE)).nets if net.alias == "ua-nic2")
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic2", 2).replace("52:54:00:ff:00:02", str(net.mac)), Half.LIVE)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.reason == "place-taken"
+    (forgotten,) = fake.plugger.recover(forget=outcome.operation_id)
+    assert "has let go of ua-nic2" in forgotten.message and "Not known" not in forgotten.message
+    assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
+
+
 def test_a_fast_nic_that_somebody_moved_stays_in_and_the_handover_ends(fake: World) -> None:
     _dies(fake, "handover", "attach", AFTER)
     outcome = _recovered(fake, "recable live", "ua-nic2")
