@@ -168,7 +168,7 @@ def expect_free(
     where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
     if half is Half.CONFIG:
         where = f"the definition of {where}"
-    remedy = f"Remove {taken.who} there; then '{recover}' goes on with the {operation}"
+    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
     if taken.what == _ADDRESS:
         remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
     raise LeftPending(
