@@ -14,6 +14,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, VirtnetplugError
+from virtnetplug.lifecycle import State
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 from virtnetplug.model.pci import PciAddress
@@ -259,6 +260,49 @@ def test_nor_does_a_pending_handover_define_the_fast_nic_that_somebody_undefined
     assert outcome.result is Result.DONE
     assert any("ua-nic2 out of the definition" in text for text in outcome.warnings), outcome.warnings
     assert [alias for alias, _ in _sources(fake, Half.CONFIG)] == ["ua-nic1"]
+
+
+def test_a_handover_whose_fast_nic_cannot_come_asks_for_no_emulated_one(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic2", 2), Half.LIVE)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken")
+    assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
+    fake.guest.detach("ua-nic2", Half.LIVE)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]
+
+
+def _pending_nics(world: World) -> set[str | None]:
+    return {nic.alias for nic in world.plugger.list(world.name) if nic.pending is not None}
+
+
+@pytest.mark.parametrize("name", ["detach", "replace"])
+def test_a_nic_of_another_mac_is_not_shown_as_asked_for(fake: World, name: str) -> None:
+    _pending(fake, name)
+    assert "ua-nic1" in _pending_nics(fake)
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic1", 9), Half.LIVE)
+    there = [nic for nic in fake.plugger.list(fake.name) if nic.alias == "ua-nic1" and nic.live]
+    assert [(nic.pending, nic.frontend) for nic in there] == [(None, State.UNKNOWN)]
+
+
+def test_a_handover_that_is_forgotten_says_what_its_guest_had_let_go_of(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)
+    (net,) = (net for net in xml.devices(fake.definition(Half.LIVE)).nets if net.alias == "ua-nic2")
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic2", 2).replace("52:54:00:ff:00:02", str(net.mac)), Half.LIVE)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.reason == "place-taken"
+    assert _pending_nics(fake) == {"ua-nic1"}  # of the other one it has just been said that it stays
+    (forgotten,) = fake.plugger.recover(forget=outcome.operation_id)
+    assert "has let go of ua-nic2" in forgotten.message and "Not known" not in forgotten.message
+    assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
 
 
 def test_a_fast_nic_that_somebody_moved_stays_in_and_the_handover_ends(fake: World) -> None:

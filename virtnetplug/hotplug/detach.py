@@ -19,14 +19,14 @@ from virtnetplug.errors import (
     TwinGone,
     UsageError,
 )
-from virtnetplug.hotplug import fit, guest, leftover
+from virtnetplug.hotplug import fit, guest
 from virtnetplug.hotplug.compensation import config_net, remove_from_config
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.ending import REASONS, Ending, how
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import nics_now, pending_nics
+from virtnetplug.hotplug.inventory import nets_called, nics_now, pending_nics
 from virtnetplug.hotplug.leaving import is_called, operation_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import keep_or_drop
@@ -206,9 +206,7 @@ def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
             if entry.get("domain_uuid") == view.domain.uuid and _is_of(pair, record.names_of(entry["alias"]))
         ]
         return all(not _run_of(entry, view.run).matches(view.run) for entry in its)
-    elements = [entry.get(half.value) for entry in record.named for half in BOTH]
-    nets = [*leftover.nets_of(record), *leftover.readable(elements)]
-    macs = {net.mac for net in nets if live is not None and net.alias == live.alias}
+    macs = set() if live is None else {net.mac for net in nets_called(record, live.alias)}
     return live is not None and bool(macs) and None not in macs and live.mac not in (None, *macs)
 
 

@@ -41,7 +41,7 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.remembering import keep, remember
 from virtnetplug.hotplug.replacement import actual_of
-from virtnetplug.hotplug.reserved import SAME_MAC, freed
+from virtnetplug.hotplug.reserved import SAME_MAC, expect_free, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.travel import say_ours
 from virtnetplug.hotplug.undoing import (
@@ -153,7 +153,9 @@ class _Running:
         for entry in self.request["leaving"][:1] if tx.is_resumed else ():
             self.release.expect_run(tx, entry["alias"], entry["element"], "exchanged")
         remember(self.domain, tx, self.request["remembered"])
-        for entry in self.request["leaving"]:
+        for number, entry in enumerate(self.request["leaving"]):
+            if number and not tx.is_done("ask", entry["alias"]):
+                self._expect_places(tx, self.request["leaving"][number:])
             if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):
                 return self._pending(tx, entry["alias"])
             keep(self.domain, self.request["remembered"])
@@ -171,6 +173,13 @@ class _Running:
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics(tx.record))
+
+    def _expect_places(self, tx: Transaction, staying: Sequence[Mapping[str, Any]]) -> None:
+        """Raise `LeftPending` where somebody has the place of one that is to come: then the guest keeps those that were not asked for (`staying`)."""
+        nets = [xml.interface(entry["element"]) for entry in staying]
+        beside = [now for net in nets if (now := guest.now_of(self.domain, net, run=self.release.run)) is not None]
+        for entry in self.request["entering"]:
+            expect_free(self.domain, xml.interface(entry["element"]), tx.record, beside=beside)
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""

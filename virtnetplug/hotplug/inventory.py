@@ -12,11 +12,11 @@ from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
-from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, look
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord
-from virtnetplug.model.travelling import KnownNic
+from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, StepState
+from virtnetplug.model.travelling import Asked, KnownNic
 from virtnetplug.ports.domain import Domain
 
 
@@ -100,10 +100,12 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
     records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
     pending = {**pending_in(carried), **of_domain(records, uuid)}
     unasked = {record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)}
+    by_id = {record.id: record for record in records}
     known_too = (*carried.nics, *_coming(records))
     chosen = view.pairs if pairs is None else pairs
     return [
-        _nic(host, view, live, config, known, pending, unasked, known_too, is_new=are_new) for live, config in chosen
+        _nic(host, view, live, config, known, pending, unasked, by_id, carried.asked, known_too, is_new=are_new)
+        for live, config in chosen
     ]
 
 
@@ -163,6 +165,8 @@ def _nic(
     known: Mapping[str, NicRecord],
     pending: Mapping[str, str],
     unasked: Collection[str],
+    operations: Mapping[str, OperationRecord],
+    asked: Collection[Asked],
     carried: Collection[KnownNic],
     *,
     is_new: bool,
@@ -174,6 +178,8 @@ def _nic(
         record = None  # another NIC of that alias
     is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
     operation = operation_on(live, pending)
+    if live is not None and operation is not None and _is_strangers(live, operation, operations, asked):
+        operation = None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     is_pending = operation is not None and operation not in unasked
     frontend, backend = _states(host, view.domain, live, record, is_pending=is_pending, is_new=is_new)
@@ -199,6 +205,37 @@ def _nic(
         backend=backend,
         pending=operation,
         origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(carried, net)) else "foreign",
+    )
+
+
+def nets_called(record: OperationRecord, alias: str | None) -> tuple[Interface, ...]:
+    """The NICs of that alias that the operation takes out or puts in, as its request has them."""
+    elements = [entry.get(half.value) for entry in record.named for half in BOTH]
+    return tuple(net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == alias)
+
+
+def _is_strangers(
+    live: Interface, operation: str, operations: Mapping[str, OperationRecord], asked: Collection[Asked]
+) -> bool:
+    """Whether the guest's NIC only bears a lasting alias of the operation, and somebody has put it in: it has another MAC, or has come, connected to
+    something else, since the guest let go of the operation's.
+    """
+    if not is_lasting(live.alias):
+        return False
+    record = operations.get(operation)
+    if record is None:
+        macs = {nic.mac for one in asked if one.id == operation for nic in one.nics if nic.alias == live.alias}
+        return "" not in macs and str(live.mac or "") not in macs
+    if not record.domain_uuid:
+        return False
+    nets = nets_called(record, live.alias)
+    if not nets or None in (live.mac, *(net.mac for net in nets)):
+        return False
+    if live.mac not in {net.mac for net in nets}:
+        return True
+    released = ("guest_release", live.alias, StepState.DONE)
+    return any((step.name, step.nic, step.state) == released for step in record.steps) and not any(
+        has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets
     )
 
 

@@ -149,10 +149,13 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 "whether it comes back: from an image it would, with what it had"
             )
             if elsewhere:
-                message = (
-                    f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether {elsewhere} is the NIC that its guest "
-                    "was asked for, and lets go of yet: it is left as it is"
+                known = f"Not known is whether {', '.join(elsewhere.values())} is the NIC that its guest was asked for, and lets go of yet: it is left as it is"
+                released = (
+                    step.nic for step in mine.steps if (step.name, step.state) == ("guest_release", StepState.DONE)
                 )
+                if set(elsewhere).issubset(released):
+                    known = f"Its guest has let go of {', '.join(elsewhere)}; {', '.join(elsewhere.values())} came since, and is left as it is"
+                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {known}"
                 travel.forget(domain, [operation_id], ())
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
@@ -160,8 +163,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 return tx.outcome(Result.LEFT, reason="forgotten", message=message)
 
 
-def _elsewhere(host: Host, record: OperationRecord) -> str:
-    """The NICs that the guest was asked for, and that are connected to something else by now; empty if there are none."""
+def _elsewhere(host: Host, record: OperationRecord) -> dict[str, str]:
+    """The NICs that the guest was asked for, and that are connected to something else by now, as they are told, by alias."""
     live = record.request.get(Half.LIVE.value)
     elements = [entry.get(key) for entry in record.named for key in ("element", Half.LIVE.value)]
     elements += [live.get("before")] if isinstance(live, dict) else []
@@ -170,8 +173,8 @@ def _elsewhere(host: Host, record: OperationRecord) -> str:
         seen = [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
         there = [(guest.now_of(domain, net, run=record.run_asked), net) for net in seen]
     except DomainMissing:
-        return ""
-    return ", ".join(describe(now) for now, net in there if now is not None and not has_source_of(now, net))
+        return {}
+    return {net.alias or "": describe(now) for now, net in there if now is not None and not has_source_of(now, net)}
 
 
 def _is_unknown(domain: Domain, record: OperationRecord) -> bool:

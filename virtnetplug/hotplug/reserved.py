@@ -155,11 +155,11 @@ SAME_MAC = "same_mac"
 
 
 def expect_free(
-    domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE, *, beside: Interface | None = None
+    domain: Domain, net: Interface, record: OperationRecord, half: Half = Half.LIVE, *, beside: Sequence[Interface] = ()
 ) -> None:
     """Raise `LeftPending` where somebody's hand has put another NIC or device where `net` is to come: nobody is pushed aside for it.
 
-    `beside` is the NIC of that definition, if any, which `net` replaces.
+    `beside` are the NICs of that definition, if any, which are to leave it for `net`.
     """
     taken = taken_place(domain, net, half, record.request.get(SAME_MAC, ()), beside=beside)
     if taken is None:
@@ -168,7 +168,7 @@ def expect_free(
     where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
     if half is Half.CONFIG:
         where = f"the definition of {where}"
-    remedy = f"Remove {taken.who} there; then '{recover}' goes on with the {operation}"
+    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
     if taken.what == _ADDRESS:
         remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
     raise LeftPending(
@@ -190,18 +190,19 @@ def taken_place(
     half: Half = Half.LIVE,
     same_mac: Sequence[str] = (),
     *,
-    beside: Interface | None = None,
+    beside: Sequence[Interface] = (),
 ) -> Taken | None:
     """Who has the alias, MAC or guest address of a NIC that is to come into that definition; None if nobody has.
 
-    Those that had its MAC when the operation began (`same_mac`) do not have it in its place, nor does the NIC that it replaces (`beside`).
+    Those that had its MAC when the operation began (`same_mac`) do not have it in its place, nor do the NICs that are to leave for it (`beside`).
     """
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address
-    if beside is not None and beside.address == address:
+    if any(one.address == address for one in beside):
         address = None
+    leaving = {one.element for one in beside}
     for other in devices.nets if devices is not None else ():
-        if beside is not None and other.element == beside.element:
+        if other.element in leaving:
             continue
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:

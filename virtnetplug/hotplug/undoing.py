@@ -247,7 +247,7 @@ def expect_place(domain: Domain, tx: Transaction, net: Interface, before: Interf
     """Raise `LeftPending` where the definition lacks the NIC, and somebody has its place: see `expect_free`. `before` is the NIC that it replaces."""
     if not is_defined(domain, net):
         beside = None if before is None else standing(domain, net, before)
-        expect_free(domain, net, tx.record, Half.CONFIG, beside=beside)
+        expect_free(domain, net, tx.record, Half.CONFIG, beside=() if beside is None else (beside,))
 
 
 def of_define(site: Site, tx: Transaction, name: str, net: Interface) -> Undos:
@@ -293,7 +293,7 @@ def of_rewrite(
         if now is None and is_one and before.mac == after.mac:
             say_out(tx, name)
             return
-        expect_free(site.domain, before, tx.record, Half.CONFIG, beside=now)
+        expect_free(site.domain, before, tx.record, Half.CONFIG, beside=() if now is None else (now,))
         rewrite(site.domain, after, before, is_one=is_one)
 
     return {(step, name): back}
