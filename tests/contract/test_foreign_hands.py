@@ -15,6 +15,7 @@ from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, VirtnetplugError
 from virtnetplug.lifecycle import State
+from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 from virtnetplug.model.pci import PciAddress
@@ -473,3 +474,11 @@ def test_a_policy_sets_the_link_of_no_other_nic_of_the_alias(fake: World) -> Non
     assert [text for text in outcome.warnings if text.startswith("ua-nic2 is another NIC")], outcome.warnings
     (group,) = fake.plugger.explain_policy(fake.name).groups
     assert [each.alias for each in group if "is another NIC" in each.why] == ["ua-nic2"]
+
+
+def test_a_nic_that_a_policy_leaves_is_not_explained_to_go(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["move live"](fake, "ua-nic1", "ua-nic1")
+    fake.plugger.set_policy(None, unplug=UnplugPolicy.PRESENT)
+    (twin,) = fake.plugger.explain_policy(fake.name).twins
+    assert (twin.unplug_live, twin.unplug_config) == (False, True) and "ua-nic1 is another NIC" in twin.why

@@ -16,7 +16,7 @@ from virtnetplug.hotplug.strangers import plugged_rows, strange_members
 from virtnetplug.hotplug.twins import NOWHERE, policy_of, twins_of
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
-from virtnetplug.model.operation import Outcome, Result
+from virtnetplug.model.operation import Half, Outcome, Result
 from virtnetplug.model.policy import CandidateView, PolicyView, TwinView
 from virtnetplug.policy.forced_unplug import parse
 from virtnetplug.ports.domain import Domain
@@ -89,9 +89,9 @@ def explain_policy(host: Host, domain: Domain) -> PolicyView:
                 vif=twin.known.vif,
                 is_there=twin.emulated != NOWHERE,
                 is_connected=twin.is_connected,
-                unplug_live=twin.decision.unplug_live,
-                unplug_config=twin.decision.unplug_config,
-                why=twin.decision.why,
+                unplug_live=twin.decision.unplug_live and Half.LIVE not in twin.others_in,
+                unplug_config=twin.decision.unplug_config and Half.CONFIG not in twin.others_in,
+                why="; ".join((twin.decision.why, *twin.others)),
             )
             for twin in twins_of(host, view, metadata)
         ),

@@ -9,8 +9,16 @@ from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import frontend, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
-from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_emulated, strange_twin, twin_of, without_strangers
-from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.hotplug.strangers import (
+    Rows,
+    is_stranger,
+    plugged_rows,
+    strange_emulated,
+    strange_twin,
+    twin_of,
+    without_strangers,
+)
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.operation import Half, Scope
@@ -30,6 +38,8 @@ class Twin:
     decision: Decision
     others: tuple[str, ...] = ()
     """A sentence for each alias of the two that another NIC has."""
+    others_in: tuple[Half, ...] = ()
+    """The definitions in which another NIC has the alias of the emulated one, and stays."""
 
     @property
     def halves(self) -> tuple[Half, ...]:
@@ -64,9 +74,17 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
             ),
             scope=Scope.BOTH if live and config else Scope.CONFIG if config else Scope.LIVE,
         )
+        called = pairs_called(view, known.alias)
+        of_emulated = [any(is_stranger(pair[at], known, rows.get(known.alias)) for pair in called) for at in (0, 1)]
         others = (*strange_emulated(view, known, rows), *strange_twin(view.pairs, known, rows))
         yield Twin(
-            known=known, emulated=emulated, fast=fast, is_connected=is_connected, decision=decision, others=others
+            known=known,
+            emulated=emulated,
+            fast=fast,
+            is_connected=is_connected,
+            decision=decision,
+            others=others,
+            others_in=tuple(half for half, other in zip(BOTH, of_emulated, strict=True) if other),
         )
 
 
