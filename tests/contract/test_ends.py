@@ -997,6 +997,31 @@ def test_nor_is_it_left_by_a_detach_that_the_guest_answers(fake: World) -> None:
 # -- a guest that arrives connected to something else ----------------------------------------------------------
 
 
+def _without_aliases(image: Image) -> Image:
+    """As ``virsh restore --xml`` or a migration's definition for the destination has it."""
+    for alias in list(image.live.iterfind("devices/interface/alias")):
+        alias.getparent().remove(alias)
+    return image
+
+
+@pytest.mark.parametrize("kind", ["detach", "detach-both", "replace"])
+def test_a_guest_that_is_restored_without_aliases_still_has_its_nic(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    fake.guest.restore(_without_aliases(fake.guest.save()))
+    assert _recovered(fake, wait=1).reason == "guest-holds-device"
+    fake.guest.resume()
+    assert _recovered(fake, wait=30).result is Result.DONE
+    live = xml.devices(fake.definition(Half.LIVE)).nets
+    assert ("52:54:00:00:00:01" in {str(net.mac) for net in live}) == (kind in KEEPING)
+
+
+def test_what_travels_does_not_go_on_without_the_alias_and_says_so(fake: World) -> None:
+    _pending(fake, "detach")
+    copy, fake.guest.save = fake.guest.save, lambda: _without_aliases(copy())
+    assert arrived(fake).recover(wait=1) == ()
+    assert any("that does not go on" in event.text for event in fake.events)
+
+
 def _cabled_anew(fake: World, image: Image) -> Image:
     """As a migration's definition for the destination has it, or an administrator before the guest left."""
     for source in image.live.iterfind("devices/interface/source"):

@@ -345,9 +345,12 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
 
 
 def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
-    """The guest's NIC of that MAC that cannot be said to be the one that was asked for: it is connected to something else, and libvirt makes its alias."""
-    nets = view.live.nets if view.live is not None and not is_lasting(nic.alias) else ()
-    return next((net for net in nets if str(net.mac or "") == nic.mac), None)
+    """The guest's NIC of that MAC and address that cannot be said to be the one that was asked for: its alias, which would last, is gone, or
+    libvirt made that, and the NIC is connected to something else.
+    """
+    nets = view.live.nets if view.live is not None else ()
+    its = (net for net in nets if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
+    return next((net for net in its if not is_lasting(nic.alias) or str(net.address or "") == nic.address), None)
 
 
 def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Iterator[OperationRecord]:

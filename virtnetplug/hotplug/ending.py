@@ -22,7 +22,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.leaving import is_called
-from virtnetplug.hotplug.view import still
+from virtnetplug.hotplug.view import carried
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -49,8 +49,8 @@ class Ending:
     is_active: bool = False
 
     def lacks(self, net: Interface) -> bool:
-        """Whether the guest has let go of that NIC, whatever became of it: neither the image nor what runs now has it (see `view.still`)."""
-        return bool(self.definition) and still(xml.devices(self.definition).nets, net) is None
+        """Whether the guest has let go of that NIC, whatever became of it: neither the image nor what runs now has it (see `view.carried`)."""
+        return bool(self.definition) and carried(xml.devices(self.definition).nets, net) is None
 
     @property
     def words(self) -> str:

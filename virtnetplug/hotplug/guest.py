@@ -26,7 +26,7 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import DomainView, describe, has_source_of, same, still
+from virtnetplug.hotplug.view import DomainView, carried, describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Scope
@@ -189,7 +189,8 @@ def _look_for(domain: Domain, net: Interface, *, run: Run) -> tuple[Interface | 
     # First, for what another run lacks says nothing of the guest that was asked.
     if run != NO_RUN and not is_run(domain, run, text):
         return None, Answer.ENDED
-    now = still(xml.devices(text).nets, net)
+    is_elsewhere = bool(run.process) and domain.process() not in ("", run.process)
+    now = (carried if is_elsewhere else still)(xml.devices(text).nets, net)
     return now, Answer.GONE if now is None else Answer.HELD
 
 

@@ -200,6 +200,12 @@ def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     return next((net for net in its if _is_still(net, wanted)), None)
 
 
+def carried(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
+    """As `still`, of a guest that is in an image, or goes on in another process: what it was restored or migrated with may lack the alias."""
+    found = still(nets, wanted)
+    return still(nets, replace(wanted, alias=None)) if found is None and is_lasting(wanted.alias) else found
+
+
 def _is_still(net: Interface, wanted: Interface) -> bool:
     if net.address is not None and wanted.address is not None:
         return net.address == wanted.address
