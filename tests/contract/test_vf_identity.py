@@ -524,16 +524,17 @@ def test_the_driver_of_a_vf_that_its_own_nic_has_stays(pool: World, write: str) 
     assert (devices(pool).set[FIRST].max_rate, devices(pool).found[FIRST].driver) == (7, VFIO_DRIVER)
 
 
+def _died_in_update(pool: World) -> None:
+    """The VF is set, and nothing says so yet."""
+    lent(pool, nic())
+    asked = {"max_rate": 100, "trust": True}
+    die(pool, lambda p: p.update(pool.name, "ua-vf1", asked), "host_devices.apply", after=True)
+
+
 @pytest.mark.parametrize("name", ["fake", "next"])
 def test_the_undo_of_an_update_leaves_the_vf_to_the_nic_that_has_it(pool: World, name: str) -> None:
     """What was set is taken back as far as nobody set it since, and nobody is told to end a guest that has nothing."""
-    lent(pool, nic())
-    die(
-        pool,
-        lambda p: p.update(pool.name, "ua-vf1", {"max_rate": 100, "trust": True}),
-        "host_devices.apply",
-        after=True,
-    )
+    _died_in_update(pool)
     _leaves_it_to(pool, name, {"max_rate": 300})
     assert devices(pool).set[FIRST].trust is True
     assert {(each.operation, each.result) for each in pool.plugger.recover()} == {
@@ -545,13 +546,7 @@ def test_the_undo_of_an_update_leaves_the_vf_to_the_nic_that_has_it(pool: World,
 
 
 def test_the_undo_of_an_update_leaves_what_somebody_set_since(pool: World) -> None:
-    lent(pool, nic())
-    die(
-        pool,
-        lambda p: p.update(pool.name, "ua-vf1", {"max_rate": 100, "trust": True}),
-        "host_devices.apply",
-        after=True,
-    )
+    _died_in_update(pool)
     devices(pool).set_by_hand(FIRST, max_rate=300)
     assert [each.result for each in pool.plugger.recover()] == [Result.UNDONE]
     assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300)

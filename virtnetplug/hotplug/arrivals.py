@@ -17,13 +17,13 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.reserved import taken_place
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, places_of
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, named
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
@@ -66,7 +66,7 @@ def take_over(host: Host, domain: Domain) -> None:
         if not is_news and not _are_stale(domain, rows):
             return
         view = look(domain, BOTH)
-        if view.live_xml is None or _is_arriving(view):
+        if view.live_xml is None or view.state.is_between_hosts:
             return
         if is_news:
             _adopt(host, view, carried)
@@ -111,11 +111,6 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
         return True
     records = (host.journal.operation(asked.id) for asked in carried.asked)
     return any(record is None or record.ended is not None for record in records)
-
-
-def _is_arriving(view: DomainView) -> bool:
-    """Whether the guest is still on its way to this host: it runs on the other one, and may stay there."""
-    return view.state.is_between_hosts
 
 
 def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
@@ -219,7 +214,7 @@ def coming(host: Host, domain: Domain) -> list[Plan]:
     """What `take_over` would begin, one plan for each operation; nothing is touched."""
     try:
         view, carried = look(domain, BOTH), _carried(domain)
-        if view.live_xml is None or _is_arriving(view):
+        if view.live_xml is None or view.state.is_between_hosts:
             return []
         come = [asked for asked in carried.asked if _state_of(host, view, asked) is _Known.COME]
         return [
@@ -257,7 +252,7 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
-        if (net.alias, str(net.mac or "")) not in known and not _is_busy(net, busy) and not net.is_hostdev:
+        if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and not net.is_hostdev:
             host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
 
 
@@ -265,10 +260,6 @@ def _busy(host: Host, view: DomainView) -> Collection[str]:
     """The NICs of open operations, by what they are known by (see `leaving`)."""
     records = host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
     return {name for record in records for _, alias in record.touched for name in record.names_of(alias)}
-
-
-def _is_busy(net: Interface, busy: Collection[str]) -> bool:
-    return any(is_called(net, name) for name in busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +282,9 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     nets = [net for net in live if any(travel.is_same(nic, net) for nic in asked.nics)]
     is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
     there = [
-        net for net in nets if not _is_busy(net, busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
+        net
+        for net in nets
+        if not is_any_of([net], busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
     ]
     left = [
         nic
@@ -384,14 +377,14 @@ def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> Operat
     for net in there:
         alias = net.alias or ""
         kept = next((other for live, other in view.pairs if live is net and other in config), None)
-        known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of((net, kept))}
-        entries.append({**known, "live": net.element, "config": None if kept is None else kept.element})
+        entries.append(
+            {**named(alias, net, kept), "live": net.element, "config": None if kept is None else kept.element}
+        )
         steps += steps_out(net, alias)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
     for net in defined:
         alias = net.alias or str(net.mac)
-        known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of([net])}
-        entries.append({**known, "live": None, "config": net.element})
+        entries.append({**named(alias, net), "live": None, "config": net.element})
         steps.append(("undefine", alias, Phase.RELEASE, Half.CONFIG))
     request = {"nics": entries, "asked": [net.alias for net in there], "held": []}
     return _record(host, view, detach.NAME, asked, [*there, *defined], request, steps)
@@ -402,8 +395,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     alias = net.alias or ""
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
-    known = {"alias": alias, "mac": str(net.mac or ""), "places": places_of([net])}
-    request = {"nics": [known], "asked": [alias], "replace": True, "live": live}
+    request = {"nics": [named(alias, net)], "asked": [alias], "replace": True, "live": live}
     entering = parts(backend_of(net), alias, has_settings=False)
     steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)

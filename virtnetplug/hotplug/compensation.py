@@ -84,9 +84,8 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
         return
 
 
-def change(domain: Domain, net: Interface, before: str, after: str) -> None:
-    """Do to the guest's NIC `net`, in place, what makes `after` of `before`: what somebody else has changed of it since stays. Nothing if it is not there."""
-    now = guest.there(domain, net, Half.LIVE)
+def change(domain: Domain, now: Interface | None, before: str, after: str) -> None:
+    """Do to the guest's NIC, which is as `now` says, what makes `after` of `before`, in place. What somebody else has changed since stays."""
     wanted = None if now is None else xml.merged(now.element, before, after)
     if now is not None and wanted is not None and wanted != now.element:
         domain.update(xml.strip_live(wanted), Half.LIVE)

@@ -27,7 +27,7 @@ from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import nets_called, nics_now, pending_nics
-from virtnetplug.hotplug.leaving import is_called, operation_on
+from virtnetplug.hotplug.leaving import is_any_of, operation_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
@@ -41,7 +41,7 @@ from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, not_settled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, leaves, of_ask, of_undefine
-from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, places_of, same_mac_as
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, named, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
 from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import (
@@ -179,13 +179,8 @@ def _open_detach(
 
 def _takes_out(record: OperationRecord, pair: Pair, scope: Scope) -> bool:
     """Whether the detach takes the NIC out of every definition of `scope` that has it."""
-    entry = next((entry for entry in record.request["nics"] if _is_of(pair, record.names_of(entry["alias"]))), None)
+    entry = next((entry for entry in record.request["nics"] if is_any_of(pair, record.names_of(entry["alias"]))), None)
     return entry is not None and all(_net(pair, half) is None or entry[half.value] is not None for half in scope.halves)
-
-
-def _is_of(pair: Pair, names: Collection[str]) -> bool:
-    """Whether the NIC is known by one of these names."""
-    return any(net is not None and is_called(net, name) for net in pair for name in names)
 
 
 def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
@@ -203,7 +198,7 @@ def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
         its = [
             entry
             for entry in record.named
-            if entry.get("domain_uuid") == view.domain.uuid and _is_of(pair, record.names_of(entry["alias"]))
+            if entry.get("domain_uuid") == view.domain.uuid and is_any_of(pair, record.names_of(entry["alias"]))
         ]
         return all(not _run_of(entry, view.run).matches(view.run) for entry in its)
     macs = set() if live is None else {net.mac for net in nets_called(record, live.alias)}
@@ -246,9 +241,7 @@ def _warnings(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope)
 def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, twin: str) -> OperationRecord:
     entries = [
         {
-            "alias": key,
-            "mac": str((pair[0] or pair[1]).mac or ""),  # type: ignore[union-attr]  # one of a pair is always there
-            "places": places_of(pair),
+            **named(key, *pair),
             "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
             "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
         }
@@ -642,8 +635,7 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
 
 def _remains(host: Host, domain: Domain, record: OperationRecord) -> list[Nic]:
     """Those NICs of the operation that some definition still has."""
-    names = {name for entry in record.named for name in record.names_of(entry["alias"])}
-    return nics_now(host, domain, lambda pair: _is_of(pair, names))
+    return nics_now(host, domain, lambda pair: is_any_of(pair, record.names))
 
 
 class Detach(Operation):

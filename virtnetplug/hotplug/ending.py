@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.view import carried
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
@@ -169,7 +169,7 @@ def lacks_all(ending: Ending, record: OperationRecord) -> bool:
     """Whether the guest lacks all NICs that the operation asks it for, whichever guest it is."""
     nets = xml.devices(ending.definition).nets if ending.definition else None
     names = {name for alias in record.asked or () for name in record.names_of(alias)}
-    return nets is not None and bool(names) and not any(is_called(net, name) for net in nets for name in names)
+    return nets is not None and bool(names) and not is_any_of(nets, names)
 
 
 def touched_guest(steps: tuple[Step, ...]) -> bool:

@@ -21,7 +21,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
     ELEMENT,
@@ -55,7 +55,7 @@ from virtnetplug.hotplug.undoing import (
     of_undefine,
     say_out,
 )
-from virtnetplug.hotplug.view import DomainView, join, places_of, same_mac_as
+from virtnetplug.hotplug.view import DomainView, join, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -262,34 +262,21 @@ class _Running:
 
     def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of those it was about."""
-        names = {name for entry in record.named for name in record.names_of(entry["alias"])}
-        return nics_now(
-            self.host, self.domain, lambda pair: any(net and is_called(net, name) for net in pair for name in names)
-        )
+        return nics_now(self.host, self.domain, lambda pair: is_any_of(pair, record.names))
 
 
 def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]:
     """What the journal keeps of it."""
     domain = view.domain
     leaving = [
-        {
-            "alias": net.alias,
-            "mac": str(net.mac or ""),
-            "places": places_of([net]),
-            "element": net.element,
-            "old": held_of(host, domain, net),
-        }
-        for net in exchange.leaving
+        {**named(net.alias, net), "element": net.element, "old": held_of(host, domain, net)} for net in exchange.leaving
     ]
     entering = [_entry(host, net, exchange) for net in exchange.entering]
     in_config = [*exchange.config_leaving, *exchange.config_entering]
     return {
         "nics": [
             *({key: entry[key] for key in ("alias", "mac", "places", "element")} for entry in (*leaving, *entering)),
-            *(
-                {"alias": name_in_config(net), "mac": str(net.mac or ""), "places": places_of([net])}
-                for net in in_config
-            ),
+            *(named(name_in_config(net), net) for net in in_config),
         ],
         "asked": [entry["alias"] for entry in leaving],
         "leaving": leaving,
@@ -306,9 +293,7 @@ def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
     actual = actual_of(host, net)
     wishes = {"again": exchange.again, "only": exchange.only, "avoid": exchange.avoid}
     return {
-        "alias": net.alias,
-        "mac": str(net.mac or ""),
-        "places": places_of([net]),
+        **named(net.alias, net),
         "element": net.element,
         "type": actual.type,
         "settings": dict(settings_of(net, actual)),

@@ -10,7 +10,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on, states
+from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on, states
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
@@ -86,7 +86,7 @@ def _touches(record: OperationRecord, pair: Pair) -> bool:
     nics = {step.nic for step in record.steps}
     aliases = nics.intersection(alias for _, alias in record.touched) | {nic for nic in nics if is_lasting(nic)}
     names = {name for alias in aliases for name in record.names_of(alias)}
-    return any(net is not None and is_called(net, name) for net in pair for name in names)
+    return is_any_of(pair, names)
 
 
 def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, are_new: bool = False) -> list[Nic]:
@@ -94,19 +94,39 @@ def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *
 
     Of those that `are_new` nothing is asked that a guest cannot have done yet.
     """
-    hypervisor, uuid = host.hypervisor.key, view.domain.uuid
-    known = {record.alias: record for record in host.journal.nics(hypervisor, uuid)}
-    carried = read(view.live_xml)
-    records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
-    pending = {**pending_in(carried), **of_domain(records, uuid)}
-    unasked = {record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)}
-    by_id = {record.id: record for record in records}
-    known_too = (*carried.nics, *_coming(records))
+    said = _said(host, view)
     chosen = view.pairs if pairs is None else pairs
-    return [
-        _nic(host, view, live, config, known, pending, unasked, by_id, carried.asked, known_too, is_new=are_new)
-        for live, config in chosen
-    ]
+    return [_nic(host, view, live, config, said, is_new=are_new) for live, config in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the journal and the guest say of the NICs of one domain."""
+
+    rows: Mapping[str, NicRecord]
+    """Of NICs that were plugged, by alias."""
+    pending: Mapping[str, str]
+    """Name (see `leaving`) to the id of the operation that may take the NIC out."""
+    operations: Mapping[str, OperationRecord]
+    """The journal's open operations of `pending`, by id."""
+    unasked: Collection[str]
+    """Those of them that have not asked this run."""
+    asked: Collection[Asked]
+    ours: Collection[KnownNic]
+    """NICs without a row that are virtnetplug's all the same."""
+
+
+def _said(host: Host, view: DomainView) -> _Said:
+    hypervisor, uuid, carried = host.hypervisor.key, view.domain.uuid, read(view.live_xml)
+    records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
+    return _Said(
+        rows={record.alias: record for record in host.journal.nics(hypervisor, uuid)},
+        pending={**pending_in(carried), **of_domain(records, uuid)},
+        operations={record.id: record for record in records},
+        unasked={record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)},
+        asked=carried.asked,
+        ours=(*carried.nics, *_coming(records)),
+    )
 
 
 def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
@@ -162,26 +182,21 @@ def _nic(
     view: DomainView,
     live: Interface | None,
     config: Interface | None,
-    known: Mapping[str, NicRecord],
-    pending: Mapping[str, str],
-    unasked: Collection[str],
-    operations: Mapping[str, OperationRecord],
-    asked: Collection[Asked],
-    carried: Collection[KnownNic],
+    said: _Said,
     *,
     is_new: bool,
 ) -> Nic:
     net = live or config
     assert net is not None
-    record = known.get(net.alias or "")
+    record = said.rows.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
     is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
-    operation = operation_on(live, pending)
-    if live is not None and operation is not None and _is_strangers(live, operation, operations, asked):
+    operation = operation_on(live, said.pending)
+    if live is not None and operation is not None and _is_strangers(live, operation, said):
         operation = None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
-    is_pending = operation is not None and operation not in unasked
+    is_pending = operation is not None and operation not in said.unasked
     frontend, backend = _states(host, view.domain, live, record, is_pending=is_pending, is_new=is_new)
     return Nic(
         domain=view.domain.name,
@@ -204,7 +219,7 @@ def _nic(
         frontend=frontend,
         backend=backend,
         pending=operation,
-        origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(carried, net)) else "foreign",
+        origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(said.ours, net)) else "foreign",
     )
 
 
@@ -214,17 +229,15 @@ def nets_called(record: OperationRecord, alias: str | None) -> tuple[Interface, 
     return tuple(net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == alias)
 
 
-def _is_strangers(
-    live: Interface, operation: str, operations: Mapping[str, OperationRecord], asked: Collection[Asked]
-) -> bool:
+def _is_strangers(live: Interface, operation: str, said: _Said) -> bool:
     """Whether the guest's NIC only bears a lasting alias of the operation, and somebody has put it in: it has another MAC, or has come, connected to
     something else, since the guest let go of the operation's.
     """
     if not is_lasting(live.alias):
         return False
-    record = operations.get(operation)
+    record = said.operations.get(operation)
     if record is None:
-        macs = {nic.mac for one in asked if one.id == operation for nic in one.nics if nic.alias == live.alias}
+        macs = {nic.mac for one in said.asked if one.id == operation for nic in one.nics if nic.alias == live.alias}
         return "" not in macs and str(live.mac or "") not in macs
     if not record.domain_uuid:
         return False

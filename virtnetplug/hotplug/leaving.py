@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from virtnetplug.lifecycle import ASKED, State
 from virtnetplug.model.interface import Interface, is_lasting
@@ -52,6 +52,11 @@ def is_called(net: Interface, name: str) -> bool:
         return name == net.alias
     mac, _, place = name.partition(" ")
     return mac == str(net.mac) and (not place or net.address is None or place == str(net.address))
+
+
+def is_any_of(nets: Iterable[Interface | None], names: Collection[str]) -> bool:
+    """Whether one of these NICs is called by one of these names."""
+    return any(net is not None and is_called(net, name) for net in nets for name in names)
 
 
 def states(record: NicRecord | None, *, is_leaving: bool) -> tuple[State, State]:

@@ -180,7 +180,7 @@ def _end_flap(domain: Domain, live: Mapping[str, Any]) -> None:
     down = xml.edit(after.element, {"link_state": "down"})
     now = guest.there(domain, after, Half.LIVE)
     if now is not None and has_source_of(now, after):
-        compensation.change(domain, after, down, after.element)
+        compensation.change(domain, now, down, after.element)
 
 
 class Rebind(update.Update):

@@ -7,7 +7,7 @@ both; neither stops the recovery of others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from virtnetplug.errors import (
@@ -30,7 +30,6 @@ from virtnetplug.hotplug.ownership import as_named_now, await_end, is_abandoned,
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
-from virtnetplug.hotplug.travel import carried_in
 from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.hotplug.waiting import to_end
 from virtnetplug.model.operation import (
@@ -149,18 +148,21 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 "whether it comes back: from an image it would, with what it had"
             )
             if elsewhere:
-                known = f"Not known is whether {', '.join(elsewhere.values())} is the NIC that its guest was asked for, and lets go of yet: it is left as it is"
-                released = (
-                    step.nic for step in mine.steps if (step.name, step.state) == ("guest_release", StepState.DONE)
-                )
-                if set(elsewhere).issubset(released):
-                    known = f"Its guest has let go of {', '.join(elsewhere)}; {', '.join(elsewhere.values())} came since, and is left as it is"
-                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {known}"
+                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_said_of(mine, elsewhere)}"
                 travel.forget(domain, [operation_id], ())
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message)
                 return tx.outcome(Result.LEFT, reason="forgotten", message=message)
+
+
+def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
+    """What is known, and what is not, of NICs of the operation that are connected to something else by now."""
+    released = (step.nic for step in record.steps if (step.name, step.state) == ("guest_release", StepState.DONE))
+    others = ", ".join(elsewhere.values())
+    if set(elsewhere).issubset(released):
+        return f"Its guest has let go of {', '.join(elsewhere)}; {others} came since, and is left as it is"
+    return f"Not known is whether {others} is the NIC that its guest was asked for, and lets go of yet: it is left as it is"
 
 
 def _elsewhere(host: Host, record: OperationRecord) -> dict[str, str]:
@@ -189,7 +191,7 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
     for domain in domains:
         with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
             asked = next(
-                (each for each in carried_in(domain, domain.travelling()).asked if each.id == operation_id), None
+                (each for each in travel.carried_in(domain, domain.travelling()).asked if each.id == operation_id), None
             )
             if asked is None:
                 continue

@@ -21,7 +21,7 @@ from virtnetplug.hotplug import ending, guest
 from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.view import same
 from virtnetplug.model.actual import ActualDevice
@@ -102,7 +102,7 @@ def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
         return False
     others = operation.request.get(SAME_MAC, ()) if net.address is None else ()
     nets = guest.nets_of(domain)
-    return same([now for now in nets if not any(is_called(now, name) for name in others)], net) is not None
+    return same([now for now in nets if not is_any_of([now], others)], net) is not None
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:

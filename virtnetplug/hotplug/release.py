@@ -14,7 +14,7 @@ from virtnetplug.hotplug.ending import Ending, fault, how
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import forget_asked, say_asked
 from virtnetplug.hotplug.view import describe, has_source_of
@@ -168,7 +168,7 @@ class GuestRelease:
         now, names = guest.there(self.domain, net, Half.LIVE), tx.record.names_of(alias)
         if now is None or names == {alias}:  # a record of an earlier version says no more
             return now
-        return now if any(is_called(now, name) for name in names) else None
+        return now if is_any_of([now], names) else None
 
     def _is_asked_again(self, tx: Transaction, alias: str) -> bool:
         """Whether a guest that was asked by an earlier call is asked again: not for a NIC that somebody has connected to something else since."""

@@ -14,11 +14,11 @@ from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_called, of_domain, operation_on
+from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, Pair, describe, look
-from virtnetplug.model.interface import Interface, is_lasting, known_as
+from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
@@ -87,8 +87,7 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     records = guest.concerned(view, host.journal.open_operations(host.hypervisor.key, uuid, ""))
     ids = {name: record.id for record in records for name in record.remembers}
     for each in reservations(records, uuid):
-        alias = each.net.alias if is_lasting(each.net.alias) else None
-        ids[alias or known_as(each.net.mac, each.net.address)] = each.operation_id
+        ids[lasting_name(each.net.alias, each.net.mac, each.net.address)] = each.operation_id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
     said = {name: ids.get(name) for name in names}
@@ -208,7 +207,7 @@ def taken_place(
         if is_lasting(net.alias) and other.alias == net.alias:
             return Taken(what="alias", value=net.alias, who=who)
         shares = net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None
-        if shares and not any(is_called(other, name) for name in same_mac):
+        if shares and not is_any_of([other], same_mac):
             return Taken(what="MAC", value=net.mac, who=who)
         if address is not None and other.address == address:
             return Taken(what=_ADDRESS, value=address, who=who)

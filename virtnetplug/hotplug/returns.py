@@ -38,11 +38,11 @@ def return_devices(
     users = users_of_devices(host)
     outcomes = []
     for holding in held:
-        user = users.get(holding.address)
-        is_used = user is not None and _has_it(host, user, holding)
         if (holding.domain_uuid, holding.alias) in busy:
             continue
-        if is_used and holding.address not in changed:
+        user = users.get(holding.address)
+        is_used = user is not None and _has_it(host, user, holding)
+        if user is not None and is_used and holding.address not in changed:
             _carry_over(host, user, holding)
             continue
         returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
@@ -65,19 +65,21 @@ def _has_it(host: Host, user: Domain, holding: Holding) -> bool:
 
     A NIC of a lasting alias is the same in every run that has it on that device; else libvirt has lent the device anew.
     """
-    if user.uuid != holding.domain_uuid or not has_for(user, holding):
-        return False
-    return is_lasting(holding.alias) or is_of_run(host, user, holding)
+    return _is_behind(user, holding) and (is_lasting(holding.alias) or is_of_run(host, user, holding))
 
 
 def _has_it_still(host: Host, domain: Domain, holding: Holding) -> bool:
     """Whether it has the device in the run that the row was written in."""
-    return _has_it(host, domain, holding) and is_of_run(host, domain, holding)
+    return _is_behind(domain, holding) and is_of_run(host, domain, holding)
 
 
-def _carry_over(host: Host, user: Domain | None, holding: Holding) -> None:
+def _is_behind(user: Domain, holding: Holding) -> bool:
+    return user.uuid == holding.domain_uuid and has_for(user, holding)
+
+
+def _carry_over(host: Host, user: Domain, holding: Holding) -> None:
     """The NIC has the device in a later run: what libvirt sets itself was of the run before."""
-    if user is not None and not is_of_run(host, user, holding):
+    if not is_of_run(host, user, holding):
         with suppress(ClaimTaken):  # another call has written it since
             host.journal.amend_holding(carried_over(host, user, holding), holding)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
@@ -45,7 +45,11 @@ def without_strange_twin(pair: Pair, known: Identity, rows: Rows) -> Pair:
 
 def twin_of(view: DomainView, known: Identity, rows: Rows) -> Pair:
     """The fast twin as it is there."""
-    pairs = [without_strange_twin(pair, known, rows) for pair in view.pairs if _is_called(pair, known.vif)]
+    return first_of([without_strange_twin(pair, known, rows) for pair in view.pairs if _is_called(pair, known.vif)])
+
+
+def first_of(pairs: Sequence[Pair]) -> Pair:
+    """The first NIC of each definition that `pairs` have."""
     live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
     return live, config
 

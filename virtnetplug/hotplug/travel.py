@@ -9,7 +9,7 @@ from contextlib import suppress
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.leaving import is_called
-from virtnetplug.model.interface import Interface, is_lasting, known_as
+from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -34,7 +34,7 @@ def is_same(nic: KnownNic, net: Interface) -> bool:
 
 def name_of(nic: KnownNic) -> str:
     """What the NIC is known by for good (see `leaving`)."""
-    return nic.alias if is_lasting(nic.alias) else known_as(nic.mac, nic.address)
+    return lasting_name(nic.alias, nic.mac, nic.address)
 
 
 def is_named(nic: KnownNic, net: Interface) -> bool:

@@ -11,6 +11,7 @@ from virtnetplug.hotplug.inventory import frontend, pending_nics
 from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.hotplug.strangers import (
     Rows,
+    first_of,
     is_stranger,
     plugged_rows,
     strange_emulated,
@@ -90,8 +91,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
 
 def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str]) -> Pair:
     pairs = [without_strangers(pair, known, rows) for pair in pairs_called(view, known.alias)]
-    live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
-    return _staying((live, config), pending)
+    return _staying(first_of(pairs), pending)
 
 
 def _staying(pair: Pair, pending: dict[str, str]) -> Pair:

@@ -16,7 +16,7 @@ from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
-from virtnetplug.hotplug.leaving import is_called
+from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -39,7 +39,7 @@ from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves, of_rewrite, say_out
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, places_of, same_mac_as
+from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting, known_as
@@ -91,7 +91,8 @@ class Manner:
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         """Undo the change itself."""
-        compensation.change(domain, xml.interface(live["before"]), live["after"], live["before"])
+        now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
+        compensation.change(domain, now, live["after"], live["before"])
 
 
 UPDATE = Manner()
@@ -247,7 +248,7 @@ def _record(
     is_replacement = live is not None and bool(live.by_replacement)
     before = [edit.before for edit in edits.values()]
     request: dict[str, Any] = {
-        "nics": [{"alias": alias, "mac": str(before[0].mac or ""), "places": places_of(before)}],
+        "nics": [named(alias, *before)],
         SAME_MAC: same_mac_as(view, before),
         "asked": [alias] if is_replacement else [],
         "replace": is_replacement,
@@ -319,8 +320,9 @@ class _Update:
         before, after = xml.interface(live["before"]), xml.interface(live["after"])
 
         def change() -> None:
-            guest.expect_unchanged(guest.there(self.domain, before, Half.LIVE), before, after)
-            compensation.change(self.domain, before, before.element, after.element)
+            now = guest.there(self.domain, before, Half.LIVE)
+            guest.expect_unchanged(now, before, after)
+            compensation.change(self.domain, now, before.element, after.element)
 
         tx.effect("change", self.alias, change, half=Half.LIVE)
         self.manner.confirm(tx, self.alias, live, self.domain)
@@ -416,10 +418,8 @@ class _Update:
         for half in (self.live, self.config):
             after = xml.interface(half["after"]) if half is not None else None
             if after is not None:
-                names.add(after.alias if after.alias is not None else known_as(after.mac, after.address))
-        return nics_now(
-            self.host, self.domain, lambda pair: any(net and is_called(net, name) for net in pair for name in names)
-        )
+                names.add(after.alias or known_as(after.mac, after.address))
+        return nics_now(self.host, self.domain, lambda pair: is_any_of(pair, names))
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:

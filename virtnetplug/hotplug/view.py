@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
 from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.interface import Interface, Teaming, is_lasting, known_as
+from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
@@ -272,16 +273,18 @@ def places_of(halves: Iterable[Interface | None]) -> list[str]:
     return sorted({str(net.address) for net in halves if net is not None and net.address is not None})
 
 
+def named(alias: str | None, *halves: Interface | None) -> dict[str, Any]:
+    """How a request names a NIC: what the steps call it, its MAC, and its guest addresses."""
+    mac = next((net.mac for net in halves if net is not None), None)
+    return {"alias": alias, "mac": str(mac or ""), "places": places_of(halves)}
+
+
 def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
     """The NICs of the domain that share a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
     macs = {net.mac for net in nets}
     devices = [each for each in (view.live, view.config) if each is not None]
-    found = {_name(net) for each in devices for net in each.nets if net.mac in macs}
+    found = {lasting_name(net.alias, net.mac, net.address) for each in devices for net in each.nets if net.mac in macs}
     return sorted(found) if len(found) > 1 else []
-
-
-def _name(net: Interface) -> str:
-    return net.alias if net.alias is not None and is_lasting(net.alias) else known_as(net.mac, net.address)
 
 
 def describe(net: Interface | None) -> str:

@@ -87,6 +87,11 @@ def known_as(mac: object, address: object) -> str:
     return " ".join(str(part) for part in (mac, address) if part)
 
 
+def lasting_name(alias: str | None, mac: object, address: object) -> str:
+    """What a NIC is known by for good: an alias that lasts, else `known_as`."""
+    return alias if alias is not None and is_lasting(alias) else known_as(mac, address)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What virtnetplug reasons about of one ``<interface>``; None means not said.

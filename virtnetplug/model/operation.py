@@ -160,6 +160,11 @@ class OperationRecord:
         asked = self.request.get("asked")
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What all NICs of its request are known by for good (`names_of`)."""
+        return frozenset(name for entry in self.named for name in self.names_of(entry["alias"]))
+
     def names_of(self, alias: str) -> frozenset[str]:
         """What the NICs of its request that have this alias are known by for good: the alias, or `known_as` where the alias is libvirt's own.
 
