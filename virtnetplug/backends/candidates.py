@@ -73,13 +73,19 @@ def devices_of(domain: Domain) -> frozenset[PciAddress]:
 
 def has_for(domain: Domain, holding: Holding) -> bool:
     """Whether the domain runs with that device, and has it behind the NIC that it is held for; raises what looking at it raises."""
+    return live_with(domain, holding) is not None
+
+
+def live_with(domain: Domain, holding: Holding) -> str | None:
+    """The live definition, if it has that device behind the NIC that it is held for, or None; raises what looking at it raises."""
     try:
         text = domain.xml(Half.LIVE)
     except (DomainMissing, DomainNotRunning):
-        return False
-    if "hostdev" not in text:
-        return False
-    return any(holding.is_behind(net.alias, net.mac, net.host_address) for net in xml.glimpse(text))
+        return None
+    is_there = "hostdev" in text and any(
+        holding.is_behind(net.alias, net.mac, net.host_address) for net in xml.glimpse(text)
+    )
+    return text if is_there else None
 
 
 def is_lent_by(ground: Ground, network: Network, address: PciAddress) -> bool:

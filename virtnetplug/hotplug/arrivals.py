@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import detach, travel, update
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_any_of
+from virtnetplug.hotplug.leaving import is_any_of, names_of
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
@@ -128,7 +128,7 @@ def _refresh(host: Host, view: DomainView) -> None:
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
     live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
     for row in host.journal.nics(key, uuid) if process or not view.state.is_active else ():
-        if (process and row.process == process) or row.alias in busy or row.unreadable:
+        if (process and row.process == process) or row.unreadable or names_of(row.alias, row.mac) & busy:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac:
@@ -168,7 +168,8 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     lost = [
         nic
         for nic in carried.nics
-        if not any(travel.is_named(nic, net) for net in nets) and travel.name_of(nic) not in _busy(host, view)
+        if not any(travel.is_named(nic, net) for net in nets)
+        and names_of(nic.alias, nic.mac, nic.address).isdisjoint(_busy(host, view))
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)
@@ -256,10 +257,10 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
             host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
 
 
-def _busy(host: Host, view: DomainView) -> Collection[str]:
+def _busy(host: Host, view: DomainView) -> frozenset[str]:
     """The NICs of open operations, by what they are known by (see `leaving`)."""
     records = host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
-    return {name for record in records for _, alias in record.touched for name in record.names_of(alias)}
+    return frozenset().union(*(record.names for record in records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,8 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     left = [
         nic
         for nic in asked.nics
-        if travel.name_of(nic) not in busy and not any(travel.is_same(nic, net) for net in nets)
+        if names_of(nic.alias, nic.mac, nic.address).isdisjoint(busy)
+        and not any(travel.is_same(nic, net) for net in nets)
     ]
     record = host.journal.operation(asked.id)
     is_settled = record is not None and record.state is not OperationState.LEFT

@@ -13,7 +13,7 @@ from virtnetplug.hotplug import guest, reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_after, nics_of
-from virtnetplug.hotplug.leaving import of_domain, operation_on
+from virtnetplug.hotplug.leaving import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape
@@ -90,7 +90,7 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
     return tuple(
         not_settled(view, net.alias or "", net.alias or "", by_id[operation])
         for net in theirs
-        if net is not None and (operation := operation_on(net, pending)) is not None
+        if (operation := operation_of_alias(net.alias, pending) or operation_on(net, pending)) is not None
     )
 
 

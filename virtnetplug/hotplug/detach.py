@@ -26,8 +26,8 @@ from virtnetplug.hotplug.ending import REASONS, Ending, how
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.guest import Answer, run_of
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import nets_called, nics_now, pending_nics
-from virtnetplug.hotplug.leaving import is_any_of, operation_on
+from virtnetplug.hotplug.inventory import nics_now, pending_nics
+from virtnetplug.hotplug.leaving import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.lock import DomainLock
 from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape
@@ -188,21 +188,17 @@ def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord
     pending = pending_nics(host, view.domain.uuid, view)
     found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
     record = None if found is None else host.journal.operation(found)
-    return None if record is None or _is_anothers(record, view, pair) else record
+    return None if record is None or _is_of_later_run(record, view, pair) else record
 
 
-def _is_anothers(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
-    """Whether the guest's NIC only bears an alias of the operation: somebody else's hand, or a later run, put it there, and it may be taken out."""
-    live = pair[0]
-    if not record.domain_uuid:
-        its = [
-            entry
-            for entry in record.named
-            if entry.get("domain_uuid") == view.domain.uuid and is_any_of(pair, record.names_of(entry["alias"]))
-        ]
-        return all(not _run_of(entry, view.run).matches(view.run) for entry in its)
-    macs = set() if live is None else {net.mac for net in nets_called(record, live.alias)}
-    return live is not None and bool(macs) and None not in macs and live.mac not in (None, *macs)
+def _is_of_later_run(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
+    """Whether the operation is a PF's, and was begun in an earlier run of the NIC's guest: then the NIC may be taken out."""
+    its = [
+        entry
+        for entry in record.named
+        if entry.get("domain_uuid") == view.domain.uuid and is_any_of(pair, record.names_of(entry["alias"]))
+    ]
+    return not record.domain_uuid and all(not _run_of(entry, view.run).matches(view.run) for entry in its)
 
 
 def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
@@ -423,7 +419,7 @@ class _Detach:
             return
         devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
         halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
-        is_leaving = self.twin in pending_nics(self.host, self.domain.uuid)
+        is_leaving = operation_of_alias(self.twin, pending_nics(self.host, self.domain.uuid)) is not None
         if is_leaving or any(all(net.alias != self.twin for net in devices[half].nets) for half in halves):  # type: ignore[union-attr]
             nics = ", ".join(entry["alias"] for entry in self.entries)
             leaves = "may leave" if is_leaving else "has left meanwhile"

@@ -12,15 +12,15 @@ from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
 
 
-def is_of_run(host: Host, domain: Domain, holding: Holding) -> bool:
-    """Whether the domain's run is the one that the row was last written in."""
-    return guest.goes_on(domain, _run(host, holding))
+def is_of_run(host: Host, domain: Domain, holding: Holding, live_xml: str) -> bool:
+    """Whether the domain's run, which has that live definition, is the one that the row was last written in."""
+    return guest.is_run(domain, _run(host, holding), live_xml)
 
 
 def as_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
     """The row as it stands for the run there is: in a later run libvirt sets VLAN and MAC as that run's definition says."""
     ours = of_ours(holding.settings)
-    if len(ours) == len(holding.settings) or is_of_run(host, domain, holding):
+    if len(ours) == len(holding.settings) or guest.goes_on(domain, _run(host, holding)):
         return holding
     return dataclasses.replace(holding, settings=ours)
 

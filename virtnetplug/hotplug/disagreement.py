@@ -381,7 +381,7 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     seen = whole.domains.get(record.domain_uuid)
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
-    leaves = {(uuid, alias) for _, uuid, alias in leaving([record]) if uuid}
+    leaves = {(uuid, name) for _, uuid, name in leaving([record]) if uuid}
     if not leaves.intersection((seen.uuid, name) for net in seen.live for name in _names(net)):
         return "waits for the guest, which has let go meanwhile"
     return ""
@@ -389,13 +389,12 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
 
 def _names(net: NetGlimpse) -> tuple[str | None, ...]:
     """All that the NIC may be called in `leaving`."""
-    return net.alias, net.mac, known_as(net.mac, net.address)
+    return net.alias, net.mac, known_as(net.alias, net.mac), known_as(net.mac, net.address)
 
 
 def _gone(whole: Survey) -> Iterator[Finding]:
     """NICs of the journal that are nowhere; those of an open operation are its own business."""
-    busy = {(uuid, alias) for _, uuid, alias in leaving(whole.operations)}
-    busy.update(*(record.touched for record in whole.operations))
+    busy = {nic for record in whole.operations for nic in record.touched}
     aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:
         seen = whole.domains.get(nic.domain_uuid)

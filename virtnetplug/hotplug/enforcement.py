@@ -300,7 +300,7 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
     known = metadata.identity(name_of(net)) if net is not None else None
     if pair is None or known is None:
         return
-    pair = without_strangers(pair, known, plugged_rows(host, view))
+    pair = without_strangers(known.alias, pair, known, plugged_rows(host, view))
     if pair == NOWHERE:
         return
     change = kept(view, metadata, pair, vif=known.vif, is_out=known.is_out)

@@ -26,6 +26,7 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.strangers import has_other_tap
 from virtnetplug.hotplug.view import DomainView, carried, describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
@@ -217,14 +218,8 @@ def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[Oper
 
 
 def is_another(domain: Domain, now: Interface, net: Interface, *, run: Run) -> bool:
-    """Whether `now`, which is known as `net` is, was put in since by somebody, for `net` has left.
-
-    It is connected to something else, and has another tap: libvirt moves the tap of a NIC that it connects elsewhere, and makes none as long as the
-    process lives. Where the process, or a tap, is not seen, nothing tells.
-    """
-    is_process = bool(run.process) and domain.process() == run.process
-    is_tap = None in (now.target_dev, net.target_dev) or now.target_dev == net.target_dev
-    return is_process and not is_tap and not has_source_of(now, net)
+    """Whether somebody has put in `now`, which is known as `net` is, once `net` had left: it is connected to something else, and has another tap."""
+    return not has_source_of(now, net) and has_other_tap(now, net.target_dev, run.process, domain.process())
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:

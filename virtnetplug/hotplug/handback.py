@@ -16,7 +16,7 @@ from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
 from virtnetplug.hotplug.reserved import unsettled
-from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_twin, twin_of
+from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange, twin_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
@@ -80,7 +80,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         config_leaving=config[0],
         config_entering=config[1],
         remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
-        warnings=tuple(f"{text}: it stays" for text in strange_twin(view.pairs, known, rows)),
+        warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view.pairs, known, rows)),
     )
 
 

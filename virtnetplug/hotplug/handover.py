@@ -29,7 +29,7 @@ from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.serving import unheld
-from virtnetplug.hotplug.strangers import plugged_rows, strange_twin
+from virtnetplug.hotplug.strangers import plugged_rows, strange
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
@@ -78,7 +78,7 @@ def _is_over(
     if known is None or not known.is_out or not all(is_out_of(view, known, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
-    there, others = pairs_called(view, known.vif), strange_twin(view.pairs, known, plugged_rows(host, view))
+    there, others = pairs_called(view, known.vif), strange(known.vif, view.pairs, known, plugged_rows(host, view))
     if wanted in (None, known.vif) and there and not others:
         return there
     raise IdentityConflict(

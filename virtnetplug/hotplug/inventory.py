@@ -11,12 +11,13 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on, states
+from virtnetplug.hotplug.strangers import has_other_tap, is_of_row
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, StepState
-from virtnetplug.model.travelling import Asked, KnownNic
+from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
 
 
@@ -111,7 +112,6 @@ class _Said:
     """The journal's open operations of `pending`, by id."""
     unasked: Collection[str]
     """Those of them that have not asked this run."""
-    asked: Collection[Asked]
     ours: Collection[KnownNic]
     """NICs without a row that are virtnetplug's all the same."""
 
@@ -124,7 +124,6 @@ def _said(host: Host, view: DomainView) -> _Said:
         pending={**pending_in(carried), **of_domain(records, uuid)},
         operations={record.id: record for record in records},
         unasked={record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)},
-        asked=carried.asked,
         ours=(*carried.nics, *_coming(records)),
     )
 
@@ -191,9 +190,16 @@ def _nic(
     record = said.rows.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
-    is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
+    is_another = (
+        record is not None
+        and live is not None
+        and not is_of_row(live, record)
+        and has_other_tap(live, record.target, record.process, view.run.process)
+    )
+    record = None if is_another else record
     operation = operation_on(live, said.pending)
-    if live is not None and operation is not None and _is_strangers(live, operation, said):
+    its = said.operations.get(operation or "")
+    if live is not None and its is not None and _has_come_since(live, its):
         operation = None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     is_pending = operation is not None and operation not in said.unasked
@@ -219,44 +225,22 @@ def _nic(
         frontend=frontend,
         backend=backend,
         pending=operation,
-        origin="virtnetplug" if not is_ours_no_more and (record is not None or is_ours(said.ours, net)) else "foreign",
+        origin="virtnetplug" if not is_another and (record is not None or is_ours(said.ours, net)) else "foreign",
     )
 
 
-def nets_called(record: OperationRecord, alias: str | None) -> tuple[Interface, ...]:
-    """The NICs of that alias that the operation takes out or puts in, as its request has them."""
-    elements = [entry.get(half.value) for entry in record.named for half in BOTH]
-    return tuple(net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == alias)
-
-
-def _is_strangers(live: Interface, operation: str, said: _Said) -> bool:
-    """Whether the guest's NIC only bears a lasting alias of the operation, and somebody has put it in: it has another MAC, or has come, connected to
-    something else, since the guest let go of the operation's.
+def _has_come_since(live: Interface, record: OperationRecord) -> bool:
+    """Whether somebody has put in the guest's NIC once the guest had let go of the operation's: it has the lasting alias and the MAC of that one,
+    and is connected to something else.
     """
-    if not is_lasting(live.alias):
-        return False
-    record = said.operations.get(operation)
-    if record is None:
-        macs = {nic.mac for one in said.asked if one.id == operation for nic in one.nics if nic.alias == live.alias}
-        return "" not in macs and str(live.mac or "") not in macs
-    if not record.domain_uuid:
-        return False
-    nets = nets_called(record, live.alias)
-    if not nets or None in (live.mac, *(net.mac for net in nets)):
-        return False
-    if live.mac not in {net.mac for net in nets}:
-        return True
     released = ("guest_release", live.alias, StepState.DONE)
-    return any((step.name, step.nic, step.state) == released for step in record.steps) and not any(
-        has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets
-    )
-
-
-def _is_anothers(record: NicRecord, live: Interface, view: DomainView) -> bool:
-    """Whether somebody has put a NIC of that alias and MAC in the place of the one that was plugged into this run: it has another tap and another source."""
-    if live.is_hostdev or record.source == live.source or record.target in ("", live.target_dev):
+    if not record.domain_uuid or not is_lasting(live.alias):
         return False
-    return bool(record.process) and record.process == view.run.process
+    if all((step.name, step.nic, step.state) != released for step in record.steps):
+        return False
+    elements = [entry.get(half.value) for entry in record.named for half in BOTH]
+    nets = [net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == live.alias]
+    return bool(nets) and not any(has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets)
 
 
 def _states(

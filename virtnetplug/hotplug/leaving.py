@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from virtnetplug.lifecycle import ASKED, State
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 
 Key = tuple[str, str, str]
-"""A NIC: the key of its hypervisor, the UUID of its domain, and its alias; or `known_as` where libvirt made the alias."""
+"""A NIC: the key of its hypervisor, the UUID of its domain, and its `lasting_name`."""
 
 
 def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
@@ -27,31 +27,44 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
             nics = set()
         else:
             nics = {(uuid, name) for uuid, alias in record.touched for name in record.names_of(alias)}
-        found.update({(record.hypervisor, uuid, alias): record.id for uuid, alias in nics})
+        found.update({(record.hypervisor, uuid, name): record.id for uuid, name in nics})
     return found
 
 
 def of_domain(records: Iterable[OperationRecord], domain_uuid: str) -> dict[str, str]:
     """The same of one domain's NICs, by their names; `records` are the domain's, and those of no one domain."""
-    return {alias: operation for (_, uuid, alias), operation in leaving(records).items() if uuid == domain_uuid}
+    return {name: operation for (_, uuid, name), operation in leaving(records).items() if uuid == domain_uuid}
 
 
 def operation_on(net: Interface | None, operations: Mapping[str, str]) -> str | None:
     """The operation of `operations`, by names as `leaving` has them, that the NIC belongs to."""
     if net is None:
         return None
-    found = operations.get(net.alias or "")  # also a record of an earlier version, which says no MAC
-    if found is not None or is_lasting(net.alias):
-        return found
-    return next((operation for name, operation in operations.items() if is_called(net, name)), None)
+    is_its = is_lasting(net.alias)
+    called = (name for name in operations if is_called(net, name) and (not is_its or _has_alias(name, net.alias)))
+    return next((operations[name] for name in called), None)
+
+
+def operation_of_alias(alias: str | None, operations: Mapping[str, str]) -> str | None:
+    """The operation of `operations` that a NIC of this alias, or name, belongs to, whatever its MAC."""
+    return next((found for name, found in operations.items() if name == alias or _has_alias(name, alias)), None)
+
+
+def names_of(alias: str, mac: str, address: str = "") -> frozenset[str]:
+    """The names that an operation may have for the NIC: an operation of an earlier version, or of a PF, has the alias alone."""
+    return frozenset({alias, lasting_name(alias, mac, address)})
 
 
 def is_called(net: Interface, name: str) -> bool:
-    """Whether `name` is that NIC's alias or `known_as`; an address that only one of the two has is no difference."""
-    if name == net.alias or net.mac is None:
-        return name == net.alias
-    mac, _, place = name.partition(" ")
-    return mac == str(net.mac) and (not place or net.address is None or place == str(net.address))
+    """Whether `name` is one of the NIC's names; a MAC or an address that only one of the two has is no difference."""
+    first, _, rest = name.partition(" ")
+    if first == net.alias:
+        return not rest or net.mac is None or rest == str(net.mac)
+    return first == str(net.mac) and (not rest or net.address is None or rest == str(net.address))
+
+
+def _has_alias(name: str, alias: str | None) -> bool:
+    return name.partition(" ")[0] == alias
 
 
 def is_any_of(nets: Iterable[Interface | None], names: Collection[str]) -> bool:

@@ -10,11 +10,11 @@ from virtnetplug.hotplug import handback
 from virtnetplug.hotplug.exchange import Exchange
 from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import of_domain
+from virtnetplug.hotplug.leaving import of_domain, operation_of_alias
 from virtnetplug.hotplug.remembering import Remembered, is_out, is_out_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
-from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange_twin, without_strange_twin
+from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange, without_strangers
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
@@ -122,8 +122,8 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
     for pair in pairs:
         known = _known(metadata, pair)
         if known is not None:
-            said += (f"{text}: nothing comes back for it" for text in strange_twin([pair], known, rows))
-        record = next((each for each in records if known and each.id == leaving.get(known.alias)), None)
+            said += (f"{text}: nothing comes back for it" for text in strange(known.vif, [pair], known, rows))
+        record = next((each for each in records if known and each.id == operation_of_alias(known.alias, leaving)), None)
         for half, net in zip(BOTH, pair, strict=True):
             if known is None or net is None or half not in scope.halves:
                 continue
@@ -146,7 +146,7 @@ def _known(metadata: DomainMetadata, pair: Pair) -> Identity | None:
 
 def _halves_of_twin(known: Identity, pair: Pair, rows: Rows, scope: Scope) -> tuple[Half, ...]:
     """The definitions of `scope` in which no other NIC is in the fast one's place."""
-    its = zip(BOTH, pair, without_strange_twin(pair, known, rows), strict=True)
+    its = zip(BOTH, pair, without_strangers(known.vif, pair, known, rows), strict=True)
     return tuple(half for half, there, twin in its if half in scope.halves and there is twin)
 
 

@@ -106,7 +106,8 @@ class Replacement:
         The journal has it from then on.
         """
         before = xml.interface(live["before"])
-        now = None if tx.is_done("guest_release", self.alias) else guest.there(self.domain, before, Half.LIVE)
+        is_there = tx.is_resumed and not tx.is_done("guest_release", self.alias)
+        now = guest.there(self.domain, before, Half.LIVE) if is_there else None
         if now is None or now.element == before.element or now.alias != before.alias or not has_source_of(now, before):
             return live
         if not guest.goes_on(self.domain, self.release.run):

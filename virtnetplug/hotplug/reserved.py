@@ -14,7 +14,7 @@ from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on
+from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
 from virtnetplug.hotplug.request import edited, partner_of, without_address
 from virtnetplug.hotplug.view import DomainView, Pair, describe, look
@@ -90,7 +90,7 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
         ids[lasting_name(each.net.alias, each.net.mac, each.net.address)] = each.operation_id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
-    said = {name: ids.get(name) for name in names}
+    said = {name: operation_of_alias(name, ids) for name in names}
     for pair in pairs:
         operation = next((found for net in pair if (found := operation_on(net, ids)) is not None), None)
         if (net := pair[0] or pair[1]) is not None:

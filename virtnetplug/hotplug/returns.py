@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from contextlib import suppress
 
-from virtnetplug.backends.candidates import has_for, users_of_devices
+from virtnetplug.backends.candidates import live_with, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
@@ -32,7 +33,7 @@ def return_devices(
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
-    if not held or (domain is not None and not changed and all(_has_it_still(host, domain, one) for one in held)):
+    if not held or (domain is not None and not changed and all(_how(host, domain, one) is _Has.STILL for one in held)):
         return []
     busy = {nic for record in host.journal.open_operations(key) for nic in record.touched}
     users = users_of_devices(host)
@@ -41,9 +42,12 @@ def return_devices(
         if (holding.domain_uuid, holding.alias) in busy:
             continue
         user = users.get(holding.address)
-        is_used = user is not None and _has_it(host, user, holding)
+        has = _Has.NOT if user is None else _how(host, user, holding)
+        is_used = has is not _Has.NOT
         if user is not None and is_used and holding.address not in changed:
-            _carry_over(host, user, holding)
+            if has is _Has.LATER:
+                with suppress(ClaimTaken):  # another call has written it since
+                    host.journal.amend_holding(carried_over(host, user, holding), holding)
             continue
         returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
@@ -60,28 +64,22 @@ def return_devices(
     return outcomes
 
 
-def _has_it(host: Host, user: Domain, holding: Holding) -> bool:
-    """Whether that domain has the device as the row says: behind that NIC and, where the alias is libvirt's own, in that run of it.
+class _Has(enum.Enum):
+    """Whether a domain has a device behind the NIC that its row says."""
 
-    A NIC of a lasting alias is the same in every run that has it on that device; else libvirt has lent the device anew.
-    """
-    return _is_behind(user, holding) and (is_lasting(holding.alias) or is_of_run(host, user, holding))
-
-
-def _has_it_still(host: Host, domain: Domain, holding: Holding) -> bool:
-    """Whether it has the device in the run that the row was written in."""
-    return _is_behind(domain, holding) and is_of_run(host, domain, holding)
+    NOT = enum.auto()
+    STILL = enum.auto()  # in the run that the row was last written in
+    LATER = enum.auto()  # in a later run, which has the NIC on that device as well
 
 
-def _is_behind(user: Domain, holding: Holding) -> bool:
-    return user.uuid == holding.domain_uuid and has_for(user, holding)
-
-
-def _carry_over(host: Host, user: Domain, holding: Holding) -> None:
-    """The NIC has the device in a later run: what libvirt sets itself was of the run before."""
-    if not is_of_run(host, user, holding):
-        with suppress(ClaimTaken):  # another call has written it since
-            host.journal.amend_holding(carried_over(host, user, holding), holding)
+def _how(host: Host, domain: Domain, holding: Holding) -> _Has:
+    """How the domain has the device. If libvirt made the alias, a later run has another NIC: libvirt has lent the device anew."""
+    live = live_with(domain, holding) if domain.uuid == holding.domain_uuid else None
+    if live is None:
+        return _Has.NOT
+    if is_of_run(host, domain, holding, live):
+        return _Has.STILL
+    return _Has.LATER if is_lasting(holding.alias) else _Has.NOT
 
 
 def _returned(holding: Holding, returned: Returned) -> Outcome:

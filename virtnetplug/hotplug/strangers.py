@@ -22,30 +22,34 @@ def plugged_rows(host: Host, view: DomainView) -> Rows:
 def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
     """Whether that NIC has another MAC or source than is remembered of its alias, and than its row has; one of which nothing is known is none."""
     seen = [xml.interface(text) for text in (known.live, known.config) if text is not None] if known else []
-    if net is None or not (seen or row is not None) or (row is not None and _is_of_row(net, row)):
+    if net is None or not (seen or row is not None) or (row is not None and is_of_row(net, row)):
         return False
     return not any(net.mac == each.mac and has_source_of(net, each) for each in seen)
 
 
-def without_strangers(pair: Pair, known: Identity, rows: Rows) -> Pair:
-    """Without a NIC that has the alias of an emulated NIC, and is another one."""
-    live, config = (None if is_stranger(net, known, rows.get(known.alias)) else net for net in pair)
-    return live, config
+def has_other_tap(now: Interface, tap: str | None, process: str, process_now: str) -> bool:
+    """Whether a NIC that had `tap`, in that process of QEMU, is not the NIC `now`.
+
+    libvirt moves the tap of a NIC that it connects to something else, and makes no other one as long as the process lives. If a process or a tap is
+    not seen, nothing tells.
+    """
+    return bool(process) and process == process_now and bool(tap and now.target_dev) and now.target_dev != tap
 
 
-def without_strange_twin(pair: Pair, known: Identity, rows: Rows) -> Pair:
-    """Without a NIC that has the alias of the fast twin, and is another one. The definition of one that is not may say another source."""
-    live, config = pair
-    row = rows.get(known.vif)
-    if is_stranger(live, None, row):
-        live = None
-    is_one = live is not None and config is not None and live.mac == config.mac
-    return live, config if is_one or not is_stranger(config, None, row) else None
+def without_strangers(alias: str, pair: Pair, known: Identity, rows: Rows) -> Pair:
+    """`pair` without a NIC that has `alias`, that of the emulated NIC or of its fast twin, and is another NIC.
+
+    Nothing but its row is remembered of the twin: its definition may have another source than its live element.
+    """
+    its, row = known if alias == known.alias else None, rows.get(alias)
+    live, config = (None if is_stranger(net, its, row) else net for net in pair)
+    is_twins = its is None and live is not None and pair[1] is not None and live.mac == pair[1].mac
+    return live, pair[1] if is_twins else config
 
 
 def twin_of(view: DomainView, known: Identity, rows: Rows) -> Pair:
     """The fast twin as it is there."""
-    return first_of([without_strange_twin(pair, known, rows) for pair in view.pairs if _is_called(pair, known.vif)])
+    return first_of([without_strangers(known.vif, pair, known, rows) for pair in _called(known.vif, view.pairs)])
 
 
 def first_of(pairs: Sequence[Pair]) -> Pair:
@@ -54,20 +58,13 @@ def first_of(pairs: Sequence[Pair]) -> Pair:
     return live, config
 
 
-def strange_twin(pairs: Iterable[Pair], known: Identity, rows: Rows) -> tuple[str, ...]:
-    """The sentence that says that one of `pairs` is another NIC of its alias; none if none is."""
-    named = [pair for pair in pairs if _is_called(pair, known.vif)]
-    if all(without_strange_twin(pair, known, rows) == pair for pair in named):
+def strange(alias: str, pairs: Iterable[Pair], known: Identity, rows: Rows) -> tuple[str, ...]:
+    """The sentence that says that one of `pairs` only has `alias`, that of the emulated NIC or of its fast twin; none if none does."""
+    if all(without_strangers(alias, pair, known, rows) == pair for pair in _called(alias, pairs)):
         return ()
-    return (f"{known.vif} is another NIC than the fast twin of {known.alias}, which was plugged with that alias",)
-
-
-def strange_emulated(view: DomainView, known: Identity, rows: Rows) -> tuple[str, ...]:
-    """The same of the alias of the emulated NIC."""
-    named = [pair for pair in view.pairs if _is_called(pair, known.alias)]
-    if all(without_strangers(pair, known, rows) == pair for pair in named):
-        return ()
-    return (f"{known.alias} is another NIC than the one that is remembered by that alias",)
+    if alias == known.alias:
+        return (f"{alias} is another NIC than the one that is remembered by that alias",)
+    return (f"{alias} is another NIC than the fast twin of {known.alias}, which was plugged with that alias",)
 
 
 def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> Mapping[str, str]:
@@ -80,12 +77,12 @@ def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> M
     }
 
 
-def _is_called(pair: Pair, alias: str) -> bool:
-    return bool(alias) and any(net is not None and net.alias == alias for net in pair)
+def _called(alias: str, pairs: Iterable[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if alias and any(net is not None and net.alias == alias for net in pair)]
 
 
-def _is_of_row(net: Interface, row: NicRecord) -> bool:
-    """Of a pool, the guest has one device or another, and the definition the pool."""
+def is_of_row(net: Interface, row: NicRecord) -> bool:
+    """Whether that NIC has the MAC and the source of its row. A NIC of a pool has a device in the guest, and the pool in the definition."""
     if row.mac not in ("", str(net.mac or "")):
         return False
     if "hostdev" in (row.type, net.type) and {row.type, net.type} <= {"network", "hostdev"}:

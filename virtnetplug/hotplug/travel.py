@@ -33,7 +33,7 @@ def is_same(nic: KnownNic, net: Interface) -> bool:
 
 
 def name_of(nic: KnownNic) -> str:
-    """What the NIC is known by for good (see `leaving`)."""
+    """What the NIC is known by in every run (see `leaving`)."""
     return lasting_name(nic.alias, nic.mac, nic.address)
 
 

@@ -14,8 +14,7 @@ from virtnetplug.hotplug.strangers import (
     first_of,
     is_stranger,
     plugged_rows,
-    strange_emulated,
-    strange_twin,
+    strange,
     twin_of,
     without_strangers,
 )
@@ -77,7 +76,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         )
         called = pairs_called(view, known.alias)
         of_emulated = [any(is_stranger(pair[at], known, rows.get(known.alias)) for pair in called) for at in (0, 1)]
-        others = (*strange_emulated(view, known, rows), *strange_twin(view.pairs, known, rows))
+        others = tuple(text for alias in (known.alias, known.vif) for text in strange(alias, view.pairs, known, rows))
         yield Twin(
             known=known,
             emulated=emulated,
@@ -90,7 +89,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
 
 
 def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str]) -> Pair:
-    pairs = [without_strangers(pair, known, rows) for pair in pairs_called(view, known.alias)]
+    pairs = [without_strangers(known.alias, pair, known, rows) for pair in pairs_called(view, known.alias)]
     return _staying(first_of(pairs), pending)
 
 

@@ -42,7 +42,7 @@ from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_nex
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface, is_lasting, known_as
+from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -248,7 +248,10 @@ def _record(
     is_replacement = live is not None and bool(live.by_replacement)
     before = [edit.before for edit in edits.values()]
     request: dict[str, Any] = {
-        "nics": [named(alias, *before)],
+        "nics": [
+            named(alias, *before),
+            *(named(alias, edit.after) for edit in edits.values() if edit.after.mac != edit.before.mac),
+        ],
         SAME_MAC: same_mac_as(view, before),
         "asked": [alias] if is_replacement else [],
         "replace": is_replacement,
@@ -418,7 +421,7 @@ class _Update:
         for half in (self.live, self.config):
             after = xml.interface(half["after"]) if half is not None else None
             if after is not None:
-                names.add(after.alias or known_as(after.mac, after.address))
+                names.add(lasting_name(after.alias, after.mac, after.address))
         return nics_now(self.host, self.domain, lambda pair: is_any_of(pair, names))
 
 

@@ -9,6 +9,7 @@ from virtnetplug.errors import BridgeMissing, NicPending, NotSupported, TapElsew
 from virtnetplug.hotplug.backing import LINUX
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.inventory import pending_nics
+from virtnetplug.hotplug.leaving import operation_on
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
@@ -65,7 +66,7 @@ def refusals(host: Host, candidate: Candidate, *, must_connect: bool) -> Iterato
     """All of it. `must_connect`: its guest must be connected, too."""
     label, vif = candidate.label, candidate.vif
     pending = pending_nics(host, candidate.domain_uuid) if candidate.domain_uuid else {}
-    if (operation := pending.get(candidate.alias)) is not None:
+    if (operation := operation_on(candidate.net, pending)) is not None:
         why = f"operation {operation} of it is not settled; 'virtnetplug recover' settles it first."
         yield _refusal(NicPending.reason, label, why)
     states = f"backend {vif.backend or 'gone'}, frontend {vif.frontend or 'gone'}"

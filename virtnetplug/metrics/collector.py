@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from virtnetplug.hotplug.leaving import leaving, states
+from virtnetplug.hotplug.leaving import leaving, names_of, states
 from virtnetplug.hotplug.registry import keeps_nics
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
@@ -147,8 +147,9 @@ def _devices(
     for nic in nics:
         if (nic.frontend, nic.backend) == GONE:
             continue  # the definition alone has it
-        key = nic.hypervisor, nic.domain_uuid, nic.alias
-        frontend, backend = shown.get(key[1:], states(nic, is_leaving=key in leaves))
+        names = names_of(nic.alias, nic.mac)
+        is_leaving = any((nic.hypervisor, nic.domain_uuid, name) in leaves for name in names)
+        frontend, backend = shown.get((nic.domain_uuid, nic.alias), states(nic, is_leaving=is_leaving))
         values = {name: getattr(nic, name) for name in _DEVICE if name != "domain"}
         values |= {"domain": nic.domain_name, "frontend": frontend, "backend": backend}
         family.add_metric([_said(str(values[name])) for name in _DEVICE], 1)

@@ -82,14 +82,14 @@ def is_lasting(alias: str | None) -> bool:
     return alias is not None and alias.startswith("ua-")
 
 
-def known_as(mac: object, address: object) -> str:
-    """What a NIC without a lasting alias is known by in every run: its MAC and its guest address, as far as it has them."""
-    return " ".join(str(part) for part in (mac, address) if part)
+def known_as(*parts: object) -> str:
+    """The parts of what a NIC is known by, as far as it has them, as one name."""
+    return " ".join(str(part) for part in parts if part)
 
 
 def lasting_name(alias: str | None, mac: object, address: object) -> str:
-    """What a NIC is known by for good: an alias that lasts, else `known_as`."""
-    return alias if alias is not None and is_lasting(alias) else known_as(mac, address)
+    """What a NIC is known by in every run: an alias that lasts and its MAC; without such an alias, its MAC and guest address."""
+    return known_as(alias, mac) if is_lasting(alias) else known_as(mac, address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

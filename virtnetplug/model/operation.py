@@ -162,22 +162,24 @@ class OperationRecord:
 
     @property
     def names(self) -> frozenset[str]:
-        """What all NICs of its request are known by for good (`names_of`)."""
+        """What all NICs of its request are known by in every run (`names_of`)."""
         return frozenset(name for entry in self.named for name in self.names_of(entry["alias"]))
 
     def names_of(self, alias: str) -> frozenset[str]:
-        """What the NICs of its request that have this alias are known by for good: the alias, or `known_as` where the alias is libvirt's own.
+        """What the NICs of its request that have this alias are known by in every run (`lasting_name`).
 
-        A NIC whose two halves have two guest addresses has two names. One that an operation of no one domain gives an alias has both: it has
-        none yet. The request may lack the addresses, and the MAC.
+        A NIC whose two halves have two guest addresses has two names. A NIC that an operation of no one domain gives an alias has the names with
+        that alias and without it: it does not have the alias yet. The request may lack the addresses, and the MAC.
         """
-        is_its = is_lasting(alias)
-        if is_its and self.domain_uuid:
-            return frozenset({alias})
-        found = {alias} if is_its else set[str]()
+        found = set[str]()
         for entry in self.named:
+            if entry["alias"] != alias:
+                continue
             mac, places = entry.get("mac"), entry.get("places")
-            if entry["alias"] == alias and isinstance(mac, str) and mac:
+            mac = mac if isinstance(mac, str) else ""
+            if is_lasting(alias):
+                found.add(known_as(alias, mac))
+            if mac and not (is_lasting(alias) and self.domain_uuid):
                 found.update(
                     known_as(mac, place) for place in (places if isinstance(places, list) and places else ("",))
                 )
