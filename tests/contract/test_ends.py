@@ -898,14 +898,6 @@ def test_a_nic_of_ours_stays_ours(fake: World) -> None:
     assert _origins(fake) == expected
 
 
-def test_another_nic_of_the_alias_is_not_ours(fake: World) -> None:
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
-    domain = fake.host.hypervisor.domain(fake.name)
-    domain.detach("ua-nic1", Half.LIVE)
-    domain.attach(fake.bridge_nic(7, alias="ua-nic1"), Half.LIVE)
-    assert _origins(fake) == {"ua-nic1": "foreign"}
-
-
 # -- a guest that arrives -----------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, VirtnetplugError
+from virtnetplug.hotplug import guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.mac import Mac
@@ -47,10 +48,9 @@ def _sources(world: World, half: Half) -> list[tuple[str, str]]:
     return [(nic.alias, nic.source) for nic in picture(world)[half]]
 
 
-@pytest.mark.parametrize("hand", ["recable live", "move live"])
-def test_a_nic_that_was_to_be_asked_for_stays_where_it_was_moved(fake: World, hand: str) -> None:
+def test_a_nic_that_was_to_be_asked_for_stays_where_it_was_moved(fake: World) -> None:
     _dies(fake, "replace", "detach", BEFORE)
-    outcome = _recovered(fake, hand, "ua-nic1")
+    outcome = _recovered(fake, "move live", "ua-nic1")
     assert outcome.result is Result.UNDONE and ELSEWHERE in " ".join(outcome.warnings)
     assert _sources(fake, Half.LIVE) == [("ua-nic1", f"bridge {ELSEWHERE}")]
 
@@ -289,6 +289,43 @@ def test_a_nic_of_another_mac_is_not_shown_as_asked_for(fake: World, name: str) 
     fake.guest.attach(foreign_nic("ua-nic1", 9), Half.LIVE)
     there = [nic for nic in fake.plugger.list(fake.name) if nic.alias == "ua-nic1" and nic.live]
     assert [(nic.pending, nic.frontend) for nic in there] == [(None, State.UNKNOWN)]
+    assert fake.plugger.show(fake.name, there[0].mac or "").history == ()
+
+
+def test_nor_is_it_what_a_guest_still_holds_for_audit(fake: World) -> None:
+    _pending(fake, "detach")
+    assert not fake.plugger.audit().findings
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic1", 9), Half.LIVE)
+    (finding,) = fake.plugger.audit().findings
+    assert finding.kind == "operation-open" and "has let go meanwhile" in finding.message
+
+
+def test_nor_is_it_kept_from_other_operations(fake: World) -> None:
+    _pending(fake, "detach")
+    fake.guest.resume()
+    fake.guest.attach(foreign_nic("ua-nic1", 9), Half.LIVE)
+    fake.plugger.update(fake.name, "52:54:00:ff:00:09", {"link_state": "down"})
+    assert (ELSEWHERE, "down") in _links(fake, Half.LIVE)
+
+
+def test_an_update_is_in_the_history_of_the_nic_that_it_gave_another_mac(fake: World) -> None:
+    OPERATIONS["update"][0](fake)
+    fake.plugger.update(fake.name, "ua-nic1", {"mac": Mac("52:54:00:00:00:77")}, scope=Scope.BOTH, replace=True)
+    history = fake.plugger.show(fake.name, "52:54:00:00:00:77").history
+    assert [record.operation for record in history] == ["update"]
+
+
+def test_an_uninterrupted_replacement_does_not_read_again_what_it_looked_at(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OPERATIONS["replace"][0](fake)
+    calls: list[str] = []
+    for name in ("there", "ask"):
+        call = getattr(guest, name)
+        monkeypatch.setattr(guest, name, lambda *a, _n=name, _c=call, **k: (calls.append(_n), _c(*a, **k))[1])
+    assert OPERATIONS["replace"][1](fake, fake.plugger).result is Result.DONE
+    assert calls[0] == "ask"
 
 
 def test_a_handover_that_is_forgotten_says_what_its_guest_had_let_go_of(fake: World) -> None:
@@ -386,10 +423,13 @@ def test_a_nic_that_was_replaced_and_connected_elsewhere_is_one(fake: World) -> 
     assert [(nic.live, nic.config) for nic in fake.plugger.list(fake.name) if nic.mac == MAC] == [(True, True)]
 
 
-def test_a_nic_that_took_the_place_of_ours_elsewhere_is_foreign(fake: World) -> None:
-    OPERATIONS["update"][0](fake)
-    assert HANDS["move live"](fake, "ua-nic1", "ua-nic1")
-    assert [nic.origin for nic in fake.plugger.list(fake.name) if nic.live] == ["foreign"]
+@pytest.mark.parametrize("hand", ["move live", "take alias live"])
+def test_a_nic_that_took_the_place_of_ours_elsewhere_is_foreign(fake: World, hand: str) -> None:
+    """Nor has it the network of the NIC that was there."""
+    OPERATIONS["detach"][0](fake)
+    assert HANDS[hand](fake, "ua-nic2", "ua-nic1")
+    (nic,) = (nic for nic in fake.plugger.list(fake.name) if nic.live and nic.alias == "ua-nic2")
+    assert (nic.origin, nic.network) == ("foreign", None)
 
 
 def test_one_that_somebody_connected_elsewhere_is_ours(fake: World) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.test_any_nic import MAC, boot, element, give, nets
+from tests.contract.test_recabled import FORWARD as PENDING
 from tests.contract.test_same_mac import bonded as bonded
-from tests.contract.test_same_mac import listed, places, ports
+from tests.contract.test_same_mac import halves, listed, places, ports
 from tests.contract.world import World
 from virtnetplug.errors import ForgetRefused
 from virtnetplug.hotplug.plugger import Plugger
@@ -19,29 +20,6 @@ from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Result, Scope
-
-Act = Callable[[Plugger, World], Any]
-
-PENDING: dict[str, Act] = {
-    "detach": lambda p, w: p.detach(w.name, MAC, wait=1),
-    "detach-both": lambda p, w: p.detach(w.name, MAC, scope=Scope.BOTH, wait=1),
-    "replace": lambda p, w: p.update(w.name, MAC, {"mtu": 1400}, replace=True, wait=1),
-    "handover": lambda p, w: p.handover(w.name, MAC, w.bridge_nic(2), wait=1),
-}
-
-
-def its(world: World, half: Half = Half.LIVE) -> list[Interface]:
-    return [net for net in nets(world, half) if str(net.mac) == MAC]
-
-
-def halves(world: World, number: int = 1) -> None:
-    """``virsh attach-device --live --config``: the two halves have two guest addresses."""
-    domain = world.host.hypervisor.domain(world.name)
-    domain.attach(element(9, f"bridge='{world.bridges[1]}'"), Half.LIVE)
-    for half in (Half.LIVE, Half.CONFIG):
-        domain.attach(element(number, f"bridge='{world.bridges[0]}'"), half)
-    (live,), (config,) = its(world), its(world, Half.CONFIG)
-    assert live.address != config.address
 
 
 def a_save_ends_nothing(world: World, kind: str, *, is_renamed: bool) -> None:
@@ -56,7 +34,7 @@ def a_save_ends_nothing(world: World, kind: str, *, is_renamed: bool) -> None:
         (outcome,) = world.plugger.recover()
         assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved")
     (world.guest.start if world.kind == "fake" else world.guest.dom.create)()
-    assert [net.alias for net in its(world)] == ["net0" if is_renamed else "net1"]
+    assert [net.alias for net in ports(world)] == ["net0" if is_renamed else "net1"]
     (outcome,) = world.plugger.recover(wait=1)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-holds-device")
     assert [nic.pending is not None for nic in world.plugger.list(world.name) if nic.live and nic.mac == MAC] == [True]
@@ -68,7 +46,7 @@ def test_a_managed_save_ends_nothing(fake: World, kind: str, is_renamed: bool) -
     a_save_ends_nothing(fake, kind, is_renamed=is_renamed)
     fake.guest.resume()
     assert [each.result for each in fake.plugger.recover(wait=30)] == [Result.DONE]
-    assert len(its(fake)) == (0 if kind.startswith("detach") else 1)
+    assert len(ports(fake)) == (0 if kind.startswith("detach") else 1)
     assert [str(net.mac)[-1] for net in nets(fake, Half.LIVE) if str(net.mac) != MAC] == (
         ["9"] if is_renamed else ["8", "9"]
     )
@@ -97,16 +75,16 @@ def test_a_detach_of_both_halves_follows_the_definition_into_the_next_run(fake: 
     if outcome.result is Result.PENDING:
         fake.guest.resume()
         assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
-    assert (its(fake), its(fake, Half.CONFIG)) == ([], [])
+    assert (ports(fake), ports(fake, Half.CONFIG)) == ([], [])
 
 
 def test_and_so_does_its_recovery(fake: World) -> None:
     halves(fake)
     die(fake, lambda p: p.detach(fake.name, MAC, scope=Scope.BOTH, wait=5), "detach", after=True)
     boot(fake)
-    assert len(its(fake)) == 1
+    assert len(ports(fake)) == 1
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
-    assert (its(fake), its(fake, Half.CONFIG)) == ([], [])
+    assert (ports(fake), ports(fake, Half.CONFIG)) == ([], [])
 
 
 def test_what_was_connected_elsewhere_in_the_definition_is_not_said_to_be_asked(fake: World) -> None:
@@ -114,12 +92,12 @@ def test_what_was_connected_elsewhere_in_the_definition_is_not_said_to_be_asked(
     halves(fake)
     die(fake, lambda p: p.detach(fake.name, MAC, scope=Scope.BOTH, wait=5), "detach", after=True)
     fake.guest.destroy()
-    (config,) = its(fake, Half.CONFIG)
+    (config,) = ports(fake, Half.CONFIG)
     moved = config.element.replace(fake.bridges[0], fake.bridges[1])
     fake.host.hypervisor.domain(fake.name).update(moved, Half.CONFIG)
     fake.guest.start()
     (outcome,) = fake.plugger.recover(wait=1)
-    assert outcome.result is Result.UNDONE and its(fake)[0].source == fake.bridges[1]
+    assert outcome.result is Result.UNDONE and ports(fake)[0].source == fake.bridges[1]
     assert not fake.carries().asked
 
 
@@ -134,8 +112,8 @@ def test_a_change_of_both_halves_is_undone_in_the_next_run(fake: World, change: 
     boot(fake)
     (outcome,) = fake.plugger.recover()
     assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
-    assert [(net.source, net.link_state) for half in Half for net in its(fake, half)] == [(fake.bridges[0], None)] * 2
-    assert str(its(fake)[0].target_dev) in fake.members(fake.bridges[0])
+    assert [(net.source, net.link_state) for half in Half for net in ports(fake, half)] == [(fake.bridges[0], None)] * 2
+    assert str(ports(fake)[0].target_dev) in fake.members(fake.bridges[0])
 
 
 @pytest.mark.parametrize("two_addresses", [False, True])
@@ -154,10 +132,10 @@ def test_a_replacement_of_both_halves_is_undone_in_the_next_run(
         after=True,
     )
     boot(fake)
-    assert [net.mtu for net in its(fake)] == [1400]
+    assert [net.mtu for net in ports(fake)] == [1400]
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
-    assert [(net.source, net.mtu) for half in Half for net in its(fake, half)] == [(fake.bridges[0], None)] * 2
-    assert its(fake)[0].address == its(fake, Half.CONFIG)[0].address
+    assert [(net.source, net.mtu) for half in Half for net in ports(fake, half)] == [(fake.bridges[0], None)] * 2
+    assert ports(fake)[0].address == ports(fake, Half.CONFIG)[0].address
     assert fake.plugger.recover() == ()
 
 
@@ -168,9 +146,9 @@ def test_a_replacement_is_undone_in_a_run_that_was_started_before_the_definition
     )
     die(fake, act, "update")
     boot(fake)
-    tap = its(fake)[0].target_dev
+    tap = ports(fake)[0].target_dev
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
-    assert [(net.mtu, net.target_dev) for net in its(fake)] == [(None, tap)], "it was left alone"
+    assert [(net.mtu, net.target_dev) for net in ports(fake)] == [(None, tap)], "it was left alone"
 
 
 def test_another_of_its_mac_is_not_asked_for_in_its_place(bonded: World) -> None:

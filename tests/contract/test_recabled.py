@@ -19,10 +19,10 @@ from virtnetplug.model.operation import Half, Result, Scope
 Act = Callable[[Plugger, World], Any]
 
 FORWARD: dict[str, Act] = {
-    "detach": lambda p, w: p.detach(w.name, MAC, wait=5),
-    "detach-both": lambda p, w: p.detach(w.name, MAC, scope=Scope.BOTH, wait=5),
-    "replace": lambda p, w: p.update(w.name, MAC, {"mtu": 1400}, replace=True, wait=5),
-    "handover": lambda p, w: p.handover(w.name, MAC, w.bridge_nic(2), wait=5),
+    "detach": lambda p, w: p.detach(w.name, MAC, wait=1),
+    "detach-both": lambda p, w: p.detach(w.name, MAC, scope=Scope.BOTH, wait=1),
+    "replace": lambda p, w: p.update(w.name, MAC, {"mtu": 1400}, replace=True, wait=1),
+    "handover": lambda p, w: p.handover(w.name, MAC, w.bridge_nic(2), wait=1),
 }
 IN_PLACE: dict[str, Act] = {
     "update": lambda p, w: p.update(w.name, MAC, {"link_state": "down"}),
@@ -62,8 +62,9 @@ def test_a_nic_that_was_connected_elsewhere_since_the_look_is_not_asked_for(cabl
 
 
 @pytest.mark.parametrize("name", FORWARD)
-def test_nor_by_a_recovery(cabled: World, name: str) -> None:
-    die(cabled, lambda p: FORWARD[name](p, cabled), "set_travelling")
+@pytest.mark.parametrize("call", ["set_travelling", "detach"])
+def test_nor_by_a_recovery(cabled: World, name: str, call: str) -> None:
+    die(cabled, lambda p: FORWARD[name](p, cabled), call)
     recable(cabled)
     (outcome,) = cabled.plugger.recover(wait=5)
     assert outcome.result is Result.UNDONE and cabled.bridges[1] in f"{outcome.message} {outcome.warnings}"

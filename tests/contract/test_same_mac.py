@@ -37,6 +37,16 @@ def ports(world: World, half: Half = Half.LIVE) -> list[Interface]:
     return [net for net in nets(world, half) if str(net.mac) == MAC]
 
 
+def halves(world: World, number: int = 1) -> None:
+    """``virsh attach-device --live --config``: the two halves have two guest addresses: libvirt chooses one for each half by itself."""
+    domain = world.host.hypervisor.domain(world.name)
+    domain.attach(element(9, f"bridge='{world.bridges[1]}'"), Half.LIVE)
+    for half in HALVES:
+        domain.attach(element(number, f"bridge='{world.bridges[0]}'"), half)
+    (live,), (config,) = ports(world), ports(world, Half.CONFIG)
+    assert live.address != config.address
+
+
 def listed(world: World) -> list[tuple[str | None, bool, bool, bool]]:
     return [(str(nic.address), nic.live, nic.config, nic.pending is not None) for nic in world.plugger.list(world.name)]
 
@@ -151,12 +161,7 @@ def test_a_live_nic_is_no_half_of_another_one_of_its_mac(bonded: World) -> None:
 
 
 def test_a_nic_whose_halves_have_two_addresses_is_one(fake: World) -> None:
-    """``virsh attach-device --live --config``: libvirt chooses an address for each half by itself."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(7)], scope=Scope.LIVE)
-    for half in HALVES:
-        fake.guest.attach(element(1, f"bridge='{fake.bridges[0]}'"), half)
-    live, config = ports(fake)[0], ports(fake, Half.CONFIG)[0]
-    assert live.address != config.address
+    halves(fake)
     assert [(nic.live, nic.config) for nic in fake.plugger.list(fake.name) if nic.mac == MAC] == [(True, True)]
     fake.guest.hold()
     fake.plugger.detach(fake.name, MAC, scope=Scope.BOTH, wait=0.1)

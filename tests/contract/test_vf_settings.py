@@ -13,6 +13,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, Refused, UsageError, VirtnetplugError
+from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
@@ -425,6 +426,15 @@ def test_a_later_run_has_the_vlan_that_its_definition_says(in_a_later_run: World
     assert there.host_address is not None
     now = settings(world, there.host_address)
     assert (now.vlan, now.max_rate) == (7, 100) and world.plugger.audit().findings == ()
+
+
+def test_a_guest_is_read_once_for_each_vf_that_it_has(pool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    attach(pool, by_address(FIRST))
+    domain, read = pool.host.hypervisor.domain(pool.name), list[Half]()
+    definition = domain.xml
+    monkeypatch.setattr(domain, "xml", lambda half: (read.append(half), definition(half))[1])
+    assert return_devices(pool.host, domain.uuid, domain=domain) == []
+    assert read == [Half.LIVE]
 
 
 def test_a_vlan_that_was_set_in_a_later_run_is_of_that_run(in_a_later_run: World) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from virtnetplug.hotplug.leaving import leaving, states
+from virtnetplug.hotplug.leaving import leaving, of_domain, operation_of_alias, operation_on, states
 from virtnetplug.lifecycle import ASKED, State
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
 
 URI, KEY, ONE, OTHER = "qemu:///system", "qemu:socket=/run/libvirt", "uuid-1", "uuid-2"
@@ -42,6 +44,33 @@ def record(state: OperationState, request: dict[str, Any], uuid: str = ONE) -> O
 )
 def test_what_an_operation_may_still_take_out(operation: OperationRecord, found: set[tuple[str, str]]) -> None:
     assert leaving([operation]) == {(KEY, uuid, alias): "op" for uuid, alias in found}
+
+
+MAC, ANOTHER = "52:54:00:00:00:01", "52:54:00:00:00:02"
+
+
+@pytest.mark.parametrize(
+    ("nic", "net", "is_its"),
+    [
+        ({"alias": "ua-1", "mac": MAC}, Interface(type="bridge", alias="ua-1", mac=Mac(MAC)), True),
+        ({"alias": "ua-1", "mac": MAC}, Interface(type="bridge", alias="ua-1", mac=Mac(ANOTHER)), False),
+        ({"alias": "ua-1", "mac": MAC}, Interface(type="bridge", alias="ua-1"), True),
+        ({"alias": "ua-1", "mac": MAC}, Interface(type="bridge", alias="ua-2", mac=Mac(MAC)), False),
+        ({"alias": "ua-1"}, Interface(type="bridge", alias="ua-1", mac=Mac(ANOTHER)), True),  # an earlier version's
+        ({"alias": "net0", "mac": MAC}, Interface(type="bridge", alias="net1", mac=Mac(MAC)), True),
+        ({"alias": "net0", "mac": MAC}, Interface(type="bridge", alias="net0", mac=Mac(ANOTHER)), False),
+        ({"alias": "net0", "mac": MAC}, Interface(type="bridge", alias="ua-1", mac=Mac(MAC)), False),
+    ],
+)
+def test_an_operation_is_on_the_nic_of_its_alias_and_mac(nic: dict[str, str], net: Interface, is_its: bool) -> None:
+    operations = of_domain([record(PENDING, {"nics": [nic], "asked": [nic["alias"]]})], ONE)
+    assert operation_on(net, operations) == ("op" if is_its else None)
+    assert operation_on(None, operations) is None
+
+
+def test_of_an_alias_alone_every_mac_is_its() -> None:
+    operations = of_domain([record(PENDING, {"nics": [{"alias": "ua-1", "mac": MAC}], "asked": ["ua-1"]})], ONE)
+    assert [operation_of_alias(alias, operations) for alias in ("ua-1", "ua-2", None)] == ["op", None, None]
 
 
 def test_the_states_are_those_of_the_journal_unless_the_nic_leaves() -> None:
