@@ -32,7 +32,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
 
 
 def of_domain(records: Iterable[OperationRecord], domain_uuid: str) -> dict[str, str]:
-    """The same of one domain's NICs, by their names; `records` are the domain's, and those of no one domain."""
+    """The NICs of one domain that `leaving` has, by their names; `records` are the domain's, and those of no one domain."""
     return {name: operation for (_, uuid, name), operation in leaving(records).items() if uuid == domain_uuid}
 
 

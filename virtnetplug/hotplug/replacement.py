@@ -101,9 +101,9 @@ class Replacement:
         return True
 
     def _as_now(self, tx: Transaction, live: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`live` with what somebody else has changed of the NIC that leaves, as long as it can be seen: the new one has it, and so has that which comes back.
+        """`live` with what somebody has changed of the old NIC since the operation was cut off, as long as the guest has that NIC.
 
-        The journal has it from then on.
+        The new NIC has the change, and so has the old one if it comes back. It is written to the journal.
         """
         before = xml.interface(live["before"])
         is_there = tx.is_resumed and not tx.is_done("guest_release", self.alias)

@@ -20,7 +20,7 @@ def plugged_rows(host: Host, view: DomainView) -> Rows:
 
 
 def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
-    """Whether that NIC has another MAC or source than is remembered of its alias, and than its row has; one of which nothing is known is none."""
+    """Whether that NIC has another MAC or source than its row has, and than is remembered of its alias. If nothing is known of the alias, it has not."""
     seen = [xml.interface(text) for text in (known.live, known.config) if text is not None] if known else []
     if net is None or not (seen or row is not None) or (row is not None and is_of_row(net, row)):
         return False

@@ -72,7 +72,7 @@ def forget_asked(
 def forget(
     domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic], *, answered: Collection[str] = ()
 ) -> str | None:
-    """The same of NICs that are known by what the guest carries of them; why it cannot be, else None."""
+    """As `forget_asked`, of NICs that are known by what the guest carries of them; why that cannot be changed, else None."""
     return _change(domain, lambda now: now.without_asked(operation_ids, answered).without_nics(nics))
 
 
