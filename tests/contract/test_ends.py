@@ -19,11 +19,19 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor, Image
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, HypervisorFailed, VirtnetplugError
+from virtnetplug.errors import (
+    DomainMissing,
+    DomainNotRunning,
+    ForgetRefused,
+    HypervisorFailed,
+    LeftPending,
+    Refused,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
-from virtnetplug.ports.domain import FOR_MIGRATION, HowEnded
+from virtnetplug.ports.domain import HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -520,13 +528,112 @@ def test_a_tap_of_the_next_run_is_not_said_to_be_held(fake: World) -> None:
     assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "guest-ended", ())
 
 
-def test_what_a_broken_migration_left_here_is_not_said_to_want_a_reset(fake: World) -> None:
-    """The guest may run on the other host."""
-    _pending(fake, "detach")
-    fake.guest.paused, fake.guest.paused_reason = True, FOR_MIGRATION
-    outcome = _recovered(fake)
-    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-paused")
+# -- what a broken migration leaves here ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_nothing_is_done_to_a_half_whose_guest_may_run_on_the_other_host(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE), fake.guest.xml(Half.CONFIG)
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake, wait=5)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-between-hosts")
     assert "on the other host" in outcome.message and "makes it" not in outcome.message
+    assert [refusal.reason for refusal in plan.refusals] == ["guest-between-hosts"]
+    assert (fake.guest.xml(Half.LIVE), fake.guest.xml(Half.CONFIG)) == before
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("end", ["destroy", "crash", "undefine"])
+def test_the_end_of_such_a_half_says_nothing_of_its_guest(fake: World, kind: str, end: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.destroy() if end == "undefine" else getattr(fake.guest, end)()
+    if end == "undefine":
+        fake.guest.undefine()
+        assert _recovered(fake).reason == "domain-missing" and _state(fake, operation) is OperationState.LEFT
+        return
+    for _ in range(2):
+        outcome = _recovered(fake)
+        assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown")
+    assert _recovered(fake, forget=operation).reason == "forgotten"
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_half_that_is_started_anew_ends_what_was_asked_here(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.restart()
+    assert _recovered(fake, wait=1).result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
+    assert _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_guest_that_was_seen_to_run_on_here_ends_here(fake: World, kind: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.run_again()
+    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.destroy()
+    assert _recovered(fake).result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
+    assert _state(fake, operation) in (OperationState.DONE, OperationState.UNDONE) and _is_clean(fake)
+
+
+def _said(world: World, kind: str) -> str:
+    """The reason of what is left pending, answered or raised."""
+    try:
+        return str(PENDING[kind](world).reason)
+    except LeftPending as left:
+        return left.reason
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("is_destroyed", [False, True], ids=["stays", "destroyed"])
+def test_who_waits_notes_that_the_run_is_between_hosts(fake: World, kind: str, is_destroyed: bool) -> None:
+    _holding(fake, kind)
+    fake.later(0.2, fake.guest.stay_between_hosts)
+    if is_destroyed:
+        fake.later(0.4, fake.guest.destroy)
+    reason = "end-unknown" if is_destroyed else "guest-between-hosts"
+    assert _said(fake, kind) == reason
+    if not is_destroyed:
+        fake.guest.destroy()
+    assert _recovered(fake).reason == "end-unknown"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_crashed_attach_is_not_undone_in_such_a_half(fake: World, number: int) -> None:
+    act = lambda p: p.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)  # noqa: E731
+    die(fake, act, "attach", after=True, number=number)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE)
+    assert _recovered(fake, wait=5).reason == "guest-between-hosts" and fake.guest.xml(Half.LIVE) == before
+    fake.guest.run_again()
+    assert _recovered(fake, wait=5).result is Result.UNDONE
+    assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
+
+
+CHANGES: dict[str, Callable[[World], Any]] = {
+    **{kind: act for kind, act in PENDING.items() if kind != "detach-both"},
+    "attach": lambda w: w.plugger.attach(w.name, [w.bridge_nic(3)]),
+    "update": lambda w: w.plugger.update(w.name, "ua-nic1", {"link_state": "down"}),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_half_is_changed_by_nobody(fake: World, kind: str) -> None:
+    """The guest would not have what was said to be done."""
+    _holding(fake, kind)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE)
+    with pytest.raises(Refused) as refused:
+        CHANGES[kind](fake)
+    assert refused.value.reason == "guest-between-hosts" and "virsh resume" in refused.value.message
+    assert fake.guest.xml(Half.LIVE) == before
 
 
 # -- a domain that has another name, or none any more ----------------------------------------------------------

@@ -7,6 +7,7 @@ definition of whatever runs now. That a domain does not run, or is no more, says
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
@@ -26,7 +27,7 @@ from virtnetplug.hotplug.view import carried
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, Watch
+from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, PowerState, Watch
 
 _WORDS = {
     HowEnded.SHUT_DOWN: "was shut down",
@@ -63,8 +64,8 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     try:
         state = domain.state()
     except DomainMissing:
-        return Ending(_told(watch, EVENT_SECONDS))
-    told = _told(watch)
+        return Ending(_of_guest(_told(watch, EVENT_SECONDS), run, watch))
+    told = _of_guest(_told(watch), run, watch)
     if state.is_active:
         if told.is_final or told is HowEnded.MIGRATED:
             return Ending(told)
@@ -74,7 +75,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
         if state.began in (HowBegan.UNKNOWN, HowBegan.RESTORED):
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
-    end = told if told is not HowEnded.UNKNOWN else state.end
+    end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)
     image = domain.saved_image()
@@ -83,6 +84,13 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
     return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
+
+
+def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
+    """What that end of the run says of its guest: nothing where it ended between two hosts, for the guest may run on the other one."""
+    told = None if watch is None else watch.is_between_hosts
+    is_half = run.between_hosts if told is None else told
+    return HowEnded.UNKNOWN if is_half and end.is_final else end
 
 
 def _live(domain: Domain) -> str:
@@ -163,6 +171,38 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
         ending = how(domain, run)
         if not ending.end.is_final:
             raise fault(record, ending, nics, "undone")
+
+
+def is_between_hosts(domain: Domain, run: Run) -> bool:
+    """Whether that run, which may have ended since, was paused for a migration when it was last looked at, which it is now as long as it is there."""
+    try:
+        is_half = domain.state().is_between_hosts
+    except DomainMissing:
+        return run.between_hosts
+    return is_half if is_half != run.between_hosts and guest.goes_on(domain, run) else run.between_hosts
+
+
+def held(domain: Domain, record: OperationRecord, nics: str, kept: str) -> tuple[str, str]:
+    """The reason and the words of an operation whose guest was asked for `nics` and has them yet. `kept` says what the journal keeps, and how it goes on."""
+    state = None
+    with suppress(DomainMissing):
+        state = domain.state()
+    if state is not None and state.is_between_hosts:
+        return between_hosts(record, nics)
+    if state is not None and state.power is PowerState.PAUSED:
+        return "guest-paused", f"pending: the guest is paused and still holds {nics}. {kept}"
+    return "guest-holds-device", f"pending: the guest has been asked, but still holds {nics}. {kept}"
+
+
+def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
+    """The same of an operation on a run that is paused for a migration."""
+    name = record.domain_name
+    return "guest-between-hosts", (
+        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
+        f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
+        f"here: 'virtnetplug recover {name} --wait 60' goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
+        f"not, 'virsh resume {name}' lets the guest run on here, and 'virtnetplug recover {name} --wait 60' goes on then."
+    )
 
 
 def lacks_all(ending: Ending, record: OperationRecord) -> bool:

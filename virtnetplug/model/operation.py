@@ -197,6 +197,7 @@ class OperationRecord:
         return self._marked(replace(Run.from_request(self.request["run"]), seen=max(self.started, *asked, 0.0)))
 
     def _marked(self, run: Run) -> Run:
+        run = replace(run, between_hosts=bool(self.request.get("between_hosts")))
         return run.marked(self.id) if self.request.get("marked") else run
 
     @property
