@@ -348,7 +348,8 @@ def _is_running(world: World) -> bool:
 
 def _unmarked(fake: World, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pending detach that could not say so in the guest."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    if not _names(fake):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
     fake.guest.hold()
     with monkeypatch.context() as deaf:
         deaf.setattr(fake.guest, "set_travelling", _refuse)
@@ -396,15 +397,25 @@ def test_a_record_without_a_process_goes_on_in_its_own_run(fake: World, monkeypa
     assert (outcome.result, outcome.reason) == (Result.DONE, "") and "ua-nic1" not in _names(fake)
 
 
-def test_a_record_without_a_process_goes_on_in_a_guest_that_was_restored(
-    fake: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_migrated", [False, True], ids=["restored", "migrated"])
+@pytest.mark.parametrize("is_of_version_4", [False, True], ids=["", "version 4"])
+def test_a_run_without_a_mark_is_told_from_no_other_that_was_restored(
+    fake: World, monkeypatch: pytest.MonkeyPatch, has_migrated: bool, is_of_version_4: bool
 ) -> None:
+    """The image may be of the guest that was asked, or one from before, which is not to lose its NIC."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    before = fake.guest.copy_image()
     operation = _unmarked(fake, monkeypatch)
-    image = fake.guest.save()
+    fake.guest.destroy()
     _later(fake)
-    fake.guest.restore(image)
-    _as_version_4(fake, operation)
-    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.resume()
+    fake.guest.restore(before, has_migrated=has_migrated)
+    if is_of_version_4:
+        _as_version_4(fake, operation)
+    outcome = _recovered(fake, wait=5)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown") and "ua-nic1" in _names(fake)
+    assert f"--forget {operation}" in outcome.message
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PENDING if kind != "detach-both"])  # its NIC is in no later run

@@ -71,8 +71,8 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
             return Ending(told)
         if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
-        # restored without the mark: a later run that was saved as well, or the same one, whose mark somebody removed
-        if state.began in (HowBegan.UNKNOWN, HowBegan.RESTORED):
+        # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
+        if state.began is not HowBegan.BOOTED:
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
