@@ -159,6 +159,7 @@ def test_an_operation_whose_image_was_removed_can_be_forgotten(fake: World) -> N
     fake.guest.forget_image()
     outcome = _recovered(fake)
     assert outcome.reason == "guest-saved" and f"--forget {operation}" in outcome.message
+    assert "to a file" in outcome.message and "was removed" in outcome.message
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
@@ -304,6 +305,9 @@ class _Ways:
 
     def _migrate(self) -> None:
         self.world.guest.stop(HowEnded.MIGRATED)
+
+    def _migrate_breaks_off(self) -> None:
+        self.world.guest.stay_between_hosts()
 
     def _migrate_undefinesource(self) -> None:
         self._migrate()

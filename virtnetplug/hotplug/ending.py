@@ -111,12 +111,17 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
-    if ending.end is HowEnded.SAVED:
-        how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
+    if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it. If the image is no more, and with it the guest, "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation."
+            f"'virsh start {name}', 'virtnetplug recover {name} --wait 60' goes on with it."
+        )
+    if ending.end is HowEnded.SAVED:
+        return (
+            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
+            f"keeps {what}: after 'virsh restore' of the file, 'virtnetplug recover {name} --wait 60' goes on with it. If its managed image was removed, or "
+            f"the file was, the guest is no more: 'virtnetplug recover {name} --forget {record.id}' closes the operation, and so does 'virtnetplug recover "
+            f"{name}' once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
@@ -127,8 +132,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     if ending.is_active:
         return (
             f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
-            f"was started anew since. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
-            "closes the operation, and then it can be asked for again."
+            f"another one, from another image or started anew since. See whether the guest is to keep {nics}: "
+            f"'virtnetplug recover {name} --forget {record.id}' closes the operation, and then it can be asked for again."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
