@@ -31,6 +31,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import HowEnded
 
 pytestmark = pytest.mark.timeout(60)
@@ -1088,12 +1089,15 @@ def test_two_journals_on_one_host_do_not_take_each_others_operations(fake: World
     assert _recovered(fake, wait=5).result is Result.DONE
 
 
+def _lose_journal(world: World) -> None:
+    world.host.journal.close()
+    journal = SqliteJournal.open(world.state_dir / "new", clock=world.host.clock)
+    world.host = dataclasses.replace(world.host, journal=journal)
+
+
 def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: World) -> None:
     operation = _pending(fake, "detach")
-    fake.host.journal.close()
-    fake.host = dataclasses.replace(
-        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
-    )
+    _lose_journal(fake)
     assert fake.plugger.recover(wait=1) == ()
     assert any(f"--forget {operation}" in event.text for event in fake.events)
     (outcome,) = fake.plugger.recover(forget=operation)
@@ -1105,15 +1109,67 @@ def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: Worl
 
 def test_nor_is_it_left_by_a_detach_that_the_guest_answers(fake: World) -> None:
     _pending(fake, "detach")
-    fake.host.journal.close()
-    fake.host = dataclasses.replace(
-        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
-    )
+    _lose_journal(fake)
     fake.guest.resume()
     fake.plugger.detach(fake.name, ["ua-nic2"], wait=5)
     fake.guest.attach(fake.bridge_nic(1), Half.LIVE)
     fake.plugger.detach(fake.name, ["ua-nic1"], wait=5)
     assert not fake.carries().asked
+
+
+def test_another_nic_of_that_alias_answers_nothing(fake: World) -> None:
+    _pending(fake, "detach")
+    _lose_journal(fake)
+    fake.guest.resume()
+    fake.guest.attach(fake.bridge_nic(3, alias="ua-nic1"), Half.LIVE)
+    fake.plugger.detach(fake.name, ["ua-nic1"], wait=5)
+    assert [nic.mac for asked in fake.carries().asked for nic in asked.nics] == ["52:54:00:00:00:01"]
+
+
+def _renumbered(fake: World) -> str:
+    """A guest was asked for net1, by an operation whose journal is lost; since a restore that NIC is net0, and another one is net1."""
+    unnamed = "<interface type='bridge'><mac address='52:54:00:00:00:0{}'/><source bridge='{}'/><model type='virtio'/></interface>"
+    for number in (5, 6):
+        fake.guest.attach(unnamed.format(number, fake.bridges[0]), Half.LIVE)
+    fake.guest.detach("net0", Half.LIVE)
+    fake.guest.hold()
+    outcome = fake.plugger.detach(fake.name, ["net1"], wait=1)
+    assert outcome.reason == "guest-holds-device"
+    _lose_journal(fake)
+    fake.guest.restore(fake.guest.save())
+    fake.guest.attach(unnamed.format(7, fake.bridges[0]), Half.LIVE)
+    assert _names(fake) == ["net0", "net1"]
+    return str(outcome.operation_id)
+
+
+def test_a_nic_that_was_renumbered_is_told_by_the_alias_that_it_has_now(fake: World) -> None:
+    operation = _renumbered(fake)
+    assert fake.plugger.recover(wait=1) == ()
+    (said,) = {event.text for event in fake.events if operation in event.text}
+    assert "let go of net0 (52:54:00:00:00:06)" in said and "detach net0 again" in said and "net1" not in said
+    (outcome,) = fake.plugger.recover(forget=operation)
+    assert "net0 (52:54:00:00:00:06)" in outcome.message and "net1" not in outcome.message
+
+
+def test_a_nic_that_was_renumbered_answers_for_itself_alone(fake: World) -> None:
+    _renumbered(fake)
+    fake.guest.resume()
+    (number,) = [asked.nics[0].mac for asked in fake.carries().asked]
+    fake.plugger.detach(fake.name, ["net1"], wait=5)
+    assert number == "52:54:00:00:00:06" and [asked.nics[0].mac for asked in fake.carries().asked] == [number]
+    fake.guest.attach(_at_its_place(fake), Half.LIVE)
+    fake.plugger.detach(fake.name, [number], wait=5)
+    assert not fake.carries().asked
+
+
+def _at_its_place(fake: World) -> str:
+    """The NIC that the guest was asked for, put in again where it was."""
+    (nic,) = fake.carries().asked[0].nics
+    place = xml.edit(
+        f"<interface type='bridge'><mac address='{nic.mac}'/><source bridge='{fake.bridges[0]}'/><model type='virtio'/></interface>",
+        {"address": PciAddress.parse(nic.address)},
+    )
+    return str(place)
 
 
 # -- a guest that arrives connected to something else ----------------------------------------------------------

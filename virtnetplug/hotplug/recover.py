@@ -197,7 +197,8 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
                 continue
             if (why := travel.forget(domain, [operation_id], ())) is not None:
                 raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
-            nics = ", ".join(nic.alias for nic in asked.nics)
+            nets = guest.nets_of(domain)
+            nics = ", ".join(travel.told(nic, nets) for nic in asked.nics)
             message = (
                 f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not have. Not known "
                 f"is whether it lets go of {nics} yet, for it was asked"

@@ -11,6 +11,7 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import is_lasting, known_as
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
+from virtnetplug.model.travelling import KnownNic
 
 
 class Half(enum.StrEnum):
@@ -159,6 +160,17 @@ class OperationRecord:
         """The aliases of the NICs that it asks its guest for; None if its request does not say."""
         asked = self.request.get("asked")
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
+
+    @property
+    def asked_nics(self) -> tuple[KnownNic, ...]:
+        """The NICs that it asks its guest for, once for each guest address that its request has of them."""
+        found = []
+        for entry in self.named if self.asked else ():
+            mac, places = entry.get("mac"), entry.get("places")
+            if entry["alias"] in (self.asked or ()) and isinstance(mac, str):
+                known = places if isinstance(places, list) and places else ("",)
+                found += [KnownNic(entry["alias"], mac, "", str(place)) for place in known]
+        return tuple(found)
 
     @property
     def names(self) -> frozenset[str]:
