@@ -454,7 +454,7 @@ class _Detach:
                 for alias in aliases:
                     tx.begin("ask", alias)
                     tx.begin("guest_release", alias)
-                tx.amend(run=self.release.run.request, marked=False)
+                tx.amend(run=self.release.run.request, marked=False, between_hosts=False)
                 tx.flush()
             self.run_asked = self.release.run
 
