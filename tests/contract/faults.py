@@ -203,6 +203,10 @@ class _Watch:
     def end(self) -> Any:
         return self._inner.end
 
+    @property
+    def is_between_hosts(self) -> Any:
+        return self._inner.is_between_hosts
+
     def has_removed(self, alias: str) -> bool:
         return bool(self._inner.has_removed(alias))
 

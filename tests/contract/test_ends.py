@@ -19,11 +19,20 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor, Image
 from virtnetplug import xml
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.errors import DomainMissing, DomainNotRunning, ForgetRefused, HypervisorFailed, VirtnetplugError
+from virtnetplug.errors import (
+    DomainMissing,
+    DomainNotRunning,
+    ForgetRefused,
+    HypervisorFailed,
+    LeftPending,
+    Refused,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics import exposition
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
-from virtnetplug.ports.domain import FOR_MIGRATION, HowEnded
+from virtnetplug.model.pci import PciAddress
+from virtnetplug.ports.domain import HowEnded
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -151,6 +160,7 @@ def test_an_operation_whose_image_was_removed_can_be_forgotten(fake: World) -> N
     fake.guest.forget_image()
     outcome = _recovered(fake)
     assert outcome.reason == "guest-saved" and f"--forget {operation}" in outcome.message
+    assert "to a file" in outcome.message and "was removed" in outcome.message
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
@@ -297,6 +307,9 @@ class _Ways:
     def _migrate(self) -> None:
         self.world.guest.stop(HowEnded.MIGRATED)
 
+    def _migrate_breaks_off(self) -> None:
+        self.world.guest.stay_between_hosts()
+
     def _migrate_undefinesource(self) -> None:
         self._migrate()
         self._undefine()
@@ -340,7 +353,8 @@ def _is_running(world: World) -> bool:
 
 def _unmarked(fake: World, monkeypatch: pytest.MonkeyPatch) -> str:
     """A pending detach that could not say so in the guest."""
-    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    if not _names(fake):
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
     fake.guest.hold()
     with monkeypatch.context() as deaf:
         deaf.setattr(fake.guest, "set_travelling", _refuse)
@@ -388,15 +402,25 @@ def test_a_record_without_a_process_goes_on_in_its_own_run(fake: World, monkeypa
     assert (outcome.result, outcome.reason) == (Result.DONE, "") and "ua-nic1" not in _names(fake)
 
 
-def test_a_record_without_a_process_goes_on_in_a_guest_that_was_restored(
-    fake: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_migrated", [False, True], ids=["restored", "migrated"])
+@pytest.mark.parametrize("is_of_version_4", [False, True], ids=["", "version 4"])
+def test_a_run_without_a_mark_is_told_from_no_other_that_was_restored(
+    fake: World, monkeypatch: pytest.MonkeyPatch, has_migrated: bool, is_of_version_4: bool
 ) -> None:
+    """The image may be of the guest that was asked, or one from before, which is not to lose its NIC."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    before = fake.guest.copy_image()
     operation = _unmarked(fake, monkeypatch)
-    image = fake.guest.save()
+    fake.guest.destroy()
     _later(fake)
-    fake.guest.restore(image)
-    _as_version_4(fake, operation)
-    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.resume()
+    fake.guest.restore(before, has_migrated=has_migrated)
+    if is_of_version_4:
+        _as_version_4(fake, operation)
+    outcome = _recovered(fake, wait=5)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown") and "ua-nic1" in _names(fake)
+    assert f"--forget {operation}" in outcome.message
+    assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PENDING if kind != "detach-both"])  # its NIC is in no later run
@@ -520,13 +544,112 @@ def test_a_tap_of_the_next_run_is_not_said_to_be_held(fake: World) -> None:
     assert (outcome.result, outcome.reason, outcome.warnings) == (Result.DONE, "guest-ended", ())
 
 
-def test_what_a_broken_migration_left_here_is_not_said_to_want_a_reset(fake: World) -> None:
-    """The guest may run on the other host."""
-    _pending(fake, "detach")
-    fake.guest.paused, fake.guest.paused_reason = True, FOR_MIGRATION
-    outcome = _recovered(fake)
-    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-paused")
+# -- what a broken migration leaves here ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_nothing_is_done_to_a_half_whose_guest_may_run_on_the_other_host(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE), fake.guest.xml(Half.CONFIG)
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake, wait=5)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-between-hosts")
     assert "on the other host" in outcome.message and "makes it" not in outcome.message
+    assert [refusal.reason for refusal in plan.refusals] == ["guest-between-hosts"]
+    assert (fake.guest.xml(Half.LIVE), fake.guest.xml(Half.CONFIG)) == before
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("end", ["destroy", "crash", "undefine"])
+def test_the_end_of_such_a_half_says_nothing_of_its_guest(fake: World, kind: str, end: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.destroy() if end == "undefine" else getattr(fake.guest, end)()
+    if end == "undefine":
+        fake.guest.undefine()
+        assert _recovered(fake).reason == "domain-missing" and _state(fake, operation) is OperationState.LEFT
+        return
+    for _ in range(2):
+        outcome = _recovered(fake)
+        assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown")
+    assert _recovered(fake, forget=operation).reason == "forgotten"
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_half_that_is_started_anew_ends_what_was_asked_here(fake: World, kind: str) -> None:
+    _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.restart()
+    assert _recovered(fake, wait=1).result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
+    assert _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_a_guest_that_was_seen_to_run_on_here_ends_here(fake: World, kind: str) -> None:
+    operation = _pending(fake, kind)
+    fake.guest.stay_between_hosts()
+    _recovered(fake)
+    fake.guest.run_again()
+    assert _recovered(fake).reason == "guest-holds-device"
+    fake.guest.destroy()
+    assert _recovered(fake).result is (Result.DONE if kind.startswith("detach") else Result.UNDONE)
+    assert _state(fake, operation) in (OperationState.DONE, OperationState.UNDONE) and _is_clean(fake)
+
+
+def _said(world: World, kind: str) -> str:
+    """The reason of what is left pending, answered or raised."""
+    try:
+        return str(PENDING[kind](world).reason)
+    except LeftPending as left:
+        return left.reason
+
+
+@pytest.mark.parametrize("kind", PENDING)
+@pytest.mark.parametrize("is_destroyed", [False, True], ids=["stays", "destroyed"])
+def test_who_waits_notes_that_the_run_is_between_hosts(fake: World, kind: str, is_destroyed: bool) -> None:
+    _holding(fake, kind)
+    fake.later(0.2, fake.guest.stay_between_hosts)
+    if is_destroyed:
+        fake.later(0.4, fake.guest.destroy)
+    reason = "end-unknown" if is_destroyed else "guest-between-hosts"
+    assert _said(fake, kind) == reason
+    if not is_destroyed:
+        fake.guest.destroy()
+    assert _recovered(fake).reason == "end-unknown"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_crashed_attach_is_not_undone_in_such_a_half(fake: World, number: int) -> None:
+    act = lambda p: p.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)  # noqa: E731
+    die(fake, act, "attach", after=True, number=number)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE)
+    assert _recovered(fake, wait=5).reason == "guest-between-hosts" and fake.guest.xml(Half.LIVE) == before
+    fake.guest.run_again()
+    assert _recovered(fake, wait=5).result is Result.UNDONE
+    assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
+
+
+CHANGES: dict[str, Callable[[World], Any]] = {
+    **{kind: act for kind, act in PENDING.items() if kind != "detach-both"},
+    "attach": lambda w: w.plugger.attach(w.name, [w.bridge_nic(3)]),
+    "update": lambda w: w.plugger.update(w.name, "ua-nic1", {"link_state": "down"}),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_half_is_changed_by_nobody(fake: World, kind: str) -> None:
+    """The guest would not have what was said to be done."""
+    _holding(fake, kind)
+    fake.guest.stay_between_hosts()
+    before = fake.guest.xml(Half.LIVE)
+    with pytest.raises(Refused) as refused:
+        CHANGES[kind](fake)
+    assert refused.value.reason == "guest-between-hosts" and "virsh resume" in refused.value.message
+    assert fake.guest.xml(Half.LIVE) == before
 
 
 # -- a domain that has another name, or none any more ----------------------------------------------------------
@@ -958,12 +1081,15 @@ def test_two_journals_on_one_host_do_not_take_each_others_operations(fake: World
     assert _recovered(fake, wait=5).result is Result.DONE
 
 
+def _lose_journal(world: World) -> None:
+    world.host.journal.close()
+    journal = SqliteJournal.open(world.state_dir / "new", clock=world.host.clock)
+    world.host = dataclasses.replace(world.host, journal=journal)
+
+
 def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: World) -> None:
     operation = _pending(fake, "detach")
-    fake.host.journal.close()
-    fake.host = dataclasses.replace(
-        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
-    )
+    _lose_journal(fake)
     assert fake.plugger.recover(wait=1) == ()
     assert any(f"--forget {operation}" in event.text for event in fake.events)
     (outcome,) = fake.plugger.recover(forget=operation)
@@ -975,15 +1101,67 @@ def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: Worl
 
 def test_nor_is_it_left_by_a_detach_that_the_guest_answers(fake: World) -> None:
     _pending(fake, "detach")
-    fake.host.journal.close()
-    fake.host = dataclasses.replace(
-        fake.host, journal=SqliteJournal.open(fake.state_dir / "new", clock=fake.host.clock)
-    )
+    _lose_journal(fake)
     fake.guest.resume()
     fake.plugger.detach(fake.name, ["ua-nic2"], wait=5)
     fake.guest.attach(fake.bridge_nic(1), Half.LIVE)
     fake.plugger.detach(fake.name, ["ua-nic1"], wait=5)
     assert not fake.carries().asked
+
+
+def test_another_nic_of_that_alias_answers_nothing(fake: World) -> None:
+    _pending(fake, "detach")
+    _lose_journal(fake)
+    fake.guest.resume()
+    fake.guest.attach(fake.bridge_nic(3, alias="ua-nic1"), Half.LIVE)
+    fake.plugger.detach(fake.name, ["ua-nic1"], wait=5)
+    assert [nic.mac for asked in fake.carries().asked for nic in asked.nics] == ["52:54:00:00:00:01"]
+
+
+def _renumbered(fake: World) -> str:
+    """A guest was asked for net1, by an operation whose journal is lost; since a restore that NIC is net0, and another one is net1."""
+    unnamed = "<interface type='bridge'><mac address='52:54:00:00:00:0{}'/><source bridge='{}'/><model type='virtio'/></interface>"
+    for number in (5, 6):
+        fake.guest.attach(unnamed.format(number, fake.bridges[0]), Half.LIVE)
+    fake.guest.detach("net0", Half.LIVE)
+    fake.guest.hold()
+    outcome = fake.plugger.detach(fake.name, ["net1"], wait=1)
+    assert outcome.reason == "guest-holds-device"
+    _lose_journal(fake)
+    fake.guest.restore(fake.guest.save())
+    fake.guest.attach(unnamed.format(7, fake.bridges[0]), Half.LIVE)
+    assert _names(fake) == ["net0", "net1"]
+    return str(outcome.operation_id)
+
+
+def test_a_nic_that_was_renumbered_is_told_by_the_alias_that_it_has_now(fake: World) -> None:
+    operation = _renumbered(fake)
+    assert fake.plugger.recover(wait=1) == ()
+    (said,) = {event.text for event in fake.events if operation in event.text}
+    assert "let go of net0 (52:54:00:00:00:06)" in said and "detach net0 again" in said and "net1" not in said
+    (outcome,) = fake.plugger.recover(forget=operation)
+    assert "net0 (52:54:00:00:00:06)" in outcome.message and "net1" not in outcome.message
+
+
+def test_a_nic_that_was_renumbered_answers_for_itself_alone(fake: World) -> None:
+    _renumbered(fake)
+    fake.guest.resume()
+    (number,) = [asked.nics[0].mac for asked in fake.carries().asked]
+    fake.plugger.detach(fake.name, ["net1"], wait=5)
+    assert number == "52:54:00:00:00:06" and [asked.nics[0].mac for asked in fake.carries().asked] == [number]
+    fake.guest.attach(_at_its_place(fake), Half.LIVE)
+    fake.plugger.detach(fake.name, [number], wait=5)
+    assert not fake.carries().asked
+
+
+def _at_its_place(fake: World) -> str:
+    """The NIC that the guest was asked for, put in again where it was."""
+    (nic,) = fake.carries().asked[0].nics
+    place = xml.edit(
+        f"<interface type='bridge'><mac address='{nic.mac}'/><source bridge='{fake.bridges[0]}'/><model type='virtio'/></interface>",
+        {"address": PciAddress.parse(nic.address)},
+    )
+    return str(place)
 
 
 # -- a guest that arrives connected to something else ----------------------------------------------------------

@@ -55,6 +55,13 @@ def test_the_vf_of_a_guest_that_ends_before_the_recovery_is_given_back(house: Wo
     assert has(house) == {"second/ua-vf2": 1} and house.plugger.audit().findings == ()
 
 
+def test_a_guest_that_was_saved_and_restored_without_its_vf_has_it_again(house: World) -> None:
+    die(house, lambda plugger: rebind(house, plugger, reload_driver=True), "attach")
+    house.guest.restore(house.guest.save())
+    assert [each.result for each in house.plugger.recover(wait=5)] == [Result.DONE]
+    assert has(house) == BOTH_BACK and house.plugger.audit().findings == ()
+
+
 def failing(element: str, half: Half) -> None:
     raise HypervisorFailed("attach failed, for the test")
 

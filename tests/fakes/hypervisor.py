@@ -40,6 +40,7 @@ from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import (
+    FOR_MIGRATION,
     DomainState,
     Ends,
     GuestEvent,
@@ -128,6 +129,10 @@ class FakeWatch:
     @property
     def end(self) -> HowEnded:
         return self.told.end
+
+    @property
+    def is_between_hosts(self) -> bool | None:
+        return self.told.is_between_hosts
 
     def has_removed(self, alias: str) -> bool:
         return alias in self.told.removed
@@ -437,6 +442,8 @@ class FakeDomain:
         for nic in list(self._tree(Half.LIVE).iterfind("devices/interface")):
             self._hypervisor.unplug(nic)
         self._live, self._leaving, self._deleted = None, [], []
+        if self.paused_reason == FOR_MIGRATION:
+            self.paused, self.paused_reason = False, ""
         self._end = how
         self._tell(GuestEvent(GuestEventKind.ENDED, end=how))
 
@@ -535,6 +542,18 @@ class FakeDomain:
 
     def forget_end(self) -> None:
         self._end = HowEnded.UNKNOWN
+
+    def stay_between_hosts(self) -> None:
+        """The client of a migration dies between its last two steps: this half stays paused, and the guest runs on the other host, or nowhere."""
+        self.paused, self.paused_reason = True, FOR_MIGRATION
+        for watch in self._watches:
+            watch.told.is_between_hosts = True
+
+    def run_again(self) -> None:
+        """``virsh resume`` of a half that is not on another host."""
+        self.paused, self.paused_reason = False, ""
+        for watch in self._watches:
+            watch.told.is_between_hosts = False
 
     def pause_and_go_on(self) -> None:
         """``virsh suspend`` and ``virsh resume``: libvirt keeps one reason, and forgets that the guest was booted or restored."""

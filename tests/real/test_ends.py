@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import libvirt
+import libvirt_qemu
 import pytest
 
 from tests.environment import environment
@@ -26,6 +27,10 @@ from tests.real.namespace import wait_until
 pytestmark = pytest.mark.driver("daemon")
 
 MACS = ("52:54:00:ef:00:01", "52:54:00:ef:00:02")
+INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
+
+PANIC = "o/b 0x505 1"
+"""PVPANIC_PANICKED, at the port of an isa panic device: what a guest writes that has crashed."""
 
 
 @dataclass(frozen=True)
@@ -483,4 +488,35 @@ def test_a_nic_that_was_let_go_before_the_end_is_detached(hosts: TwoHosts, seen:
         hosts.restart()
     (said,) = _recover(command)
     assert (said["exit_code"], said["result"]) == (0, "done")  # the image lacks it
+    _assert_settled(hosts)
+
+
+def test_a_guest_that_crashed_and_is_kept_has_its_nics(hosts: TwoHosts) -> None:
+    """``on_crash`` preserve: QEMU is there, and after ``virsh reset`` and ``virsh resume`` the same guest goes on."""
+    one, command = hosts.guest(running=False), hosts.a_runs
+    kept = one.dom.XMLDesc(INACTIVE).replace("<on_crash>destroy", "<on_crash>preserve")
+    hosts.on_a.defineXML(kept.replace("</devices>", "<panic model='isa'/></devices>"))
+    one.dom.create()
+    one.wait_ready()
+    for alias, mac in zip(("ua-a", "ua-b"), MACS, strict=True):
+        source = f"<source bridge='{hosts.bridges[0]}'/><model type='virtio'/>"
+        nic = f"<interface type='bridge'><mac address='{mac}'/>{source}<alias name='{alias}'/></interface>"
+        command("attach", one.name, *SCOPES["both"], "--xml", "-", stdin=nic)
+    one.hold()
+    command.json(*_words(one, "detach", "both"), "--wait", "1", code=75)
+    libvirt_qemu.qemuMonitorCommand(one.dom, PANIC, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+    wait_until(lambda: one.dom.state()[0] == libvirt.VIR_DOMAIN_CRASHED, "the guest to crash")
+    (said,) = _recover(command)
+    assert (said["exit_code"], said["reason"]) == (75, "guest-paused")
+    nics = command.json("list", one.name).document["nics"]
+    assert {nic["alias"]: (nic["live"], nic["frontend"]) for nic in nics} == {
+        "ua-a": (True, "Closing"),
+        "ua-b": (True, "Unknown"),
+    }
+    answer = command.json("detach", one.name, "ua-b", "--wait", "1", code=75).document
+    assert answer["reason"] == "guest-paused" and "ua-b" in _aliases(one, inactive=True)
+    one.dom.reset()
+    one.dom.resume()
+    wait_until(lambda: one.aliases() == [], "the guest to let go of both")
+    assert {said["result"] for said in _recover(command, *LONG)} == {"done"}
     _assert_settled(hosts)

@@ -237,6 +237,58 @@ def test_an_aborted_migration_changes_nothing(hosts: TwoHosts, kind: str) -> Non
     _assert_settled(hosts.a_runs, hosts.b_runs)
 
 
+DIES_WHEN_B_RUNS = """
+import os, signal, sys, threading
+import libvirt
+libvirt.registerErrorHandler(lambda *_: None, None)
+here, there, uuid, wire, flags = sys.argv[1:]
+to, eyes = libvirt.open(there), libvirt.open(there)
+def watch():
+    while True:
+        try:
+            if eyes.lookupByUUIDString(uuid).state()[0] == libvirt.VIR_DOMAIN_RUNNING:
+                os.kill(os.getpid(), signal.SIGKILL)
+        except libvirt.libvirtError:
+            pass
+threading.Thread(target=watch, daemon=True).start()
+domain = libvirt.open(here).lookupByUUIDString(uuid)
+domain.migrate3(to, {libvirt.VIR_MIGRATE_PARAM_URI: wire}, int(flags))
+"""
+"""The client of a migration that is killed between its last two calls: B runs the guest, and A has not been told."""
+
+
+def _half(hosts: TwoHosts, kind: str) -> Guest:
+    """A guest that was asked on A and runs on B, with what a dead client has left of it on A; the client may be too late to die, so it has several tries."""
+    for _ in range(5):
+        one = _pend(hosts, kind)
+        with hosts.wire() as (wire, _):
+            words = (hosts.daemon.uri, hosts.b.uri, one.uuid, wire, str(LIVE))
+            subprocess.run([sys.executable, "-c", DIES_WHEN_B_RUNS, *words], check=False, env=environment())
+        if one.dom.isActive():
+            return one
+        hosts.a_runs.run("recover")
+    raise AssertionError("no client died in time")
+
+
+@pytest.mark.parametrize("kind", PENDING)
+def test_what_a_dead_client_leaves_of_a_guest_is_not_that_guest(hosts: TwoHosts, kind: str) -> None:
+    one = _half(hosts, kind)
+    assert one.dom.state()[0] == libvirt.VIR_DOMAIN_PAUSED and hosts.on(one, b=True).dom.isActive()
+    before = one.aliases()
+    ((code, _, reason),) = _recover(hosts.a_runs, "--wait", "1")
+    assert (code, reason) == (75, "guest-between-hosts")
+    for words in (("attach", "--xml", "-"), ("detach", "ua-b"), ("update", "ua-b", "--link", "down")):
+        element = _element(hosts, "ua-c", "52:54:00:ea:00:03") if words[0] == "attach" else b""
+        answer = hosts.a_runs.run("--json", words[0], one.name, *words[1:], "--live", stdin=element)
+        assert answer.code == 3 and "is paused for a migration" in answer.out, answer
+    assert one.aliases() == before
+    one.dom.destroy()
+    ((code, _, reason),) = _recover(hosts.a_runs)
+    assert (code, reason) == (75, "end-unknown")
+    assert (_newest(hosts.a_runs, kind)["state"], ASKED[kind] in hosts.on(one, b=True).aliases()) == ("pending", True)
+    assert tuple(_recover(hosts.b_runs, "--wait", "1")) == ((75, "pending", "guest-holds-device"),)
+
+
 def test_a_guest_that_is_arriving_is_not_touched(hosts: TwoHosts) -> None:
     one = _pend(hosts, "detach")
     with hosts.held(one) as migration:

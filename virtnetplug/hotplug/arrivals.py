@@ -203,11 +203,13 @@ def _is_back(view: DomainView, asked: Asked) -> bool:
 
 
 def _said_unknown(view: DomainView, asked: Asked) -> str:
-    names = ", ".join(nic.alias for nic in asked.nics)
+    name, nets = view.domain.name, view.live.nets if view.live is not None else ()
+    held = [now.alias or str(now.mac) for nic in asked.nics if (now := travel.there(nic, nets)) is not None]
+    again = f", or detach {', '.join(held)} again" if held else ""
     return (
-        f"the guest of {view.domain.name} was asked on this host to let go of {names}, by the {asked.operation} {asked.id}, which this journal does not "
-        f"have. Another journal keeps it; if that is lost, 'virtnetplug recover {view.domain.name} --forget {asked.id}' clears what the guest carries, or "
-        f"detach {names} again."
+        f"the guest of {name} was asked on this host to let go of {', '.join(travel.told(nic, nets) for nic in asked.nics)}, by the {asked.operation} "
+        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, 'virtnetplug recover {name} --forget {asked.id}' clears "
+        f"what the guest carries{again}."
     )
 
 
@@ -327,14 +329,14 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}, and {nic.alias} ({nic.mac}), which was "
+                f"{view.domain.name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
                 f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} let go of {nic.alias} ({nic.mac}, {nic.source}), which {asked.operation} {asked.id} had asked it for elsewhere. Its "
+                f"{view.domain.name} let go of {travel.told(nic, ())} at {nic.source}, which {asked.operation} {asked.id} had asked it for elsewhere. Its "
                 "definition does not have that NIC, or another one has its place: attach it again if the guest is to have it.",
             )
 

@@ -58,7 +58,7 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.ports.domain import Domain, DomainState, GuestEvent, HowEnded, PowerState
+from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, PowerState
 
 NAME = "detach"
 """What the journal calls it."""
@@ -450,7 +450,7 @@ class _Detach:
                 for alias in aliases:
                     tx.begin("ask", alias)
                     tx.begin("guest_release", alias)
-                tx.amend(run=self.release.run.request, marked=False)
+                tx.amend(run=self.release.run.request, marked=False, between_hosts=False)
                 tx.flush()
             self.run_asked = self.release.run
 
@@ -486,31 +486,15 @@ class _Detach:
         tx.effect("undefine", alias, out, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
-        names = ", ".join(held)
-        state = self._state()
-        paused = state is not None and state.power is PowerState.PAUSED
-        why = "is paused and" if paused else "has been asked, but"
-        message = (
-            f"pending: the guest {why} still holds {names}. The journal keeps the detach; it ends when the guest lets go "
-            f"(a reset or reboot of the guest makes it): 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        kept = (
+            "The journal keeps the detach; it ends when the guest lets go (a reset or reboot of the guest makes it): "
+            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
-        if state is not None and state.is_between_hosts:
-            message = (
-                f"pending: {self.domain.name} is paused for a migration, and its guest still holds {names} here. If the migration has broken off, see whether "
-                f"the guest runs on the other host: 'virtnetplug recover {self.domain.name} --wait 60' goes on with the detach there, and nothing here "
-                "lets go. Do not resume or reset what is left here then."
-            )
-        reason = "guest-paused" if paused else "guest-holds-device"
+        reason, message = self.release.held(tx, ", ".join(held), kept)
         amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
         nics = _remains(self.host, self.domain, tx.record)
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
-
-    def _state(self) -> DomainState | None:
-        try:
-            return self.domain.state()
-        except DomainMissing:
-            return None
 
     def _defined_alone(self) -> Sequence[Interface]:
         """Those that it takes out of the definition alone."""

@@ -33,6 +33,15 @@ def carried_over(host: Host, domain: Domain, holding: Holding) -> Holding:
     return dataclasses.replace(holding, settings=of_ours(holding.settings), domain_id=now.id, since=host.clock.now())
 
 
+def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row of a device that is set as the row says in the run that there is, as the journal has it from now on."""
+    if guest.goes_on(domain, _run(host, holding)):
+        return holding
+    now = dataclasses.replace(holding, domain_id=guest.run_of(domain).id, since=host.clock.now())
+    host.journal.amend_holding(now, holding)
+    return now
+
+
 def _run(host: Host, holding: Holding) -> Run:
     """That of the operation that wrote the row; of a row that was carried over since, the domain's id and the moment: libvirt may give an id again."""
     record = host.journal.operation(holding.operation_id)

@@ -7,6 +7,7 @@ definition of whatever runs now. That a domain does not run, or is no more, says
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
@@ -26,7 +27,7 @@ from virtnetplug.hotplug.view import carried
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, Watch
+from virtnetplug.ports.domain import Domain, HowBegan, HowEnded, PowerState, Watch
 
 _WORDS = {
     HowEnded.SHUT_DOWN: "was shut down",
@@ -63,18 +64,18 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     try:
         state = domain.state()
     except DomainMissing:
-        return Ending(_told(watch, EVENT_SECONDS))
-    told = _told(watch)
+        return Ending(_of_guest(_told(watch, EVENT_SECONDS), run, watch))
+    told = _of_guest(_told(watch), run, watch)
     if state.is_active:
         if told.is_final or told is HowEnded.MIGRATED:
             return Ending(told)
         if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
-        # restored without the mark: a later run that was saved as well, or the same one, whose mark somebody removed
-        if state.began in (HowBegan.UNKNOWN, HowBegan.RESTORED):
+        # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
+        if state.began is not HowBegan.BOOTED:
             return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
         return Ending(HowEnded.OVER)
-    end = told if told is not HowEnded.UNKNOWN else state.end
+    end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)
     image = domain.saved_image()
@@ -83,6 +84,13 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     is_its = not image or not run.mark or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
     return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
+
+
+def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
+    """What that end of the run says of its guest: nothing where it ended between two hosts, for the guest may run on the other one."""
+    told = None if watch is None else watch.is_between_hosts
+    is_half = run.between_hosts if told is None else told
+    return HowEnded.UNKNOWN if is_half and end.is_final else end
 
 
 def _live(domain: Domain) -> str:
@@ -103,12 +111,17 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
-    if ending.end is HowEnded.SAVED:
-        how_on = f"'virsh start {name}'" if ending.has_image else "'virsh restore' of its image"
+    if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"{how_on}, 'virtnetplug recover {name} --wait 60' goes on with it. If the image is no more, and with it the guest, "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation."
+            f"'virsh start {name}', 'virtnetplug recover {name} --wait 60' goes on with it."
+        )
+    if ending.end is HowEnded.SAVED:
+        return (
+            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
+            f"keeps {what}: after 'virsh restore' of the file, 'virtnetplug recover {name} --wait 60' goes on with it. If its managed image was removed, or "
+            f"the file was, the guest is no more: 'virtnetplug recover {name} --forget {record.id}' closes the operation, and so does 'virtnetplug recover "
+            f"{name}' once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
@@ -119,8 +132,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     if ending.is_active:
         return (
             f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
-            f"was started anew since. See whether the guest is to keep {nics}: 'virtnetplug recover {name} --forget {record.id}' "
-            "closes the operation, and then it can be asked for again."
+            f"another one, from another image or started anew since. See whether the guest is to keep {nics}: "
+            f"'virtnetplug recover {name} --forget {record.id}' closes the operation, and then it can be asked for again."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
@@ -163,6 +176,38 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
         ending = how(domain, run)
         if not ending.end.is_final:
             raise fault(record, ending, nics, "undone")
+
+
+def is_between_hosts(domain: Domain, run: Run) -> bool:
+    """Whether that run, which may have ended since, was paused for a migration when it was last looked at, which it is now as long as it is there."""
+    try:
+        is_half = domain.state().is_between_hosts
+    except DomainMissing:
+        return run.between_hosts
+    return is_half if is_half != run.between_hosts and guest.goes_on(domain, run) else run.between_hosts
+
+
+def held(domain: Domain, record: OperationRecord, nics: str, kept: str) -> tuple[str, str]:
+    """The reason and the words of an operation whose guest was asked for `nics` and has them yet. `kept` says what the journal keeps, and how it goes on."""
+    state = None
+    with suppress(DomainMissing):
+        state = domain.state()
+    if state is not None and state.is_between_hosts:
+        return between_hosts(record, nics)
+    if state is not None and state.power is PowerState.PAUSED:
+        return "guest-paused", f"pending: the guest is paused and still holds {nics}. {kept}"
+    return "guest-holds-device", f"pending: the guest has been asked, but still holds {nics}. {kept}"
+
+
+def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
+    """The same of an operation on a run that is paused for a migration."""
+    name = record.domain_name
+    return "guest-between-hosts", (
+        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
+        f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
+        f"here: 'virtnetplug recover {name} --wait 60' goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
+        f"not, 'virsh resume {name}' lets the guest run on here, and 'virtnetplug recover {name} --wait 60' goes on then."
+    )
 
 
 def lacks_all(ending: Ending, record: OperationRecord) -> bool:

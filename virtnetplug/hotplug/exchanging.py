@@ -244,12 +244,13 @@ class _Running:
         tx.effect("define", name, write, half=Half.CONFIG)
 
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
-        message = (
-            f"pending: the guest has been asked, but still holds {alias}. The journal keeps the {tx.record.operation}, which goes on "
-            f"when the guest lets go: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        kept = (
+            f"The journal keeps the {tx.record.operation}, which goes on when the guest lets go: "
+            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
-        tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics(tx.record))
+        reason, message = self.release.held(tx, alias, kept)
+        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
+        return tx.outcome(Result.PENDING, reason=reason, message=message, nics=self._nics(tx.record))
 
     def _keep(self, came: Mapping[str, Interface]) -> None:
         journal = self.host.journal

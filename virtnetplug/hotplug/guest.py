@@ -226,8 +226,8 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition has as well proves nothing. A run that never was marked may go on in any that was restored or has migrated:
-    there alias, MAC and source decide. One that was marked goes on nowhere without its mark: a later run may have been saved and restored as well.
+    A mark that the definition has as well proves nothing. A run goes on nowhere without its mark, also one that never was marked: the guest of a later
+    run, or of an earlier one, may have been saved and restored as well.
     """
     number = xml.run_of(live_xml)
     now = Run(domain.state().id if number is None else number, domain.process())
@@ -235,12 +235,10 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     matches = run.matches(now) and (is_seen or not began_after(domain, run.seen))
     if matches and (is_seen or not run.mark):
         return True
-    began = domain.state().began
-    if not run.mark:
-        return began in (HowBegan.RESTORED, HowBegan.MIGRATED)
+    if not run.mark or not xml.is_marked(live_xml, run.mark):
+        return False
     # another process that was booted is another run, whatever was copied into its definition
-    is_booted = began is HowBegan.BOOTED
-    return xml.is_marked(live_xml, run.mark) and (matches or not (is_booted or _is_defined_with(domain, run.mark)))
+    return matches or not (domain.state().began is HowBegan.BOOTED or _is_defined_with(domain, run.mark))
 
 
 CLOCKS = 2.0

@@ -82,6 +82,7 @@ class Operation:
     optional: ClassVar[Shape] = {
         "asked": LIST,
         "back": FLAG,
+        "between_hosts": FLAG,
         "cleared": FLAG,
         "marked": FLAG,
         "moved": ELEMENTS,

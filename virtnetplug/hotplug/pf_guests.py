@@ -16,6 +16,7 @@ from virtnetplug.backends.vf_identity import loss_of, taker_of
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.ending import how
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import LEAST, DomainLock, named_lock
@@ -102,7 +103,7 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
         return None
     return PfNic(
         domain=domain,
-        run=Run.from_request(entry.get("run", entry.get("domain_id"))),
+        run=_run_of(domain, Run.from_request(entry.get("run", entry.get("domain_id")))),
         alias=entry["alias"],
         element=entry["element"],
         address=PciAddress.parse(entry["address"]),
@@ -110,6 +111,12 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
         old=entry["old"],
         managed=entry["managed"],
     )
+
+
+def _run_of(domain: Domain, run: Run) -> Run:
+    """The run that the NIC is to be in again. No guest is saved with an assigned device: one that was restored since lacks it, and gets it again."""
+    is_restored = not guest.goes_on(domain, run) and how(domain, run).is_active
+    return guest.run_of(domain) if is_restored else run
 
 
 def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: str) -> None:

@@ -142,6 +142,12 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
             reason=DomainTransient.reason,
             message=f"Domain {name} is transient: it has no persistent definition to change. Use --live.",
         )
+    if Half.LIVE in scope.halves and view.state.is_between_hosts and not view.state.job:
+        yield Refusal(
+            reason="guest-between-hosts",
+            message=f"Domain {name} is paused for a migration that nobody goes on with, and its guest may run on the other host. See whether it does. "
+            f"If so, change its NICs there, and 'virsh destroy {name}' removes what is left here; else 'virsh resume {name}' lets it run on here.",
+        )
     if view.state.job:
         yield Refusal(
             reason=DomainBusy.reason,

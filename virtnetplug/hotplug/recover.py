@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import arrivals, guest, leftover, travel
-from virtnetplug.hotplug.ending import REASONS, how, touched_guest
+from virtnetplug.hotplug.ending import REASONS, between_hosts, how, is_between_hosts, touched_guest
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
@@ -142,7 +142,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         with taken_over(host, record.id) as mine:
             if mine is None:
                 raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
-            nics = ", ".join(sorted({alias for _, alias in mine.touched}))
+            nics = _nics_of(mine)
             message = (
                 f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether its guest had let go of {nics}, and "
                 "whether it comes back: from an image it would, with what it had"
@@ -197,7 +197,8 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
                 continue
             if (why := travel.forget(domain, [operation_id], ())) is not None:
                 raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
-            nics = ", ".join(nic.alias for nic in asked.nics)
+            nets = guest.nets_of(domain)
+            nics = ", ".join(travel.told(nic, nets) for nic in asked.nics)
             message = (
                 f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not have. Not known "
                 f"is whether it lets go of {nics} yet, for it was asked"
@@ -314,12 +315,39 @@ def _settle(
         text = f"settling {mine.operation} {mine.id} of {mine.domain_name}, left {mine.state}"
         host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
         domain.await_idle()
+        if touched_guest(mine.steps):
+            mine = _as_seen_between_hosts(host, domain, mine)
+            if mine.run_asked.between_hosts and guest.goes_on(domain, mine.run_asked):
+                return _left_between_hosts(host, mine)
         if any_address and (request := operation.anywhere(domain, mine.request)) != mine.request:
             mine = dataclasses.replace(mine, request=request)
             host.journal.amend(mine.id, request, owner=mine.owner)
         if operation.direction(mine) is Direction.FORWARD:
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
+
+
+def _as_seen_between_hosts(host: Host, domain: Domain, record: OperationRecord) -> OperationRecord:
+    """The record, which says from now on whether the run that it works on is between two hosts."""
+    is_half = is_between_hosts(domain, record.run_asked)
+    if is_half == record.run_asked.between_hosts:
+        return record
+    request = {**record.request, "between_hosts": is_half}
+    host.journal.amend(record.id, request, owner=record.owner)
+    return dataclasses.replace(record, request=request)
+
+
+def _left_between_hosts(host: Host, record: OperationRecord) -> Outcome:
+    """Leave the operation as it is: what is done to this half of the run is not done to the guest, which may run on the other host."""
+    reason, message = between_hosts(record, _nics_of(record))
+    state = OperationState.PENDING if record.state is OperationState.PENDING else OperationState.INCOMPLETE
+    with resumed(host, record) as tx:
+        tx.finish(state, Result.PENDING, reason=reason, error=message)
+        return tx.outcome(Result.PENDING, reason=reason, message=message)
+
+
+def _nics_of(record: OperationRecord) -> str:
+    return ", ".join(sorted({alias for _, alias in record.touched}))
 
 
 def _end_without_domain(host: Host, record: OperationRecord, operation: type[Operation]) -> OperationState | None:
@@ -432,12 +460,13 @@ def _away(host: Host, record: OperationRecord, operation: type[Operation]) -> Ou
         return None
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
-        ending = operation.away(domain, record)
+        ending, nics = operation.away(domain, record), _nics_of(record)
+        if ending is None and touched_guest(record.steps) and domain.state().is_between_hosts:
+            return _outcome(record, Result.PENDING, *between_hosts(record, nics))
     except DomainMissing:
         return None
     if ending is None:
         return None
-    nics = ", ".join(sorted(alias for _, alias in record.touched))
     result = Result.LEFT if ending.end is HowEnded.MIGRATED else Result.PENDING
     return _outcome(record, result, REASONS[ending.end], describe_end(record, ending, nics))
 

@@ -18,7 +18,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import ending, guest
-from virtnetplug.hotplug.device_run import as_in_run
+from virtnetplug.hotplug.device_run import as_in_run, set_in_run
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_any_of
@@ -194,4 +194,4 @@ def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]
     for record in host.journal.nics(host.hypervisor.key, domain.uuid):
         if record.alias == alias and record.source != there.source:
             host.journal.put_nic(replace(record, source=there.source))
-    put(host, holding, settings)
+    put(host, set_in_run(host, domain, holding), settings)

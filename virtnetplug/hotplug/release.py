@@ -10,7 +10,7 @@ from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.ending import Ending, fault, how
+from virtnetplug.hotplug.ending import Ending, fault, held, how, is_between_hosts
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
@@ -88,6 +88,11 @@ class GuestRelease:
         if not guest.goes_on(self.domain, self.run):
             raise self._fault(tx, alias, element, aim)
 
+    def held(self, tx: Transaction, nics: str, kept: str) -> tuple[str, str]:
+        """See `ending.held`. The record says from now on whether the run is between two hosts."""
+        self._note_hosts(tx, is_between_hosts(self.domain, tx.record.run_asked))
+        return held(self.domain, tx.record, nics, kept)
+
     def _fault(self, tx: Transaction, alias: str, element: str, aim: str) -> VirtnetplugError:
         ending = self.ending(tx)
         if ending.end is HowEnded.MIGRATED:
@@ -99,7 +104,13 @@ class GuestRelease:
         """How the run ended that has been seen not to be there any more; it is asked once."""
         if self._ending is None:
             self._ending = how(self.domain, self.run, self.watch)
+            self._note_hosts(tx, bool(self.watch.is_between_hosts) or tx.record.run_asked.between_hosts)
         return self._ending
+
+    def _note_hosts(self, tx: Transaction, is_between: bool) -> None:
+        """Have the record say whether the run is between two hosts: who looks later sees how it ended, and not that it was."""
+        if is_between != tx.record.run_asked.between_hosts:
+            tx.amend(between_hosts=is_between)
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
         """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""

@@ -255,7 +255,7 @@ class Transaction:
             asked = self.record.asked or ()
             named = (entry for entry in self.record.named if are_out and entry["alias"] in asked)
             out = [xml.interface(entry["live"]) for entry in named if entry.get("live")]
-            forget_asked(domain, [self.record.id], out, answered=asked if are_out else ())
+            forget_asked(domain, [self.record.id], out, answered=self.record.asked_nics if are_out else ())
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""

@@ -9,7 +9,8 @@ from contextlib import suppress
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.leaving import is_called
-from virtnetplug.model.interface import Interface, is_lasting, lasting_name
+from virtnetplug.hotplug.view import describe
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -28,18 +29,24 @@ def is_same(nic: KnownNic, net: Interface) -> bool:
 
     One with an alias that lasts may have been connected to something else since, here or by the definition that a migration was given.
     """
-    is_it = is_called(net, name_of(nic)) and nic.mac == str(net.mac or "")
+    is_it = is_called(net, nic.name) and nic.mac == str(net.mac or "")
     return is_it and (is_lasting(nic.alias) or nic.source == net.source)
-
-
-def name_of(nic: KnownNic) -> str:
-    """What the NIC is known by in every run (see `leaving`)."""
-    return lasting_name(nic.alias, nic.mac, nic.address)
 
 
 def is_named(nic: KnownNic, net: Interface) -> bool:
     """Whether that NIC has this alias and MAC, whatever it is connected to by now."""
     return (nic.alias, nic.mac) == (net.alias or "", str(net.mac or ""))
+
+
+def there(nic: KnownNic, nets: Collection[Interface]) -> Interface | None:
+    """The one of `nets` that is the NIC, under whatever alias and whatever it is connected to; None if none is."""
+    return next((net for net in nets if nic.is_one_with(known(net))), None)
+
+
+def told(nic: KnownNic, nets: Collection[Interface]) -> str:
+    """The NIC as messages name it to somebody who sees the guest with these NICs: by the alias that it has there."""
+    now = there(nic, nets)
+    return describe(now) if now is not None else f"{nic.alias} ({nic.mac})" if is_lasting(nic.alias) else nic.name
 
 
 def carried_in(domain: Domain, text: str | None) -> Travelling:
@@ -59,18 +66,18 @@ def forget_asked(
     operation_ids: Collection[str],
     gone: Collection[Interface] = (),
     *,
-    answered: Collection[str] = (),
+    answered: Collection[KnownNic] = (),
 ) -> None:
     """Have the guest no longer carry what these operations asked, nor whose the NICs were that are `gone`.
 
-    Nor what anybody asked of those whose aliases it has `answered`: another operation may have died with its journal. A domain that does not run
+    Nor what anybody asked of those that it has `answered`: another operation may have died with its journal. A domain that does not run
     carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
     forget(domain, operation_ids, [known(net) for net in gone], answered=answered)
 
 
 def forget(
-    domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic], *, answered: Collection[str] = ()
+    domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic], *, answered: Collection[KnownNic] = ()
 ) -> str | None:
     """As `forget_asked`, of NICs that are known by what the guest carries of them; why that cannot be changed, else None."""
     return _change(domain, lambda now: now.without_asked(operation_ids, answered).without_nics(nics))
@@ -115,4 +122,4 @@ def read(live_xml: str | None) -> Travelling:
 
 def pending_in(carried: Travelling) -> dict[str, str]:
     """The NICs that the guest is asked for, by name (see `leaving`), with the operation's id."""
-    return {name_of(nic): asked.id for asked in carried.asked for nic in asked.nics}
+    return {nic.name: asked.id for asked in carried.asked for nic in asked.nics}

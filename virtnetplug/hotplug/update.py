@@ -384,12 +384,13 @@ class _Update:
             )
 
     def _pending(self, tx: Transaction) -> Outcome:
-        message = (
-            f"pending: the guest has been asked, but still holds {self.alias}. The journal keeps the replacement; the new NIC goes in when the "
-            f"guest lets go of the old one: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        kept = (
+            "The journal keeps the replacement; the new NIC goes in when the guest lets go of the old one: "
+            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
         )
-        tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-        return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=self._nics(tx.record))
+        reason, message = self.release.held(tx, self.alias, kept)
+        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
+        return tx.outcome(Result.PENDING, reason=reason, message=message, nics=self._nics(tx.record))
 
     def _keep(self) -> None:
         hypervisor, uuid = self.host.hypervisor.key, self.domain.uuid

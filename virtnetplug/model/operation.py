@@ -11,6 +11,7 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import is_lasting, known_as
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
+from virtnetplug.model.travelling import KnownNic
 
 
 class Half(enum.StrEnum):
@@ -161,6 +162,17 @@ class OperationRecord:
         return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
 
     @property
+    def asked_nics(self) -> tuple[KnownNic, ...]:
+        """The NICs that it asks its guest for, once for each guest address that its request has of them."""
+        found = []
+        for entry in self.named if self.asked else ():
+            mac, places = entry.get("mac"), entry.get("places")
+            if entry["alias"] in (self.asked or ()) and isinstance(mac, str):
+                known = places if isinstance(places, list) and places else ("",)
+                found += [KnownNic(entry["alias"], mac, "", str(place)) for place in known]
+        return tuple(found)
+
+    @property
     def names(self) -> frozenset[str]:
         """What all NICs of its request are known by in every run (`names_of`)."""
         return frozenset(name for entry in self.named for name in self.names_of(entry["alias"]))
@@ -199,6 +211,7 @@ class OperationRecord:
         return self._marked(replace(Run.from_request(self.request["run"]), seen=max(self.started, *asked, 0.0)))
 
     def _marked(self, run: Run) -> Run:
+        run = replace(run, between_hosts=bool(self.request.get("between_hosts")))
         return run.marked(self.id) if self.request.get("marked") else run
 
     @property

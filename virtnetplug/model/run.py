@@ -16,12 +16,15 @@ class Run:
     the moment of its start; it is empty where that cannot be seen, as on another host. `mark` is the id of an operation that has written
     itself into the live metadata of this run, else empty: only there does it outlive a save and a restore, or a migration. `seen` is a moment at which
     the run was there, in Unix seconds, or 0: records of journal version 4 say no process, and a process that began later is that of another run.
+    `between_hosts` says that the run was paused for a migration when it was last looked at: its guest may run on the other host, whatever became of
+    this half since.
     """
 
     id: int = -1
     process: str = ""
     mark: str = field(default="", compare=False)
     seen: float = field(default=0.0, compare=False)
+    between_hosts: bool = field(default=False, compare=False)
 
     def marked(self, operation_id: str) -> Run:
         """The same run, with the mark of that operation."""

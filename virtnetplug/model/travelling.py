@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from virtnetplug.model.interface import is_lasting, lasting_name
+
 
 @dataclass(frozen=True, slots=True)
 class KnownNic:
@@ -17,6 +19,25 @@ class KnownNic:
     mac: str
     source: str
     address: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the NIC is known by for good: libvirt gives ``netN`` anew at each restore."""
+        return lasting_name(self.alias, self.mac, self.address)
+
+    def is_one_with(self, other: KnownNic) -> bool:
+        """Whether both are one NIC, whatever it is connected to: by MAC, and by an alias that lasts or by guest address.
+
+        An address that only one of them has is no difference, unless only one has an alias that lasts: the guest was restored without it.
+        """
+        if self.mac != other.mac:
+            return False
+        lasting = [is_lasting(nic.alias) for nic in (self, other)]
+        if all(lasting):
+            return self.alias == other.alias
+        if "" in (self.address, other.address):
+            return not any(lasting)
+        return self.address == other.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +84,11 @@ class Travelling:
         more = tuple(nic for nic in asked.nics if nic not in before)
         return replace(self, asked=(*others, replace(asked, nics=(*before, *more))))
 
-    def without_asked(self, operation_ids: Collection[str], answered: Collection[str] = ()) -> Travelling:
-        """Without what these operations asked, and without the NICs of those aliases, which the guest has let go of, whoever had asked."""
+    def without_asked(self, operation_ids: Collection[str], answered: Collection[KnownNic] = ()) -> Travelling:
+        """Without what these operations asked, and without the NICs `answered`, which the guest has let go of, whoever had asked."""
         asked = []
         for each in self.asked:
-            left = tuple(nic for nic in each.nics if nic.alias not in answered)
+            left = tuple(nic for nic in each.nics if not any(nic.is_one_with(other) for other in answered))
             asked += [replace(each, nics=left)] if left and each.id not in operation_ids else []
         return replace(self, asked=tuple(asked))
 

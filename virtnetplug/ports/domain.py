@@ -140,6 +140,8 @@ class WhatWasTold:
     def __init__(self) -> None:
         self.end = HowEnded.UNKNOWN
         self.removed: set[str] = set()
+        self.is_between_hosts: bool | None = None
+        """True from a pause for a migration until the guest is resumed; None if no event told of either."""
 
     def hear(self, event: GuestEvent) -> None:
         """Note an event. Of several ends the first is that of the run: what follows tells of later ones, or that the domain was undefined."""
@@ -152,6 +154,7 @@ class WhatWasTold:
         """The domain was restored, or has come back: an end after which a guest may go on was none."""
         if self.end in (HowEnded.SAVED, HowEnded.MIGRATED):
             self.end = HowEnded.UNKNOWN
+        self.is_between_hosts = False
 
 
 class Watch(Protocol):
@@ -160,6 +163,10 @@ class Watch(Protocol):
     @property
     def end(self) -> HowEnded:
         """How the run ended that is watched, as the events told it; `HowEnded.UNKNOWN` if they did not, or its guest goes on since."""
+
+    @property
+    def is_between_hosts(self) -> bool | None:
+        """Whether the events told last that the run was paused for a migration; None if they told neither that nor that it was resumed."""
 
     def has_removed(self, alias: str) -> bool:
         """Whether the events told that the guest of that run has let go of this device."""

@@ -17,6 +17,13 @@ from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, WhatW
 _GOES_ON = (libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED)
 """The details of a STARTED event that continue a run."""
 
+_FOR_MIGRATION = (
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED,
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY,
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED_POSTCOPY_FAILED,
+)
+"""The details of a SUSPENDED event after which the guest may run on the other host."""
+
 _ENDS = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: HowEnded.SHUT_DOWN,
     libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: HowEnded.DESTROYED,
@@ -40,6 +47,11 @@ class DomainWatch:
         """See `ports.domain.Watch.end`."""
         return self._told.end
 
+    @property
+    def is_between_hosts(self) -> bool | None:
+        """See `ports.domain.Watch.is_between_hosts`."""
+        return self._told.is_between_hosts
+
     def has_removed(self, alias: str) -> bool:
         """Whether DEVICE_REMOVED came for it."""
         return alias in self._told.removed
@@ -52,6 +64,10 @@ class DomainWatch:
         """Called from the event loop's thread."""
         self._told.hear(event)
         self._events.put(event)
+
+    def tell_hosts(self, *, is_between: bool) -> None:
+        """The guest was paused for a migration, or runs again. Called from the event loop's thread."""
+        self._told.is_between_hosts = is_between
 
     def go_on(self) -> None:
         """The guest of the run that had ended is back. Called from the event loop's thread."""
@@ -146,9 +162,14 @@ class EventHub:
         if event in ended:
             end = _ENDS.get(detail, HowEnded.UNKNOWN) if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else HowEnded.UNKNOWN
             self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED, end=end))
-        elif event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:
-            for watch in self._of(domain.UUIDString()):
+            return
+        for watch in self._of(domain.UUIDString()):
+            if event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:
                 watch.go_on()
+            elif event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail in _FOR_MIGRATION:
+                watch.tell_hosts(is_between=True)
+            elif event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
+                watch.tell_hosts(is_between=False)
 
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
         self._tell(None, GuestEvent(GuestEventKind.LOST))

@@ -43,6 +43,11 @@ class XenWatch:
         """libvirt's events say it."""
         return self._inner.end
 
+    @property
+    def is_between_hosts(self) -> bool | None:
+        """libvirt's events say it."""
+        return self._inner.is_between_hosts
+
     def has_removed(self, alias: str) -> bool:
         """libvirt's events say it, or xenstore had nothing left of it."""
         return self._inner.has_removed(alias)
