@@ -56,9 +56,6 @@ def command(
     with session.plugger("recovering", read_only=False) as plugger:
         outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint, any_address=any_address, forget=forget)
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
-    others = session.unsaid(outcomes)
-    for warning in (*others, *(warning for outcome in outcomes for warning in outcome.warnings)):
-        session.warn(f"warning: {warning}")
     session.answer(
-        render.document_from_recovery(outcomes, messages, others), lambda screen: report.text_from_recovery(outcomes)
+        render.document_from_recovery(outcomes, messages), lambda screen: report.text_from_recovery(outcomes)
     )
