@@ -470,3 +470,16 @@ def test_a_vf_that_takes_an_identity_has_its_outbound_rate(pool: World, form: st
     now = settings(pool, holding.address)
     assert (holding.alias, holding.settings["max_rate"], now.max_rate) == ("ua-vf2", 100, 100)
     assert now.trust is (form in ("request", "twin")) and pool.plugger.audit().findings == ()
+
+
+def test_a_vf_that_is_lent_again_is_held_for_the_mac_that_its_nic_has_by_now(pool: World) -> None:
+    """The hand-over gives the NIC the MAC of the emulated one. Its VF could not be given back meanwhile, so the row is still there."""
+    emulated = pool.bridge_nic(7)
+    pool.plugger.attach(pool.name, [emulated])
+    address = attach(pool)
+    devices(pool).set_by_hand(address, trust=True)
+    devices(pool).unsettable.add("trust")
+    assert pool.plugger.handover(pool.name, "ua-nic7", "ua-vf1").result is Result.DONE
+    (holding,) = pool.host.journal.holdings()
+    assert (holding.address, holding.mac, holding.quarantine) == (address, str(xml.interface(emulated).mac), "")
+    assert update(pool, {"max_rate": 100}).result is Result.DONE and settings(pool, address).max_rate == 100
