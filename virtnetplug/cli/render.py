@@ -76,7 +76,7 @@ def document_from_error(error: VirtnetplugError) -> Document:
         message=error.message,
         exit_code=error.exit_code,
         undo_failures=error.undo_failures,
-        warnings=[],
+        warnings=error.warnings,
     )
 
 

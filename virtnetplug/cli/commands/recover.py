@@ -31,7 +31,8 @@ _EPILOG = """Examples:
 )
 @click.option(
     "--forget", metavar="ID", default="",
-    help="Close the operation ID, whose guest was saved, ended in a way that is not known, or has the NIC connected to something else by now.",
+    help="Close the operation ID, whose guest was saved, ended in a way that is not known, has the NIC connected to something else by now, "
+    "or lacks a NIC that cannot be put back.",
 )  # fmt: skip
 @options.plan_option
 @click.pass_obj
