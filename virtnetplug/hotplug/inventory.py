@@ -270,7 +270,7 @@ def _states(
 ) -> tuple[State, State]:
     if live is None:
         return GONE
-    if (ends := domain.ends(live.mac)) is not None:
+    if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     known = states(record, is_leaving=is_pending)
     if is_pending:
@@ -284,7 +284,7 @@ def frontend(host: Host, domain: Domain, live: Interface) -> State:
     The host shows the guest's end by itself; or the guest has sent packets since the plug, which made the host's end; of an assigned device,
     its driver has switched MSI-X on.
     """
-    if (ends := domain.ends(live.mac)) is not None:
+    if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED
     try:
         if live.source_pci is not None and live.is_hostdev:
@@ -311,6 +311,6 @@ def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
         except (DomainMissing, DomainNotRunning):
             continue
         for record in its:
-            if (ends := domain.ends(record.mac)) is not None:
+            if (ends := domain.ends(record.mac, record.target)) is not None:
                 found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     return found
