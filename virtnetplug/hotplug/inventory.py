@@ -11,6 +11,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on, states
+from virtnetplug.hotplug.strangers import is_anothers
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
@@ -191,7 +192,7 @@ def _nic(
     record = said.rows.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
-    is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
+    is_ours_no_more = record is not None and live is not None and is_anothers(record, live, config, view)
     operation = operation_on(live, said.pending)
     if live is not None and operation is not None and _is_strangers(live, operation, said):
         operation = None
@@ -250,13 +251,6 @@ def _is_strangers(live: Interface, operation: str, said: _Said) -> bool:
     return any((step.name, step.nic, step.state) == released for step in record.steps) and not any(
         has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets
     )
-
-
-def _is_anothers(record: NicRecord, live: Interface, view: DomainView) -> bool:
-    """Whether somebody has put a NIC of that alias and MAC in the place of the one that was plugged into this run: it has another tap and another source."""
-    if live.is_hostdev or record.source == live.source or record.target in ("", live.target_dev):
-        return False
-    return bool(record.process) and record.process == view.run.process
 
 
 def _states(

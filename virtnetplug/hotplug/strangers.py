@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
+from virtnetplug.ports.domain import HowBegan
 
 Rows = Mapping[str, NicRecord]
 
@@ -25,6 +27,20 @@ def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | 
     if net is None or not (seen or row is not None) or (row is not None and _is_of_row(net, row)):
         return False
     return not any(net.mac == each.mac and has_source_of(net, each) for each in seen)
+
+
+def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view: DomainView) -> bool:
+    """Whether somebody has put a NIC of that alias and MAC, connected to something else, in the place of the one that was plugged.
+
+    In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
+    the definition (`config`) has it. Of a guest that was restored, or a process that is not seen, nothing tells.
+    """
+    if live.is_hostdev or row.source == live.source or not row.process:
+        return False
+    if row.process == view.run.process and (row.frontend, row.backend) != GONE:
+        return row.target not in ("", live.target_dev)
+    is_fresh = row.process == view.run.process or view.state.began is HowBegan.BOOTED
+    return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
 
 
 def without_strangers(pair: Pair, known: Identity, rows: Rows) -> Pair:
