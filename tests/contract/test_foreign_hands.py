@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.contract import test_hostdev
@@ -522,3 +525,42 @@ def test_a_nic_that_a_policy_leaves_is_not_explained_to_go(fake: World) -> None:
     fake.plugger.set_policy(None, unplug=UnplugPolicy.PRESENT)
     (twin,) = fake.plugger.explain_policy(fake.name).twins
     assert (twin.unplug_live, twin.unplug_config) == (False, True) and "ua-nic1 is another NIC" in twin.why
+
+
+BEFORE_IT_CAME: dict[str, Callable[[World], Any]] = {
+    "of the definition": lambda w: w.plugger.attach(w.name, [w.bridge_nic(1)], scope=Scope.CONFIG),
+    "of an earlier run": lambda w: (w.plugger.attach(w.name, [w.bridge_nic(1)]), _restart(w)),
+    "of both": lambda w: (
+        w.plugger.attach(w.name, [w.bridge_nic(1)], scope=Scope.BOTH),
+        _restart(w),
+        w.guest.detach("ua-nic1", Half.LIVE),
+    ),
+}
+
+
+def _restart(world: World) -> None:
+    world.guest.destroy()
+    world.guest.start()
+
+
+@pytest.mark.parametrize("case", BEFORE_IT_CAME)
+def test_a_nic_that_somebody_puts_in_is_foreign_whatever_its_alias_and_mac(fake: World, case: str) -> None:
+    """It is connected to something else than the NIC that was plugged, and than the definition. No recovery makes it virtnetplug's."""
+    BEFORE_IT_CAME[case](fake)
+    fake.guest.attach(str(fake.bridge_nic(1)).replace("br0", "br1"), Half.LIVE)
+    for _ in range(2):
+        (nic,) = [each for each in fake.plugger.list(fake.name) if each.live]
+        assert (nic.alias, nic.source, nic.origin) == ("ua-nic1", "br1", "foreign")
+        fake.plugger.recover()
+    rows = fake.host.journal.nics(fake.host.hypervisor.key, fake.guest.uuid)
+    assert [row.source for row in rows] == ([] if case == "of an earlier run" else ["br0"])
+
+
+def test_a_nic_that_a_run_began_with_is_ours_wherever_the_definition_connects_it(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    fake.guest.update(str(fake.bridge_nic(1)).replace("br0", "br1"), Half.CONFIG)
+    _restart(fake)
+    for _ in range(2):
+        (nic,) = fake.plugger.list(fake.name)
+        assert (nic.source, nic.origin) == ("br1", "virtnetplug")
+        fake.plugger.recover()

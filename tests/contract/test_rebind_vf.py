@@ -16,7 +16,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
-from virtnetplug.errors import Refused, VirtnetplugError
+from virtnetplug.errors import ForgetRefused, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
@@ -299,7 +299,51 @@ def test_one_that_cannot_come_back_as_its_pool_is_gone_says_what_to_do(pool: Wor
         (outcome,) = pool.plugger.recover(wait=1)
         assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, reason)
         assert remedy in outcome.message and f"Then 'virtnetplug recover {pool.name}'" in outcome.message
+    assert "--forget" in outcome.message
     nets["pool"] = before
     (outcome,) = [each for each in pool.plugger.recover(wait=1) if each.operation == "rebind-vf"]
     assert outcome.result is Result.UNDONE and one(pool).alias == "ua-vf1"
     assert pool.host.journal.open_operations() == [] and pool.plugger.audit().findings == ()
+
+
+def _lose_pool(world: World) -> None:
+    del world.host.hypervisor.nets["pool"]  # type: ignore[attr-defined]
+
+
+def _take(world: World) -> None:
+    """Another guest has it, named by its address."""
+    world.host.hypervisor.add("third").attach(  # type: ignore[attr-defined]
+        by_address(FIRST).replace("00:09", "00:33").replace("ua-vf9", "ua-theirs"), Half.LIVE
+    )
+
+
+STAYS_OUT: dict[str, tuple[Any, Callable[[World], None], str]] = {
+    "pool gone": (nic(1), _lose_pool, "network-missing"),
+    "taken": (by_address(FIRST), _take, "pool-exhausted"),
+}
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+@pytest.mark.parametrize("case", STAYS_OUT)
+def test_one_that_cannot_come_back_stays_out_if_its_operation_is_forgotten(
+    pool: World, case: str, scope: Scope
+) -> None:
+    asked, lose, reason = STAYS_OUT[case]
+    pool.plugger.attach(pool.name, [asked], scope=scope)
+    alias = one(pool).alias
+    die(pool, lambda p: p.rebind_vf(pool.name, alias, LAST, wait=3), "detach", after=True)
+    (record,) = pool.host.journal.open_operations()
+    with pytest.raises(ForgetRefused):
+        pool.plugger.recover(forget=record.id)
+    lose(pool)
+    (left,) = [each for each in pool.plugger.recover(wait=1) if each.operation == "rebind-vf"]
+    assert (left.result, left.reason) == (Result.INCOMPLETE, reason)
+    assert f"'virtnetplug recover {pool.name} --forget {record.id}' closes the rebind-vf" in left.message
+    forgotten, *given_back = pool.plugger.recover(forget=record.id)
+    assert (forgotten.result, forgotten.reason) == (Result.LEFT, "forgotten")
+    assert alias in forgotten.message and forgotten.message.endswith("stays out of the guest")
+    assert all(each.result is Result.DONE for each in given_back)
+    assert pool.host.journal.open_operations() == [] and list(pool.host.journal.holdings()) == []
+    assert pool.plugger.recover() == () and pool.plugger.audit().findings == ()
+    assert [net.alias for net in xml.devices(pool.definition(Half.LIVE)).nets] == []
+    assert [each.alias for each in pool.plugger.list(pool.name)] == ([alias] if scope is Scope.BOTH else [])

@@ -283,6 +283,27 @@ def test_another_vif_that_comes_under_way_is_left_as_it_is(
     assert seat.state is not None and (seat.state.master, seat.state.mtu, seat.state.port) == ("br1", 1500, NEW_PORT)
 
 
+@pytest.mark.parametrize("mac", [MACS[6], None], ids=["another", "none"])
+def test_the_ring_of_another_vif_says_nothing_of_the_guest(
+    dom0: Dom0, monkeypatch: pytest.MonkeyPatch, mac: str | None
+) -> None:
+    """One of several vifs is detached while the driver is reloaded, and another one may have its number."""
+    kernels, theirs = dom0.xen.reload, []
+
+    def reload() -> None:
+        kernels()
+        theirs.append(dom0.xen.seats[dom0.name(1)] if mac is None else replace_vif(dom0, mac))
+        theirs[0].rings = {"tx-ring-ref": "99"}
+        if mac is None:
+            del dom0.xen.seats[dom0.name(1)]
+
+    monkeypatch.setattr(dom0.xen, "reload", reload)
+    outcome = rebind(dom0, reload=True)
+    assert (outcome.result, outcome.reason) == (Result.DONE, "")
+    (said,) = outcome.warnings
+    assert "ua-web1 was not bound anew" in said
+
+
 def test_a_domain_id_that_is_used_again_before_it_is_unbound_keeps_its_driver(
     dom0: Dom0, monkeypatch: pytest.MonkeyPatch
 ) -> None:

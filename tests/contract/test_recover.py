@@ -12,7 +12,7 @@ from tests.contract.deaths import die
 from tests.contract.faults import Trigger, faulty
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import HypervisorFailed
+from virtnetplug.errors import ForgetRefused, HypervisorFailed
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import NetworkPort
@@ -162,3 +162,28 @@ def test_what_was_written_of_the_definition_goes_with_the_rest(fake: World) -> N
         assert fake.snapshot()["config"] != before["config"]
         assert [outcome.result for outcome in fake.plugger.recover(wait=10)] == [Result.UNDONE]
         assert fake.snapshot() == before
+
+
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+def test_a_nic_that_cannot_be_put_back_may_stay_out(fake: World, scope: Scope) -> None:
+    """Its bridge is gone. What the guest has again, or what is not undone yet, is not forgotten."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=scope)
+    change = {"model": "e1000"}
+    die(fake, lambda p: p.update(fake.name, "ua-nic1", change, scope=scope, replace=True), "detach", after=True)
+    (record,) = fake.host.journal.open_operations()
+    bridges: Any = fake.host.hypervisor.bridges  # type: ignore[attr-defined]
+    before = dict(bridges)
+    bridges.clear()
+    (left,) = fake.plugger.recover(wait=1)
+    assert left.result is Result.INCOMPLETE and f"--forget {record.id}' closes the update" in left.message
+    bridges |= before
+    fake.guest.attach(fake.bridge_nic(1), Half.LIVE)
+    with pytest.raises(ForgetRefused):
+        fake.plugger.recover(forget=record.id)
+    fake.guest.detach("ua-nic1", Half.LIVE)
+    (forgotten,) = fake.plugger.recover(forget=record.id)
+    assert (forgotten.result, forgotten.reason) == (Result.LEFT, "forgotten")
+    assert fake.plugger.recover() == () and fake.plugger.audit().findings == ()
+    assert [(nic.live, nic.config) for nic in fake.plugger.list(fake.name)] == (
+        [(False, True)] if scope is Scope.BOTH else []
+    )

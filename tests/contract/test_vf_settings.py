@@ -480,3 +480,71 @@ def test_a_vf_that_takes_an_identity_has_its_outbound_rate(pool: World, form: st
     now = settings(pool, holding.address)
     assert (holding.alias, holding.settings["max_rate"], now.max_rate) == ("ua-vf2", 100, 100)
     assert now.trust is (form in ("request", "twin")) and pool.plugger.audit().findings == ()
+
+
+def test_a_vf_that_is_lent_again_is_held_for_the_mac_that_its_nic_has_by_now(pool: World) -> None:
+    """The hand-over gives the NIC the MAC of the emulated one. Its VF could not be given back meanwhile, so the row is still there."""
+    emulated = pool.bridge_nic(7)
+    pool.plugger.attach(pool.name, [emulated])
+    address = attach(pool)
+    devices(pool).set_by_hand(address, trust=True)
+    devices(pool).unsettable.add("trust")
+    assert pool.plugger.handover(pool.name, "ua-nic7", "ua-vf1").result is Result.DONE
+    (holding,) = pool.host.journal.holdings()
+    assert (holding.address, holding.mac, holding.quarantine) == (address, str(xml.interface(emulated).mac), "")
+    assert update(pool, {"max_rate": 100}).result is Result.DONE and settings(pool, address).max_rate == 100
+
+
+EXCHANGED: dict[str, tuple[Callable[[World], Any], Callable[[World], Any]]] = {
+    "replace": (
+        lambda w: w.plugger.plan_update(w.name, "ua-vf1", {"boot_order": 1}, replace=True),
+        lambda w: update(w, {"boot_order": 1}, replace=True),
+    ),
+    "rebind-vf": (
+        lambda w: w.plugger.plan_rebind_vf(w.name, "ua-vf1"),
+        lambda w: w.plugger.rebind_vf(w.name, "ua-vf1"),
+    ),
+    "rebind-pf": (
+        lambda w: w.plugger.plan_rebind_pf(PF, reload_driver=True, allow_outage=True),
+        lambda w: w.plugger.rebind_pf(PF, reload_driver=True, allow_outage=True),
+    ),
+    "handover": (
+        lambda w: w.plugger.plan_handover(w.name, "ua-nic7", "ua-vf1"),
+        lambda w: w.plugger.handover(w.name, "ua-nic7", "ua-vf1"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXCHANGED)
+def test_what_somebody_set_by_hand_of_a_vf_that_is_exchanged_is_said(pool: World, case: str) -> None:
+    """It is of no definition and no row, so the VF that comes is not set so. What was asked of it is, and is not said."""
+    plan, act = EXCHANGED[case]
+    pool.plugger.attach(pool.name, [pool.bridge_nic(7)])
+    address = attach(pool, request(spoofchk=False))
+    assert not [text for text in plan(pool).warnings if "by hand" in text]
+    devices(pool).set_by_hand(address, max_rate=500, trust=True)
+    (planned,) = [text for text in plan(pool).warnings if "by hand" in text]
+    assert "ua-vf1" in planned and str(address) in planned
+    assert "trust is True and not False, max rate is 500 and not 0" in planned and "spoofchk" not in planned
+    (said,) = [text for text in act(pool).warnings if "by hand" in text]
+    assert said == planned
+    (holding,) = pool.host.journal.holdings()
+    now = settings(pool, holding.address)
+    assert (now.max_rate, now.trust, now.spoofchk) == (0, False, False)
+
+
+def test_what_a_replacement_is_to_set_anyway_is_not_said(pool: World) -> None:
+    address = attach(pool)
+    devices(pool).set_by_hand(address, max_rate=500, min_rate=100, trust=True)
+    asked = {"boot_order": 1, "max_rate": 500, "min_rate": 200}
+    (said,) = update(pool, asked, replace=True).warnings
+    assert "trust is True" in said and "rate" not in said
+
+
+def test_a_vf_that_leaves_for_an_emulated_nic_loses_nothing_that_is_said(pool: World) -> None:
+    pool.plugger.attach(pool.name, [pool.bridge_nic(7)])
+    pool.plugger.handover(pool.name, "ua-nic7", request(1))
+    (holding,) = pool.host.journal.holdings()
+    devices(pool).set_by_hand(holding.address, max_rate=500)
+    assert not [text for text in pool.plugger.plan_handback(pool.name, "ua-nic7").warnings if "by hand" in text]
+    assert not [text for text in pool.plugger.handback(pool.name, "ua-nic7").warnings if "by hand" in text]

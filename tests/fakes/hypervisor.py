@@ -374,7 +374,7 @@ class FakeDomain:
     def strays(self) -> Sequence[Stray]:
         return ()
 
-    def ends(self, mac: Mac | str | None) -> Ends | None:
+    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         return None
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:

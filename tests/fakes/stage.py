@@ -91,7 +91,7 @@ class StageDomain:
     def strays(self) -> list[Stray]:
         return self.hidden
 
-    def ends(self, mac: object) -> Ends | None:
+    def ends(self, mac: object, target: object = None) -> Ends | None:
         return None if self.states is None else self.states.get(str(mac), Ends(None, None))
 
     def lacks(self, net: Interface, actual_type: str) -> list[Lack]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 
 
 def operate(session: Session, doing: str, call: Callable[[Plugger], Outcome]) -> None:
-    """Run one operation and answer its outcome; warnings go to standard error."""
+    """Run one operation and answer its outcome."""
     with session.plugger(doing, read_only=False) as plugger:
         outcome = call(plugger)
-    outcome = dataclasses.replace(outcome, warnings=(*session.unsaid([outcome]), *outcome.warnings))
-    for warning in outcome.warnings:
-        session.warn(f"warning: {warning}")
     answer = render.document_from_outcome(outcome, report.message_from_outcome(outcome))
     session.answer(answer, lambda screen: report.text_from_outcome(screen, outcome))
 

@@ -76,6 +76,7 @@ def document_from_error(error: VirtnetplugError) -> Document:
         message=error.message,
         exit_code=error.exit_code,
         undo_failures=error.undo_failures,
+        warnings=error.warnings,
     )
 
 
@@ -87,10 +88,14 @@ def document_from_outcome(outcome: Outcome, message: str) -> Document:
     }
 
 
-def document_from_recovery(
-    outcomes: Sequence[Outcome], messages: Sequence[str], warnings: Sequence[str] = ()
-) -> Document:
-    """All operations that recover took up, and the warnings that are of none of them; the exit code is the worst of theirs, an undone one being a success."""
+def warnings_of(document: Document) -> list[str]:
+    """The warnings of the operations in the document. Those of a plan are in its text."""
+    operations = document.get("operations", [document])
+    return [text for operation in operations if "fits" not in operation for text in operation.get("warnings", ())]
+
+
+def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
+    """All operations that recover took up; the exit code is the worst of theirs, an undone one being a success."""
     operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
     results = [outcome.result.value for outcome in outcomes]
     worst = next((result for result in ("incomplete", "pending", "left", "refused") if result in results), "done")
@@ -105,7 +110,7 @@ def document_from_recovery(
         message=message,
         exit_code=exit_code,
         operations=operations,
-        warnings=[*warnings],
+        warnings=[],
     )
 
 
@@ -117,7 +122,9 @@ def document_from_healing(outcomes: Sequence[Outcome], messages: Sequence[str]) 
     reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst != "done"), "")
     healed = sum(result == "done" for result in results)
     message = f"{healed} of {len(outcomes)} NICs healed" if outcomes else "no NIC is cut off"
-    return document(worst, reason=reason, message=message, exit_code=_EXIT_OF_RESULT[worst], operations=operations)
+    return document(
+        worst, reason=reason, message=message, exit_code=_EXIT_OF_RESULT[worst], operations=operations, warnings=[]
+    )
 
 
 def document_from_heal_plans(plans: Sequence[Plan]) -> Document:
@@ -202,6 +209,7 @@ def document_from_audit(report: AuditReport) -> Document:
         message="all views agree" if agrees else f"{left} of {len(report.findings)} findings remain",
         exit_code=DONE if agrees else DISAGREEMENT,
         **plain(report),
+        warnings=[],
     )
 
 

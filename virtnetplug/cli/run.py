@@ -69,10 +69,11 @@ def _fail(session: Session, error: BaseException) -> int:
     fault = _fault(error, session)
     session.exit_code = fault.exit_code
     try:
-        if session.is_json and not isinstance(error, OutputFailed):
-            from virtnetplug.cli.render import document_from_error
+        from virtnetplug.cli.render import document_from_error
 
-            session.write_document(document_from_error(fault))
+        document = session.warned(document_from_error(fault))
+        if session.is_json and not isinstance(error, OutputFailed):
+            session.write_document(document)
         else:
             from virtnetplug.cli.table import printable
 

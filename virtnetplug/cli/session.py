@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.wiring import Plugger, Wiring
     from virtnetplug.lifecycle import State
     from virtnetplug.model.device_tree import DeviceTree
-    from virtnetplug.model.operation import Event, Outcome
+    from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
 
 
@@ -45,7 +45,7 @@ class Session:
     exit_code: int = 0
     may_have_effects: bool = False
     heard: list[str] = field(default_factory=list)
-    """The warnings that were published while the plugger was open."""
+    """The warnings that were published and not written yet."""
 
     @property
     def uri(self) -> str | None:
@@ -91,10 +91,17 @@ class Session:
                     interruption.defer()  # from here on the plugger says what becomes of an interruption
                 yield plugger
 
-    def unsaid(self, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-        """The warnings that were published and are of none of these outcomes."""
-        said = {warning for outcome in outcomes for warning in outcome.warnings}
-        return tuple(dict.fromkeys(text for text in self.heard if text not in said))
+    def warned(self, document: Document) -> Document:
+        """The document with every warning that was published. The warnings go to standard error, once each; a plan has its own in its text."""
+        from virtnetplug.cli.render import warnings_of
+
+        of_operations = warnings_of(document)
+        own = document.get("warnings", [])
+        others = [text for text in dict.fromkeys(self.heard) if text not in (*of_operations, *own)]
+        self.heard.clear()
+        for text in dict.fromkeys((*others, *of_operations)):
+            self.warn(f"warning: {text}")
+        return {**document, "warnings": [*others, *own]} if others else document
 
     def progress(self) -> Progress:
         """Progress on standard error, as the options want it."""
@@ -123,8 +130,9 @@ class Session:
             yield {"devices": plugger.devices, "states": plugger.states}
 
     def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
-        """Write the document (JSON) or the text for people to standard output; its exit code is the run's."""
+        """Write the document (JSON) or the text for people to standard output, and the warnings; the document's exit code is the run's."""
         self.exit_code = document["exit_code"]
+        document = self.warned(document)
         if late := interruption.came():
             self.warn(f"{late} came when it was too late to leave anything undone; the command has ended as it says.")
         if self.is_json:

@@ -22,6 +22,7 @@ from virtnetplug.hotplug.nic_state import nic_record, plugged
 from virtnetplug.hotplug.plugging import Part, parts
 from virtnetplug.hotplug.release import steps_out
 from virtnetplug.hotplug.reserved import taken_place
+from virtnetplug.hotplug.strangers import is_anothers
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, look, named
 from virtnetplug.lifecycle import GONE
@@ -131,7 +132,7 @@ def _refresh(host: Host, view: DomainView) -> None:
         if (process and row.process == process) or row.unreadable or names_of(row.alias, row.mac) & busy:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
-        if there is not None and str(there.mac or "") == row.mac:
+        if there is not None and str(there.mac or "") == row.mac and not is_anothers(row, there, kept, view):
             now = nic_record(host, view.domain, there, row.network if there.is_hostdev else None, *plugged())
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
             travel.say_ours(view.domain, [there])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from virtnetplug.backends import vf_settings
@@ -23,10 +24,12 @@ from virtnetplug.errors import (
     NicMissing,
     NotSupported,
     VfChanged,
+    VirtnetplugError,
     VlanInvalid,
 )
 from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.view import describe
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface
@@ -88,6 +91,25 @@ def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddres
     one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
     loss = None if one is None else loss_of(host, one)
     return one if loss is None or loss.is_gone else None
+
+
+def lost_by_hand(
+    host: Host, domain: Domain, net: Interface, kept: Settings | None = None, *, name: str = ""
+) -> tuple[str, ...]:
+    """A sentence if somebody set the device behind the NIC by hand: the device that comes in its place is not set so. `kept` is what that is set to."""
+    if net.source_pci is None:
+        return ()
+    with suppress(VirtnetplugError):  # what cannot be seen, or is there no more, loses nothing
+        holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
+        now = host.host_devices.settings(net.source_pci)
+        wanted = {} if holding is None else vf_settings.of_lent(net, as_in_run(host, domain, holding))
+        missed = vf_settings.drift({**wanted, **(kept or {})}, now)
+        if by_hand := {setting: value for setting, value in missed.items() if wanted.get(setting) == value}:
+            return (
+                f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}: somebody set that by hand, and the "
+                "device that it gets now is not set so. 'virtnetplug update' sets it again",
+            )
+    return ()
 
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:

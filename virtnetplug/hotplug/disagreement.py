@@ -279,7 +279,7 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
             device=stray.name,
         )
     for net in seen.live:
-        ends = whole.ends.get((seen.uuid, net.mac or ""))
+        ends = whole.ends.get((seen.uuid, net.mac or "", net.target))
         missing = [] if ends is None else [name for name in ("frontend", "backend") if getattr(ends, name) is None]
         if missing:
             yield finding(

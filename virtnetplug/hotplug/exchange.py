@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -96,6 +96,8 @@ def prepared(
     already: Sequence[Pair] | None = None,
 ) -> Prepared:
     """The exchange as an operation on `view`, or why not; `already` are the NICs of one that has been done."""
+    if not refusals and already is None:
+        exchange = dataclasses.replace(exchange, warnings=(*exchange.warnings, *_lost(host, view, exchange)))
 
     def start(lock: Lock, seconds: float) -> Work:
         from virtnetplug.hotplug import exchanging
@@ -113,6 +115,16 @@ def prepared(
         diff=partial(_diff, exchange),
         warnings=exchange.warnings,
     )
+
+
+def _lost(host: Host, view: DomainView, exchange: Exchange) -> Iterator[str]:
+    """What somebody set by hand of a device that leaves, where a device comes."""
+    leaving = [net for net in exchange.leaving if net.is_hostdev]
+    if leaving and any(actual_of(host, net).is_hostdev for net in exchange.entering):
+        from virtnetplug.hotplug.assigned import lost_by_hand
+
+        for net in leaving:
+            yield from lost_by_hand(host, view.domain, net)
 
 
 def _diff(exchange: Exchange) -> dict[str, str]:

@@ -11,7 +11,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on, states
-from virtnetplug.hotplug.strangers import has_other_tap, is_of_row
+from virtnetplug.hotplug.strangers import is_anothers
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
@@ -190,12 +190,7 @@ def _nic(
     record = said.rows.get(net.alias or "")
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
-    is_another = (
-        record is not None
-        and live is not None
-        and not is_of_row(live, record)
-        and has_other_tap(live, record.target, record.process, view.run.process)
-    )
+    is_another = record is not None and live is not None and is_anothers(record, live, config, view)
     record = None if is_another else record
     operation = operation_on(live, said.pending)
     its = said.operations.get(operation or "")
@@ -254,7 +249,7 @@ def _states(
 ) -> tuple[State, State]:
     if live is None:
         return GONE
-    if (ends := domain.ends(live.mac)) is not None:
+    if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     known = states(record, is_leaving=is_pending)
     if is_pending:
@@ -268,7 +263,7 @@ def frontend(host: Host, domain: Domain, live: Interface) -> State:
     The host shows the guest's end by itself; or the guest has sent packets since the plug, which made the host's end; of an assigned device,
     its driver has switched MSI-X on.
     """
-    if (ends := domain.ends(live.mac)) is not None:
+    if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED
     try:
         if live.source_pci is not None and live.is_hostdev:
@@ -295,6 +290,6 @@ def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
         except (DomainMissing, DomainNotRunning):
             continue
         for record in its:
-            if (ends := domain.ends(record.mac)) is not None:
+            if (ends := domain.ends(record.mac, record.target)) is not None:
                 found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     return found

@@ -474,8 +474,8 @@ class Plugger:
         makes no progress. A record that this version does not know stays open (``operation-newer``).
         `wait` bounds each wait by itself: for each guest, for each lock (at least 5 s; not at all if `wait` is 0) and for each such call. `any_address` puts
         a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
-        which taints the domain. `forget` is the id of an operation whose guest was saved, ended in a way that is not known, or has
-        its NIC connected to something else: it alone is closed, as ``left``; raises `ForgetRefused` for any other.
+        which taints the domain. `forget` is the id of an operation whose guest was saved, ended in a way that is not known, has its NIC connected to
+        something else, or lacks a NIC that could not be put back: it alone is closed, as ``left``; raises `ForgetRefused` for any other.
         """
         from virtnetplug.hotplug import enforcement
 

@@ -14,6 +14,7 @@ from functools import partial
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug import guest, pf_rework
+from virtnetplug.hotplug.assigned import lost_by_hand
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -54,6 +55,8 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
     against, has_been = refusals(host, view, wish), is_so(view, wish)
     planned = () if against or has_been else steps(view, wish)
     named = tuple(still_named(host, view, wish))
+    for nic in view.nics if planned else ():
+        named += lost_by_hand(host, nic.domain, nic.net, name=nic.label)
 
     def start(lock: Lock, seconds: float) -> Work:
         return _Running(host, view, named, seconds).run(record_of(host, view, wish, planned))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from virtnetplug.errors import (
     DomainBusy,
@@ -25,6 +26,7 @@ from virtnetplug.hotplug.ending import REASONS, between_hosts, how, is_between_h
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
+from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.ownership import as_named_now, await_end, is_abandoned, owner_of, stands_still, taken_over
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
@@ -32,6 +34,7 @@ from virtnetplug.hotplug.returns import return_devices
 from virtnetplug.hotplug.transaction import recover_command, resumed
 from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.hotplug.waiting import to_end
+from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import (
     Event,
     Half,
@@ -60,10 +63,11 @@ def recover(
 
     With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
     whose guest address somebody has taken (``place-taken``) is put at another one. With `forget`, the id of an operation, that one is closed and nothing
-    else done: its guest must have been saved, have ended in a way that is not known, or have the NIC connected to something else. Raises `ForgetRefused`.
+    else done: its guest must have been saved, have ended in a way that is not known, have the NIC connected to something else, or lack a NIC that
+    could not be put back; what is held for that one is given back. Raises `ForgetRefused`.
     """
     if forget:
-        return (_forget(host, domain_name, forget, seconds),)
+        return _forget(host, domain_name, forget, seconds)
     wanted = _wanted(host, domain_name)
     outcomes: list[Outcome] = []
     _take_over_arrivals(host, wanted)
@@ -105,11 +109,11 @@ def _domains(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
             yield host.hypervisor.domain(uuid)
 
 
-def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> Outcome:
-    """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more."""
+def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
+    """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more; or one whose NIC stays out."""
     wanted, record = _wanted(host, domain_name), host.journal.operation(operation_id)
     if record is None and (cleared := _clear(host, wanted, operation_id, seconds)) is not None:
-        return cleared
+        return (cleared,)
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
         raise ForgetRefused(
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
@@ -120,11 +124,12 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
         )
     reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
-    elsewhere = _elsewhere(host, record)
-    if record.state is not OperationState.PENDING or (record.reason not in reasons and not elsewhere):
+    elsewhere, out = _elsewhere(host, record), _out(host, record)
+    is_pending = record.state is OperationState.PENDING
+    if not out and not (is_pending and (record.reason in reasons or elsewhere)):
         raise ForgetRefused(
             f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
-            "something else by now, is forgotten. "
+            "something else by now, or lacks a NIC that could not be put back, is forgotten. "
             f"'{recover_command(record)} --wait 60' goes on with it"
         )
     try:
@@ -133,9 +138,10 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         outcome = _settle_without_domain(host, record, OperationState.LEFT)
         if outcome is None:
             raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it") from None
-        return outcome
+        return (outcome,)
     with DomainLock(host, domain, seconds):
-        if domain.state().is_active and not elsewhere and not _is_unknown(domain, record):
+        out = _out(host, record)
+        if domain.state().is_active and not elsewhere and not out and not _is_unknown(domain, record):
             raise ForgetRefused(
                 f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
             )
@@ -150,10 +156,23 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             if elsewhere:
                 message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_said_of(mine, elsewhere)}"
                 travel.forget(domain, [operation_id], ())
+            if out:
+                names = ", ".join(map(describe, out))
+                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {names} stays out of the guest"
+                travel.forget_asked(domain, [operation_id], out)
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
-                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message)
-                return tx.outcome(Result.LEFT, reason="forgotten", message=message)
+                also = partial(_forget_nics, host, domain, out)
+                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
+                closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
+        return (closed, *(return_devices(host, domain.uuid, domain=domain, seconds=seconds) if out else ()))
+
+
+def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:
+    """The journal's rows of NICs that are out of the guest."""
+    rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, domain.uuid)}
+    for net in nets:
+        keep_or_drop(host, domain, net, rows.get(net.alias or ""))
 
 
 def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
@@ -165,15 +184,32 @@ def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
     return f"Not known is whether {others} is the NIC that its guest was asked for, and lets go of yet: it is left as it is"
 
 
-def _elsewhere(host: Host, record: OperationRecord) -> dict[str, str]:
-    """The NICs that the guest was asked for, and that are connected to something else by now, as they are told, by alias."""
+def _asked(record: OperationRecord) -> list[Interface]:
+    """The NICs that the guest was asked for, as it had them."""
     live = record.request.get(Half.LIVE.value)
     elements = [entry.get(key) for entry in record.named for key in ("element", Half.LIVE.value)]
     elements += [live.get("before")] if isinstance(live, dict) else []
+    return [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
+
+
+def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:
+    """The NICs that the guest lacks because an undo could not put them back; none if anything else of the operation is not undone."""
+    left = {(step.name, step.nic) for step in record.steps if step.state is StepState.UNDO_FAILED}
+    if record.state is not OperationState.INCOMPLETE or {name for name, _ in left} != {"ask"}:
+        return ()
+    nets = [net for net in _asked(record) if ("ask", net.alias) in left]
+    with suppress(DomainMissing, DomainNotRunning):
+        domain = host.hypervisor.domain(record.domain_uuid)
+        if guest.goes_on(domain, record.run_asked):
+            return tuple(net for net in nets if guest.there(domain, net, Half.LIVE) is None)
+    return ()
+
+
+def _elsewhere(host: Host, record: OperationRecord) -> dict[str, str]:
+    """The NICs that the guest was asked for, and that are connected to something else by now, as they are told, by alias."""
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
-        seen = [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
-        there = [(guest.now_of(domain, net, run=record.run_asked), net) for net in seen]
+        there = [(guest.now_of(domain, net, run=record.run_asked), net) for net in _asked(record)]
     except DomainMissing:
         return {}
     return {net.alias or "": describe(now) for now, net in there if now is not None and not has_source_of(now, net)}

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
+from virtnetplug.ports.domain import HowBegan
 
 Rows = Mapping[str, NicRecord]
 
@@ -34,6 +36,20 @@ def has_other_tap(now: Interface, tap: str | None, process: str, process_now: st
     not seen, nothing tells.
     """
     return bool(process) and process == process_now and bool(tap and now.target_dev) and now.target_dev != tap
+
+
+def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view: DomainView) -> bool:
+    """Whether somebody has put a NIC of that alias and MAC, connected to something else, in the place of the one that was plugged.
+
+    In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
+    the definition (`config`) has it. Of a guest that was restored, or a process that is not seen, nothing tells.
+    """
+    if live.is_hostdev or is_of_row(live, row) or not row.process:
+        return False
+    if row.process == view.run.process and (row.frontend, row.backend) != GONE:
+        return has_other_tap(live, row.target, row.process, view.run.process)
+    is_fresh = row.process == view.run.process or view.state.began is HowBegan.BOOTED
+    return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
 
 
 def without_strangers(alias: str, pair: Pair, known: Identity, rows: Rows) -> Pair:

@@ -55,7 +55,7 @@ class Survey:
     """All views of the same NICs; a view that could not be had is None, and `unseen` says why.
 
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
-    each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain and MAC.
+    each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain, MAC and link.
     `remains` are the ids of ended Xen domains that xenstore still has something of; of a survey `with_remains` alone.
     `alive` holds the ids of those of `operations` that somebody is working on, `stalled` why some of them do not get on.
     """
@@ -66,7 +66,7 @@ class Survey:
     taps: Mapping[str, frozenset[str]] | None = None
     ports: Mapping[str, frozenset[str]] | None = None
     strays: Mapping[str, Sequence[Stray]] = field(default_factory=dict)
-    ends: Mapping[tuple[str, str], Ends] = field(default_factory=dict)
+    ends: Mapping[tuple[str, str, str | None], Ends] = field(default_factory=dict)
     remains: frozenset[int] = frozenset()
     nics: tuple[NicRecord, ...] = ()
     operations: tuple[OperationRecord, ...] = ()
@@ -162,7 +162,7 @@ def shows_ends(seen: Seen) -> bool:
 
 def _with_ends(whole: Survey) -> Survey:
     strays: dict[str, Sequence[Stray]] = {}
-    ends: dict[tuple[str, str], Ends] = {}
+    ends: dict[tuple[str, str, str | None], Ends] = {}
     for seen in whole.domains.values():
         if not seen.is_active or not shows_ends(seen):
             continue
@@ -171,9 +171,9 @@ def _with_ends(whole: Survey) -> Survey:
         except VirtnetplugError as error:
             whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
         for net in seen.live:
-            its = seen.domain.ends(net.mac) if net.type in SHOWN and net.mac is not None else None
+            its = seen.domain.ends(net.mac, net.target) if net.type in SHOWN and net.mac is not None else None
             if its is not None and net.mac is not None:
-                ends[seen.uuid, net.mac] = its
+                ends[seen.uuid, net.mac, net.target] = its
     return replace(whole, strays=strays, ends=ends)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
-from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, LeftPending, RemovalFailed
+from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, LeftPending, Refused, RemovalFailed, sentence
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import (
     config_net,
@@ -34,7 +34,7 @@ from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
-from virtnetplug.hotplug.transaction import Transaction, Undos
+from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
 from virtnetplug.hotplug.view import describe, has_source_of
 from virtnetplug.model.interface import Interface
@@ -177,10 +177,18 @@ def of_ask(
                     f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
                 )
                 return
-            put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
+            try:
+                put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
+            except (Refused, Failed) as error:
+                error.message = f"{sentence(error.message)} {_or_forget(tx.record, alias)}"
+                raise
             _say_where(site, tx, net)
 
     return {("ask", alias): back}
+
+
+def _or_forget(record: OperationRecord, name: str) -> str:
+    return f"If {name} is to stay out of the guest, '{recover_command(record)} --forget {record.id}' closes the {record.operation}."
 
 
 def _left_in(site: Site, tx: Transaction, came: Sequence[tuple[str, Interface]]) -> Interface | None:

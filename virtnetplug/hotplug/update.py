@@ -127,12 +127,15 @@ def prepared(
     if edits:
         refusals += _refusals(host, view, edits, alias, scope, device, replace=replace)
     steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
+    warnings = _lost(host, view, edits[Half.LIVE]) if steps and Half.LIVE in edits else ()
 
     def start(lock: Lock, seconds: float) -> Work:
         record = _record(host, view, alias, edits, scope, device, manner, steps)
         deadline = host.clock.monotonic() + seconds
         site = Site(host=host, domain=domain, run=record.run, seconds=seconds)
         with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
+            for text in warnings:
+                tx.warn(text)
             release = GuestRelease(host, domain, watch, deadline, run=record.run)
             return (yield from _Update(host, domain, release, record, manner).run(tx))
 
@@ -145,6 +148,7 @@ def prepared(
         already=None if edits else nics_of(host, view, [find(view, selector, scope.halves)]),
         steps=steps,
         diff=lambda: {half.value: _diff(edit, alias, device) for half, edit in edits.items()},
+        warnings=warnings,
     )
 
 
@@ -171,6 +175,15 @@ def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assign
     from virtnetplug.hotplug.assigned import assigned_to
 
     return assigned_to(host, view.domain, live, config)
+
+
+def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
+    """What somebody set by hand of the device that is replaced by another."""
+    if not (edit.by_replacement and edit.before.is_hostdev and replacement.actual_of(host, edit.after).is_hostdev):
+        return ()
+    from virtnetplug.hotplug.assigned import lost_by_hand
+
+    return lost_by_hand(host, view.domain, edit.before, edit.kept)
 
 
 def _is_lost(refusals: Sequence[Refusal]) -> bool:

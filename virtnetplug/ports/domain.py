@@ -247,8 +247,11 @@ class Domain(Protocol):
         Raises `XenStoreFailed` if the host could not be asked.
         """
 
-    def ends(self, mac: Mac | str | None) -> Ends | None:
-        """Of a NIC, as of the last look at the live definition; None where the hypervisor's host shows no such thing."""
+    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
+        """Of a NIC, as of the last look at the live definition; None where the hypervisor's host shows no such thing.
+
+        `target` is the name of its link, which tells several of one MAC apart.
+        """
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
         """What `net` asks for and this domain's hypervisor refuses, or would take and not do. `actual_type` is that of its `ActualDevice`."""

@@ -49,7 +49,7 @@ IDENTITY = [
 TWIN = ["alias", "vif", "is_there", "is_connected", "unplug_live", "unplug_config", "why"]
 CANDIDATE = ["alias", "device", "address", "rank", "why", "link_state", "is_held", "obstacle"]
 ENFORCED = ["deed", "nic", "halves", "why", "result", "operation_id"]
-AUDIT = [*TOP, "domains", "nics", "findings", "seconds", "unseen"]
+AUDIT = [*TOP, "domains", "nics", "findings", "seconds", "unseen", "warnings"]
 
 DOCUMENTS = {
     ("attach", "web1", "--network", "default"): OUTCOME,
@@ -68,7 +68,7 @@ DOCUMENTS = {
     ("plan", "detach", "web1", "x"): PLAN,
     ("plan", "update", "web1", "x", "--mtu", "9000"): PLAN,
     ("rebind", "web1", "x", "--network", "blue"): OUTCOME,
-    ("rebind", "--heal"): [*TOP, "operations"],
+    ("rebind", "--heal"): [*TOP, "operations", "warnings"],
     ("rebind", "web1", "x", "--vf", "auto"): OUTCOME,
     ("rebind", "--pf", "eth0", "--reload-driver"): OUTCOME,
     ("plan", "rebind", "web1", "x", "--vf", "auto"): PLAN,
@@ -207,7 +207,7 @@ def test_every_error_has_its_exit_code_and_reason(error, run, plugger):
     assert ran.out == ""
     ran = run("detach", "web1", "x", "--json")
     assert ran.code == error.exit_code
-    assert list(ran.document) == [*TOP, "undo_failures"]
+    assert list(ran.document) == [*TOP, "undo_failures", "warnings"]
     assert (ran.document["reason"], ran.document["exit_code"]) == (error.reason, error.exit_code)
     results = {2: "usage", 3: "refused", 4: "undone", 5: "incomplete", 70: "failed", 75: "pending", 130: "interrupted"}
     assert ran.document["result"] == (error.result or results[error.exit_code])
@@ -396,13 +396,33 @@ def test_warnings_go_to_standard_error_or_into_the_document(run, plugger):
     assert (ran.err, ran.document["warnings"]) == ("", ["the alias was changed"])
 
 
-@pytest.mark.parametrize("words", [("recover",), ("attach", "web1", "--network", "a")], ids=lambda words: words[0])
-def test_a_warning_that_is_of_no_outcome_is_said_as_any_other(words, run, plugger):
-    """However quick the command is: what a guest carries that this journal does not have."""
-    plugger.published = ("another journal keeps it",)
-    assert run(*words).err == "virtnetplug: warning: another journal keeps it\n"
+@pytest.mark.parametrize("error", [None, errors.HypervisorFailed("It failed.")], ids=["answers", "fails"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recover",), ("attach", "web1", "--network", "a"), ("rebind", "--heal"), ("audit", "--repair"), ("list",),
+        ("recover", "--plan"), ("attach", "web1", "--network", "a", "--plan"), ("policy", "clear", "web1"),
+    ],
+    ids=lambda words: " ".join(words[:1] + words[-1:]),
+)  # fmt: skip
+def test_a_warning_that_is_of_no_outcome_is_said_as_any_other(words, error, run, plugger):
+    """Every command says it, also one that fails: what a guest carries that this journal does not have."""
+    plugger.published, plugger.raises = ("another journal keeps it",), error
+    failed = "" if error is None else f"virtnetplug: {error.message} [{error.reason}]\n"
+    assert run(*words).err == "virtnetplug: warning: another journal keeps it\n" + failed
     ran = run(*words, "--json")
     assert (ran.err, ran.document["warnings"]) == ("", ["another journal keeps it"])
+
+
+@pytest.mark.parametrize("words", [("recover",), ("rebind", "--heal")], ids=lambda words: words[0])
+def test_warnings_of_several_operations_are_said(words, run, plugger):
+    one = Outcome(operation="heal", domain="web1", result=Result.DONE, warnings=("a filter is missing",))
+    plugger.outcomes, plugger.published = (one, one), ("a filter is missing", "another journal keeps it")
+    said = [f"virtnetplug: warning: {text}" for text in ("another journal keeps it", "a filter is missing")]
+    assert run(*words).err.splitlines() == said
+    document = run(*words, "--json").document
+    assert document["warnings"] == ["another journal keeps it"]
+    assert [operation["warnings"] for operation in document["operations"]] == [["a filter is missing"]] * 2
 
 
 def test_a_warning_that_was_published_is_said_once(run, plugger):

@@ -64,7 +64,7 @@ class LeakyDomain(FakeDomain):
         self.hidden = tuple(stray for stray in self.hidden if stray.mac != str(net.mac))
         return True
 
-    def ends(self, mac: Mac | str | None) -> Ends | None:
+    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         return self.states
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:

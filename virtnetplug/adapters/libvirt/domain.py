@@ -207,7 +207,7 @@ class LibvirtDomain:
         """QEMU's are seen by their taps (`ports.links.HostLinks.taps_of`), not here."""
         return ()
 
-    def ends(self, mac: Mac | str | None) -> Ends | None:
+    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """QEMU shows no such states."""
         return None
 

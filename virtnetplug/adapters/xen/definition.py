@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.ports.xen import Vif
@@ -18,11 +18,23 @@ def lacks_targets(domain_xml: str) -> bool:
     return any(net.target is None for net in xml.glimpse(domain_xml))
 
 
-def with_targets(domain_xml: str, vifs: Mapping[str, Vif]) -> str:
-    """`domain_xml` with ``<target dev=>`` in each NIC of which `vifs`, by MAC, has one."""
-    for net in xml.devices(domain_xml).nets:
-        vif = vifs.get(str(net.mac))
-        if net.target_dev is None and vif is not None and not net.is_hostdev:
-            named = xml.edit(net.element, {"target_dev": link_name(vif)})
-            domain_xml = domain_xml.replace(net.element, named, 1)
+def with_targets(domain_xml: str, vifs: Sequence[Vif]) -> str:
+    """`domain_xml` with ``<target dev=>`` in each NIC that has a vif. Of several vifs of one MAC a NIC gets one of its bridge, and no two NICs the same."""
+    nets = xml.devices(domain_xml).nets
+    named = {net.target_dev for net in nets}
+    left = [vif for vif in vifs if link_name(vif) not in named]
+    for net in nets:
+        if net.target_dev is not None or net.is_hostdev:
+            continue
+        its = sorted((vif for vif in left if vif.mac == str(net.mac)), key=lambda vif: vif.bridge != net.source_bridge)
+        if its:
+            left.remove(its[0])
+            element = xml.edit(net.element, {"target_dev": link_name(its[0])})
+            domain_xml = domain_xml.replace(net.element, element, 1)
     return domain_xml
+
+
+def vif_of(vifs: Sequence[Vif], mac: str, target: str | None) -> Vif | None:
+    """The vif with that MAC; of several, that whose link is called `target`."""
+    its = [vif for vif in vifs if vif.mac == mac]
+    return next((vif for vif in its if len(its) == 1 or link_name(vif) == target), None)

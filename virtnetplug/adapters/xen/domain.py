@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.adapters.xen.definition import lacks_targets, link_name, with_targets
+from virtnetplug.adapters.xen.definition import lacks_targets, link_name, vif_of, with_targets
 from virtnetplug.adapters.xen.limits import lacks
 from virtnetplug.adapters.xen.toolstack import Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch, xen_watch
@@ -92,7 +92,7 @@ class XenDomain:
         if self._dom0.store is None or not lacks_targets(text):
             return text
         try:
-            return with_targets(text, {vif.mac: vif for vif in self._vifs() if vif.mac is not None})
+            return with_targets(text, self._vifs())
         except XenStoreFailed:
             return text
 
@@ -124,13 +124,22 @@ class XenDomain:
             self._inner.detach_element(net.element, half)
 
     def _make_removable(self, net: Interface, live_xml: str) -> bool:
-        """Whether something had to be done before libvirt can remove it; what fails here, libvirt's answer will tell."""
+        """Whether something had to be done before libvirt can remove it; what fails here, libvirt's answer will tell.
+
+        Raises `NotSupported` where several vifs have the NIC's MAC, by which ``libxl_mac_to_device_nic`` takes any of them, whoever's it is.
+        """
         run = xml.run_of(live_xml)
         if self._dom0.store is None or run is None:
             return False
         with suppress(XenStoreFailed, HostDeviceFailed):
-            vif = next((vif for vif in self._dom0.store.vifs(run) if vif.mac == str(net.mac)), None)
-            if vif is None or not vif.is_recorded:
+            its = [vif for vif in self._dom0.store.vifs(run) if vif.mac == str(net.mac)]
+            if sum(vif.is_recorded for vif in its) > 1:
+                raise NotSupported(
+                    f"{', '.join(link_name(vif) for vif in its)} of {self.name} have the MAC {net.mac}, by which libxl would detach any one of them. "
+                    f"Detach the one that is not meant to be there first: 'xl network-detach {self.name} NUMBER'."
+                )
+            vif = next((vif for vif in its if vif.is_recorded), None)
+            if vif is None:
                 self._dom0.toolstack.add_placeholder(run, str(net.mac))
                 return True
             return self._bind(vif)
@@ -241,10 +250,10 @@ class XenDomain:
             self._dom0.toolstack.remove(vif.domain_id, vif.number)
         return all(stray.mac != str(net.mac) for stray in self.strays())
 
-    def ends(self, mac: Mac | str | None) -> Ends | None:
+    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """As xenstore has them; None where it cannot be read."""
         try:
-            vif = next((vif for vif in self._vifs() if vif.mac == str(mac)), None)
+            vif = vif_of(self._vifs(), str(mac), target)
         except XenStoreFailed:
             return None
         if self._dom0.store is None:

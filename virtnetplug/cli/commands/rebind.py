@@ -173,8 +173,5 @@ def _heal(session: Session, domain: str | None, nic: str | None, chosen: dict[st
         return
     with session.plugger("healing", read_only=False) as plugger:
         outcomes = plugger.heal(domain, nic, network=network, bridge=bridge)
-    for outcome in outcomes:
-        for warning in outcome.warnings:
-            session.warn(f"warning: {warning}")
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
     session.answer(render.document_from_healing(outcomes, messages), lambda screen: report.text_from_healing(outcomes))

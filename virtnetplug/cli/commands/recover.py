@@ -31,7 +31,8 @@ _EPILOG = """Examples:
 )
 @click.option(
     "--forget", metavar="ID", default="",
-    help="Close the operation ID, whose guest was saved, ended in a way that is not known, or has the NIC connected to something else by now.",
+    help="Close the operation ID, whose guest was saved, ended in a way that is not known, has the NIC connected to something else by now, "
+    "or lacks a NIC that cannot be put back.",
 )  # fmt: skip
 @options.plan_option
 @click.pass_obj
@@ -56,9 +57,6 @@ def command(
     with session.plugger("recovering", read_only=False) as plugger:
         outcomes = plugger.recover(domain, wait=wait, allow_taint=allow_taint, any_address=any_address, forget=forget)
     messages = [report.message_from_outcome(outcome) for outcome in outcomes]
-    others = session.unsaid(outcomes)
-    for warning in (*others, *(warning for outcome in outcomes for warning in outcome.warnings)):
-        session.warn(f"warning: {warning}")
     session.answer(
-        render.document_from_recovery(outcomes, messages, others), lambda screen: report.text_from_recovery(outcomes)
+        render.document_from_recovery(outcomes, messages), lambda screen: report.text_from_recovery(outcomes)
     )

@@ -73,6 +73,33 @@ def test_they_are_also_told_before_any_other_look() -> None:
     assert Guest(live=None).domain.ends(MACS["ua-0"]) == Ends(None, None)
 
 
+def test_of_two_nics_of_one_mac_each_has_its_own_vif() -> None:
+    there = Guest(live=[net(1).replace("br0", "br1"), net(1).replace("ua-1", "ua-5")])
+    mac = MACS["ua-1"]
+    there.vifs_there = [vif(1, bridge="br0"), vif(2, mac=mac, bridge="br1", backend=State.CLOSED)]
+    domain = there.domain
+    assert targets(domain.xml(Half.LIVE)) == ["vif7.2", "vif7.1"]
+    assert domain.ends(mac, "vif7.1") == Ends(State.CONNECTED, State.CONNECTED)
+    assert domain.ends(mac, "vif7.2") == Ends(State.CONNECTED, State.CLOSED)
+
+
+def test_two_of_one_bridge_have_not_the_same_one() -> None:
+    there = Guest(live=[net(1), net(1).replace("ua-1", "ua-5")])
+    there.vifs_there = [vif(1, bridge="br0"), vif(2, mac=MACS["ua-1"], bridge="br0")]
+    assert sorted(map(str, targets(there.domain.xml(Half.LIVE)))) == ["vif7.1", "vif7.2"]
+
+
+def test_a_vif_that_another_toolstack_made_with_the_mac_of_a_nic_is_not_its() -> None:
+    there = Guest(live=[net(1)])
+    there.vifs_there = [vif(2, mac=MACS["ua-1"], bridge="br9", frontend=None), vif(1, bridge="br0")]
+    domain = there.domain
+    assert targets(domain.xml(Half.LIVE)) == ["vif7.1"]
+    assert domain.ends(MACS["ua-1"], "vif7.1") == Ends(State.CONNECTED, State.CONNECTED)
+    with pytest.raises(NotSupported, match=r"vif7\.2, vif7\.1 .*xl network-detach"):
+        domain.detach("ua-1", Half.LIVE)
+    assert len(there.vifs_there) == 2 and there.live == [net(1)]
+
+
 # -- detach --------------------------------------------------------------------------------------
 
 
