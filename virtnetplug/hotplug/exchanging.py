@@ -5,7 +5,8 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
+from virtnetplug.hotplug.last_seen import as_seen, expect_same_source, keep_tap
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -39,8 +41,9 @@ from virtnetplug.hotplug.operation import (
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
-from virtnetplug.hotplug.remembering import keep, remember
+from virtnetplug.hotplug.remembering import Remembered, keep, name_of, remember, remember_again
 from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import edited
 from virtnetplug.hotplug.reserved import SAME_MAC, expect_free, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.travel import say_ours
@@ -58,9 +61,11 @@ from virtnetplug.hotplug.undoing import (
 from virtnetplug.hotplug.view import DomainView, join, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
 
 _TAKEN_OVER = ("mac", "address")
@@ -158,7 +163,9 @@ class _Running:
                 self._expect_places(tx, self.request["leaving"][number:])
             if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):
                 return self._pending(tx, entry["alias"])
+            expect_same_source(tx, entry["alias"], entry["element"])
             keep(self.domain, self.request["remembered"])
+        self._remember_as_seen(tx)
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
         taken_out = self._taken_out()
         planned = {step.nic for step in tx.steps if step.name == "undefine"}
@@ -183,7 +190,7 @@ class _Running:
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""
-        net = xml.interface(entry["element"])
+        net = self._as_seen(tx, entry)
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
@@ -191,13 +198,59 @@ class _Running:
             net=net,
             actual=actual,
             operation_id=tx.record.id,
-            settings=entry["settings"],
+            settings=self._settings(tx, entry, net, actual),
             again=_address(entry["again"]),
             only=_address(entry.get("only")),
             avoid=_address(entry.get("avoid")),
         )
         plug(self.host, tx, backend_for(actual), order, has_waited=True)
-        return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
+        now = tx.note("confirm", entry["alias"], lambda: self._confirm(net))
+        keep_tap(tx, now)
+        return now
+
+    def _as_seen(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
+        """The NIC that comes, with what somebody has changed meanwhile of it, if it was in the guest before, and of the NIC whose identity it takes."""
+        net = xml.interface(entry["element"])
+        for alias, before, now in self._changed(tx):
+            if alias == entry["alias"]:
+                net = xml.interface(xml.merged(net.element, before.element, now.element))
+            elif name_of(before) in self._identities():
+                taken = retake(before, now, net, is_hostdev=actual_of(self.host, net).is_hostdev)
+                net = edited(net, taken.changes)
+                for field, why in taken.left_out:
+                    tx.warn(f"{entry['alias']} cannot have its {field.replace('_', ' ')}: {why}")
+        return net
+
+    def _settings(
+        self, tx: Transaction, entry: Mapping[str, Any], net: Interface, actual: ActualDevice
+    ) -> Mapping[str, Setting]:
+        """What is to be set of the NIC's device. An operation that was to set nothing has no step for it."""
+        planned: Mapping[str, Setting] = entry["settings"]
+        settings = {**planned, **settings_of(net, actual)}
+        if planned or not settings:
+            return settings
+        tx.warn(f"{', '.join(settings)} of {entry['alias']} was changed meanwhile, and is not set of its device")
+        return planned
+
+    def _remember_as_seen(self, tx: Transaction) -> None:
+        """Have the metadata remember what somebody has changed meanwhile of a NIC that is handed over: it comes back so."""
+        for _, before, now in self._changed(tx):
+            known = self._identities().get(name_of(before))
+            if known is not None and known.after is not None and known.after.live is not None:
+                live = xml.merged(known.after.live, before.element, now.element)
+                remember_again(self.domain, known, dataclasses.replace(known.after, live=live))
+
+    def _identities(self) -> Mapping[str, Remembered]:
+        """What is remembered of the NICs whose identity another NIC takes, by their names."""
+        known = map(Remembered.from_request, self.request["remembered"])
+        return {each.name: each for each in known if each.after is not None and each.after.is_out}
+
+    def _changed(self, tx: Transaction) -> Iterator[tuple[str, Interface, Interface]]:
+        """The NICs that have left and that somebody changed before: what the steps call each, and its element at the beginning and as it was seen last."""
+        for entry in self.request["leaving"]:
+            before, now = entry["element"], as_seen(tx.record.request, entry["alias"], entry["element"])
+            if now != before:
+                yield entry["alias"], xml.interface(xml.strip_live(before)), xml.interface(xml.strip_live(now))
 
     def _confirm(self, wanted: Interface) -> Interface:
         now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
