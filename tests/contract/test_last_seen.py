@@ -13,6 +13,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed
+from virtnetplug.hotplug import exchanging
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 
 BEFORE, AFTER = False, True
@@ -82,7 +83,7 @@ def test_a_replacement_is_where_the_nic_was_seen_that_somebody_moved(fake: World
     assert (outcome.result, outcome.warnings) == (Result.DONE, ())
     assert _nets(fake) == [("ua-nic1", ELSEWHERE, None, "e1000")]
     assert _nets(fake, Half.CONFIG) == [("ua-nic1", ELSEWHERE if Half.CONFIG in halves else "br0", None, "e1000")]
-    assert [(nic.source, nic.origin) for nic in fake.plugger.list(fake.name)][0] == (ELSEWHERE, "virtnetplug")
+    assert next((nic.source, nic.origin) for nic in fake.plugger.list(fake.name)) == (ELSEWHERE, "virtnetplug")
 
 
 def test_a_replacement_whose_undo_takes_it_out_again_leaves_the_nic_where_somebody_moved_it(
@@ -91,7 +92,7 @@ def test_a_replacement_whose_undo_takes_it_out_again_leaves_the_nic_where_somebo
     _pending(fake, "replace")
     _set(fake, "ua-nic1", {"source_bridge": ELSEWHERE}, Half.LIVE)
     _looked(fake)
-    monkeypatch.setattr(fake.guest, "update", lambda *_: (_ for _ in ()).throw(HypervisorFailed("no")))
+    monkeypatch.setattr(fake.guest, "update", _fails)
     outcome = _let_go(fake)  # the definition cannot be changed
     assert outcome.result is Result.UNDONE
     assert [ELSEWHERE in text and "seen last" in text for text in outcome.warnings] == [True], outcome.warnings
@@ -231,3 +232,50 @@ def test_an_undo_waits_for_a_guest_that_takes_its_time_with_a_nic_that_came(fake
     fake.later(1.0, fake.guest.resume)
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
     assert _nets(fake) == [("ua-nic1", "br0", None, "virtio")]
+
+
+def _links(world: World, half: Half) -> list[tuple[str | None, str | None]]:
+    return [(alias, link) for alias, _, link, _ in _nets(world, half)]
+
+
+@pytest.mark.parametrize("alias", ["ua-nic1", "ua-nic2"])
+def test_what_was_changed_in_the_definition_is_handed_over_there(fake: World, alias: str) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
+    assert _let_go(fake).result is Result.DONE
+    assert (_links(fake, Half.LIVE), _links(fake, Half.CONFIG)) == ([("ua-nic2", None)], [("ua-nic2", "down")])
+    assert fake.plugger.handback(fake.name, "ua-nic1", wait=20).result is Result.DONE
+    assert _links(fake, Half.CONFIG) == [("ua-nic1", "down" if alias == "ua-nic1" else None)]
+
+
+def _fails(*_: object) -> None:
+    raise HypervisorFailed("no")
+
+
+@pytest.mark.parametrize("call", ["detach", "update"])
+def test_a_recovery_that_died_in_the_definition_is_taken_for_nobody_elses_hand(fake: World, call: str) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), call, after=AFTER, number=2)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == [("ua-nic2", fake.network, None, "virtio")]
+
+
+@pytest.mark.parametrize("alias", ["ua-nic1", "ua-nic2"])
+def test_what_was_changed_in_the_definition_is_there_after_an_undo(
+    fake: World, monkeypatch: pytest.MonkeyPatch, alias: str
+) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
+    monkeypatch.setattr(exchanging, "expect_run", _fails)
+    assert _let_go(fake).result is Result.UNDONE
+    assert sorted(_links(fake, Half.CONFIG)) == [
+        (each, "down" if each == alias else None) for each in ("ua-nic1", "ua-nic2")
+    ]

@@ -23,6 +23,9 @@ from virtnetplug.ports.domain import Domain
 SEEN = "seen"
 """Key of a request: the live elements, as they were seen last, of the NICs that the guest was asked for; by the names that the steps call them."""
 
+DEFINED = "defined"
+"""Key of a request: the elements, as they were when they left, of the NICs that it takes out of the definition; by the names that the steps call them."""
+
 TAPS = "taps"
 """Key of a request: the taps of the NICs that came, by alias."""
 
@@ -52,6 +55,18 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
     if seen is None:
         return element
     return seen if xml.interface(element).address is not None else without_address(seen)
+
+
+def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:
+    """Keep in the journal how the definition has the NIC `name` just before it leaves; the request has `element`."""
+    if now.element != element:
+        tx.amend(**{DEFINED: {**tx.record.request.get(DEFINED, {}), name: now.element}})
+
+
+def as_defined(request: Mapping[str, Any], name: str, element: str) -> str:
+    """The element of the NIC `name` as the definition had it when it left; `element` is what the request has."""
+    kept: str = request.get(DEFINED, {}).get(name, element)
+    return kept
 
 
 def expect_same_source(tx: Transaction, name: str, element: str) -> None:

@@ -90,6 +90,7 @@ class Operation:
         "asked": LIST,
         "back": FLAG,
         "cleared": FLAG,
+        "defined": ELEMENTS_BY_NAME,
         "marked": FLAG,
         "moved": ELEMENTS,
         "order": LIST,
