@@ -181,6 +181,7 @@ def test_a_nic_that_came_once_the_guest_had_let_go_is_displaced_by_no_replacemen
     fake.guest.resume()
     (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
     fake.guest.attach(net.element, Half.LIVE)
+    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
     before = picture(fake)
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, outcome.reason, picture(fake)) == (Result.PENDING, "place-taken", before)
@@ -193,6 +194,7 @@ def test_nor_is_it_asked_for_by_a_detach(fake: World) -> None:
     fake.guest.resume()
     (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
     fake.guest.attach(net.element, Half.LIVE)
+    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
     before = picture(fake)
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, picture(fake)) == (Result.DONE, before)

@@ -15,7 +15,7 @@ from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, StepState
+from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
 from virtnetplug.model.travelling import Asked, KnownNic
 from virtnetplug.ports.domain import Domain
 
@@ -193,7 +193,7 @@ def _nic(
         record = None  # another NIC of that alias
     is_ours_no_more = record is not None and live is not None and _is_anothers(record, live, view)
     operation = operation_on(live, said.pending)
-    if live is not None and operation is not None and _is_strangers(live, operation, said):
+    if live is not None and operation is not None and _is_strangers(live, operation, said, view):
         operation = None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     is_pending = operation is not None and operation not in said.unasked
@@ -229,7 +229,7 @@ def nets_called(record: OperationRecord, alias: str | None) -> tuple[Interface, 
     return tuple(net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == alias)
 
 
-def _is_strangers(live: Interface, operation: str, said: _Said) -> bool:
+def _is_strangers(live: Interface, operation: str, said: _Said, view: DomainView) -> bool:
     """Whether the guest's NIC only bears a lasting alias of the operation, and somebody has put it in: it has another MAC, or has come, connected to
     something else, since the guest let go of the operation's.
     """
@@ -244,12 +244,23 @@ def _is_strangers(live: Interface, operation: str, said: _Said) -> bool:
     nets = nets_called(record, live.alias)
     if not nets or None in (live.mac, *(net.mac for net in nets)):
         return False
-    if live.mac not in {net.mac for net in nets}:
+    if live.mac not in {net.mac for net in nets} or _has_another_tap(live, nets, record, view):
         return True
     released = ("guest_release", live.alias, StepState.DONE)
     return any((step.name, step.nic, step.state) == released for step in record.steps) and not any(
         has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets
     )
+
+
+def _has_another_tap(live: Interface, nets: Sequence[Interface], record: OperationRecord, view: DomainView) -> bool:
+    """Whether the guest's NIC was put in after the one that the operation waits for had left (see `guest.is_another`): the operation has put in none."""
+    taps = {net.target_dev for net in nets} - {None}
+    is_process = bool(view.run.process) and view.run.process == record.run_asked.process
+    if not is_process or not taps or live.target_dev is None or live.target_dev in taps:
+        return False
+    plugs = [step for step in record.steps if step.nic == live.alias and step.phase is Phase.PLUG]
+    is_back = any(step.state is StepState.UNDONE for step in record.steps) or record.goes_back
+    return not is_back and all(step.state is StepState.PLANNED for step in plugs)
 
 
 def _is_anothers(record: NicRecord, live: Interface, view: DomainView) -> bool:
