@@ -201,11 +201,12 @@ def test_nor_is_it_asked_for_by_a_detach(fake: World) -> None:
     assert any("was put in once the guest had let go" in text for text in outcome.warnings), outcome.warnings
 
 
+@pytest.mark.parametrize(("name", "what"), [("replace", "e1000"), ("handover", "ua-nic2")])
 def test_an_undo_that_died_once_the_nic_was_back_says_nothing_of_others(
-    fake: World, monkeypatch: pytest.MonkeyPatch
+    fake: World, monkeypatch: pytest.MonkeyPatch, name: str, what: str
 ) -> None:
-    _pending(fake, "replace")
-    _refuse(fake, monkeypatch, "e1000")
+    _pending(fake, name)
+    _refuse(fake, monkeypatch, what)
     fake.guest.resume()
     die(fake, lambda p: p.recover(wait=20), "attach", after=AFTER, number=2)
     assert _nets(fake) == [("ua-nic1", "br0", None, "virtio")]
