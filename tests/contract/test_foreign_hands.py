@@ -285,7 +285,12 @@ def _pending_nics(world: World) -> set[str | None]:
 
 
 @pytest.mark.parametrize("name", ["detach", "replace"])
-def test_a_nic_of_another_mac_is_not_shown_as_asked_for(fake: World, name: str) -> None:
+@pytest.mark.parametrize("is_process", [True, False], ids=["process", "no-process"])
+def test_a_nic_of_another_mac_is_not_shown_as_asked_for(
+    fake: World, monkeypatch: pytest.MonkeyPatch, name: str, *, is_process: bool
+) -> None:
+    if not is_process:  # then no tap tells
+        monkeypatch.setattr(type(fake.guest), "process", lambda self: "")
     _pending(fake, name)
     assert "ua-nic1" in _pending_nics(fake)
     fake.guest.resume()

@@ -85,8 +85,12 @@ def test_the_answer_of_a_guest_that_was_asked_stays_its_answer(cabled: World, na
     assert outcome.result is Result.PENDING and not asked
     assert any("not asked again" in text for text in outcome.warnings)
     cabled.guest.resume()
-    assert [each.result for each in cabled.plugger.recover(wait=20)] == [Result.DONE]
-    assert source(cabled) == {"replace": [cabled.bridges[0]], "handover": [cabled.bridges[0]]}.get(name, [])
+    (outcome,) = cabled.plugger.recover(wait=20)
+    if name == "handover":  # what takes its identity is connected as was asked, and not as it is by now
+        assert outcome.result is Result.UNDONE and cabled.bridges[1] in outcome.message
+    else:
+        assert outcome.result is Result.DONE
+    assert source(cabled) == ([] if name.startswith("detach") else [cabled.bridges[1]])
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

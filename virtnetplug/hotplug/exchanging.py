@@ -5,7 +5,8 @@ Whatever fails, those that left are back, the same device at the same guest addr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
+from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap, see_defined
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -39,8 +41,9 @@ from virtnetplug.hotplug.operation import (
 from virtnetplug.hotplug.plugging import plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease
-from virtnetplug.hotplug.remembering import keep, remember
+from virtnetplug.hotplug.remembering import Remembered, keep, name_of, remember, remember_again
 from virtnetplug.hotplug.replacement import actual_of
+from virtnetplug.hotplug.request import edited
 from virtnetplug.hotplug.reserved import SAME_MAC, expect_free, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.travel import say_ours
@@ -58,9 +61,11 @@ from virtnetplug.hotplug.undoing import (
 from virtnetplug.hotplug.view import DomainView, join, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
+from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
 
 _TAKEN_OVER = ("mac", "address")
@@ -103,7 +108,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
     came: list[tuple[str, Interface]] = []
-    config_leaving = [xml.interface(element) for element in request["config_leaving"]]
+    config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
         net = xml.interface(entry["element"])
@@ -114,11 +119,12 @@ def undos(site: Site, tx: Transaction) -> Undos:
         _, config = join([xml.interface(entry["element"])], config_leaving)[0]
         defined = None if config is None else config.element
         found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came, defined=defined)
-    for element in request["config_leaving"]:
-        found |= of_undefine(site, tx, name_in_config(xml.interface(element)), element)
+    for net in config_leaving:
+        found |= of_undefine(site, tx, name_in_config(net), net.element)
     for element in request["config_entering"]:
         net = xml.interface(element)
-        before = _replaced(tx, net)
+        if (before := _replaced(tx, net)) is not None:
+            before = xml.interface(_as_defined(request, before.element))
         if before is None:
             found |= of_define(site, tx, name_in_config(net), net)
         else:
@@ -127,12 +133,32 @@ def undos(site: Site, tx: Transaction) -> Undos:
     return found
 
 
+def _as_defined(request: Mapping[str, Any], element: str) -> str:
+    return as_defined(request, name_in_config(xml.interface(element)), element)
+
+
 def _replaced(tx: Transaction, net: Interface) -> Interface | None:
     """The NIC whose place in the definition `net` takes; None in records that take that out of it first, in a step of its own."""
     before = predecessor(net, [xml.interface(element) for element in tx.record.request["config_leaving"]])
     if before is None or any((step.name, step.nic) == ("undefine", name_in_config(before)) for step in tx.steps):
         return None
     return before
+
+
+_Change = tuple[str, Interface, Interface]
+"""What the steps call a NIC that somebody changed, and its element at the beginning of the operation and when it left."""
+
+
+def _bare(element: str) -> Interface:
+    return xml.interface(xml.strip_live(element))
+
+
+def _changed(name: str, element: str | None, changed: Iterable[_Change]) -> str | None:
+    """The element that is remembered of the NIC `name`, with what was changed of that NIC."""
+    for _, before, now in changed:
+        if element is not None and name_of(before) == name:
+            element = xml.merged(element, before.element, now.element)
+    return element
 
 
 class _Running:
@@ -158,15 +184,18 @@ class _Running:
                 self._expect_places(tx, self.request["leaving"][number:])
             if not (yield from self.release.out(tx, entry["alias"], entry["element"], "exchanged")):
                 return self._pending(tx, entry["alias"])
+            expect_same_source(tx, entry["alias"], entry["element"])
             keep(self.domain, self.request["remembered"])
+        self._remember_as_changed(tx)
         came = {entry["alias"]: self._enter(tx, entry) for entry in self.request["entering"]}
-        taken_out = self._taken_out()
+        taken_out = self._taken_out(tx)
         planned = {step.nic for step in tx.steps if step.name == "undefine"}
         for element in self.request["config_leaving"]:
             if name_in_config(xml.interface(element)) in planned:
                 self._undefine(tx, element)
         for element in self.request["config_entering"]:
             self._define(tx, element, taken_out)
+        self._remember_as_changed(tx)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
             say_ours(self.domain, list(came.values()))  # one that serves in the place of another has that one's MAC
@@ -183,7 +212,7 @@ class _Running:
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""
-        net = xml.interface(entry["element"])
+        net = self._as_changed(tx, xml.interface(entry["element"]), self._seen(tx))
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
@@ -191,13 +220,66 @@ class _Running:
             net=net,
             actual=actual,
             operation_id=tx.record.id,
-            settings=entry["settings"],
+            settings=self._settings(tx, entry, net, actual),
             again=_address(entry["again"]),
             only=_address(entry.get("only")),
             avoid=_address(entry.get("avoid")),
         )
         plug(self.host, tx, backend_for(actual), order, has_waited=True)
-        return tx.note("confirm", entry["alias"], lambda: self._confirm(net))
+        now = tx.note("confirm", entry["alias"], lambda: self._confirm(net))
+        keep_tap(tx, now)
+        return now
+
+    def _as_changed(self, tx: Transaction, net: Interface, changed: Iterable[_Change]) -> Interface:
+        """The NIC that comes, with what somebody has changed meanwhile of it, if it was there before, and of the NIC whose identity it takes."""
+        for name, before, now in changed:
+            if name == name_in_config(net):
+                net = xml.interface(xml.merged(net.element, before.element, now.element))
+            elif name_of(before) in self._identities():
+                taken = retake(before, now, net, is_hostdev=actual_of(self.host, net).is_hostdev)
+                net = edited(net, taken.changes)
+                for field, why in taken.left_out:
+                    tx.warn(f"{name_in_config(net)} cannot have its {field.replace('_', ' ')}: {why}")
+        return net
+
+    def _settings(
+        self, tx: Transaction, entry: Mapping[str, Any], net: Interface, actual: ActualDevice
+    ) -> Mapping[str, Setting]:
+        """What is to be set of the NIC's device. An operation that was to set nothing has no step for it."""
+        planned: Mapping[str, Setting] = entry["settings"]
+        settings = {**planned, **settings_of(net, actual)}
+        if planned or not settings:
+            return settings
+        tx.warn(f"{', '.join(settings)} of {entry['alias']} was changed meanwhile, and is not set of its device")
+        return planned
+
+    def _remember_as_changed(self, tx: Transaction) -> None:
+        """Have the metadata remember what somebody has changed meanwhile of a NIC that is handed over: it comes back so."""
+        for name, known in self._identities().items():
+            assert known.after is not None
+            live = _changed(name, known.after.live, self._seen(tx))
+            config = _changed(name, known.after.config, self._redefined(tx))
+            identity = dataclasses.replace(known.after, live=live, config=config)
+            if identity != known.after:
+                remember_again(self.domain, known, identity)
+
+    def _identities(self) -> Mapping[str, Remembered]:
+        """What is remembered of the NICs whose identity another NIC takes, by their names."""
+        known = map(Remembered.from_request, self.request["remembered"])
+        return {each.name: each for each in known if each.after is not None and each.after.is_out}
+
+    def _seen(self, tx: Transaction) -> list[_Change]:
+        """What was changed of the NICs that have left the guest."""
+        request = tx.record.request
+        leaving = [(entry["alias"], entry["element"]) for entry in self.request["leaving"]]
+        pairs = [(name, before, as_seen(request, name, before)) for name, before in leaving]
+        return [(name, _bare(before), _bare(now)) for name, before, now in pairs if now != before]
+
+    def _redefined(self, tx: Transaction) -> list[_Change]:
+        """What was changed of the NICs that have left the definition."""
+        pairs = [(element, _as_defined(tx.record.request, element)) for element in self.request["config_leaving"]]
+        nets = [(xml.interface(before), xml.interface(now)) for before, now in pairs if now != before]
+        return [(name_in_config(before), before, now) for before, now in nets]
 
     def _confirm(self, wanted: Interface) -> Interface:
         now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
@@ -212,15 +294,22 @@ class _Running:
         net = xml.interface(element)
 
         def out() -> None:
-            guest.expect_unchanged(config_net(self.domain, net), net, where=" in the definition")
+            now = config_net(self.domain, net)
+            guest.expect_unchanged(now, net, where=" in the definition")
+            if now is not None and now.mac == net.mac:
+                see_defined(tx, name_in_config(net), element, now)
             remove_from_config(self.domain, net)
 
         tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
 
-    def _taken_out(self) -> frozenset[str]:
-        """The NICs that were to leave the definition, by their names there, of which it has none any more: somebody has taken them out."""
-        leaving = map(xml.interface, self.request["config_leaving"])
-        return frozenset(name_in_config(net) for net in leaving if standing(self.domain, net) is None)
+    def _taken_out(self, tx: Transaction) -> frozenset[str]:
+        """The NICs that were to leave the definition, by their names there, of which it has none any more: somebody has taken them out.
+
+        A call that ended before may have begun to do so itself.
+        """
+        leaving = {name_in_config(net): net for net in map(xml.interface, self.request["config_leaving"])}
+        gone = [name for name, net in leaving.items() if standing(self.domain, net) is None]
+        return frozenset(name for name in gone if not tx.was_begun("undefine", name))
 
     def _define(self, tx: Transaction, element: str, taken_out: Collection[str]) -> None:
         """A NIC that the definition had, and that somebody has `taken_out` of it, stays out."""
@@ -235,11 +324,16 @@ class _Running:
                 say_out(tx, name)
                 return
             if before is None:
-                define(self.domain, element)
+                define(self.domain, self._as_changed(tx, net, self._redefined(tx)).element)
                 return
             now = standing(self.domain, net, before)
             guest.expect_unchanged(now, before, net, where=" in the definition")
-            rewrite(self.domain, before, net, is_one=name_in_config(before) == name)
+            if (is_one := name_in_config(before) == name) or now is None:
+                rewrite(self.domain, before, net, is_one=is_one)
+                return
+            if name_in_config(now) == name_in_config(before):
+                see_defined(tx, name_in_config(before), before.element, now)
+            rewrite(self.domain, before, self._as_changed(tx, net, self._redefined(tx)), is_one=False)
 
         tx.effect("define", name, write, half=Half.CONFIG)
 

@@ -130,11 +130,12 @@ def released(
     run: Run,
     was_asked: bool = False,
     resumed: Callable[[], None] = lambda: None,
+    seen: Callable[[Interface], None] = lambda now: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
     """Wait until the guest let go of `net`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
 
     The live definition is read each time that something happened, or `LOOK_AGAIN` has passed. A guest that `was_asked` by an earlier call is
-    asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done.
+    asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done, and `seen` with the NIC at each look at it.
     """
     clock = host.clock
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
@@ -142,6 +143,8 @@ def released(
         there, answer = _look_for(domain, net, run=run)
         if there is not None and is_another(domain, there, net, run=run):
             answer = Answer.GONE
+        elif there is not None:
+            seen(there)
         if answer is Answer.GONE:
             domain.await_idle()  # behind the removal: a DEVICE_DELETED that libvirt still queues strikes the next of that alias
         now = clock.monotonic()
@@ -218,8 +221,12 @@ def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[Oper
 
 
 def is_another(domain: Domain, now: Interface, net: Interface, *, run: Run) -> bool:
-    """Whether somebody has put in `now`, which is known as `net` is, once `net` had left: it is connected to something else, and has another tap."""
-    return not has_source_of(now, net) and has_other_tap(now, net.target_dev, run.process, domain.process())
+    """Whether `now`, which is known as `net` is, was put in since by somebody, for `net` has left.
+
+    It has another tap: as long as the process lives, libvirt makes no other tap for a NIC, and moves the tap of a NIC that it connects elsewhere.
+    Where the process, or a tap, is not seen, nothing tells.
+    """
+    return has_other_tap(now, net.target_dev, run.process, domain.process())
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:

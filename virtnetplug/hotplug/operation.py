@@ -34,12 +34,19 @@ def _are_elements(value: Any) -> bool:
     return isinstance(value, list) and len(leftover.readable(value)) == len(value)
 
 
+def _are_elements_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and _are_elements(list(value.values()))
+
+
 def _are_nics(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
 ELEMENT, ELEMENT_OR_NOTHING, ELEMENTS = (_is_element,), (_is_element, type(None)), (_are_elements,)
 """A text that is an ``<interface>`` element, and a list of them."""
+
+ELEMENTS_BY_NAME = (_are_elements_by_name,)
+"""An object whose values are ``<interface>`` elements."""
 
 NICS = (_are_nics,)
 """A list of at least one."""
@@ -84,11 +91,15 @@ class Operation:
         "back": FLAG,
         "between_hosts": FLAG,
         "cleared": FLAG,
+        "defined": ELEMENTS_BY_NAME,
         "marked": FLAG,
         "moved": ELEMENTS,
         "order": LIST,
+        "returned": LIST,
         "run": (int, list),
         "same_mac": LIST,
+        "seen": ELEMENTS_BY_NAME,
+        "taps": OBJECT,
         "twin": TEXT,
     }
     """What those keys of the request may be that a record can lack."""

@@ -18,6 +18,7 @@ from virtnetplug.hotplug import compensation, guest, heal, update
 from virtnetplug.hotplug.backing import backing_of, elsewhere, foreign
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import introduce
+from virtnetplug.hotplug.last_seen import is_put_in
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos
@@ -132,7 +133,7 @@ class _Move(update.Manner):
     def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
         if tx.is_done("flap_link", alias):  # the link is up again
             return {}
-        return {("flap_link", alias): partial(_end_flap, site.domain, live)}
+        return {("flap_link", alias): partial(_end_flap, site, tx, alias, live)}
 
     def _complete(self, domain: Domain, net: Interface) -> None:
         """What libvirt leaves out: it makes no forwarding table of the new bridge's (``qemuDomainChangeNetBridge``)."""
@@ -174,13 +175,13 @@ def _flap(domain: Domain, net: Interface) -> None:
     domain.update(xml.strip_live(net.element), Half.LIVE)
 
 
-def _end_flap(domain: Domain, live: Mapping[str, Any]) -> None:
+def _end_flap(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> None:
     """Put the link up that a flap has left down; nothing if the guest has another NIC there by now."""
     after = xml.interface(live["after"])
     down = xml.edit(after.element, {"link_state": "down"})
-    now = guest.there(domain, after, Half.LIVE)
-    if now is not None and has_source_of(now, after):
-        compensation.change(domain, now, down, after.element)
+    now = guest.there(site.domain, after, Half.LIVE)
+    if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, after):
+        compensation.change(site.domain, now, down, after.element)
 
 
 class Rebind(update.Update):

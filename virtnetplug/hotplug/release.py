@@ -14,6 +14,7 @@ from virtnetplug.hotplug.ending import Ending, fault, held, how, is_between_host
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
+from virtnetplug.hotplug.last_seen import see
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import forget_asked, say_asked
@@ -56,6 +57,7 @@ class GuestRelease:
         self.host, self.domain, self.watch, self.deadline = host, domain, watch, deadline
         self.run = run
         self._asked_before = frozenset(asked)
+        self._elements: dict[str, str] = {}
         self._nets: dict[str, Interface] = {}
         self._seen: dict[str, tuple[Interface, ...]] = {}
         self._ending: Ending | None = None
@@ -134,7 +136,7 @@ class GuestRelease:
             net = self._there(tx, alias, net) or net
         elif not is_lasting(net.alias) and net.address is None:
             net = self._there(tx, alias, net) or net
-        self._nets[alias] = net
+        self._nets[alias], self._elements[alias] = net, element
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -152,6 +154,7 @@ class GuestRelease:
                     answers[alias] = yield from guest_release(
                         tx, self.domain, self._nets[alias], self.watch, self.deadline,
                         run=self.run, was_asked=self._is_asked_again(tx, alias), step=alias, ended=partial(self.ending, tx),
+                        seen=partial(self._see, tx, alias),
                     )  # fmt: skip
                     if answers[alias] is Answer.HELD:
                         self._ending = None  # a restored guest goes on
@@ -171,8 +174,13 @@ class GuestRelease:
             if (now := guest.now_of(self.domain, net, run=self.run)) is None:
                 return
             guest.expect_unchanged(now, *seen)
+            self._see(tx, alias, now)
             self._say_asked(tx, alias, now)
             guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
+
+    def _see(self, tx: Transaction, alias: str, now: Interface) -> None:
+        """Keep in the journal what somebody has changed of the NIC, as long as the guest has it."""
+        see(self.domain, tx, alias, self._elements[alias], now, run=self.run)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """As `guest.there`. One that is to come back at any address has none in its element: the journal knows where it was."""
@@ -230,10 +238,11 @@ def guest_release(
     name: str = "",
     step: str = "",
     ended: Callable[[], Ending] | None = None,
+    seen: Callable[[Interface], None] = lambda now: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
     """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
 
-    `ended` says how the run ended, of which that has been seen.
+    `ended` says how the run ended, of which that has been seen. `seen` is called with the NIC at each look at it.
     `name` is what the step calls the NIC in an operation on several guests, `step` what it calls one that libvirt has renamed since.
     """
     alias = net.alias or ""
@@ -243,7 +252,7 @@ def guest_release(
     try:
         answer = yield from guest.released(
             tx.host, domain, net, watch, deadline,
-            run=run, was_asked=was_asked, resumed=tx.expect_mine,
+            run=run, was_asked=was_asked, resumed=tx.expect_mine, seen=seen,
         )  # fmt: skip
     except RemovalFailed as error:
         tx.fail("guest_release", nic, error)

@@ -132,6 +132,11 @@ def keep(domain: Domain, requests: Sequence[Mapping[str, Any]]) -> None:
             _set_back(domain, asked.halves, partial(_with_missing, asked.after))
 
 
+def remember_again(domain: Domain, asked: Remembered, identity: Identity) -> None:
+    """Write `identity` where `remember` wrote that of `asked`."""
+    _set_back(domain, asked.halves, partial(_with, asked.name, identity))
+
+
 def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
     """Make the metadata say these policies; a step."""
     asked = PolicyChange.from_request(request)

@@ -15,6 +15,7 @@ from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.last_seen import as_seen, expect_same_source, keep_tap
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
@@ -74,6 +75,13 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
     return of_request(edit.after)
 
 
+def live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """What the request has of the guest's NIC, with what was seen last of the one that leaves: the one that comes has that, too, but for the change."""
+    live = request[Half.LIVE.value]
+    before = as_seen(request, alias, live["before"])
+    return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
+
+
 class Replacement:
     """One replacement on its way, fresh or taken up again."""
 
@@ -83,9 +91,11 @@ class Replacement:
 
     def run(self, tx: Transaction, live: Mapping[str, Any]) -> Generator[Wait, GuestEvent | None, bool]:
         """Old out, new in at the same guest address; False if the guest still holds the old one."""
-        live = self._as_now(tx, live)
         if not (yield from self.release.out(tx, self.alias, live["before"], "replaced")):
             return False
+        if not has_source_of(xml.interface(live["before"]), xml.interface(live["after"])):
+            expect_same_source(tx, self.alias, live["before"])
+        live = live_as_seen(tx.record.request, self.alias)
         net = xml.interface(xml.strip_live(live["after"]))
         actual = actual_of(self.host, net)
         order = Order(
@@ -97,26 +107,10 @@ class Replacement:
             settings=live.get("settings", {}),
         )
         plugged = plug(self.host, tx, backend_for(actual), order, has_waited=True)
-        tx.note("confirm", self.alias, lambda: self._confirm(live, plugged))
+        keep_tap(tx, tx.note("confirm", self.alias, lambda: self._confirm(live, plugged)))
         return True
 
-    def _as_now(self, tx: Transaction, live: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`live` with what somebody has changed of the old NIC since the operation was cut off, as long as the guest has that NIC.
-
-        The new NIC has the change, and so has the old one if it comes back. It is written to the journal.
-        """
-        before = xml.interface(live["before"])
-        is_there = tx.is_resumed and not tx.is_done("guest_release", self.alias)
-        now = guest.there(self.domain, before, Half.LIVE) if is_there else None
-        if now is None or now.element == before.element or now.alias != before.alias or not has_source_of(now, before):
-            return live
-        if not guest.goes_on(self.domain, self.release.run):
-            return live
-        merged = {"before": now.element, "after": xml.merged(now.element, before.element, live["after"])}
-        tx.amend(**{Half.LIVE.value: {**live, **merged}})
-        return {**live, **merged}
-
-    def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> None:
+    def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> Interface:
         alias = plugged.alias or self.alias
         now = guest.net_of(self.domain, alias, Half.LIVE)
         if now is None:
@@ -126,6 +120,7 @@ class Replacement:
             check_applied(plugged, now, [name for name in changed if not name.startswith(_SOURCES)])
         else:
             check_applied(xml.interface(live["after"]), now, changed)
+        return now
 
 
 def undos(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
+from virtnetplug.hotplug.last_seen import as_seen, is_put_in, keep_returned, see, with_tap
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
@@ -85,6 +86,7 @@ def of_plug(
     to a run that was started since, without the alias of `net`.
     """
     alias = net.alias or ""
+    net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
 
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
@@ -92,7 +94,7 @@ def of_plug(
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        if leaves(tx, guest.now_of(site.domain, net, run=NO_RUN), net):
+        if leaves_there(site, tx, alias, guest.now_of(site.domain, net, run=NO_RUN), with_tap(tx, net)):
             return
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if is_next(site, tx) and (now := given()) is not None:
@@ -157,17 +159,18 @@ def of_ask(
     followers: Sequence[tuple[str, Interface]] = (),
     defined: str | None = None,
 ) -> Undos:
-    """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again (`old`: see `put_back`).
+    """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again, as it was seen last (`old`: see `put_back`).
 
     A run that was started since has it as it was `defined`, which may be at another guest address.
     `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. One that somebody has
     connected to something else since is left in, and that NIC stays out.
     """
-    if defined is not None and is_next(site, tx):
-        element = defined
-    net = xml.interface(element)
+
+    def known() -> str:
+        return defined if defined is not None and is_next(site, tx) else as_seen(tx.record.request, alias, element)
 
     def back() -> None:
+        net = xml.interface(known())
         if any(tx.was_begun(step, other.alias or "") for step, other in followers):
             raise Failed(f"{alias} comes back once the NIC that came in its place is out")
         expect_ended(site, tx, alias)
@@ -177,8 +180,9 @@ def of_ask(
                     f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
                 )
                 return
+            keep_returned(tx, alias)
             try:
-                put_back(site.host, site.domain, alias, element, old=old, operation=tx.record, run=site.run)
+                put_back(site.host, site.domain, alias, known(), old=old, operation=tx.record, run=site.run)
             except (Refused, Failed) as error:
                 error.message = f"{sentence(error.message)} {_or_forget(tx.record, alias)}"
                 raise
@@ -192,11 +196,13 @@ def _or_forget(record: OperationRecord, name: str) -> str:
 
 
 def _left_in(site: Site, tx: Transaction, came: Sequence[tuple[str, Interface]]) -> Interface | None:
-    """The NIC that came, and that somebody has connected to something else since; None if there is none."""
+    """The NIC that came, and that somebody has connected to something else, or taken out and put in again, since; None if there is none."""
     begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
     for step, net in came:
         now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
-        if now is not None and now.mac == net.mac and not has_source_of(now, net) and not now.is_hostdev:
+        if now is None or now.mac != net.mac or now.is_hostdev:
+            continue
+        if not has_source_of(now, net) or is_put_in(site.domain, tx, net.alias or "", now, with_tap(tx, net)):
             return now
     return None
 
@@ -207,7 +213,7 @@ def _say_where(site: Site, tx: Transaction, net: Interface) -> None:
     now = guest.there(site.domain, net, Half.LIVE)
     if defined is not None and now is not None and not has_source_of(defined, now):
         tx.warn(
-            f"{describe(net)} is connected to {now.source} in the guest, as before the {tx.record.operation}, and to {defined.source} in the definition"
+            f"{describe(net)} is connected to {now.source} in the guest, as it was seen last there, and to {defined.source} in the definition"
         )
 
 
@@ -223,7 +229,7 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
     now = guest.now_of(site.domain, net, run=site.run)
-    if leaves(tx, now, net):
+    if leaves_there(site, tx, name, now, net):
         return True
     if now is None or tx.is_done("guest_release", name):
         return False
@@ -231,6 +237,7 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
         return True  # another run than the one that was asked
     if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
         return True  # the guest has said so, or was not asked
+    see(site.domain, tx, name, net.element, now, run=tx.record.run_asked)
     try:  # it may still go, and then nobody could tell: out it is, and in again
         take_out(site.host, site.domain, net, site.seconds, run=site.run, was_asked=True)
     except RemovalFailed:
@@ -276,6 +283,20 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
         return False
     tx.warn(
         f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"
+    )
+    return True
+
+
+def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, *ours: Interface) -> bool:
+    """As `leaves`, of a NIC of the guest, which the steps call `name`: it is also left if somebody has put it in since (`is_put_in`)."""
+    if leaves(tx, now, *ours):
+        return True
+    others = [one for one in ours if now is not None and now.mac == one.mac]
+    if now is None or not any(is_put_in(site.domain, tx, name, now, one) for one in others):
+        return False
+    tx.warn(
+        f"{describe(now)} with the tap {now.target_dev} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
+        f"{tx.record.operation} was taken out: it is left as it is"
     )
     return True
 

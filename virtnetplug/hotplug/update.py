@@ -38,7 +38,7 @@ from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves, of_rewrite, say_out
+from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
@@ -318,6 +318,7 @@ class _Update:
             exchange = Replacement(self.host, self.domain, self.release, self.alias)
             if not (yield from exchange.run(tx, replaced)):
                 return self._pending(tx)
+            self.live = replaced = replacement.live_as_seen(tx.record.request, self.alias)
         elif self.live is not None and "device" in self.live:
             self._change_device(tx, self.live["device"])
         elif self.live is not None:
@@ -370,12 +371,16 @@ class _Update:
             if now is None:
                 self._stays_out(tx)
                 return
-            guest.expect_unchanged(now, before, after, where=" in the definition")
+            guest.expect_unchanged(now, before, after, *self._seen(), where=" in the definition")
             rewrite(self.domain, before, after)
             if self.request["replace"]:
                 self._say_unseen(tx, before, now)
 
         tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
+
+    def _seen(self) -> Sequence[Interface]:
+        """The NIC that came: somebody may have connected the one before it to something else in both definitions."""
+        return [xml.interface(self.live["after"])] if self.live is not None and self.request["replace"] else []
 
     def _stays_out(self, tx: Transaction) -> None:
         """Say that somebody has taken the NIC out of the definition. A replacement may have waited long; any other update had only just seen it there."""
@@ -455,7 +460,7 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     live, config = request.get(Half.LIVE.value), request.get(Half.CONFIG.value)
     found: dict[tuple[str, str], Any] = {}
     if live is not None and request["replace"]:
-        found |= replacement.undos(site, tx, alias, live, config)
+        found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)
     elif live is not None and (device := live.get("device")) is not None:
         from virtnetplug.hotplug.assigned import change_back
 
@@ -483,7 +488,7 @@ def _change_back(
     of_run = config if config is not None and is_next(site, tx) else live
     before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
     now = guest.now_of(site.domain, before, run=site.run)
-    if leaves(tx, now, before, after):
+    if leaves_there(site, tx, alias, now, before, after):
         return
     if now is None:
         tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")

@@ -28,6 +28,9 @@ _HOLDERS: Mapping[str, frozenset[str]] = {
 }
 """The types of NIC that can hold a field; all others are refused by libvirt, or, worse, dropped without a word."""
 
+_TAKEN = frozenset({*ALWAYS, *_HOLDERS, "link_state", "virtualport", "source_portgroup"})
+"""What of E's identity a NIC takes, as far as it can hold it; a VF also has its rate."""
+
 _PORTS: Mapping[str, frozenset[str | None]] = {
     "bridge": frozenset({"openvswitch", "midonet"}),
     "direct": frozenset({"802.1Qbg", "802.1Qbh"}),
@@ -105,6 +108,18 @@ def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
     if is_hostdev:
         taken |= _rate(e, p)
     return Taken(taken, tuple(left_out), loses_filter=e.filterref is not None and kind not in _FILTERED)
+
+
+def retake(before: Interface, now: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
+    """What P, which has taken the identity of E as that was `before`, gets of what somebody has changed of E `now`."""
+    taken = take(now, p, is_hostdev=is_hostdev)
+    changed = {name for name in _TAKEN if getattr(before, name) != getattr(now, name)}
+    if "bandwidth_outbound" in changed:
+        changed.add("max_rate")
+    lost = {name for name in changed if name in _HOLDERS and getattr(now, name) is None}
+    changes = {name: value for name, value in taken.changes.items() if name in changed}
+    changes |= {name: None for name in lost if getattr(p, name) == getattr(before, name)}
+    return Taken(changes, tuple((name, why) for name, why in taken.left_out if name in changed))
 
 
 def _offered(

@@ -1,0 +1,284 @@
+"""Somebody changes a NIC, or takes it out and puts it in again, while an operation on it is open: what comes back, or comes, has what was seen last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.deaths import die
+from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture
+from tests.contract.operations import OPERATIONS
+from tests.contract.test_recover_again import PENDING
+from tests.contract.world import World
+from virtnetplug import xml
+from virtnetplug.errors import HypervisorFailed
+from virtnetplug.hotplug import exchanging
+from virtnetplug.model.operation import Half, Outcome, Result, Scope
+
+BEFORE, AFTER = False, True
+BOTH = (Half.LIVE, Half.CONFIG)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(fake: World) -> None:
+    """The bridge that no operation knows."""
+    hypervisor_of(fake).add_bridge(ELSEWHERE)
+
+
+def _pending(world: World, name: str) -> None:
+    OPERATIONS[name][0](world)
+    world.guest.hold()
+    assert PENDING[name][1](world, world.plugger).result is Result.PENDING
+
+
+def _dies(world: World, name: str, call: str, after: bool, number: int = 1) -> None:
+    prepare, act = OPERATIONS[name]
+    prepare(world)
+    die(world, lambda p: act(world, p), call, after=after, number=number)
+
+
+def _looked(world: World) -> Outcome:
+    """`recover` looks at the NIC while the guest still has it."""
+    (outcome,) = world.plugger.recover()
+    assert outcome.result is Result.PENDING
+    return outcome
+
+
+def _let_go(world: World) -> Outcome:
+    world.guest.resume()
+    (outcome,) = world.plugger.recover(wait=20)
+    return outcome
+
+
+def _set(world: World, alias: str, changes: dict[str, Any], *halves: Half) -> None:
+    """``virsh update-device``."""
+    for half in halves:
+        (net,) = (net for net in xml.devices(world.definition(half)).nets if net.alias == alias)
+        world.guest.update(xml.edit(net.element, changes), half)
+
+
+def _nets(world: World, half: Half = Half.LIVE) -> list[tuple[str | None, str, str | None, str | None]]:
+    return [(net.alias, net.source, net.link_state, net.model) for net in xml.devices(world.definition(half)).nets]
+
+
+def _refuse(world: World, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """libvirt attaches nothing whose element has that."""
+    attach = world.guest.attach
+
+    def refuse(element: str, half: Half) -> None:
+        if what in element:
+            raise HypervisorFailed("no room today")
+        attach(element, half)
+
+    monkeypatch.setattr(world.guest, "attach", refuse)
+
+
+@pytest.mark.parametrize("halves", [(Half.LIVE,), BOTH], ids=["live", "both"])
+def test_a_replacement_is_where_the_nic_was_seen_that_somebody_moved(fake: World, halves: tuple[Half, ...]) -> None:
+    _pending(fake, "replace")
+    _set(fake, "ua-nic1", {"source_bridge": ELSEWHERE}, *halves)
+    assert any(ELSEWHERE in text for text in _looked(fake).warnings)
+    outcome = _let_go(fake)
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert _nets(fake) == [("ua-nic1", ELSEWHERE, None, "e1000")]
+    assert _nets(fake, Half.CONFIG) == [("ua-nic1", ELSEWHERE if Half.CONFIG in halves else "br0", None, "e1000")]
+    assert next((nic.source, nic.origin) for nic in fake.plugger.list(fake.name)) == (ELSEWHERE, "virtnetplug")
+
+
+def test_a_replacement_whose_undo_takes_it_out_again_leaves_the_nic_where_somebody_moved_it(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pending(fake, "replace")
+    _set(fake, "ua-nic1", {"source_bridge": ELSEWHERE}, Half.LIVE)
+    _looked(fake)
+    monkeypatch.setattr(fake.guest, "update", _fails)
+    outcome = _let_go(fake)  # the definition cannot be changed
+    assert outcome.result is Result.UNDONE
+    assert [ELSEWHERE in text and "seen last" in text for text in outcome.warnings] == [True], outcome.warnings
+    assert _nets(fake) == [("ua-nic1", ELSEWHERE, None, "virtio")]
+
+
+def test_a_replacement_that_was_to_move_the_nic_itself_is_undone(fake: World) -> None:
+    OPERATIONS["replace"][0](fake)
+    fake.guest.hold()
+    changes = {"model": "e1000", "source_bridge": fake.bridges[1]}
+    fake.plugger.update(fake.name, "ua-nic1", changes, replace=True, wait=0.1)
+    _set(fake, "ua-nic1", {"source_bridge": ELSEWHERE}, Half.LIVE)
+    _looked(fake)
+    outcome = _let_go(fake)
+    assert outcome.result is Result.UNDONE and ELSEWHERE in outcome.message
+    assert _nets(fake) == [("ua-nic1", ELSEWHERE, None, "virtio")]
+
+
+def test_a_handover_of_a_nic_that_somebody_moved_is_undone(fake: World) -> None:
+    _pending(fake, "handover")
+    _set(fake, "ua-nic1", {"source_bridge": ELSEWHERE}, *BOTH)
+    _looked(fake)
+    outcome = _let_go(fake)
+    assert outcome.result is Result.UNDONE and ELSEWHERE in outcome.message
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == [("ua-nic1", ELSEWHERE, None, "virtio")]
+    assert fake.plugger.recover() == () and not fake.plugger.audit().findings
+
+
+def test_a_link_that_was_taken_down_is_down_after_the_handover_and_the_handback(fake: World) -> None:
+    _pending(fake, "handover")
+    _set(fake, "ua-nic1", {"link_state": "down"}, *BOTH)
+    _looked(fake)
+    assert _let_go(fake).result is Result.DONE
+    assert [(alias, link) for alias, _, link, _ in _nets(fake)] == [("ua-nic2", "down")]
+    fake.plugger.update(fake.name, "ua-nic2", {"link_state": "up"})
+    assert fake.plugger.handback(fake.name, "ua-nic1", wait=20).result is Result.DONE
+    assert _nets(fake) == [("ua-nic1", "br0", "down", "virtio")]
+
+
+def test_what_was_changed_of_a_fast_nic_that_was_there_is_so_after_the_handover(fake: World) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, "ua-nic2", {"link_state": "down"}, Half.LIVE)
+    _looked(fake)
+    assert _let_go(fake).result is Result.DONE
+    assert _nets(fake) == [("ua-nic2", fake.network, "down", "virtio")]
+
+
+@pytest.mark.parametrize("name", ["replace", "handover", "detach"])
+def test_a_nic_that_an_undo_takes_out_and_puts_back_has_what_was_changed(fake: World, name: str) -> None:
+    _dies(fake, name, "detach", BEFORE)
+    if name == "detach":
+        record = fake.host.journal.open_operations()[0]
+        fake.host.journal.amend(record.id, {**record.request, "back": True}, owner=record.owner)
+    _set(fake, "ua-nic1", {"link_state": "down"}, Half.LIVE)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert ("ua-nic1", "br0", "down", "virtio") in _nets(fake)
+
+
+AGAIN: dict[str, tuple[str, str, bool, str]] = {
+    "update": ("update", "update", AFTER, "ua-nic1"),
+    "rebind": ("rebind", "update", AFTER, "ua-nic1"),
+    "replace": ("replace", "update", BEFORE, "ua-nic1"),
+    "handover": ("handover", "update", BEFORE, "ua-nic2"),
+    "attach": ("attach", "attach", AFTER, "ua-nic1"),
+}
+"""The operation, where it dies, and the NIC that is taken out and put in again then."""
+
+
+@pytest.mark.parametrize("case", AGAIN)
+def test_an_undo_leaves_a_nic_that_somebody_has_put_in_again(fake: World, case: str) -> None:
+    name, call, after, alias = AGAIN[case]
+    _dies(fake, name, call, after, 3 if name == "attach" else 1)
+    assert HANDS["attach again"](fake, alias, alias)
+    before = picture(fake)[Half.LIVE]
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.UNDONE
+    assert any(alias in text and "put into the guest" in text for text in outcome.warnings), outcome.warnings
+    assert [nic for nic in picture(fake)[Half.LIVE] if nic.alias == alias] == [n for n in before if n.alias == alias]
+    assert fake.plugger.recover() == ()
+
+
+def test_a_nic_that_came_once_the_guest_had_let_go_is_displaced_by_no_replacement(fake: World) -> None:
+    _pending(fake, "replace")
+    fake.guest.resume()
+    (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
+    fake.guest.attach(net.element, Half.LIVE)
+    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
+    before = picture(fake)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.reason, picture(fake)) == (Result.PENDING, "place-taken", before)
+
+
+def test_nor_is_it_asked_for_by_a_detach(fake: World) -> None:
+    OPERATIONS["replace"][0](fake)
+    fake.guest.hold()
+    assert fake.plugger.detach(fake.name, "ua-nic1", wait=0.1).result is Result.PENDING
+    fake.guest.resume()
+    (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
+    fake.guest.attach(net.element, Half.LIVE)
+    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
+    before = picture(fake)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, picture(fake)) == (Result.DONE, before)
+    assert any("was put in once the guest had let go" in text for text in outcome.warnings), outcome.warnings
+
+
+@pytest.mark.parametrize(("name", "what"), [("replace", "e1000"), ("handover", "ua-nic2")])
+def test_an_undo_that_died_once_the_nic_was_back_says_nothing_of_others(
+    fake: World, monkeypatch: pytest.MonkeyPatch, name: str, what: str
+) -> None:
+    _pending(fake, name)
+    _refuse(fake, monkeypatch, what)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), "attach", after=AFTER, number=2)
+    assert _nets(fake) == [("ua-nic1", "br0", None, "virtio")]
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert _nets(fake) == [("ua-nic1", "br0", None, "virtio")]
+
+
+@pytest.mark.parametrize("name", ["replace", "handover", "update", "attach"])
+@pytest.mark.parametrize("restart", ["none", "libvirtd", "guest"])
+def test_a_nic_of_the_operation_is_taken_for_nobody_elses(fake: World, name: str, restart: str) -> None:
+    """It has another tap after a replacement, and after a start of the guest."""
+    before = "attach" if name == "attach" else "update"
+    _dies(fake, name, before, BEFORE if name != "update" else AFTER, 3 if name == "attach" else 1)
+    RESTARTS[restart](fake)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert [(alias, source, model) for alias, source, _, model in _nets(fake)] == (
+        [] if name == "attach" else [("ua-nic1", "br0", "virtio")]
+    )
+
+
+def test_an_undo_waits_for_a_guest_that_takes_its_time_with_a_nic_that_came(fake: World) -> None:
+    _dies(fake, "replace", "update", BEFORE)
+    fake.guest.hold()
+    fake.later(1.0, fake.guest.resume)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert _nets(fake) == [("ua-nic1", "br0", None, "virtio")]
+
+
+def _links(world: World, half: Half) -> list[tuple[str | None, str | None]]:
+    return [(alias, link) for alias, _, link, _ in _nets(world, half)]
+
+
+@pytest.mark.parametrize("alias", ["ua-nic1", "ua-nic2"])
+def test_what_was_changed_in_the_definition_is_handed_over_there(fake: World, alias: str) -> None:
+    OPERATIONS["detach"][0](fake)  # both NICs are there
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
+    assert _let_go(fake).result is Result.DONE
+    assert (_links(fake, Half.LIVE), _links(fake, Half.CONFIG)) == ([("ua-nic2", None)], [("ua-nic2", "down")])
+    assert fake.plugger.handback(fake.name, "ua-nic1", wait=20).result is Result.DONE
+    assert _links(fake, Half.CONFIG) == [("ua-nic1", "down" if alias == "ua-nic1" else None)]
+
+
+def _fails(*_: object) -> None:
+    raise HypervisorFailed("no")
+
+
+@pytest.mark.parametrize("call", ["detach", "update"])
+def test_a_recovery_that_died_in_the_definition_is_taken_for_nobody_elses_hand(fake: World, call: str) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), call, after=AFTER, number=2)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == [("ua-nic2", fake.network, None, "virtio")]
+
+
+@pytest.mark.parametrize("alias", ["ua-nic1", "ua-nic2"])
+def test_what_was_changed_in_the_definition_is_there_after_an_undo(
+    fake: World, monkeypatch: pytest.MonkeyPatch, alias: str
+) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
+    monkeypatch.setattr(exchanging, "expect_run", _fails)
+    assert _let_go(fake).result is Result.UNDONE
+    assert sorted(_links(fake, Half.CONFIG)) == [
+        (each, "down" if each == alias else None) for each in ("ua-nic1", "ua-nic2")
+    ]
