@@ -16,7 +16,7 @@ from virtnetplug.errors import ForgetRefused
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.hotplug.view import still
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Result, Scope
 
@@ -171,6 +171,65 @@ def test_a_replacement_is_undone_in_a_run_that_was_started_before_the_definition
     tap = its(fake)[0].target_dev
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
     assert [(net.mtu, net.target_dev) for net in its(fake)] == [(None, tap)], "it was left alone"
+
+
+EXCHANGES: dict[str, Act] = {
+    "handover": lambda p, w: p.handover(w.name, MAC, "ua-nic2", scope=Scope.BOTH, wait=5),
+    "handback": lambda p, w: p.handback(w.name, MAC, wait=5),
+}
+
+
+def given_anew(world: World, kind: str, emulated: str, source: str, number: int) -> None:
+    """The exchange dies at an update of the definition, its guest is started anew, and the exchange is undone."""
+    if emulated == "cold":
+        give(world, "cold")
+    else:
+        world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.attach(world.name, [element(2, f"bridge='{source}'", "<alias name='ua-nic2'/>")], scope=Scope.BOTH)
+    if kind == "handback":
+        EXCHANGES["handover"](world.plugger, world)
+    boot(world)
+    before = known_by(world)
+    die(world, lambda p: EXCHANGES[kind](p, world), "update", after=True, number=number)
+    boot(world)
+    (outcome,) = world.plugger.recover(wait=20)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.UNDONE, "recovered", ())
+    assert known_by(world) == before
+    assert world.plugger.recover() == () and world.plugger.audit().findings == ()
+
+
+def known_by(world: World) -> dict[Half, set[tuple[str | None, ...]]]:
+    """The NICs of each definition; an alias counts if it lasts."""
+    return {
+        half: {
+            (net.alias if is_lasting(net.alias) else None, str(net.mac), net.source, str(net.address))
+            for net in nets(world, half)
+        }
+        for half in Half
+    }
+
+
+@pytest.mark.parametrize("bridge", [0, 1], ids=["one-bridge", "two-bridges"])
+@pytest.mark.parametrize(
+    ("kind", "emulated", "number"),
+    [
+        ("handover", "cold", 1),
+        ("handover", "ua", 1),
+        ("handover", "ua", 2),
+        ("handback", "cold", 1),
+        ("handback", "ua", 1),
+        ("handback", "ua", 2),
+    ],
+)
+def test_an_exchange_is_undone_in_a_run_of_the_definition_that_it_had_begun_to_write(
+    fake: World, kind: str, emulated: str, number: int, bridge: int
+) -> None:
+    given_anew(fake, kind, emulated, fake.bridges[bridge], number)
+
+
+@pytest.mark.parametrize("kind", EXCHANGES)
+def test_and_so_it_is_on_real_qemu(real: World, kind: str) -> None:
+    given_anew(real, kind, "ua", real.bridges[1], 1)
 
 
 def test_another_of_its_mac_is_not_asked_for_in_its_place(bonded: World) -> None:

@@ -103,12 +103,14 @@ def undos(site: Site, tx: Transaction) -> Undos:
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
     came: list[tuple[str, Interface]] = []
-    config_leaving = [xml.interface(element) for element in request["config_leaving"]]
+    config_leaving, config_entering = (
+        [xml.interface(element) for element in request[key]] for key in ("config_leaving", "config_entering")
+    )
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
         net = xml.interface(entry["element"])
         came.append((backend.attach_step, net))
-        found |= of_plug(site, tx, backend, net)
+        found |= of_plug(site, tx, backend, net, rewritten=_rewritten(tx, join([net], config_entering)[0][1]))
     for entry in request["leaving"]:
         alias = entry["alias"]
         _, config = join([xml.interface(entry["element"])], config_leaving)[0]
@@ -116,8 +118,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
         found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came, defined=defined)
     for element in request["config_leaving"]:
         found |= of_undefine(site, tx, name_in_config(xml.interface(element)), element)
-    for element in request["config_entering"]:
-        net = xml.interface(element)
+    for net in config_entering:
         before = _replaced(tx, net)
         if before is None:
             found |= of_define(site, tx, name_in_config(net), net)
@@ -133,6 +134,12 @@ def _replaced(tx: Transaction, net: Interface) -> Interface | None:
     if before is None or any((step.name, step.nic) == ("undefine", name_in_config(before)) for step in tx.steps):
         return None
     return before
+
+
+def _rewritten(tx: Transaction, net: Interface | None) -> tuple[Interface, Interface] | None:
+    """What is rewritten in the definition to `net`, and `net`."""
+    before = None if net is None else _replaced(tx, net)
+    return None if net is None or before is None else (before, net)
 
 
 class _Running:
