@@ -14,6 +14,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identities import HANDED
 from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.remembering import Remembered, halves_of
+from virtnetplug.hotplug.strangers import emulated_of, plugged_rows
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.audit import Finding
@@ -54,7 +55,7 @@ def remember_again(host: Host, finding: Finding) -> None:
     for record in _handed_over(host):
         for known in _remembered(record) if record.domain_uuid == domain.uuid else ():
             if known.alias == finding.nic:
-                is_out = known.is_out and not handover.pairs_called(view, known.alias)
+                is_out = known.is_out and emulated_of(view, known, plugged_rows(host, view)) == (None, None)
                 for half in halves_of(view):
                     now = xml.metadata(domain.metadata(half))
                     if now.identity(known.alias) is None:
