@@ -227,6 +227,18 @@ def test_an_exchange_is_undone_in_a_run_of_the_definition_that_it_had_begun_to_w
     given_anew(fake, kind, emulated, fake.bridges[bridge], number)
 
 
+def test_what_the_definition_had_before_an_exchange_is_left_in_such_a_run(fake: World) -> None:
+    """The fast NIC, which is connected as the emulated one is, was to be put in its place in the definition, and is not yet."""
+    give(fake, "cold")
+    fast = element(2, f"bridge='{fake.bridges[0]}'", "<alias name='ua-nic2'/>")
+    fake.plugger.attach(fake.name, [fast], scope=Scope.BOTH)
+    die(fake, lambda p: EXCHANGES["handover"](p, fake), "update")
+    boot(fake)
+    (before,) = its(fake)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert [net.target_dev for net in its(fake)] == [before.target_dev]
+
+
 @pytest.mark.parametrize("kind", EXCHANGES)
 def test_and_so_it_is_on_real_qemu(real: World, kind: str) -> None:
     given_anew(real, kind, "ua", real.bridges[1], 1)
