@@ -176,9 +176,8 @@ class _Running:
             self._define(tx, element, taken_out)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
-            say_ours(
-                self.domain, list(came.values()), tx.record.id
-            )  # one that serves in the place of another has that one's MAC
+            # one that serves in the place of another has that one's MAC
+            say_ours(self.domain, list(came.values()), tx.record.id)
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics(tx.record))
