@@ -769,7 +769,9 @@ def test_a_guest_that_left_is_told_of_and_closes_the_operation(fake: World, kind
     fake.guest.stop(HowEnded.MIGRATED)
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason) == (Result.LEFT, "guest-migrated")
-    assert f"recover {fake.host.hypervisor.domain(fake.name).uuid} --wait" in outcome.message, "it may have another name there"
+    assert f"recover {fake.host.hypervisor.domain(fake.name).uuid} --wait" in outcome.message, (
+        "it may have another name there"
+    )
     assert _state(fake, operation) is OperationState.LEFT and _is_clean(fake)
 
 

@@ -272,6 +272,8 @@ def test_a_handover_whose_fast_nic_cannot_come_asks_for_no_emulated_one(fake: Wo
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken")
     assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
+    (emulated,) = (nic for nic in fake.plugger.list(fake.name) if nic.alias == "ua-nic1")
+    assert (emulated.pending, emulated.frontend) == (outcome.operation_id, State.UNKNOWN), "its guest was not asked"
     fake.guest.detach("ua-nic2", Half.LIVE)
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
     assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]
