@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.test_any_nic import MAC, boot, element, give, nets
+from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_same_mac import bonded as bonded
 from tests.contract.test_same_mac import listed, places, ports
 from tests.contract.world import World
@@ -159,6 +160,23 @@ def test_a_replacement_of_both_halves_is_undone_in_the_next_run(
     assert [(net.source, net.mtu) for half in Half for net in its(fake, half)] == [(fake.bridges[0], None)] * 2
     assert its(fake)[0].address == its(fake, Half.CONFIG)[0].address
     assert fake.plugger.recover() == ()
+
+
+def test_a_replacement_by_a_vf_of_a_pool_is_undone_in_the_next_run(pool: World) -> None:
+    """The definition names the pool, and the guest has one of its VFs."""
+    give(pool, "cold")
+    changes = {"source_network": "pool", "trust_guest_rx_filters": True}
+    die(
+        pool,
+        lambda p: p.update(pool.name, MAC, changes, replace=True, scope=Scope.BOTH, wait=5),
+        "update",
+        after=True,
+    )
+    boot(pool)
+    assert [net.type for net in its(pool)] == ["hostdev"]
+    (outcome,) = pool.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert [net.source for half in Half for net in its(pool, half)] == [pool.bridges[0]] * 2
 
 
 def test_a_replacement_is_undone_in_a_run_that_was_started_before_the_definition_changed(fake: World) -> None:
