@@ -540,3 +540,12 @@ def test_what_is_said_of_a_policy_is_said_again_where_it_holds_already(fake: Wor
     again = fake.plugger.set_policy(fake.name, force_unplug="NICS")
     assert (first.result, again.result) == (Result.DONE, Result.ALREADY)
     assert again.warnings == first.warnings and "ua-nic2 is another NIC" in again.warnings[0]
+
+
+def test_an_emulated_nic_whose_mac_was_changed_is_the_one_that_is_remembered(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    fake.plugger.update(
+        fake.name, "ua-nic1", {"mac": Mac("52:54:00:00:00:77")}, replace=True, scope=Scope.LIVE, wait=20
+    )
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.is_out) == (True, True, False)

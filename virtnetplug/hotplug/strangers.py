@@ -61,7 +61,8 @@ def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
     """
     seen, is_named = _remembered(known), is_lasting(net.alias)
     if is_named and net.alias == known.alias:
-        return not seen or net.mac in {one.mac for one in seen}
+        is_changed = not known.is_out and not is_stranger(net, known, rows.get(known.alias))  # by virtnetplug since
+        return not seen or is_changed or net.mac in {one.mac for one in seen}
     if net.mac is None or net.mac not in {one.mac for one in seen}:
         return False
     if net.alias == known.vif and not is_stranger(net, None, rows.get(known.vif)):
