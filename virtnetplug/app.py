@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -152,12 +152,12 @@ class _Wiring:
 
         return tell(_DemoTools(), say, keep=keep)
 
-    def domains(self, uri: str | None) -> Sequence[str]:
+    def domains(self, uri: str | None) -> Mapping[str, str]:
         from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 
         hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
         try:
-            return [domain.name for domain in hypervisor.domains()]
+            return {domain.uuid: domain.name for domain in hypervisor.domains()}
         finally:
             hypervisor.close()
 

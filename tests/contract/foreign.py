@@ -332,7 +332,9 @@ class Case:
             for nic in now - then:
                 if (nic.alias, nic.mac) in self.ordered and nic.identity in self.remembered:
                     continue
-                if nic.identity not in self.effect.identities or nic.alias == BYSTANDER:
+                if not self._is_given(half, nic) and (
+                    nic.identity not in self.effect.identities or nic.alias == BYSTANDER
+                ):
                     found.append(f"{half}: {nic} is not ours, and was touched: {self._named(half, nic.alias)}")
             for nic in then - now:
                 if nic.identity not in self.effect.identities:
@@ -342,6 +344,15 @@ class Case:
             if len(then) != len(self.then[half]) or max(Counter(n.alias for n in then).values(), default=0) > 1:
                 found.append(f"{half}: something is there twice: {self.then[half]}")
         return found
+
+    def _is_given(self, half: Half, nic: Nic) -> bool:
+        """Whether a run that was started anew has the NIC by an element that the operation had half written, without its alias, when it died."""
+        ours = {(mac, source) for _, mac, source in self.effect.identities}
+        written = {one.identity for one in self.crashed[Half.CONFIG]} - {
+            one.identity for one in self.effect.before[Half.CONFIG]
+        }
+        its = nic.mac, nic.source
+        return half is Half.LIVE and self.is_started_anew and its in ours and ("", *its) in written
 
     def _without_policy(self, half: Half, nic: Nic) -> Nic:
         """Without the link of a NIC that is in a group of which one serves: whichever NIC has the name, its link is the group's."""

@@ -892,6 +892,9 @@ def test_a_guest_that_left_is_told_of_and_closes_the_operation(fake: World, kind
     fake.guest.stop(HowEnded.MIGRATED)
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason) == (Result.LEFT, "guest-migrated")
+    assert f"recover {fake.host.hypervisor.domain(fake.name).uuid} --wait" in outcome.message, (
+        "it may have another name there"
+    )
     assert _state(fake, operation) is OperationState.LEFT and _is_clean(fake)
 
 
@@ -1085,6 +1088,48 @@ def _lose_journal(world: World) -> None:
     world.host.journal.close()
     journal = SqliteJournal.open(world.state_dir / "new", clock=world.host.clock)
     world.host = dataclasses.replace(world.host, journal=journal)
+
+
+def _of_another_journal(world: World) -> Plugger:
+    """Another user's, or that of a host whose guest is here again."""
+    journal = SqliteJournal.open(world.state_dir / "other", clock=world.host.clock)
+    return Plugger(dataclasses.replace(world.host, journal=journal), journal.close)
+
+
+def _asked(world: World) -> list[str]:
+    return [each.id for each in world.carries().asked]
+
+
+@pytest.mark.parametrize("kind", ["replace", "handover"])
+def test_what_an_operation_of_another_journal_asked_stays(fake: World, kind: str) -> None:
+    """The guest lets go, and an operation of the second journal puts the NIC in again."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    fake.guest.hold()
+    operation = fake.plugger.detach(fake.name, "ua-nic2", scope=Scope.LIVE, wait=1).operation_id
+    with _of_another_journal(fake) as other:
+        _hypervisor(fake).clock.after(2.0, fake.guest.resume)
+        if kind == "replace":
+            other.update(fake.name, "ua-nic2", {"mtu": 1400}, replace=True, wait=20)
+        else:
+            other.handover(fake.name, "ua-nic1", "ua-nic2", wait=20)
+    assert _asked(fake) == (
+        [operation] if kind == "replace" else []
+    )  # the NIC has the emulated one's MAC after a handover: it is another one
+    assert _recovered(fake, wait=20).result is Result.DONE
+    assert "ua-nic2" in _names(fake) and _asked(fake) == []  # a NIC that has another tap was not asked for
+
+
+def test_nor_is_it_cleared_by_a_journal_that_has_the_nic(fake: World) -> None:
+    """The guest is restored, so the second journal looks for its NICs anew."""
+    with _of_another_journal(fake) as other:
+        other.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+        fake.guest.hold()
+        operation = fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH, wait=1).operation_id
+        fake.guest.restore(fake.guest.save())
+        other.recover(wait=1)
+    assert _asked(fake) == [operation]
+    fake.guest.resume()
+    assert (_recovered(fake, wait=20).result, _names(fake)) == (Result.DONE, [])
 
 
 def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: World) -> None:

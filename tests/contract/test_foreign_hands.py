@@ -16,7 +16,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, VirtnetplugError
+from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, Refused, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
@@ -275,6 +275,8 @@ def test_a_handover_whose_fast_nic_cannot_come_asks_for_no_emulated_one(fake: Wo
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "place-taken")
     assert {alias for alias, _ in _sources(fake, Half.LIVE)} == {"ua-nic1", "ua-nic2"}
+    (emulated,) = (nic for nic in fake.plugger.list(fake.name) if nic.alias == "ua-nic1")
+    assert (emulated.pending, emulated.frontend) == (outcome.operation_id, State.UNKNOWN), "its guest was not asked"
     fake.guest.detach("ua-nic2", Half.LIVE)
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
     assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]
@@ -569,3 +571,68 @@ def test_a_nic_that_a_run_began_with_is_ours_wherever_the_definition_connects_it
         (nic,) = fake.plugger.list(fake.name)
         assert (nic.source, nic.origin) == ("br1", "virtnetplug")
         fake.plugger.recover()
+
+
+def test_an_emulated_nic_comes_back_where_another_nic_has_got_the_alias_of_its_twin(fake: World) -> None:
+    """A policy was taking it out when its process died."""
+    OPERATIONS["forget"][0](fake)
+    die(fake, lambda p: p.set_policy(fake.name, force_unplug="NICS"), "detach", after=True)
+    for half in BOTH:
+        fake.guest.detach("ua-nic2", half)
+        fake.guest.attach(xml.edit(foreign_nic("ua-nic2", 1), {"address": PciAddress(0, 0, 0x1D, 0)}), half)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.operation) == (Result.UNDONE, "detach") and "ua-nic2" in outcome.message
+    for half in BOTH:
+        assert ("ua-nic1", "bridge br0") in _sources(fake, half)
+
+
+def test_another_nic_of_an_alias_is_not_shown_as_what_is_remembered(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["take alias live"](fake, "ua-nic2", "ua-nic1")
+    assert HANDS["take alias config"](fake, "ua-nic1", "ua-nic1")
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.vif_live, seen.vif_config) == (True, False, False, True)
+
+
+def test_the_only_copy_is_not_forgotten_because_another_nic_has_the_alias(fake: World) -> None:
+    OPERATIONS["handback"][0](fake)
+    for half in BOTH:
+        fake.guest.attach(foreign_nic("ua-nic1", 1), half)
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.is_out) == (False, False, True)
+    with pytest.raises(Refused) as refused:
+        fake.plugger.forget_identity(fake.name, "ua-nic1")
+    assert refused.value.reason == "identity-only-copy"
+
+
+def test_a_nic_of_the_mac_and_the_twins_alias_is_neither_of_them(fake: World) -> None:
+    """An emulated NIC whose alias libvirt had made is known by its MAC; the NIC that serves is taken out, and another put in with alias and MAC."""
+    give(fake, "cold")
+    fake.plugger.handover(fake.name, MAC, fake.network_nic(2), scope=Scope.BOTH, wait=20)
+    assert HANDS["move both"](fake, "ua-nic2", "ua-nic1")
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.vif_live, seen.vif_config, seen.is_out) == (False, False, False, False, True)
+    moved = next(net for net in xml.devices(fake.definition(Half.LIVE)).nets if net.alias == "ua-nic2")
+    for half in BOTH:
+        fake.guest.detach("ua-nic2", half)
+        fake.guest.attach(xml.edit(xml.strip_live(moved.element), {"source_bridge": fake.bridges[0]}), half)
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.is_out) == (True, True, False)
+
+
+def test_what_is_said_of_a_policy_is_said_again_where_it_holds_already(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    assert HANDS["take alias both"](fake, "ua-nic2", "ua-nic1")
+    first = fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    again = fake.plugger.set_policy(fake.name, force_unplug="NICS")
+    assert (first.result, again.result) == (Result.DONE, Result.ALREADY)
+    assert again.warnings == first.warnings and "ua-nic2 is another NIC" in again.warnings[0]
+
+
+def test_an_emulated_nic_whose_mac_was_changed_is_the_one_that_is_remembered(fake: World) -> None:
+    OPERATIONS["forget"][0](fake)
+    fake.plugger.update(
+        fake.name, "ua-nic1", {"mac": Mac("52:54:00:00:00:77")}, replace=True, scope=Scope.LIVE, wait=20
+    )
+    (seen,) = fake.plugger.identities(fake.name)
+    assert (seen.live, seen.config, seen.is_out) == (True, True, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tests.contract.deaths import die
 from tests.contract.test_policy import nets
 from tests.contract.world import World
 from virtnetplug import xml
@@ -48,9 +49,22 @@ def test_a_definition_that_was_replaced(world: World) -> None:
     world.host.hypervisor.domain(world.name).set_metadata(Half.CONFIG, None)
     (finding,) = found(world)
     assert (finding.kind, finding.nic) == ("identity-differs", "ua-nic1") and finding.repair
+    assert "somebody" in finding.message, "it was booted from its definition"
     assert mended(world) == [("identity-differs", True)]
     live, config = kept(world)
     assert live == config != DomainMetadata() and found(world) == []
+
+
+def test_a_guest_that_was_saved_before_a_hand_over_was_undone_was_edited_by_nobody(fake: World) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    die(fake, lambda p: p.handover(fake.name, "ua-nic1", fake.network_nic(2), scope=Scope.BOTH), "detach")
+    image = fake.guest.copy_image()
+    fake.plugger.recover(wait=20)
+    fake.guest.destroy()
+    fake.guest.restore(image)
+    (finding,) = found(fake)
+    assert (finding.kind, finding.nic) == ("identity-differs", "ua-nic1")
+    assert "restored" in finding.message and "somebody" not in finding.message
 
 
 def test_policies_that_differ(world: World) -> None:

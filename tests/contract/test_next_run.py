@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.test_any_nic import MAC, boot, element, give, nets
+from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recabled import FORWARD as PENDING
 from tests.contract.test_same_mac import bonded as bonded
 from tests.contract.test_same_mac import halves, listed, places, ports
@@ -17,9 +18,11 @@ from virtnetplug.errors import ForgetRefused
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.hotplug.view import still
 from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Result, Scope
+
+Act = Callable[[Plugger, World], Any]
 
 
 def a_save_ends_nothing(world: World, kind: str, *, is_renamed: bool) -> None:
@@ -139,6 +142,23 @@ def test_a_replacement_of_both_halves_is_undone_in_the_next_run(
     assert fake.plugger.recover() == ()
 
 
+def test_a_replacement_by_a_vf_of_a_pool_is_undone_in_the_next_run(pool: World) -> None:
+    """The definition names the pool, and the guest has one of its VFs."""
+    give(pool, "cold")
+    changes = {"source_network": "pool", "trust_guest_rx_filters": True}
+    die(
+        pool,
+        lambda p: p.update(pool.name, MAC, changes, replace=True, scope=Scope.BOTH, wait=5),
+        "update",
+        after=True,
+    )
+    boot(pool)
+    assert [net.type for net in ports(pool)] == ["hostdev"]
+    (outcome,) = pool.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert [net.source for half in Half for net in ports(pool, half)] == [pool.bridges[0]] * 2
+
+
 def test_a_replacement_is_undone_in_a_run_that_was_started_before_the_definition_changed(fake: World) -> None:
     give(fake, "cold")
     act: Callable[[Plugger], Any] = lambda p: p.update(  # noqa: E731
@@ -149,6 +169,77 @@ def test_a_replacement_is_undone_in_a_run_that_was_started_before_the_definition
     tap = ports(fake)[0].target_dev
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
     assert [(net.mtu, net.target_dev) for net in ports(fake)] == [(None, tap)], "it was left alone"
+
+
+EXCHANGES: dict[str, Act] = {
+    "handover": lambda p, w: p.handover(w.name, MAC, "ua-nic2", scope=Scope.BOTH, wait=5),
+    "handback": lambda p, w: p.handback(w.name, MAC, wait=5),
+}
+
+
+def given_anew(world: World, kind: str, emulated: str, source: str, number: int) -> None:
+    """The exchange dies at an update of the definition, its guest is started anew, and the exchange is undone."""
+    if emulated == "cold":
+        give(world, "cold")
+    else:
+        world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.attach(world.name, [element(2, f"bridge='{source}'", "<alias name='ua-nic2'/>")], scope=Scope.BOTH)
+    if kind == "handback":
+        EXCHANGES["handover"](world.plugger, world)
+    boot(world)
+    before = known_by(world)
+    die(world, lambda p: EXCHANGES[kind](p, world), "update", after=True, number=number)
+    boot(world)
+    (outcome,) = world.plugger.recover(wait=20)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.UNDONE, "recovered", ())
+    assert known_by(world) == before
+    assert world.plugger.recover() == () and world.plugger.audit().findings == ()
+
+
+def known_by(world: World) -> dict[Half, set[tuple[str | None, ...]]]:
+    """The NICs of each definition; an alias counts if it lasts."""
+    return {
+        half: {
+            (net.alias if is_lasting(net.alias) else None, str(net.mac), net.source, str(net.address))
+            for net in nets(world, half)
+        }
+        for half in Half
+    }
+
+
+@pytest.mark.parametrize("bridge", [0, 1], ids=["one-bridge", "two-bridges"])
+@pytest.mark.parametrize(
+    ("kind", "emulated", "number"),
+    [
+        ("handover", "cold", 1),
+        ("handover", "ua", 1),
+        ("handover", "ua", 2),
+        ("handback", "cold", 1),
+        ("handback", "ua", 1),
+        ("handback", "ua", 2),
+    ],
+)
+def test_an_exchange_is_undone_in_a_run_of_the_definition_that_it_had_begun_to_write(
+    fake: World, kind: str, emulated: str, number: int, bridge: int
+) -> None:
+    given_anew(fake, kind, emulated, fake.bridges[bridge], number)
+
+
+def test_what_the_definition_had_before_an_exchange_is_left_in_such_a_run(fake: World) -> None:
+    """The fast NIC, which is connected as the emulated one is, was to be put in its place in the definition, and is not yet."""
+    give(fake, "cold")
+    fast = element(2, f"bridge='{fake.bridges[0]}'", "<alias name='ua-nic2'/>")
+    fake.plugger.attach(fake.name, [fast], scope=Scope.BOTH)
+    die(fake, lambda p: EXCHANGES["handover"](p, fake), "update")
+    boot(fake)
+    (before,) = ports(fake)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert [net.target_dev for net in ports(fake)] == [before.target_dev]
+
+
+@pytest.mark.parametrize("kind", EXCHANGES)
+def test_and_so_it_is_on_real_qemu(real: World, kind: str) -> None:
+    given_anew(real, kind, "ua", real.bridges[1], 1)
 
 
 def test_another_of_its_mac_is_not_asked_for_in_its_place(bonded: World) -> None:

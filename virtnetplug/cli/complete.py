@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import click
@@ -17,13 +17,15 @@ PATIENCE = 1.0
 """Seconds a hypervisor may take to answer before the shell gets its prompt back."""
 VARIABLE = "_VIRTNETPLUG_COMPLETE"
 """The environment variable by which the shell's script asks for completions."""
+Answer = TypeVar("Answer")
+
 SHELLS = ("bash", "zsh", "fish")
 
 
 def domains(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Names of domains that begin with what was typed."""
     session: Session = ctx.find_root().obj
-    return _beginning(incomplete, _soon(lambda: session.wiring.domains(session.uri)))
+    return _beginning(incomplete, soon(lambda: session.wiring.domains(session.uri).values()))
 
 
 def nics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -37,7 +39,7 @@ def nics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
         # A shell breaks words at the colons of a MAC, so an alias is offered where there is one.
         return [name for nic in found for name in (nic.alias or nic.mac, nic.target) if name]
 
-    return _beginning(incomplete, _soon(names)) if domain else []
+    return _beginning(incomplete, soon(names)) if domain else []
 
 
 def script(shell: str) -> str:
@@ -79,12 +81,12 @@ def _silent_stderr() -> Iterator[None]:
         os.close(null)
 
 
-def _soon(ask: Callable[[], Iterable[str]]) -> list[str]:
+def soon(ask: Callable[[], Iterable[Answer]]) -> list[Answer]:
     """What `ask` answers within `PATIENCE`, or nothing; a thread left behind ends with the process."""
-    answers: list[str] = []
+    answers: list[Answer] = []
 
     def run() -> None:
-        with suppress(BaseException):  # completion must not disturb the shell, whatever went wrong
+        with suppress(BaseException):  # it is better to do without, whatever went wrong
             answers.extend(ask())
 
     thread = threading.Thread(target=run, daemon=True)

@@ -267,5 +267,5 @@ class Wiring(Protocol):
     def demo(self, say: Callable[[str], None], keep: bool) -> int:
         """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
 
-    def domains(self, uri: str | None) -> Sequence[str]:
-        """Names of all domains over a read-only connection, for shell completion; nothing is written."""
+    def domains(self, uri: str | None) -> Mapping[str, str]:
+        """The name of each domain, by its UUID, over a read-only connection; nothing is written."""

@@ -39,6 +39,7 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, not_settled
+from virtnetplug.hotplug.strangers import plugged_rows, twin_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, leaves, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, named, places_of, same_mac_as
@@ -420,9 +421,10 @@ class _Detach:
         devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
         halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
         is_leaving = operation_of_alias(self.twin, pending_nics(self.host, self.domain.uuid)) is not None
-        if is_leaving or any(all(net.alias != self.twin for net in devices[half].nets) for half in halves):  # type: ignore[union-attr]
+        twin = dict(zip(BOTH, twin_of(view, self.twin, plugged_rows(self.host, view)), strict=True))
+        if is_leaving or any(twin[half] is None for half in halves):
             nics = ", ".join(entry["alias"] for entry in self.entries)
-            leaves = "may leave" if is_leaving else "has left meanwhile"
+            leaves = "may leave" if is_leaving else "has left meanwhile, or another NIC has its alias"
             raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
 
     def _defined(self, tx: Transaction) -> Collection[str]:

@@ -126,8 +126,8 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     if ending.end is HowEnded.MIGRATED:
         return (
             f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
-            f"so it is closed as left. On the host that has {name}, 'virtnetplug recover {name} --wait 60' goes on with a detach; look there at what "
-            "any other operation was to change."
+            f"so it is closed as left. On the host that has it, 'virtnetplug recover {record.domain_uuid} --wait 60' goes on with a detach, whatever {name} "
+            "is called there; look there at what any other operation was to change."
         )
     if ending.is_active:
         return (

@@ -109,11 +109,12 @@ def undos(site: Site, tx: Transaction) -> Undos:
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
     came: list[tuple[str, Interface]] = []
     config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
+    config_entering = [xml.interface(element) for element in request["config_entering"]]
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
         net = xml.interface(entry["element"])
         came.append((backend.attach_step, net))
-        found |= of_plug(site, tx, backend, net)
+        found |= of_plug(site, tx, backend, net, rewritten=_rewritten(tx, join([net], config_entering)[0][1]))
     for entry in request["leaving"]:
         alias = entry["alias"]
         _, config = join([xml.interface(entry["element"])], config_leaving)[0]
@@ -121,8 +122,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
         found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came, defined=defined)
     for net in config_leaving:
         found |= of_undefine(site, tx, name_in_config(net), net.element)
-    for element in request["config_entering"]:
-        net = xml.interface(element)
+    for net in config_entering:
         if (before := _replaced(tx, net)) is not None:
             before = xml.interface(_as_defined(request, before.element))
         if before is None:
@@ -159,6 +159,12 @@ def _changed(name: str, element: str | None, changed: Iterable[_Change]) -> str 
         if element is not None and name_of(before) == name:
             element = xml.merged(element, before.element, now.element)
     return element
+
+
+def _rewritten(tx: Transaction, net: Interface | None) -> tuple[Interface, Interface] | None:
+    """What is rewritten in the definition to `net`, and `net`."""
+    before = None if net is None else _replaced(tx, net)
+    return None if net is None or before is None else (before, net)
 
 
 class _Running:
@@ -198,7 +204,8 @@ class _Running:
         self._remember_as_changed(tx)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
-            say_ours(self.domain, list(came.values()))  # one that serves in the place of another has that one's MAC
+            # one that serves in the place of another has that one's MAC
+            say_ours(self.domain, list(came.values()), tx.record.id)
         tx.finish(OperationState.DONE, Result.DONE, also=lambda: self._keep(came))
         make_way(self.host, self.domain, came.values(), tx)
         return tx.outcome(Result.DONE, nics=self._nics(tx.record))

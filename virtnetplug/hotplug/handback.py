@@ -13,10 +13,10 @@ from virtnetplug.hotplug.handover import pairs_called
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.hotplug.request import name, refuse
 from virtnetplug.hotplug.reserved import unsettled
-from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange, twin_of
+from virtnetplug.hotplug.strangers import Rows, emulated_of, is_out_of, plugged_rows, strange, twin_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface
@@ -60,18 +60,18 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
 def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Exchange:
     """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
-    twin = dict(zip(BOTH, twin_of(view, known, rows), strict=True))
+    emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
+    twin = dict(zip(BOTH, twin_of(view, known.vif, rows), strict=True))
     for half, devices, element in ((Half.LIVE, view.live, known.live), (Half.CONFIG, view.config, known.config)):
         if devices is None or half not in halves:
             continue
-        there = _called(devices.nets, known, element)
-        fast = twin[half]
+        there, fast = emulated[half], twin[half]
         is_team = there is not None and there.teaming is not None
         came = () if there is not None or element is None else (_returned(element, half),)
         sides[half] = (fast,) if fast is not None and (is_team or came) else (), came
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
     serving = Half.LIVE if view.live is not None else Half.CONFIG
-    stays_out = serving not in halves and is_out_of(view, known, serving)
+    stays_out = serving not in halves and is_out_of(view, known, rows, serving)
     after = dataclasses.replace(known, is_out=known.is_out and stays_out)
     return Exchange(
         operation=NAME,
@@ -82,17 +82,6 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
         warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view.pairs, known, rows)),
     )
-
-
-def _called(nets: Sequence[Interface], known: Identity, element: str | None) -> Interface | None:
-    """The emulated NIC itself, where it is there: another NIC that somebody gave its alias has another MAC."""
-    mac = xml.interface(element).mac if element is not None else None
-    for net in nets:
-        has_mac = net.mac == mac and net.alias != known.vif
-        is_called = net.alias == known.alias and (mac is None or net.mac == mac)
-        if is_called or (has_mac and not known.alias.startswith("ua-")):
-            return net
-    return None
 
 
 def _returned(element: str, half: Half) -> Interface:

@@ -24,12 +24,12 @@ from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.preflight import check_scope
 from virtnetplug.hotplug.prepared import Prepared
-from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out_of, metadata_of, name_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited, name, parse, partner_of, refuse, scope_for
 from virtnetplug.hotplug.reserved import unsettled
 from virtnetplug.hotplug.serving import unheld
-from virtnetplug.hotplug.strangers import plugged_rows, strange
+from virtnetplug.hotplug.strangers import is_out_of, plugged_rows, strange
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
@@ -74,11 +74,11 @@ def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[Pair, ...] | None:
     """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
-    known = metadata.identity(emulated)
-    if known is None or not known.is_out or not all(is_out_of(view, known, half) for half in scope.halves):
+    known, rows = metadata.identity(emulated), plugged_rows(host, view)
+    if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
-    there, others = pairs_called(view, known.vif), strange(known.vif, view.pairs, known, plugged_rows(host, view))
+    there, others = pairs_called(view, known.vif), strange(known.vif, view.pairs, known, rows)
     if wanted in (None, known.vif) and there and not others:
         return there
     raise IdentityConflict(

@@ -9,12 +9,13 @@ from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
 from virtnetplug.hotplug import handback, handover
 from virtnetplug.hotplug.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.remembering import Remembered, halves_of, is_out, metadata_of
+from virtnetplug.hotplug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.hotplug.request import refuse
 from virtnetplug.hotplug.reserved import unsettled
+from virtnetplug.hotplug.strangers import emulated_of, is_out, plugged_rows, twin_of
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.identity import DomainMetadata, Identity
-from virtnetplug.model.operation import Half, Outcome
+from virtnetplug.model.operation import Outcome
 from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
@@ -28,7 +29,7 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
     found: list[IdentityView] = []
     for domain in sorted(domains, key=lambda domain: domain.name):
         try:
-            found += _seen(look(domain, BOTH))
+            found += _seen(host, look(domain, BOTH))
         except DomainMissing:
             if domain_name is not None:
                 raise
@@ -45,7 +46,8 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     known = _known(host, view, metadata, emulated)
     there = handover.pairs_called(view, known.alias)
     refuse(tuple(unsettled(host, view, there, known.alias)))
-    if not there and (known.live or known.config) is not None and not force:
+    is_only = emulated_of(view, known, plugged_rows(host, view)) == (None, None)
+    if is_only and (known.live or known.config) is not None and not force:
         raise Refused(
             f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
             f"back. 'virtnetplug handback {domain.name} {known.alias}' puts it back first; --force forgets it all the same.",
@@ -71,27 +73,22 @@ def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str
         raise
 
 
-def _seen(view: DomainView) -> Iterator[IdentityView]:
+def _seen(host: Host, view: DomainView) -> Iterator[IdentityView]:
     if all(xml.NAMESPACE not in (text or "") for text in (view.live_xml, view.config_xml)):
         return
+    rows = plugged_rows(host, view)
     for known in metadata_of(view).identities:
-        emulated, fast = _halves(view, known.alias), _halves(view, known.vif)
+        emulated, fast = emulated_of(view, known, rows), twin_of(view, known.vif, rows)
         yield IdentityView(
             domain=view.domain.name,
             domain_uuid=view.domain.uuid,
             alias=known.alias,
             vif=known.vif,
-            live=Half.LIVE in emulated,
-            config=Half.CONFIG in emulated,
-            vif_live=Half.LIVE in fast,
-            vif_config=Half.CONFIG in fast,
-            is_out=known.is_out and is_out(view, known),
+            live=emulated[0] is not None,
+            config=emulated[1] is not None,
+            vif_live=fast[0] is not None,
+            vif_config=fast[1] is not None,
+            is_out=known.is_out and is_out(view, known, rows),
             live_element=known.live,
             config_element=known.config,
         )
-
-
-def _halves(view: DomainView, name: str) -> set[Half]:
-    """The definitions that have a NIC of that name."""
-    pairs = handover.pairs_called(view, name) if name else ()
-    return {half for pair in pairs for half, net in zip(BOTH, pair, strict=True) if net is not None}

@@ -14,11 +14,13 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.identities import HANDED
 from virtnetplug.hotplug.lock import LEAST, DomainLock
 from virtnetplug.hotplug.remembering import Remembered, halves_of
+from virtnetplug.hotplug.strangers import emulated_of, plugged_rows
 from virtnetplug.hotplug.survey import Seen, Survey
 from virtnetplug.hotplug.view import BOTH, DomainView, look
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.operation import Half, OperationRecord, Result
+from virtnetplug.ports.domain import HowBegan
 
 PATIENCE = 30.0
 """Seconds a repair waits for a guest that a NIC is to leave."""
@@ -54,7 +56,7 @@ def remember_again(host: Host, finding: Finding) -> None:
     for record in _handed_over(host):
         for known in _remembered(record) if record.domain_uuid == domain.uuid else ():
             if known.alias == finding.nic:
-                is_out = known.is_out and not handover.pairs_called(view, known.alias)
+                is_out = known.is_out and emulated_of(view, known, plugged_rows(host, view)) == (None, None)
                 for half in halves_of(view):
                     now = xml.metadata(domain.metadata(half))
                     if now.identity(known.alias) is None:
@@ -95,11 +97,18 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
     names = {each.alias for each in (*live.identities, *config.identities)}
     nics = sorted(name for name in names if live.identity(name) != config.identity(name))
     what = f"of {', '.join(nics)}" if nics else "of its policies"
+    differs = f"What {seen.name} remembers {what} is not the same in the running guest and in its definition"
+    why = "which somebody replaced or edited"
+    if seen.domain.state().began is not HowBegan.BOOTED:
+        why = (
+            "and nobody need have edited either: a guest that was restored or came from another host has what was remembered when it was saved or left, "
+            "and what was done or undone since is in the definition alone"
+        )
     yield finding(
         "identity-differs",
         seen,
         ", ".join(nics),
-        f"What {seen.name} remembers {what} is not the same in the running guest and in its definition, which somebody replaced or edited.",
+        f"{differs}, {why}.",
         "Copy the running guest's with 'virtnetplug audit --repair'; or forget it with 'virtnetplug identity forget' or 'policy clear'.",
         repair="copy what the running guest keeps to its definition",
     )

@@ -10,7 +10,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_on, states
+from virtnetplug.hotplug.leaving import asked, is_any_of, of_domain, operation_on, states
 from virtnetplug.hotplug.strangers import has_other_tap, is_anothers
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
@@ -110,8 +110,8 @@ class _Said:
     """Name (see `leaving`) to the id of the operation that may take the NIC out."""
     operations: Mapping[str, OperationRecord]
     """The journal's open operations of `pending`, by id."""
-    unasked: Collection[str]
-    """Those of them that have not asked this run."""
+    closing: Mapping[str, str]
+    """Those of `pending` that this run was asked for."""
     ours: Collection[KnownNic]
     """NICs without a row that are virtnetplug's all the same."""
 
@@ -119,11 +119,14 @@ class _Said:
 def _said(host: Host, view: DomainView) -> _Said:
     hypervisor, uuid, carried = host.hypervisor.key, view.domain.uuid, read(view.live_xml)
     records = guest.concerned(view, host.journal.open_operations(hypervisor, uuid, ""))
+    asking = [record for record in records if not record.domain_uuid or guest.is_asked(view, record)]
+    closing = {name: operation for (_, its, name), operation in asked(asking).items() if its == uuid}
+    ids = {record.id for record in records}
     return _Said(
         rows={record.alias: record for record in host.journal.nics(hypervisor, uuid)},
         pending={**pending_in(carried), **of_domain(records, uuid)},
         operations={record.id: record for record in records},
-        unasked={record.id for record in records if record.domain_uuid and not guest.is_asked(view, record)},
+        closing={**{name: one for name, one in pending_in(carried).items() if one not in ids}, **closing},
         ours=(*carried.nics, *_coming(records)),
     )
 
@@ -197,7 +200,7 @@ def _nic(
     if live is not None and its is not None and _has_come_since(live, its, view):
         operation = None
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
-    is_pending = operation is not None and operation not in said.unasked
+    is_pending = operation is not None and operation_on(live, said.closing) is not None
     frontend, backend = _states(host, view.domain, live, record, is_pending=is_pending, is_new=is_new)
     return Nic(
         domain=view.domain.name,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from virtnetplug.lifecycle import ASKED, State
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
-from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, StepState
 
 Key = tuple[str, str, str]
 """A NIC: the key of its hypervisor, the UUID of its domain, and its `lasting_name`."""
@@ -28,6 +28,17 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
         else:
             nics = {(uuid, name) for uuid, alias in record.touched for name in record.names_of(alias)}
         found.update({(record.hypervisor, uuid, name): record.id for uuid, name in nics})
+    return found
+
+
+def asked(records: Iterable[OperationRecord]) -> dict[Key, str]:
+    """Those of `leaving` but for the NICs that an operation is yet to ask its guest for."""
+    found: dict[Key, str] = {}
+    for record in records:
+        steps = record.steps if record.domain_uuid else ()
+        planned = {step.nic for step in steps if (step.name, step.state) == ("ask", StepState.PLANNED)}
+        names = {name for alias in planned for name in record.names_of(alias)}
+        found.update({key: operation for key, operation in leaving([record]).items() if key[-1] not in names})
     return found
 
 

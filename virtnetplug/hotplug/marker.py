@@ -11,10 +11,10 @@ from virtnetplug.hotplug.exchange import Exchange
 from virtnetplug.hotplug.handover import kind_of, marked
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import of_domain, operation_of_alias
-from virtnetplug.hotplug.remembering import Remembered, is_out, is_out_of, metadata_of, name_of
+from virtnetplug.hotplug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.request import edited
-from virtnetplug.hotplug.strangers import Rows, plugged_rows, strange, without_strangers
+from virtnetplug.hotplug.strangers import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
@@ -53,7 +53,7 @@ def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tup
     found, said = [], list[str]()
     for net in nets:
         known = metadata.naming(net.alias or "")
-        if known is None or not is_out(view, known) or (known.live or known.config) is None:
+        if known is None or not is_out(view, known, plugged_rows(host, view)) or (known.live or known.config) is None:
             found.append(net)
             continue
         stolen, left_out = _stolen(host, view, net, known)
@@ -134,7 +134,7 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
                     f"{whose} has {known.alias} again, which a policy was taking out, once the detach {record.id} is settled "
                     f"('virtnetplug recover {view.domain.name}'), and may have no NIC in its place until then"
                 )
-            elif leaves or is_out_of(view, known, half):
+            elif leaves or is_out_of(view, known, rows, half):
                 how = "leaving: 'handback' puts it back then" if leaves else "out: --restore-emulated puts it back"
                 said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said

@@ -514,8 +514,10 @@ class Plugger:
         return inventory.shown_states(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
-        """The newest operations first."""
-        return tuple(self._host.journal.history(hypervisor=self._host.hypervisor.key, domain=domain, limit=limit))
+        """The newest operations first; those of `domain` under whatever name it had."""
+        hypervisor = self._host.hypervisor
+        names = {each.uuid: each.name for each in hypervisor.domains()} if domain is not None else {}
+        return tuple(self._host.journal.history(hypervisor=hypervisor.key, domain=domain, names=names, limit=limit))
 
     def close(self) -> None:
         """Let go of the connection and the journal; safe twice."""

@@ -102,8 +102,14 @@ def explain_policy(host: Host, domain: Domain) -> PolicyView:
 def _change(host: Host, view: DomainView, lock: DomainLock, before: DomainMetadata, after: DomainMetadata) -> Outcome:
     domain = view.domain
     if after == before:
-        message = f"{_told(domain, after)} already; nothing was changed"
-        return Outcome(operation=POLICY, domain=domain.name, result=Result.ALREADY, reason="already", message=message)
+        return Outcome(
+            operation=POLICY,
+            domain=domain.name,
+            result=Result.ALREADY,
+            reason="already",
+            message=f"{_told(domain, after)} already; nothing was changed",
+            warnings=tuple(_left(host, view, after)),
+        )
     change = PolicyChange(before=before, after=after, halves=halves_of(view))
     loose = [name_of(net) for net in freed(view, before, after)]
     released = enforcement.release(host, domain, lock, loose) if loose else ()

@@ -91,21 +91,6 @@ def metadata_of(view: DomainView) -> DomainMetadata:
     return NOTHING
 
 
-def is_out(view: DomainView, known: Identity) -> bool:
-    """Whether the running guest has not got that NIC; of a domain that is off, its next boot."""
-    return is_out_of(view, known, Half.LIVE if view.live is not None else Half.CONFIG)
-
-
-def is_out_of(view: DomainView, known: Identity, half: Half) -> bool:
-    """Whether that definition has not got the NIC."""
-    devices = view.live if half is Half.LIVE else view.config
-    nets = devices.nets if devices is not None else ()
-    mac = xml.interface(known.live or known.config or "").mac if known.live or known.config else None
-    return not any(
-        net.alias == known.alias or (net.mac is not None and net.mac == mac and net.alias != known.vif) for net in nets
-    )
-
-
 def halves_of(view: DomainView) -> tuple[Half, ...]:
     """The definitions in which the domain keeps metadata."""
     there = {Half.LIVE: view.state.is_active, Half.CONFIG: view.state.persistent}

@@ -130,19 +130,8 @@ def undos(
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
     followers = [(backend.attach_step, new)]
     defined = config["before"] if config is not None else None
+    rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
     return {
-        **of_plug(site, tx, backend, new, given=lambda: _given(site, config) if config is not None else None),
+        **of_plug(site, tx, backend, new, rewritten=rewritten),
         **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=followers, defined=defined),
     }
-
-
-def _given(site: Site, config: Mapping[str, Any]) -> Interface | None:
-    """The NIC of a run that was started from the changed definition."""
-    after = xml.interface(config["after"])
-    now = guest.there(site.domain, after, Half.LIVE)
-    try:
-        if now is not None:
-            check_applied(after, now, config["changed"])
-    except NotApplied:
-        return None
-    return now

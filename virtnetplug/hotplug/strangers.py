@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.view import DomainView, Pair, has_source_of
+from virtnetplug.hotplug.view import BOTH, DomainView, Pair, has_source_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
-from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import NicRecord
+from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.operation import Half, NicRecord
 from virtnetplug.ports.domain import HowBegan
 
 Rows = Mapping[str, NicRecord]
@@ -23,7 +23,7 @@ def plugged_rows(host: Host, view: DomainView) -> Rows:
 
 def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
     """Whether that NIC has another MAC or source than its row has, and than is remembered of its alias. If nothing is known of the alias, it has not."""
-    seen = [xml.interface(text) for text in (known.live, known.config) if text is not None] if known else []
+    seen = _remembered(known) if known is not None else []
     if net is None or not (seen or row is not None) or (row is not None and is_of_row(net, row)):
         return False
     return not any(net.mac == each.mac and has_source_of(net, each) for each in seen)
@@ -52,20 +52,64 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
     return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
 
 
-def without_strangers(alias: str, pair: Pair, known: Identity, rows: Rows) -> Pair:
+def emulated_of(view: DomainView, known: Identity, rows: Rows) -> Pair:
+    """The emulated NIC that is remembered, as each definition has it."""
+    live, config = (
+        next((net for net in devices.nets if _is_emulated(net, known, rows)), None) if devices is not None else None
+        for devices in (view.live, view.config)
+    )
+    return live, config
+
+
+def is_out(view: DomainView, known: Identity, rows: Rows) -> bool:
+    """Whether the running guest has not got the emulated NIC; of a domain that is off, its next boot."""
+    return is_out_of(view, known, rows, Half.LIVE if view.live is not None else Half.CONFIG)
+
+
+def is_out_of(view: DomainView, known: Identity, rows: Rows, half: Half) -> bool:
+    """Whether that definition has not got the emulated NIC."""
+    return emulated_of(view, known, rows)[BOTH.index(half)] is None
+
+
+def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
+    """Whether that is the emulated NIC: by its MAC, and by its alias if that lasts.
+
+    One whose alias libvirt made has an alias of ours once it is put back. Where its MAC is with another alias, the source decides: the fast twin has
+    that MAC, and so may a NIC that somebody put in.
+    """
+    seen, is_named = _remembered(known), is_lasting(net.alias)
+    if is_named and net.alias == known.alias:
+        is_changed = not known.is_out and not is_stranger(net, known, rows.get(known.alias))  # by virtnetplug since
+        return not seen or is_changed or net.mac in {one.mac for one in seen}
+    if net.mac is None or net.mac not in {one.mac for one in seen}:
+        return False
+    if net.alias == known.vif and not is_stranger(net, None, rows.get(known.vif)):
+        return False
+    if is_named and is_lasting(known.alias):
+        return False
+    is_ours = (net.alias or "").startswith(MINTED) and net.alias != known.vif
+    return is_ours or not is_named or any(has_source_of(net, one) for one in seen)
+
+
+def _remembered(known: Identity) -> list[Interface]:
+    """The NIC as it is remembered of each definition."""
+    return [xml.interface(text) for text in (known.live, known.config) if text is not None]
+
+
+def without_strangers(alias: str, pair: Pair, known: Identity | None, rows: Rows) -> Pair:
     """`pair` without a NIC that has `alias`, that of the emulated NIC or of its fast twin, and is another NIC.
 
     Nothing but its row is remembered of the twin: its definition may have another source than its live element.
     """
-    its, row = known if alias == known.alias else None, rows.get(alias)
+    its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
     live, config = (None if is_stranger(net, its, row) else net for net in pair)
     is_twins = its is None and live is not None and pair[1] is not None and live.mac == pair[1].mac
     return live, pair[1] if is_twins else config
 
 
-def twin_of(view: DomainView, known: Identity, rows: Rows) -> Pair:
-    """The fast twin as it is there."""
-    return first_of([without_strangers(known.vif, pair, known, rows) for pair in _called(known.vif, view.pairs)])
+def twin_of(view: DomainView, vif: str, rows: Rows) -> Pair:
+    """The fast twin of that alias as it is there."""
+    return first_of([without_strangers(vif, pair, None, rows) for pair in _called(vif, view.pairs)])
 
 
 def first_of(pairs: Sequence[Pair]) -> Pair:

@@ -8,15 +8,13 @@ from contextlib import suppress
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.hotplug.guest import nets_of
 from virtnetplug.hotplug.leaving import is_called
 from virtnetplug.hotplug.view import describe
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import MINTED, Interface, is_lasting
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
-
-MINTED = "ua-vnp"
-"""What an alias begins with that virtnetplug made: it says by itself whose the NIC is."""
 
 
 def known(net: Interface) -> KnownNic:
@@ -70,23 +68,32 @@ def forget_asked(
 ) -> None:
     """Have the guest no longer carry what these operations asked, nor whose the NICs were that are `gone`.
 
-    Nor what anybody asked of those that it has `answered`: another operation may have died with its journal. A domain that does not run
-    carries nothing. What cannot be changed stays, and is looked at again by the next operation.
+    Nor what anybody asked of those that it has `answered`, if it does not have such a NIC again: another operation may have died with its journal.
+    A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
-    forget(domain, operation_ids, [known(net) for net in gone], answered=answered)
+
+    def change(now: Travelling) -> Travelling:
+        others = [nic for each in now.asked if each.id not in operation_ids for nic in each.nics]
+        out = [nic for nic in answered if any(nic.is_one_with(other) for other in others)]
+        there = [known(net) for net in nets_of(domain)] if out else []
+        out = [nic for nic in out if not any(nic.is_one_with(one) for one in there)]
+        return now.without_asked(operation_ids, out).without_nics([known(net) for net in gone])
+
+    _change(domain, change)
 
 
-def forget(
-    domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic], *, answered: Collection[KnownNic] = ()
-) -> str | None:
-    """As `forget_asked`, of NICs that are known by what the guest carries of them; why that cannot be changed, else None."""
-    return _change(domain, lambda now: now.without_asked(operation_ids, answered).without_nics(nics))
+def forget(domain: Domain, operation_ids: Collection[str], nics: Collection[KnownNic]) -> str | None:
+    """Have the guest no longer carry what these operations asked, nor whose these NICs are; why it cannot be, else None."""
+    return _change(domain, lambda now: now.without_asked(operation_ids).without_nics(nics))
 
 
-def say_ours(domain: Domain, nets: Collection[Interface]) -> str | None:
-    """Have the guest carry that these NICs are virtnetplug's, if their alias does not say so; why it cannot, else None."""
+def say_ours(domain: Domain, nets: Collection[Interface], operation_id: str = "") -> str | None:
+    """Have the guest carry that these NICs are virtnetplug's, if their alias does not say so; why it cannot, else None.
+
+    `operation_id`: of the operation that asked for NICs in whose place these have come.
+    """
     named = [known(net) for net in nets if not (net.alias or "").startswith(MINTED)]
-    return _change(domain, lambda now: now.with_nics(named)) if named else None
+    return _change(domain, lambda now: now.with_nics(named, operation_id)) if named else None
 
 
 def forget_ours(domain: Domain, net: Interface) -> None:

@@ -6,7 +6,7 @@ the journal, never from the process that ran the step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,16 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import Backend
 from virtnetplug.backends.candidates import devices_of
-from virtnetplug.errors import DomainMissing, Failed, GuestMigrated, LeftPending, Refused, RemovalFailed, sentence
+from virtnetplug.errors import (
+    DomainMissing,
+    Failed,
+    GuestMigrated,
+    LeftPending,
+    NotApplied,
+    Refused,
+    RemovalFailed,
+    sentence,
+)
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import (
     config_net,
@@ -27,6 +36,7 @@ from virtnetplug.hotplug.compensation import (
     take_out,
 )
 from virtnetplug.hotplug.config_order import put_in_place, restore_moved
+from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
@@ -37,11 +47,12 @@ from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
-from virtnetplug.hotplug.view import describe, has_source_of
+from virtnetplug.hotplug.view import describe, has_source_of, same
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import changes_between
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +89,12 @@ def of_plug(
     net: Interface,
     *,
     is_new: bool = False,
-    given: Callable[[], Interface | None] = lambda: None,
+    rewritten: tuple[Interface, Interface] | None = None,
 ) -> Undos:
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
-    One that `is_new` is nobody's then; another was in the place of one that comes back. `given`: the NIC that the definition of the operation gave
-    to a run that was started since, without the alias of `net`.
+    One that `is_new` is nobody's then; another was in the place of one that comes back. `rewritten`: the element of the definition that the operation
+    changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
     """
     alias = net.alias or ""
     net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
@@ -97,7 +108,7 @@ def of_plug(
         if leaves_there(site, tx, alias, guest.now_of(site.domain, net, run=NO_RUN), with_tap(tx, net)):
             return
         run = site.run if is_defined(site.domain, net) else NO_RUN
-        if is_next(site, tx) and (now := given()) is not None:
+        if rewritten is not None and is_next(site, tx) and (now := given(site, *rewritten)) is not None:
             take_out(site.host, site.domain, now, site.seconds, run=site.run)
         elif take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
@@ -113,6 +124,23 @@ def of_plug(
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
     return undos
+
+
+def given(site: Site, before: Interface, after: Interface) -> Interface | None:
+    """The NIC that a definition with `after` in the place of `before` gave to a run that was started since; None if the run has it as it was before.
+
+    Also one without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
+    """
+    nets = guest.nets_of(site.domain)
+    now = same(nets, after) or same(nets, replace(after, alias=None))
+    if now is None or same(nets, before) is not now:
+        return now
+    changed = [field for field in changes_between(before, after) if field not in ("alias", "address")]
+    try:
+        check_applied(after, now, changed)
+    except NotApplied:
+        return None
+    return now if changed else None
 
 
 def expect_ended(site: Site, tx: Transaction, name: str) -> None:

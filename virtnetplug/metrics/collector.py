@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from virtnetplug.hotplug.leaving import leaving, names_of, states
+from virtnetplug.hotplug.leaving import asked, names_of, states
 from virtnetplug.hotplug.registry import keeps_nics
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
@@ -143,7 +143,7 @@ def _devices(
         "NICs that virtnetplug plugged and that are not known to be gone; always 1.",
         labels=_DEVICE,
     )
-    leaves = leaving(record for record in operations if not keeps_nics(record))
+    leaves = asked(record for record in operations if not keeps_nics(record))
     for nic in nics:
         if (nic.frontend, nic.backend) == GONE:
             continue  # the definition alone has it

@@ -77,6 +77,10 @@ OF_POOLS = ("vf", "pf")
 """
 
 
+MINTED = "ua-vnp"
+"""What an alias begins with that virtnetplug made: it says by itself whose the NIC is."""
+
+
 def is_lasting(alias: str | None) -> bool:
     """Whether somebody gave that alias. libvirt keeps only these (``ua-``); all others it makes anew, at each attach and each start."""
     return alias is not None and alias.startswith("ua-")

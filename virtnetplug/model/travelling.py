@@ -62,12 +62,16 @@ class Travelling:
     nics: tuple[KnownNic, ...] = ()
     asked: tuple[Asked, ...] = ()
 
-    def with_nics(self, nics: Collection[KnownNic]) -> Travelling:
-        """With these as virtnetplug's, too; one of the same alias is replaced."""
+    def with_nics(self, nics: Collection[KnownNic], operation_id: str = "") -> Travelling:
+        """With these as virtnetplug's, too, which that operation may have put in; one of the same alias is replaced.
+
+        What it asked for before is another NIC than the one of the same alias that has come since. What other operations asked stays.
+        """
         names, asked = {nic.alias for nic in nics}, []
         come = {(nic.alias, nic.mac, nic.source) for nic in nics}
-        for each in self.asked:  # one that has come since has been asked for by nobody
-            left = tuple(nic for nic in each.nics if (nic.alias, nic.mac, nic.source) not in come)
+        for each in self.asked:
+            is_its = each.id == operation_id
+            left = tuple(nic for nic in each.nics if not is_its or (nic.alias, nic.mac, nic.source) not in come)
             asked += [replace(each, nics=left)] if left else []
         known = (nic for nic in self.nics if nic.alias not in names)
         return replace(self, nics=(*known, *nics), asked=tuple(asked))

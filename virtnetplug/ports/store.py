@@ -95,11 +95,18 @@ class Journal(Protocol):
         """
 
     def history(
-        self, *, hypervisor: str | None = None, uri: str | None = None, domain: str | None = None, limit: int = 20
+        self,
+        *,
+        hypervisor: str | None = None,
+        uri: str | None = None,
+        domain: str | None = None,
+        names: Mapping[str, str] | None = None,
+        limit: int = 20,
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a name or UUID.
+        """The newest operations first, with their steps; `domain` is a name or UUID, `names` the names that domains have now, by UUID.
 
-        Who has no connection names the hypervisor by its `uri`, in any spelling.
+        A name means the domains that have it, under whatever name they were worked on; if none has it, those that had it. A domain that `names`
+        does not have has the name of its newest operation. Who has no connection names the hypervisor by its `uri`, in any spelling.
         """
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:

@@ -356,8 +356,8 @@ class FakeJournal:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     is_closed: bool = False
 
-    def history(self, *, uri=None, domain=None, limit=20):  # type: ignore[no-untyped-def]
-        self.calls.append(("history", uri, domain, limit))
+    def history(self, *, uri=None, domain=None, names=None, limit=20):  # type: ignore[no-untyped-def]
+        self.calls.append(("history", uri, domain, names, limit))
         return (RECORD,)
 
     def close(self) -> None:
@@ -396,4 +396,4 @@ class FakeWiring:
         return self.diagnosis
 
     def domains(self, uri):  # type: ignore[no-untyped-def]
-        return self.names
+        return {f"uuid of {name}": name for name in self.names}

@@ -253,12 +253,16 @@ def test_audit_repairs_only_when_asked(run, plugger):
     assert [name for name, *_ in plugger.calls] == ["audit", "audit", "audit", "repair"]
 
 
-def test_history_reads_the_journal_alone(run, wiring):
+def test_history_reads_the_journal(run, wiring):
+    wiring.names = ("web1",)
     assert run("history", "web1", "--limit", "5").code == 0
     assert run("history", "-c", "xen:///system").code == 0
     assert wiring.opened == []
     assert wiring.journals == [(None, True), (None, True)]
-    assert wiring.fake_journal.calls == [("history", None, "web1", 5), ("history", "xen:///system", None, 20)]
+    assert wiring.fake_journal.calls == [
+        ("history", None, "web1", {"uuid of web1": "web1"}, 5),
+        ("history", "xen:///system", None, {}, 20),
+    ]
     assert wiring.fake_journal.is_closed
 
 

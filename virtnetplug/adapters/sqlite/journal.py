@@ -131,11 +131,18 @@ class SqliteJournal:
         return operations.read(self._database, f"ended IS NULL AND {where}", values)
 
     def history(
-        self, *, hypervisor: str | None = None, uri: str | None = None, domain: str | None = None, limit: int = 20
+        self,
+        *,
+        hypervisor: str | None = None,
+        uri: str | None = None,
+        domain: str | None = None,
+        names: Mapping[str, str] | None = None,
+        limit: int = 20,
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a name or UUID, `uri` a spelling of the hypervisor's."""
+        """The newest operations first, with their steps; `domain` is a UUID or a name (see `Journal.history`), `uri` a spelling of the hypervisor's."""
         keys = self._keys(hypervisor) if uri is None else hypervisors.keys_of(self._database, uri)
-        return operations.read_newest(self._database, keys, domain, limit)
+        called = None if domain is None else operations.domains_called(self._database, keys, domain, names or {})
+        return operations.read_newest(self._database, keys, None if called is None else called | {domain or ""}, limit)
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
         """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""

@@ -130,14 +130,29 @@ def read(database: Database, where: str, values: tuple[Any, ...]) -> list[Operat
 
 
 def read_newest(
-    database: Database, hypervisors: tuple[str, ...] | None, domain: str | None, limit: int
+    database: Database, hypervisors: tuple[str, ...] | None, domains: Collection[str] | None, limit: int
 ) -> list[OperationRecord]:
-    """At most `limit`, the newest first, with their steps; `domain` is a name or UUID."""
-    where, values = rows.match(hypervisor=hypervisors)
-    if domain is not None:
-        where, values = f"{where} AND ? IN (domain_name, domain_uuid)", (*values, domain)
+    """At most `limit`, the newest first, with their steps; `domains` are UUIDs."""
+    uuids = None if domains is None else tuple(domains)
+    where, values = rows.match(hypervisor=hypervisors, domain_uuid=uuids)
     newest = f"number IN (SELECT number FROM operations WHERE {where} ORDER BY started DESC, number DESC LIMIT ?)"  # noqa: S608 - no input in it
     return read(database, newest, (*values, max(0, limit)))[::-1]
+
+
+def domains_called(
+    database: Database, hypervisors: tuple[str, ...] | None, name: str, names: Mapping[str, str]
+) -> set[str]:
+    """The UUIDs of the domains that have that name; of those that had it, if none has it. `names` are the names that domains have now, by UUID.
+
+    A domain that `names` does not have is called as it was at its newest operation.
+    """
+    where, values = rows.match(hypervisor=hypervisors)
+    each = "SELECT domain_uuid, domain_name, max(started) AS at FROM operations"
+    found = database.fetch(f"{each} WHERE {where} GROUP BY domain_uuid, domain_name ORDER BY at", values)
+    said = [(str(row["domain_uuid"]), str(row["domain_name"])) for row in found]
+    now = {**dict(said), **names}
+    have = {uuid for uuid, present in now.items() if present == name}
+    return have or {uuid for uuid, then in said if then == name}
 
 
 def read_since(database: Database, domain_uuid: str, started: float) -> list[OperationRecord]:

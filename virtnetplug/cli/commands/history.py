@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from virtnetplug.cli import options, render, report
+from virtnetplug.cli.complete import soon
 from virtnetplug.cli.session import Session
 
 
@@ -15,10 +16,14 @@ from virtnetplug.cli.session import Session
 )
 @click.pass_obj
 def command(session: Session, domain: str | None, limit: int) -> None:
-    """List past operations, newest first, on DOMAIN or on all; from the journal alone, with no connection.
+    """List past operations, newest first, on DOMAIN or on all, from the journal.
+
+    The operations on DOMAIN are listed under whatever name it had; a name that no domain has any more is looked for among those of then. Which domain
+    has the name is asked of the hypervisor, if it answers within a second; else the journal decides.
 
     --connect lists only the operations of that hypervisor, however its URI was spelled; of another host by the URI that the journal has (--json shows it).
     """
+    names = dict(soon(lambda: session.wiring.domains(session.uri).items())) if domain is not None else {}
     with session.journal() as journal:
-        records = journal.history(uri=session.connect or None, domain=domain, limit=limit)
+        records = journal.history(uri=session.connect or None, domain=domain, names=names, limit=limit)
     session.answer(render.document_from_history(records), lambda screen: report.text_from_history(screen, records))

@@ -144,15 +144,31 @@ def test_open_operations_are_those_of_the_domain_oldest_first(journal: SqliteJou
 
 def test_history_is_the_newest_first_by_name_or_uuid(journal: SqliteJournal) -> None:
     for number in range(6):
-        journal.begin(operation(f"op{number}", started=float(number), domain_name="db" if number % 2 else "web"))
+        name, uuid = ("db", "u2") if number % 2 else ("web", UUID)
+        journal.begin(operation(f"op{number}", started=float(number), domain_name=name, domain_uuid=uuid))
     journal.finish("op4", OperationState.DONE, result="done")
     assert [record.id for record in journal.history(limit=4)] == ["op5", "op4", "op3", "op2"]
     assert [record.id for record in journal.history(domain="db")] == ["op5", "op3", "op1"]
-    assert [record.id for record in journal.history(domain=UUID, limit=2)] == ["op5", "op4"]
+    assert [record.id for record in journal.history(domain=UUID, limit=2)] == ["op4", "op2"]
     assert journal.history(hypervisor="elsewhere") == journal.history(uri="xen:///system") == []
     assert len(journal.history(hypervisor=KEY)) == len(journal.history(uri="qemu+unix:///system")) == 6
     assert journal.history(limit=0) == []
     assert journal.history(limit=1)[0].steps == STEPS
+
+
+def test_a_domain_has_its_history_under_every_name_it_had(journal: SqliteJournal) -> None:
+    def ids(name: str, **names: str) -> list[str]:
+        return [record.id for record in journal.history(domain=name, names=names)]
+
+    journal.begin(operation("op1", started=1.0, domain_name="web", domain_uuid="u1"))
+    assert ids("web") == ids("web", u1="renamed") == ids("renamed", u1="renamed") == ["op1"] and ids("renamed") == []
+    assert ids("web", u1="renamed", u2="web") == [], "another domain has the name"
+    journal.begin(operation("op2", started=2.0, domain_name="web", domain_uuid="u2"))
+    assert ids("web") == ids("web", u2="web") == ["op2", "op1"], "the first may be gone, and was called so to its end"
+    assert ids("web", u1="renamed", u2="web") == ["op2"]
+    journal.begin(operation("op3", started=3.0, domain_name="renamed", domain_uuid="u1"))
+    assert (ids("web"), ids("renamed")) == (["op2"], ["op3", "op1"])
+    assert ids("web", u1="web", u2="third") == ["op3", "op1"] and ids("u1", u1="web") == ["op3", "op1"]
 
 
 def test_nics_are_kept_by_hypervisor_domain_and_alias(journal: SqliteJournal, opened: Open) -> None:
