@@ -81,7 +81,7 @@ def expect_same_source(tx: Transaction, name: str, element: str) -> None:
 def keep_tap(tx: Transaction, net: Interface) -> None:
     """Keep the tap of a NIC that has come."""
     if net.target_dev is not None:
-        tx.amend(**{TAPS: {**tx.record.request.get(TAPS, {}), net.alias or "": net.target_dev}})
+        tx.keep(**{TAPS: {**tx.record.request.get(TAPS, {}), net.alias or "": net.target_dev}})
 
 
 def with_tap(tx: Transaction, net: Interface) -> Interface:

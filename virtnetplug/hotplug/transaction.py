@@ -107,6 +107,7 @@ class Transaction:
         self.undo = UndoStack()
         self._marks: list[_Mark] = []
         self._is_begun = is_begun
+        self._is_amended = False
         self._had_effect = is_begun
         self._settled = False
         self._goes_on = goes_on
@@ -198,9 +199,15 @@ class Transaction:
 
     def amend(self, **changes: Any) -> None:
         """Change keys of the request; durable with the next durable write. Raises `OperationTaken` as `finish` does."""
-        self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})
+        self.keep(**changes)
         if self._is_begun:
             self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
+            self._is_amended = False
+
+    def keep(self, **changes: Any) -> None:
+        """Change keys of the request, which the next commit of the operation writes: for what a crash before that may lose."""
+        self.record = dataclasses.replace(self.record, request={**self.record.request, **changes})
+        self._is_amended = True
 
     def finish(
         self,
@@ -528,6 +535,8 @@ class Transaction:
         if self._is_begun:
             if not is_last:  # else `finish` compares, in the same commit
                 self.host.journal.expect_owner(self.record.id, self.record.owner)
+            if self._is_amended:
+                self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
             for mark in self._marks:
                 self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
         else:
@@ -535,7 +544,7 @@ class Transaction:
 
     def _is_written(self) -> None:
         """Forget the marks that are written. After a failed commit they stay, and the next commit writes them."""
-        self._is_begun = True
+        self._is_begun, self._is_amended = True, False
         self._marks.clear()
 
 
