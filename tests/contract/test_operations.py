@@ -70,6 +70,18 @@ def test_both_halves_have_the_same_guest_address(world: World) -> None:
     assert f'slot="0x{slot:02x}"' in detail.config.replace("'", '"')
 
 
+def test_a_guest_address_that_the_definition_gives_to_another_device_is_not_asked_for_there(world: World) -> None:
+    """The guest has let go of a NIC that its next boot has: libvirt gives the place to the next one that comes."""
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.detach(world.name, "ua-nic1", scope=Scope.LIVE)
+    outcome = world.plugger.attach(world.name, [world.bridge_nic(2)], scope=Scope.BOTH)
+    assert outcome.result is Result.DONE
+    (warning,) = outcome.warnings
+    assert "the definition has another device at" in warning and "ua-nic2" in warning
+    seen = {nic.alias: (nic.live, nic.config) for nic in world.plugger.list(world.name)}
+    assert seen == {"ua-nic1": (False, True), "ua-nic2": (True, True)}
+
+
 def test_a_network_nic_has_a_port_while_it_is_there(world: World) -> None:
     before = world.snapshot()
     (nic,) = world.plugger.attach(world.name, [world.network_nic()]).nics

@@ -290,13 +290,17 @@ class _Attach:
         tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
 
     def _pinned(self, tx: Transaction, net: Interface, live: Interface) -> str:
-        """The element with the live guest address: left to itself libvirt would choose another slot for the next boot."""
+        """The element with the live guest address, if the definition has room there: libvirt would choose another slot for the next boot."""
         assert self.view.config_xml is not None and live.address is not None
-        if xml.topology(self.view.config_xml).has_bus(live.address.bus):
+        defined = xml.topology(self.view.config_xml)
+        if defined.has_bus(live.address.bus) and not defined.is_taken(live.address):
             return xml.edit(net.element, {"address": live.address})
-        tx.warn(
-            f"the definition has no PCI bus {live.address.bus:#04x}, so the guest may see {net.alias} at another address after its next boot"
+        why = (
+            f"another device at {live.address}"
+            if defined.has_bus(live.address.bus)
+            else f"no PCI bus {live.address.bus:#04x}"
         )
+        tx.warn(f"the definition has {why}, so the guest may see {net.alias} at another address after its next boot")
         return net.element
 
     def _keep(self) -> None:
