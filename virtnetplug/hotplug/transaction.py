@@ -30,6 +30,7 @@ from virtnetplug.errors import (
     sentence,
     unfinished_from,
 )
+from virtnetplug.hotplug.compensation import causes_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.registry import REMEDY
 from virtnetplug.hotplug.travel import forget_asked
@@ -327,12 +328,13 @@ class Transaction:
             return self._leave_open(incomplete_from(error, [why]))
         failures = self._unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
-        gone = next((failure for _, failure in failures if isinstance(failure, GuestMigrated)), None)
-        if gone is not None and all(isinstance(failure, LeftPending) for _, failure in failures):
+        causes = causes_of([failure for _, failure in failures])
+        gone = next((failure for failure in causes if isinstance(failure, GuestMigrated)), None)
+        if gone is not None and all(isinstance(failure, LeftPending) for failure in causes):
             return self._close(OperationState.LEFT, Result.LEFT, gone)
-        if failures and all(isinstance(failure, LeftPending) for _, failure in failures):
-            said = [failure.message for _, failure in failures]
-            pending = LeftPending(" ".join([sentence(error.message), *said]), reason=failures[0][1].reason)
+        if causes and all(isinstance(failure, LeftPending) for failure in causes):
+            said = list(dict.fromkeys(failure.message for failure in causes))
+            pending = LeftPending(" ".join([sentence(error.message), *said]), reason=causes[0].reason)
             pending.undo_failures = said
             return self._close(OperationState.PENDING, Result.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
