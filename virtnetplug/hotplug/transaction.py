@@ -33,7 +33,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.compensation import causes_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.registry import REMEDY
-from virtnetplug.hotplug.travel import forget_asked
+from virtnetplug.hotplug.travel import forget, forget_asked
 from virtnetplug.model.operation import (
     OPEN_STATES,
     Event,
@@ -224,9 +224,10 @@ class Transaction:
         Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Where the journal cannot be written, and has
         the operation in that state for an earlier reason, raises that this is so.
         """
+        carrier = None
         try:
             if state not in OPEN_STATES and state is not OperationState.LEFT:
-                self._forget_asked(are_out=state is OperationState.DONE)
+                carrier = self._forget_asked(are_out=state is OperationState.DONE)
             with self.host.journal.batch():
                 self._write(is_last=True)
                 self.host.journal.finish(
@@ -251,19 +252,28 @@ class Transaction:
         self._is_written()
         self._settled = True
         self.undo.commit()
+        if carrier is not None:
+            with suppress(VirtnetplugError):
+                forget(carrier, [self.record.id], ())
 
-    def _forget_asked(self, *, are_out: bool) -> None:
-        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it."""
+    def _forget_asked(self, *, are_out: bool) -> Domain | None:
+        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it.
+
+        Returns the domain whose guest still has the mark, if there is one.
+        """
         is_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps)
         if not is_asked or not self.record.domain_uuid:
-            return
+            return None
         self.expect_mine()
         with suppress(VirtnetplugError):
             domain = self.host.hypervisor.domain(self.record.domain_uuid)
             asked = self.record.asked or ()
             named = (entry for entry in self.record.named if are_out and entry["alias"] in asked)
             out = [xml.interface(entry["live"]) for entry in named if entry.get("live")]
-            forget_asked(domain, [self.record.id], out, answered=self.record.asked_nics if are_out else ())
+            answered = self.record.asked_nics if are_out else ()
+            forget_asked(domain, self.record.id, out, answered=answered, is_ending=True)
+            return domain
+        return None
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""

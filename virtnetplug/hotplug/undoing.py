@@ -262,12 +262,13 @@ def of_ask(
         expect_ended(site, tx, alias)
         if any(tx.was_begun(step, other.alias or "") for step, other in followers):
             raise WaitsForUndo(f"{alias} comes back once the NIC that came in its place is out")
-        if gives_back(site, tx, net) and not keeps(site, tx, alias, net):
-            if (other := _left_in(site, tx, leaving, followers)) is not None:
-                tx.warn(
-                    f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
-                )
-                return
+        if not gives_back(site, tx, net):
+            return
+        if (other := _left_in(site, tx, leaving, followers)) is not None:
+            tx.warn(
+                f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
+            )
+        elif not keeps(site, tx, alias, net):
             keep_returned(tx, alias)
             try:
                 put_back(
