@@ -151,15 +151,18 @@ def test_the_nic_that_an_undo_put_back_is_not_the_one_that_came(fake: World, cal
     _settled(fake, before)
 
 
-def test_the_nic_that_came_and_was_moved_where_the_other_was_is_still_left(fake: World) -> None:
+@pytest.mark.parametrize("change", [{"model": "e1000"}, {"mtu": 1400}])
+def test_the_nic_that_came_and_was_moved_where_the_other_was_is_still_left(fake: World, change: dict[str, Any]) -> None:
     OPERATIONS["replace"][0](fake)
-    die(fake, lambda p: _moved(fake, p), "attach", after=True)
+    changes = {**change, "source_bridge": fake.bridges[1]}
+    die(fake, lambda p: p.update(fake.name, "ua-nic1", changes, replace=True, wait=20), "attach", after=True)
     (net,) = xml.devices(fake.definition(Half.LIVE)).nets
     fake.guest.update(xml.edit(net.element, {"source_bridge": fake.bridges[0]}), Half.LIVE)
+    there = _nets(fake)
     outcome = _recovered(fake)
     assert outcome.result is Result.UNDONE
     assert [" by now" in text or "is left in" in text for text in outcome.warnings] == [True, True], outcome.warnings
-    assert _nets(fake) == [("ua-nic1", fake.bridges[0], "e1000")]
+    assert _nets(fake) == there
 
 
 def _assert_taken(outcome: Outcome, world: World, half: Half) -> None:
