@@ -204,6 +204,21 @@ def test_a_new_run_keeps_the_nic_that_came_until_the_definition_is_as_it_was(fak
     _settled(fake, before)
 
 
+def test_a_new_run_keeps_the_nic_of_a_definition_that_is_half_written(fake: World) -> None:
+    prepare, act = OPERATIONS["handover"]
+    prepare(fake)
+    before = picture(fake)
+    die(fake, lambda p: act(fake, p), "update", after=True)  # the element has no alias yet
+    restart_guest(fake)
+    fake.guest.attach(foreign_nic("ua-nic1", 1), Half.CONFIG)
+    there = _nets(fake)
+    assert [source for _, source, _ in there] == [fake.network]
+    _assert_taken(_recovered(fake), fake, Half.CONFIG)
+    assert _nets(fake) == there
+    fake.guest.detach("ua-nic1", Half.CONFIG)
+    _settled(fake, before)
+
+
 def test_a_new_run_keeps_the_mac_that_came_until_the_definition_is_as_it_was(fake: World) -> None:
     OPERATIONS["replace"][0](fake)
     before = picture(fake)

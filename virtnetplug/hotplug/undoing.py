@@ -129,11 +129,12 @@ def of_plug(
             return
         if leaves_there(site, tx, alias, now, with_tap(tx, net)):
             return
-        if now is not None:
-            _expect_return(site, tx, now, left)
+        of_next = given(site, *rewritten) if rewritten is not None and is_next(site, tx) else None
+        if (came := of_next or now) is not None:
+            _expect_return(site, tx, alias, came, left)
         run = site.run if is_defined(site.domain, net) else NO_RUN
-        if rewritten is not None and is_next(site, tx) and (now := given(site, *rewritten)) is not None:
-            take_out(site.host, site.domain, now, site.seconds, run=site.run)
+        if of_next is not None:
+            take_out(site.host, site.domain, of_next, site.seconds, run=site.run)
         elif take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
         if not left:
@@ -167,13 +168,16 @@ def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came:
     return any(is_alike(now, net) or (now.is_hostdev and net.is_hostdev) for net in its)
 
 
-def _expect_return(site: Site, tx: Transaction, came: Interface, left: Sequence[Leaving]) -> None:
-    """Raise if those that left cannot come back yet, before the NIC that came in their place is taken out: the guest would have neither."""
+def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
+    """Raise if those that left cannot come back yet, before the NIC that came in their place is taken out: the guest would have neither.
+
+    `name` is what the steps call the NIC that came.
+    """
     for each in left:
         net = xml.interface(each.known(site, tx))
         if not tx.was_begun("ask", each.name) or guest.now_of(site.domain, net, run=NO_RUN) is not None:
             continue
-        stays_defined = tx.was_begun("define", came.alias or "") and is_defined(site.domain, came)
+        stays_defined = tx.was_begun("define", name) and is_defined(site.domain, came)
         if stays_defined or (is_next(site, tx) and _is_redefined(tx) and not is_defined(site.domain, net)):
             raise WaitsForUndo(f"{describe(came)} stays in the guest until the definition is as it was")
         expect_free(site.domain, net, tx.record, beside=[came])
