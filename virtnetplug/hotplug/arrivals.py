@@ -110,8 +110,13 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
     known = {(row.alias, row.mac) for row in rows}
     if any((nic.alias, nic.mac) not in known for nic in carried.nics):
         return True
-    records = (host.journal.operation(asked.id) for asked in carried.asked)
-    return any(record is None or record.ended is not None for record in records)
+    return any(_is_over(host, each) for each in (*(asked.id for asked in carried.asked), *carried.ending))
+
+
+def _is_over(host: Host, operation_id: str) -> bool:
+    """Whether the journal does not have that operation, or has it as ended."""
+    record = host.journal.operation(operation_id)
+    return record is None or record.ended is not None
 
 
 def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
@@ -155,7 +160,7 @@ def forget_departed(host: Host) -> None:
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
     nets = view.live.nets if view.live is not None else ()
     _own(host, view, [net for net in nets if travel.is_ours(carried.nics, net)])
-    done = []
+    done = [operation_id for operation_id in carried.ending if _is_over(host, operation_id)]
     for asked in carried.asked:
         match _state_of(host, view, asked):
             case _Known.HERE:

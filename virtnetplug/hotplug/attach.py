@@ -101,7 +101,7 @@ def undos(site: Site, tx: Transaction) -> Undos:
     for entry in tx.record.request["nics"]:
         net = xml.interface(entry["element"])
         found |= of_define(site, tx, entry["alias"], net)
-        found |= of_plug(site, tx, backend_for(ActualDevice(type=entry["type"])), net, is_new=True)
+        found |= of_plug(site, tx, backend_for(ActualDevice(type=entry["type"])), net)
     return found
 
 

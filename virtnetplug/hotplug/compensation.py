@@ -6,6 +6,7 @@ Each function makes a state so, whatever was before: gone, there, as it was. Run
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.errors import (
@@ -14,6 +15,7 @@ from virtnetplug.errors import (
     DomainTransient,
     Failed,
     GuestBusy,
+    VirtnetplugError,
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.host import Host
@@ -28,6 +30,15 @@ class StillHeld(Failed):
     """The guest was asked and has not let go; only waiting longer helps."""
 
     reason = "pending"
+
+
+class WaitsForUndo(Failed):
+    """An undo that waits for another one, which failed: the failure of that one is what is reported."""
+
+
+def causes_of(failures: Sequence[VirtnetplugError]) -> Sequence[VirtnetplugError]:
+    """Those of the failed undos that did not fail because of another one."""
+    return [error for error in failures if not isinstance(error, WaitsForUndo)] or failures
 
 
 def take_out(

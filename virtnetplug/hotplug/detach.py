@@ -41,7 +41,7 @@ from virtnetplug.hotplug.request import partner_of, scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, not_settled
 from virtnetplug.hotplug.strangers import plugged_rows, twin_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.undoing import Site, leaves, of_ask, of_undefine
+from virtnetplug.hotplug.undoing import Leaving, Site, leaves, of_ask, of_undefine
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, describe, find, look, named, places_of, same_mac_as
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, Work
 from virtnetplug.model.interface import Interface, known_as
@@ -530,8 +530,8 @@ def undos(site: Site, tx: Transaction) -> Undos:
         if entry["config"] is not None:
             undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
-            old, defined = held.get(entry["alias"]), entry["config"]
-            undos |= of_ask(site, tx, entry["alias"], entry["live"], old=old, defined=defined)
+            leaving = Leaving(entry["alias"], entry["live"], entry["config"])
+            undos |= of_ask(site, tx, leaving, old=held.get(entry["alias"]))
     return undos
 
 

@@ -48,6 +48,7 @@ from virtnetplug.hotplug.reserved import SAME_MAC, expect_free, freed
 from virtnetplug.hotplug.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.travel import say_ours
 from virtnetplug.hotplug.undoing import (
+    Leaving,
     Site,
     expect_place,
     of_ask,
@@ -110,16 +111,18 @@ def undos(site: Site, tx: Transaction) -> Undos:
     came: list[tuple[str, Interface]] = []
     config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
     config_entering = [xml.interface(element) for element in request["config_entering"]]
+    left: list[Leaving] = []
+    for entry in request["leaving"]:
+        _, config = join([xml.interface(entry["element"])], config_leaving)[0]
+        left.append(Leaving(entry["alias"], entry["element"], None if config is None else config.element))
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
         net = xml.interface(entry["element"])
         came.append((backend.attach_step, net))
-        found |= of_plug(site, tx, backend, net, rewritten=_rewritten(tx, join([net], config_entering)[0][1]))
-    for entry in request["leaving"]:
-        alias = entry["alias"]
-        _, config = join([xml.interface(entry["element"])], config_leaving)[0]
-        defined = None if config is None else config.element
-        found |= of_ask(site, tx, alias, entry["element"], old=entry["old"], followers=came, defined=defined)
+        rewritten = _rewritten(tx, join([net], config_entering)[0][1])
+        found |= of_plug(site, tx, backend, net, left=left, rewritten=rewritten)
+    for entry, leaving in zip(request["leaving"], left, strict=True):
+        found |= of_ask(site, tx, leaving, old=entry["old"], followers=came)
     for net in config_leaving:
         found |= of_undefine(site, tx, name_in_config(net), net.element)
     for net in config_entering:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from virtnetplug.errors import GuestMigrated, LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
-from virtnetplug.hotplug.compensation import StillHeld
+from virtnetplug.hotplug.compensation import StillHeld, causes_of
 from virtnetplug.hotplug.ending import Ending, how, lacks_all, touched_guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.prepared import Prepared
@@ -202,7 +202,8 @@ def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()
 
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
-    """The one to report: that a place is taken only where nothing else went wrong."""
+    """The one to report: that a place is taken only where nothing else went wrong; that an undo waits for another one never."""
+    failures = causes_of(failures)
     left = next((error for error in failures if isinstance(error, GuestMigrated)), failures[0])
     return next((error for error in failures if not isinstance(error, LeftPending)), left)
 

@@ -159,7 +159,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             if out:
                 names = ", ".join(map(describe, out))
                 message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {names} stays out of the guest"
-                travel.forget_asked(domain, [operation_id], out)
+                travel.forget_asked(domain, operation_id, out)
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
                 also = partial(_forget_nics, host, domain, out)

@@ -216,7 +216,7 @@ class GuestRelease:
         before = self._present()
         why = say_asked(self.domain, tx.record, net)
         if self._present() != before:
-            forget_asked(self.domain, [tx.record.id])  # another run has begun, which nobody asks
+            forget_asked(self.domain, tx.record.id)  # another run has begun, which nobody asks
         if why is None and not self.run.mark:
             tx.amend(marked=True)
             self.run = self.run.marked(tx.record.id)

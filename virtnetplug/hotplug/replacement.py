@@ -21,7 +21,7 @@ from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.request import edited, name
 from virtnetplug.hotplug.transaction import Transaction, Undos
-from virtnetplug.hotplug.undoing import Site, of_ask, of_plug
+from virtnetplug.hotplug.undoing import Leaving, Site, of_ask, of_plug
 from virtnetplug.hotplug.view import has_source_of
 from virtnetplug.hotplug.waiting import Wait
 from virtnetplug.model.actual import ActualDevice
@@ -129,9 +129,9 @@ def undos(
     """What takes the steps back: new out, old in again. `config` is the same change of the definition."""
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
     followers = [(backend.attach_step, new)]
-    defined = config["before"] if config is not None else None
+    leaving = Leaving(alias, live["before"], config["before"] if config is not None else None)
     rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
     return {
-        **of_plug(site, tx, backend, new, rewritten=rewritten),
-        **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=followers, defined=defined),
+        **of_plug(site, tx, backend, new, left=[leaving], rewritten=rewritten),
+        **of_ask(site, tx, leaving, old=live.get("old"), followers=followers),
     }

@@ -30,9 +30,10 @@ from virtnetplug.errors import (
     sentence,
     unfinished_from,
 )
+from virtnetplug.hotplug.compensation import causes_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.registry import REMEDY
-from virtnetplug.hotplug.travel import forget_asked
+from virtnetplug.hotplug.travel import forget, forget_asked
 from virtnetplug.model.operation import (
     OPEN_STATES,
     Event,
@@ -223,9 +224,10 @@ class Transaction:
         Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Where the journal cannot be written, and has
         the operation in that state for an earlier reason, raises that this is so.
         """
+        carrier = None
         try:
             if state not in OPEN_STATES and state is not OperationState.LEFT:
-                self._forget_asked(are_out=state is OperationState.DONE)
+                carrier = self._forget_asked(are_out=state is OperationState.DONE)
             with self.host.journal.batch():
                 self._write(is_last=True)
                 self.host.journal.finish(
@@ -250,19 +252,28 @@ class Transaction:
         self._is_written()
         self._settled = True
         self.undo.commit()
+        if carrier is not None:
+            with suppress(VirtnetplugError):
+                forget(carrier, [self.record.id], ())
 
-    def _forget_asked(self, *, are_out: bool) -> None:
-        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it."""
+    def _forget_asked(self, *, are_out: bool) -> Domain | None:
+        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it.
+
+        Returns the domain whose guest still has the mark, if there is one.
+        """
         is_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in self.steps)
         if not is_asked or not self.record.domain_uuid:
-            return
+            return None
         self.expect_mine()
         with suppress(VirtnetplugError):
             domain = self.host.hypervisor.domain(self.record.domain_uuid)
             asked = self.record.asked or ()
             named = (entry for entry in self.record.named if are_out and entry["alias"] in asked)
             out = [xml.interface(entry["live"]) for entry in named if entry.get("live")]
-            forget_asked(domain, [self.record.id], out, answered=self.record.asked_nics if are_out else ())
+            answered = self.record.asked_nics if are_out else ()
+            forget_asked(domain, self.record.id, out, answered=answered, is_ending=True)
+            return domain
+        return None
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """What the caller of the operation gets."""
@@ -327,12 +338,13 @@ class Transaction:
             return self._leave_open(incomplete_from(error, [why]))
         failures = self._unwind()
         sentences = [f"{name}: {failure.message}" for name, failure in failures]
-        gone = next((failure for _, failure in failures if isinstance(failure, GuestMigrated)), None)
-        if gone is not None and all(isinstance(failure, LeftPending) for _, failure in failures):
+        causes = causes_of([failure for _, failure in failures])
+        gone = next((failure for failure in causes if isinstance(failure, GuestMigrated)), None)
+        if gone is not None and all(isinstance(failure, LeftPending) for failure in causes):
             return self._close(OperationState.LEFT, Result.LEFT, gone)
-        if failures and all(isinstance(failure, LeftPending) for _, failure in failures):
-            said = [failure.message for _, failure in failures]
-            pending = LeftPending(" ".join([sentence(error.message), *said]), reason=failures[0][1].reason)
+        if causes and all(isinstance(failure, LeftPending) for failure in causes):
+            said = list(dict.fromkeys(failure.message for failure in causes))
+            pending = LeftPending(" ".join([sentence(error.message), *said]), reason=causes[0].reason)
             pending.undo_failures = said
             return self._close(OperationState.PENDING, Result.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):

@@ -61,23 +61,27 @@ def say_asked(domain: Domain, record: OperationRecord, net: Interface) -> str | 
 
 def forget_asked(
     domain: Domain,
-    operation_ids: Collection[str],
+    operation_id: str,
     gone: Collection[Interface] = (),
     *,
     answered: Collection[KnownNic] = (),
+    is_ending: bool = False,
 ) -> None:
-    """Have the guest no longer carry what these operations asked, nor whose the NICs were that are `gone`.
+    """Have the guest no longer carry what this operation asked, nor whose the NICs were that are `gone`.
 
+    The mark of one that `is_ending` stays, until `forget` has the guest carry nothing of that operation: if the call dies before its journal says that it
+    has ended, its run is still known.
     Nor what anybody asked of those that it has `answered`, if it does not have such a NIC again: another operation may have died with its journal.
     A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
 
     def change(now: Travelling) -> Travelling:
-        others = [nic for each in now.asked if each.id not in operation_ids for nic in each.nics]
+        others = [nic for each in now.asked if each.id != operation_id for nic in each.nics]
         out = [nic for nic in answered if any(nic.is_one_with(other) for other in others)]
         there = [known(net) for net in nets_of(domain)] if out else []
         out = [nic for nic in out if not any(nic.is_one_with(one) for one in there)]
-        return now.without_asked(operation_ids, out).without_nics([known(net) for net in gone])
+        then = now.with_ending(operation_id, out) if is_ending else now.without_asked([operation_id], out)
+        return then.without_nics([known(net) for net in gone])
 
     _change(domain, change)
 

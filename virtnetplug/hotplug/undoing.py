@@ -27,6 +27,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import (
+    WaitsForUndo,
     config_net,
     define,
     is_defined,
@@ -41,13 +42,13 @@ from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
-from virtnetplug.hotplug.last_seen import as_seen, is_put_in, keep_returned, see, with_tap
+from virtnetplug.hotplug.last_seen import RETURNED, as_seen, is_put_in, keep_returned, see, with_tap
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
-from virtnetplug.hotplug.view import describe, has_source_of, same
+from virtnetplug.hotplug.view import describe, has_source_of, is_alike, same
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -82,19 +83,35 @@ def is_next(site: Site, tx: Transaction) -> bool:
     return bool(tx.record.domain_uuid) and not site.run.matches(tx.record.run_asked)
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A NIC that the guest was asked for, and that an undo puts back: what the steps call it, its live element, and that of the definition, if it was there."""
+
+    name: str
+    element: str
+    defined: str | None = None
+
+    def known(self, site: Site, tx: Transaction) -> str:
+        """The element that it comes back with: as it was seen last, or, in a run that was started since, as it was defined."""
+        if self.defined is not None and is_next(site, tx):
+            return self.defined
+        return as_seen(tx.record.request, self.name, self.element)
+
+
 def of_plug(
     site: Site,
     tx: Transaction,
     backend: Backend,
     net: Interface,
     *,
-    is_new: bool = False,
+    left: Sequence[Leaving] = (),
     rewritten: tuple[Interface, Interface] | None = None,
 ) -> Undos:
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
-    One that `is_new` is nobody's then; another was in the place of one that comes back. `rewritten`: the element of the definition that the operation
-    changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
+    `left` are the NICs in whose place it came, and which come back; without them the NIC is new, and nobody's once it is out. It stays in the guest as long
+    as they cannot come back. `rewritten`: the element of the definition that the operation changed, before and after. A run that was started since may
+    have the NIC by it, without the alias of `net`.
     """
     alias = net.alias or ""
     net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
@@ -105,25 +122,70 @@ def of_plug(
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        if leaves_there(site, tx, alias, guest.now_of(site.domain, net, run=NO_RUN), with_tap(tx, net)):
+        if left:
+            _expect_over(site, tx, backend, net)
+        now = guest.now_of(site.domain, net, run=NO_RUN)
+        if now is not None and any(is_back(site, tx, each, now, net) for each in left):
             return
+        if leaves_there(site, tx, alias, now, with_tap(tx, net)):
+            return
+        of_next = given(site, *rewritten) if rewritten is not None and is_next(site, tx) else None
+        if (came := of_next or now) is not None:
+            _expect_return(site, tx, alias, came, left)
         run = site.run if is_defined(site.domain, net) else NO_RUN
-        if rewritten is not None and is_next(site, tx) and (now := given(site, *rewritten)) is not None:
-            take_out(site.host, site.domain, now, site.seconds, run=site.run)
+        if of_next is not None:
+            take_out(site.host, site.domain, of_next, site.seconds, run=site.run)
         elif take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
-        if is_new:
+        if not left:
             forget_ours(site.domain, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             leftover.evict(site.host, site.domain, [net], site.seconds)
         if run != NO_RUN and tx.was_begun("define", alias):
-            raise Failed(f"{alias} is out for good once the definition has it no more, which gives it to the next run")
+            raise WaitsForUndo(
+                f"{alias} is out for good once the definition has it no more, which gives it to the next run"
+            )
 
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
     return undos
+
+
+def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
+    """Whether the guest's NIC `now` is the one that left, and not the one of the same alias and MAC that `came` in its place.
+
+    An earlier undo has put it back, or a run that was started since was given it by its definition. Model and source tell the two; if
+    they have one model and one source, nothing does.
+    """
+    if leaving.name not in tx.record.request.get(RETURNED, ()) and guest.goes_on(site.domain, tx.record.run_asked):
+        return False
+    if is_alike(now, came) or (now.is_hostdev and came.is_hostdev):
+        return False
+    elements = {leaving.known(site, tx), leaving.defined or leaving.element}
+    its = [net for net in map(xml.interface, elements) if same([now], net) is not None]
+    return any(is_alike(now, net) or (now.is_hostdev and net.is_hostdev) for net in its)
+
+
+def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
+    """Raise if those that left cannot come back yet, before the NIC that came in their place is taken out: the guest would have neither.
+
+    `name` is what the steps call the NIC that came.
+    """
+    for each in left:
+        net = xml.interface(each.known(site, tx))
+        if not tx.was_begun("ask", each.name) or guest.now_of(site.domain, net, run=NO_RUN) is not None:
+            continue
+        stays_defined = tx.was_begun("define", name) and is_defined(site.domain, came)
+        if stays_defined or (is_next(site, tx) and _is_redefined(tx) and not is_defined(site.domain, net)):
+            raise WaitsForUndo(f"{describe(came)} stays in the guest until the definition is as it was")
+        expect_free(site.domain, net, tx.record, beside=[came])
+
+
+def _is_redefined(tx: Transaction) -> bool:
+    """Whether the definition may still have what the operation changed in it."""
+    return any(step.half is Half.CONFIG and tx.was_begun(step.name, step.nic) for step in tx.steps)
 
 
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
@@ -144,18 +206,24 @@ def given(site: Site, before: Interface, after: Interface) -> Interface | None:
 
 
 def expect_ended(site: Site, tx: Transaction, name: str) -> None:
-    """See `expect_over`; a run that is known to have ended for good is not asked about again."""
-    if not tx.is_over:
+    """See `expect_over`. What was found is found for all undos of the operation: its guest is away, or the run has ended for good."""
+    if tx.away is not None:
+        raise tx.away
+    if tx.is_over:
+        return
+    try:
         expect_over(site.domain, site.run, tx.record, name)
+    except LeftPending as away:
+        tx.away = away
+        raise
 
 
 def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
     """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is given back."""
     try:
         expect_ended(site, tx, net.alias or "")
-    except LeftPending as away:
-        tx.away = away
-        if isinstance(away, GuestMigrated):
+    except GuestMigrated:
+        if guest.now_of(site.domain, net, run=NO_RUN) is None:
             backend.unplug(site.host, site.domain, net)
         raise
 
@@ -167,7 +235,7 @@ def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> No
     if tx.away is not None:
         raise tx.away
     if tx.was_begun(backend.attach_step, net.alias or ""):
-        raise Failed(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
+        raise WaitsForUndo(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
     backend.unplug(site.host, site.domain, net)
     taken = (site.domain.uuid, net.alias, tx.record.id)
     for holding in site.host.journal.holdings():
@@ -180,37 +248,36 @@ def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> No
 def of_ask(
     site: Site,
     tx: Transaction,
-    alias: str,
-    element: str,
+    leaving: Leaving,
     *,
     old: Mapping[str, Any] | None = None,
     followers: Sequence[tuple[str, Interface]] = (),
-    defined: str | None = None,
 ) -> Undos:
-    """Undo asking a guest to let go: the guest has the NIC whose live element was `element` again, as it was seen last (`old`: see `put_back`).
+    """Undo asking a guest to let go: the guest has the NIC again (`old`: see `put_back`).
 
-    A run that was started since has it as it was `defined`, which may be at another guest address.
     `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. One that somebody has
     connected to something else since is left in, and that NIC stays out.
     """
 
-    def known() -> str:
-        return defined if defined is not None and is_next(site, tx) else as_seen(tx.record.request, alias, element)
+    alias = leaving.name
 
     def back() -> None:
-        net = xml.interface(known())
-        if any(tx.was_begun(step, other.alias or "") for step, other in followers):
-            raise Failed(f"{alias} comes back once the NIC that came in its place is out")
+        net = xml.interface(leaving.known(site, tx))
         expect_ended(site, tx, alias)
-        if gives_back(site, tx, net) and not keeps(site, tx, alias, net):
-            if (other := _left_in(site, tx, followers)) is not None:
-                tx.warn(
-                    f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
-                )
-                return
+        if any(tx.was_begun(step, other.alias or "") for step, other in followers):
+            raise WaitsForUndo(f"{alias} comes back once the NIC that came in its place is out")
+        if not gives_back(site, tx, net):
+            return
+        if (other := _left_in(site, tx, leaving, followers)) is not None:
+            tx.warn(
+                f"{describe(net)} stays out of the guest of {tx.record.domain_name}: {describe(other)}, which came in its place, is left in"
+            )
+        elif not keeps(site, tx, alias, net):
             keep_returned(tx, alias)
             try:
-                put_back(site.host, site.domain, alias, known(), old=old, operation=tx.record, run=site.run)
+                put_back(
+                    site.host, site.domain, alias, leaving.known(site, tx), old=old, operation=tx.record, run=site.run
+                )
             except (Refused, Failed) as error:
                 error.message = f"{sentence(error.message)} {_or_forget(tx.record, alias)}"
                 raise
@@ -223,12 +290,12 @@ def _or_forget(record: OperationRecord, name: str) -> str:
     return f"If {name} is to stay out of the guest, '{recover_command(record)} --forget {record.id}' closes the {record.operation}."
 
 
-def _left_in(site: Site, tx: Transaction, came: Sequence[tuple[str, Interface]]) -> Interface | None:
+def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple[str, Interface]]) -> Interface | None:
     """The NIC that came, and that somebody has connected to something else, or taken out and put in again, since; None if there is none."""
     begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
     for step, net in came:
         now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
-        if now is None or now.mac != net.mac or now.is_hostdev:
+        if now is None or now.mac != net.mac or now.is_hostdev or is_back(site, tx, leaving, now, net):
             continue
         if not has_source_of(now, net) or is_put_in(site.domain, tx, net.alias or "", now, with_tap(tx, net)):
             return now
@@ -249,8 +316,8 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
     """Whether that run is to have the NIC. A run that was started since has what the definition has, once that is undone."""
     if site.run.matches(tx.record.run_asked) or is_defined(site.domain, net):
         return True
-    if any(step.half is Half.CONFIG and tx.was_begun(step.name, step.nic) for step in tx.steps):
-        raise Failed(f"{net.alias} comes back once the definition, which the next run has, is as it was")
+    if _is_redefined(tx):
+        raise WaitsForUndo(f"{net.alias} comes back once the definition, which the next run has, is as it was")
     return False
 
 

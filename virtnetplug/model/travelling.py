@@ -56,25 +56,30 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Travelling:
-    """All of one guest; `domain_uuid` is that of the domain it was written for, empty if nothing was."""
+    """All of one guest; `domain_uuid` is that of the domain it was written for, empty if nothing was.
+
+    `ending` are the ids of operations whose question is withdrawn and whose journal does not say yet that they have ended: they still mark the run.
+    """
 
     domain_uuid: str = ""
     nics: tuple[KnownNic, ...] = ()
     asked: tuple[Asked, ...] = ()
+    ending: tuple[str, ...] = ()
 
     def with_nics(self, nics: Collection[KnownNic], operation_id: str = "") -> Travelling:
         """With these as virtnetplug's, too, which that operation may have put in; one of the same alias is replaced.
 
-        What it asked for before is another NIC than the one of the same alias that has come since. What other operations asked stays.
+        What it asked for before is another NIC than the one of the same alias that has come since; its mark stays. What other operations asked stays.
         """
-        names, asked = {nic.alias for nic in nics}, []
+        names, asked, ending = {nic.alias for nic in nics}, [], self.ending
         come = {(nic.alias, nic.mac, nic.source) for nic in nics}
         for each in self.asked:
             is_its = each.id == operation_id
             left = tuple(nic for nic in each.nics if not is_its or (nic.alias, nic.mac, nic.source) not in come)
             asked += [replace(each, nics=left)] if left else []
+            ending += (each.id,) if is_its and not left else ()
         known = (nic for nic in self.nics if nic.alias not in names)
-        return replace(self, nics=(*known, *nics), asked=tuple(asked))
+        return replace(self, nics=(*known, *nics), asked=tuple(asked), ending=ending)
 
     def without_nics(self, nics: Collection[KnownNic]) -> Travelling:
         """Without those of them that have the same alias and MAC."""
@@ -89,14 +94,21 @@ class Travelling:
         return replace(self, asked=(*others, replace(asked, nics=(*before, *more))))
 
     def without_asked(self, operation_ids: Collection[str], answered: Collection[KnownNic] = ()) -> Travelling:
-        """Without what these operations asked, and without the NICs `answered`, which the guest has let go of, whoever had asked."""
+        """Without what these operations asked and their marks, and without the NICs `answered`, which the guest has let go of, whoever had asked."""
         asked = []
         for each in self.asked:
             left = tuple(nic for nic in each.nics if not any(nic.is_one_with(other) for other in answered))
             asked += [replace(each, nics=left)] if left and each.id not in operation_ids else []
-        return replace(self, asked=tuple(asked))
+        ending = tuple(each for each in self.ending if each not in operation_ids)
+        return replace(self, asked=tuple(asked), ending=ending)
+
+    def with_ending(self, operation_id: str, answered: Collection[KnownNic] = ()) -> Travelling:
+        """As `without_asked` of that operation, but its mark stays, if it is there."""
+        is_marked = operation_id in self.ending or any(each.id == operation_id for each in self.asked)
+        left = self.without_asked([operation_id], answered)
+        return replace(left, ending=(*left.ending, operation_id)) if is_marked else left
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to carry."""
-        return not self.nics and not self.asked
+        return not self.nics and not self.asked and not self.ending

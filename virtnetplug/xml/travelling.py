@@ -31,7 +31,7 @@ _REMEDY = f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and --remove f
 
 
 def is_marked(domain_xml: str, operation_id: str) -> bool:
-    """Whether that definition says that the operation asked this guest."""
+    """Whether that definition says that the operation asked this guest, also if it is ending."""
     return TRAVELLING in domain_xml and f" id='{operation_id}'" in domain_xml.replace('"', "'")
 
 
@@ -74,6 +74,7 @@ def travelling(text: str | None) -> Travelling:
             )
             for node in asked
         ),
+        ending=tuple(node.get("id", "") for node in root.iterfind(f"{{{TRAVELLING}}}ending")),
     )
 
 
@@ -96,6 +97,8 @@ def travelling_text(carried: Travelling) -> str:
     for each in carried.asked:
         names = {"operation": each.operation, "id": each.id, "scope": each.scope, "process": each.process}
         _put(etree.SubElement(root, "asked", names), each.nics)
+    for operation_id in carried.ending:
+        etree.SubElement(root, "ending", id=operation_id)
     return etree.tostring(root, encoding="unicode")
 
 
