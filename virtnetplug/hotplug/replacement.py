@@ -15,7 +15,7 @@ from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.last_seen import as_seen, expect_same_source, keep_tap
+from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
@@ -82,6 +82,13 @@ def live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
     return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
 
 
+def config_as_defined(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """What the request has of the definition, with what was changed there of a NIC that the operation takes out to give it another MAC."""
+    config = request[Half.CONFIG.value]
+    before = as_defined(request, alias, config["before"])
+    return {**config, "before": before, "after": xml.merged(before, config["before"], config["after"])}
+
+
 class Replacement:
     """One replacement on its way, fresh or taken up again."""
 
@@ -132,6 +139,6 @@ def undos(
     defined = config["before"] if config is not None else None
     rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
     return {
-        **of_plug(site, tx, backend, new, rewritten=rewritten),
+        **of_plug(site, tx, backend, new, rewritten=rewritten, leaving={alias: live["before"]}),
         **of_ask(site, tx, alias, live["before"], old=live.get("old"), followers=followers, defined=defined),
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from virtnetplug import xml
@@ -41,13 +42,23 @@ from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
-from virtnetplug.hotplug.last_seen import as_seen, is_put_in, keep_returned, see, with_tap
+from virtnetplug.hotplug.last_seen import (
+    DEFINED,
+    SEEN,
+    as_defined,
+    as_seen,
+    is_put_in,
+    keep_returned,
+    pass_on,
+    see,
+    with_tap,
+)
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
-from virtnetplug.hotplug.view import describe, has_source_of, same
+from virtnetplug.hotplug.view import describe, has_source_of, name_in_config, same
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -90,11 +101,13 @@ def of_plug(
     *,
     is_new: bool = False,
     rewritten: tuple[Interface, Interface] | None = None,
+    leaving: Mapping[str, str] = MappingProxyType({}),
 ) -> Undos:
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
     One that `is_new` is nobody's then; another was in the place of one that comes back. `rewritten`: the element of the definition that the operation
-    changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
+    changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`. `leaving`: the elements of those that come
+    back in the place of `net`, by the names that the steps call them. They have what somebody has changed of `net`.
     """
     alias = net.alias or ""
     net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
@@ -105,8 +118,11 @@ def of_plug(
         Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
         the definition has, whoever attached it to the run before.
         """
-        if leaves_there(site, tx, alias, guest.now_of(site.domain, net, run=NO_RUN), with_tap(tx, net)):
+        came = guest.now_of(site.domain, net, run=NO_RUN)
+        if leaves_there(site, tx, alias, came, with_tap(tx, net)):
             return
+        if came is not None and not is_next(site, tx):
+            pass_on(tx, SEEN, leaving, net, came)
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if rewritten is not None and is_next(site, tx) and (now := given(site, *rewritten)) is not None:
             take_out(site.host, site.domain, now, site.seconds, run=site.run)
@@ -275,12 +291,12 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
 
 def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
     """Undo the step that took a NIC out of the definition: it is there again, in its place among the others."""
-    net = xml.interface(element)
 
     def back() -> None:
+        net = xml.interface(as_defined(tx.record.request, name, element))
         restore_moved(site.domain, tx)
         expect_place(site.domain, tx, net)
-        define(site.domain, element)
+        define(site.domain, net.element)
         put_in_place(site.domain, tx, net)
 
     return {("undefine", name): back}
@@ -335,9 +351,21 @@ def say_out(tx: Transaction, name: str) -> None:
 
 
 def of_rewrite(
-    site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface, *, is_one: bool = True
+    site: Site,
+    tx: Transaction,
+    step: str,
+    name: str,
+    before: Interface,
+    after: Interface,
+    *,
+    leaving: Mapping[str, str] | None = None,
 ) -> Undos:
-    """Undo the step that made one element of the definition another, in its place. `is_one`: both are of one NIC, which the step did not take out."""
+    """Undo the step that made one element of the definition another, in its place.
+
+    Both are of one NIC, which the step did not take out. Otherwise `leaving` has the elements of the NICs that come back in the place of `after`, by the
+    names that the steps call them: they have what somebody has changed of `after` in the definition.
+    """
+    is_one = leaving is None
 
     def back() -> None:
         now = standing(site.domain, after, before)
@@ -351,7 +379,13 @@ def of_rewrite(
             say_out(tx, name)
             return
         expect_free(site.domain, before, tx.record, Half.CONFIG, beside=() if now is None else (now,))
-        rewrite(site.domain, after, before, is_one=is_one)
+        if leaving is None:
+            rewrite(site.domain, after, before)
+            return
+        if now is not None and now.alias == after.alias:
+            pass_on(tx, DEFINED, leaving, after, now)
+        known = as_defined(tx.record.request, name_in_config(before), before.element)
+        rewrite(site.domain, after, xml.interface(known), is_one=False)
 
     return {(step, name): back}
 
