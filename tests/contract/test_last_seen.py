@@ -15,7 +15,7 @@ from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed
 from virtnetplug.hotplug import exchanging, update
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.model.interface import Limit
+from virtnetplug.model.interface import Limit, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 from virtnetplug.resolve import changes_by_hand
@@ -389,6 +389,24 @@ def test_what_the_network_gave_the_nic_that_came_is_nobody_elses_change(fake: Wo
     assert changes_by_hand(wanted, shown) == ()
     own = xml.interface(xml.edit(wanted.element, {"bandwidth_inbound": Limit(average=500)}))
     assert changes_by_hand(own, shown) == ("bandwidth_inbound",)
+
+
+def test_a_vlan_of_the_nic_that_came_is_not_put_on_one_that_is_connected_elsewhere(fake: World) -> None:
+    """libvirt might refuse the NIC then, and the guest would have none."""
+    prepare, act = OPERATIONS["handover"]
+    prepare(fake)
+    die(fake, lambda p: act(fake, p), "attach", after=AFTER)
+    _set(fake, "ua-nic2", {"vlan": Vlan((VlanTag(42),)), "bandwidth_inbound": Limit(average=500)}, Half.LIVE)
+    (net,) = xml.devices(fake.definition(Half.LIVE)).nets
+    came = xml.interface(xml.edit(net.element, {"vlan": Vlan((VlanTag(7),)), "bandwidth_inbound": Limit(average=1)}))
+    (record,) = fake.host.journal.open_operations()
+    request = {**record.request, "entering": [{**record.request["entering"][0], "element": came.element}]}
+    fake.host.journal.amend(record.id, request, owner=record.owner)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.UNDONE
+    assert [text.startswith("vlan of ua-nic2") for text in outcome.warnings] == [True], outcome.warnings
+    (net,) = xml.devices(fake.definition(Half.LIVE)).nets
+    assert (net.alias, net.vlan, net.bandwidth_inbound) == ("ua-nic1", None, Limit(average=500))
 
 
 def test_a_definition_that_was_rewritten_before_is_left_as_somebody_changed_it(fake: World) -> None:

@@ -18,6 +18,7 @@ from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.run import Run
+from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_by_hand
 
@@ -32,6 +33,9 @@ BESIDE = "beside"
 
 TAPS = "taps"
 """Key of a request: the taps of the NICs that came, by alias."""
+
+_OF_EVERY_SOURCE = frozenset({"bandwidth_inbound", "bandwidth_outbound", "filterref"})
+"""What only the type of a NIC decides whether it can have (see `retake`). A VLAN or an isolation also depends on the bridge."""
 
 RETURNED = "returned"
 """Key of a request: the names of the NICs that an undo puts back. Such a NIC has a new tap."""
@@ -76,17 +80,31 @@ def as_defined(request: Mapping[str, Any], name: str, element: str) -> str:
 def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interface, now: Interface) -> None:
     """Keep for the NICs `leaving`, which an undo puts back, what somebody has changed of the NIC that `came` in their place, and is `now` so.
 
-    `leaving` has the elements of the request by the names that the steps call the NICs; `key` is `SEEN` or `DEFINED`.
+    `leaving` has the elements of the request by the names that the steps call the NICs; `key` is `SEEN` or `DEFINED`. A NIC that is connected to
+    something else than the one that came may not be able to have every change; a warning names those that it does not get.
     What was changed of an assigned device by hand is not passed on.
     """
     changes = {name: getattr(now, name) for name in changes_by_hand(came, now)}
     kept = dict(tx.record.request.get(key, {}))
     for name, element in leaving.items() if changes else ():
-        before = kept.get(name, element)
-        if not (now.is_hostdev or xml.interface(before).is_hostdev):
-            kept[name] = xml.edit(before, changes)
+        net = xml.interface(kept.get(name, element))
+        if now.is_hostdev or net.is_hostdev:
+            continue
+        its = changes if has_source_of(net, now) else _fitting(came, now, net, changes)
+        if lost := [field for field in changes if field not in its]:
+            tx.warn(
+                f"{', '.join(lost)} of {describe(now)} was changed meanwhile, and {describe(net)} does not have that"
+            )
+        kept[name] = xml.edit(net.element, its)
     if kept != tx.record.request.get(key, {}):
         tx.amend(**{key: kept})
+
+
+def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the changes that `net` can have, whatever it is connected to."""
+    taken = retake(came, now, net, is_hostdev=False).changes
+    able = {"link_state", *(name for name in taken if name in _OF_EVERY_SOURCE)}
+    return {name: value for name, value in changes.items() if name in able or value is None}
 
 
 def beside(view: DomainView, names: Collection[str]) -> dict[str, dict[str, str]]:
