@@ -171,6 +171,7 @@ IN_PLACE = frozenset(
 
 _ON_A_BRIDGE = frozenset({"network", "bridge"})
 _CONNECTION = frozenset({"type", "source_network", "source_bridge"})
+_OF_NETWORKS = frozenset({"bandwidth_inbound", "bandwidth_outbound", "port_isolated", "vlan"})
 _KEPT = frozenset({"alias", "address", "target_dev", "source_portid"})
 """What libvirt keeps when a new element does not say it."""
 
@@ -195,6 +196,20 @@ def changes_between(before: Interface, after: Interface) -> tuple[str, ...]:
         field.name
         for field in dataclasses.fields(Interface)
         if field.name != "element" and _differs(field.name, getattr(before, field.name), getattr(after, field.name))
+    )
+
+
+def changes_by_hand(wanted: Interface, now: Interface) -> tuple[str, ...]:
+    """The fields that somebody has changed in place of a NIC that was attached as `wanted`, but for what the NIC is connected to.
+
+    A NIC of a network has what the network says where `wanted` says nothing: that is no change.
+    """
+    names = IN_PLACE - _CONNECTION - {"source_portgroup"}
+    return tuple(
+        name
+        for name in changes_between(wanted, now)
+        if name in names
+        and not (name in _OF_NETWORKS and wanted.source_network is not None and getattr(wanted, name) is None)
     )
 
 

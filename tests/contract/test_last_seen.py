@@ -8,13 +8,17 @@ import pytest
 
 from tests.contract.deaths import die
 from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture
-from tests.contract.operations import OPERATIONS
+from tests.contract.operations import OPERATIONS, Act
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed
-from virtnetplug.hotplug import exchanging
+from virtnetplug.hotplug import exchanging, update
+from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.model.interface import Limit, Vlan, VlanTag
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
+from virtnetplug.resolve import changes_by_hand
 
 BEFORE, AFTER = False, True
 BOTH = (Half.LIVE, Half.CONFIG)
@@ -282,3 +286,175 @@ def test_what_was_changed_in_the_definition_is_there_after_an_undo(
     assert sorted(_links(fake, Half.CONFIG)) == [
         (each, "down" if each == alias else None) for each in ("ua-nic1", "ua-nic2")
     ]
+
+
+def _macs(world: World, half: Half) -> list[str]:
+    return [str(net.mac) for net in xml.devices(world.definition(half)).nets]
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_replacement_with_another_mac_that_died_between_its_two_calls_is_in_the_definition(
+    fake: World, is_changed: bool
+) -> None:
+    OPERATIONS["replace"][0](fake)
+    fake.guest.hold()
+    mac = "52:54:00:00:00:77"
+    fake.plugger.update(fake.name, "ua-nic1", {"mac": Mac(mac)}, scope=Scope.BOTH, replace=True, wait=0.1)
+    if is_changed:
+        _set(fake, "ua-nic1", {"link_state": "down"}, *BOTH)
+        _looked(fake)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), "detach", after=AFTER)
+    assert _nets(fake, Half.CONFIG) == []
+    (outcome,) = fake.plugger.recover(wait=20)
+    link = "down" if is_changed else None
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == [("ua-nic1", "br0", link, "virtio")]
+    assert _macs(fake, Half.LIVE) == _macs(fake, Half.CONFIG) == [mac]
+    assert fake.plugger.recover() == () and not fake.plugger.audit().findings
+
+
+def test_its_undo_puts_the_nic_back_into_the_definition_as_somebody_changed_it(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OPERATIONS["replace"][0](fake)
+    fake.guest.hold()
+    mac = Mac("52:54:00:00:00:77")
+    fake.plugger.update(fake.name, "ua-nic1", {"mac": mac}, scope=Scope.BOTH, replace=True, wait=0.1)
+    _set(fake, "ua-nic1", {"link_state": "down"}, *BOTH)
+    _looked(fake)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), "detach", after=AFTER)
+    monkeypatch.setattr(update, "rewrite", _fails)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert _nets(fake) == _nets(fake, Half.CONFIG) == [("ua-nic1", "br0", "down", "virtio")]
+    assert _macs(fake, Half.LIVE) == _macs(fake, Half.CONFIG) != [str(mac)]
+
+
+def _over_to_one_that_is_there(world: World, plugger: Plugger) -> object:
+    return plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=20)
+
+
+EXCHANGES: dict[str, tuple[str, Act, str, str]] = {
+    "handover": ("handover", OPERATIONS["handover"][1], "ua-nic1", "ua-nic2"),
+    "handover to one that is there": ("detach", _over_to_one_that_is_there, "ua-nic1", "ua-nic2"),
+    "handback": ("handback", OPERATIONS["handback"][1], "ua-nic2", "ua-nic1"),
+}
+"""Whose preparation an exchange has, what begins it, the NIC that leaves, and the one that has its identity."""
+
+
+@pytest.mark.parametrize("case", EXCHANGES)
+def test_an_undo_that_finds_the_definition_unchanged_leaves_it_as_somebody_changed_it(fake: World, case: str) -> None:
+    prepare, act, leaving, _ = EXCHANGES[case]
+    OPERATIONS[prepare][0](fake)
+    die(fake, lambda p: act(fake, p), "update", after=BEFORE)
+    _set(fake, leaving, {"link_state": "down"}, Half.CONFIG)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert (leaving, "down") in _links(fake, Half.CONFIG)
+
+
+@pytest.mark.parametrize("case", EXCHANGES)
+def test_what_was_changed_of_the_nic_that_came_is_so_of_those_that_an_undo_puts_back(fake: World, case: str) -> None:
+    prepare, act, leaving, came = EXCHANGES[case]
+    OPERATIONS[prepare][0](fake)
+    before = sorted(alias or "" for alias, _ in _links(fake, Half.CONFIG))
+    die(fake, lambda p: act(fake, p), "update", after=AFTER, number=2)
+    _set(fake, came, {"link_state": "down"}, *BOTH)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())
+    assert sorted(_links(fake, Half.CONFIG)) == sorted(_links(fake, Half.LIVE)) == [(each, "down") for each in before]
+    assert leaving in before
+
+
+@pytest.mark.parametrize("name", ["replace", "handover"])
+@pytest.mark.parametrize("dies_again", [False, True])
+def test_a_link_that_was_taken_down_of_a_nic_that_had_just_come_stays_down(
+    fake: World, name: str, dies_again: bool
+) -> None:
+    prepare, act = OPERATIONS[name]
+    prepare(fake)
+    die(fake, lambda p: act(fake, p), "attach", after=AFTER)
+    _set(fake, "ua-nic1" if name == "replace" else "ua-nic2", {"link_state": "down"}, Half.LIVE)
+    if dies_again:
+        die(fake, lambda p: p.recover(wait=20), "attach", after=BEFORE)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
+    assert _nets(fake) == [("ua-nic1", "br0", "down", "virtio")]
+
+
+def test_what_the_network_gave_the_nic_that_came_is_nobody_elses_change(fake: World) -> None:
+    """A hand-over to a NIC of a network, whose bandwidth the live definition shows."""
+    wanted = xml.interface(fake.network_nic(2))
+    shown = xml.interface(xml.edit(wanted.element, {"bandwidth_inbound": Limit(average=1000)}))
+    assert changes_by_hand(wanted, shown) == ()
+    own = xml.interface(xml.edit(wanted.element, {"bandwidth_inbound": Limit(average=500)}))
+    assert changes_by_hand(own, shown) == ("bandwidth_inbound",)
+
+
+def test_a_vlan_of_the_nic_that_came_is_not_put_on_one_that_is_connected_elsewhere(fake: World) -> None:
+    """libvirt might refuse the NIC then, and the guest would have none."""
+    prepare, act = OPERATIONS["handover"]
+    prepare(fake)
+    die(fake, lambda p: act(fake, p), "attach", after=AFTER)
+    _set(fake, "ua-nic2", {"vlan": Vlan((VlanTag(42),)), "bandwidth_inbound": Limit(average=500)}, Half.LIVE)
+    (net,) = xml.devices(fake.definition(Half.LIVE)).nets
+    came = xml.interface(xml.edit(net.element, {"vlan": Vlan((VlanTag(7),)), "bandwidth_inbound": Limit(average=1)}))
+    (record,) = fake.host.journal.open_operations()
+    request = {**record.request, "entering": [{**record.request["entering"][0], "element": came.element}]}
+    fake.host.journal.amend(record.id, request, owner=record.owner)
+    (outcome,) = fake.plugger.recover(wait=20)
+    assert outcome.result is Result.UNDONE
+    assert [text.startswith("vlan of ua-nic2") for text in outcome.warnings] == [True], outcome.warnings
+    (net,) = xml.devices(fake.definition(Half.LIVE)).nets
+    assert (net.alias, net.vlan, net.bandwidth_inbound) == ("ua-nic1", None, Limit(average=500))
+
+
+def test_a_definition_that_was_rewritten_before_is_left_as_somebody_changed_it(fake: World) -> None:
+    _pending(fake, "handover")
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), "update", after=AFTER, number=2)
+    _set(fake, "ua-nic2", {"link_state": "down"}, Half.CONFIG)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert _links(fake, Half.CONFIG) == [("ua-nic2", "down")]
+
+
+def _live_alone(world: World, name: str, wait: float) -> Outcome:
+    if name == "replace":
+        return world.plugger.update(
+            world.name, "ua-nic1", {"model": "e1000"}, scope=Scope.LIVE, replace=True, wait=wait
+        )
+    return world.plugger.handover(world.name, "ua-nic1", world.network_nic(2), scope=Scope.LIVE, wait=wait)
+
+
+@pytest.mark.parametrize("name", ["replace", "handover"])
+@pytest.mark.parametrize("change", [{"source_bridge": ELSEWHERE}, {"link_state": "down"}], ids=["source", "link"])
+def test_what_nobody_saw_and_only_the_definition_has_is_warned_of(
+    fake: World, name: str, change: dict[str, Any]
+) -> None:
+    OPERATIONS[name][0](fake)
+    fake.guest.hold()
+    assert _live_alone(fake, name, 0.1).result is Result.PENDING
+    _set(fake, "ua-nic1", change, *BOTH)
+    outcome = _let_go(fake)
+    assert outcome.result is Result.DONE
+    assert [next(iter(change)) in text and "not seen" in text for text in outcome.warnings] == [True], outcome.warnings
+
+
+@pytest.mark.parametrize("name", ["replace", "handover"])
+def test_a_definition_that_differed_before_is_not_warned_of(fake: World, name: str) -> None:
+    OPERATIONS[name][0](fake)
+    _set(fake, "ua-nic1", {"link_state": "down"}, Half.CONFIG)
+    assert _live_alone(fake, name, 20).warnings == ()
+
+
+@pytest.mark.parametrize("alias", ["ua-nic1", "ua-nic2"])
+def test_a_change_of_the_definition_that_was_taken_back_is_not_handed_over(fake: World, alias: str) -> None:
+    OPERATIONS["detach"][0](fake)
+    fake.guest.hold()
+    fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
+    _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
+    fake.guest.resume()
+    die(fake, lambda p: p.recover(wait=20), "detach", after=BEFORE, number=2)
+    _set(fake, alias, {"link_state": None}, Half.CONFIG)
+    assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
+    assert _links(fake, Half.CONFIG) == [("ua-nic2", None)]

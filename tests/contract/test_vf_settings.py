@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.deaths import die
 from tests.contract.test_hostdev import FIRST, by_address, devices, nic, pool, state_of
 from tests.contract.test_rebind_pf import PF, VFS
 from tests.contract.world import World
@@ -548,3 +549,21 @@ def test_a_vf_that_leaves_for_an_emulated_nic_loses_nothing_that_is_said(pool: W
     devices(pool).set_by_hand(holding.address, max_rate=500)
     assert not [text for text in pool.plugger.plan_handback(pool.name, "ua-nic7").warnings if "by hand" in text]
     assert not [text for text in pool.plugger.handback(pool.name, "ua-nic7").warnings if "by hand" in text]
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_was_asked_of_a_vf_that_came_after_a_restore_is_what_it_keeps(pool: World, dies: bool) -> None:
+    """The operation began in the run's first process, under another id; its mark is gone once it has ended."""
+    attach(pool, request(vlan=Vlan((VlanTag(42),)), vlan_qos=2), scope=Scope.LIVE)
+    pool.guest.hold()
+    changes = {"boot_order": 1, "vlan_qos": 3}
+    assert update(pool, changes, scope=Scope.LIVE, replace=True, wait=0.1).result is Result.PENDING
+    pool.guest.resume()
+    if dies:  # once it has a VF for the NIC
+        die(pool, lambda p: p.recover(wait=20), "attach")
+    pool.host.clock.sleep(60)
+    pool.guest.restore(pool.guest.save())
+    assert [each.result for each in pool.plugger.recover(wait=20)] == [Result.DONE]
+    (holding,) = pool.host.journal.holdings()
+    assert settings(pool, holding.address).qos == 3
+    assert not pool.plugger.audit().findings

@@ -126,8 +126,11 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
             give_back(ground, one)
             continue
         if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
+            number = order.domain.state().id
             kept = dataclasses.replace(
                 one,
+                domain_id=number,
+                since=one.since if one.domain_id == number else ground.clock.now(),
                 operation_id=order.operation_id,
                 mac=str(order.net.mac or ""),
                 settings=dict(order.settings),
@@ -149,7 +152,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         hypervisor=ground.hypervisor.key,
         domain_uuid=order.domain.uuid,
         domain_name=order.domain.name,
-        domain_id=order.run.id,
+        domain_id=order.domain.state().id,  # a guest that was restored has another than the operation began with
         alias=order.net.alias or "",
         mac=str(order.net.mac or ""),
         managed=_is_managed(ground, order.net, order.actual),

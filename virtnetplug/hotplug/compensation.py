@@ -105,9 +105,12 @@ def change(domain: Domain, now: Interface | None, before: str, after: str) -> No
 def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = True) -> None:
     """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC.
 
-    If both are of one NIC (`is_one`), what somebody else has changed of it since stays.
+    If both are of one NIC (`is_one`), what somebody else has changed of it since stays. Otherwise the alias tells which of the two the definition has:
+    `new` is left as it is.
     """
     now = standing(domain, new, old)
+    if not is_one and now is not None and now.alias == new.alias != old.alias:
+        return
     if is_one and now is not None:
         new = xml.interface(xml.merged(now.element, old.element, new.element))
     if now is None:

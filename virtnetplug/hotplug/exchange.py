@@ -21,7 +21,7 @@ from virtnetplug.hotplug.remembering import Remembered
 from virtnetplug.hotplug.replacement import actual_of
 from virtnetplug.hotplug.reserved import reservations
 from virtnetplug.hotplug.transaction import plan_steps
-from virtnetplug.hotplug.view import DomainView, Pair
+from virtnetplug.hotplug.view import DomainView, Pair, name_in_config
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -164,11 +164,6 @@ def predecessor(net: Interface, leaving: Sequence[Interface]) -> Interface | Non
         ):
             return each
     return None
-
-
-def name_in_config(net: Interface) -> str:
-    """What steps call a NIC of the definition, where an alias need not be."""
-    return net.alias or str(net.mac)
 
 
 def without(view: DomainView, live: Sequence[Interface], config: Sequence[Interface]) -> DomainView:

@@ -12,17 +12,26 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied
+from virtnetplug.errors import NotApplied, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import config_net, define, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.ending import expect_run
-from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, settings_of, steps_of
+from virtnetplug.hotplug.exchange import Exchange, predecessor, settings_of, steps_of
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
-from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap, see_defined
+from virtnetplug.hotplug.last_seen import (
+    BESIDE,
+    as_defined,
+    as_seen,
+    beside,
+    expect_same_source,
+    keep_tap,
+    say_unseen,
+    see_defined,
+)
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -51,6 +60,7 @@ from virtnetplug.hotplug.undoing import (
     Leaving,
     Site,
     expect_place,
+    giving_way,
     of_ask,
     of_define,
     of_plug,
@@ -59,7 +69,7 @@ from virtnetplug.hotplug.undoing import (
     of_undefine,
     say_out,
 )
-from virtnetplug.hotplug.view import DomainView, join, named, same_mac_as
+from virtnetplug.hotplug.view import DomainView, join, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -110,29 +120,32 @@ def undos(site: Site, tx: Transaction) -> Undos:
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
     came: list[tuple[str, Interface]] = []
     config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
-    config_entering = [xml.interface(element) for element in request["config_entering"]]
+    config_entering = [
+        _as_changed(site.host, xml.interface(element), _redefined(request), _identities(request))[0]
+        for element in request["config_entering"]
+    ]
     left: list[Leaving] = []
     for entry in request["leaving"]:
         _, config = join([xml.interface(entry["element"])], config_leaving)[0]
         left.append(Leaving(entry["alias"], entry["element"], None if config is None else config.element))
     for entry in request["entering"]:
         backend = backend_for(ActualDevice(type=entry["type"]))
-        net = xml.interface(entry["element"])
+        net, _ = _as_changed(site.host, xml.interface(entry["element"]), _seen(request), _identities(request))
         came.append((backend.attach_step, net))
         rewritten = _rewritten(tx, join([net], config_entering)[0][1])
         found |= of_plug(site, tx, backend, net, left=left, rewritten=rewritten)
     for entry, leaving in zip(request["leaving"], left, strict=True):
         found |= of_ask(site, tx, leaving, old=entry["old"], followers=came)
-    for net in config_leaving:
-        found |= of_undefine(site, tx, name_in_config(net), net.element)
+    defined_as = [(name_in_config(xml.interface(element)), element) for element in request["config_leaving"]]
+    for name, element in defined_as:
+        found |= of_undefine(site, tx, name, element)
     for net in config_entering:
-        if (before := _replaced(tx, net)) is not None:
-            before = xml.interface(_as_defined(request, before.element))
+        before, name = _replaced(tx, net), name_in_config(net)
         if before is None:
-            found |= of_define(site, tx, name_in_config(net), net)
+            found |= of_define(site, tx, name, net)
         else:
-            is_one = name_in_config(before) == name_in_config(net)
-            found |= of_rewrite(site, tx, "define", name_in_config(net), before, net, is_one=is_one)
+            gave_way = None if name_in_config(before) == name else giving_way(net, defined_as)
+            found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
     return found
 
 
@@ -162,6 +175,52 @@ def _changed(name: str, element: str | None, changed: Iterable[_Change]) -> str 
         if element is not None and name_of(before) == name:
             element = xml.merged(element, before.element, now.element)
     return element
+
+
+def _as_changed(
+    host: Host, net: Interface, changed: Iterable[_Change], identities: Collection[str]
+) -> tuple[Interface, list[tuple[str, str]]]:
+    """The NIC that comes, with what somebody has changed meanwhile of it, if it was there before, and of the NIC whose identity it takes.
+
+    Beside it the fields that it cannot have, each with why.
+    """
+    left_out: list[tuple[str, str]] = []
+    for name, before, now in changed:
+        if name == name_in_config(net):
+            net = xml.interface(xml.merged(net.element, before.element, now.element))
+        elif name_of(before) in identities:
+            taken = retake(before, now, net, is_hostdev=_is_hostdev(host, net))
+            net = edited(net, taken.changes)
+            left_out += taken.left_out
+    return net, left_out
+
+
+def _is_hostdev(host: Host, net: Interface) -> bool:
+    """Whether the NIC is an assigned device. An undo must not fail where the network that would tell is gone."""
+    try:
+        return actual_of(host, net).is_hostdev
+    except VirtnetplugError:
+        return net.is_hostdev
+
+
+def _identities(request: Mapping[str, Any]) -> Mapping[str, Remembered]:
+    """What is remembered of the NICs whose identity another NIC takes, by their names."""
+    known = map(Remembered.from_request, request["remembered"])
+    return {each.name: each for each in known if each.after is not None and each.after.is_out}
+
+
+def _seen(request: Mapping[str, Any]) -> list[_Change]:
+    """What was changed of the NICs that have left the guest."""
+    leaving = [(entry["alias"], entry["element"]) for entry in request["leaving"]]
+    pairs = [(name, before, as_seen(request, name, before)) for name, before in leaving]
+    return [(name, _bare(before), _bare(now)) for name, before, now in pairs if now != before]
+
+
+def _redefined(request: Mapping[str, Any]) -> list[_Change]:
+    """What was changed of the NICs that have left the definition."""
+    pairs = [(element, _as_defined(request, element)) for element in request["config_leaving"]]
+    nets = [(xml.interface(before), xml.interface(now)) for before, now in pairs if now != before]
+    return [(name_in_config(before), before, now) for before, now in nets]
 
 
 def _rewritten(tx: Transaction, net: Interface | None) -> tuple[Interface, Interface] | None:
@@ -205,6 +264,7 @@ class _Running:
         for element in self.request["config_entering"]:
             self._define(tx, element, taken_out)
         self._remember_as_changed(tx)
+        self._say_unseen(tx, came)
         if came:  # an undo leaves to another run what its definition gave it
             expect_run(self.domain, self.release.run, tx.record, ", ".join(came), "there for good", self.release.watch)
             # one that serves in the place of another has that one's MAC
@@ -222,7 +282,7 @@ class _Running:
 
     def _enter(self, tx: Transaction, entry: Mapping[str, Any]) -> Interface:
         """Into the guest, and seen there with what the guest knows it by."""
-        net = self._as_changed(tx, xml.interface(entry["element"]), self._seen(tx))
+        net = self._as_changed(tx, xml.interface(entry["element"]), _seen(tx.record.request))
         actual = actual_of(self.host, net)
         order = Order(
             domain=self.domain,
@@ -241,15 +301,10 @@ class _Running:
         return now
 
     def _as_changed(self, tx: Transaction, net: Interface, changed: Iterable[_Change]) -> Interface:
-        """The NIC that comes, with what somebody has changed meanwhile of it, if it was there before, and of the NIC whose identity it takes."""
-        for name, before, now in changed:
-            if name == name_in_config(net):
-                net = xml.interface(xml.merged(net.element, before.element, now.element))
-            elif name_of(before) in self._identities():
-                taken = retake(before, now, net, is_hostdev=actual_of(self.host, net).is_hostdev)
-                net = edited(net, taken.changes)
-                for field, why in taken.left_out:
-                    tx.warn(f"{name_in_config(net)} cannot have its {field.replace('_', ' ')}: {why}")
+        """See `_as_changed`; what the NIC cannot have is warned of."""
+        net, left_out = _as_changed(self.host, net, changed, _identities(self.request))
+        for field, why in left_out:
+            tx.warn(f"{name_in_config(net)} cannot have its {field.replace('_', ' ')}: {why}")
         return net
 
     def _settings(
@@ -265,31 +320,23 @@ class _Running:
 
     def _remember_as_changed(self, tx: Transaction) -> None:
         """Have the metadata remember what somebody has changed meanwhile of a NIC that is handed over: it comes back so."""
-        for name, known in self._identities().items():
+        for name, known in _identities(self.request).items():
             assert known.after is not None
-            live = _changed(name, known.after.live, self._seen(tx))
-            config = _changed(name, known.after.config, self._redefined(tx))
+            live = _changed(name, known.after.live, _seen(tx.record.request))
+            config = _changed(name, known.after.config, _redefined(tx.record.request))
             identity = dataclasses.replace(known.after, live=live, config=config)
             if identity != known.after:
                 remember_again(self.domain, known, identity)
 
-    def _identities(self) -> Mapping[str, Remembered]:
-        """What is remembered of the NICs whose identity another NIC takes, by their names."""
-        known = map(Remembered.from_request, self.request["remembered"])
-        return {each.name: each for each in known if each.after is not None and each.after.is_out}
-
-    def _seen(self, tx: Transaction) -> list[_Change]:
-        """What was changed of the NICs that have left the guest."""
-        request = tx.record.request
-        leaving = [(entry["alias"], entry["element"]) for entry in self.request["leaving"]]
-        pairs = [(name, before, as_seen(request, name, before)) for name, before in leaving]
-        return [(name, _bare(before), _bare(now)) for name, before, now in pairs if now != before]
-
-    def _redefined(self, tx: Transaction) -> list[_Change]:
-        """What was changed of the NICs that have left the definition."""
-        pairs = [(element, _as_defined(tx.record.request, element)) for element in self.request["config_leaving"]]
-        nets = [(xml.interface(before), xml.interface(now)) for before, now in pairs if now != before]
-        return [(name_in_config(before), before, now) for before, now in nets]
+    def _say_unseen(self, tx: Transaction, came: Mapping[str, Interface]) -> None:
+        """See `say_unseen`, of the NICs in whose place others came."""
+        beside = [(name, xml.interface(element)) for name, element in self.request.get(BESIDE, {}).items()]
+        changed = _redefined(tx.record.request)
+        changed += [(name, net, now) for name, net in beside if (now := config_net(self.domain, net)) is not None]
+        for name, before, now in changed:
+            for live in came.values():
+                if name == live.alias or before.mac == live.mac:
+                    say_unseen(tx, name, before, now, live)
 
     def _confirm(self, wanted: Interface) -> Interface:
         now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
@@ -334,7 +381,7 @@ class _Running:
                 say_out(tx, name)
                 return
             if before is None:
-                define(self.domain, self._as_changed(tx, net, self._redefined(tx)).element)
+                define(self.domain, self._as_changed(tx, net, _redefined(tx.record.request)).element)
                 return
             now = standing(self.domain, net, before)
             guest.expect_unchanged(now, before, net, where=" in the definition")
@@ -343,7 +390,8 @@ class _Running:
                 return
             if name_in_config(now) == name_in_config(before):
                 see_defined(tx, name_in_config(before), before.element, now)
-            rewrite(self.domain, before, self._as_changed(tx, net, self._redefined(tx)), is_one=False)
+            known = self._as_changed(tx, net, _redefined(tx.record.request))
+            rewrite(self.domain, before, known, is_one=False)
 
         tx.effect("define", name, write, half=Half.CONFIG)
 
@@ -390,6 +438,7 @@ def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]
         "config_entering": [net.element for net in exchange.config_entering],
         "remembered": [each.request for each in exchange.remembered],
         SAME_MAC: same_mac_as(view, [*exchange.leaving, *exchange.config_leaving]),
+        **({} if in_config else beside(view, [entry["alias"] for entry in leaving])),
         **({ORDER: order_of(view)} if exchange.config_leaving else {}),
     }
 

@@ -7,7 +7,7 @@ what was seen last of that NIC. A change that nobody saw before the NIC left is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from virtnetplug import xml
@@ -15,10 +15,12 @@ from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.request import without_address
 from virtnetplug.hotplug.transaction import Transaction
-from virtnetplug.hotplug.view import describe, has_source_of
+from virtnetplug.hotplug.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.run import Run
+from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
+from virtnetplug.resolve import changes_by_hand
 
 SEEN = "seen"
 """Key of a request: the live elements, as they were seen last, of the NICs that the guest was asked for; by the names that the steps call them."""
@@ -26,8 +28,14 @@ SEEN = "seen"
 DEFINED = "defined"
 """Key of a request: the elements, as they were when they left, of the NICs that it takes out of the definition; by the names that the steps call them."""
 
+BESIDE = "beside"
+"""Key of a request: the elements, as they were at the beginning, that the definition has of NICs that only the guest is asked for; by the same names."""
+
 TAPS = "taps"
 """Key of a request: the taps of the NICs that came, by alias."""
+
+_OF_EVERY_SOURCE = frozenset({"bandwidth_inbound", "bandwidth_outbound", "filterref"})
+"""What only the type of a NIC decides whether it can have (see `retake`). A VLAN or an isolation also depends on the bridge."""
 
 RETURNED = "returned"
 """Key of a request: the names of the NICs that an undo puts back. Such a NIC has a new tap."""
@@ -59,7 +67,7 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
 
 def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:
     """Keep in the journal how the definition has the NIC `name` just before it leaves; the request has `element`."""
-    if now.element != element:
+    if now.element != as_defined(tx.record.request, name, element):
         tx.amend(**{DEFINED: {**tx.record.request.get(DEFINED, {}), name: now.element}})
 
 
@@ -67,6 +75,55 @@ def as_defined(request: Mapping[str, Any], name: str, element: str) -> str:
     """The element of the NIC `name` as the definition had it when it left; `element` is what the request has."""
     kept: str = request.get(DEFINED, {}).get(name, element)
     return kept
+
+
+def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interface, now: Interface) -> None:
+    """Keep for the NICs `leaving`, which an undo puts back, what somebody has changed of the NIC that `came` in their place, and is `now` so.
+
+    `leaving` has the elements of the request by the names that the steps call the NICs; `key` is `SEEN` or `DEFINED`. A NIC that is connected to
+    something else than the one that came may not be able to have every change; a warning names those that it does not get.
+    What was changed of an assigned device by hand is not passed on.
+    """
+    changes = {name: getattr(now, name) for name in changes_by_hand(came, now)}
+    kept = dict(tx.record.request.get(key, {}))
+    for name, element in leaving.items() if changes else ():
+        net = xml.interface(kept.get(name, element))
+        if now.is_hostdev or net.is_hostdev:
+            continue
+        its = changes if has_source_of(net, now) else _fitting(came, now, net, changes)
+        if lost := [field for field in changes if field not in its]:
+            tx.warn(
+                f"{', '.join(lost)} of {describe(now)} was changed meanwhile, and {describe(net)} does not have that"
+            )
+        kept[name] = xml.edit(net.element, its)
+    if kept != tx.record.request.get(key, {}):
+        tx.amend(**{key: kept})
+
+
+def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the changes that `net` can have, whatever it is connected to."""
+    taken = retake(came, now, net, is_hostdev=False).changes
+    able = {"link_state", *(name for name in taken if name in _OF_EVERY_SOURCE)}
+    return {name: value for name, value in changes.items() if name in able or value is None}
+
+
+def beside(view: DomainView, names: Collection[str]) -> dict[str, dict[str, str]]:
+    """For the request of an operation on live NICs alone: what the definition has of the NICs with these live aliases (see `say_unseen`)."""
+    pairs = [(live.alias, config.element) for live, config in view.pairs if live is not None and config is not None]
+    found = {alias: element for alias, element in pairs if alias is not None and alias in names}
+    return {BESIDE: found} if found else {}
+
+
+def say_unseen(tx: Transaction, name: str, before: Interface, now: Interface, live: Interface | None) -> None:
+    """Warn of what somebody has changed of the NIC `name` in the definition, and that the NIC that came, `live`, does not have: the old one may have had it."""
+    changed = [field for field in xml.properties_of(now) if getattr(now, field) != getattr(before, field)]
+    changed += [field for field in xml.properties_of(before) if getattr(now, field) is None]
+    unseen = [field for field in changed if live is not None and getattr(live, field) != getattr(now, field)]
+    if unseen:
+        tx.warn(
+            f"{', '.join(unseen)} of {name} was changed in the definition of {tx.record.domain_name} while the guest was waited for. "
+            "If it was changed in the guest, too, that was not seen: the new NIC does not have it"
+        )
 
 
 def expect_same_source(tx: Transaction, name: str, element: str) -> None:

@@ -15,7 +15,7 @@ from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.last_seen import as_seen, expect_same_source, keep_tap
+from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
@@ -80,6 +80,13 @@ def live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
     live = request[Half.LIVE.value]
     before = as_seen(request, alias, live["before"])
     return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
+
+
+def config_as_defined(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """What the request has of the definition, with what was changed there of a NIC that the operation takes out to give it another MAC."""
+    config = request[Half.CONFIG.value]
+    before = as_defined(request, alias, config["before"])
+    return {**config, "before": before, "after": xml.merged(before, config["before"], config["after"])}
 
 
 class Replacement:

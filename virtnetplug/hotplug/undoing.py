@@ -42,13 +42,24 @@ from virtnetplug.hotplug.ending import expect_over
 from virtnetplug.hotplug.guest import Answer
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
-from virtnetplug.hotplug.last_seen import RETURNED, as_seen, is_put_in, keep_returned, see, with_tap
+from virtnetplug.hotplug.last_seen import (
+    DEFINED,
+    RETURNED,
+    SEEN,
+    as_defined,
+    as_seen,
+    is_put_in,
+    keep_returned,
+    pass_on,
+    see,
+    with_tap,
+)
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
 from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
-from virtnetplug.hotplug.view import describe, has_source_of, is_alike, same
+from virtnetplug.hotplug.view import describe, has_source_of, is_alike, name_in_config, same
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -98,6 +109,12 @@ class Leaving:
         return as_seen(tx.record.request, self.name, self.element)
 
 
+def giving_way(net: Interface, leaving: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The elements, by name, of those that leave and are known as `net` is: that NIC itself, and the one whose identity it has."""
+    nets = [(name, xml.interface(element)) for name, element in leaving]
+    return {name: one.element for name, one in nets if name == name_in_config(net) or one.mac == net.mac}
+
+
 def of_plug(
     site: Site,
     tx: Transaction,
@@ -110,11 +127,13 @@ def of_plug(
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
     `left` are the NICs in whose place it came, and which come back; without them the NIC is new, and nobody's once it is out. It stays in the guest as long
-    as they cannot come back. `rewritten`: the element of the definition that the operation changed, before and after. A run that was started since may
-    have the NIC by it, without the alias of `net`.
+    as they cannot come back, and what somebody has changed of it goes to the one that gave way to it. `rewritten`: the element of the definition that the
+    operation changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
     """
     alias = net.alias or ""
     net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
+    leaving = [(each.name, each.element) for each in left]
+    gave_way = dict(leaving) if len(leaving) == 1 else giving_way(net, leaving)
 
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
@@ -132,6 +151,8 @@ def of_plug(
         of_next = given(site, *rewritten) if rewritten is not None and is_next(site, tx) else None
         if (came := of_next or now) is not None:
             _expect_return(site, tx, alias, came, left)
+        if now is not None and not is_next(site, tx):
+            pass_on(tx, SEEN, gave_way, net, now)
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if of_next is not None:
             take_out(site.host, site.domain, of_next, site.seconds, run=site.run)
@@ -342,12 +363,12 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
 
 def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
     """Undo the step that took a NIC out of the definition: it is there again, in its place among the others."""
-    net = xml.interface(element)
 
     def back() -> None:
+        net = xml.interface(as_defined(tx.record.request, name, element))
         restore_moved(site.domain, tx)
         expect_place(site.domain, tx, net)
-        define(site.domain, element)
+        define(site.domain, net.element)
         put_in_place(site.domain, tx, net)
 
     return {("undefine", name): back}
@@ -402,9 +423,21 @@ def say_out(tx: Transaction, name: str) -> None:
 
 
 def of_rewrite(
-    site: Site, tx: Transaction, step: str, name: str, before: Interface, after: Interface, *, is_one: bool = True
+    site: Site,
+    tx: Transaction,
+    step: str,
+    name: str,
+    before: Interface,
+    after: Interface,
+    *,
+    leaving: Mapping[str, str] | None = None,
 ) -> Undos:
-    """Undo the step that made one element of the definition another, in its place. `is_one`: both are of one NIC, which the step did not take out."""
+    """Undo the step that made one element of the definition another, in its place.
+
+    Both are of one NIC, which the step did not take out. Otherwise `leaving` has the elements of the NICs that come back in the place of `after`, by the
+    names that the steps call them: they have what somebody has changed of `after` in the definition.
+    """
+    is_one = leaving is None
 
     def back() -> None:
         now = standing(site.domain, after, before)
@@ -418,7 +451,13 @@ def of_rewrite(
             say_out(tx, name)
             return
         expect_free(site.domain, before, tx.record, Half.CONFIG, beside=() if now is None else (now,))
-        rewrite(site.domain, after, before, is_one=is_one)
+        if leaving is None:
+            rewrite(site.domain, after, before)
+            return
+        if now is not None and now.alias == after.alias:
+            pass_on(tx, DEFINED, leaving, after, now)
+        known = as_defined(tx.record.request, name_in_config(before), before.element)
+        rewrite(site.domain, after, xml.interface(known), is_one=False)
 
     return {(step, name): back}
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import compensation, guest, replacement
-from virtnetplug.hotplug.compensation import rewrite, standing
+from virtnetplug.hotplug.compensation import config_net, rewrite, standing
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.ending import expect_run
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
+from virtnetplug.hotplug.last_seen import BESIDE, beside, say_unseen, see_defined
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
@@ -276,6 +277,8 @@ def _record(
     if live is not None and is_replacement:
         actual = replacement.actual_of(host, live.after)
         request[Half.LIVE.value] |= replacement.request_of(host, view.domain, live, actual)
+        if Half.CONFIG not in edits:
+            request |= beside(view, [alias])
     elif live is not None and live.on_device and device is not None:
         from virtnetplug.hotplug import assigned
 
@@ -325,6 +328,10 @@ class _Update:
             self._change(tx, self.live)
         if self.config is not None:
             self._redefine(tx, self.config)
+        for element in self.request.get(BESIDE, {}).values():
+            before = xml.interface(element)
+            if (now := config_net(self.domain, before)) is not None:
+                self._say_unseen(tx, before, now)
         if replaced is not None:
             expect_run(self.domain, self.release.run, tx.record, self.alias, "there for good", self.release.watch)
         tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
@@ -363,18 +370,23 @@ class _Update:
 
     def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
         before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        if standing(self.domain, after, before) is not None:
+        takes_out = before.mac != after.mac
+        is_out = takes_out and tx.was_begun("redefine", self.alias)  # by an earlier call, as far as anybody can tell
+        if is_out or standing(self.domain, after, before) is not None:
             expect_place(self.domain, tx, after, before)
 
         def redefine() -> None:
             now = standing(self.domain, after, before)
-            if now is None:
+            if now is None and not is_out:
                 self._stays_out(tx)
                 return
             guest.expect_unchanged(now, before, after, *self._seen(), where=" in the definition")
-            rewrite(self.domain, before, after)
+            if takes_out and now is not None and now.mac == before.mac:
+                see_defined(tx, self.alias, before.element, now)
+            known = replacement.config_as_defined(tx.record.request, self.alias)
+            rewrite(self.domain, xml.interface(known["before"]), xml.interface(known["after"]))
             if self.request["replace"]:
-                self._say_unseen(tx, before, now)
+                self._say_unseen(tx, before, now or xml.interface(known["before"]))
 
         tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
 
@@ -389,17 +401,9 @@ class _Update:
         say_out(tx, self.alias)
 
     def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
-        """Warn of what somebody has changed of the NIC in the definition, and that the new NIC of the guest does not have: the old one may have had it."""
+        """See `say_unseen`."""
         assert self.live is not None
-        live = guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE)
-        changed = [name for name in xml.properties_of(now) if getattr(now, name) != getattr(before, name)]
-        changed += [name for name in xml.properties_of(before) if getattr(now, name) is None]
-        unseen = [name for name in changed if live is not None and getattr(live, name) != getattr(now, name)]
-        if unseen:
-            tx.warn(
-                f"{', '.join(unseen)} of {self.alias} was changed in the definition of {tx.record.domain_name} while the guest was waited for. "
-                "If it was changed in the guest, too, that was not seen: the new NIC does not have it"
-            )
+        say_unseen(tx, self.alias, before, now, guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE))
 
     def _pending(self, tx: Transaction) -> Outcome:
         kept = (
@@ -457,7 +461,8 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     """What takes the steps of an update back."""
     request = tx.record.request
     alias = request["nics"][0]["alias"]
-    live, config = request.get(Half.LIVE.value), request.get(Half.CONFIG.value)
+    live = request.get(Half.LIVE.value)
+    config = replacement.config_as_defined(request, alias) if Half.CONFIG.value in request else None
     found: dict[tuple[str, str], Any] = {}
     if live is not None and request["replace"]:
         found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)

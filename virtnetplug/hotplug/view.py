@@ -279,6 +279,11 @@ def named(alias: str | None, *halves: Interface | None) -> dict[str, Any]:
     return {"alias": alias, "mac": str(mac or ""), "places": places_of(halves)}
 
 
+def name_in_config(net: Interface) -> str:
+    """What steps call a NIC of the definition, where an alias need not be."""
+    return net.alias or str(net.mac)
+
+
 def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
     """The NICs of the domain that share a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
     macs = {net.mac for net in nets}
