@@ -383,6 +383,11 @@ class Attach(Operation):
         )
 
     @classmethod
+    def is_told_by_nic(cls, record: OperationRecord) -> bool:
+        """See `Operation.is_told_by_nic`."""
+        return True
+
+    @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
         """See `undos`."""
         return undos(site, tx)
