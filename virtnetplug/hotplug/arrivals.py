@@ -330,7 +330,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
+                f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
                 f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
@@ -378,11 +378,13 @@ def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Itera
 
 def _said(record: OperationRecord, asked: Asked) -> str:
     names = ", ".join(entry["alias"] for entry in record.named)
-    came = f"{record.domain_name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}: to let go of {names}"
+    came = (
+        f"{record.domain_name} came with what its guest was asked by {asked.operation} {asked.id}: to let go of {names}"
+    )
     goes = (
         "the detach goes on here"
         if asked.operation == detach.NAME
-        else "what that was for is not known here, so the guest has the NIC again once it has let go"
+        else f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
     )
     return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
 
