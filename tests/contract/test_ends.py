@@ -631,6 +631,24 @@ def test_a_change_in_place_whose_guest_is_away_waits_for_it(fake: World, kind: s
     assert _connected(fake.guest.xml(Half.LIVE)) == _connected(before[0])
 
 
+@pytest.mark.parametrize("is_managed", [False, True], ids=["file", "managed"])
+def test_what_a_saved_guest_remembers_is_undone_when_it_is_back(fake: World, is_managed: bool) -> None:
+    """A hand-over died once it had written the identity, before it asked the guest."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    before = fake.guest.metadata(Half.LIVE), fake.guest.metadata(Half.CONFIG)
+    act = lambda p: p.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)  # noqa: E731
+    die(fake, act, "set_metadata", after=True, number=2)
+    fake.guest.managed_save() if is_managed else None
+    image = None if is_managed else fake.guest.save()
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved")
+    assert [refusal.reason for refusal in plan.refusals] == ["guest-saved"]
+    fake.guest.start() if image is None else fake.guest.restore(image)
+    assert fake.plugger.plan_recover()[0].fits and _recovered(fake).result is Result.UNDONE
+    assert (fake.guest.metadata(Half.LIVE), fake.guest.metadata(Half.CONFIG)) == before and _is_clean(fake)
+
+
 @pytest.mark.parametrize("kind", ["update", "rebind"])
 def test_what_is_not_known_of_a_change_in_place_can_be_forgotten(fake: World, kind: str) -> None:
     _changed_in_place(fake, kind)

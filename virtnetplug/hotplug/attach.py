@@ -97,7 +97,7 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
 
 def undos(site: Site, tx: Transaction) -> Undos:
     """What takes the steps of an attach back."""
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx.record.request.get("remembered", ())))
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
     for entry in tx.record.request["nics"]:
         net = xml.interface(entry["element"])
         found |= of_define(site, tx, entry["alias"], net)

@@ -231,3 +231,10 @@ def asked_guest(steps: Sequence[Step]) -> bool:
 def touched_guest(steps: tuple[Step, ...]) -> bool:
     """Whether the operation may have changed anything in a guest that runs: a step of the live definition, or of a guest, was begun."""
     return any(step.half is Half.LIVE and step.state is not StepState.PLANNED for step in steps)
+
+
+def remembered_live(record: OperationRecord) -> bool:
+    """Whether the operation may have changed what the metadata of a guest that runs says of its NICs: an image of that guest has it, too."""
+    begun = {step.nic for step in record.steps if step.state is not StepState.PLANNED}
+    entries = record.request.get("remembered") or ()
+    return any(entry["name"] in begun and Half.LIVE.value in entry["halves"] for entry in entries)
