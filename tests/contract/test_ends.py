@@ -493,8 +493,171 @@ def test_a_crashed_attach_in_a_guest_that_may_be_another_is_undone(fake: World, 
     die(fake, act, "attach", after=True, number=number)
     fake.guest.restore(fake.guest.save())
     fake.guest.pause_and_go_on()
+    assert fake.plugger.plan_recover()[0].fits
     assert _recovered(fake, wait=5).result is Result.UNDONE
     assert _names(fake) == _names(fake, Half.CONFIG) == [] and _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", ["detach", "detach-both", "replace"])
+def test_what_the_guest_carries_is_its_mark_before_the_journal_has_it(fake: World, kind: str) -> None:
+    """A call dies between the two: the guest that is restored says whose it is."""
+    _holding(fake, kind)
+    fake.guest.resume()
+    call = {"detach": Scope.LIVE, "detach-both": Scope.BOTH}.get(kind)
+    if call is None:
+        die(
+            fake,
+            lambda p: p.update(fake.name, "ua-nic1", {"mtu": 1400}, replace=True, wait=5),
+            "set_travelling",
+            after=True,
+        )
+    else:
+        die(fake, lambda p: p.detach(fake.name, ["ua-nic1"], scope=call, wait=5), "set_travelling", after=True)
+    assert fake.carries().asked
+    fake.guest.managed_save()
+    fake.guest.start()
+    outcome = _recovered(fake, wait=30)
+    assert outcome.result is (Result.UNDONE if kind == "replace" else Result.DONE)
+    assert ("ua-nic1" in _names(fake)) == (kind == "replace") and not fake.carries().asked and _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PENDING if kind != "handback"])
+@pytest.mark.parametrize("has_mark", [False, True], ids=["mark removed", "mark in the definition too"])
+def test_a_guest_that_runs_is_not_asked_again_for_what_was_forgotten(fake: World, kind: str, has_mark: bool) -> None:
+    operation = _pending(fake, kind)
+    if has_mark:
+        fake.guest.define_as_it_runs()
+    else:
+        fake.host.hypervisor.domain(fake.name).set_travelling(None)
+    fake.guest.restore(
+        dataclasses.replace(fake.guest.save(), leaving=())
+    )  # QEMU does not carry the question out by itself
+    before = _names(fake)
+    assert _recovered(fake).reason == "end-unknown"
+    outcome = _recovered(fake, forget=operation)
+    assert outcome.reason == "forgotten" and "may still let go" in outcome.message and "image" not in outcome.message
+    assert not fake.carries().asked and [nic.alias for nic in fake.plugger.list(fake.name) if nic.pending] == []
+    fake.guest.resume()
+    assert fake.plugger.recover(wait=10) == () and _names(fake) == before
+
+
+def test_what_a_guest_cannot_be_made_to_forget_is_not_forgotten(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = _pending(fake, "detach")
+    fake.guest.define_as_it_runs()
+    fake.guest.managed_save()
+    fake.guest.start()
+    assert _recovered(fake).reason == "end-unknown"
+    with monkeypatch.context() as deaf:
+        deaf.setattr(fake.guest, "set_travelling", _refuse)
+        with pytest.raises(ForgetRefused, match="metadata cannot be changed"):
+            fake.plugger.recover(forget=operation)
+    assert _state(fake, operation) is OperationState.PENDING
+    assert _recovered(fake, forget=operation).reason == "forgotten"
+
+
+IN_PLACE: dict[str, Callable[[Plugger, World], Any]] = {
+    "update": lambda p, w: p.update(w.name, "ua-nic1", {"link_state": "down"}, scope=Scope.BOTH),
+    "update-live": lambda p, w: p.update(w.name, "ua-nic1", {"link_state": "down"}, scope=Scope.LIVE),
+    "rebind": lambda p, w: p.rebind(w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.BOTH),
+    "rebind-flap": lambda p, w: p.rebind(
+        w.name, "ua-nic1", {"source_bridge": w.bridges[1]}, scope=Scope.LIVE, flap_link=True
+    ),
+}
+
+
+def _changed_in_place(fake: World, kind: str, *, number: int = 1) -> tuple[str, str]:
+    """A change in place that died once the guest had it; both definitions as they were before."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    before = fake.guest.xml(Half.LIVE), fake.guest.xml(Half.CONFIG)
+    die(fake, lambda p: IN_PLACE[kind](p, fake), "update", after=True, number=number)
+    assert fake.guest.xml(Half.LIVE) != before[0]
+    return before
+
+
+def _connected(text: str) -> list[tuple[str, str]]:
+    return [(net.source, net.link_state or "up") for net in xml.devices(text).nets]
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+@pytest.mark.parametrize("how", ["restored", "resumed", "migrated", "without aliases"])
+def test_a_change_in_place_is_undone_in_whichever_guest_has_it(fake: World, kind: str, how: str) -> None:
+    """Nothing marks the run: the NIC says that it has what was set."""
+    before = _changed_in_place(fake, kind, number=2 if kind == "rebind-flap" else 1)
+    image = fake.guest.save()
+    fake.guest.restore(_without_aliases(image) if how == "without aliases" else image, has_migrated=how == "migrated")
+    if how == "resumed":
+        fake.guest.pause_and_go_on()
+    assert fake.plugger.plan_recover()[0].fits
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason, outcome.warnings) == (Result.UNDONE, "recovered", ())
+    assert _connected(fake.guest.xml(Half.LIVE)) == _connected(before[0])
+    assert fake.guest.xml(Half.CONFIG) == before[1] and fake.host.journal.open_operations() == []
+
+
+@pytest.mark.parametrize("kind", ["update", "rebind"])
+@pytest.mark.parametrize("hand", ["another image", "changed since", "gone"])
+def test_a_guest_that_does_not_have_that_change_is_left_as_it_is(fake: World, kind: str, hand: str) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    image = fake.guest.copy_image()
+    die(fake, lambda p: IN_PLACE[kind](p, fake), "update", after=True)
+    if hand == "another image":
+        fake.guest.destroy()
+        fake.guest.restore(image)
+    else:
+        fake.guest.managed_save()
+        fake.guest.start()
+        (net,) = xml.devices(fake.guest.xml(Half.LIVE)).nets
+        if hand == "gone":
+            fake.guest.detach("ua-nic1", Half.LIVE)
+            fake.host.clock.sleep(5)
+        else:
+            changes = {"link_state": "up"} if kind == "update" else {"source_bridge": fake.bridges[0]}
+            fake.guest.update(xml.strip_live(xml.edit(net.element, changes)), Half.LIVE)
+    before = fake.guest.xml(Half.LIVE)
+    outcome = _recovered(fake)
+    assert outcome.result is Result.UNDONE and fake.guest.xml(Half.LIVE) == before
+    assert any("does not have there what the" in text for text in outcome.warnings)
+
+
+@pytest.mark.parametrize("kind", ["update", "rebind"])
+def test_a_change_in_place_whose_guest_is_away_waits_for_it(fake: World, kind: str) -> None:
+    before = _changed_in_place(fake, kind)
+    image = fake.guest.save()
+    fake.guest.forget_end()
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown") and "let go" not in outcome.message
+    fake.guest.restore(image)
+    assert _recovered(fake).result is Result.UNDONE
+    assert _connected(fake.guest.xml(Half.LIVE)) == _connected(before[0])
+
+
+@pytest.mark.parametrize("is_managed", [False, True], ids=["file", "managed"])
+def test_what_a_saved_guest_remembers_is_undone_when_it_is_back(fake: World, is_managed: bool) -> None:
+    """A hand-over died once it had written the identity, before it asked the guest."""
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1), fake.bridge_nic(2)], scope=Scope.BOTH)
+    before = fake.guest.metadata(Half.LIVE), fake.guest.metadata(Half.CONFIG)
+    act = lambda p: p.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=5)  # noqa: E731
+    die(fake, act, "set_metadata", after=True, number=2)
+    fake.guest.managed_save() if is_managed else None
+    image = None if is_managed else fake.guest.save()
+    (plan,) = fake.plugger.plan_recover()
+    outcome = _recovered(fake)
+    assert (outcome.result, outcome.reason) == (Result.PENDING, "guest-saved")
+    assert [refusal.reason for refusal in plan.refusals] == ["guest-saved"]
+    fake.guest.start() if image is None else fake.guest.restore(image)
+    assert fake.plugger.plan_recover()[0].fits and _recovered(fake).result is Result.UNDONE
+    assert (fake.guest.metadata(Half.LIVE), fake.guest.metadata(Half.CONFIG)) == before and _is_clean(fake)
+
+
+@pytest.mark.parametrize("kind", ["update", "rebind"])
+def test_what_is_not_known_of_a_change_in_place_can_be_forgotten(fake: World, kind: str) -> None:
+    _changed_in_place(fake, kind)
+    fake.guest.stop(HowEnded.UNKNOWN)
+    (operation,) = [record.id for record in fake.host.journal.open_operations()]
+    assert _recovered(fake).reason == "end-unknown"
+    outcome = _recovered(fake, forget=operation)
+    assert outcome.reason == "forgotten" and "let go" not in outcome.message
+    assert f"has what the {kind} did with ua-nic1" in outcome.message
 
 
 LIVE_ONLY: dict[str, Callable[[World], Any]] = {
@@ -726,6 +889,47 @@ def test_a_file_that_is_restored_after_a_cold_start_brings_the_question_back(fak
     assert ("ua-nic1" in _names(fake)) == (kind in KEEPING)
     # what a hand-over remembers is in the image, and was taken out of the definition again
     assert {finding.kind for finding in fake.plugger.audit().findings} <= {"identity-differs"}
+
+
+def _back_and_let_go(fake: World, kind: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """The guest of an operation that was undone is back from a file, and lets go before anybody of us looks."""
+    _pending(fake, kind)
+    image = fake.guest.save()
+    fake.guest.start()
+    _recovered(fake, wait=1)
+    fake.guest.destroy()
+    meanwhile()
+    fake.guest.restore(image)
+    fake.guest.resume()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PENDING if not kind.startswith("detach")])
+def test_a_guest_that_lets_go_before_anybody_looks_has_its_nic_again(fake: World, kind: str) -> None:
+    _back_and_let_go(fake, kind)
+    wanted = _names(fake, Half.CONFIG)
+    assert _names(fake) != wanted
+    assert _recovered(fake, wait=30).result is Result.DONE and _names(fake) == wanted
+    assert not any("attach it again" in event.text for event in fake.events)
+
+
+@pytest.mark.parametrize("hand", ["taken out", "connected elsewhere", "place taken"])
+def test_why_it_does_not_have_it_again_is_what_is_so(fake: World, hand: str) -> None:
+    def meanwhile() -> None:
+        (net,) = [net for net in xml.devices(fake.guest.xml(Half.CONFIG)).nets if net.alias == "ua-nic1"]
+        if hand == "taken out":
+            fake.guest.detach("ua-nic1", Half.CONFIG)
+        elif hand == "connected elsewhere":
+            fake.guest.update(xml.edit(net.element, {"source_bridge": fake.bridges[1]}), Half.CONFIG)
+
+    _back_and_let_go(fake, "replace", meanwhile)
+    if hand == "place taken":
+        other = fake.bridge_nic(1, alias="ua-other")
+        fake.guest.attach(other, Half.LIVE)
+    before = _names(fake)
+    assert fake.plugger.recover(wait=5) == () and _names(fake) == before
+    (said,) = [event.text for event in fake.events if "attach it again" in event.text]
+    why = {"taken out": "does not have that NIC", "connected elsewhere": f"connects that NIC to {fake.bridges[1]}"}
+    assert why.get(hand, "ua-other (52:54:00:00:00:01) has its MAC") in said and "elsewhere" not in said
 
 
 @pytest.mark.parametrize("bridge", [0, 1])

@@ -68,7 +68,7 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
 def undos(site: Site, tx: Transaction) -> Undos:
     """What takes it back."""
     request = tx.record.request
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     if request["policies"] is not None:
         found["set_policy", ""] = partial(unset_policies, site.domain, request["policies"])
     return found

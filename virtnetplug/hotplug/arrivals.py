@@ -275,7 +275,7 @@ def _busy(host: Host, view: DomainView) -> frozenset[str]:
 class _Which:
     """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has (`defined`).
 
-    `config` are all of the definition that are connected as they were asked for, or as they are there; none if this journal has settled them.
+    `config` are all of the definition that are connected as they were asked for, or as they are there; none of a detach that this journal has settled.
     """
 
     there: Sequence[Interface]
@@ -302,7 +302,7 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
         and not any(travel.is_same(nic, net) for net in nets)
     ]
     record = host.journal.operation(asked.id)
-    is_settled = record is not None and record.state is not OperationState.LEFT
+    is_settled = is_detach and record is not None and record.state is not OperationState.LEFT
     sources = {nic.source for nic in asked.nics} | {net.source for net in there}
     kept = [net for net in config if net.source in sources and not is_settled]
     defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
@@ -335,16 +335,29 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
+                f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
                 f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} let go of {travel.told(nic, ())} at {nic.source}, which {asked.operation} {asked.id} had asked it for elsewhere. Its "
-                "definition does not have that NIC, or another one has its place: attach it again if the guest is to have it.",
+                f"{view.domain.name} let go of {travel.told(nic, ())} at {nic.source}, which {asked.operation} {asked.id} had asked it for. "
+                f"{_why_out(view, nic)}: attach it again if the guest is to have it.",
             )
+
+
+def _why_out(view: DomainView, nic: KnownNic) -> str:
+    """Why a NIC that the guest has let go of is not put in again, by what the definition says."""
+    nets = view.config.nets if view.config is not None else ()
+    net = next((net for net in nets if travel.is_same(nic, net)), None)
+    if net is None:
+        return "Its definition does not have that NIC"
+    if net.is_hostdev:
+        return "Its definition has an assigned device for that NIC"
+    if (other := taken_place(view.domain, net)) is not None:
+        return f"{other.who} has its {other.what}"
+    return f"Its definition connects that NIC to {net.source}"
 
 
 def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
@@ -370,11 +383,13 @@ def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Itera
 
 def _said(record: OperationRecord, asked: Asked) -> str:
     names = ", ".join(entry["alias"] for entry in record.named)
-    came = f"{record.domain_name} came with what its guest was asked elsewhere by {asked.operation} {asked.id}: to let go of {names}"
+    came = (
+        f"{record.domain_name} came with what its guest was asked by {asked.operation} {asked.id}: to let go of {names}"
+    )
     goes = (
         "the detach goes on here"
         if asked.operation == detach.NAME
-        else "what that was for is not known here, so the guest has the NIC again once it has let go"
+        else f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
     )
     return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
 

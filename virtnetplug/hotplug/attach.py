@@ -97,7 +97,7 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
 
 def undos(site: Site, tx: Transaction) -> Undos:
     """What takes the steps of an attach back."""
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx.record.request.get("remembered", ())))
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
     for entry in tx.record.request["nics"]:
         net = xml.interface(entry["element"])
         found |= of_define(site, tx, entry["alias"], net)
@@ -385,6 +385,11 @@ class Attach(Operation):
             actual=actuals,
             warnings=tuple(said),
         )
+
+    @classmethod
+    def is_told_by_nic(cls, record: OperationRecord) -> bool:
+        """See `Operation.is_told_by_nic`."""
+        return True
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:

@@ -337,7 +337,7 @@ def _operations(whole: Survey) -> Iterator[Finding]:
         elif record.state is OperationState.PENDING and (end := _end_seen(whole, record)) is not None:
             why = "waits for a guest of which nothing says how its run ended" if end is HowEnded.UNKNOWN else ""
             remedy = (
-                f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to keep its NIC, "
+                f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to stay as it is, "
                 f"'virtnetplug recover {record.domain_name} --forget {record.id}' closes the operation."
             )
         elif record.state is OperationState.PENDING:

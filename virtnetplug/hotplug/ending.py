@@ -6,7 +6,7 @@ definition of whatever runs now. That a domain does not run, or is no more, says
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -69,7 +69,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     if state.is_active:
         if told.is_final or told is HowEnded.MIGRATED:
             return Ending(told)
-        if state.has_migrated and run.mark:  # the guest is back without the question: another host has settled it
+        if state.has_migrated and run.is_marked:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
         # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
         if state.began is not HowBegan.BOOTED:
@@ -81,7 +81,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     image = domain.saved_image()
     if image is None:
         return Ending(end)  # it was removed, or its guest went on and ended since: even who saw the image cannot tell
-    is_its = not image or not run.mark or xml.is_marked(image, run.mark)
+    is_its = not image or not run.is_marked or xml.is_marked(image, run.mark)
     # else it is that of a later run, or somebody removed the mark
     return Ending(HowEnded.SAVED, image, has_image=True) if is_its else Ending(HowEnded.UNKNOWN)
 
@@ -109,7 +109,7 @@ def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
 def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     """What is said of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
     name, what = record.domain_name, f"the {record.operation} {record.id}"
-    was_asked = any(step.name == "ask" and step.state is not StepState.PLANNED for step in record.steps)
+    was_asked = asked_guest(record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
@@ -132,8 +132,9 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     if ending.is_active:
         return (
             f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
-            f"another one, from another image or started anew since. See whether the guest is to keep {nics}: "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation, and then it can be asked for again."
+            f"another one, from another image or started anew since. See whether {nics} is there as it is to be: "
+            f"'virtnetplug recover {name} --forget {record.id}' closes the operation and leaves the guest as it is"
+            f"{', and then it can be asked again' if was_asked else ''}."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
@@ -160,6 +161,11 @@ _FAULTS: Mapping[HowEnded, type[LeftPending]] = {
 }
 REASONS = {end: fault.reason for end, fault in _FAULTS.items()}
 """The reasons of what is not final; of what is, ``guest-ended``."""
+
+
+def may_look(domain: Domain, ending: Ending) -> bool:
+    """Whether a guest runs here of which nothing says whether it is the one of then, so that its NICs can be looked at."""
+    return ending.is_active and not domain.state().is_between_hosts
 
 
 def expect_run(
@@ -217,6 +223,18 @@ def lacks_all(ending: Ending, record: OperationRecord) -> bool:
     return nets is not None and bool(names) and not is_any_of(nets, names)
 
 
+def asked_guest(steps: Sequence[Step]) -> bool:
+    """Whether the operation may have asked a guest to let go of a NIC."""
+    return any(step.name == "ask" and step.state is not StepState.PLANNED for step in steps)
+
+
 def touched_guest(steps: tuple[Step, ...]) -> bool:
     """Whether the operation may have changed anything in a guest that runs: a step of the live definition, or of a guest, was begun."""
     return any(step.half is Half.LIVE and step.state is not StepState.PLANNED for step in steps)
+
+
+def remembered_live(record: OperationRecord) -> bool:
+    """Whether the operation may have changed what the metadata of a guest that runs says of its NICs: an image of that guest has it, too."""
+    begun = {step.nic for step in record.steps if step.state is not StepState.PLANNED}
+    entries = record.request.get("remembered") or ()
+    return any(entry["name"] in begun and Half.LIVE.value in entry["halves"] for entry in entries)

@@ -117,7 +117,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 def undos(site: Site, tx: Transaction) -> Undos:
     """What takes its steps back: those that came go, those that left are back."""
     request = tx.record.request
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, request["remembered"]))
+    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     came: list[tuple[str, Interface]] = []
     config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
     config_entering = [

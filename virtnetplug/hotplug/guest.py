@@ -240,7 +240,7 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     now = Run(domain.state().id if number is None else number, domain.process())
     is_seen = bool(run.process and now.process)
     matches = run.matches(now) and (is_seen or not began_after(domain, run.seen))
-    if matches and (is_seen or not run.mark):
+    if matches and (is_seen or not run.is_marked):
         return True
     if not run.mark or not xml.is_marked(live_xml, run.mark):
         return False

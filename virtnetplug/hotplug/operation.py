@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from virtnetplug.errors import GuestMigrated, LeftPending, UsageError, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.compensation import StillHeld, causes_of
-from virtnetplug.hotplug.ending import Ending, how, lacks_all, touched_guest
+from virtnetplug.hotplug.ending import Ending, how, lacks_all, may_look, remembered_live, touched_guest
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import REQUEST_VERSION, Transaction, Undos, resumed
@@ -142,11 +142,19 @@ class Operation:
     @classmethod
     def away(cls, domain: Domain, record: OperationRecord) -> Ending | None:
         """How the run ended that the record was to change, if that leaves the record pending, or its guest has migrated; else None."""
-        if not touched_guest(record.steps) or guest.goes_on(domain, record.run_asked):
+        is_touched = touched_guest(record.steps)
+        if not (is_touched or remembered_live(record)) or guest.goes_on(domain, record.run_asked):
             return None
         end = how(domain, record.run_asked)
+        if (cls.is_told_by_nic(record) or not is_touched) and may_look(domain, end):
+            return None
         is_finished = cls.direction(record) is Direction.FORWARD and not cls.needs_its_run and lacks_all(end, record)
         return None if end.end.is_final or is_finished else end
+
+    @classmethod
+    def is_told_by_nic(cls, record: OperationRecord) -> bool:
+        """Whether a NIC tells by itself if it has what the operation did, so that it is undone in whichever guest runs."""
+        return False
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:

@@ -23,7 +23,7 @@ from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.prepared import Prepared
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site
-from virtnetplug.hotplug.view import BOTH, describe, find, has_source_of, look
+from virtnetplug.hotplug.view import BOTH, carried, describe, find, has_source_of, look
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope
 from virtnetplug.ports.domain import Domain
@@ -179,7 +179,7 @@ def _end_flap(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) 
     """Put the link up that a flap has left down; nothing if the guest has another NIC there by now."""
     after = xml.interface(live["after"])
     down = xml.edit(after.element, {"link_state": "down"})
-    now = guest.there(site.domain, after, Half.LIVE)
+    now = carried(guest.nets_of(site.domain), after)
     if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, after):
         compensation.change(site.domain, now, down, after.element)
 

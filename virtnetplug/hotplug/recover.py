@@ -22,7 +22,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug import arrivals, guest, leftover, travel
-from virtnetplug.hotplug.ending import REASONS, between_hosts, how, is_between_hosts, touched_guest
+from virtnetplug.hotplug.ending import REASONS, asked_guest, between_hosts, how, is_between_hosts, touched_guest
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
@@ -140,26 +140,23 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it") from None
         return (outcome,)
     with DomainLock(host, domain, seconds):
-        out = _out(host, record)
-        if domain.state().is_active and not elsewhere and not out and not _is_unknown(domain, record):
+        out, is_active = _out(host, record), domain.state().is_active
+        if is_active and not elsewhere and not out and not _is_unknown(domain, record):
             raise ForgetRefused(
                 f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
             )
         with taken_over(host, record.id) as mine:
             if mine is None:
                 raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
-            nics = _nics_of(mine)
-            message = (
-                f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. Not known is whether its guest had let go of {nics}, and "
-                "whether it comes back: from an image it would, with what it had"
-            )
-            if elsewhere:
-                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_said_of(mine, elsewhere)}"
-                travel.forget(domain, [operation_id], ())
+            if (why := travel.forget(domain, [operation_id], [travel.known(net) for net in out])) is not None:
+                raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
             if out:
-                names = ", ".join(map(describe, out))
-                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {names} stays out of the guest"
-                travel.forget_asked(domain, operation_id, out)
+                said = f"{', '.join(map(describe, out))} stays out of the guest"
+            elif elsewhere:
+                said = _said_of(mine, elsewhere)
+            else:
+                said = _said_unknown(mine, is_active=is_active)
+            message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {said}"
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
                 also = partial(_forget_nics, host, domain, out)
@@ -182,6 +179,17 @@ def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
     if set(elsewhere).issubset(released):
         return f"Its guest has let go of {', '.join(elsewhere)}; {others} came since, and is left as it is"
     return f"Not known is whether {others} is the NIC that its guest was asked for, and lets go of yet: it is left as it is"
+
+
+def _said_unknown(record: OperationRecord, *, is_active: bool) -> str:
+    """What is not known of an operation whose guest may be any, where the domain runs (`is_active`) or not."""
+    nics, was_asked = _nics_of(record), asked_guest(record.steps)
+    if is_active and was_asked:
+        return f"Not known is whether the guest that runs is the one that was asked for {nics}: if it is, it may still let go"
+    if is_active:
+        return f"Not known is whether the guest that runs is the one in which the {record.operation} began: {nics} is left as it is there"
+    what = f"had let go of {nics}" if was_asked else f"has what the {record.operation} did with {nics}"
+    return f"Not known is whether its guest {what}, and whether it comes back: from an image it would, with what it had"
 
 
 def _asked(record: OperationRecord) -> list[Interface]:

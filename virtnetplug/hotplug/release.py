@@ -217,7 +217,7 @@ class GuestRelease:
         why = say_asked(self.domain, tx.record, net)
         if self._present() != before:
             forget_asked(self.domain, tx.record.id)  # another run has begun, which nobody asks
-        if why is None and not self.run.mark:
+        if why is None and not self.run.is_marked:
             tx.amend(marked=True)
             self.run = self.run.marked(tx.record.id)
         elif why is not None:

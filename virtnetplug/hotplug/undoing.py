@@ -462,6 +462,12 @@ def of_rewrite(
     return {(step, name): back}
 
 
-def of_remembering(site: Site, requests: Sequence[Mapping[str, Any]]) -> Undos:
-    """Undo the steps that changed what the domain's metadata says of NICs."""
-    return {("remember", request["name"]): partial(forget, site.domain, request) for request in requests}
+def of_remembering(site: Site, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> Undos:
+    """Undo the steps that changed what the domain's metadata says of NICs. A guest that is away has it as well."""
+
+    def back(request: Mapping[str, Any]) -> None:
+        if Half.LIVE.value in request["halves"] and guest.run_of(site.domain) == NO_RUN:
+            expect_ended(site, tx, request["name"])
+        forget(site.domain, request)
+
+    return {("remember", request["name"]): partial(back, request) for request in requests}

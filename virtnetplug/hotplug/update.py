@@ -12,7 +12,7 @@ from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug import compensation, guest, replacement
 from virtnetplug.hotplug.compensation import config_net, rewrite, standing
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
-from virtnetplug.hotplug.ending import expect_run
+from virtnetplug.hotplug.ending import expect_run, how, may_look
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now, nics_of
@@ -40,7 +40,7 @@ from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
-from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, named, same_mac_as
+from virtnetplug.hotplug.view import BOTH, DomainView, carried, describe, find, look, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
@@ -487,19 +487,40 @@ def _change_back(
     config: Mapping[str, Any] | None,
     manner: Manner,
 ) -> None:
-    expect_ended(site, tx, alias)
-    if not guest.goes_on(site.domain, site.run):
+    goes_on = guest.goes_on(site.domain, site.run)
+    if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):
+        expect_ended(site, tx, alias)
         return
     of_run = config if config is not None and is_next(site, tx) else live
     before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
-    now = guest.now_of(site.domain, before, run=site.run)
+    if goes_on:
+        now = guest.now_of(site.domain, before, run=site.run)
+    else:
+        now = carried(guest.nets_of(site.domain), before)
     if leaves_there(site, tx, alias, now, before, after):
+        return
+    if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
+        tx.warn(
+            f"{tx.record.domain_name} runs in another process than the one that the {tx.record.operation} was begun in, and {alias} does not have there "
+            f"what the {tx.record.operation} was to set: the guest is left as it is"
+        )
         return
     if now is None:
         tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
         return
     element = xml.edit(before.element, {"alias": now.alias, "address": now.address})
     manner.change_back(site.domain, {**live, "before": element})
+
+
+def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> bool:
+    """Whether the NIC has all of the change. What a new network adds of its own is not part of it."""
+    is_moved = "source_network" in changed and after.source_network is not None
+    fields = [field for field in changed if not is_moved or getattr(after, field) is not None]
+    try:
+        check_applied(after, now, fields)
+    except NotApplied:
+        return False
+    return True
 
 
 class Update(Operation):
@@ -526,6 +547,12 @@ class Update(Operation):
     def heading(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
         return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
+
+    @classmethod
+    def is_told_by_nic(cls, record: OperationRecord) -> bool:
+        """See `Operation.is_told_by_nic`. A NIC that was replaced looks as it did before."""
+        live = record.request.get(Half.LIVE.value)
+        return live is not None and not record.request["replace"] and "device" not in live
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:

@@ -199,7 +199,7 @@ class OperationRecord:
 
     @property
     def run(self) -> Run:
-        """The run of its domain that it was begun with, with its mark, if it left one there."""
+        """The run of its domain that it was begun with, and the mark that it may have left there."""
         return self._marked(Run(self.domain_id, self.process, seen=self.started))
 
     @property
@@ -211,8 +211,8 @@ class OperationRecord:
         return self._marked(replace(Run.from_request(self.request["run"]), seen=max(self.started, *asked, 0.0)))
 
     def _marked(self, run: Run) -> Run:
-        run = replace(run, between_hosts=bool(self.request.get("between_hosts")))
-        return run.marked(self.id) if self.request.get("marked") else run
+        is_marked, between_hosts = (bool(self.request.get(key)) for key in ("marked", "between_hosts"))
+        return replace(run, mark=self.id, is_marked=is_marked, between_hosts=between_hosts)
 
     @property
     def remembers(self) -> frozenset[str]:

@@ -13,8 +13,9 @@ class Run:
     """What tells one run of a domain from the next.
 
     `id` is libvirt's: after a restart of the host, or of libvirtd, ids begin anew. `process` names what runs the guest, with the boot of the host and
-    the moment of its start; it is empty where that cannot be seen, as on another host. `mark` is the id of an operation that has written
-    itself into the live metadata of this run, else empty: only there does it outlive a save and a restore, or a migration. `seen` is a moment at which
+    the moment of its start; it is empty where that cannot be seen, as on another host. `mark` is the id of the operation on this run, or
+    empty. An operation writes its id into the live metadata before it asks the guest, and only there does the id outlive a save and a restore, or a
+    migration. `is_marked` says that it is known to have been written: a call may die between the guest's metadata and the journal. `seen` is a moment at which
     the run was there, in Unix seconds, or 0: records of journal version 4 say no process, and a process that began later is that of another run.
     `between_hosts` says that the run was paused for a migration when it was last looked at: its guest may run on the other host, whatever became of
     this half since.
@@ -23,12 +24,13 @@ class Run:
     id: int = -1
     process: str = ""
     mark: str = field(default="", compare=False)
+    is_marked: bool = field(default=False, compare=False)
     seen: float = field(default=0.0, compare=False)
     between_hosts: bool = field(default=False, compare=False)
 
     def marked(self, operation_id: str) -> Run:
-        """The same run, with the mark of that operation."""
-        return dataclasses.replace(self, mark=operation_id)
+        """The same run, which carries the mark of that operation."""
+        return dataclasses.replace(self, mark=operation_id, is_marked=True)
 
     def matches(self, other: Run) -> bool:
         """Whether both may be the same run, by id and process; one without a process matches by its id."""
