@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 
+from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
@@ -302,10 +303,10 @@ def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
             domain = host.hypervisor.domain(uuid)
             if domain.ends(None) is None:
                 continue
-            domain.xml(Half.LIVE)
+            targets = {net.alias: net.target for net in xml.glimpse(domain.xml(Half.LIVE))}
         except (DomainMissing, DomainNotRunning):
             continue
         for record in its:
-            if (ends := domain.ends(record.mac, record.target)) is not None:
+            if (ends := domain.ends(record.mac, targets.get(record.alias))) is not None:
                 found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     return found
