@@ -22,7 +22,7 @@ from virtnetplug.hotplug.exchange import Exchange, name_in_config, predecessor, 
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_now
-from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap, see_defined
+from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_end, see_defined
 from virtnetplug.hotplug.leaving import is_any_of
 from virtnetplug.hotplug.nic_state import keep_or_drop, nic_record, plugged
 from virtnetplug.hotplug.operation import (
@@ -234,7 +234,7 @@ class _Running:
         )
         plug(self.host, tx, backend_for(actual), order, has_waited=True)
         now = tx.note("confirm", entry["alias"], lambda: self._confirm(net))
-        keep_tap(tx, now)
+        keep_end(tx, now)
         return now
 
     def _as_changed(self, tx: Transaction, net: Interface, changed: Iterable[_Change]) -> Interface:

@@ -158,14 +158,14 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 travel.forget(domain, [operation_id], ())
             if out:
                 names = ", ".join(map(describe, out))
-                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {names} stays out of the guest"
+                message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {names} stays out of the guest{_not_come(domain, mine)}"
                 travel.forget_asked(domain, [operation_id], out)
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
                 also = partial(_forget_nics, host, domain, out)
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
-        return (closed, *(return_devices(host, domain.uuid, domain=domain, seconds=seconds) if out else ()))
+        return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
 
 
 def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:
@@ -185,11 +185,24 @@ def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
 
 
 def _asked(record: OperationRecord) -> list[Interface]:
-    """The NICs that the guest was asked for, as it had them."""
+    """The NICs that the guest was asked for, each once, as it had them: what comes in the place of one may have its alias, and is named after it."""
     live = record.request.get(Half.LIVE.value)
-    elements = [entry.get(key) for entry in record.named for key in ("element", Half.LIVE.value)]
+    elements = [entry.get(Half.LIVE.value) for entry in record.named]
     elements += [live.get("before")] if isinstance(live, dict) else []
-    return [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
+    elements += [entry.get("element") for entry in record.named]
+    asked: dict[str | None, Interface] = {}
+    for net in leftover.readable(elements):
+        if net.alias in (record.asked or ()):
+            asked.setdefault(net.alias, net)
+    return list(asked.values())
+
+
+def _not_come(domain: Domain, record: OperationRecord) -> str:
+    """The sentence that names the NICs that were to come in the place of those that stay out, and that the guest lacks as well."""
+    nets = leftover.readable(entry.get("element") for entry in record.named)
+    coming = {net.alias: net for net in nets if net.alias not in (record.asked or ())}
+    lacking = [describe(net) for net in coming.values() if guest.there(domain, net, Half.LIVE) is None]
+    return f"; nor does the guest have {', '.join(lacking)}, which was to come" if lacking else ""
 
 
 def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:

@@ -37,6 +37,7 @@ from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
 from virtnetplug.hotplug.view import BOTH, DomainView, describe, find, look, named, same_mac_as
@@ -488,7 +489,7 @@ def _change_back(
     of_run = config if config is not None and is_next(site, tx) else live
     before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
     now = guest.now_of(site.domain, before, run=site.run)
-    if leaves_there(site, tx, alias, now, before, after):
+    if leaves_there(site, tx, alias, now, before, after, end=end_of(before)):
         return
     if now is None:
         tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
