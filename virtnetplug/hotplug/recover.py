@@ -119,6 +119,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
         )
     record = as_named_now(host, record)
+    if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
+        return _forget_of_several(host, record, operation, wanted, seconds)
     if wanted is not None and record.domain_uuid not in wanted:
         raise ForgetRefused(
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
@@ -127,11 +129,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
     elsewhere, out = _elsewhere(host, record), _out(host, record)
     is_pending = record.state is OperationState.PENDING
     if not out and not (is_pending and (record.reason in reasons or elsewhere)):
-        raise ForgetRefused(
-            f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
-            "something else by now, or lacks a NIC that could not be put back, is forgotten. "
-            f"'{recover_command(record)} --wait 60' goes on with it"
-        )
+        raise _can_be_settled(record)
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
@@ -166,6 +164,27 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
+
+
+def _can_be_settled(record: OperationRecord) -> ForgetRefused:
+    return ForgetRefused(
+        f"operation {record.id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
+        "something else by now, or lacks a NIC that could not be put back, is forgotten. "
+        f"'{recover_command(record)} --wait 60' goes on with it"
+    )
+
+
+def _forget_of_several(
+    host: Host, record: OperationRecord, operation: type[Operation], wanted: Sequence[str] | None, seconds: float
+) -> tuple[Outcome, ...]:
+    """Close an operation on the guests of several domains whose NICs stay out, and give back what is held for them."""
+    touched = sorted({uuid for uuid, _ in record.touched})
+    if wanted is not None and not set(touched) & set(wanted):
+        raise ForgetRefused(f"operation {record.id} is none of that domain")
+    closed = operation.forget(host, record, seconds)
+    if closed is None:
+        raise _can_be_settled(record)
+    return (closed, *(back for uuid in touched for back in return_devices(host, uuid, seconds=seconds)))
 
 
 def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:
