@@ -700,3 +700,17 @@ def _boot(world: World) -> None:
         world.guest.attach(element, Half.CONFIG)
     world.guest.restart()
     world.plugger.update(world.name, "hostdev0", {"trust": True})
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_guests_whose_vfs_cannot_come_back_can_be_left_without(house: World, number: int) -> None:
+    """It died once so many guests had been asked, and the pool is gone: what is held is given back, and nothing stays open."""
+    die(house, lambda plugger: rebind(house, plugger, numvfs=6), "detach", after=True, number=number)
+    del house.host.hypervisor.nets["pool"]
+    house.plugger.recover(wait=1)
+    (record,) = house.host.journal.open_operations()
+    closed = house.plugger.recover(forget=record.id)[0]
+    assert (closed.result, closed.reason) == (Result.LEFT, "forgotten")
+    assert "fake/ua-vf1" in closed.message and ("second/ua-vf2" in closed.message) == (number == 2)
+    assert house.host.journal.open_operations() == [] and house.plugger.recover() == ()
+    assert len(house.host.journal.holdings()) == 2 - number and house.plugger.audit().findings == ()

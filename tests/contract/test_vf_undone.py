@@ -350,3 +350,92 @@ def test_a_vf_that_the_guest_booted_with_comes_back_with_its_port(booted: World,
 
 def _refuse(*_: object) -> None:
     raise HypervisorFailed("not out of the definition")
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "told"),
+    [
+        ({"vlan": 9}, "VLAN is 9 and not 42"),
+        ({"trust": True, "max_rate": 50}, "trust is True and not False, max rate is 50 and not 0"),
+        ({}, ""),
+    ],
+    ids=["VLAN", "trust and rate", "nothing"],
+)
+def test_what_was_set_by_hand_of_a_vf_that_libvirt_lent_is_said_to_be_lost(
+    pool: World, by_hand: dict[str, Any], told: str
+) -> None:
+    pool.guest.attach(nic(1, extra=VLAN), Half.LIVE)
+    devices(pool).set_by_hand(one(pool).host_address, **by_hand)
+    planned = pool.plugger.plan_update(pool.name, "ua-vf1", {"boot_order": 3}, replace=True).warnings
+    outcome = pool.plugger.update(pool.name, "ua-vf1", {"boot_order": 3}, replace=True)
+    for warnings in (planned, outcome.warnings):
+        assert [told in text for text in warnings if "neither libvirt nor virtnetplug set that" in text] == [
+            True
+        ] * bool(by_hand)
+
+
+@pytest.mark.parametrize("kind", ["detach", *EXCHANGES])
+def test_a_nic_with_another_vf_is_not_the_one_that_its_guest_let_go_of(pool: World, kind: str) -> None:
+    """Somebody has put it in since, with the same alias, MAC and pool. A NIC never gets another host device."""
+    pool.plugger.attach(pool.name, [nic(1)], scope=Scope.BOTH)
+    pool.guest.hold()
+    act = EXCHANGES.get(kind, lambda w, p: p.detach(w.name, "ua-vf1", wait=5))
+    pending = act(pool, pool.plugger)
+    assert pending.result is Result.PENDING
+    pool.guest.resume()
+    pool.guest.attach(nic(1), Half.LIVE)
+    theirs = one(pool).host_address
+    assert theirs != FIRST
+    (shown,) = pool.plugger.list(pool.name)
+    assert (shown.pending, shown.origin) == (None, "foreign")
+    (outcome, *_) = pool.plugger.recover()
+    assert (outcome.result, outcome.reason) == (
+        (Result.DONE, "") if kind == "detach" else (Result.PENDING, "place-taken")
+    )
+    assert one(pool).host_address == theirs and not pool.host.journal.holdings()
+    if kind != "detach":
+        pool.plugger.recover(forget=pending.operation_id)
+    assert one(pool).host_address == theirs and not pool.plugger.audit().findings and not pool.plugger.recover()
+
+
+def test_a_vf_that_was_put_in_where_no_process_is_seen_is_forgotten_with_what_is_held(
+    pool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool.guest, "process", lambda: "")
+    pool.plugger.attach(pool.name, [nic(1)])
+    pool.guest.hold()
+    pending = pool.plugger.detach(pool.name, "ua-vf1", wait=5)
+    pool.guest.resume()
+    pool.guest.attach(nic(1), Half.LIVE)
+    closed, back = pool.plugger.recover(forget=pending.operation_id or "")
+    assert (closed.reason, back.operation) == ("forgotten", "return")
+    assert not pool.host.journal.holdings() and not pool.plugger.audit().findings
+
+
+@pytest.mark.parametrize("kind", EXCHANGES)
+@pytest.mark.parametrize("scope", [Scope.LIVE, Scope.BOTH])
+def test_a_vf_that_stays_out_is_named_once_and_stays_ours_in_the_definition(
+    pool: World, kind: str, scope: Scope
+) -> None:
+    pool.plugger.attach(pool.name, [nic(1)], scope=scope)
+    die(pool, lambda plugger: EXCHANGES[kind](pool, plugger), "detach", after=True)
+    del pool.host.hypervisor.nets["pool"]
+    pool.plugger.recover()
+    (record,) = pool.host.journal.open_operations()
+    closed = pool.plugger.recover(forget=record.id)[0]
+    assert "closed. ua-vf1 (52:54:00:00:00:01) stays out of the guest" in closed.message
+    assert [nic.origin for nic in pool.plugger.list()] == ["virtnetplug"] * (scope is Scope.BOTH)
+    assert not pool.host.journal.holdings()
+
+
+def test_what_a_hand_back_leaves_out_is_all_named(pool: World) -> None:
+    pool.plugger.attach(pool.name, [pool.bridge_nic(1)])
+    pool.plugger.handover(pool.name, "ua-nic1", nic(5))
+    die(pool, lambda plugger: plugger.handback(pool.name, "ua-nic1"), "detach", after=True)
+    del pool.host.hypervisor.nets["pool"]
+    pool.host.hypervisor.bridges.clear()
+    pool.plugger.recover()
+    (record,) = pool.host.journal.open_operations()
+    closed = pool.plugger.recover(forget=record.id)[0]
+    assert "ua-vf5 (52:54:00:00:00:01) stays out of the guest" in closed.message
+    assert "nor does the guest have ua-nic1 (52:54:00:00:00:01), which was to come" in closed.message

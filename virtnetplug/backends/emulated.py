@@ -102,7 +102,7 @@ def _is_named(domain: Domain, target: str) -> bool:
 def _evict(domain: Domain, net: Interface) -> Sequence[str]:
     """Take out what libvirt says is gone and the host still shows."""
     try:
-        if all(stray.mac != str(net.mac) for stray in domain.strays()) or domain.evict(net):
+        if not any(stray.is_of(net) for stray in domain.strays()) or domain.evict(net):
             return ()
         why = "and the guest has not let go of it yet"
     except VirtnetplugError as error:

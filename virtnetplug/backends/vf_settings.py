@@ -29,6 +29,8 @@ _NOT_KEPT = _SET_BY_LIBVIRT | {"admin_mac", "mac", "mtu"}
 
 _PROTOCOLS = ("802.1Q", "802.1ad")
 _NONE: Settings = {}
+_BY_DEFAULT: Settings = {"trust": False, "min_rate": 0, "max_rate": 0, "link_state": "auto"}
+"""How the kernel makes a VF. The check of spoofed addresses depends on the PF's driver."""
 _WORDS = {"qos": "VLAN priority", "vlan": "VLAN", "vlan_proto": "VLAN protocol", "admin_mac": "MAC"}
 
 
@@ -117,19 +119,22 @@ def of_ours(settings: Settings) -> dict[str, Setting]:
     return {name: value for name, value in settings.items() if name not in _SET_BY_LIBVIRT}
 
 
-def of_lent(net: Interface, holding: Holding) -> dict[str, Setting]:
+def of_lent(net: Interface, holding: Holding | None) -> dict[str, Setting]:
     """What a VF that a guest has must be set as: as it was before, then as libvirt set it, then as was asked of it since.
+
+    Nothing is known of how a VF was before that another program lent (`holding` is None): it counts as the kernel makes it.
 
     From its element libvirt sets MAC and VLAN, VLAN 0 where that says none (``virHostdevSetNetConfig``), and neither where there is
     a virtual port. A guest that is trusted may set its own MAC.
     """
-    wanted = {name: value for name, value in holding.snapshot.items() if name not in _NOT_KEPT}
+    before, asked = (_BY_DEFAULT, _NONE) if holding is None else (holding.snapshot, holding.settings)
+    wanted = {name: value for name, value in before.items() if name not in _NOT_KEPT}
     if net.virtualport is None:
         tag = net.vlan.tags[0].id if net.vlan is not None and net.vlan.tags else 0
         wanted |= {"vlan": tag, "qos": 0, "vlan_proto": _PROTOCOLS[0]}
         if net.mac is not None:
             wanted["admin_mac"] = str(net.mac)
-    wanted |= holding.settings
+    wanted |= asked
     if wanted.get("trust"):
         wanted.pop("admin_mac", None)
     return {name: value for name, value in wanted.items() if value is not None}

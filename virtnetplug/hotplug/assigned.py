@@ -102,13 +102,16 @@ def lost_by_hand(
     with suppress(VirtnetplugError):  # what cannot be seen, or is there no more, loses nothing
         holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
         now = host.host_devices.settings(net.source_pci)
-        wanted = {} if holding is None else vf_settings.of_lent(net, as_in_run(host, domain, holding))
+        wanted = vf_settings.of_lent(net, None if holding is None else as_in_run(host, domain, holding))
         missed = vf_settings.drift({**wanted, **(kept or {})}, now)
         if by_hand := {setting: value for setting, value in missed.items() if wanted.get(setting) == value}:
-            return (
-                f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}: somebody set that by hand, and the "
-                "device that it gets now is not set so. 'virtnetplug update' sets it again",
+            who = (
+                "somebody set that by hand, and the device that it gets now is not set so"
+                if holding is not None
+                else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
             )
+            what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
+            return (f"{what}: {who}. 'virtnetplug update' sets it again",)
     return ()
 
 

@@ -13,7 +13,7 @@ from virtnetplug.hotplug import guest, reserved
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import make_way
 from virtnetplug.hotplug.inventory import nics_after, nics_of
-from virtnetplug.hotplug.last_seen import keep_tap
+from virtnetplug.hotplug.last_seen import keep_end
 from virtnetplug.hotplug.leaving import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.lock import Lock
 from virtnetplug.hotplug.nic_state import nic_record, plugged
@@ -258,7 +258,7 @@ class _Attach:
         )
         plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
-        keep_tap(tx, self.live[alias])
+        keep_end(tx, self.live[alias])
         tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
 
     def _confirm(self, net: Interface) -> Interface:

@@ -272,8 +272,8 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
             "orphan-vif",
             seen,
             stray.mac or stray.name,
-            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}), and its live definition has no NIC with it: an attach "
-            "was cut off or failed half way, or 'xl' made it.",
+            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}, bridge {stray.bridge or 'unknown'}), and its live definition has no "
+            "NIC with it: an attach was cut off or failed half way, or 'xl' made it.",
             f"'virtnetplug recover {seen.name}' removes what an operation left. One that is meant stays as it is; any other goes with "
             f"'xl network-detach {seen.name} {stray.name.rpartition('.')[2]}'.",
             device=stray.name,

@@ -28,7 +28,7 @@ from virtnetplug.hotplug.last_seen import (
     as_seen,
     beside,
     expect_same_source,
-    keep_tap,
+    keep_end,
     say_unseen,
     see_defined,
 )
@@ -297,7 +297,7 @@ class _Running:
         )
         plug(self.host, tx, backend_for(actual), order, has_waited=True)
         now = tx.note("confirm", entry["alias"], lambda: self._confirm(net))
-        keep_tap(tx, now)
+        keep_end(tx, now)
         return now
 
     def _as_changed(self, tx: Transaction, net: Interface, changed: Iterable[_Change]) -> Interface:

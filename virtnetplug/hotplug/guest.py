@@ -26,7 +26,7 @@ from virtnetplug.errors import (
     UnplugInProgress,
 )
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.strangers import has_other_tap
+from virtnetplug.hotplug.strangers import end_of, has_other_end
 from virtnetplug.hotplug.view import DomainView, carried, describe, has_source_of, same, still
 from virtnetplug.hotplug.waiting import Wait, WaitsFor, to_end
 from virtnetplug.model.interface import Interface
@@ -141,7 +141,7 @@ def released(
     ask_again = clock.monotonic() + GRACE if was_asked else math.inf
     while True:
         there, answer = _look_for(domain, net, run=run)
-        if there is not None and is_another(domain, there, net, run=run):
+        if there is not None and is_another(domain, there, end_of(net), run=run):
             answer = Answer.GONE
         elif there is not None:
             seen(there)
@@ -220,13 +220,9 @@ def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[Oper
     ]
 
 
-def is_another(domain: Domain, now: Interface, net: Interface, *, run: Run) -> bool:
-    """Whether `now`, which is known as `net` is, was put in since by somebody, for `net` has left.
-
-    It has another tap: as long as the process lives, libvirt makes no other tap for a NIC, and moves the tap of a NIC that it connects elsewhere.
-    Where the process, or a tap, is not seen, nothing tells.
-    """
-    return has_other_tap(now, net.target_dev, run.process, domain.process())
+def is_another(domain: Domain, now: Interface, end: str, *, run: Run) -> bool:
+    """Whether `now` was put in since by somebody, with the alias and MAC of a NIC of that run that had the host end `end`: see `has_other_end`."""
+    return has_other_end(now, end, run.process, domain.process())
 
 
 def is_run(domain: Domain, run: Run, live_xml: str) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 
+from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug import guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import asked, is_any_of, of_domain, operation_on, states
-from virtnetplug.hotplug.strangers import has_other_tap, is_anothers
+from virtnetplug.hotplug.strangers import end_of, has_other_end, is_anothers
 from virtnetplug.hotplug.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.view import BOTH, DomainView, Pair, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
@@ -194,11 +195,11 @@ def _nic(
     if record is not None and record.mac not in ("", str(net.mac or "")):
         record = None  # another NIC of that alias
     is_another = record is not None and live is not None and is_anothers(record, live, config, view)
-    record = None if is_another else record
     operation = operation_on(live, said.pending)
     its = said.operations.get(operation or "")
     if live is not None and its is not None and _has_come_since(live, its, view):
-        operation = None
+        operation, is_another = None, True
+    record = None if is_another else record
     wanted = config if config is not None and live is not None and live.type == "hostdev" else net
     is_pending = operation is not None and operation_on(live, said.closing) is not None
     frontend, backend = _states(host, view.domain, live, record, is_pending=is_pending, is_new=is_new)
@@ -229,13 +230,13 @@ def _nic(
 
 def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) -> bool:
     """Whether somebody has put in the guest's NIC once the guest had let go of the operation's: it has the lasting alias and the MAC of that one,
-    and has another tap, or is connected to something else.
+    and has another host end, or is connected to something else.
     """
     if not record.domain_uuid or not is_lasting(live.alias):
         return False
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
     nets = [net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == live.alias]
-    if _has_another_tap(live, nets, record, view):
+    if _has_another_end(live, nets, record, view):
         return True
     released = ("guest_release", live.alias, StepState.DONE)
     if all((step.name, step.nic, step.state) != released for step in record.steps):
@@ -243,11 +244,11 @@ def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) 
     return bool(nets) and not any(has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets)
 
 
-def _has_another_tap(live: Interface, nets: Iterable[Interface], record: OperationRecord, view: DomainView) -> bool:
-    """Whether the guest's NIC has none of the taps of `nets` (see `has_other_tap`), and the operation itself has put in none."""
-    taps = {net.target_dev for net in nets} - {None}
+def _has_another_end(live: Interface, nets: Iterable[Interface], record: OperationRecord, view: DomainView) -> bool:
+    """Whether the guest's NIC has none of the host ends of `nets` (see `has_other_end`), and the operation itself has put in none."""
+    ends = {end_of(net) for net in nets} - {""}
     asked = record.run_asked.process
-    if not taps or not all(has_other_tap(live, tap, asked, view.run.process) for tap in taps):
+    if not ends or not all(has_other_end(live, end, asked, view.run.process) for end in ends):
         return False
     plugs = [step for step in record.steps if step.nic == live.alias and step.phase is Phase.PLUG]
     is_back = any(step.state is StepState.UNDONE for step in record.steps) or record.goes_back
@@ -302,10 +303,10 @@ def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
             domain = host.hypervisor.domain(uuid)
             if domain.ends(None) is None:
                 continue
-            domain.xml(Half.LIVE)
+            targets = {net.alias: net.target for net in xml.glimpse(domain.xml(Half.LIVE))}
         except (DomainMissing, DomainNotRunning):
             continue
         for record in its:
-            if (ends := domain.ends(record.mac, record.target)) is not None:
+            if (ends := domain.ends(record.mac, targets.get(record.alias))) is not None:
                 found[uuid, record.alias] = ends.frontend or State.CLOSED, ends.backend or State.CLOSED
     return found

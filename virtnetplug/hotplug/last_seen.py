@@ -1,4 +1,4 @@
-"""What the journal keeps of a NIC while its operation is open: the element as it was seen last, and the tap of a NIC that came.
+"""What the journal keeps of a NIC while its operation is open: the element as it was seen last, and the host end of a NIC that came.
 
 An administrator may change a NIC, or take it out and put it in again, until the operation ends. What comes back, or comes in the place of a NIC, has
 what was seen last of that NIC. A change that nobody saw before the NIC left is lost.
@@ -6,7 +6,6 @@ what was seen last of that NIC. A change that nobody saw before the NIC left is 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from virtnetplug import xml
 from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.request import without_address
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
@@ -31,14 +31,14 @@ DEFINED = "defined"
 BESIDE = "beside"
 """Key of a request: the elements, as they were at the beginning, that the definition has of NICs that only the guest is asked for; by the same names."""
 
-TAPS = "taps"
-"""Key of a request: the taps of the NICs that came, by alias."""
+ENDS = "ends"
+"""Key of a request: the host ends (`end_of`) of the NICs that came, by alias."""
 
 _OF_EVERY_SOURCE = frozenset({"bandwidth_inbound", "bandwidth_outbound", "filterref"})
 """What only the type of a NIC decides whether it can have (see `retake`). A VLAN or an isolation also depends on the bridge."""
 
 RETURNED = "returned"
-"""Key of a request: the names of the NICs that an undo puts back. Such a NIC has a new tap."""
+"""Key of a request: the names of the NICs that an undo puts back. Such a NIC has a new host end."""
 
 
 def see(domain: Domain, tx: Transaction, name: str, element: str, now: Interface, *, run: Run) -> None:
@@ -135,15 +135,16 @@ def expect_same_source(tx: Transaction, name: str, element: str) -> None:
         )
 
 
-def keep_tap(tx: Transaction, net: Interface) -> None:
-    """Keep the tap of a NIC that has come."""
-    if net.target_dev is not None:
-        tx.keep(**{TAPS: {**tx.record.request.get(TAPS, {}), net.alias or "": net.target_dev}})
+def keep_end(tx: Transaction, net: Interface) -> None:
+    """Keep the host end of a NIC that has come."""
+    if end := end_of(net):
+        tx.keep(**{ENDS: {**tx.record.request.get(ENDS, {}), net.alias or "": end}})
 
 
-def with_tap(tx: Transaction, net: Interface) -> Interface:
-    """A NIC that comes, with the tap that it came with."""
-    return dataclasses.replace(net, target_dev=tx.record.request.get(TAPS, {}).get(net.alias))
+def end_that_came(tx: Transaction, net: Interface) -> str:
+    """The host end that a NIC which comes has come with. Its element may name that of the NIC that it replaces."""
+    end: str = tx.record.request.get(ENDS, {}).get(net.alias, "")
+    return end
 
 
 def keep_returned(tx: Transaction, name: str) -> None:
@@ -156,8 +157,8 @@ def keep_returned(tx: Transaction, name: str) -> None:
         return
 
 
-def is_put_in(domain: Domain, tx: Transaction, name: str, now: Interface, net: Interface) -> bool:
-    """Whether somebody has taken the NIC `net`, which the steps call `name`, out of the guest, and has put `now` in with its alias and MAC."""
+def is_put_in(domain: Domain, tx: Transaction, name: str, now: Interface, end: str) -> bool:
+    """Whether somebody has taken the NIC with that host end, which the steps call `name`, out of the guest, and has put `now` in with its alias and MAC."""
     if name in tx.record.request.get(RETURNED, ()):
         return False
-    return guest.is_another(domain, now, net, run=tx.record.run_asked)
+    return guest.is_another(domain, now, end, run=tx.record.run_asked)

@@ -59,8 +59,7 @@ def orphans(host: Host, domain: Domain) -> frozenset[str]:
 
 def strays(domain: Domain, nets: Collection[Interface]) -> tuple[Stray, ...]:
     """Those of `nets` that the host shows in the guest and the live definition does not have. Raises `XenStoreFailed`."""
-    macs = {str(net.mac) for net in nets if net.mac is not None}
-    return tuple(stray for stray in domain.strays() if stray.mac in macs)
+    return tuple(stray for stray in domain.strays() if any(map(stray.is_of, nets)))
 
 
 def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | None:

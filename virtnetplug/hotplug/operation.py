@@ -182,6 +182,11 @@ class Operation:
         raise NotImplementedError
 
     @classmethod
+    def forget(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+        """Close a record for which `of_one_domain` is false, whose NICs could not be put back; None if it can be settled, or another call owns it."""
+        return None
+
+    @classmethod
     def go_back(
         cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:

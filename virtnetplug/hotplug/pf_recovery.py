@@ -8,15 +8,16 @@ from functools import partial
 from typing import ClassVar
 
 from virtnetplug.errors import VirtnetplugError
-from virtnetplug.hotplug import pf_rework
+from virtnetplug.hotplug import pf_rework, travel
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import least_of
+from virtnetplug.hotplug.nic_state import keep_or_drop
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, first_of, left_open
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.pf_guests import PfLocks, nic_from, pf_lock, remember
 from virtnetplug.hotplug.pf_users import PfNic
-from virtnetplug.hotplug.rebind_pf import go_forward, nics_now, pending_message, undos
+from virtnetplug.hotplug.rebind_pf import go_forward, is_out, nics_now, pending_message, undos
 from virtnetplug.hotplug.reserved import freed
 from virtnetplug.hotplug.transaction import Transaction, resumed
 from virtnetplug.model.operation import OperationRecord, OperationState, Outcome, Result, StepState
@@ -45,6 +46,34 @@ def settle(host: Host, record: OperationRecord, seconds: float, *, any_address: 
             domain.await_idle()
         with resumed(host, now, partial(undos, host, nics, seconds=seconds)) as tx:
             return go_forward(host, tx, nics) if goes_forward(now) else _undo(host, tx, pf, nics)
+
+
+def forget(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
+    """Close it if nothing but NICs that could not be put back is left undone: they stay out. None if it can be settled, or another call has it."""
+    pf, nics, least = PciAddress.parse(record.request["pf"]), _nics(host, record), least_of(seconds)
+    with (
+        pf_lock(host, pf, seconds, least=least),
+        PfLocks(host, [nic.domain for nic in nics], seconds, least=least).held(),
+        taken_over(host, record.id) as now,
+    ):
+        left = [] if now is None or goes_forward(now) else [s for s in now.steps if s.state is StepState.UNDO_FAILED]
+        out = [nic for nic in nics if nic.label in {step.nic for step in left} and is_out(nic)]
+        if now is None or {step.name for step in left} != {"ask"} or len(out) != len(left):
+            return None
+        names = ", ".join(nic.label for nic in out)
+        message = f"forgotten: the rebind of {pf} {now.id} is closed. {names} stays out of the guest"
+        for nic in nics:
+            travel.forget_asked(nic.domain, now.id, [one.net for one in out if one.domain.uuid == nic.domain.uuid])
+        with resumed(host, now) as tx:
+            also = partial(_forget_nics, host, out)
+            tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
+            return tx.outcome(Result.LEFT, reason="forgotten", message=message, nics=nics_now(host, nics))
+
+
+def _forget_nics(host: Host, out: Sequence[PfNic]) -> None:
+    for nic in out:
+        rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, nic.domain.uuid)}
+        keep_or_drop(host, nic.domain, nic.net, rows.get(nic.alias))
 
 
 def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
@@ -110,6 +139,7 @@ class RebindPf(Operation):
         return False
 
     settle = staticmethod(settle)
+    forget = staticmethod(forget)
 
 
 OPERATION = RebindPf

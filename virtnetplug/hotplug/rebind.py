@@ -21,6 +21,7 @@ from virtnetplug.hotplug.introduction import introduce
 from virtnetplug.hotplug.last_seen import is_put_in
 from virtnetplug.hotplug.plugging import Part
 from virtnetplug.hotplug.prepared import Prepared
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction, Undos
 from virtnetplug.hotplug.undoing import Site
 from virtnetplug.hotplug.view import BOTH, carried, describe, find, has_source_of, look
@@ -180,7 +181,7 @@ def _end_flap(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) 
     after = xml.interface(live["after"])
     down = xml.edit(after.element, {"link_state": "down"})
     now = carried(guest.nets_of(site.domain), after)
-    if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, after):
+    if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, end_of(after)):
         compensation.change(site.domain, now, down, after.element)
 
 

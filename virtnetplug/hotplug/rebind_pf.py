@@ -206,7 +206,7 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
         ) from error
 
 
-def _is_out(nic: PfNic) -> bool:
+def is_out(nic: PfNic) -> bool:
     """Whether its guest has let go of it, and runs on."""
     return guest.look_for(nic.domain, dataclasses.replace(nic.net, alias=nic.alias), run=nic.run) is Answer.GONE
 
@@ -214,7 +214,7 @@ def _is_out(nic: PfNic) -> bool:
 def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) -> PciAddress:
     """The VF that the NIC had; another one if somebody has that by now."""
     index = next(index for index, vf in enumerate(vfs) if vf.address == nic.address)
-    if _is_out(nic):
+    if is_out(nic):
         index = untaken(host, nic, vfs, index, tx)
     return vfs[index].address
 
@@ -255,11 +255,11 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
     vfs = host.host_devices.vfs(PciAddress.parse(request["pf"]))
     if target >= len(vfs):
         raise HostDeviceUnfit(f"{request['pf']} has {len(vfs)} VFs now, and {nic.label} is to have VF {target}")
-    is_out = _is_out(nic)
-    if is_out:
+    is_free = is_out(nic)
+    if is_free:
         target = untaken(host, nic, vfs, target, tx)
     entry = dict(enumerate(request["vfs"])).get(target)
-    if is_out:
+    if is_free:
         pf_rework.check_unchanged(host, vfs[target].address, entry)
     put_in(host, nic, tx.record, vfs[target].address, entry["settings"] if entry is not None else None)
 

@@ -119,6 +119,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
         )
     record = as_named_now(host, record)
+    if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
+        return _forget_of_several(host, record, operation, wanted, seconds)
     if wanted is not None and record.domain_uuid not in wanted:
         raise ForgetRefused(
             f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
@@ -127,11 +129,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
     elsewhere, out = _elsewhere(host, record), _out(host, record)
     is_pending = record.state is OperationState.PENDING
     if not out and not (is_pending and (record.reason in reasons or elsewhere)):
-        raise ForgetRefused(
-            f"operation {operation_id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
-            "something else by now, or lacks a NIC that could not be put back, is forgotten. "
-            f"'{recover_command(record)} --wait 60' goes on with it"
-        )
+        raise _can_be_settled(record)
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
@@ -151,7 +149,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             if (why := travel.forget(domain, [operation_id], [travel.known(net) for net in out])) is not None:
                 raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
             if out:
-                said = f"{', '.join(map(describe, out))} stays out of the guest"
+                said = f"{', '.join(map(describe, out))} stays out of the guest{_not_come(domain, mine)}"
             elif elsewhere:
                 said = _said_of(mine, elsewhere)
             else:
@@ -162,7 +160,28 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 also = partial(_forget_nics, host, domain, out)
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
-        return (closed, *(return_devices(host, domain.uuid, domain=domain, seconds=seconds) if out else ()))
+        return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
+
+
+def _can_be_settled(record: OperationRecord) -> ForgetRefused:
+    return ForgetRefused(
+        f"operation {record.id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
+        "something else by now, or lacks a NIC that could not be put back, is forgotten. "
+        f"'{recover_command(record)} --wait 60' goes on with it"
+    )
+
+
+def _forget_of_several(
+    host: Host, record: OperationRecord, operation: type[Operation], wanted: Sequence[str] | None, seconds: float
+) -> tuple[Outcome, ...]:
+    """Close an operation on the guests of several domains whose NICs stay out, and give back what is held for them."""
+    touched = sorted({uuid for uuid, _ in record.touched})
+    if wanted is not None and not set(touched) & set(wanted):
+        raise ForgetRefused(f"operation {record.id} is none of that domain")
+    closed = operation.forget(host, record, seconds)
+    if closed is None:
+        raise _can_be_settled(record)
+    return (closed, *(back for uuid in touched for back in return_devices(host, uuid, seconds=seconds)))
 
 
 def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:
@@ -193,11 +212,24 @@ def _said_unknown(record: OperationRecord, *, is_active: bool) -> str:
 
 
 def _asked(record: OperationRecord) -> list[Interface]:
-    """The NICs that the guest was asked for, as it had them."""
+    """The NICs that the guest was asked for, each once, as it had them: what comes in the place of one may have its alias, and is named after it."""
     live = record.request.get(Half.LIVE.value)
-    elements = [entry.get(key) for entry in record.named for key in ("element", Half.LIVE.value)]
+    elements = [entry.get(Half.LIVE.value) for entry in record.named]
     elements += [live.get("before")] if isinstance(live, dict) else []
-    return [net for net in leftover.readable(elements) if net.alias in (record.asked or ())]
+    elements += [entry.get("element") for entry in record.named]
+    asked: dict[str | None, Interface] = {}
+    for net in leftover.readable(elements):
+        if net.alias in (record.asked or ()):
+            asked.setdefault(net.alias, net)
+    return list(asked.values())
+
+
+def _not_come(domain: Domain, record: OperationRecord) -> str:
+    """The sentence that names the NICs that were to come in the place of those that stay out, and that the guest lacks as well."""
+    nets = leftover.readable(entry.get("element") for entry in record.named)
+    coming = {net.alias: net for net in nets if net.alias not in (record.asked or ())}
+    lacking = [describe(net) for net in coming.values() if guest.there(domain, net, Half.LIVE) is None]
+    return f"; nor does the guest have {', '.join(lacking)}, which was to come" if lacking else ""
 
 
 def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:

@@ -16,6 +16,7 @@ from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.introduction import hand_on
 from virtnetplug.hotplug.last_seen import see
 from virtnetplug.hotplug.leaving import is_any_of
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.hotplug.travel import forget_asked, say_asked
 from virtnetplug.hotplug.view import describe, has_source_of
@@ -198,7 +199,7 @@ class GuestRelease:
         if (
             now is None
             or any(has_source_of(now, one) for one in self._seen[alias])
-            or guest.is_another(self.domain, now, net, run=self.run)
+            or guest.is_another(self.domain, now, end_of(net), run=self.run)
         ):
             return True
         tx.warn(

@@ -15,7 +15,7 @@ from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.edit import Edit, check_applied
 from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_tap
+from virtnetplug.hotplug.last_seen import as_defined, as_seen, expect_same_source, keep_end
 from virtnetplug.hotplug.plugging import Part, parts, plug
 from virtnetplug.hotplug.reinstatement import held_of
 from virtnetplug.hotplug.release import GuestRelease, steps_out
@@ -114,7 +114,7 @@ class Replacement:
             settings=live.get("settings", {}),
         )
         plugged = plug(self.host, tx, backend_for(actual), order, has_waited=True)
-        keep_tap(tx, tx.note("confirm", self.alias, lambda: self._confirm(live, plugged)))
+        keep_end(tx, tx.note("confirm", self.alias, lambda: self._confirm(live, plugged)))
         return True
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> Interface:

@@ -12,6 +12,7 @@ from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
 from virtnetplug.hotplug import travel
 from virtnetplug.hotplug.device_run import carried_over, is_of_run
 from virtnetplug.hotplug.host import Host
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import Outcome, Result
@@ -55,13 +56,21 @@ def return_devices(
         if returned.busy is not None:
             outcomes.append(_outcome(holding, Result.PENDING, "device-busy", returned.busy))
             continue
-        if not is_used:  # its row, and not that of another NIC which has its alias by now
-            host.journal.drop_nic(key, holding.domain_uuid, holding.alias, mac=holding.mac, source=str(holding.address))
+        if not is_used:
+            _drop_nic(host, holding)
             with suppress(VirtnetplugError):
                 its = domain or host.hypervisor.domain(holding.domain_uuid)
                 travel.forget(its, (), [KnownNic(holding.alias, holding.mac, "")])
         outcomes.append(_returned(holding, returned))
     return outcomes
+
+
+def _drop_nic(host: Host, holding: Holding) -> None:
+    """Drop the row of the NIC that had the device, and not that of another NIC which has its alias by now, nor one that stands for the definition."""
+    rows = host.journal.nics(holding.hypervisor, holding.domain_uuid)
+    if any(row.alias == holding.alias and (row.frontend, row.backend) != GONE for row in rows):
+        address = str(holding.address)
+        host.journal.drop_nic(holding.hypervisor, holding.domain_uuid, holding.alias, mac=holding.mac, source=address)
 
 
 class _Has(enum.Enum):

@@ -29,13 +29,18 @@ def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | 
     return not any(net.mac == each.mac and has_source_of(net, each) for each in seen)
 
 
-def has_other_tap(now: Interface, tap: str | None, process: str, process_now: str) -> bool:
-    """Whether a NIC that had `tap`, in that process of QEMU, is not the NIC `now`.
+def end_of(net: Interface) -> str:
+    """The host's end of a NIC of the guest: the address of its host device, or its tap; empty if it is not seen."""
+    return (str(net.source_pci or "") if net.is_hostdev else net.target_dev) or ""
 
-    libvirt moves the tap of a NIC that it connects to something else, and makes no other one as long as the process lives. If a process or a tap is
-    not seen, nothing tells.
+
+def has_other_end(now: Interface, end: str, process: str, process_now: str) -> bool:
+    """Whether a NIC that had that host end (`end_of`), in that process of QEMU, is not the NIC `now`.
+
+    libvirt moves the tap of a NIC that it connects to something else, and makes no other one as long as the process lives. It gives a NIC no other
+    host device. If a process or an end is not seen, nothing tells.
     """
-    return bool(process) and process == process_now and bool(tap and now.target_dev) and now.target_dev != tap
+    return bool(process) and process == process_now and bool(end and end_of(now)) and end_of(now) != end
 
 
 def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view: DomainView) -> bool:
@@ -47,7 +52,7 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
     if live.is_hostdev or is_of_row(live, row) or not row.process:
         return False
     if row.process == view.run.process and (row.frontend, row.backend) != GONE:
-        return has_other_tap(live, row.target, row.process, view.run.process)
+        return has_other_end(live, row.target, row.process, view.run.process)
     is_fresh = row.process == view.run.process or view.state.began is HowBegan.BOOTED
     return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
 

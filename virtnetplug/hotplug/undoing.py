@@ -48,15 +48,16 @@ from virtnetplug.hotplug.last_seen import (
     SEEN,
     as_defined,
     as_seen,
+    end_that_came,
     is_put_in,
     keep_returned,
     pass_on,
     see,
-    with_tap,
 )
 from virtnetplug.hotplug.reinstatement import put_back
 from virtnetplug.hotplug.remembering import forget
 from virtnetplug.hotplug.reserved import expect_free
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, recover_command
 from virtnetplug.hotplug.travel import forget_ours
 from virtnetplug.hotplug.view import describe, has_source_of, is_alike, name_in_config, same
@@ -131,7 +132,8 @@ def of_plug(
     operation changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
     """
     alias = net.alias or ""
-    net = replace(net, target_dev=None)  # its element may name the tap of the NIC that it replaced
+    net = replace(net, target_dev=None)
+    its = replace(net, source_pci=None)  # its element may name the host end of the NIC that it replaced
     leaving = [(each.name, each.element) for each in left]
     gave_way = dict(leaving) if len(leaving) == 1 else giving_way(net, leaving)
 
@@ -143,10 +145,10 @@ def of_plug(
         """
         if left:
             _expect_over(site, tx, backend, net)
-        now = guest.now_of(site.domain, net, run=NO_RUN)
+        now = guest.now_of(site.domain, its, run=NO_RUN)
         if now is not None and any(is_back(site, tx, each, now, net) for each in left):
             return
-        if leaves_there(site, tx, alias, now, with_tap(tx, net)):
+        if leaves_there(site, tx, alias, now, its, end=end_that_came(tx, net)):
             return
         of_next = given(site, *rewritten) if rewritten is not None and is_next(site, tx) else None
         if (came := of_next or now) is not None:
@@ -156,7 +158,7 @@ def of_plug(
         run = site.run if is_defined(site.domain, net) else NO_RUN
         if of_next is not None:
             take_out(site.host, site.domain, of_next, site.seconds, run=site.run)
-        elif take_out(site.host, site.domain, net, site.seconds, run=run) is Answer.ENDED:
+        elif take_out(site.host, site.domain, its, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
         if not left:
             forget_ours(site.domain, net)
@@ -316,9 +318,10 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
     begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
     for step, net in came:
         now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
-        if now is None or now.mac != net.mac or now.is_hostdev or is_back(site, tx, leaving, now, net):
+        if now is None or now.mac != net.mac or is_back(site, tx, leaving, now, net):
             continue
-        if not has_source_of(now, net) or is_put_in(site.domain, tx, net.alias or "", now, with_tap(tx, net)):
+        is_elsewhere = not now.is_hostdev and not has_source_of(now, net)
+        if is_elsewhere or is_put_in(site.domain, tx, net.alias or "", now, end_that_came(tx, net)):
             return now
     return None
 
@@ -345,7 +348,7 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
     now = guest.now_of(site.domain, net, run=site.run)
-    if leaves_there(site, tx, name, now, net):
+    if leaves_there(site, tx, name, now, net, end=end_of(net)):
         return True
     if now is None or tx.is_done("guest_release", name):
         return False
@@ -403,15 +406,15 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     return True
 
 
-def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, *ours: Interface) -> bool:
+def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, *ours: Interface, end: str) -> bool:
     """As `leaves`, of a NIC of the guest, which the steps call `name`: it is also left if somebody has put it in since (`is_put_in`)."""
     if leaves(tx, now, *ours):
         return True
-    others = [one for one in ours if now is not None and now.mac == one.mac]
-    if now is None or not any(is_put_in(site.domain, tx, name, now, one) for one in others):
+    if now is None or now.mac not in {one.mac for one in ours} or not is_put_in(site.domain, tx, name, now, end):
         return False
+    end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
     tx.warn(
-        f"{describe(now)} with the tap {now.target_dev} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
+        f"{describe(now)} with the {end} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
         f"{tx.record.operation} was taken out: it is left as it is"
     )
     return True

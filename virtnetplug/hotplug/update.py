@@ -38,6 +38,7 @@ from virtnetplug.hotplug.release import GuestRelease
 from virtnetplug.hotplug.replacement import Replacement
 from virtnetplug.hotplug.request import scope_for
 from virtnetplug.hotplug.reserved import SAME_MAC, freed, unsettled
+from virtnetplug.hotplug.strangers import end_of
 from virtnetplug.hotplug.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.undoing import Site, expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
 from virtnetplug.hotplug.view import BOTH, DomainView, carried, describe, find, look, named, same_mac_as
@@ -497,7 +498,7 @@ def _change_back(
         now = guest.now_of(site.domain, before, run=site.run)
     else:
         now = carried(guest.nets_of(site.domain), before)
-    if leaves_there(site, tx, alias, now, before, after):
+    if leaves_there(site, tx, alias, now, before, after, end=end_of(before)):
         return
     if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
         tx.warn(

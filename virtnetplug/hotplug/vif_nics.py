@@ -119,6 +119,7 @@ def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = Fal
     if found.refusals:
         return found
     its = [vif for vif in store.vifs(view.state.id) if vif.mac is not None and vif.mac == str(net.mac)]
+    its = [vif for vif in its if vif.has_link(net.target_dev)] or its
     if len(its) != 1:
         return dataclasses.replace(found, refusals=(no_single(label, its),))
     candidate = Candidate(vif=its[0], label=label, domain=domain, net=net, link=_link(host, its[0]))
@@ -172,10 +173,11 @@ def _view(domain: Domain | None) -> DomainView | None:
 
 def _others(host: Host, domain_id: int, numbers: set[int], view: DomainView | None) -> Iterator[Candidate]:
     store, _ = xen(host)
-    nets = {str(net.mac): net for net in (view.live.nets if view is not None and view.live is not None else ())}
+    nets = view.live.nets if view is not None and view.live is not None else ()
     for vif in store.vifs(domain_id):
         if vif.number in numbers:
-            net = nets.get(vif.mac or "")
+            its = [net for net in nets if vif.mac == str(net.mac)]
+            net = next((net for net in its if vif.has_link(net.target_dev)), its[0] if its else None)
             name = (net.alias or str(net.mac)) if net is not None else vif.name
             yield Candidate(
                 vif=vif,
@@ -231,5 +233,5 @@ def _wanted(host: Host, candidate: Candidate) -> NetdevState:
     bridge = host.links.link(candidate.bridge or "")
     mtu = vif.mtu or (bridge.mtu if bridge is not None else None)
     if now is None:
-        now = NetdevState(name=vif.link_name or f"vif{vif.domain_id}.{vif.number}", mac=VIF_MAC)
+        now = NetdevState(name=vif.link_name or vif.link, mac=VIF_MAC)
     return dataclasses.replace(now, name=vif.link_name or now.name, mtu=mtu, is_up=True, master=candidate.bridge)

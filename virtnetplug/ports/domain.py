@@ -124,6 +124,12 @@ class Stray:
 
     name: str
     mac: str | None
+    bridge: str | None = None
+
+    def is_of(self, net: Interface) -> bool:
+        """Whether it may be what is left of `net`: it has the MAC, and no other bridge, as far as both are known."""
+        has_mac = net.mac is not None and self.mac == str(net.mac)
+        return has_mac and (None in (self.bridge, net.source_bridge) or self.bridge == net.source_bridge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +248,7 @@ class Domain(Protocol):
         """Whether `evict` leaves the domain as good as before; else it taints it."""
 
     def strays(self) -> Sequence[Stray]:
-        """NICs of the running guest that the live definition does not have; none where the hypervisor's host shows no NICs by itself.
+        """NICs of the running guest that are none of the live definition, by MAC and bridge; none where the hypervisor's host shows no NICs by itself.
 
         Raises `XenStoreFailed` if the host could not be asked.
         """
@@ -250,7 +256,7 @@ class Domain(Protocol):
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """Of a NIC, as of the last look at the live definition; None where the hypervisor's host shows no such thing.
 
-        `target` is the name of its link, which tells several of one MAC apart.
+        `target` is the name of its link, as the live definition says it. A NIC without one has no end.
         """
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:

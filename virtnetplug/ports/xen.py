@@ -47,6 +47,15 @@ class Vif:
         return f"vif-{self.domain_id}-{self.number}"
 
     @property
+    def link(self) -> str:
+        """Name of the backend's link: as the hotplug script was told to call it, or as the kernel does (``xenvif_alloc``)."""
+        return self.link_name or f"vif{self.domain_id}.{self.number}"
+
+    def has_link(self, target: str | None) -> bool:
+        """Whether a definition means this vif with `target`. libvirt adds ``-emu`` for an HVM guest (``libxlDomainCreateIfaceNames``)."""
+        return target is not None and target.removesuffix("-emu") == self.link.removesuffix("-emu")
+
+    @property
     def is_connected(self) -> bool:
         """Both ends are; so are those of a vif whose driver was taken from it, which only `VifDrivers.is_bound` tells."""
         return self.backend is State.CONNECTED and self.frontend is State.CONNECTED

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug import xml
+from virtnetplug.adapters.xen.toolstack import NO_SCRIPT
+from virtnetplug.model.interface import Interface
 from virtnetplug.ports.xen import Vif
-
-
-def link_name(vif: Vif) -> str:
-    """Of the backend's link: as the hotplug script was told to call it, or as the kernel does (``xenvif_alloc``)."""
-    return vif.link_name or f"vif{vif.domain_id}.{vif.number}"
 
 
 def lacks_targets(domain_xml: str) -> bool:
@@ -19,22 +16,43 @@ def lacks_targets(domain_xml: str) -> bool:
 
 
 def with_targets(domain_xml: str, vifs: Sequence[Vif]) -> str:
-    """`domain_xml` with ``<target dev=>`` in each NIC that has a vif. Of several vifs of one MAC a NIC gets one of its bridge, and no two NICs the same."""
+    """`domain_xml` with ``<target dev=>`` in each NIC that has a vif."""
     nets = xml.devices(domain_xml).nets
-    named = {net.target_dev for net in nets}
-    left = [vif for vif in vifs if link_name(vif) not in named]
-    for net in nets:
-        if net.target_dev is not None or net.is_hostdev:
-            continue
-        its = sorted((vif for vif in left if vif.mac == str(net.mac)), key=lambda vif: vif.bridge != net.source_bridge)
-        if its:
-            left.remove(its[0])
-            element = xml.edit(net.element, {"target_dev": link_name(its[0])})
+    for net, vif in zip(nets, vifs_of(nets, vifs), strict=True):
+        if net.target_dev is None and vif is not None:
+            element = xml.edit(net.element, {"target_dev": vif.link})
             domain_xml = domain_xml.replace(net.element, element, 1)
     return domain_xml
 
 
+def vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]:
+    """The vif of each NIC of one definition; no two have the same one.
+
+    A vif is a NIC's by MAC and by the name of its link; by MAC and bridge if the definition does not name the link. If a bridge is not known, the MAC decides.
+    A placeholder is in no bridge of its NIC's.
+    """
+    found: list[Vif | None] = [None] * len(nets)
+    left = list(vifs)
+    for is_its in (_has_its_link, _is_in_its_bridge, _may_be_in_its_bridge):
+        for index, net in enumerate(nets):
+            if found[index] is None and not net.is_hostdev:
+                found[index] = next((vif for vif in left if vif.mac == str(net.mac) and is_its(vif, net)), None)
+                left = [vif for vif in left if vif is not found[index]]
+    return found
+
+
 def vif_of(vifs: Sequence[Vif], mac: str, target: str | None) -> Vif | None:
-    """The vif with that MAC; of several, that whose link is called `target`."""
-    its = [vif for vif in vifs if vif.mac == mac]
-    return next((vif for vif in its if len(its) == 1 or link_name(vif) == target), None)
+    """The vif with that MAC whose link is called `target`."""
+    return next((vif for vif in vifs if vif.mac == mac and vif.has_link(target)), None)
+
+
+def _has_its_link(vif: Vif, net: Interface) -> bool:
+    return vif.has_link(net.target_dev)
+
+
+def _is_in_its_bridge(vif: Vif, net: Interface) -> bool:
+    return net.target_dev is None and vif.bridge is not None and vif.bridge == net.source_bridge
+
+
+def _may_be_in_its_bridge(vif: Vif, net: Interface) -> bool:
+    return net.target_dev is None and (None in (vif.bridge, net.source_bridge) or vif.script == NO_SCRIPT)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.adapters.xen.definition import lacks_targets, link_name, vif_of, with_targets
+from virtnetplug.adapters.xen.definition import lacks_targets, vif_of, vifs_of, with_targets
 from virtnetplug.adapters.xen.limits import lacks
 from virtnetplug.adapters.xen.toolstack import Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch, xen_watch
@@ -126,19 +126,23 @@ class XenDomain:
     def _make_removable(self, net: Interface, live_xml: str) -> bool:
         """Whether something had to be done before libvirt can remove it; what fails here, libvirt's answer will tell.
 
-        Raises `NotSupported` where several vifs have the NIC's MAC, by which ``libxl_mac_to_device_nic`` takes any of them, whoever's it is.
+        Raises `NotSupported` if another vif than the NIC's has its MAC, by which ``libxl_mac_to_device_nic`` takes any of them, whoever's it is.
         """
         run = xml.run_of(live_xml)
         if self._dom0.store is None or run is None:
             return False
         with suppress(XenStoreFailed, HostDeviceFailed):
-            its = [vif for vif in self._dom0.store.vifs(run) if vif.mac == str(net.mac)]
-            if sum(vif.is_recorded for vif in its) > 1:
+            vifs = [vif for vif in self._dom0.store.vifs(run) if vif.is_recorded]
+            nets = xml.devices(live_xml).nets
+            its = (vif for one, vif in zip(nets, vifs_of(nets, vifs), strict=True) if one.alias == net.alias)
+            vif = next(its, None)
+            others = [one.link for one in vifs if one.mac == str(net.mac) and one is not vif]
+            if others:
+                has = "no vif" if vif is None else vif.link
                 raise NotSupported(
-                    f"{', '.join(link_name(vif) for vif in its)} of {self.name} have the MAC {net.mac}, by which libxl would detach any one of them. "
-                    f"Detach the one that is not meant to be there first: 'xl network-detach {self.name} NUMBER'."
+                    f"{net.alias} of {self.name} has {has}, and {', '.join(others)} has its MAC {net.mac}, too: libxl detaches by MAC and would take any one "
+                    f"of them. Detach the one that is not meant to be there first: 'xl network-detach {self.name} NUMBER'."
                 )
-            vif = next((vif for vif in its if vif.is_recorded), None)
             if vif is None:
                 self._dom0.toolstack.add_placeholder(run, str(net.mac))
                 return True
@@ -222,8 +226,8 @@ class XenDomain:
         return frozenset(vif.mac for vif in self._dom0.store.vifs(run) if vif.mac is not None)
 
     def strays(self) -> Sequence[Stray]:
-        """Vifs of the run that runs now, whose MACs the live definition does not have: ``xl`` put them in, or an attach failed half way."""
-        return tuple(Stray(link_name(vif), vif.mac) for vif in self._stray_vifs())
+        """Vifs of the run that runs now, which are no NIC's of the live definition: ``xl`` put them in, or an attach failed half way."""
+        return tuple(map(_stray, self._stray_vifs()))
 
     def _stray_vifs(self) -> Sequence[Vif]:
         try:
@@ -233,22 +237,23 @@ class XenDomain:
         run = xml.run_of(text)
         if self._dom0.store is None or run is None:
             return ()
-        known = {net.mac for net in xml.glimpse(text)}
-        return [vif for vif in self._dom0.store.vifs(run) if vif.mac not in known]
+        vifs = self._dom0.store.vifs(run)
+        known = vifs_of(xml.devices(text).nets, vifs)
+        return [vif for vif in vifs if vif not in known]
 
     def evict(self, net: Interface) -> bool:
-        """``xl network-detach`` of the strays with its MAC. Raises `XenStoreFailed` if one stays."""
+        """``xl network-detach`` of the strays that are its (`Stray.is_of`). Raises `XenStoreFailed` if one stays."""
         for vif in self._stray_vifs():
-            if net.mac is None or vif.mac != str(net.mac):
+            if not _stray(vif).is_of(net):
                 continue
             if not vif.is_recorded:
                 raise XenStoreFailed(
-                    f"{link_name(vif)} is in xenstore, but not in the toolstack's own records, so that only the end of the guest removes it"
+                    f"{vif.link} is in xenstore, but not in the toolstack's own records, so that only the end of the guest removes it"
                 )
             with suppress(HostDeviceFailed):
                 self._bind(vif)
             self._dom0.toolstack.remove(vif.domain_id, vif.number)
-        return all(stray.mac != str(net.mac) for stray in self.strays())
+        return not any(stray.is_of(net) for stray in self.strays())
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """As xenstore has them; None where it cannot be read."""
@@ -279,3 +284,7 @@ class XenDomain:
             store = self._dom0.store
             self._seen = store.vifs(self._run) if store is not None and self._run >= 0 else ()
         return self._seen
+
+
+def _stray(vif: Vif) -> Stray:
+    return Stray(vif.link, vif.mac, vif.bridge)

@@ -63,13 +63,13 @@ def test_both_ends_are_those_of_xenstore() -> None:
     there.vifs_there = [vif(1, backend=State.INIT_WAIT), vif(3, frontend=None)]
     domain = there.domain
     domain.xml(Half.LIVE)
-    assert domain.ends(MACS["ua-1"]) == Ends(State.CONNECTED, State.INIT_WAIT)
+    assert domain.ends(MACS["ua-1"], "vif7.1") == Ends(State.CONNECTED, State.INIT_WAIT)
     assert domain.ends(MACS["ua-2"]) == Ends(None, None)
-    assert domain.ends(MACS["ua-3"]) == Ends(None, State.CONNECTED)
+    assert domain.ends(MACS["ua-3"], "vif7.3") == Ends(None, State.CONNECTED)
 
 
 def test_they_are_also_told_before_any_other_look() -> None:
-    assert guest(FIRST).domain.ends(MACS["ua-0"]) == Ends(State.CONNECTED, State.CONNECTED)
+    assert guest(FIRST).domain.ends(MACS["ua-0"], "vif7.0") == Ends(State.CONNECTED, State.CONNECTED)
     assert Guest(live=None).domain.ends(MACS["ua-0"]) == Ends(None, None)
 
 
@@ -95,9 +95,53 @@ def test_a_vif_that_another_toolstack_made_with_the_mac_of_a_nic_is_not_its() ->
     domain = there.domain
     assert targets(domain.xml(Half.LIVE)) == ["vif7.1"]
     assert domain.ends(MACS["ua-1"], "vif7.1") == Ends(State.CONNECTED, State.CONNECTED)
-    with pytest.raises(NotSupported, match=r"vif7\.2, vif7\.1 .*xl network-detach"):
+    with pytest.raises(NotSupported, match=r"ua-1 of web has vif7\.1, and vif7\.2 .*xl network-detach"):
         domain.detach("ua-1", Half.LIVE)
     assert len(there.vifs_there) == 2 and there.live == [net(1)]
+    assert domain.strays() == (Stray("vif7.2", MACS["ua-1"], "br9"),)
+
+
+ELSEWHERE = net(1).replace("br0", "br1").replace("ua-1", "ua-5")
+"""A NIC with the MAC of ua-1, in another bridge."""
+
+
+@pytest.mark.parametrize(
+    ("nets", "bridge", "links"),
+    [((net(1), ELSEWHERE), "br1", [None, "vif7.2"]), ((net(1),), "br9", [None])],
+    ids=["that of another NIC", "that of xl"],
+)
+def test_a_lone_vif_in_another_bridge_is_not_the_nics(
+    nets: tuple[str, ...], bridge: str, links: list[str | None]
+) -> None:
+    there = Guest(live=list(nets), vifs_there=[vif(2, mac=MACS["ua-1"], bridge=bridge)])
+    domain = there.domain
+    assert targets(domain.xml(Half.LIVE)) == links
+    assert domain.ends(MACS["ua-1"]) == Ends(None, None)
+    assert [stray.bridge for stray in domain.strays()] == ([] if len(nets) > 1 else ["br9"])
+    with pytest.raises(NotSupported, match=r"ua-1 of web has no vif, and vif7\.2 .*xl network-detach"):
+        domain.detach("ua-1", Half.LIVE)
+    assert len(there.vifs_there) == 1 and there.live == list(nets)
+
+
+def test_a_vif_with_another_link_than_the_definition_names_is_not_the_nics() -> None:
+    there = Guest(live=[FIRST], vifs_there=[vif(3, mac=MACS["ua-0"], bridge="br0")])
+    assert there.domain.ends(MACS["ua-0"], "vif7.0") == Ends(None, None)
+    assert [stray.name for stray in there.domain.strays()] == ["vif7.3"]
+    with pytest.raises(NotSupported, match=r"has no vif, and vif7\.3"):
+        there.domain.detach("ua-0", Half.LIVE)
+
+
+def test_the_link_of_an_hvm_guest_is_that_of_its_vif() -> None:
+    there = Guest(live=[net(0, "<target dev='vif7.0-emu'/>")], vifs_there=[vif(0)])
+    assert there.domain.ends(MACS["ua-0"], "vif7.0-emu") == Ends(State.CONNECTED, State.CONNECTED)
+    assert there.domain.strays() == ()
+
+
+def test_a_placeholder_that_was_left_is_what_libvirt_removes() -> None:
+    there = Guest(live=[net(1)], vifs_there=[vif(1, bridge="xenbr0", script="/bin/true")])
+    assert there.domain.strays() == ()
+    there.domain.detach("ua-1", Half.LIVE)
+    assert there.live == [] and there.vifs_there == []
 
 
 # -- detach --------------------------------------------------------------------------------------
@@ -181,6 +225,8 @@ def test_only_the_stray_that_is_meant_is_evicted() -> None:
     there.unbound = {"vif-7-1"}
     assert there.domain.evict(xml.interface(net(1)))
     assert [one.number for one in there.vifs_there] == [0, 2]
+    there.vifs_there.append(vif(1, bridge="br9"))
+    assert there.domain.evict(xml.interface(net(1))) and len(there.vifs_there) == 3
     assert "bind vif-7-1" in there.calls  # or xl would wait for it in vain
 
 
