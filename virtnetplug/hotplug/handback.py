@@ -80,7 +80,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         config_leaving=config[0],
         config_entering=config[1],
         remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
-        warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view.pairs, known, rows)),
+        warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view, known, rows)),
     )
 
 

@@ -118,9 +118,24 @@ def first_of(pairs: Sequence[Pair]) -> Pair:
     return live, config
 
 
-def strange(alias: str, pairs: Iterable[Pair], known: Identity, rows: Rows) -> tuple[str, ...]:
-    """The sentence that says that one of `pairs` only has `alias`, that of the emulated NIC or of its fast twin; none if none does."""
-    if all(without_strangers(alias, pair, known, rows) == pair for pair in _called(alias, pairs)):
+def strange(
+    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[Pair] | None = None
+) -> tuple[str, ...]:
+    """The sentence that says that one of `pairs` (all, if None) only has `alias`, that of the emulated NIC or of its fast twin; none if none does.
+
+    A definition in which the emulated NIC was not handed over may have the fast one as it was before.
+    """
+    kept = [
+        net if known.is_out and net is not None and net.teaming is None else None
+        for net in emulated_of(view, known, rows)
+    ]
+    is_before = [alias == known.vif and net is not None for net in kept]
+    called = _called(alias, view.pairs if pairs is None else pairs)
+    if all(
+        here is its or before
+        for pair in called
+        for here, its, before in zip(pair, without_strangers(alias, pair, known, rows), is_before, strict=True)
+    ):
         return ()
     if alias == known.alias:
         return (f"{alias} is another NIC than the one that is remembered by that alias",)
