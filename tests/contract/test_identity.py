@@ -316,3 +316,14 @@ def test_the_diffs_of_several_nics_begin_on_lines_of_their_own(world: World) -> 
     for half in HALVES:
         heads = [line for line in diff[half.value].splitlines() if "(before)" in line]
         assert len(heads) == 3 and all(line.startswith("--- ua-nic") for line in heads)
+
+
+def test_a_hand_over_in_the_definition_alone_is_handed_back(world: World) -> None:
+    """The guest has both NICs as they were, and the journal's row of the fast one is that of the guest's."""
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.BOTH)
+    world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.CONFIG)
+    outcome = world.plugger.handback(world.name, "ua-nic1")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert list(_nets(world)) == ["ua-nic1", "ua-nic2"] and list(_nets(world, Half.CONFIG)) == ["ua-nic1"]
+    assert not [each.kind for each in world.plugger.audit().findings]

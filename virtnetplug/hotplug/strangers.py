@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
@@ -104,12 +105,20 @@ def without_strangers(alias: str, pair: Pair, known: Identity | None, rows: Rows
     its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
     live, config = (None if is_stranger(net, its, row) else net for net in pair)
     is_twins = its is None and live is not None and pair[1] is not None and live.mac == pair[1].mac
-    return live, pair[1] if is_twins else config
+    return live, pair[1] if is_twins or _serves_in_config(alias, pair[1], known, row) else config
 
 
-def twin_of(view: DomainView, vif: str, rows: Rows) -> Pair:
-    """The fast twin of that alias as it is there."""
-    return first_of([without_strangers(vif, pair, None, rows) for pair in _called(vif, view.pairs)])
+def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
+    """Whether that is the fast twin with the MAC of the emulated NIC; the row may be that of the guest's NIC, which has its own MAC still."""
+    if config is None or row is None or known is None or not known.is_out or alias != known.vif:
+        return False
+    has_its_mac = config.mac in {one.mac for one in _remembered(known)}
+    return has_its_mac and is_of_row(config, dataclasses.replace(row, mac=""))
+
+
+def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> Pair:
+    """The fast twin of that alias as it is there; `known` is what is remembered of the emulated NIC."""
+    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.pairs)])
 
 
 def first_of(pairs: Sequence[Pair]) -> Pair:

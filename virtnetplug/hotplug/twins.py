@@ -61,7 +61,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     rows = plugged_rows(host, view)
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
-        fast = _staying(twin_of(view, known.vif, rows), pending)
+        fast = _staying(twin_of(view, known.vif, rows, known), pending)
         emulated = _there(view, known, rows, pending)
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
