@@ -216,14 +216,20 @@ def test_what_is_not_known_is_decided_by_the_next_run(fake: World, kind: str) ->
 
 def test_what_is_not_known_can_be_forgotten(fake: World) -> None:
     operation = _pending(fake, "detach")
-    with pytest.raises(ForgetRefused, match="can be settled"):
-        fake.plugger.recover(forget=operation)
+    for forget in (fake.plugger.recover, fake.plugger.plan_recover):
+        with pytest.raises(ForgetRefused, match="can be settled"):
+            forget(forget=operation)
     image: Image = fake.guest.save()
     _hypervisor(fake).restart_daemon()
     assert _recovered(fake).reason == "end-unknown"
     for unknown in ("0" * 12, "x"):
         with pytest.raises(ForgetRefused, match=unknown):
             fake.plugger.recover(forget=unknown)
+        with pytest.raises(ForgetRefused, match=unknown):
+            fake.plugger.plan_recover(forget=unknown)
+    (plan,) = fake.plugger.plan_recover(forget=operation)
+    assert plan.fits and "would be closed and forgotten" in plan.warnings[0]
+    assert _state(fake, operation) is OperationState.PENDING
     outcome = _recovered(fake, forget=operation)
     assert (outcome.result, outcome.reason) == (Result.LEFT, "forgotten") and "Not known is" in outcome.message
     assert _state(fake, operation) is OperationState.LEFT

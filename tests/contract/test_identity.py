@@ -272,3 +272,58 @@ def test_the_emulated_one_without_an_alias_that_lasts(world: World) -> None:
     assert list(_nets(world)) == ["ua-nic2"] and _known(world, alias=MAC) is not None
     world.plugger.handback(world.name, MAC)
     assert [str(net.mac) for net in _nets(world).values()] == [MAC]
+
+
+@pytest.mark.parametrize("scope", [None, Scope.LIVE])
+def test_the_definition_of_a_fast_one_that_served_in_the_guest_alone_is_no_stranger(
+    world: World, scope: Scope | None
+) -> None:
+    """It has the MAC that the fast one had before the hand-over."""
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.BOTH)
+    world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=scope)
+    assert world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=scope).result is Result.ALREADY
+    outcome = world.plugger.handback(world.name, "ua-nic1")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert list(_nets(world)) == ["ua-nic1"] and list(_nets(world, Half.CONFIG)) == ["ua-nic1", "ua-nic2"]
+
+
+def test_a_nic_that_an_exchange_takes_out_of_the_definition_alone_has_no_row_left(world: World) -> None:
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.BOTH)
+    world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH)
+    world.plugger.detach(world.name, "ua-nic2", scope=Scope.LIVE, restore_emulated=False)
+    assert world.plugger.handback(world.name, "ua-nic1").result is Result.DONE
+    assert [row.alias for row in world.host.journal.nics()] == ["ua-nic1"]
+    assert not [each.kind for each in world.plugger.audit().findings]
+
+
+def test_what_an_exchange_puts_into_the_definition_alone_is_virtnetplugs(world: World) -> None:
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.CONFIG)
+    world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.CONFIG)
+    origins = {nic.alias: nic.origin for nic in world.plugger.list(world.name) if nic.alias in ("ua-nic1", "ua-nic2")}
+    assert origins == {"ua-nic2": "virtnetplug"}
+    world.plugger.handback(world.name, "ua-nic1", scope=Scope.CONFIG)
+    origins = {nic.alias: nic.origin for nic in world.plugger.list(world.name) if nic.alias in ("ua-nic1", "ua-nic2")}
+    assert origins == {"ua-nic1": "virtnetplug"}
+
+
+def test_the_diffs_of_several_nics_begin_on_lines_of_their_own(world: World) -> None:
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.BOTH)
+    diff = world.plugger.plan_handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH).diff
+    for half in HALVES:
+        heads = [line for line in diff[half.value].splitlines() if "(before)" in line]
+        assert len(heads) == 3 and all(line.startswith("--- ua-nic") for line in heads)
+
+
+def test_a_hand_over_in_the_definition_alone_is_handed_back(world: World) -> None:
+    """The guest has both NICs as they were, and the journal's row of the fast one is that of the guest's."""
+    for number in (1, 2):
+        world.plugger.attach(world.name, [world.bridge_nic(number)], scope=Scope.BOTH)
+    world.plugger.handover(world.name, "ua-nic1", "ua-nic2", scope=Scope.CONFIG)
+    outcome = world.plugger.handback(world.name, "ua-nic1")
+    assert (outcome.result, outcome.warnings) == (Result.DONE, ())
+    assert list(_nets(world)) == ["ua-nic1", "ua-nic2"] and list(_nets(world, Half.CONFIG)) == ["ua-nic1"]
+    assert not [each.kind for each in world.plugger.audit().findings]

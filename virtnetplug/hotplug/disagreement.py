@@ -314,14 +314,19 @@ def _config(
 
 def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
     rows = [("MAC", live.mac, config.mac), ("model", live.model, config.model)]
-    if live.type == "hostdev" and config.type == "network":
-        pass  # a pool lent it, which its live element does not name
-    elif live.network is not None or config.network is not None:
-        rows.append(("network", live.network, config.network))
-    else:
-        rows += [("type", live.type, config.type), ("bridge", live.bridge, config.bridge)]
+    if not (
+        live.type == "hostdev" and config.type == "network"
+    ):  # a pool lent it, which its live element does not name
+        rows.append(("source", _source(live), _source(config)))
     rows.append(("guest address", live.address, config.address or live.address))
     return [f"{what} {now or 'none'} becomes {then or 'none'}" for what, now, then in rows if now != then]
+
+
+def _source(net: NetGlimpse) -> str:
+    """What the NIC is connected to: a network by its name alone, as libvirt adds to the live element what that comes to."""
+    if net.network is not None:
+        return f"network {net.network}"
+    return " ".join(filter(None, (net.type, net.bridge or net.dev or net.host_address)))
 
 
 def _operations(whole: Survey) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
 from virtnetplug.errors import NotApplied, VirtnetplugError
 from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.compensation import config_net, define, remove_from_config, rewrite, standing
+from virtnetplug.hotplug.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.config_order import ORDER, order_of
 from virtnetplug.hotplug.edit import check_applied
 from virtnetplug.hotplug.ending import expect_run
@@ -71,9 +71,10 @@ from virtnetplug.hotplug.undoing import (
 )
 from virtnetplug.hotplug.view import DomainView, join, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.waiting import Work
+from virtnetplug.lifecycle import GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy.identity import retake
@@ -409,9 +410,19 @@ class _Running:
         rows = {row.alias: row for row in journal.nics(self.host.hypervisor.key, self.domain.uuid)}
         for entry in self.request["leaving"]:
             keep_or_drop(self.host, self.domain, xml.interface(entry["element"]), rows.get(entry["alias"]))
+        for net in map(xml.interface, self.request["config_leaving"]):
+            if self._is_defined_alone(net):
+                keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
+        for net in map(xml.interface, self.request["config_entering"]):
+            if self._is_defined_alone(net) and is_defined(self.domain, net):
+                journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
+
+    def _is_defined_alone(self, net: Interface) -> bool:
+        """Whether the NIC of a definition is known by its alias, and the guest has none of that alias: the row would be that of the guest's."""
+        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
 
     def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of those it was about."""

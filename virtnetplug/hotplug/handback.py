@@ -61,7 +61,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
     """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
     emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
-    twin = dict(zip(BOTH, twin_of(view, known.vif, rows), strict=True))
+    twin = dict(zip(BOTH, twin_of(view, known.vif, rows, known), strict=True))
     for half, devices, element in ((Half.LIVE, view.live, known.live), (Half.CONFIG, view.config, known.config)):
         if devices is None or half not in halves:
             continue
@@ -80,7 +80,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         config_leaving=config[0],
         config_entering=config[1],
         remembered=(Remembered(name=known.alias, before=known, after=after, halves=halves_of(view)),),
-        warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view.pairs, known, rows)),
+        warnings=tuple(f"{text}: it stays" for text in strange(known.vif, view, known, rows)),
     )
 
 

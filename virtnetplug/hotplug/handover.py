@@ -78,7 +78,7 @@ def _is_over(
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
-    there, others = pairs_called(view, known.vif), strange(known.vif, view.pairs, known, rows)
+    there, others = pairs_called(view, known.vif), strange(known.vif, view, known, rows)
     if wanted in (None, known.vif) and there and not others:
         return there
     raise IdentityConflict(

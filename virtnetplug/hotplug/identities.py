@@ -78,7 +78,7 @@ def _seen(host: Host, view: DomainView) -> Iterator[IdentityView]:
         return
     rows = plugged_rows(host, view)
     for known in metadata_of(view).identities:
-        emulated, fast = emulated_of(view, known, rows), twin_of(view, known.vif, rows)
+        emulated, fast = emulated_of(view, known, rows), twin_of(view, known.vif, rows, known)
         yield IdentityView(
             domain=view.domain.name,
             domain_uuid=view.domain.uuid,

@@ -17,7 +17,7 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
 
     An operation of one domain takes out the NICs that it asks its guest for. An operation that is not settled may take out
     every NIC it touched, if its request does not name those it asks for. An operation of no one domain, such as that of a
-    PF, takes out every NIC it touches.
+    PF, takes out every NIC it touches. An operation that is being undone takes out none that it has not asked for, or that is back.
     """
     found: dict[Key, str] = {}
     for record in records:
@@ -27,18 +27,34 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
             nics = set()
         else:
             nics = {(uuid, name) for uuid, alias in record.touched for name in record.names_of(alias)}
+        if _turns_back(record):
+            nics -= _with_ask(record, StepState.PLANNED, StepState.UNDONE)
         found.update({(record.hypervisor, uuid, name): record.id for uuid, name in nics})
     return found
+
+
+def _turns_back(record: OperationRecord) -> bool:
+    """Whether the operation is being undone: it asks for no other NIC."""
+    return record.goes_back or any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
+
+
+def _with_ask(record: OperationRecord, *states: StepState) -> set[tuple[str, str]]:
+    """The NICs whose step that asks the guest has one of `states`, by domain UUID and name."""
+    labels = {step.nic for step in record.steps if step.name == "ask" and step.state in states}
+    return {
+        (entry.get("domain_uuid", record.domain_uuid), name)
+        for entry in record.named
+        if entry.get("label", entry["alias"]) in labels
+        for name in record.names_of(entry["alias"])
+    }
 
 
 def asked(records: Iterable[OperationRecord]) -> dict[Key, str]:
     """Those of `leaving` but for the NICs that an operation is yet to ask its guest for."""
     found: dict[Key, str] = {}
     for record in records:
-        steps = record.steps if record.domain_uuid else ()
-        planned = {step.nic for step in steps if (step.name, step.state) == ("ask", StepState.PLANNED)}
-        names = {name for alias in planned for name in record.names_of(alias)}
-        found.update({key: operation for key, operation in leaving([record]).items() if key[-1] not in names})
+        planned = _with_ask(record, StepState.PLANNED)
+        found.update({key: operation for key, operation in leaving([record]).items() if key[1:] not in planned})
     return found
 
 

@@ -122,7 +122,7 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
     for pair in pairs:
         known = _known(metadata, pair)
         if known is not None:
-            said += (f"{text}: nothing comes back for it" for text in strange(known.vif, [pair], known, rows))
+            said += (f"{text}: nothing comes back for it" for text in strange(known.vif, view, known, rows, [pair]))
         record = next((each for each in records if known and each.id == operation_of_alias(known.alias, leaving)), None)
         for half, net in zip(BOTH, pair, strict=True):
             if known is None or net is None or half not in scope.halves:

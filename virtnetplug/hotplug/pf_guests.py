@@ -85,6 +85,7 @@ def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
         "domain_name": nic.domain.name,
         "run": nic.run.request,
         "alias": nic.alias,
+        "label": nic.label,
         **({} if nic.net.alias == nic.alias else {"mac": str(nic.mac or ""), "places": places_of([nic.net])}),
         "element": nic.element,
         "address": str(nic.address),

@@ -484,8 +484,10 @@ class Plugger:
         settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint, any_address=any_address)
         return (*settled, *enforcement.finish(self._host, domain, seconds=wait))
 
-    def plan_recover(self, domain: str | None = None) -> tuple[Plan, ...]:
+    def plan_recover(self, domain: str | None = None, *, forget: str = "") -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""
+        if forget:
+            return (recover.plan_forget(self._host, domain, forget),)
         from virtnetplug.hotplug import enforcement
 
         return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))

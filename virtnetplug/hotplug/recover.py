@@ -44,6 +44,7 @@ from virtnetplug.model.operation import (
     Plan,
     Refusal,
     Result,
+    Scope,
     Step,
     StepState,
 )
@@ -111,25 +112,15 @@ def _domains(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
 
 def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
     """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more; or one whose NIC stays out."""
-    wanted, record = _wanted(host, domain_name), host.journal.operation(operation_id)
-    if record is None and (cleared := _clear(host, wanted, operation_id, seconds)) is not None:
+    wanted = _wanted(host, domain_name)
+    is_known = host.journal.operation(operation_id) is not None
+    if not is_known and (cleared := _clear(host, wanted, operation_id, seconds)) is not None:
         return (cleared,)
-    if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
-        raise ForgetRefused(
-            f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
-        )
-    record = as_named_now(host, record)
+    record = _open_record(host, operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         return _forget_of_several(host, record, operation, wanted, seconds)
-    if wanted is not None and record.domain_uuid not in wanted:
-        raise ForgetRefused(
-            f"operation {operation_id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
-        )
-    reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
-    elsewhere, out = _elsewhere(host, record), _out(host, record)
-    is_pending = record.state is OperationState.PENDING
-    if not out and not (is_pending and (record.reason in reasons or elsewhere)):
-        raise _can_be_settled(record)
+    _expect_forgettable(host, domain_name, wanted, record)
+    elsewhere = _elsewhere(host, record)
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
@@ -139,10 +130,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         return (outcome,)
     with DomainLock(host, domain, seconds):
         out, is_active = _out(host, record), domain.state().is_active
-        if is_active and not elsewhere and not out and not _is_unknown(domain, record):
-            raise ForgetRefused(
-                f"{record.domain_name} runs, which decides the operation {operation_id}: '{recover_command(record)} --wait 60' goes on with it"
-            )
+        _expect_undecided(domain, record, is_told=bool(elsewhere or out))
         with taken_over(host, record.id) as mine:
             if mine is None:
                 raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
@@ -182,6 +170,66 @@ def _forget_of_several(
     if closed is None:
         raise _can_be_settled(record)
     return (closed, *(back for uuid in touched for back in return_devices(host, uuid, seconds=seconds)))
+
+
+def _open_record(host: Host, operation_id: str) -> OperationRecord:
+    """That operation; raises `ForgetRefused` if there is none that is open."""
+    record = host.journal.operation(operation_id)
+    if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
+        raise ForgetRefused(
+            f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
+        )
+    return as_named_now(host, record)
+
+
+def _expect_forgettable(
+    host: Host, domain_name: str | None, wanted: Sequence[str] | None, record: OperationRecord
+) -> None:
+    """Raise `ForgetRefused` if it is not one of the domain, or can be settled."""
+    if wanted is not None and record.domain_uuid not in wanted:
+        raise ForgetRefused(
+            f"operation {record.id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
+        )
+    reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
+    is_pending = record.state is OperationState.PENDING
+    if not _out(host, record) and not (is_pending and (record.reason in reasons or _elsewhere(host, record))):
+        raise _can_be_settled(record)
+
+
+def _expect_undecided(domain: Domain, record: OperationRecord, *, is_told: bool) -> None:
+    """Raise `ForgetRefused` where the domain runs, unless its NICs tell all there is to know (`is_told`), or nothing tells how the run ended."""
+    if domain.state().is_active and not is_told and not _is_unknown(domain, record):
+        raise ForgetRefused(
+            f"{record.domain_name} runs, which decides the operation {record.id}: '{recover_command(record)} --wait 60' goes on with it"
+        )
+
+
+def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
+    """What `recover` with `forget` would do. Raises `ForgetRefused`."""
+    wanted = _wanted(host, domain_name)
+    if host.journal.operation(operation_id) is None:
+        for domain in host.hypervisor.running() if wanted is None else _domains(host, wanted):
+            with suppress(DomainNotRunning, DomainMissing):
+                carried = travel.carried_in(domain, domain.travelling()).asked
+                for asked in (each for each in carried if each.id == operation_id):
+                    text = f"the guest of {domain.name} would not carry the {asked.operation} {asked.id} any more, which this journal does not have"
+                    return Plan(
+                        operation="recover", domain=domain.name, scope=Scope(asked.scope), fits=True, warnings=(text,)
+                    )
+    record = _open_record(host, operation_id)
+    if not is_abandoned(host, record):
+        raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
+    text = f"{record.operation} {record.id} of {record.domain_name}, left {record.state}, would be closed and forgotten"
+    if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
+        text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be put back"
+        return Plan(operation="recover", domain="", scope=record.scope, fits=True, warnings=(text,))
+    _expect_forgettable(host, domain_name, wanted, record)
+    with suppress(DomainMissing):
+        domain = host.hypervisor.domain(record.domain_uuid)
+        _expect_undecided(domain, record, is_told=bool(_elsewhere(host, record) or _out(host, record)))
+    out = ", ".join(map(describe, _out(host, record)))
+    left = (f"{out} stays out of the guest",) if out else ()
+    return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(text, *left))
 
 
 def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
@@ -109,12 +110,20 @@ def without_strangers(alias: str, pair: Pair, known: Identity | None, rows: Rows
     its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
     live, config = (None if is_stranger(net, its, row) else net for net in pair)
     is_twins = its is None and live is not None and pair[1] is not None and live.mac == pair[1].mac
-    return live, pair[1] if is_twins else config
+    return live, pair[1] if is_twins or _serves_in_config(alias, pair[1], known, row) else config
 
 
-def twin_of(view: DomainView, vif: str, rows: Rows) -> Pair:
-    """The fast twin of that alias as it is there."""
-    return first_of([without_strangers(vif, pair, None, rows) for pair in _called(vif, view.pairs)])
+def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
+    """Whether that is the fast twin with the MAC of the emulated NIC; the row may be that of the guest's NIC, which has its own MAC still."""
+    if config is None or row is None or known is None or not known.is_out or alias != known.vif:
+        return False
+    has_its_mac = config.mac in {one.mac for one in _remembered(known)}
+    return has_its_mac and is_of_row(config, dataclasses.replace(row, mac=""))
+
+
+def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> Pair:
+    """The fast twin of that alias as it is there; `known` is what is remembered of the emulated NIC."""
+    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.pairs)])
 
 
 def first_of(pairs: Sequence[Pair]) -> Pair:
@@ -123,9 +132,24 @@ def first_of(pairs: Sequence[Pair]) -> Pair:
     return live, config
 
 
-def strange(alias: str, pairs: Iterable[Pair], known: Identity, rows: Rows) -> tuple[str, ...]:
-    """The sentence that says that one of `pairs` only has `alias`, that of the emulated NIC or of its fast twin; none if none does."""
-    if all(without_strangers(alias, pair, known, rows) == pair for pair in _called(alias, pairs)):
+def strange(
+    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[Pair] | None = None
+) -> tuple[str, ...]:
+    """The sentence that says that one of `pairs` (all, if None) only has `alias`, that of the emulated NIC or of its fast twin; none if none does.
+
+    A definition in which the emulated NIC was not handed over may have the fast one as it was before.
+    """
+    kept = [
+        net if known.is_out and net is not None and net.teaming is None else None
+        for net in emulated_of(view, known, rows)
+    ]
+    is_before = [alias == known.vif and net is not None for net in kept]
+    called = _called(alias, view.pairs if pairs is None else pairs)
+    if all(
+        here is its or before
+        for pair in called
+        for here, its, before in zip(pair, without_strangers(alias, pair, known, rows), is_before, strict=True)
+    ):
         return ()
     if alias == known.alias:
         return (f"{alias} is another NIC than the one that is remembered by that alias",)

@@ -61,7 +61,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
     rows = plugged_rows(host, view)
     policy, pending = policy_of(host, metadata), pending_nics(host, view.domain.uuid, view)
     for known in marked:
-        fast = _staying(twin_of(view, known.vif, rows), pending)
+        fast = _staying(twin_of(view, known.vif, rows, known), pending)
         emulated = _there(view, known, rows, pending)
         live, config = fast
         is_connected = live is not None and frontend(host, view.domain, live) is State.CONNECTED
@@ -76,7 +76,7 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         )
         called = pairs_called(view, known.alias)
         of_emulated = [any(is_stranger(pair[at], known, rows.get(known.alias)) for pair in called) for at in (0, 1)]
-        others = tuple(text for alias in (known.alias, known.vif) for text in strange(alias, view.pairs, known, rows))
+        others = tuple(text for alias in (known.alias, known.vif) for text in strange(alias, view, known, rows))
         yield Twin(
             known=known,
             emulated=emulated,

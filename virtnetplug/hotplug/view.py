@@ -232,9 +232,14 @@ def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Pa
         return matches[0]
     name = view.domain.name
     if matches:
+        ways = " or ".join(filter(None, [_told_apart(view, matches), _by_half(matches)]))
         raise NicAmbiguous(
             f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. "
-            f"Name the one you mean by its alias{_by_half(matches)}."
+            + (
+                f"Name the one you mean {ways}."
+                if ways
+                else "Nothing tells them apart: give one of them an alias of its own first."
+            )
         )
     there = f"It has {_names(view.pairs)}." if view.pairs else "It has no NIC at all."
     raise NicMissing(
@@ -261,11 +266,35 @@ def _names(pairs: Sequence[Pair]) -> str:
     return ", ".join(describe(live or config) for live, config in pairs)
 
 
+def _told_apart(view: DomainView, matches: Sequence[Pair]) -> str:
+    """By what each of them is named alone: alias, MAC, or guest address, which is said with it; empty if nothing tells them all."""
+
+    def is_named_alone(pair: Pair, name: str | None) -> bool:
+        if name is None:
+            return False
+        is_meant = _matcher(view, name)
+        return [other for other in view.pairs if any(net is not None and is_meant(net) for net in other)] == [pair]
+
+    for kind, names in (
+        ("alias", [_first(pair, "alias") for pair in matches]),
+        ("MAC", [_first(pair, "mac") for pair in matches]),
+        ("guest address", [_first(pair, "address") for pair in matches]),
+    ):
+        if all(map(is_named_alone, matches, names)):
+            return f"by its {kind}" + (f" ({', '.join(map(str, names))})" if kind == "guest address" else "")
+    return ""
+
+
+def _first(pair: Pair, field: str) -> str | None:
+    return next((str(value) for net in pair if (value := getattr(net, field, None)) is not None), None)
+
+
 def _by_half(matches: Sequence[Pair]) -> str:
-    """How else to name each of them: a NIC that only the definition has may have no alias."""
-    if all(live is not None and config is not None for live, config in matches):
+    """The one definition that has a NIC, as a name of that NIC: empty if both definitions have all of them, or one has two of those that it alone has."""
+    alone = [live is None for live, config in matches if None in (live, config)]
+    if not alone or max(alone.count(True), alone.count(False)) > 1:
         return ""
-    return ", or by the one definition that has it: --live for the guest's, --config for that of the next boot"
+    return "by the one definition that has it: --live for the guest's, --config for that of the next boot"
 
 
 def places_of(halves: Iterable[Interface | None]) -> list[str]:

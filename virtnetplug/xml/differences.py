@@ -9,7 +9,7 @@ from virtnetplug.xml.written import Written
 
 
 def diff(before: str, after: str, name: str) -> str:
-    """A unified diff of two pieces of XML, empty if they say the same; either may be empty text.
+    """A unified diff of two pieces of XML, empty if they say the same; each of its lines ends with a newline. Either may be empty text.
 
     Both are brought to one form first (indentation, quotes), so only what differs in meaning or order shows.
     """
@@ -18,7 +18,7 @@ def diff(before: str, after: str, name: str) -> str:
     lines = difflib.unified_diff(
         _lines(before), _lines(after), fromfile=f"{name} (before)", tofile=f"{name} (after)", lineterm=""
     )
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(text: str) -> list[str]:

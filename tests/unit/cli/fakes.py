@@ -328,8 +328,8 @@ class FakePlugger:
         )
         return (self._outcome("detach"),) if self.outcomes is None else self.outcomes
 
-    def plan_recover(self, domain=None):  # type: ignore[no-untyped-def]
-        self._do("plan_recover", domain)
+    def plan_recover(self, domain=None, *, forget=""):  # type: ignore[no-untyped-def]
+        self._do("plan_recover", domain, **({"forget": forget} if forget else {}))
         return (self._plan("detach"),)
 
     def audit(self, domain=None):  # type: ignore[no-untyped-def]

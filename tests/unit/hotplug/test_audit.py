@@ -490,7 +490,7 @@ def test_a_definition_that_differs_is_found_for_our_own_nics_only(stage: Stage) 
     stage.records.append(record(domain))
     report = audit(stage.host())
     assert found(report) == [("config-differs", "ua-1")]
-    assert "bridge br0 becomes br1" in report.findings[0].message
+    assert "source bridge br0 becomes bridge br1" in report.findings[0].message
 
 
 def test_what_libvirt_writes_differently_in_the_two_definitions_is_no_difference(stage: Stage) -> None:
@@ -597,3 +597,11 @@ def test_a_report_is_changed_in_nothing_but_its_findings(stage: Stage) -> None:
     stage.add("web", nic(9))
     report = dataclasses.replace(audit(stage.host()), unseen=("something",))
     assert dataclasses.replace(repair(stage.host(), report), findings=report.findings) == report
+
+
+def test_what_a_nic_is_connected_to_is_said_before_and_after(stage: Stage) -> None:
+    of_network = nic(1, kind="network", source="network='nb'", target=None)
+    domain = stage.add("web", nic(1), config=(of_network,))
+    stage.records.append(record(domain))
+    (one,) = audit(stage.host()).findings
+    assert "source bridge br0 becomes network nb." in one.message

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from virtnetplug.hotplug.leaving import leaving, of_domain, operation_of_alias, operation_on, states
+from virtnetplug.hotplug.leaving import asked, leaving, of_domain, operation_of_alias, operation_on, states
 from virtnetplug.lifecycle import ASKED, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
-from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState
+from virtnetplug.model.operation import NicRecord, OperationRecord, OperationState, Phase, Step, StepState
 
 URI, KEY, ONE, OTHER = "qemu:///system", "qemu:socket=/run/libvirt", "uuid-1", "uuid-2"
 RUNNING, PENDING, INCOMPLETE = OperationState.RUNNING, OperationState.PENDING, OperationState.INCOMPLETE
@@ -44,6 +45,31 @@ def record(state: OperationState, request: dict[str, Any], uuid: str = ONE) -> O
 )
 def test_what_an_operation_may_still_take_out(operation: OperationRecord, found: set[tuple[str, str]]) -> None:
     assert leaving([operation]) == {(KEY, uuid, alias): "op" for uuid, alias in found}
+
+
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [(StepState.PLANNED, {"ua-1"}), (StepState.UNDONE, {"ua-1"}), (StepState.DONE, {"ua-1", "ua-2"})],
+)
+def test_an_operation_of_a_pf_that_is_being_undone_asks_for_no_other_nic(second: StepState, found: set[str]) -> None:
+    nics = [{"alias": f"ua-{n}", "domain_uuid": ONE, "label": f"web/ua-{n}"} for n in (1, 2)]
+    states = {"web/ua-1": StepState.UNDO_FAILED, "web/ua-2": second}
+    asks = [
+        Step(seq=at, name="ask", nic=nic, phase=Phase.UNPLUG, state=state)
+        for at, (nic, state) in enumerate(states.items())
+    ]
+    operation = dataclasses.replace(record(INCOMPLETE, {"nics": nics}, ""), steps=tuple(asks))
+    assert leaving([operation]) == {(KEY, ONE, alias): "op" for alias in found}
+
+
+@pytest.mark.parametrize(("state", "found"), [(StepState.PLANNED, set()), (StepState.DONE, {"ua-1"})])
+def test_a_nic_of_a_pf_that_its_guest_is_yet_to_be_asked_for_is_not_shown_as_asked(
+    state: StepState, found: set[str]
+) -> None:
+    nics = [{"alias": "ua-1", "domain_uuid": ONE, "label": "web/ua-1"}]
+    asks = (Step(seq=0, name="ask", nic="web/ua-1", phase=Phase.UNPLUG, state=state),)
+    operation = dataclasses.replace(record(RUNNING, {"nics": nics}, ""), steps=asks)
+    assert asked([operation]) == {(KEY, ONE, alias): "op" for alias in found}
 
 
 MAC, ANOTHER = "52:54:00:00:00:01", "52:54:00:00:00:02"

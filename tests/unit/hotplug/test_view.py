@@ -109,7 +109,7 @@ def test_without_an_alias_a_nic_is_one_by_mac_type_source_and_model(
 def test_of_two_nics_of_one_mac_the_scope_tells_which_is_meant() -> None:
     there, then = called(NET.format("bridge", "bridge='br0'", ""), "net0"), NET.format("bridge", "bridge='br1'", "")
     view = seen((there,), (then,))
-    with pytest.raises(NicAmbiguous, match=r"or by the one definition that has it: --live .* --config"):
+    with pytest.raises(NicAmbiguous, match=r"you mean by the one definition that has it: --live .* --config"):
         find(view, "52:54:00:00:00:05")
     live, config = find(view, "52:54:00:00:00:05", (Half.LIVE,)), find(view, "52:54:00:00:00:05", (Half.CONFIG,))
     assert [one and one.source for one in (*live, *config)] == ["br0", None, None, "br1"]
@@ -177,3 +177,29 @@ def test_nothing_or_several_that_match_are_listed() -> None:
     with pytest.raises(NicAmbiguous, match=r"means 2 NICs of domain web: ua-1 .*, ua-2 .*by its alias") as caught:
         find(seen(twins, None), "52:54:00:00:00:01")
     assert "ua-3" not in caught.value.message
+
+
+def bare(number: int, extra: str = "") -> str:
+    """A NIC that only a definition has, without an alias."""
+    return nic(number, extra=extra).replace(f"<alias name='ua-{number}'/>", "")
+
+
+@pytest.mark.parametrize(
+    ("selector", "live", "config", "ways"),
+    [
+        ("ua-1", [nic(1)], [nic(2).replace("ua-2", "ua-1")], r"by its MAC or by the one definition"),
+        ("52:54:00:00:00:01", [nic(1), nic(2).replace("00:02", "00:01")], [], r"by its alias\.$"),
+        (
+            "52:54:00:00:00:01",
+            [],
+            [bare(1, at(3)), bare(1, at(4))],
+            r"by its guest address \(0000:00:03\.0, 0000:00:04\.0\)\.$",
+        ),
+        ("52:54:00:00:00:01", [], [bare(1), bare(1)], "Nothing tells them apart: give one of them an alias"),
+    ],
+)
+def test_nics_that_match_are_told_apart_by_what_differs(
+    selector: str, live: list[str], config: list[str], ways: str
+) -> None:
+    with pytest.raises(NicAmbiguous, match=ways):
+        find(seen(tuple(live), tuple(config)), selector)

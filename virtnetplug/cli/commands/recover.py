@@ -51,7 +51,7 @@ def command(
     """
     if plan or session.is_plan:
         with session.plugger("planning to recover", read_only=True) as plugger:
-            plans = plugger.plan_recover(domain)
+            plans = plugger.plan_recover(domain, forget=forget)
         session.answer(render.document_from_plans(plans), lambda screen: report.text_from_plans(screen, plans))
         return
     with session.plugger("recovering", read_only=False) as plugger:
