@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.contract.test_any_nic import element, give
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import (
@@ -327,3 +328,22 @@ def test_a_hand_over_in_the_definition_alone_is_handed_back(world: World) -> Non
     assert (outcome.result, outcome.warnings) == (Result.DONE, ())
     assert list(_nets(world)) == ["ua-nic1", "ua-nic2"] and list(_nets(world, Half.CONFIG)) == ["ua-nic1"]
     assert not [each.kind for each in world.plugger.audit().findings]
+
+
+def test_a_booted_nic_of_another_does_not_count_as_the_nic_that_serves(fake: World) -> None:
+    """The definition has the emulated NIC, without an alias, where the fast one, of the same model and bridge, is in the guest."""
+    give(fake, "cold")
+    twin = element(2, f"bridge='{fake.bridges[0]}'", "<alias name='ua-nic2'/>")
+    fake.plugger.attach(fake.name, [twin], scope=Scope.BOTH)
+    fake.plugger.handover(fake.name, MAC, "ua-nic2", scope=Scope.LIVE, wait=20)
+    halves = [(nic.mac, nic.live, nic.config) for nic in fake.plugger.list(fake.name)]
+    assert {(MAC, True, False), (MAC, False, True), (str(xml.interface(twin).mac), False, True)} <= set(halves)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_nic_that_the_guest_booted_with_is_not_handed_over_to_itself(fake: World, scope: Scope) -> None:
+    give(fake, "cold")
+    before = fake.snapshot()
+    with pytest.raises(Refused) as refused:
+        fake.plugger.handover(fake.name, MAC, MAC, scope=scope)
+    assert refused.value.reason == "identity-conflict" and fake.snapshot() == before

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from tests.contract.world import World
+from virtnetplug import xml
 from virtnetplug.errors import (
     HypervisorFailed,
     NeedsReplace,
@@ -80,6 +81,28 @@ def test_a_guest_address_that_the_definition_gives_to_another_device_is_not_aske
     assert "the definition has another device at" in warning and "ua-nic2" in warning
     seen = {nic.alias: (nic.live, nic.config) for nic in world.plugger.list(world.name)}
     assert seen == {"ua-nic1": (False, True), "ua-nic2": (True, True)}
+
+
+def test_of_several_nics_none_gets_the_place_of_another(world: World) -> None:
+    """The definition has a device where the first of them comes; libvirt would give that one the place of the second."""
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.plugger.detach(world.name, "ua-nic1", scope=Scope.LIVE)
+    outcome = world.plugger.attach(world.name, [world.bridge_nic(2), world.bridge_nic(3)], scope=Scope.BOTH)
+    assert outcome.result is Result.DONE
+    third = world.plugger.show(world.name, "ua-nic3")
+    assert third.nic.address is not None and third.config is not None
+    assert xml.interface(third.config).address == third.nic.address
+
+
+def test_a_guest_address_that_only_the_definition_has_taken_is_refused_for_both(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    taken = world.plugger.show(world.name, "ua-nic1").nic.address
+    world.plugger.detach(world.name, "ua-nic1", scope=Scope.LIVE)
+    net = xml.edit(str(world.bridge_nic(2)), {"address": taken})
+    with pytest.raises(Refused) as refused:
+        world.plugger.attach(world.name, [net], scope=Scope.BOTH)
+    assert refused.value.reason == "pci-address-in-use"
+    assert world.plugger.attach(world.name, [net]).result is Result.DONE
 
 
 def test_a_network_nic_has_a_port_while_it_is_there(world: World) -> None:

@@ -229,7 +229,8 @@ class _Attach:
                 self._reserve(tx, net, actual)
             for net, actual in zip(self.nets, self.actuals, strict=True) if Half.LIVE in self.scope.halves else ():
                 self._attach(tx, net, actual)
-            for net in self.nets if Half.CONFIG in self.scope.halves else ():
+            # libvirt chooses a place for the others, and might choose one of these
+            for net in sorted(self.nets, key=self._why_unpinned) if Half.CONFIG in self.scope.halves else ():
                 self._define(tx, net)
             if Half.CONFIG in self.scope.halves:
                 self.view = look_again(self.view, Half.CONFIG)
@@ -282,26 +283,25 @@ class _Attach:
                     raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
 
     def _define(self, tx: Transaction, net: Interface) -> None:
+        """With the live guest address, if the definition has room there: libvirt would choose another slot for the next boot."""
         alias = _alias(net)
-        live = self.live.get(alias)
-        element = net.element
-        if live is not None and live.address is not None and net.address is None:
-            element = self._pinned(tx, net, live)
+        element, why, live = net.element, self._why_unpinned(net), self.live.get(alias)
+        if why:
+            tx.warn(f"the definition has {why}, so the guest may see {alias} at another address after its next boot")
+        elif live is not None and live.address is not None and net.address is None:
+            element = xml.edit(element, {"address": live.address})
         tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
 
-    def _pinned(self, tx: Transaction, net: Interface, live: Interface) -> str:
-        """The element with the live guest address, if the definition has room there: libvirt would choose another slot for the next boot."""
-        assert self.view.config_xml is not None and live.address is not None
+    def _why_unpinned(self, net: Interface) -> str:
+        """What the definition has, or has not, where the guest has the NIC; empty if there is room, or the request names the place."""
+        live = self.live.get(_alias(net))
+        if live is None or live.address is None or net.address is not None:
+            return ""
+        assert self.view.config_xml is not None
         defined = xml.topology(self.view.config_xml)
-        if defined.has_bus(live.address.bus) and not defined.is_taken(live.address):
-            return xml.edit(net.element, {"address": live.address})
-        why = (
-            f"another device at {live.address}"
-            if defined.has_bus(live.address.bus)
-            else f"no PCI bus {live.address.bus:#04x}"
-        )
-        tx.warn(f"the definition has {why}, so the guest may see {net.alias} at another address after its next boot")
-        return net.element
+        if not defined.has_bus(live.address.bus):
+            return f"no PCI bus {live.address.bus:#04x}"
+        return f"another device at {live.address}" if defined.is_taken(live.address) else ""
 
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):

@@ -176,10 +176,18 @@ def _incomplete(net: Interface, why: str) -> Refusal:
 
 
 def addresses(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
-    """Guest PCI addresses asked for that are taken, or on a bus the running guest does not have."""
-    text = view.config_xml if scope is Scope.CONFIG else None  # what the guest has is no obstacle to its next boot
-    topology = view.topology if text is None else xml.topology(text)
-    if topology is None or not topology.controllers or not any(net.address for net in nets):
+    """Guest PCI addresses asked for that are taken in a definition of `scope`, or on a bus that it does not have."""
+    if not any(net.address for net in nets):
+        return
+    found: dict[str, Refusal] = {}
+    texts = {Half.LIVE: view.live_xml, Half.CONFIG: view.config_xml}
+    for topology in (xml.topology(text) for half in scope.halves if (text := texts[half]) is not None):
+        found = {**{refusal.nic: refusal for refusal in _unfree(view, nets, topology)}, **found}
+    yield from found.values()
+
+
+def _unfree(view: DomainView, nets: Sequence[Interface], topology: Topology) -> Iterator[Refusal]:
+    if not topology.controllers:
         return
     buses = {bus.index: bus for bus in topology.controllers}
     asked: set[PciAddress] = set()

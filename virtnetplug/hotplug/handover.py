@@ -58,7 +58,9 @@ def _handover(
     p_pair, request = _fast(view, fast, scope)
     p = _named(view, request, e_pair)
     first = _of(e_pair, scope.halves[0])
-    refusals = [*_unfit(view, metadata, first, p), *unsettled(host, view, [pair for pair in (e_pair, p_pair) if pair])]
+    its = name_of(first) if p_pair == e_pair else p.alias or ""
+    pairs = [pair for pair in (e_pair, p_pair) if pair]
+    refusals = [*_unfit(view, metadata, first, its), *unsettled(host, view, pairs)]
     if refusals:
         return prepared(host, view, nothing, refusals)
     if first.teaming is not None and first.teaming.type == "persistent":
@@ -124,8 +126,8 @@ def _named(view: DomainView, request: Interface, e_pair: Pair) -> Interface:
     return edited(request, {"alias": wanted}) if family is not None and wanted not in taken else name(request)
 
 
-def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: Interface) -> Iterator[Refusal]:
-    """What speaks against this pair, whatever the guest has room for."""
+def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
+    """What speaks against `e` and the NIC called `p` as a pair, whatever the guest has room for."""
     if e.is_hostdev:
         yield Refusal(
             reason=NotSupported.reason,
@@ -133,7 +135,7 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: Interfac
             message=f"{describe(e)} is an assigned device, and what is handed over is an emulated NIC's identity; "
             f"'virtnetplug update {view.domain.name} {name_of(e)} --replace' changes what is behind a NIC.",
         )
-    elif (why := deciding.fault(metadata, name_of(e), p.alias or "")) is not None:
+    elif (why := deciding.fault(metadata, name_of(e), p)) is not None:
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
 
 

@@ -97,19 +97,22 @@ def join(live: Sequence[Interface], config: Sequence[Interface], serving: Collec
 
     Another program may have given the two halves of a NIC two addresses, as libvirt chooses for each half by itself. So the address decides
     only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected, also
-    after a replacement. The NICs `serving` in the place of others, by their live aliases, are none of those that the guest booted with.
+    after a replacement. A NIC of `serving`, live aliases of those in the place of others, has the MAC of another: only its alias tells which it is.
     """
     left = list(config)
     found: dict[int, Interface] = {}
     repeated = _repeated(live) | _repeated(config)
 
     def is_only(net: Interface, other: Interface) -> bool:
-        return (net.mac, net.teaming) not in repeated and is_alike(net, other)
+        return net.alias not in serving and (net.mac, net.teaming) not in repeated and is_alike(net, other)
+
+    def is_alike_there(net: Interface, other: Interface) -> bool:
+        return net.alias not in serving and _is_at(net, other) and is_alike(net, other)
 
     def is_booted_from(net: Interface, other: Interface) -> bool:
         return net.alias not in serving and _is_booted_from(net, other)
 
-    for is_same in (_has_alias_of, _is_alike_there, is_booted_from, is_only):
+    for is_same in (_has_alias_of, is_alike_there, is_booted_from, is_only):
         for index, net in enumerate(live):
             match = None if index in found else next((other for other in left if is_same(net, other)), None)
             if match is not None:
@@ -126,10 +129,6 @@ def _repeated(nets: Sequence[Interface]) -> set[tuple[Mac | None, Teaming | None
     """The MACs that several of these NICs have; the two halves of a teaming pair are told apart by what they are."""
     macs = [(net.mac, net.teaming) for net in nets]
     return {mac for mac in macs if macs.count(mac) > 1}
-
-
-def _is_alike_there(net: Interface, other: Interface) -> bool:
-    return _is_at(net, other) and is_alike(net, other)
 
 
 def _is_booted_from(live: Interface, config: Interface) -> bool:
