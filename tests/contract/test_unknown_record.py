@@ -54,6 +54,12 @@ NEWER: dict[str, dict[str, Any]] = {
         "state": "pending",
         "request": '{"nics": [{"alias": "ua-nic3", "live": "<interface type=\'user\'/>", "config": null}], "asked": 3}',
     },
+    "host ends of NICs, and no object": {
+        "request": '{"nics": [{"alias": "ua-nic3", "type": "user", "element": "<interface type=\'user\'/>"}], "ends": 3}',
+    },
+    "elements of the definition, and no object": {
+        "request": '{"nics": [{"alias": "ua-nic3", "type": "user", "element": "<interface type=\'user\'/>"}], "beside": 3}',
+    },
     "request that is a list": {"request": "[]"},
     "request that is no JSON": {"request": "{"},
     "domain id that is text": {"domain_id": "[1]"},

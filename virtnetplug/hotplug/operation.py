@@ -89,9 +89,11 @@ class Operation:
     optional: ClassVar[Shape] = {
         "asked": LIST,
         "back": FLAG,
+        "beside": ELEMENTS_BY_NAME,
         "between_hosts": FLAG,
         "cleared": FLAG,
         "defined": ELEMENTS_BY_NAME,
+        "ends": OBJECT,
         "marked": FLAG,
         "moved": ELEMENTS,
         "order": LIST,
@@ -99,7 +101,6 @@ class Operation:
         "run": (int, list),
         "same_mac": LIST,
         "seen": ELEMENTS_BY_NAME,
-        "taps": OBJECT,
         "twin": TEXT,
     }
     """What those keys of the request may be that a record can lack."""
