@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.deaths import die
-from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, hypervisor_of, picture
+from tests.contract.foreign import ELSEWHERE, HANDS, RESTARTS, Picture, hypervisor_of, picture
 from tests.contract.operations import OPERATIONS, Act
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
@@ -180,13 +180,18 @@ def test_an_undo_leaves_a_nic_that_somebody_has_put_in_again(fake: World, case: 
     assert fake.plugger.recover() == ()
 
 
+def _put_in_once_released(world: World) -> Picture:
+    """The guest lets go, and somebody puts in a NIC of that alias, which no operation is shown to ask for; what there is then."""
+    world.guest.resume()
+    (net,) = xml.devices(world.definition(Half.CONFIG)).nets
+    world.guest.attach(net.element, Half.LIVE)
+    assert [(nic.alias, nic.pending) for nic in world.plugger.list(world.name)] == [("ua-nic1", None)]
+    return picture(world)
+
+
 def test_a_nic_that_came_once_the_guest_had_let_go_is_displaced_by_no_replacement(fake: World) -> None:
     _pending(fake, "replace")
-    fake.guest.resume()
-    (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
-    fake.guest.attach(net.element, Half.LIVE)
-    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
-    before = picture(fake)
+    before = _put_in_once_released(fake)
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, outcome.reason, picture(fake)) == (Result.PENDING, "place-taken", before)
 
@@ -195,11 +200,7 @@ def test_nor_is_it_asked_for_by_a_detach(fake: World) -> None:
     OPERATIONS["replace"][0](fake)
     fake.guest.hold()
     assert fake.plugger.detach(fake.name, "ua-nic1", wait=0.1).result is Result.PENDING
-    fake.guest.resume()
-    (net,) = xml.devices(fake.definition(Half.CONFIG)).nets
-    fake.guest.attach(net.element, Half.LIVE)
-    assert [(nic.alias, nic.pending) for nic in fake.plugger.list(fake.name)] == [("ua-nic1", None)]
-    before = picture(fake)
+    before = _put_in_once_released(fake)
     (outcome,) = fake.plugger.recover(wait=20)
     assert (outcome.result, picture(fake)) == (Result.DONE, before)
     assert any("was put in once the guest had let go" in text for text in outcome.warnings), outcome.warnings

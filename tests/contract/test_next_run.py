@@ -119,6 +119,17 @@ def test_a_change_of_both_halves_is_undone_in_the_next_run(fake: World, change: 
     assert str(ports(fake)[0].target_dev) in fake.members(fake.bridges[0])
 
 
+def _dies_and_boots(world: World, changes: dict[str, Any]) -> None:
+    """A replacement in both halves dies once it has changed the definition, and the guest is started anew from that."""
+    die(
+        world,
+        lambda p: p.update(world.name, MAC, changes, replace=True, scope=Scope.BOTH, wait=5),
+        "update",
+        after=True,
+    )
+    boot(world)
+
+
 @pytest.mark.parametrize("two_addresses", [False, True])
 @pytest.mark.parametrize("changes", [{"mtu": 1400}, {"mtu": 1400, "source_bridge": "br1"}], ids=["mtu", "bridge"])
 def test_a_replacement_of_both_halves_is_undone_in_the_next_run(
@@ -128,13 +139,7 @@ def test_a_replacement_of_both_halves_is_undone_in_the_next_run(
     (halves if two_addresses else lambda world: give(world, "cold"))(fake)
     if "source_bridge" in changes:
         changes = {**changes, "source_bridge": fake.bridges[1]}
-    die(
-        fake,
-        lambda p: p.update(fake.name, MAC, changes, replace=True, scope=Scope.BOTH, wait=5),
-        "update",
-        after=True,
-    )
-    boot(fake)
+    _dies_and_boots(fake, changes)
     assert [net.mtu for net in ports(fake)] == [1400]
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.UNDONE]
     assert [(net.source, net.mtu) for half in Half for net in ports(fake, half)] == [(fake.bridges[0], None)] * 2
@@ -146,13 +151,7 @@ def test_a_replacement_by_a_vf_of_a_pool_is_undone_in_the_next_run(pool: World) 
     """The definition names the pool, and the guest has one of its VFs."""
     give(pool, "cold")
     changes = {"source_network": "pool", "trust_guest_rx_filters": True}
-    die(
-        pool,
-        lambda p: p.update(pool.name, MAC, changes, replace=True, scope=Scope.BOTH, wait=5),
-        "update",
-        after=True,
-    )
-    boot(pool)
+    _dies_and_boots(pool, changes)
     assert [net.type for net in ports(pool)] == ["hostdev"]
     (outcome,) = pool.plugger.recover(wait=20)
     assert (outcome.result, outcome.warnings) == (Result.UNDONE, ())

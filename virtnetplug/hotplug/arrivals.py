@@ -171,11 +171,12 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
             case _Known.COME:
                 _take_up(host, view, asked)
         done.append(asked.id)
+    busy = _busy(host, view)
     lost = [
         nic
         for nic in carried.nics
         if not any(travel.is_named(nic, net) for net in nets)
-        and names_of(nic.alias, nic.mac, nic.address).isdisjoint(_busy(host, view))
+        and names_of(nic.alias, nic.mac, nic.address).isdisjoint(busy)
     ]
     if done or lost:
         travel.forget(view.domain, done, lost)

@@ -45,6 +45,7 @@ from virtnetplug.model.operation import (
     Scope,
     Step,
 )
+from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
@@ -229,10 +230,8 @@ class _Attach:
                 self._reserve(tx, net, actual)
             for net, actual in zip(self.nets, self.actuals, strict=True) if Half.LIVE in self.scope.halves else ():
                 self._attach(tx, net, actual)
-            # libvirt chooses a place for the others, and might choose one of these
-            for net in sorted(self.nets, key=self._why_unpinned) if Half.CONFIG in self.scope.halves else ():
-                self._define(tx, net)
             if Half.CONFIG in self.scope.halves:
+                self._define_all(tx)
                 self.view = look_again(self.view, Half.CONFIG)
             self._expect_there()
             say_ours(self.domain, list(self.live.values()))
@@ -282,23 +281,33 @@ class _Attach:
                 if guest.net_of(self.domain, alias, Half.LIVE) is None:
                     raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
 
-    def _define(self, tx: Transaction, net: Interface) -> None:
-        """With the live guest address, if the definition has room there: libvirt would choose another slot for the next boot."""
+    def _define_all(self, tx: Transaction) -> None:
+        """Each with its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
+
+        Those without room come last: libvirt chooses a place for them, and might choose that of another.
+        """
+        assert self.view.config_xml is not None
+        defined = xml.topology(self.view.config_xml)
+        unpinned = {_alias(net): self._why_unpinned(net, defined) for net in self.nets}
+        for net in sorted(self.nets, key=lambda net: unpinned[_alias(net)]):
+            self._define(tx, net, unpinned[_alias(net)])
+
+    def _define(self, tx: Transaction, net: Interface, why_unpinned: str) -> None:
         alias = _alias(net)
-        element, why, live = net.element, self._why_unpinned(net), self.live.get(alias)
-        if why:
-            tx.warn(f"the definition has {why}, so the guest may see {alias} at another address after its next boot")
+        element, live = net.element, self.live.get(alias)
+        if why_unpinned:
+            tx.warn(
+                f"the definition has {why_unpinned}, so the guest may see {alias} at another address after its next boot"
+            )
         elif live is not None and live.address is not None and net.address is None:
             element = xml.edit(element, {"address": live.address})
         tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
 
-    def _why_unpinned(self, net: Interface) -> str:
+    def _why_unpinned(self, net: Interface, defined: Topology) -> str:
         """What the definition has, or has not, where the guest has the NIC; empty if there is room, or the request names the place."""
         live = self.live.get(_alias(net))
         if live is None or live.address is None or net.address is not None:
             return ""
-        assert self.view.config_xml is not None
-        defined = xml.topology(self.view.config_xml)
         if not defined.has_bus(live.address.bus):
             return f"no PCI bus {live.address.bus:#04x}"
         return f"another device at {live.address}" if defined.is_taken(live.address) else ""

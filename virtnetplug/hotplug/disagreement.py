@@ -314,9 +314,8 @@ def _config(
 
 def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
     rows = [("MAC", live.mac, config.mac), ("model", live.model, config.model)]
-    if not (
-        live.type == "hostdev" and config.type == "network"
-    ):  # a pool lent it, which its live element does not name
+    is_of_pool = live.type == "hostdev" and config.type == "network"  # the live element does not name the pool
+    if not is_of_pool:
         rows.append(("source", _source(live), _source(config)))
     rows.append(("guest address", live.address, config.address or live.address))
     return [f"{what} {now or 'none'} becomes {then or 'none'}" for what, now, then in rows if now != then]

@@ -179,11 +179,12 @@ def addresses(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iter
     """Guest PCI addresses asked for that are taken in a definition of `scope`, or on a bus that it does not have."""
     if not any(net.address for net in nets):
         return
-    found: dict[str, Refusal] = {}
     texts = {Half.LIVE: view.live_xml, Half.CONFIG: view.config_xml}
+    refused = set[str]()
     for topology in (xml.topology(text) for half in scope.halves if (text := texts[half]) is not None):
-        found = {**{refusal.nic: refusal for refusal in _unfree(view, nets, topology)}, **found}
-    yield from found.values()
+        found = [refusal for refusal in _unfree(view, nets, topology) if refusal.nic not in refused]
+        refused.update(refusal.nic for refusal in found)
+        yield from found
 
 
 def _unfree(view: DomainView, nets: Sequence[Interface], topology: Topology) -> Iterator[Refusal]:

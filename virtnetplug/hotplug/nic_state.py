@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from virtnetplug.hotplug.compensation import is_defined
@@ -24,6 +25,13 @@ def keep_or_drop(host: Host, domain: Domain, net: Interface, row: NicRecord | No
         journal.put_nic(replace(row, frontend=GONE[0], backend=GONE[1]))
     else:
         journal.drop_nic(key, domain.uuid, net.alias or "", mac=mac)
+
+
+def keep_or_drop_all(host: Host, domain: Domain, nets: Iterable[Interface]) -> None:
+    """`keep_or_drop` for each of these NICs."""
+    rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, domain.uuid)}
+    for net in nets:
+        keep_or_drop(host, domain, net, rows.get(net.alias or ""))
 
 
 def nic_record(

@@ -12,7 +12,7 @@ from virtnetplug.hotplug import pf_rework, travel
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import least_of
-from virtnetplug.hotplug.nic_state import keep_or_drop
+from virtnetplug.hotplug.nic_state import keep_or_drop_all
 from virtnetplug.hotplug.operation import FLAG, LIST, TEXT, Direction, Operation, Shape, first_of, left_open
 from virtnetplug.hotplug.ownership import taken_over
 from virtnetplug.hotplug.pf_guests import PfLocks, nic_from, pf_lock, remember
@@ -72,8 +72,7 @@ def forget(host: Host, record: OperationRecord, seconds: float) -> Outcome | Non
 
 def _forget_nics(host: Host, out: Sequence[PfNic]) -> None:
     for nic in out:
-        rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, nic.domain.uuid)}
-        keep_or_drop(host, nic.domain, nic.net, rows.get(nic.alias))
+        keep_or_drop_all(host, nic.domain, [nic.net])
 
 
 def _nics(host: Host, record: OperationRecord) -> list[PfNic]:

@@ -7,7 +7,7 @@ both; neither stops the recovery of others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -26,7 +26,7 @@ from virtnetplug.hotplug.ending import REASONS, asked_guest, between_hosts, how,
 from virtnetplug.hotplug.ending import message as describe_end
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.lock import DomainLock, least_of
-from virtnetplug.hotplug.nic_state import keep_or_drop
+from virtnetplug.hotplug.nic_state import keep_or_drop_all
 from virtnetplug.hotplug.operation import Direction, Operation
 from virtnetplug.hotplug.ownership import as_named_now, await_end, is_abandoned, owner_of, stands_still, taken_over
 from virtnetplug.hotplug.registry import REMEDY, operation_of, why_unknown
@@ -48,6 +48,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
+from virtnetplug.model.travelling import Asked
 from virtnetplug.ports.domain import Domain, HowEnded
 
 
@@ -119,8 +120,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
     record = _open_record(host, operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         return _forget_of_several(host, record, operation, wanted, seconds)
-    _expect_forgettable(host, domain_name, wanted, record)
     elsewhere = _elsewhere(host, record)
+    _expect_forgettable(domain_name, wanted, record, lacks_nics=bool(_out(host, record)), is_elsewhere=bool(elsewhere))
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
@@ -145,7 +146,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {said}"
             with resumed(host, mine) as tx:
                 leftover.drop_ports(host, domain, leftover.nets_of(mine))
-                also = partial(_forget_nics, host, domain, out)
+                also = partial(keep_or_drop_all, host, domain, out)
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
@@ -183,16 +184,24 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
 
 
 def _expect_forgettable(
-    host: Host, domain_name: str | None, wanted: Sequence[str] | None, record: OperationRecord
+    domain_name: str | None,
+    wanted: Sequence[str] | None,
+    record: OperationRecord,
+    *,
+    lacks_nics: bool,
+    is_elsewhere: bool,
 ) -> None:
-    """Raise `ForgetRefused` if it is not one of the domain, or can be settled."""
+    """Raise `ForgetRefused` if it is not one of the domain, or can be settled.
+
+    It cannot if its guest `lacks_nics` that could not be put back, or has them connected to something else (`is_elsewhere`).
+    """
     if wanted is not None and record.domain_uuid not in wanted:
         raise ForgetRefused(
             f"operation {record.id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
         )
     reasons = (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED])
     is_pending = record.state is OperationState.PENDING
-    if not _out(host, record) and not (is_pending and (record.reason in reasons or _elsewhere(host, record))):
+    if not lacks_nics and not (is_pending and (record.reason in reasons or is_elsewhere)):
         raise _can_be_settled(record)
 
 
@@ -208,10 +217,9 @@ def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
     """What `recover` with `forget` would do. Raises `ForgetRefused`."""
     wanted = _wanted(host, domain_name)
     if host.journal.operation(operation_id) is None:
-        for domain in host.hypervisor.running() if wanted is None else _domains(host, wanted):
+        for domain in _carriers(host, wanted):
             with suppress(DomainNotRunning, DomainMissing):
-                carried = travel.carried_in(domain, domain.travelling()).asked
-                for asked in (each for each in carried if each.id == operation_id):
+                if (asked := _asked_in(domain, operation_id)) is not None:
                     text = f"the guest of {domain.name} would not carry the {asked.operation} {asked.id} any more, which this journal does not have"
                     return Plan(
                         operation="recover", domain=domain.name, scope=Scope(asked.scope), fits=True, warnings=(text,)
@@ -223,20 +231,12 @@ def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be put back"
         return Plan(operation="recover", domain="", scope=record.scope, fits=True, warnings=(text,))
-    _expect_forgettable(host, domain_name, wanted, record)
+    elsewhere, out = _elsewhere(host, record), _out(host, record)
+    _expect_forgettable(domain_name, wanted, record, lacks_nics=bool(out), is_elsewhere=bool(elsewhere))
     with suppress(DomainMissing):
-        domain = host.hypervisor.domain(record.domain_uuid)
-        _expect_undecided(domain, record, is_told=bool(_elsewhere(host, record) or _out(host, record)))
-    out = ", ".join(map(describe, _out(host, record)))
-    left = (f"{out} stays out of the guest",) if out else ()
+        _expect_undecided(host.hypervisor.domain(record.domain_uuid), record, is_told=bool(elsewhere or out))
+    left = (f"{', '.join(map(describe, out))} stays out of the guest",) if out else ()
     return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(text, *left))
-
-
-def _forget_nics(host: Host, domain: Domain, nets: Sequence[Interface]) -> None:
-    """The journal's rows of NICs that are out of the guest."""
-    rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, domain.uuid)}
-    for net in nets:
-        keep_or_drop(host, domain, net, rows.get(net.alias or ""))
 
 
 def _said_of(record: OperationRecord, elsewhere: Mapping[str, str]) -> str:
@@ -311,12 +311,9 @@ def _is_unknown(domain: Domain, record: OperationRecord) -> bool:
 
 def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds: float) -> Outcome | None:
     """Have a guest no longer carry what an operation asked that the journal does not have; None if none carries it."""
-    domains = host.hypervisor.running() if wanted is None else _domains(host, wanted)
-    for domain in domains:
+    for domain in _carriers(host, wanted):
         with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
-            asked = next(
-                (each for each in travel.carried_in(domain, domain.travelling()).asked if each.id == operation_id), None
-            )
+            asked = _asked_in(domain, operation_id)
             if asked is None:
                 continue
             if (why := travel.forget(domain, [operation_id], ())) is not None:
@@ -336,6 +333,17 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
                 message=message,
             )
     return None
+
+
+def _carriers(host: Host, wanted: Sequence[str] | None) -> Iterable[Domain]:
+    """The domains whose guests may carry what an operation asked."""
+    return host.hypervisor.running() if wanted is None else _domains(host, wanted)
+
+
+def _asked_in(domain: Domain, operation_id: str) -> Asked | None:
+    """What the guest carries of that operation."""
+    carried = travel.carried_in(domain, domain.travelling()).asked
+    return next((each for each in carried if each.id == operation_id), None)
 
 
 def _take_over_arrivals(host: Host, wanted: Sequence[str] | None) -> None:

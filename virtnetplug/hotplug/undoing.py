@@ -281,7 +281,6 @@ def of_ask(
     `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. One that somebody has
     connected to something else since is left in, and that NIC stays out.
     """
-
     alias = leaving.name
 
     def back() -> None:

@@ -58,10 +58,6 @@ _HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
-def _paused(detail: int, *, has_crashed: bool) -> str:
-    return _PAUSED.get(libvirt.VIR_DOMAIN_PAUSED_CRASHED if has_crashed else detail, "paused")
-
-
 class LibvirtDomain:
     """`ports.domain.Domain` on a ``virDomain``."""
 
@@ -96,9 +92,9 @@ class LibvirtDomain:
         """State, reason and id from one call, ``virDomainIsPersistent`` and, while it runs, ``virDomainGetJobInfo``."""
         with translated(self._connection):
             code, detail, live_id = self._state()
-            has_crashed = (
-                code == libvirt.VIR_DOMAIN_CRASHED and live_id >= 0
-            )  # kept (``on_crash``), with all that it had
+            # kept (``on_crash``), with all that it had
+            has_crashed = code == libvirt.VIR_DOMAIN_CRASHED and live_id >= 0
+            reason = libvirt.VIR_DOMAIN_PAUSED_CRASHED if has_crashed else detail
             power = PowerState.PAUSED if has_crashed else _POWER.get(code, PowerState.SHUTOFF)
             active = power is not PowerState.SHUTOFF
             self._was_persistent = bool(self._handle.isPersistent())
@@ -106,7 +102,7 @@ class LibvirtDomain:
                 power=power,
                 id=live_id if active else -1,
                 persistent=self._was_persistent,
-                paused_reason=_paused(detail, has_crashed=has_crashed) if power is PowerState.PAUSED else "",
+                paused_reason=_PAUSED.get(reason, "paused") if power is PowerState.PAUSED else "",
                 job=self._job() if active else "",
                 end=HowEnded.UNKNOWN if active else _ENDS.get(detail, HowEnded.UNKNOWN),
                 began=_BEGAN.get(detail, HowBegan.UNKNOWN) if code == libvirt.VIR_DOMAIN_RUNNING else HowBegan.UNKNOWN,
