@@ -125,7 +125,7 @@ class Turns:
         actor.writes = True
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
         """A batch of the journal: nobody else can write into the journal until it ends, so there is no point inside."""
         actor = self._by_thread.get(threading.get_ident())
         if actor is None:
@@ -288,8 +288,8 @@ class TurnsJournal:
         return value
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        with self._turns.batch(), self._inner.batch():
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
+        with self._turns.batch(), self._inner.batch(is_durable=is_durable):
             yield
 
     @contextmanager
