@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
@@ -91,14 +91,16 @@ def _touches(record: OperationRecord, pair: Pair) -> bool:
     return is_any_of(pair, names)
 
 
-def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, are_new: bool = False) -> list[Nic]:
+def nics_of(
+    host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, new: Mapping[str, NicRecord] | None = None
+) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
-    Of those that `are_new` nothing is asked that a guest cannot have done yet.
+    `new` are the rows, by alias, of NICs that have just come: the journal is not read again, and the guest is not asked what it cannot have done yet.
     """
-    said = _said(host, view)
+    said = _said(host, view) if new is None else _Said(rows=new)
     chosen = view.pairs if pairs is None else pairs
-    return [_nic(host, view, live, config, said, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, said, is_new=new is not None) for live, config in chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,13 @@ class _Said:
 
     rows: Mapping[str, NicRecord]
     """Of NICs that were plugged, by alias."""
-    pending: Mapping[str, str]
+    pending: Mapping[str, str] = field(default_factory=dict)
     """Name (see `leaving`) to the id of the operation that may take the NIC out."""
-    operations: Mapping[str, OperationRecord]
+    operations: Mapping[str, OperationRecord] = field(default_factory=dict)
     """The journal's open operations of `pending`, by id."""
-    closing: Mapping[str, str]
+    closing: Mapping[str, str] = field(default_factory=dict)
     """Those of `pending` that this run was asked for."""
-    ours: Collection[KnownNic]
+    ours: Collection[KnownNic] = ()
     """NICs without a row that are virtnetplug's all the same."""
 
 
@@ -164,10 +166,12 @@ def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
     return found
 
 
-def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: bool = False) -> list[Nic]:
+def nics_after(
+    host: Host, view: DomainView, pairs: Sequence[Pair], *, new: Mapping[str, NicRecord] | None = None
+) -> list[Nic]:
     """The same of a look that there has been already."""
     with suppress(VirtnetplugError):
-        return nics_of(host, view, pairs, are_new=are_new)
+        return nics_of(host, view, pairs, new=new)
     return []
 
 

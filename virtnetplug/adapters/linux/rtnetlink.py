@@ -30,6 +30,7 @@ _FILTER_VF = 1  # RTEXT_FILTER_VF: the kernel tells of a PF's VFs only if it is 
 _IFF_UP = 1
 _NAME_MOST = 15  # IFNAMSIZ - 1
 _BUFFER = 1 << 16
+_ONE = 1 << 13  # one link without its VFs has some 1,500 bytes
 _VF_BUFFER = 1 << 18  # a PF may have 256 VFs, and each takes some 300 bytes
 _TRIES = 5
 
@@ -221,7 +222,7 @@ def _message(index: int, flags: int, wanted: bytes = b"", *, mask: int = _SKIP_S
 def _receive(message: bytes, links: list[RawLink], *, is_dump: bool = True) -> bool:
     """Send, and collect what comes; False if the kernel says that the links changed in the middle."""
     is_whole = True
-    buffer = bytearray(_BUFFER)
+    buffer = bytearray(_BUFFER if is_dump else _ONE)
     with _kernel() as kernel:
         kernel.send(message)
         while True:
