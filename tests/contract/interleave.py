@@ -125,7 +125,7 @@ class Turns:
         actor.writes = True
 
     @contextmanager
-    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
+    def batch(self) -> Iterator[None]:
         """A batch of the journal: nobody else can write into the journal until it ends, so there is no point inside."""
         actor = self._by_thread.get(threading.get_ident())
         if actor is None:

@@ -287,7 +287,7 @@ class Stage:
         return next((each for each in (*self.open, *self.past) if each.id == operation_id), None)
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
         yield
 
     @contextmanager

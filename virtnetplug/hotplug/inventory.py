@@ -49,11 +49,9 @@ def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
 
 def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain]) -> Iterator[Nic]:
     """NICs that are gone but whose host device is not back: they are listed until it is."""
-    uuids = {domain.uuid for domain in domains}
-    for holding in host.journal.holdings():
-        if not holding.quarantine or holding.hypervisor != host.hypervisor.key:
-            continue
-        if domain_name is None or holding.domain_uuid in uuids:
+    only = None if domain_name is None else domains[0].uuid
+    for holding in host.journal.holdings(host.hypervisor.key, only):
+        if holding.quarantine:
             yield Nic(
                 domain=holding.domain_name,
                 domain_uuid=holding.domain_uuid,
