@@ -16,7 +16,7 @@ import virtnetplug
 PLUGGERS = 50
 
 _MEMORY = f"""
-import gc, sys
+import gc, pathlib, sys
 import libvirt, virtnetplug
 from virtnetplug.adapters.libvirt import loop
 uri, state_dir, name, which = sys.argv[1:]
@@ -27,7 +27,7 @@ def size():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
 
 def ours():
-    plugger = virtnetplug.open(uri, state_dir=state_dir)
+    plugger = virtnetplug.open(uri, state_dir=pathlib.Path(state_dir))
     plugger.list(name)
     return plugger
 
@@ -65,7 +65,7 @@ def measure(stage: Stage) -> Iterator[Row]:
 
     def memory(which: str) -> float:
         command = [sys.executable, "-c", _MEMORY, uri, str(state_dir), name, which]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
     sizes = [(memory("ours"), memory("floor")) for _ in range(3)]
     yield Row("memory of each Plugger", "a virConnect", "KiB", *map(list, zip(*sizes, strict=True)))
