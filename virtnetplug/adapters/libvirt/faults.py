@@ -54,11 +54,21 @@ class PermissionDenied(Refused):
 
 @contextmanager
 def translated(connection: libvirt.virConnect | None = None) -> Iterator[None]:
-    """Whatever libvirt raises inside becomes one of `virtnetplug.errors`."""
+    """Errors of libvirt inside become errors of `virtnetplug.errors`."""
     try:
         yield
     except libvirt.libvirtError as error:
         raise translate(error, connection) from None
+
+
+@contextmanager
+def absent(*codes: int) -> Iterator[None]:
+    """An error inside that has one of these codes ends the block, and nothing more: what was asked for is not there."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in codes:
+            raise
 
 
 def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None = None) -> VirtnetplugError:
