@@ -22,24 +22,24 @@ ALIAS = "ua-bench1"
 
 
 class Bare:
-    """What a program does that calls libvirt itself, and waits for the guest; with `nic`, in the running guest and its definition."""
+    """What a program does that calls libvirt itself, and waits for the guest; with `defined`, that NIC in the definition, too."""
 
-    def __init__(self, connection: libvirt.virConnect, name: str, *, nic: str = "") -> None:
+    def __init__(self, connection: libvirt.virConnect, name: str) -> None:
         self._dom = connection.lookupByName(name)
-        self._nic = nic
+        self.defined = ""
         self._gone = threading.Event()
         connection.domainEventRegisterAny(
             self._dom, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, lambda *_: self._gone.set(), None
         )
 
     def attach(self, nic: str) -> None:
-        config = libvirt.VIR_DOMAIN_AFFECT_CONFIG if self._nic else 0
+        config = libvirt.VIR_DOMAIN_AFFECT_CONFIG if self.defined else 0
         self._dom.attachDeviceFlags(nic, libvirt.VIR_DOMAIN_AFFECT_LIVE | config)
 
     def detach(self, alias: str) -> None:
         self._gone.clear()
-        if self._nic:
-            self._dom.detachDeviceFlags(self._nic, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        if self.defined:
+            self._dom.detachDeviceFlags(self.defined, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
         self._dom.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         if not self._gone.wait(20):
             raise TimeoutError(f"{alias} is not gone after 20 s")
@@ -69,9 +69,9 @@ def measure(stage: Stage) -> Iterator[Row]:
         uri = uri_of()
         connection = stage.connect(uri)
         name = stage.guests(connection, f"single-{driver[0]}", 1)[0].name
-        plugger = stage.plugger(uri, f"single-{driver}")
+        plugger, bare = stage.plugger(uri, f"single-{driver}"), Bare(connection, name)
         for scope, said, most in ((Scope.LIVE, driver, 1.25), (Scope.BOTH, f"{driver}, live+config", 1.35)):
-            bare = Bare(connection, name, nic=stage.nic() if scope is Scope.BOTH else "")
+            bare.defined = stage.nic() if scope is Scope.BOTH else ""
             times = pairs(stage, Ours(plugger, name, scope=scope), bare, stage.rounds(120))
             yield Row(f"attach, {said}", "libvirt-python", "ms", *times["attach"], most=most)
             yield Row(f"detach, {said}", "libvirt-python", "ms", *times["detach"], most=1.05)
