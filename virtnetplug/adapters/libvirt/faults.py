@@ -1,7 +1,7 @@
 """libvirt's errors, as ours.
 
-Codes and domains are those of ``virErrorNumber`` and ``virErrorDomain``; where libvirt gives different faults the same
-code, its message decides, and the messages matched here are quoted from its source.
+Codes and domains are those of ``virErrorNumber`` and ``virErrorDomain``. Where libvirt gives different faults the same
+code, its message decides. The messages matched here are quoted from its source.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _MONITOR_LOST = (
 
 
 class PermissionDenied(Refused):
-    """The connection is read-only, or polkit said no."""
+    """The connection is read-only, or polkit refuses."""
 
     reason = "permission-denied"
 

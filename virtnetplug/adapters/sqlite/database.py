@@ -22,8 +22,8 @@ Parameters = Sequence[Any] | dict[str, Any]
 class Database:
     """Usable from many threads; a transaction keeps the other threads out until it ends.
 
-    One connection and a lock, not one connection per thread: threads queue on the lock in order,
-    whereas SQLite's connections poll for each other with sleeps of up to 100 ms.
+    All threads share one connection and a lock, on which they queue in order. Connections of their own would poll for each other with
+    sleeps of up to 100 ms.
     """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -132,7 +132,7 @@ class Database:
         connection = self._usable()
         if not connection.in_transaction:
             raise JournalBroken(
-                f"an earlier write to the journal {self.path} failed, and its whole batch was taken back."
+                f"an earlier write to the journal {self.path} failed, and nothing of its batch was written."
             )
         return connection
 

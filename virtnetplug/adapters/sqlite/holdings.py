@@ -35,7 +35,7 @@ class Holdings(Hypervisors):
         statement = f"UPDATE holdings SET {columns} WHERE {_IS_IT}"  # noqa: S608 - names of our own only
         if not self._database.write(statement, rows.row_from_holding(holding) | _as(was)):
             raise ClaimTaken(
-                f"host device {was.address} is not held for {was.alias} of domain {was.domain_name} any more: another operation gave it back."
+                f"host device {was.address} is not held for {was.alias} of domain {was.domain_name} any more: another operation returned it."
             )
 
     def let_go(self, holding: Holding) -> bool:

@@ -38,7 +38,7 @@ class SqliteJournal(Operations, Holdings, Totals):
     ) -> SqliteJournal:
         """The journal in `directory` (None: `default_directory`), made if it is not there.
 
-        With `read_only` nothing is made or written: a journal that is not there reads as an empty one.
+        Nothing is made or written if `read_only`: a journal that is not there then reads as an empty journal.
         Raises `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken`.
         """
         directory = default_directory() if directory is None else directory

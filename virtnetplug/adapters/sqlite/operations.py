@@ -24,7 +24,7 @@ KEEP_SECONDS = 90 * 86400.0
 _AT_ONCE = 100
 """The most old operations that the begin of a new operation removes, so that the new operation is never held up."""
 
-# A clock set back meanwhile must not make a duration negative.
+# A clock that was set to an earlier time meanwhile must not make a duration negative.
 _ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(started, :at)), "
 _TIMES = {StepState.STARTED: "started = :at, seconds = NULL, ", StepState.DONE: _ENDED, StepState.FAILED: _ENDED}
 
@@ -223,7 +223,7 @@ class Operations(Hypervisors):
 
 
 def _read(database: Database, where: str, values: tuple[Any, ...], *, index: str = "") -> list[OperationRecord]:
-    """The operations that match, oldest first, with their steps. With `index`, SQLite reads them by that index and by no other."""
+    """The operations that match, oldest first, with their steps. SQLite reads them by `index`, if it is given, and by no other."""
     chosen = f"FROM operations {'INDEXED BY ' + index if index else ''} WHERE {where}"
     found = database.fetch(f"SELECT * {chosen} ORDER BY started, number", values)
     if not found:

@@ -86,7 +86,7 @@ def row_from_nic(record: NicRecord) -> dict[str, Any]:
 
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
-    """The record, with its steps. Of a row that a newer version wrote, or that is damaged, it says what is `unreadable`, and the rest."""
+    """The record, with its steps. If a newer version wrote the row, or the row is damaged, `unreadable` says what cannot be read."""
     values, lacks = _read(row, OperationRecord, OPERATION)
 
     def known(name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
@@ -148,7 +148,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def nic_from_row(row: sqlite3.Row) -> NicRecord:
-    """The record. A state that is not known, or damaged, is Unknown; of any other damage it says what is `unreadable`, and the rest."""
+    """The record. A state that is not known, or damaged, is Unknown. `unreadable` says what else cannot be read."""
     values, lacks = _read(row, NicRecord, NIC)
     states = {end: _STATES.get(values[end], State.UNKNOWN) for end in ("frontend", "backend")}
     return NicRecord(**values | states, unreadable=_damage(lacks))
@@ -163,7 +163,7 @@ def row_from_holding(holding: Holding) -> dict[str, Any]:
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
-    """The record. Of a row that is damaged it says what is `unreadable`, and the rest."""
+    """The record. If the row is damaged, `unreadable` says what cannot be read."""
     values, lacks = _read(row, Holding, HOLDING)
     for name, read, otherwise in (
         ("snapshot", _object, {}),

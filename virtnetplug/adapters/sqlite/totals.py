@@ -1,7 +1,7 @@
 """The counters: written in the same transaction as what they count, so that no retention can turn them back.
 
-The counts are those of the tables by kind, and those of the tables before them. Those before have what versions up to 3 of the
-journal counted, and what a process counts that opened the journal before it was of version 4: it must not fail at its end.
+The counts are in the tables by kind and in the tables of earlier versions, together. The earlier tables have what versions up to 3 of the journal
+counted. A process that opened the journal before version 4 still counts there: its operation must not fail at its end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 """Upper bounds of the histogram's buckets, in seconds."""
 
 COMPENSATIONS = {StepState.UNDONE: "done", StepState.UNDO_FAILED: "failed"}
-"""Steps that end so have been taken back, or not; what that is counted as."""
+"""The states of a step that was undone, or whose undo failed, and what each is counted as."""
 
 _KIND = "coalesce(json_extract(request, '$.kind'), '')"
 """`OperationRecord.kind` of a row."""
