@@ -26,9 +26,9 @@ from virtnetplug.errors import (
     VirtnetplugError,
     XenStoreFailed,
 )
-from virtnetplug.hotplug import rebind_vif, vif_recovery, vif_rework
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.vif import rebind_vif, vif_recovery, vif_rework
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.operation import Half, Result

@@ -21,9 +21,9 @@ from tests.contract.test_hostdev import devices, state_of
 from tests.contract.test_rebind_vif import Dom0
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.xen import FakeXen
-from virtnetplug.hotplug import vif_recovery, vif_rework
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
+from virtnetplug.hotplug.vif import vif_recovery, vif_rework
 from virtnetplug.model.operation import OPEN_STATES, OperationState, Result
 
 BROKEN = {"killed", "incomplete", "lost"}

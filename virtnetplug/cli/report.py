@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtnetplug.cli.table import Screen, printable, table
-from virtnetplug.hotplug import migration, registry
+from virtnetplug.hotplug.engine import migration, registry
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail

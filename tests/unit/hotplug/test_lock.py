@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.fakes.stage import Stage
-from virtnetplug.hotplug.lock import locks_of
+from virtnetplug.hotplug.call.lock import locks_of
 
 
 def test_several_locks_are_taken_by_uuid_whatever_order_they_are_named_in() -> None:
