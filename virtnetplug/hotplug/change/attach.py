@@ -303,7 +303,7 @@ class _Attach:
 
     def _outcome(self, tx: Transaction) -> Outcome:
         aliases = {net.alias for net in self.nets}
-        pairs = [pair for pair in self.view.pairs if any(net is not None and net.alias in aliases for net in pair)]
+        pairs = [pair for pair in self.view.nics if any(net is not None and net.alias in aliases for net in pair)]
         return tx.outcome(Result.DONE, nics=nics_after(self.host, self.view, pairs, are_new=True))
 
 
@@ -367,7 +367,7 @@ class Attach(Operation):
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
             return {half.value: added for half in scope.halves}
 
-        pairs = [pair for pair in view.pairs if any(net is there_net for net in pair for there_net in there)]
+        pairs = [pair for pair in view.nics if any(net is there_net for net in pair for there_net in there)]
         return Prepared(
             operation=NAME,
             domain=domain.name,

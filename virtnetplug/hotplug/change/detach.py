@@ -40,7 +40,17 @@ from virtnetplug.hotplug.guest.guest import Answer, run_of
 from virtnetplug.hotplug.guest.nic_state import keep_or_drop
 from virtnetplug.hotplug.look.leaving import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.strangers import plugged_rows, twin_of
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, describe, find, look, named, places_of, same_mac_as
+from virtnetplug.hotplug.look.view import (
+    BOTH,
+    DomainNic,
+    DomainView,
+    describe,
+    find,
+    look,
+    named,
+    places_of,
+    same_mac_as,
+)
 from virtnetplug.hotplug.plug.config_order import ORDER, order_of
 from virtnetplug.hotplug.plug.reinstatement import held_of
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
@@ -70,7 +80,7 @@ NAME = "detach"
 def _detach(
     host: Host,
     view: DomainView,
-    pairs: Sequence[Pair],
+    pairs: Sequence[DomainNic],
     scope: Scope,
     seconds: float,
     twin: str,
@@ -84,35 +94,35 @@ def _detach(
         for text in warnings:
             tx.warn(text)
         outside = [half for half in BOTH if half not in scope.halves]
-        remains = any(_net(pair, half) is not None for pair in pairs for half in outside)
+        remains = any(pair.half(half) is not None for pair in pairs for half in outside)
         return (yield from _Detach(host, domain, release, record, may_remain=remains).run(tx))
 
 
-def _diff(pairs: Sequence[Pair], scope: Scope) -> dict[str, str]:
+def _diff(pairs: Sequence[DomainNic], scope: Scope) -> dict[str, str]:
     return {
-        half.value: "".join(xml.diff(net.element, "", _key(pair)) for pair in pairs if (net := _net(pair, half)))
+        half.value: "".join(xml.diff(net.element, "", pair.name) for pair in pairs if (net := pair.half(half)))
         for half in scope.halves
     }
 
 
-def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tuple[DomainView, Scope, tuple[Pair, ...]]:
+def _look(
+    domain: Domain, selectors: Sequence[str], scope: Scope | None
+) -> tuple[DomainView, Scope, tuple[DomainNic, ...]]:
     if not selectors:
         raise UsageError("no NIC was named: give its alias, MAC, host device or PCI address")
     view = look(domain, BOTH)
     scope = scope_for(scope, view.state, domain.name)
-    pairs: list[Pair] = []
+    pairs: list[DomainNic] = []
     for selector in selectors:
         pair = find(view, selector, scope.halves)
-        if all(_net(pair, half) is None for half in scope.halves):
+        if all(pair.half(half) is None for half in scope.halves):
             where = "the guest" if scope is Scope.LIVE else "the definition"
             other = "--config" if scope is Scope.LIVE else "--live"
-            raise NicMissing(
-                f"NIC {describe(pair[0] or pair[1])} of domain {domain.name} is not in {where}; use {other}"
-            )
+            raise NicMissing(f"NIC {describe(pair.net)} of domain {domain.name} is not in {where}; use {other}")
         if pair not in pairs:
             pairs.append(pair)
     named = {alias for pair in pairs for net in pair if net is not None and (alias := partner_of(net)) is not None}
-    return view, scope, tuple(sorted(pairs, key=lambda pair: _key(pair) in named))  # transient halves first
+    return view, scope, tuple(sorted(pairs, key=lambda pair: pair.name in named))  # transient halves first
 
 
 def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
@@ -126,22 +136,22 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _open_detach(
-    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope
+    host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope
 ) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
     """The open detach that already waits for these NICs; a refusal where it takes out less than is asked, or another operation may take one out."""
-    found, others = None, list[Pair]()
+    found, others = None, list[DomainNic]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
         if record is not None and (operation_of(record) is not Detach or record.goes_back):
-            return (not_settled(view, _key(pair), describe(pair[0] or pair[1]), record),), None
+            return (not_settled(view, pair.name, describe(pair.net), record),), None
         found = found or record
     if found is not None:
         others = [pair for pair in pairs if not _takes_out(found, pair, scope)]
     refusals = tuple(
         Refusal(
             reason=NicPending.reason,
-            nic=_key(pair),
-            message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {_key(pair)} stays, or a definition keeps "
+            nic=pair.name,
+            message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {pair.name} stays, or a definition keeps "
             f"it. 'virtnetplug recover {view.domain.name} --wait 60' settles that one; then detach what is left.",
         )
         for pair in others
@@ -150,13 +160,13 @@ def _open_detach(
     return refusals, None if refusals else found
 
 
-def _takes_out(record: OperationRecord, pair: Pair, scope: Scope) -> bool:
+def _takes_out(record: OperationRecord, pair: DomainNic, scope: Scope) -> bool:
     """Whether the detach takes the NIC out of every definition of `scope` that has it."""
     entry = next((entry for entry in record.request["nics"] if is_any_of(pair, record.names_of(entry["alias"]))), None)
-    return entry is not None and all(_net(pair, half) is None or entry[half.value] is not None for half in scope.halves)
+    return entry is not None and all(pair.half(half) is None or entry[half.value] is not None for half in scope.halves)
 
 
-def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord | None:
+def _open_operation(host: Host, view: DomainView, pair: DomainNic) -> OperationRecord | None:
     """The open operation that may yet take the NIC out of either definition."""
     pending = pending_nics(host, view.domain.uuid, view)
     found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
@@ -164,7 +174,7 @@ def _open_operation(host: Host, view: DomainView, pair: Pair) -> OperationRecord
     return None if record is None or _is_of_later_run(record, view, pair) else record
 
 
-def _is_of_later_run(record: OperationRecord, view: DomainView, pair: Pair) -> bool:
+def _is_of_later_run(record: OperationRecord, view: DomainView, pair: DomainNic) -> bool:
     """Whether the operation is a PF's, and was begun in an earlier run of the NIC's guest: then the NIC may be taken out."""
     its = [
         entry
@@ -179,16 +189,16 @@ def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
     return Run.from_request(entry.get("run", entry.get("domain_id", now.request)))
 
 
-def _widows(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> tuple[Refusal, ...]:
+def _widows(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope) -> tuple[Refusal, ...]:
     """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
     pending = pending_nics(host, view.domain.uuid, view)
-    if any(operation_on(pair[0] or pair[1], pending) is not None for pair in pairs):
+    if any(operation_on(pair.net, pending) is not None for pair in pairs):
         return ()
-    leaving = [(half, net) for half in scope.halves for pair in pairs if (net := _net(pair, half)) is not None]
+    leaving = [(half, net) for half in scope.halves for pair in pairs if (net := pair.half(half)) is not None]
     return tuple(fit.widows(view, leaving))
 
 
-def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope, more: Sequence[str]) -> list[str]:
+def _warnings(view: DomainView, pairs: Sequence[DomainNic], scope: Scope, more: Sequence[str]) -> list[str]:
     said = []
     if Half.LIVE in scope.halves and view.state.power is PowerState.PAUSED:
         said.append(
@@ -199,21 +209,21 @@ def _warnings(view: DomainView, pairs: Sequence[Pair], scope: Scope, more: Seque
     said += more
     for pair in pairs if scope is Scope.BOTH else ():
         for half in BOTH:
-            if _net(pair, half) is None:
-                said.append(f"{_key(pair)} is not in the {half} definition; only the other half is detached")
+            if pair.half(half) is None:
+                said.append(f"{pair.name} is not in the {half} definition; only the other half is detached")
     return said
 
 
-def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, twin: str) -> OperationRecord:
+def _record(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, twin: str) -> OperationRecord:
     entries = [
         {
             **named(key, *pair),
-            "live": pair[0].element if pair[0] is not None and Half.LIVE in scope.halves else None,
-            "config": pair[1].element if pair[1] is not None and Half.CONFIG in scope.halves else None,
+            "live": pair.live.element if pair.live is not None and Half.LIVE in scope.halves else None,
+            "config": pair.config.element if pair.config is not None and Half.CONFIG in scope.halves else None,
         }
         for key, pair in _keyed(pairs)
     ]
-    nets = [pair[0] or pair[1] for pair in pairs]
+    nets = [pair.net for pair in pairs]
     return record_of(
         host,
         NAME,
@@ -233,38 +243,27 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
     )
 
 
-def _held(host: Host, domain: Domain, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
+def _held(host: Host, domain: Domain, pairs: Sequence[DomainNic]) -> Iterator[dict[str, Any]]:
     """What `put_back` has to know of each NIC that has a device of ours: that device is given back, and its row removed, before anything can fail."""
     for pair in pairs:
-        if pair[0] is not None and (held := held_of(host, domain, pair[0])) is not None:
-            yield {"alias": _key(pair), **held}
+        if pair.live is not None and (held := held_of(host, domain, pair.live)) is not None:
+            yield {"alias": pair.name, **held}
 
 
-def _steps(pairs: Sequence[Pair], scope: Scope) -> tuple[Step, ...]:
+def _steps(pairs: Sequence[DomainNic], scope: Scope) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     for key, pair in _keyed(pairs) if Half.LIVE in scope.halves else ():
-        if pair[0] is not None:
-            parts += steps_out(pair[0], key)
+        if pair.live is not None:
+            parts += steps_out(pair.live, key)
     for key, pair in _keyed(pairs) if Half.CONFIG in scope.halves else ():
-        if pair[1] is not None:
+        if pair.config is not None:
             parts += [("undefine", key, Phase.RELEASE, Half.CONFIG)]
     return plan_steps(*parts)
 
 
-def _net(pair: Pair, half: Half) -> Interface | None:
-    return pair[0] if half is Half.LIVE else pair[1]
-
-
-def _key(pair: Pair) -> str:
-    """What the journal calls the NIC: its live alias, or what its definition has."""
-    net = pair[0] or pair[1]
-    assert net is not None
-    return net.alias or str(net.mac)
-
-
-def _keyed(pairs: Sequence[Pair]) -> list[tuple[str, Pair]]:
+def _keyed(pairs: Sequence[DomainNic]) -> list[tuple[str, DomainNic]]:
     """Each NIC with what the journal calls it; where that would be one MAC for several, with the guest addresses."""
-    keys = [_key(pair) for pair in pairs]
+    keys = [pair.name for pair in pairs]
     return [
         (key if keys.count(key) == 1 else known_as(key, ", ".join(places_of(pair))), pair)
         for key, pair in zip(keys, pairs, strict=True)
@@ -598,7 +597,7 @@ class Detaching:
 
     view: DomainView
     scope: Scope
-    pairs: tuple[Pair, ...]
+    nics: tuple[DomainNic, ...]
     refusals: tuple[Refusal, ...]
     waiting: OperationRecord | None
     said: Sequence[str] = ()
@@ -633,11 +632,11 @@ class Detach(Operation):
             refusals, waiting = _open_detach(host, view, pairs, scope)
         if not refusals and waiting is None:
             refusals = _widows(host, view, pairs, scope)
-        return Detaching(view=view, scope=scope, pairs=pairs, refusals=refusals, waiting=waiting)
+        return Detaching(view=view, scope=scope, nics=pairs, refusals=refusals, waiting=waiting)
 
     def prepared(self, host: Host, asked: Detaching) -> Prepared:
         """The detach of what was seen."""
-        view, pairs, scope, waiting = asked.view, asked.pairs, asked.scope, asked.waiting
+        view, pairs, scope, waiting = asked.view, asked.nics, asked.scope, asked.waiting
         warnings = _warnings(view, pairs, scope, asked.said)
 
         def start(lock: DomainLock, seconds: float) -> Work:
@@ -664,7 +663,7 @@ class Detach(Operation):
         has = {(step.name, step.nic) for step in record.steps}
         for entry in record.request["nics"]:
             live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
-            steps = _steps([(live, config)], Scope.BOTH) if live or config else ()
+            steps = _steps([DomainNic(live, config)], Scope.BOTH) if live or config else ()
             if any((step.name, entry["alias"]) not in has for step in steps):
                 return False
         return True

@@ -16,7 +16,7 @@ from virtnetplug.hotplug.check.preflight import check_attach
 from virtnetplug.hotplug.check.reserved import reservations
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
-from virtnetplug.hotplug.look.view import DomainView, Pair, name_in_config
+from virtnetplug.hotplug.look.view import DomainNic, DomainView, name_in_config
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.model.interface import Interface
@@ -44,7 +44,7 @@ def prepared(
     exchange: Exchange,
     refusals: Sequence[Refusal] = (),
     *,
-    already: Sequence[Pair] | None = None,
+    already: Sequence[DomainNic] | None = None,
 ) -> Prepared:
     """The exchange as an operation on `view`, or why not; `already` are the NICs of one that has been done."""
     if not refusals and already is None:

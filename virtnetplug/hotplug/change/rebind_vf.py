@@ -20,7 +20,7 @@ from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.holding import Holding
@@ -99,7 +99,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     return prepared(host, view, exchange, obstacles(host, view, exchange))
 
 
-def _assigned(host: Host, view: DomainView, pair: Pair) -> tuple[Interface, Assigned]:
+def _assigned(host: Host, view: DomainView, pair: DomainNic) -> tuple[Interface, Assigned]:
     live, config = pair
     name, domain = describe(live or config), view.domain.name
     if live is None:
@@ -153,7 +153,7 @@ def of_devices(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in named.items() if name in OF_DEVICES}
 
 
-def _warnings(view: DomainView, pair: Pair, old: PciAddress, pool: str | None) -> Iterator[str]:
+def _warnings(view: DomainView, pair: DomainNic, old: PciAddress, pool: str | None) -> Iterator[str]:
     live, config = pair
     assert live is not None
     nets = view.live.nets if view.live is not None else ()

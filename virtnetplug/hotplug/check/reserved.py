@@ -19,7 +19,7 @@ from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest, leftover
 from virtnetplug.hotplug.look.leaving import is_any_of, of_domain, operation_of_alias, operation_on
-from virtnetplug.hotplug.look.view import DomainView, Pair, describe, look
+from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe, look
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
@@ -80,7 +80,7 @@ def _is_partner(net: Interface, other: Interface) -> bool:
     return net.alias is not None and partner_of(other) == net.alias
 
 
-def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) -> Iterator[Refusal]:
+def unsettled(host: Host, view: DomainView, pairs: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
     """A refusal for each NIC of `pairs`, and for each of `names`, that an open operation may still take out, put in, or change in the metadata.
 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
@@ -95,7 +95,7 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[Pair], *names: str) 
     said = {name: operation_of_alias(name, ids) for name in names}
     for pair in pairs:
         operation = next((found for net in pair if (found := operation_on(net, ids)) is not None), None)
-        if (net := pair[0] or pair[1]) is not None:
+        if (net := pair.net) is not None:
             name = net.alias or str(net.mac)
             said[name] = said.get(name) or operation
     for name, operation in said.items():

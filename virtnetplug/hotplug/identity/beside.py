@@ -78,7 +78,7 @@ class DetachBeside(Detach):
             return self.prepared(host, asked)
         from virtnetplug.hotplug.identity.marker import left_without
 
-        asked = dataclasses.replace(asked, said=left_without(host, asked.view, asked.pairs, asked.scope))
+        asked = dataclasses.replace(asked, said=left_without(host, asked.view, asked.nics, asked.scope))
         plain = self.prepared(host, asked)
         plain = dataclasses.replace(plain, warnings=(*plain.warnings, *_stand_ins(host, asked)))
         if asked.waiting is not None:
@@ -89,7 +89,7 @@ class DetachBeside(Detach):
         def start(lock: DomainLock, seconds: float) -> Work:
             from virtnetplug.hotplug.identity.enforcement import standing_in, telling
 
-            with standing_in(host, asked.view, asked.pairs, asked.scope, lock) as done:
+            with standing_in(host, asked.view, asked.nics, asked.scope, lock) as done:
                 outcome = yield from chosen.start(lock, seconds)
                 return telling(outcome, done)
 
@@ -107,7 +107,7 @@ def _stand_ins(host: Host, asked: Detaching) -> list[str]:
     from virtnetplug.hotplug.identity.enforcement import stand_ins
     from virtnetplug.hotplug.plug.remembering import metadata_of
 
-    return [f"first, {due.sentence}" for due in stand_ins(host, asked.view, metadata_of(asked.view), asked.pairs)]
+    return [f"first, {due.sentence}" for due in stand_ins(host, asked.view, metadata_of(asked.view), asked.nics)]
 
 
 def _exchange(host: Host, asked: Detaching, restore: bool | None) -> Prepared | None:
@@ -116,7 +116,7 @@ def _exchange(host: Host, asked: Detaching, restore: bool | None) -> Prepared | 
     from virtnetplug.hotplug.check.reserved import unsettled
     from virtnetplug.hotplug.identity.marker import goes_back
 
-    exchange = goes_back(host, asked.view, asked.pairs, asked.scope, restore=restore)
+    exchange = goes_back(host, asked.view, asked.nics, asked.scope, restore=restore)
     if exchange is None:
         return None
     open_ones = unsettled(host, asked.view, (), *(each.name for each in exchange.remembered))

@@ -31,7 +31,7 @@ from virtnetplug.hotplug.identity.handover import kept
 from virtnetplug.hotplug.identity.serving import Contender, contenders, unheld
 from virtnetplug.hotplug.identity.twins import NOWHERE, Twin, policy_of, twins_of
 from virtnetplug.hotplug.look.strangers import plugged_rows, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, look
 from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
 from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
@@ -143,7 +143,7 @@ def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) ->
 
 @contextmanager
 def standing_in(
-    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, lock: DomainLock
+    host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, lock: DomainLock
 ) -> Iterator[list[Done]]:
     """Before `pairs` leave the guest, have the links up of those that serve then: there is no moment in which none does.
 
@@ -170,7 +170,7 @@ def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
         enforce(host, domain, lock, seconds=0.0)
 
 
-def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[Pair]) -> list[Due]:
+def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[DomainNic]) -> list[Due]:
     """The links that are to go up because `pairs` leave the guest."""
     leaving = {name_of(live) for live, _ in pairs if live is not None}
     groups = [group for group in metadata.activation if leaving.intersection(group)]
@@ -233,7 +233,7 @@ def plan_finish(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
 
 def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
     why = f"the policy of its unplug is {policy_of(host, metadata)}, and {twin.decision.why}"
-    return Due(deed=Deed.UNPLUG, nic=_selector(twin.emulated), why=why, halves=twin.halves, twin=twin.known.vif)
+    return Due(deed=Deed.UNPLUG, nic=twin.emulated.name, why=why, halves=twin.halves, twin=twin.known.vif)
 
 
 def _links(found: Sequence[Contender]) -> Iterator[Due]:
@@ -247,12 +247,6 @@ def _links(found: Sequence[Contender]) -> Iterator[Due]:
 
 def _link(contender: Contender, deed: Deed, why: str) -> Due:
     return Due(deed=deed, nic=contender.net.alias or name_of(contender.net), why=why, obstacle=contender.obstacle)
-
-
-def _selector(pair: Pair) -> str:
-    net = pair[0] or pair[1]
-    assert net is not None
-    return net.alias or str(net.mac)
 
 
 def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float) -> Done:
@@ -293,10 +287,10 @@ def _changes(due: Due) -> dict[str, str]:
 def _keep(host: Host, view: DomainView, due: Due) -> None:
     """What is remembered of a NIC, as it is before it goes or its link does: whatever has its identity next must have that of a NIC at work."""
     pair = next(
-        (pair for pair in view.pairs if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
+        (pair for pair in view.nics if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
         None,
     )
-    net, metadata = (pair[0] or pair[1]) if pair is not None else None, metadata_of(view)
+    net, metadata = (pair.net) if pair is not None else None, metadata_of(view)
     known = metadata.identity(name_of(net)) if net is not None else None
     if pair is None or known is None:
         return

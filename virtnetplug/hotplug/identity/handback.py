@@ -48,7 +48,7 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
         refuse(check_scope(view, scope))
     wanted = back(view, known, plugged_rows(host, view), BOTH if scope is None else scope.halves)
     there = pairs_called(view, known.alias)
-    gone = [pair for pair in view.pairs if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
+    gone = [pair for pair in view.nics if any(net in (*wanted.leaving, *wanted.config_leaving) for net in pair)]
     refusals = list(unsettled(host, view, (*there, *gone), known.alias))
     is_known = all(each.before == each.after for each in wanted.remembered)  # else only the record is wrong
     if is_known and not (wanted.leaving or wanted.entering or wanted.config_leaving or wanted.config_entering):

@@ -29,7 +29,7 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.device_run import as_in_run
 from virtnetplug.hotplug.identity.serving import unheld
 from virtnetplug.hotplug.look.strangers import is_out_of, plugged_rows, strange
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, describe, find, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -75,7 +75,7 @@ def _handover(
 
 def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
-) -> tuple[Pair, ...] | None:
+) -> tuple[DomainNic, ...] | None:
     """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
@@ -92,24 +92,24 @@ def _is_over(
     )
 
 
-def _pair_in(view: DomainView, selector: str, scope: Scope) -> Pair:
+def _pair_in(view: DomainView, selector: str, scope: Scope) -> DomainNic:
     pair = find(view, selector, scope.halves)
     for half, net in zip(BOTH, pair, strict=True):
         if half in scope.halves and net is None:
             raise NicMissing(
-                f"NIC {describe(pair[0] or pair[1])} of domain {view.domain.name} is not in its {half} definition; "
+                f"NIC {describe(pair.net)} of domain {view.domain.name} is not in its {half} definition; "
                 f"use --{'config' if half is Half.LIVE else 'live'}"
             )
     return pair
 
 
-def _of(pair: Pair, half: Half) -> Interface:
-    net = pair[0] if half is Half.LIVE else pair[1]
+def _of(pair: DomainNic, half: Half) -> Interface:
+    net = pair.live if half is Half.LIVE else pair.config
     assert net is not None
     return net
 
 
-def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Pair | None, Interface]:
+def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[DomainNic | None, Interface]:
     """The NIC there is, if it is one, and the request for what is to come."""
     if isinstance(fast, str) and not fast.lstrip().startswith("<"):
         pair = _pair_in(view, fast, scope)
@@ -117,12 +117,12 @@ def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Pair |
     return None, parse([fast])[0]
 
 
-def _named(view: DomainView, request: Interface, e_pair: Pair) -> Interface:
+def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface:
     """The request with an alias: its own, else one of the emulated NIC's family. Its MAC is the other's in the end."""
     if request.alias is not None:
         return request
     family = next((net.alias for net in e_pair if net is not None and (net.alias or "").startswith("ua-")), None)
-    taken = {net.alias for pair in view.pairs for net in pair if net is not None}
+    taken = {net.alias for pair in view.nics for net in pair if net is not None}
     wanted = f"{family}-fast"
     return edited(request, {"alias": wanted}) if family is not None and wanted not in taken else name(request)
 
@@ -140,9 +140,9 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> 
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
 
 
-def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: Pair) -> Refusal:
+def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: DomainNic) -> Refusal:
     """A device that cannot be set as asked may be asked for nothing but the link of the emulated NIC, and that can be told."""
-    live = e_pair[0]
+    live = e_pair.live
     if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
         return refusal
     more = (
@@ -153,7 +153,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 
 
 def _beside(
-    view: DomainView, metadata: DomainMetadata, e_pair: Pair, p_pair: Pair | None, p: Interface, scope: Scope
+    view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
 ) -> Exchange:
     """Teaming: both are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
@@ -179,8 +179,8 @@ def _instead(
     host: Host,
     view: DomainView,
     metadata: DomainMetadata,
-    e_pair: Pair,
-    p_pair: Pair | None,
+    e_pair: DomainNic,
+    p_pair: DomainNic | None,
     p: Interface,
     scope: Scope,
 ) -> Exchange:
@@ -230,12 +230,12 @@ def _for_config(net: Interface) -> Interface:
     return xml.interface(net.element)
 
 
-def marked(view: DomainView, metadata: DomainMetadata, e_pair: Pair, p: Interface, *, is_out: bool) -> Remembered:
+def marked(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p: Interface, *, is_out: bool) -> Remembered:
     """The emulated NIC's record with its marker, and with its elements as they are now."""
     return kept(view, metadata, e_pair, vif=p.alias or "", is_out=is_out)
 
 
-def kept(view: DomainView, metadata: DomainMetadata, e_pair: Pair, *, vif: str, is_out: bool) -> Remembered:
+def kept(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, *, vif: str, is_out: bool) -> Remembered:
     """The emulated NIC's record with its elements as they are now; a link that is held down because another serves is none of its own."""
     live, config = e_pair
     net = live or config
@@ -253,7 +253,7 @@ def kept(view: DomainView, metadata: DomainMetadata, e_pair: Pair, *, vif: str, 
     return Remembered(name=after.alias, before=before, after=after, halves=halves_of(view))
 
 
-def _losses(host: Host, e_pair: Pair, p: Interface, scope: Scope) -> Iterator[Refusal]:
+def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterator[Refusal]:
     e = _of(e_pair, scope.halves[0])
     if e.teaming is None and deciding.take(e, p, is_hostdev=actual_of(host, p).is_hostdev).loses_filter:
         yield Refusal(
@@ -269,9 +269,9 @@ def kind_of(host: Host, net: Interface) -> str:
     return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
 
 
-def pairs_called(view: DomainView, alias: str) -> tuple[Pair, ...]:
+def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
     """The NICs remembered by that name."""
-    return tuple(pair for pair in view.pairs if any(net is not None and name_of(net) == alias for net in pair))
+    return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 
 class Handover(Exchanging):

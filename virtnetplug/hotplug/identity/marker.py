@@ -13,7 +13,7 @@ from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
 from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias
 from virtnetplug.hotplug.look.strangers import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, describe, find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
@@ -32,7 +32,7 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
             f"--twin-of says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
         )
     pair = find(view, emulated)
-    net = pair[0] or pair[1]
+    net = pair.net
     assert net is not None
     if net.is_hostdev:
         raise IdentityConflict(
@@ -81,7 +81,7 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 
 
 def goes_back(
-    host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, *, restore: bool | None
+    host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
 ) -> Exchange | None:
     """The exchange that a detach of `pairs` comes to where emulated NICs come back for them; None if none does.
 
@@ -113,7 +113,7 @@ def goes_back(
     )
 
 
-def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
+def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope) -> list[str]:
     """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
     metadata, uuid, rows = metadata_of(view), view.domain.uuid, plugged_rows(host, view)
     records = host.journal.open_operations(host.hypervisor.key, uuid)
@@ -140,11 +140,11 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
     return said
 
 
-def _known(metadata: DomainMetadata, pair: Pair) -> Identity | None:
+def _known(metadata: DomainMetadata, pair: DomainNic) -> Identity | None:
     return next((known for net in pair if net is not None and (known := metadata.naming(net.alias or ""))), None)
 
 
-def _halves_of_twin(known: Identity, pair: Pair, rows: Rows, scope: Scope) -> tuple[Half, ...]:
+def _halves_of_twin(known: Identity, pair: DomainNic, rows: Rows, scope: Scope) -> tuple[Half, ...]:
     """The definitions of `scope` in which no other NIC is in the fast one's place."""
     its = zip(BOTH, pair, without_strangers(known.vif, pair, known, rows), strict=True)
     return tuple(half for half, there, twin in its if half in scope.halves and there is twin)

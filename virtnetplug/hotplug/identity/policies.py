@@ -161,7 +161,7 @@ def _named(view: DomainView, name: str) -> str:
         if name.startswith("ua-"):
             return name
         raise
-    net = pair[0] or pair[1]
+    net = pair.net
     assert net is not None
     if net.teaming is not None:
         raise NotSupported(

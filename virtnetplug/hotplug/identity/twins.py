@@ -17,14 +17,14 @@ from virtnetplug.hotplug.look.strangers import (
     twin_of,
     without_strangers,
 )
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView
 from virtnetplug.hotplug.report.inventory import frontend, pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.operation import Half, Scope
 from virtnetplug.policy.forced_unplug import Decision, decide
 
-NOWHERE: Pair = (None, None)
+NOWHERE = DomainNic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class Twin:
     """One of them. `emulated` and `fast` are the NICs as they are there; one that waits for its guest to let go is not there any more."""
 
     known: Identity
-    emulated: Pair
-    fast: Pair
+    emulated: DomainNic
+    fast: DomainNic
     is_connected: bool
     decision: Decision
     others: tuple[str, ...] = ()
@@ -88,12 +88,12 @@ def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator
         )
 
 
-def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str]) -> Pair:
+def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str]) -> DomainNic:
     pairs = [without_strangers(known.alias, pair, known, rows) for pair in pairs_called(view, known.alias)]
     return _staying(first_of(pairs), pending)
 
 
-def _staying(pair: Pair, pending: dict[str, str]) -> Pair:
+def _staying(pair: DomainNic, pending: dict[str, str]) -> DomainNic:
     """Without the NIC of a guest that has been asked to let go of it."""
     live, config = pair
-    return (None if operation_on(live, pending) is not None else live), config
+    return DomainNic(None if operation_on(live, pending) is not None else live, config)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, has_source_of
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import MINTED, Interface, is_lasting
@@ -58,13 +58,13 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
     return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
 
 
-def emulated_of(view: DomainView, known: Identity, rows: Rows) -> Pair:
+def emulated_of(view: DomainView, known: Identity, rows: Rows) -> DomainNic:
     """The emulated NIC that is remembered, as each definition has it."""
     live, config = (
         next((net for net in devices.nets if _is_emulated(net, known, rows)), None) if devices is not None else None
         for devices in (view.live, view.config)
     )
-    return live, config
+    return DomainNic(live, config)
 
 
 def is_out(view: DomainView, known: Identity, rows: Rows) -> bool:
@@ -102,15 +102,16 @@ def _remembered(known: Identity) -> list[Interface]:
     return [xml.interface(text) for text in (known.live, known.config) if text is not None]
 
 
-def without_strangers(alias: str, pair: Pair, known: Identity | None, rows: Rows) -> Pair:
+def without_strangers(alias: str, pair: DomainNic, known: Identity | None, rows: Rows) -> DomainNic:
     """`pair` without a NIC that has `alias`, that of the emulated NIC or of its fast twin, and is another NIC.
 
     Nothing but its row is remembered of the twin: its definition may have another source than its live element.
     """
     its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
     live, config = (None if is_stranger(net, its, row) else net for net in pair)
-    is_twins = its is None and live is not None and pair[1] is not None and live.mac == pair[1].mac
-    return live, pair[1] if is_twins or _serves_in_config(alias, pair[1], known, row) else config
+    is_twins = its is None and live is not None and pair.config is not None and live.mac == pair.config.mac
+    is_known = is_twins or _serves_in_config(alias, pair.config, known, row)
+    return DomainNic(live, pair.config if is_known else config)
 
 
 def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
@@ -121,19 +122,19 @@ def _serves_in_config(alias: str, config: Interface | None, known: Identity | No
     return has_its_mac and is_of_row(config, dataclasses.replace(row, mac=""))
 
 
-def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> Pair:
+def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> DomainNic:
     """The fast twin of that alias as it is there; `known` is what is remembered of the emulated NIC."""
-    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.pairs)])
+    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.nics)])
 
 
-def first_of(pairs: Sequence[Pair]) -> Pair:
+def first_of(pairs: Sequence[DomainNic]) -> DomainNic:
     """The first NIC of each definition that `pairs` have."""
     live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
-    return live, config
+    return DomainNic(live, config)
 
 
 def strange(
-    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[Pair] | None = None
+    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[DomainNic] | None = None
 ) -> tuple[str, ...]:
     """The sentence that says that one of `pairs` (all, if None) only has `alias`, that of the emulated NIC or of its fast twin; none if none does.
 
@@ -144,7 +145,7 @@ def strange(
         for net in emulated_of(view, known, rows)
     ]
     is_before = [alias == known.vif and net is not None for net in kept]
-    called = _called(alias, view.pairs if pairs is None else pairs)
+    called = _called(alias, view.nics if pairs is None else pairs)
     if all(
         here is its or before
         for pair in called
@@ -166,7 +167,7 @@ def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> M
     }
 
 
-def _called(alias: str, pairs: Iterable[Pair]) -> list[Pair]:
+def _called(alias: str, pairs: Iterable[DomainNic]) -> list[DomainNic]:
     return [pair for pair in pairs if alias and any(net is not None and net.alias == alias for net in pair)]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
@@ -22,8 +22,38 @@ from virtnetplug.ports.domain import Domain, DomainState
 BOTH = (Half.LIVE, Half.CONFIG)
 """Both definitions, in the order in which they are looked at and changed."""
 
-Pair = tuple[Interface | None, Interface | None]
-"""One NIC in the live and in the config definition; never None in both."""
+
+class DomainNic(NamedTuple):
+    """One NIC of a domain: its element in the live definition and its element in the config definition. At least one of them is there."""
+
+    live: Interface | None = None
+    config: Interface | None = None
+
+    @property
+    def net(self) -> Interface:
+        """The live element, or the config element of a NIC that the guest does not have."""
+        net = self.live or self.config
+        assert net is not None
+        return net
+
+    @property
+    def alias(self) -> str:
+        """The alias of `net`; empty if it has none."""
+        return self.net.alias or ""
+
+    @property
+    def name(self) -> str:
+        """What the journal calls the NIC: its alias, or its MAC if it has none."""
+        return self.net.alias or str(self.net.mac)
+
+    @property
+    def nets(self) -> tuple[Interface, ...]:
+        """Its elements."""
+        return tuple(net for net in self if net is not None)
+
+    def half(self, half: Half) -> Interface | None:
+        """Its element in that definition."""
+        return self.live if half is Half.LIVE else self.config
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +87,7 @@ class DomainView:
         return None if text is None else xml.topology(text)
 
     @cached_property
-    def pairs(self) -> tuple[Pair, ...]:
+    def nics(self) -> tuple[DomainNic, ...]:
         """Every NIC once: those of the live definition, then those only the config has."""
         live = self.live.nets if self.live is not None else ()
         config = self.config.nets if self.config is not None else ()
@@ -92,8 +122,10 @@ def _definition(domain: Domain, half: Half) -> str | None:
         return None  # it stopped, or was undefined, since its state was read
 
 
-def join(live: Sequence[Interface], config: Sequence[Interface], serving: Collection[str] = ()) -> tuple[Pair, ...]:
-    """Pair the NICs of two definitions: by alias and MAC that both give, else by MAC, guest address, type, source and model (see `is_alike`).
+def join(
+    live: Sequence[Interface], config: Sequence[Interface], serving: Collection[str] = ()
+) -> tuple[DomainNic, ...]:
+    """DomainNic the NICs of two definitions: by alias and MAC that both give, else by MAC, guest address, type, source and model (see `is_alike`).
 
     Another program may have given the two halves of a NIC two addresses, as libvirt chooses for each half by itself. So the address decides
     only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected, also
@@ -118,7 +150,10 @@ def join(live: Sequence[Interface], config: Sequence[Interface], serving: Collec
             if match is not None:
                 found[index] = match
                 left = [other for other in left if other is not match]
-    return (*((net, found.get(index)) for index, net in enumerate(live)), *((None, net) for net in left))
+    return (
+        *(DomainNic(net, found.get(index)) for index, net in enumerate(live)),
+        *(DomainNic(None, net) for net in left),
+    )
 
 
 def _has_alias_of(net: Interface, other: Interface) -> bool:
@@ -216,14 +251,14 @@ def _is_at(net: Interface, wanted: Interface) -> bool:
     return None in (net.address, wanted.address) or net.address == wanted.address
 
 
-def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Pair:
+def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> DomainNic:
     """The one NIC `selector` means: a MAC, an alias, a host device name, or a PCI address in the guest or on the host.
 
     Where it means several, `halves` decide: the one of them that these definitions have. Raises `NicMissing`, which lists the NICs there
     are, or `NicAmbiguous`, which lists those that match.
     """
     is_meant = _matcher(view, selector.strip())
-    matches = [pair for pair in view.pairs if any(net is not None and is_meant(net) for net in pair)]
+    matches = [pair for pair in view.nics if any(net is not None and is_meant(net) for net in pair)]
     if len(matches) > 1:
         in_scope = [p for p in matches if any(net for half, net in zip(BOTH, p, strict=True) if half in halves)]
         matches = in_scope if len(in_scope) == 1 else matches
@@ -240,7 +275,7 @@ def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Pa
                 else "Nothing tells them apart: give one of them an alias of its own first."
             )
         )
-    there = f"It has {_names(view.pairs)}." if view.pairs else "It has no NIC at all."
+    there = f"It has {_names(view.nics)}." if view.nics else "It has no NIC at all."
     raise NicMissing(
         f"Domain {name} has no NIC '{selector}'. {there} Name one by its alias, MAC, host device or PCI address."
     )
@@ -261,18 +296,18 @@ def _matcher(view: DomainView, selector: str) -> Callable[[Interface], bool]:
     return is_meant
 
 
-def _names(pairs: Sequence[Pair]) -> str:
+def _names(pairs: Sequence[DomainNic]) -> str:
     return ", ".join(describe(live or config) for live, config in pairs)
 
 
-def _told_apart(view: DomainView, matches: Sequence[Pair]) -> str:
+def _told_apart(view: DomainView, matches: Sequence[DomainNic]) -> str:
     """By what each of them is named alone: alias, MAC, or guest address, which is said with it; empty if nothing tells them all."""
 
-    def is_named_alone(pair: Pair, name: str | None) -> bool:
+    def is_named_alone(pair: DomainNic, name: str | None) -> bool:
         if name is None:
             return False
         is_meant = _matcher(view, name)
-        return [other for other in view.pairs if any(net is not None and is_meant(net) for net in other)] == [pair]
+        return [other for other in view.nics if any(net is not None and is_meant(net) for net in other)] == [pair]
 
     for kind, names in (
         ("alias", [_first(pair, "alias") for pair in matches]),
@@ -284,11 +319,11 @@ def _told_apart(view: DomainView, matches: Sequence[Pair]) -> str:
     return ""
 
 
-def _first(pair: Pair, field: str) -> str | None:
+def _first(pair: DomainNic, field: str) -> str | None:
     return next((str(value) for net in pair if (value := getattr(net, field, None)) is not None), None)
 
 
-def _by_half(matches: Sequence[Pair]) -> str:
+def _by_half(matches: Sequence[DomainNic]) -> str:
     """The one definition that has a NIC, as a name of that NIC: empty if both definitions have all of them, or one has two of those that it alone has."""
     alone = [live is None for live, config in matches if None in (live, config)]
     if not alone or max(alone.count(True), alone.count(False)) > 1:

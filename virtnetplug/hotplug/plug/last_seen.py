@@ -109,7 +109,7 @@ def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[s
 
 def beside(view: DomainView, names: Collection[str]) -> dict[str, dict[str, str]]:
     """For the request of an operation on live NICs alone: what the definition has of the NICs with these live aliases (see `say_unseen`)."""
-    pairs = [(live.alias, config.element) for live, config in view.pairs if live is not None and config is not None]
+    pairs = [(live.alias, config.element) for live, config in view.nics if live is not None and config is not None]
     found = {alias: element for alias, element in pairs if alias is not None and alias in names}
     return {BESIDE: found} if found else {}
 

@@ -403,7 +403,7 @@ def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> Operat
     steps: list[Part] = []
     for net in there:
         alias = net.alias or ""
-        kept = next((other for live, other in view.pairs if live is net and other in config), None)
+        kept = next((other for live, other in view.nics if live is net and other in config), None)
         entries.append(
             {**named(alias, net, kept), "live": net.element, "config": None if kept is None else kept.element}
         )

@@ -14,7 +14,7 @@ from virtnetplug.hotplug.guest import guest, leftover
 from virtnetplug.hotplug.guest.travel import is_ours, known, pending_in, read
 from virtnetplug.hotplug.look.leaving import asked, is_any_of, of_domain, operation_on, states
 from virtnetplug.hotplug.look.strangers import end_of, has_other_end, is_anothers
-from virtnetplug.hotplug.look.view import BOTH, DomainView, Pair, find, has_source_of, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, find, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
@@ -83,7 +83,7 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
     )
 
 
-def _touches(record: OperationRecord, pair: Pair) -> bool:
+def _touches(record: OperationRecord, pair: DomainNic) -> bool:
     """Whether the operation worked on the NIC. One that was called so by libvirt in another run was another NIC."""
     nics = {step.nic for step in record.steps}
     aliases = nics.intersection(alias for _, alias in record.touched) | {nic for nic in nics if is_lasting(nic)}
@@ -91,13 +91,15 @@ def _touches(record: OperationRecord, pair: Pair) -> bool:
     return is_any_of(pair, names)
 
 
-def nics_of(host: Host, view: DomainView, pairs: Sequence[Pair] | None = None, *, are_new: bool = False) -> list[Nic]:
+def nics_of(
+    host: Host, view: DomainView, pairs: Sequence[DomainNic] | None = None, *, are_new: bool = False
+) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
     Of those that `are_new` nothing is asked that a guest cannot have done yet.
     """
     said = _said(host, view)
-    chosen = view.pairs if pairs is None else pairs
+    chosen = view.nics if pairs is None else pairs
     return [_nic(host, view, live, config, said, is_new=are_new) for live, config in chosen]
 
 
@@ -141,13 +143,13 @@ def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
         yield from (known(net) for net in nets)
 
 
-def nics_now(host: Host, domain: Domain, is_one: Callable[[Pair], bool]) -> list[Nic]:
+def nics_now(host: Host, domain: Domain, is_one: Callable[[DomainNic], bool]) -> list[Nic]:
     """Those NICs as they are once an operation has ended; nothing where they cannot be seen, for what was done stands."""
     try:
         view = look(domain, BOTH)
     except VirtnetplugError:
         return []
-    return nics_after(host, view, [pair for pair in view.pairs if is_one(pair)])
+    return nics_after(host, view, [pair for pair in view.nics if is_one(pair)])
 
 
 def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
@@ -159,12 +161,12 @@ def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
     for uuid, its in wanted.items():
         with suppress(VirtnetplugError):
             view = look(host.hypervisor.domain(uuid), BOTH)
-            pairs = [pair for pair in view.pairs if any(net and its & {net.alias, str(net.mac)} for net in pair)]
+            pairs = [pair for pair in view.nics if any(net and its & {net.alias, str(net.mac)} for net in pair)]
             found += nics_of(host, view, pairs)
     return found
 
 
-def nics_after(host: Host, view: DomainView, pairs: Sequence[Pair], *, are_new: bool = False) -> list[Nic]:
+def nics_after(host: Host, view: DomainView, pairs: Sequence[DomainNic], *, are_new: bool = False) -> list[Nic]:
     """The same of a look that there has been already."""
     with suppress(VirtnetplugError):
         return nics_of(host, view, pairs, are_new=are_new)
