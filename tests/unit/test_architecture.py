@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from virtnetplug.hotplug.engine import registry
+from virtnetplug.hotplug.engine import kinds
 
 ROOT = Path(__file__).parents[2]
 
@@ -227,18 +227,18 @@ def test_good_imports_are_let_in() -> None:
     assert faults_of(source, "virtnetplug.hotplug.change.attach", modules=modules) == []
 
 
-OPERATION_NAMES = {name.partition(" ")[0] for name in registry.KINDS} - {"remember"}  # a step is called so, too
+OPERATION_NAMES = {name.partition(" ")[0] for name in kinds.KINDS} - {"remember"}  # a step is called so, too
 THEIRS = {"pf_recovery": "pf_plan", "vif_recovery": "rebind_vif"}
 """Of an operation in several modules, the one that has its name."""
 
 
 def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module() -> None:
     own: dict[str, set[str]] = {}
-    for name, kind in registry.KINDS.items():
+    for name, kind in kinds.KINDS.items():
         own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(module := kind.module.rpartition(".")[2], module))
     for path in sorted((ROOT / "virtnetplug" / "hotplug").rglob("*.py")):
         words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        for name in words & OPERATION_NAMES if path.stem != "registry" else ():
+        for name in words & OPERATION_NAMES if path.stem != "kinds" else ():
             assert path.stem in own[name], (
                 f"{path.name} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
             )
