@@ -228,20 +228,20 @@ def test_good_imports_are_let_in() -> None:
 
 
 OPERATION_NAMES = {name.partition(" ")[0] for name in kinds.KINDS} - {"remember"}  # a step is called so, too
-THEIRS = {"pf_recovery": "pf_plan", "vif_recovery": "rebind_vif"}
+THEIRS = {"pf.rebind": "pf.plan"}
 """Of an operation in several modules, the one that has its name."""
 
 
 def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module() -> None:
     own: dict[str, set[str]] = {}
     for name, kind in kinds.KINDS.items():
-        own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(module := kind.module.rpartition(".")[2], module))
-    for path in sorted((ROOT / "virtnetplug" / "hotplug").rglob("*.py")):
+        own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(kind.module, kind.module))
+    rooms = ROOT / "virtnetplug" / "hotplug"
+    for path in sorted(rooms.rglob("*.py")):
         words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        for name in words & OPERATION_NAMES if path.stem != "kinds" else ():
-            assert path.stem in own[name], (
-                f"{path.name} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
-            )
+        module = ".".join(path.relative_to(rooms).with_suffix("").parts)
+        for name in words & OPERATION_NAMES if module != "engine.kinds" else ():
+            assert module in own[name], f"{module} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
 
 
 def test_a_vf_is_written_to_in_one_module_which_compares_it_first() -> None:

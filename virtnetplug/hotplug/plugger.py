@@ -211,9 +211,9 @@ class Plugger:
         on any other host, and `VifNotConnected` with the states of both ends where they are not Connected again after `wait` seconds. The
         `Outcome` is ``done``; its `reason` is ``ring-renewed`` where a guest connected anew meanwhile.
         """
-        from virtnetplug.hotplug.vif import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
     @_single
     def rebind_pf(
@@ -233,12 +233,12 @@ class Plugger:
         without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
         the PF was left alone. Its `domain` is the PF's address.
         """
-        from virtnetplug.hotplug.pf import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
+        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
 
     @_single
     def handover(
@@ -399,9 +399,9 @@ class Plugger:
 
     def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
         """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.vif import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
+        return rebind.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
 
     def plan_rebind_pf(
         self,
@@ -413,12 +413,12 @@ class Plugger:
         allow_outage: bool = False,
     ) -> Plan:
         """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.pf import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.plan_rebind_pf(self._host, pf, wish)
+        return rebind.plan_rebind_pf(self._host, pf, wish)
 
     def plan_handover(
         self,

@@ -15,7 +15,7 @@ from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.transaction import Transaction
-from virtnetplug.hotplug.pf.pf_guests import identities, keep_new, renew
+from virtnetplug.hotplug.pf.guests import identities, keep_new, renew
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
 from virtnetplug.model.operation import Half, OperationRecord, Phase

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from virtnetplug import xml
@@ -16,14 +16,14 @@ from virtnetplug.backends.vf_identity import loss_of, taker_of
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, named_lock
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import how
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
 from virtnetplug.hotplug.look.view import places_of
-from virtnetplug.hotplug.pf.pf_users import PfNic
+from virtnetplug.hotplug.pf.users import PfNic
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
@@ -34,43 +34,6 @@ from virtnetplug.model.run import Run
 from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
-
-
-class PfLocks:
-    """The locks of a PF and of every domain that has a VF of it: those of the domains are let go while guests are waited for.
-
-    Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
-    """
-
-    def __init__(self, host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> None:
-        self.domains = sorted({domain.uuid: domain for domain in domains}.values(), key=lambda domain: domain.uuid)
-        self._locks = {domain.uuid: DomainLock(host, domain, seconds, least=least) for domain in self.domains}
-
-    def of(self, domain: Domain) -> DomainLock:
-        """That domain's."""
-        return self._locks[domain.uuid]
-
-    def take(self) -> None:
-        """All of the domains', in their order."""
-        try:
-            for lock in self._locks.values():
-                lock.take()
-        except BaseException:
-            self.release()  # none of them alone
-            raise
-
-    def release(self) -> None:
-        """Let them go; safe twice."""
-        for lock in reversed(self._locks.values()):
-            lock.release()
-
-    @contextmanager
-    def held(self) -> Iterator[PfLocks]:
-        """With them."""
-        with ExitStack() as stack:
-            stack.callback(self.release)
-            self.take()
-            yield self
 
 
 def pf_lock(host: Host, pf: PciAddress, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:

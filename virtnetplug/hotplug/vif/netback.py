@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from virtnetplug.errors import HostDeviceFailed, NicChanged, VifNotConnected
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.vif.vif_nics import VifNic, as_its_script_made_it, xen
+from virtnetplug.hotplug.vif.nics import VifNic, as_its_script_made_it, xen
 from virtnetplug.ports.xen import Vif
 from virtnetplug.retry import until_true
 

@@ -10,7 +10,7 @@ from virtnetplug.errors import DomainMissing, NicMissing, NotSupported, UsageErr
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
-from virtnetplug.hotplug.vif.vif_fit import Candidate, no_single, refusals, unknown
+from virtnetplug.hotplug.vif.refusals import Candidate, no_single, refusals, unknown
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Refusal, Scope
 from virtnetplug.model.physical_function import NetdevState

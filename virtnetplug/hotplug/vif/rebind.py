@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from typing import ClassVar
 
 from virtnetplug.errors import (
+    DomainMissing,
     HostDeviceFailed,
     NicChanged,
     UsageError,
@@ -23,14 +25,16 @@ from virtnetplug.errors import (
     XenStoreFailed,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock, Lock, locks_of, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, DomainLocks, Lock, least_of, named_lock
 from virtnetplug.hotplug.call.waiting import Work, at_once
+from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operation, Shape
+from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, transaction
-from virtnetplug.hotplug.recover.recover import settle_crashed
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
+from virtnetplug.hotplug.recover.several import settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
-from virtnetplug.hotplug.vif import vif_rework
-from virtnetplug.hotplug.vif.vif_nics import Found, VifNic, find_all, find_one, told, xen
+from virtnetplug.hotplug.vif import netback
+from virtnetplug.hotplug.vif.nics import Found, VifNic, find_all, find_one, told, xen
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -42,6 +46,7 @@ from virtnetplug.model.operation import (
     Result,
     Scope,
     Step,
+    StepState,
 )
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.xen import FrontendWatch
@@ -49,7 +54,10 @@ from virtnetplug.ports.xen import FrontendWatch
 NAME = "rebind"
 KIND = "vif"
 DRIVER = "xen-netback"
-"""Of all vifs."""
+"""The driver of all vifs of a host."""
+
+CONNECT_SECONDS = 10.0
+"""Seconds that backends get to connect in a recovery. They wait for no guest."""
 
 
 def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
@@ -103,28 +111,19 @@ def _check(host: Host, *, reload_driver: bool) -> None:
 @contextmanager
 def _locked(
     host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool
-) -> Iterator[tuple[Found, DomainLock]]:
+) -> Iterator[tuple[Found, Lock]]:
     """What there is under the locks of all domains that it is about, with what crashes left of them settled."""
-    with driver_lock(host, seconds):
-        if not reload_driver:
-            with DomainLock(host, domain, seconds) as lock:
-                settle_crashed(host, domain, lock)
-                yield find_one(host, domain, selector), lock
-            return
-        while True:
-            domains = find_all(host, domain, selector).domains
-            for each in domains:  # each by itself: to settle may take letting its lock go
-                with DomainLock(host, each, seconds) as lock:
-                    settle_crashed(host, each, lock)
-            with ExitStack() as stack:
-                stack.enter_context(locks_of(host, domains, seconds))
-                found = find_all(host, domain, selector)
-                if {each.uuid for each in found.domains} <= {each.uuid for each in domains}:
-                    yield found, DomainLock(host, domain, seconds)  # those of all are held, and none is let go
-                    return
+    if reload_driver:
+        look = partial(find_all, host, domain, selector)
+        locked = settled_and_locked(host, lambda: look().domains, look, lambda found: found.domains, seconds)
+    else:
+        look = partial(find_one, host, domain, selector)
+        locked = settled_and_locked(host, lambda: [domain], look, lambda _: [domain], seconds)
+    with _driver_lock(host, seconds), locked as seen:
+        yield seen
 
 
-def driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
+def _driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
     """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains; raises `DomainBusy`."""
     return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, least))
 
@@ -166,58 +165,56 @@ def _run(
 ) -> Outcome:
     _, drivers = xen(host)
     for nic in found.nics:
-        tx.effect("unbind_vif", nic.label, partial(vif_rework.unbind, host, nic), half=Half.LIVE)
+        tx.effect("unbind_vif", nic.label, partial(netback.unbind, host, nic), half=Half.LIVE)
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
         tx.effect("reload_driver", DRIVER, drivers.reload)  # what brings a vif back loads it, too
-    _put_back(host, found, tx)
-    verify(host, found.nics, tx, seconds)
-    return end(host, found.nics, tx, _moved(tx, guests))
+    _bind_all(host, found.nics, tx)
+    _verify(host, found.nics, tx, seconds)
+    return _end(host, found.nics, tx, _moved(tx, guests))
 
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
     """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
 
     def complete(nic: VifNic) -> None:
-        vif_rework.complete(host, nic, seconds)
-        warn_of_moved(host, [nic], tx)
+        netback.complete(host, nic, seconds)
+        _warn_of_moved(host, [nic], tx)
 
     return {("unbind_vif", nic.label): partial(complete, nic) for nic in nics}
 
 
-def warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
+def _warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
     """Say of each whose link somebody moved that it is left there."""
-    for text in vif_rework.moved(host, nics):
+    for text in netback.moved(host, nics):
         tx.warn(text)
 
 
-def _put_back(host: Host, found: Found, tx: Transaction) -> None:
-    """Every one of them, whatever becomes of another; then the first fault is raised."""
+def _bind_all(host: Host, nics: Sequence[VifNic], tx: Transaction, *, surely: bool = False) -> None:
+    """Bind every vif and put it into its bridge, whatever becomes of another; then raise the first fault.
+
+    `surely` where the driver may not be loaded.
+    """
+    bind = netback.bind_surely if surely else netback.bind
     faults: list[VirtnetplugError] = []
-    for nic in found.nics:
+    for nic in nics:
         try:
-            put_back(host, nic, tx)
+            tx.effect("bind_vif", nic.label, partial(bind, host, nic), half=Half.LIVE)
+            if nic.wanted is not None:
+                tx.effect("join_bridge", nic.label, partial(netback.plumb, host, nic), half=Half.LIVE)
         except VirtnetplugError as error:
             faults.append(error)
     if faults:
         raise faults[0]
 
 
-def put_back(host: Host, nic: VifNic, tx: Transaction, *, surely: bool = False) -> None:
-    """The steps after the driver was taken from it; `surely` where the driver may not be loaded."""
-    bind = vif_rework.bind_surely if surely else vif_rework.bind
-    tx.effect("bind_vif", nic.label, partial(bind, host, nic), half=Half.LIVE)
-    if nic.wanted is not None:
-        tx.effect("join_bridge", nic.label, partial(vif_rework.plumb, host, nic), half=Half.LIVE)
-
-
-def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) -> None:
+def _verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) -> None:
     """See that each is connected. Where one is not, nothing more can be done now: the operation stays open, and `VifNotConnected` is raised."""
     deadline, faults = host.clock.monotonic() + seconds, []
     for nic in nics:
         try:
-            tx.note("verify", nic.label, partial(vif_rework.check, host, nic, deadline))
+            tx.note("verify", nic.label, partial(netback.check, host, nic, deadline))
         except VifNotConnected as error:
             faults.append(error.message)
     if faults:
@@ -226,38 +223,38 @@ def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) 
         raise VifNotConnected(message)
 
 
-def end(
+def _end(
     host: Host, nics: Sequence[VifNic], tx: Transaction, moved: frozenset[str] = frozenset(), *, said: str = ""
 ) -> Outcome:
     """All are bound and connected: say so, and of each whether its ring was taken as it was found. `said` is what a recovery calls that.
 
     One whose guest has ended, or that was detached, was not bound anew: of one alone that is no success, of several the others are.
     """
-    gone = {nic.label: _why_gone(host, nic) for nic in nics if vif_rework.is_gone(host, nic)}
+    gone = {nic.label: _why_gone(host, nic) for nic in nics if netback.is_gone(host, nic)}
     if gone and len(gone) == len(nics):
         message = "; ".join(gone.values())
-        is_replaced = any(vif_rework.is_replaced(host, nic) for nic in nics)
+        is_replaced = any(netback.is_replaced(host, nic) for nic in nics)
         reason = NicChanged.reason if is_replaced else "guest-ended"
         tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
         return tx.outcome(Result.UNDONE, reason=reason, message=message)
     for text in gone.values():
         tx.warn(text)
-    warn_of_moved(host, nics, tx)
-    renewed = vif_rework.renewed(host, nics, moved)
+    _warn_of_moved(host, nics, tx)
+    renewed = netback.renewed(host, nics, moved)
     for text in renewed:
         tx.warn(text)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
     tx.finish(OperationState.DONE, Result.DONE, reason=reason)
-    return tx.outcome(Result.DONE, reason=reason, message=said, nics=nics_now(host, nics))
+    return tx.outcome(Result.DONE, reason=reason, message=said, nics=_nics_now(host, nics))
 
 
 def _why_gone(host: Host, nic: VifNic) -> str:
-    if vif_rework.is_replaced(host, nic):
+    if netback.is_replaced(host, nic):
         return f"{nic.label} was not bound anew: {nic.vif.name} is another NIC by now, or the same one connected to something else. It is left as it is"
     return f"{nic.label} was not bound anew: the guest has ended, or has the NIC no more"
 
 
-def nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
+def _nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
     """What became of them; what was done stands if one cannot be seen."""
     return nics_named(host, ((nic.domain_uuid, nic.alias) for nic in nics if nic.domain_uuid))
 
@@ -268,3 +265,82 @@ def _moved(tx: Transaction, guests: FrontendWatch) -> frozenset[str]:
     except XenStoreFailed as error:
         tx.warn(f"whether guests connected anew was not seen all along: {error.message}")
         return frozenset()
+
+
+class RebindVif(Operation):
+    """A rebind of one vif, or of all vifs of the host: then it is no domain's operation.
+
+    A rebind that was cut off is finished, for a vif without its driver is a guest without network.
+    """
+
+    request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
+
+    @classmethod
+    def heading(cls, record: OperationRecord) -> Direction:
+        """Forward if it ends as what was asked for. A recovery does not load the driver anew if the operation had not."""
+        if record.request["reload"]:
+            is_forward = any(step.name == "reload_driver" and step.state is StepState.DONE for step in record.steps)
+        else:
+            is_forward = any(step.state is not StepState.PLANNED for step in record.steps)
+        return Direction.FORWARD if is_forward else Direction.BACK
+
+    @classmethod
+    def of_one_domain(cls, record: OperationRecord) -> bool:
+        """Not if the driver was to be loaded anew."""
+        return bool(record.domain_uuid)
+
+    @classmethod
+    def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
+        """See `Operation.settle`. `seconds` bounds the wait for each vif to be connected."""
+        found: dict[str, Domain] = {}
+        for its in {nic.domain_uuid for nic in _nics(record)} - {""}:
+            with suppress(DomainMissing):
+                found[its] = host.hypervisor.domain(its)
+        least = least_of(seconds)
+        with (
+            _driver_lock(host, seconds, least=least),
+            DomainLocks(host, found.values(), seconds, least=least),
+            taken_over(host, record.id) as now,
+        ):
+            if now is None:
+                return None
+            for domain in found.values():
+                domain.await_idle()
+            return cls._finish(host, now, seconds)
+
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """See `Operation.go_on`."""
+        return at_once(partial(cls._finish, host, record, seconds))
+
+    @classmethod
+    def go_back(
+        cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
+    ) -> Outcome:
+        """See `Operation.go_back`: what takes it back is what finishes it."""
+        return cls._finish(host, record, seconds)
+
+    @classmethod
+    def _finish(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome:
+        """Bind every vif that may have lost its driver, and put it back. The locks of the domains are held."""
+        with resumed(host, record) as tx:
+            tx.go_forward()
+            nics = [nic for nic in _nics(record) if tx.was_begun("unbind_vif", nic.label)]
+            _bind_all(host, nics, tx, surely=True)
+            _verify(host, nics, tx, max(seconds, CONNECT_SECONDS))
+            if cls.heading(tx.record) is Direction.FORWARD:
+                return _end(host, nics, tx, said="the rebind that was left open has been finished")
+            _warn_of_moved(host, nics, tx)
+            message = "the rebind that was left open has been undone: every vif has its driver"
+            if tx.was_begun("reload_driver", DRIVER):
+                message += ", and whether that was loaded anew is not known"
+            reason, error = record.reason or "recovered", record.error or message
+            tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=error)
+            return tx.outcome(Result.UNDONE, reason="recovered", message=message, nics=_nics_now(host, nics))
+
+
+def _nics(record: OperationRecord) -> Sequence[VifNic]:
+    return [VifNic.from_entry(entry) for entry in record.request["nics"]]
+
+
+OPERATION = RebindVif

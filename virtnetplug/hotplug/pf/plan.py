@@ -11,9 +11,9 @@ from virtnetplug.errors import HostDeviceUnfit, NotSupported, Outage, PfInUse, P
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC
 from virtnetplug.hotplug.engine.transaction import plan_steps
-from virtnetplug.hotplug.pf import pf_rework
-from virtnetplug.hotplug.pf.pf_guests import entry_of, entry_of_free
-from virtnetplug.hotplug.pf.pf_users import PfView, defined_with
+from virtnetplug.hotplug.pf import rework
+from virtnetplug.hotplug.pf.guests import entry_of, entry_of_free
+from virtnetplug.hotplug.pf.users import PfView, defined_with
 from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
 
 NAME = "rebind-pf"
@@ -147,7 +147,7 @@ def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:
     for name, phase in (("ask", Phase.UNPLUG), ("guest_release", Phase.GUEST), ("pci_reattach", Phase.RELEASE)):
         parts += [(name, nic.label, phase, Half.LIVE) for nic in view.nics]
     parts += [("snapshot", pf, Phase.PLUG, None)]
-    parts += pf_rework.steps(pf, has_hook=bool(wish.hook), reload_driver=wish.reload_driver)
+    parts += rework.steps(pf, has_hook=bool(wish.hook), reload_driver=wish.reload_driver)
     parts += [("attach_hostdev", nic.label, Phase.PLUG, Half.LIVE) for nic in view.nics]
     return plan_steps(*parts, ("unfence", pf, Phase.RELEASE, None))
 
