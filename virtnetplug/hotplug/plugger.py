@@ -17,6 +17,7 @@ from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
 from virtnetplug.hotplug.recover import recover
+from virtnetplug.hotplug.recover.settling import settle_crashed
 from virtnetplug.hotplug.report import inventory
 from virtnetplug.hotplug.report.inventory import NicDetail
 from virtnetplug.model.identity import UnplugPolicy
@@ -489,7 +490,7 @@ class Plugger:
     def plan_recover(self, domain: str | None = None, *, forget: str = "") -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""
         if forget:
-            return (recover.plan_forget(self._host, domain, forget),)
+            return recover.plan_recover(self._host, domain, forget=forget)
         from virtnetplug.hotplug.identity import enforcement
 
         return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))
@@ -560,7 +561,7 @@ class Plugger:
         """The domain under its lock, with what a crash left of it settled; the lock is waited for `seconds`, and `LEAST`."""
         domain = self._host.hypervisor.domain(name)
         with DomainLock(self._host, domain, seconds) as lock:
-            recover.settle_crashed(self._host, domain, lock)
+            settle_crashed(self._host, domain, lock)
             yield domain, lock
 
 

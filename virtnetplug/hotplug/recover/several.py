@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock, DomainLocks
-from virtnetplug.hotplug.recover.recover import settle_crashed
+from virtnetplug.hotplug.recover.settling import settle_crashed
 from virtnetplug.ports.domain import Domain
 
 T = TypeVar("T")
