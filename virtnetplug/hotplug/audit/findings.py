@@ -8,9 +8,9 @@ from virtnetplug.model.audit import Finding
 
 
 class Words(NamedTuple):
-    """What a kind of finding says: what is wrong, what a person can do, and what a repair would do (empty if no repair is safe).
+    """The sentences of a kind of finding: what is wrong, what a person can do, and what a repair does (empty if none is safe).
 
-    The fields of `str.format` are those of the finding (`domain`, `nic`, `device`, `network`) and the values that the check adds.
+    Their fields for `str.format` are those of the finding (`domain`, `nic`, `device`, `network`) and the values that the check adds.
     """
 
     message: str
@@ -19,7 +19,7 @@ class Words(NamedTuple):
 
 
 _DETACH = "It carries no traffic: detach it and attach it again."
-_REPAIR = "Put it back with 'virtnetplug audit --repair'"
+_REPAIR = "Restore that with 'virtnetplug audit --repair'"
 
 WORDS = {
     "alias-duplicate": Words(

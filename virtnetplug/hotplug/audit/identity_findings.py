@@ -30,7 +30,7 @@ Kept = Mapping[Half, DomainMetadata]
 
 
 def identity_findings(host: Host, whole: Survey) -> Iterator[Finding]:
-    """Of every domain that keeps anything, or that the journal knows to have kept something; the others cost nothing."""
+    """The findings of every domain that has virtnetplug metadata, or that had some by the journal. Other domains cost nothing."""
     busy = {record.domain_uuid for record in whole.operations if record.id in whole.alive}
     kept: dict[str, Kept] = {}
     for seen in whole.domains.values():
@@ -114,7 +114,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
-    """Those hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
+    """The hand-overs that no hand-back or forgetting of the same NIC followed, and whose record can be read."""
     records = host.journal.newest(host.hypervisor.key, HANDED)
     return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
 

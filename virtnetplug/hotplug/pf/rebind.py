@@ -1,7 +1,7 @@
 """Rebind of a PF: its driver bound anew, its firmware changed, or another number of VFs, under guests that run on.
 
-Every guest's VF is taken out (a teaming partner carries its traffic), the PF is taken apart and made again, and every guest gets a VF with
-its identity. Until the PF is made again all of it is undone by whatever fails; from then on it only goes forward.
+Every guest releases its VF, while a teaming partner carries the traffic. The PF is taken apart and made again. Then every guest gets a VF with the
+identity of its NIC. A failure undoes everything until the PF is made again; from then on the operation only goes forward.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ from virtnetplug.ports.domain import Domain, GuestEvent, Watch
 
 
 def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 30.0) -> Outcome:
-    """Do it, or raise why not; every guest is waited for until `seconds` have passed."""
+    """Rebind the PF, or raise the refusals. Guests are waited for until `seconds` have passed."""
     address = pf_called(host, pf)
     look = partial(look_at, host, address)
     with (
@@ -107,7 +107,7 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
 
 
 class _Running:
-    """One on its way."""
+    """A rebind that is under way."""
 
     def __init__(self, host: Host, view: PfView, said: Sequence[str], seconds: float) -> None:
         self.host, self.view, self.said = host, view, said
@@ -150,7 +150,7 @@ class _Running:
         )
 
     def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
-        """For all of them; what the guests do is known then, or the time is over. Raises `LeftPending` where the locks are not to be had again."""
+        """Wait until every guest has answered, or the time is over. Raises `LeftPending` if the locks cannot be taken again."""
         then = "'virtnetplug recover --wait 60' gives every guest its VF again"
         with pending_if_busy(tx, "The guests were asked for their VFs", then):
             for nic in self.nics:
@@ -163,9 +163,9 @@ class _Running:
                     self.answers[nic.label] = error
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
-        """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go.
+        """Undo the rebind, as some guests did not release their VFs: the other guests get theirs again at once.
 
-        Raises `RollbackIncomplete` where another could not get its own: that is in the journal then.
+        Raises `RollbackIncomplete` if one of the others could not get its VF; the journal keeps that.
         """
         faults = [(step, error) for step, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
         names = [nic.label for nic in held]
@@ -180,13 +180,13 @@ class _Running:
 
 
 def _undos(host: Host, nics: Sequence[PfNic], tx: Transaction, seconds: float = 0.0) -> Undos:
-    """What takes the steps back, until the PF is made again: the PF as it was, then every guest's VF, then the fence."""
+    """The undos until the PF is made again: first the PF, then the VF of every guest, then the fence."""
     pf = PciAddress.parse(tx.record.request["pf"])
     found: dict[tuple[str, str], Callable[[], object]] = {("fence", str(pf)): partial(_unfence, host, tx, pf)}
     for nic in nics:
         found["ask", nic.label] = partial(_back, host, tx, pf, nic, seconds)
     planned = {step.name for step in tx.steps}
-    first = next(name for name in rework.STEPS if name in planned)  # it takes all of them back
+    first = next(name for name in rework.STEPS if name in planned)  # it undoes all of them
     found[first, str(pf)] = lambda: rework.make_as_before(host, pf, tx)
     return found
 
@@ -198,7 +198,7 @@ def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
 
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
-    """The guest has its VF again. One whose host was started anew has ended, and its next run is nobody's to change."""
+    """Attach the guest's VF again. If the host was started anew, the guest has ended, and its next run is left alone."""
     if not rework.is_of_this_boot(host, tx.record):
         return
     if keeps(Site(host=host, domain=nic.domain, run=nic.run, seconds=seconds), tx, nic.label, nic.net):
@@ -220,12 +220,12 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
 
 
 def _is_out(nic: PfNic) -> bool:
-    """Whether its guest has let go of it, and runs on."""
+    """Whether the guest has released the NIC, and runs on."""
     return guest.look_for(nic.domain, dataclasses.replace(nic.net, alias=nic.alias), run=nic.run) is Answer.GONE
 
 
 def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) -> PciAddress:
-    """The VF that the NIC had; another one if somebody has that by now."""
+    """The VF that the NIC had, or another VF if somebody has that one by now."""
     index = next(index for index, vf in enumerate(vfs) if vf.address == nic.address)
     if _is_out(nic):
         index = untaken(host, nic, vfs, index, tx)
@@ -233,7 +233,7 @@ def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) ->
 
 
 def _go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
-    """The PF is as it is to be: every guest gets its VF; what fails is tried by `recover`, and keeps no other from its own."""
+    """Attach a VF to every guest, as the PF is made again. What fails is left to `recover`, and keeps no other guest from its VF."""
     tx.go_forward()
     faults: list[VirtnetplugError] = []
     entries = {(entry["domain_uuid"], entry["alias"]): entry for entry in tx.record.request["nics"]}
@@ -253,7 +253,7 @@ def _go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
 
 
 def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
-    """The VF of that number, if it is as it was made; another one if somebody has that by now."""
+    """Attach the VF of that number if its settings are as they were made, or another VF if somebody has that one by now."""
     if not rework.is_of_this_boot(host, tx.record):
         return  # its guest has ended, and the VFs are other ones
     request = tx.record.request
@@ -270,7 +270,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 
 def _nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
-    """What became of them; what was done stands if one cannot be seen."""
+    """The NICs as they are now. A NIC that cannot be seen is left out."""
     return nics_named(
         host, ((nic.domain.uuid, name) for nic in nics for name in {nic.alias, nic.net.alias or nic.alias})
     )
@@ -279,7 +279,7 @@ def _nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
 class RebindPf(Operation):
     """A rebind of a PF is of no one domain: the PF's lock comes first, and then those of all its guests.
 
-    A rebind that was cut off is finished if the PF had been made again. Else the PF and its guests get back what they had.
+    A rebind that was cut off is finished if the PF had been made again. Otherwise the PF and its guests are restored.
     """
 
     request: ClassVar[Shape] = {
@@ -358,7 +358,7 @@ def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
 
 
 def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
-    """As `Operation.anywhere`, for every guest."""
+    """See `Operation.anywhere`; this does the same for every guest."""
     places = {
         (nic.domain.uuid, nic.alias): freed(nic.domain, nic.element, record.request) for nic in _nics(host, record)
     }

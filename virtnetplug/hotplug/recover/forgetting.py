@@ -1,4 +1,4 @@
-"""`recover` with `forget`: an operation that nothing can settle is closed by its owner's word, and what is held for it is given back."""
+"""`recover` with `forget`: close an operation that nothing can settle, because its owner asks for it, and return what is held for it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from virtnetplug.ports.domain import Domain, HowEnded
 
 
 def forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
-    """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more; or one whose NIC stays out.
+    """Close an operation that cannot be settled.
 
-    Raises `ForgetRefused` if the operation can be settled.
+    Its guest was saved, or ended in a way that is not known; or it has the NIC connected to something else; or it lacks a NIC that could not be restored.
+    What is held for the operation is returned. Raises `ForgetRefused` if the operation can be settled.
     """
     wanted = wanted_uuids(host, domain_name)
     is_known = host.journal.operation(operation_id) is not None
@@ -75,7 +76,7 @@ def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
     if not is_abandoned(host, record):
         raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
-        text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be put back"
+        text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be restored"
         return _plan("", record.scope, text)
     lost = _lost(host, record)
     _expect_forgettable(domain_name, wanted, record, lost)
@@ -122,7 +123,7 @@ def _lost(host: Host, record: OperationRecord) -> _Lost:
 
 
 def _asked(record: OperationRecord) -> list[Interface]:
-    """The NICs that the guest was asked for, each once, as it had them: what comes in the place of one may have its alias, and is named after it."""
+    """The NICs that the guest was asked for, each once, as the guest had them. A NIC that comes in the place of another may have the same alias."""
     live = record.request.get(Half.LIVE.value)
     elements = [entry.get(Half.LIVE.value) for entry in record.named]
     elements += [live.get("before")] if isinstance(live, dict) else []
@@ -149,8 +150,8 @@ def _expect_forgettable(
 
 def _can_be_settled(record: OperationRecord) -> ForgetRefused:
     return ForgetRefused(
-        f"operation {record.id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
-        "something else by now, or lacks a NIC that could not be put back, is forgotten. "
+        f"operation {record.id} can be settled. An operation is forgotten only if its guest was saved, or ended in a way that is not known; "
+        "or if the guest has its NIC connected to something else by now, or lacks a NIC that could not be restored. "
         f"'{recover_command(record)} --wait 60' goes on with it"
     )
 
@@ -192,7 +193,7 @@ def _what_is_known(domain: Domain, record: OperationRecord, lost: _Lost) -> str:
 def _forget_of_several(
     host: Host, record: OperationRecord, operation: type[Operation], wanted: Sequence[str] | None, seconds: float
 ) -> tuple[Outcome, ...]:
-    """Close an operation on the guests of several domains whose NICs stay out, and give back what is held for them."""
+    """Close an operation on the guests of several domains whose NICs stay out, and return what is held for them."""
     touched = sorted({uuid for uuid, _ in record.touched})
     if wanted is not None and not set(touched) & set(wanted):
         raise ForgetRefused(f"operation {record.id} is none of that domain")

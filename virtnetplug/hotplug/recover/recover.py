@@ -25,10 +25,8 @@ def recover(
 ) -> tuple[Outcome, ...]:
     """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
-    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
-    whose guest address somebody has taken (``place-taken``) is put at another one. With `forget`, the id of an operation, that one is closed and nothing
-    else done: its guest must have been saved, have ended in a way that is not known, have the NIC connected to something else, or lack a NIC that
-    could not be put back; what is held for that one is given back. Raises `ForgetRefused`.
+    `allow_taint` removes a NIC that the hypervisor does not know any more through the emulator's own monitor. `any_address` allows another guest address
+    for a NIC whose address somebody has taken (``place-taken``). `forget` is the id of an operation: only that operation is closed (see `forgetting`).
     """
     if forget:
         return forget_operation(host, domain_name, forget, seconds)

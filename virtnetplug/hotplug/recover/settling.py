@@ -51,7 +51,7 @@ from virtnetplug.ports.domain import Domain, HowEnded
 
 
 def wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
-    """The UUIDs of the domains of that name, None for all; of those that are no more only the journal knows the names. Raises `DomainMissing`."""
+    """The UUIDs of the domains of that name, None for all. Only the journal knows the names of domains that are gone. Raises `DomainMissing`."""
     if domain_name is None:
         return None
     known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
@@ -70,7 +70,7 @@ def wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
 
 
 def domains_of(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
-    """Those of them that there are."""
+    """The domains of these UUIDs that exist."""
     for uuid in wanted:
         with suppress(DomainMissing):
             yield host.hypervisor.domain(uuid)
@@ -89,7 +89,7 @@ def open_records(host: Host, wanted: Sequence[str] | None) -> Sequence[Operation
 def settle(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
-    """What came of one operation; None if another call has settled it."""
+    """Settle one operation; None if another call has settled it."""
     if not is_abandoned(host, record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
@@ -120,7 +120,7 @@ def settle(
 
 
 def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
-    """What runs before an operation on `domain`: settle what can be settled without waiting. A NIC still held blocks itself only."""
+    """Settle the open operations on `domain` that need no wait, before another operation begins. A NIC that its guest still holds blocks only itself."""
     arrivals.take_over(host, domain)
     for record in open_records(host, (domain.uuid,)):
         operation = operation_of(record)
@@ -171,7 +171,7 @@ def _settle(
 
 
 def _as_seen_between_hosts(host: Host, domain: Domain, record: OperationRecord) -> OperationRecord:
-    """The record, which says from now on whether the run that it works on is between two hosts."""
+    """The record, with the note whether the run that it works on is between two hosts."""
     is_half = is_between_hosts(domain, record.run_asked)
     if is_half == record.run_asked.between_hosts:
         return record
@@ -181,7 +181,7 @@ def _as_seen_between_hosts(host: Host, domain: Domain, record: OperationRecord) 
 
 
 def _left_between_hosts(host: Host, record: OperationRecord) -> Outcome:
-    """Leave the operation as it is: what is done to this half of the run is not done to the guest, which may run on the other host."""
+    """Leave the operation as it is: the guest may run on the other host, and a change of this half would not reach it."""
     reason, message = between_hosts(record, names_of(record))
     state = OperationState.PENDING if record.state is OperationState.PENDING else OperationState.INCOMPLETE
     with resumed(host, record) as tx:
@@ -194,7 +194,7 @@ def names_of(record: OperationRecord) -> str:
 
 
 def settle_without_domain(host: Host, record: OperationRecord, end: OperationState) -> Outcome | None:
-    """The domain is no more: what it held is gone with it."""
+    """Close the operation, as its domain does not exist any more, and what the domain held is gone with it."""
     message = f"domain {record.domain_name} no longer exists, so the {record.operation} has nothing left to settle"
     if touched_guest(record.steps):
         end = OperationState.LEFT
@@ -219,7 +219,7 @@ def settle_without_domain(host: Host, record: OperationRecord, end: OperationSta
 
 
 def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
-    """The outcome of an operation that a living call owns: left to that call, and why."""
+    """The outcome of an operation that is left to the living call which owns it; the message says why."""
     why = stands_still(host, record)
     if why is not None:
         return _outcome(record, Result.PENDING, "operation-stalled", why)
@@ -240,7 +240,7 @@ def _unknown(record: OperationRecord) -> Outcome:
 
 
 def _failed(host: Host, record: OperationRecord, error: VirtnetplugError) -> Outcome | None:
-    """What came of an operation whose recovery raised `error`, as the journal has it."""
+    """The outcome of an operation whose recovery raised `error`, as the journal has it."""
     try:
         now = host.journal.operation(record.id)
     except JournalMoved:

@@ -1,4 +1,4 @@
-"""Operations on several domains: all of them settled and locked, and looked at under their locks."""
+"""Operations on several domains: the domains are settled, locked, and looked at under their locks."""
 
 from __future__ import annotations
 

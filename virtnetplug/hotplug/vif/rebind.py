@@ -1,10 +1,10 @@
-"""Rebind of a vif: its backend's driver taken from it and given back under a running Xen guest, which keeps its connections.
+"""Rebind of a vif: its backend's driver is unbound and bound again under a running Xen guest, which keeps its connections.
 
-Since Linux 5.6 ("xen-netback: support dynamic unbind/bind") netback takes the rings as it finds them: the guest's end stays Connected all along,
-and what it sent meanwhile waits there. Nobody runs the hotplug script a second time, so what that did is done here. With the driver loaded
-anew it is every vif of the host at once, of whichever domain, as all have the same.
+Since Linux 5.6 ("xen-netback: support dynamic unbind/bind") netback takes over the rings as it finds them. The guest's end stays Connected, and what
+the guest sends meanwhile waits in the ring. Nobody runs the hotplug script a second time, so this module does what the script did. To load the driver
+anew, every vif of the host is rebound at once, as all vifs have the same driver.
 
-A vif without its driver is a guest without network: whatever fails, and wherever it is cut off, each one is bound again and put back.
+A guest whose vif has no driver has no network. So each vif is bound and put into its bridge again, whatever fails, and wherever the operation dies.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CONNECT_SECONDS = 10.0
 
 
 def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
-    """Bind it anew, or all of the host with the driver loaded anew; `seconds` bounds how long each is waited for to be connected."""
+    """Rebind the vif, or load the driver anew for all vifs of the host. `seconds` bounds the wait for each vif to be connected."""
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
     with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as (found, lock):
@@ -69,7 +69,7 @@ def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = Fa
 
 
 def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False) -> Plan:
-    """What `rebind_vif` would do, and to which vifs (its `warnings`, where it is to all of them); nothing is touched."""
+    """What `rebind_vif` would do. If it rebinds all vifs, `warnings` names them. Nothing is touched."""
     _check(host, reload_driver=reload_driver)
     domain = host.hypervisor.domain(name)
     found = (find_all if reload_driver else find_one)(host, domain, selector)
@@ -112,7 +112,7 @@ def _check(host: Host, *, reload_driver: bool) -> None:
 def _locked(
     host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool
 ) -> Iterator[tuple[Found, Lock]]:
-    """What there is under the locks of all domains that it is about, with what crashes left of them settled."""
+    """The vifs, seen under the locks of their domains. What crashes left of these domains is settled first."""
     if reload_driver:
         look = partial(find_all, host, domain, selector)
         locked = settled_and_locked(host, lambda: look().domains, look, lambda found: found.domains, seconds)
@@ -124,7 +124,7 @@ def _locked(
 
 
 def _driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
-    """Whoever takes the driver from a vif, or loads it anew, has this first, and then the locks of domains; raises `DomainBusy`."""
+    """The lock of the driver, which is taken before the locks of domains. Raises `DomainBusy`."""
     return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, least))
 
 
@@ -144,7 +144,7 @@ def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:
 def _record(
     host: Host, domain: Domain, found: Found, steps: tuple[Step, ...], *, reload_driver: bool
 ) -> OperationRecord:
-    """Where it is to all vifs it is no domain's operation: each NIC in it says whose it is."""
+    """The record for the journal. An operation on all vifs names no domain: each NIC in it has its own."""
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
         operation=NAME,
@@ -169,14 +169,14 @@ def _run(
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
-        tx.effect("reload_driver", DRIVER, drivers.reload)  # what brings a vif back loads it, too
+        tx.effect("reload_driver", DRIVER, drivers.reload)  # the undos of the vifs load it, too
     _bind_all(host, found.nics, tx)
     _verify(host, found.nics, tx, seconds)
     return _end(host, found.nics, tx, _moved(tx, guests))
 
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
-    """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
+    """The undos: each vif is bound, in its bridge and connected. That loads the driver, too."""
 
     def complete(nic: VifNic) -> None:
         netback.complete(host, nic, seconds)
@@ -186,7 +186,7 @@ def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -
 
 
 def _warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
-    """Say of each whose link somebody moved that it is left there."""
+    """Warn of each vif whose link somebody has moved: it is left there."""
     for text in netback.moved(host, nics):
         tx.warn(text)
 
@@ -210,7 +210,7 @@ def _bind_all(host: Host, nics: Sequence[VifNic], tx: Transaction, *, surely: bo
 
 
 def _verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) -> None:
-    """See that each is connected. Where one is not, nothing more can be done now: the operation stays open, and `VifNotConnected` is raised."""
+    """Verify that each vif is connected. If one is not, the operation stays open, and this raises `VifNotConnected`."""
     deadline, faults = host.clock.monotonic() + seconds, []
     for nic in nics:
         try:
@@ -218,7 +218,7 @@ def _verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float)
         except VifNotConnected as error:
             faults.append(error.message)
     if faults:
-        message = f"{'; '.join(faults)}. The journal keeps it: 'virtnetplug recover --wait 60' puts back what is missing, and looks again."
+        message = f"{'; '.join(faults)}. The journal keeps it: 'virtnetplug recover --wait 60' restores what is missing, and looks again."
         tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=VifNotConnected.reason, error=message)
         raise VifNotConnected(message)
 
@@ -226,9 +226,9 @@ def _verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float)
 def _end(
     host: Host, nics: Sequence[VifNic], tx: Transaction, moved: frozenset[str] = frozenset(), *, said: str = ""
 ) -> Outcome:
-    """All are bound and connected: say so, and of each whether its ring was taken as it was found. `said` is what a recovery calls that.
+    """End the operation, as all vifs are bound and connected, and warn of each ring that was not taken over. `said` is the message of a recovery.
 
-    One whose guest has ended, or that was detached, was not bound anew: of one alone that is no success, of several the others are.
+    A vif whose guest has ended, or that was detached, was not bound anew. If all vifs are such, the operation has failed.
     """
     gone = {nic.label: _why_gone(host, nic) for nic in nics if netback.is_gone(host, nic)}
     if gone and len(gone) == len(nics):
@@ -255,7 +255,7 @@ def _why_gone(host: Host, nic: VifNic) -> str:
 
 
 def _nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
-    """What became of them; what was done stands if one cannot be seen."""
+    """The NICs as they are now. A NIC that cannot be seen is left out."""
     return nics_named(host, ((nic.domain_uuid, nic.alias) for nic in nics if nic.domain_uuid))
 
 
@@ -317,12 +317,12 @@ class RebindVif(Operation):
     def go_back(
         cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
-        """See `Operation.go_back`: what takes it back is what finishes it."""
+        """See `Operation.go_back`. To undo it is to finish it."""
         return cls._finish(host, record, seconds)
 
     @classmethod
     def _finish(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome:
-        """Bind every vif that may have lost its driver, and put it back. The locks of the domains are held."""
+        """Bind every vif that may have lost its driver, and put it into its bridge. The locks of the domains are held."""
         with resumed(host, record) as tx:
             tx.go_forward()
             nics = [nic for nic in _nics(record) if tx.was_begun("unbind_vif", nic.label)]
