@@ -1,7 +1,7 @@
-"""Hand-over: a fast NIC takes an emulated one's place, and all that the guest knows it by.
+"""Hand-over: a fast NIC takes the place of an emulated NIC, with everything that the guest knows that NIC by.
 
-The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a marker in the emulated NIC's own record names the fast one
-(`attach` writes it where both are there, and nothing is taken); with the emulated one out, whenever the marked one comes it has the identity.
+There are two phases, as in xenvif's "Re-work identity stealing code" (commit 70f4bb96). First a marker in the record of the emulated NIC names the fast
+NIC: `attach` writes it if both are there, and moves nothing. Then, once the emulated NIC is out, the marked NIC gets its identity whenever it comes.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _handover(
 def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[DomainNic, ...] | None:
-    """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
+    """The fast NIC, if `emulated` was handed over to it and it is there. None if `emulated` is there, as after a new start of the guest."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
@@ -110,7 +110,7 @@ def _of(pair: DomainNic, half: Half) -> Interface:
 
 
 def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[DomainNic | None, Interface]:
-    """The NIC there is, if it is one, and the request for what is to come."""
+    """The fast NIC, if the guest has it already, and the request for the NIC that comes."""
     if isinstance(fast, str) and not fast.lstrip().startswith("<"):
         pair = _pair_in(view, fast, scope)
         return pair, xml.interface(xml.strip_live(_of(pair, scope.halves[0]).element))
@@ -118,7 +118,7 @@ def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Domain
 
 
 def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface:
-    """The request with an alias: its own, else one of the emulated NIC's family. Its MAC is the other's in the end."""
+    """The request with an alias: its own, or one derived from the emulated NIC's. It gets the MAC of the emulated NIC later."""
     if request.alias is not None:
         return request
     family = next((net.alias for net in e_pair if net is not None and (net.alias or "").startswith("ua-")), None)
@@ -128,7 +128,7 @@ def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface
 
 
 def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
-    """What speaks against `e` and the NIC called `p` as a pair, whatever the guest has room for."""
+    """Why `e` and the NIC called `p` cannot be a pair, whatever the guest has room for."""
     if e.is_hostdev:
         yield Refusal(
             reason=NotSupported.reason,
@@ -141,7 +141,7 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> 
 
 
 def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: DomainNic) -> Refusal:
-    """A device that cannot be set as asked may be asked for nothing but the link of the emulated NIC, and that can be told."""
+    """The refusal of a device that cannot be set as asked, with a remedy if the link of the emulated NIC is all that it cannot have."""
     live = e_pair.live
     if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
         return refusal
@@ -155,7 +155,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
 ) -> Exchange:
-    """Teaming: both are there, and the guest moves its traffic by itself."""
+    """The exchange of a teaming pair: both NICs are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
     remembered = (marked(view, metadata, e_pair, p, is_out=False),)
     if p_pair is not None:
@@ -184,7 +184,7 @@ def _instead(
     p: Interface,
     scope: Scope,
 ) -> Exchange:
-    """No teaming: the fast NIC leaves first if it is there, then the emulated one, and the fast one comes at its address."""
+    """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
     sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
     warnings: list[str] = []
     again: PciAddress | None = None
@@ -212,7 +212,7 @@ def _instead(
 
 
 def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> Interface:
-    """How a NIC that is there would be asked for: one that a pool lent, of its pool, and in the guest with what was set of its device."""
+    """The request that would give the NIC that is there: from its pool if a pool lent it, and in the guest with the settings of its device."""
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.change.rebind_vf import moved
@@ -226,7 +226,7 @@ def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> 
 
 
 def _for_config(net: Interface) -> Interface:
-    """As the definition can keep it: without what is set through a PF, which an attach sets again."""
+    """The net without what is set through a PF: the definition cannot keep that, and an attach sets it again."""
     return xml.interface(net.element)
 
 
@@ -236,7 +236,7 @@ def marked(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p: Int
 
 
 def kept(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, *, vif: str, is_out: bool) -> Remembered:
-    """The emulated NIC's record with its elements as they are now; a link that is held down because another serves is none of its own."""
+    """The emulated NIC's record with its elements as they are now. A link that is held down because another NIC serves is not kept."""
     live, config = e_pair
     net = live or config
     assert net is not None
@@ -265,12 +265,12 @@ def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterat
 
 
 def kind_of(host: Host, net: Interface) -> str:
-    """What the NIC is, as a message says what such a one cannot have."""
+    """The kind of the NIC, for a message that says what such a NIC cannot have."""
     return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
 
 
 def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
-    """The NICs remembered by that name."""
+    """The NICs that are remembered by that name."""
     return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 
