@@ -131,7 +131,7 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope
             whose = "the guest" if half is Half.LIVE else "the next boot"
             if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} gets {known.alias} again, which a policy was unplugging, once the detach {record.id} is settled "
+                    f"{whose} has {known.alias} again, which a policy was unplugging, once the detach {record.id} is settled "
                     f"('virtnetplug recover {view.domain.name}'); until then it may have no NIC in its place"
                 )
             elif leaves or is_out_of(view, known, rows, half):
