@@ -6,6 +6,7 @@ the message is one paragraph that names the fault and the remedy.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Sequence
 
@@ -277,7 +278,7 @@ class TeamingIncomplete(Refused):
 
 
 class NeedsReplace(Refused):
-    """libvirt cannot change this in place; `--replace` would do it."""
+    """libvirt cannot change this in place; a replacement (`replace=True`) would do it."""
 
     reason = "needs-replace"
 
@@ -373,7 +374,7 @@ class PfPending(Refused):
 
 
 class Outage(Refused):
-    """Guests without a teaming partner would be cut off meanwhile; `--allow-outage` allows it."""
+    """Guests without a teaming partner would be cut off meanwhile; `allow_outage=True` allows it."""
 
     reason = "outage"
 
@@ -531,6 +532,19 @@ class ConnectionLost(RollbackIncomplete):
     reason = "connection-lost"
 
 
+def call(method: str, *arguments: object, **options: object) -> str:
+    """A call of the `Plugger`, as a message names it: ``recover('web1', wait=60)`` in backticks.
+
+    Parameters are named likewise, such as ``scope=Scope.CONFIG``. The command line puts its own command or flag there.
+    """
+    words = [*map(_word, arguments), *(f"{name}={_word(value)}" for name, value in options.items())]
+    return f"`{method}({', '.join(words)})`"
+
+
+def _word(value: object) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, enum.Enum) else repr(value).replace("`", "\\x60")
+
+
 def sentence(text: str) -> str:
     """The text with a full stop, so that another sentence can follow it."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
@@ -539,9 +553,7 @@ def sentence(text: str) -> str:
 def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
     """`first`, reported of an operation that is past the point where it could be undone."""
     left = f"The {operation} can no longer be undone, and it has not ended."
-    error = RollbackIncomplete(
-        f"{sentence(first.message)} {left} The journal keeps it: 'virtnetplug recover' goes on with it."
-    )
+    error = RollbackIncomplete(f"{sentence(first.message)} {left} The journal keeps it: `recover()` goes on with it.")
     error.undo_failures = [left]
     return error
 
@@ -550,7 +562,7 @@ def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> Rollbac
     """`first`, reported as a rollback that could not be finished, with what is left to do."""
     left = "; ".join(failures)
     error = RollbackIncomplete(
-        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
+        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run `recover()`."
     )
     error.undo_failures = list(failures)
     return error

@@ -55,7 +55,7 @@ WORDS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in FORBIDDEN
 
 NO_SUBJECT = re.compile(
     r"(?:Of|With|What of|Those of|That of|Those (?:that|which|who|whose)|That which|Such of|Whatever|Whichever"
-    r"|So is|So are|As is|As ¤[,.:;]|As are|Nor|Neither of|Its own|Theirs|Them|One that|One which|One who|One whose|One of those)(?!\w)"
+    r"|As ¤[,.:;]|As are|Nor|Neither of|Its own|Theirs|Them|One that|One which|One who|One whose|One of those)(?!\w)"
 )
 NO_NOUN = re.compile(
     r"(?:It|They|Those|These|Them|Theirs|That(?! (?:a|an|the|no)\b)|One(?: of| that| which| who|[.,:;]|'s))(?!\w)"
@@ -67,8 +67,12 @@ FOREIGN = re.compile(r"(['`]+)(?:virsh|ovs-vsctl|ip|bridge|xl|git|qemu|modprobe|
 """A command of another program, whose flags any message may name."""
 
 SPAN = re.compile(r"(``?)(?!`).+?\1|(?<![\w])'[a-z][^'\n]*? [^'\n]*'(?!\w)|https?://\S+")
+LIST = re.compile(r"¤(?: \([^()]*\))?(?:(?:[,;]| and|, and| or) ¤(?: \([^()]*\))?){2,}")
+"""Names in code, one after another, each perhaps with an explanation in parentheses."""
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!cf)(?<!\bvs)(?<=[.!?…])[\"')*_]*\s+(?=[A-Z0-9X`\"'(*\[_¤])")
+END = re.compile(
+    r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!cf)(?<!\bvs)(?<=[.!?…])[\"')*_]*\s+(?=docs/|virtnetplug\b|libvirt\b|udev\b|[A-Z0-9X`\"'(*\[_¤])"
+)
 DATA = re.compile(
     r"^\s*(?:<|\{|\[|SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|PRAGMA|WITH|FROM|WHERE|DROP|ATTACH|BEGIN|AND|ORDER|--)"
 )
@@ -90,8 +94,8 @@ def sentences(text: str) -> Iterator[tuple[str, str]]:
 
 
 def length(sentence: str) -> int:
-    """How many words the sentence has; a dash or another sign is no word."""
-    return len([word for word in sentence.split() if re.search(r"[\w¤]", word)])
+    """How many words the sentence has; a dash or another sign is no word, and a list of names in code is one."""
+    return len([word for word in LIST.sub("¤", sentence).split() if re.search(r"[\w¤]", word)])
 
 
 def broken(text: Text, *, is_core: bool) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def _remains(domain_id: int) -> Finding:
         domain=f"id {domain_id}",
         nic="",
         message=f"xenstore has what a hotplug script said of a vif of domain id {domain_id}, after that domain had ended.",
-        remedy="Remove it with 'virtnetplug audit --repair'.",
+        remedy="Remove it with `repair()`.",
         repair=f"remove what the script said of the vifs of domain id {domain_id}",
         device=str(domain_id),
     )
@@ -128,7 +128,7 @@ def _orphan(port: NetworkPort, network: str, owner: str, why: str, *, is_safe: b
         domain_uuid=port.owner_uuid,
         nic=str(port.mac or "-"),
         message=f"Port {port.uuid} of network {network} belongs to {owner}, which {why}.",
-        remedy=f"Delete it with 'virtnetplug audit --repair' or '{command}'."
+        remedy=f"Delete it with `repair()` or '{command}'."
         if is_safe
         else f"Make sure that nothing uses it, then '{command}'.",
         repair=f"delete port {port.uuid} of network {network}" if is_safe else "",

@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     TapElsewhere,
     TapForeign,
     TapMissing,
+    call,
 )
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.view import describe
@@ -127,7 +128,7 @@ def foreign(backing: Backing, *, is_held: bool = True) -> Iterator[Refusal]:
             TapForeign.reason,
             net,
             f"Tap {net.target_dev} of {describe(net)} is held by {who}, and should be by {domain.name} ({domain.uuid}). "
-            "It is left alone; 'virtnetplug audit' shows what else is wrong.",
+            "It is left alone; `audit()` shows what else is wrong.",
         )
     port = backing.port
     if port is not None and (port.mac not in (None, net.mac) or port.owner_uuid not in ("", domain.uuid)):
@@ -147,8 +148,8 @@ def elsewhere(backing: Backing) -> Iterator[Refusal]:
             TapElsewhere.reason,
             net,
             f"Tap {tap.name} of {describe(net)} is in bridge {tap.master}, and its definition says {net.source_bridge}. If it is in the wrong one, "
-            f"'virtnetplug audit --repair' puts it back; if it belongs there, 'virtnetplug rebind {backing.domain.name} {net.alias} --bridge "
-            f"{tap.master}' has the definition say so.",
+            f"`repair()` returns it. If it belongs there, {call('rebind', backing.domain.name, net.alias, {'source_bridge': tap.master})} "
+            "changes the definition.",
         )
 
 
@@ -198,12 +199,15 @@ def _network(backing: Backing, name: str) -> Iterator[Refusal]:
         message = f"Network {name} of {describe(net)} is not active. Start it with 'virsh net-start {name}'."
         yield _refusal(NetworkInactive.reason, net, message)
     elif network.bridge is not None and network.bridge != net.source_bridge and net.type in ON_BRIDGE:
-        rebind = f"virtnetplug rebind {backing.domain.name} {net.alias}"
+        nic = (backing.domain.name, net.alias)
+        calls = [
+            call("rebind", *nic, change) for change in ({"source_bridge": network.bridge}, {"source_network": name})
+        ]
         yield _refusal(
             TapElsewhere.reason,
             net,
             f"Network {name} has bridge {network.bridge} now, and the definition of {describe(net)} says {net.source_bridge}. "
-            f"'{rebind} --bridge {network.bridge}' and then '{rebind} --network {name}' take it along.",
+            f"{' and then '.join(calls)} take it along.",
         )
 
 

@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     NotApplied,
     TwinGone,
     UsageError,
+    call,
 )
 from virtnetplug.hotplug import fit, guest
 from virtnetplug.hotplug.compensation import config_net, remove_from_config
@@ -133,7 +134,7 @@ def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tupl
         pair = find(view, selector, scope.halves)
         if all(_net(pair, half) is None for half in scope.halves):
             where = "the guest" if scope is Scope.LIVE else "the definition"
-            other = "--config" if scope is Scope.LIVE else "--live"
+            other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(
                 f"NIC {describe(pair[0] or pair[1])} of domain {domain.name} is not in {where}; use {other}"
             )
@@ -170,7 +171,7 @@ def _open_detach(
             reason=NicPending.reason,
             nic=_key(pair),
             message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {_key(pair)} stays, or a definition keeps "
-            f"it. 'virtnetplug recover {view.domain.name} --wait 60' settles that one; then detach what is left.",
+            f"it. {call('recover', view.domain.name, wait=60)} settles that one; then detach what is left.",
         )
         for pair in others
         if found is not None
@@ -490,7 +491,7 @@ class _Detach:
     def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
         kept = (
             "The journal keeps the detach; it ends when the guest lets go (a reset or reboot of the guest makes it): "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, ", ".join(held), kept)
         amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
@@ -559,7 +560,7 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
             except KeyboardInterrupt as stop:
                 raise interruption.left_open(
                     f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may go at any "
-                    f"moment; 'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end.",
+                    f"moment; {call('recover', domain.name, wait=60)} waits on, and finishes it should that one end.",
                     stop,
                 ) from None
 
@@ -587,7 +588,7 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
         )
     message = (
         f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
-        f"'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end."
+        f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
     )
     return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
 

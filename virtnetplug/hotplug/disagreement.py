@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from virtnetplug import xml
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.ending import REASONS
@@ -196,8 +196,7 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
         seen,
         nic,
         f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
-        "Put it back with 'virtnetplug audit --repair'"
-        + ("." if link.master else ", or heal all that are out with 'virtnetplug rebind --heal'."),
+        "Put it back with `repair()`" + ("." if link.master else ", or heal all that are out with `heal()`."),
         repair=f"put {link.name} into bridge {bridge}" if there.kind in (LINUX, OPEN_VSWITCH) else "",
         device=link.name,
         network=net.network,
@@ -211,7 +210,7 @@ def _not_isolated(seen: Seen, net: NetGlimpse, link: Link) -> Finding:
         seen,
         nic,
         f"NIC {nic} of {seen.name} should be isolated from the other isolated NICs of its bridge, and its host device {link.name} is not.",
-        "Isolate it with 'virtnetplug audit --repair' or 'virtnetplug rebind --heal'.",
+        "Isolate it with `repair()` or `heal()`.",
         repair=f"isolate {link.name} in bridge {link.master} again",
         device=link.name,
         network=net.network,
@@ -238,7 +237,7 @@ def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozen
                 name_of(net),
                 f"NIC {name_of(net)} of {seen.name} names port {net.portid} of network {net.network}, "
                 + ("which has no such port." if is_defined else "and there is no such network."),
-                "The network was stopped or restarted under it: start it, then 'virtnetplug rebind --heal' makes the port again."
+                "The network was stopped or restarted under it: start it, then `heal()` makes the port again."
                 if can_return
                 else "Detach the NIC and attach it again.",
                 repair=f"make port {net.portid} of network {net.network} again" if can_return else "",
@@ -260,7 +259,7 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
             f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it: "
             "an attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
             "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know; or "
-            f"let 'virtnetplug recover {seen.name} --allow-taint' have QEMU remove what an operation left.",
+            f"let {call('recover', seen.name, allow_taint=True)} have QEMU remove what an operation left.",
             device=tap,
         )
 
@@ -274,7 +273,7 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
             stray.mac or stray.name,
             f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}, bridge {stray.bridge or 'unknown'}), and its live definition has no "
             "NIC with it: an attach was cut off or failed half way, or 'xl' made it.",
-            f"'virtnetplug recover {seen.name}' removes what an operation left. One that is meant stays as it is; any other goes with "
+            f"{call('recover', seen.name)} removes what an operation left. One that is meant stays as it is; any other goes with "
             f"'xl network-detach {seen.name} {stray.name.rpartition('.')[2]}'.",
             device=stray.name,
         )
@@ -308,7 +307,7 @@ def _config(
                 seen,
                 net.alias,
                 f"NIC {net.alias} of {seen.name} will change at the next boot: {', '.join(differing)}.",
-                "If that is not meant, set the definition right with 'virtnetplug update --config'.",
+                "If that is not meant, set the definition right with `update(scope=Scope.CONFIG)`.",
             )
 
 
@@ -335,14 +334,14 @@ def _operations(whole: Survey) -> Iterator[Finding]:
             yield _of_operation("operation-stalled", record, message, remedy)
         if record.id in whole.alive:
             continue
-        remedy = f"Run 'virtnetplug recover {record.domain_name}'."
+        remedy = f"Run {call('recover', record.domain_name)}."
         if operation_of(record) is None:
             why, remedy = f"is not known to this version ({why_unknown(record)})", REMEDY
         elif record.state is OperationState.PENDING and (end := _end_seen(whole, record)) is not None:
             why = "waits for a guest of which nothing says how its run ended" if end is HowEnded.UNKNOWN else ""
             remedy = (
                 f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to stay as it is, "
-                f"'virtnetplug recover {record.domain_name} --forget {record.id}' closes the operation."
+                f"{call('recover', record.domain_name, forget=record.id)} closes the operation."
             )
         elif record.state is OperationState.PENDING:
             why = _why_pending_is_over(whole, record)
@@ -431,7 +430,7 @@ def _damaged(nic: NicRecord) -> Finding:
         domain_uuid=nic.domain_uuid,
         nic=nic.alias,
         message=f"The journal's row of NIC {nic.alias} of {nic.domain_name} cannot be read: {nic.unreadable}.",
-        remedy="The NIC itself works on. 'virtnetplug show' has what the hypervisor says of it.",
+        remedy="The NIC itself works on. `show()` has what the hypervisor says of it.",
     )
 
 
@@ -444,7 +443,7 @@ def _nic_gone(nic: NicRecord, seen: Seen | None) -> Finding:
         domain_uuid=nic.domain_uuid,
         nic=nic.alias,
         message=f"The journal has NIC {nic.alias} ({nic.mac}) of {name}, and that domain {why}.",
-        remedy="The guest was shut down, or others detached it: 'virtnetplug audit --repair' forgets it.",
+        remedy="The guest was shut down, or others detached it: `repair()` forgets it.",
         repair=f"forget NIC {nic.alias} in the journal",
         network=nic.network,
     )

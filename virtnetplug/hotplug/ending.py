@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     LeftPending,
     NotApplied,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.leaving import is_any_of
@@ -114,33 +115,33 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"'virsh start {name}', 'virtnetplug recover {name} --wait 60' goes on with it."
+            f"'virsh start {name}', {call('recover', name, wait=60)} goes on with it."
         )
     if ending.end is HowEnded.SAVED:
         return (
             f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
-            f"keeps {what}: after 'virsh restore' of the file, 'virtnetplug recover {name} --wait 60' goes on with it. If its managed image was removed, or "
-            f"the file was, the guest is no more: 'virtnetplug recover {name} --forget {record.id}' closes the operation, and so does 'virtnetplug recover "
-            f"{name}' once {name} was started anew."
+            f"keeps {what}: after 'virsh restore' of the file, {call('recover', name, wait=60)} goes on with it. If its managed image was removed, or "
+            f"the file was, the guest is no more: {call('recover', name, forget=record.id)} closes the operation, and so does "
+            f"{call('recover', name)} once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
             f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
-            f"so it is closed as left. On the host that has it, 'virtnetplug recover {record.domain_uuid} --wait 60' goes on with a detach, whatever {name} "
+            f"so it is closed as left. On the host that has it, {call('recover', record.domain_uuid, wait=60)} goes on with a detach, whatever {name} "
             "is called there; look there at what any other operation was to change."
         )
     if ending.is_active:
         return (
             f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
             f"another one, from another image or started anew since. See whether {nics} is there as it is to be: "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation and leaves the guest as it is"
+            f"{call('recover', name, forget=record.id)} closes the operation and leaves the guest as it is"
             f"{', and then it can be asked again' if was_asked else ''}."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
         f"pending: {name} does not run any more, and nothing says whether its guest {answer}, was saved to a file, or has gone to another "
         f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
-        f"'virtnetplug recover {name} --forget {record.id}' closes it."
+        f"{call('recover', name, forget=record.id)} closes it."
     )
 
 
@@ -211,8 +212,8 @@ def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     return "guest-between-hosts", (
         f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
         f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
-        f"here: 'virtnetplug recover {name} --wait 60' goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
-        f"not, 'virsh resume {name}' lets the guest run on here, and 'virtnetplug recover {name} --wait 60' goes on then."
+        f"here: {call('recover', name, wait=60)} goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
+        f"not, 'virsh resume {name}' lets the guest run on here, and {call('recover', name, wait=60)} goes on then."
     )
 
 

@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     Interrupted,
     LeftPending,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug import detach, update
 from virtnetplug.hotplug.amendment import POLICY, REMEMBER, Amendment, amend
@@ -90,7 +91,7 @@ def _undone_first(host: Host, domain: Domain) -> str:
     for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is not None and operation.direction(record) is Direction.BACK:
-            return f"the {record.operation} {record.id} is open and will be undone; 'virtnetplug recover {domain.name}' settles it first"
+            return f"the {record.operation} {record.id} is open and will be undone; {call('recover', domain.name)} settles it first"
     return ""
 
 
@@ -122,7 +123,7 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
     except Interrupted as error:  # what was asked for is done, and that is what the caller is told
-        text = f"not all that policies of {domain.name} ask for was done: {error.message} 'virtnetplug recover {domain.name}' does the rest."
+        text = f"not all that policies of {domain.name} ask for was done: {error.message} {call('recover', domain.name)} does the rest."
         return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
     except VirtnetplugError as error:
         text = f"whether a policy of {domain.name} asks for anything could not be seen: {error.message}"

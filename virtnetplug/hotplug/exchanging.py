@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied, VirtnetplugError
+from virtnetplug.errors import NotApplied, VirtnetplugError, call
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.config_order import ORDER, order_of
@@ -399,7 +399,7 @@ class _Running:
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
         kept = (
             f"The journal keeps the {tx.record.operation}, which goes on when the guest lets go: "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, alias, kept)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)

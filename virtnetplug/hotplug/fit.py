@@ -228,7 +228,7 @@ def no_place(nic: str, asked: Sequence[str]) -> Refusal:
         reason=NotSupported.reason,
         nic=nic,
         message=f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
-        "have it. Set it of the running guest alone (--live).",
+        "have it. Set it of the running guest alone (`scope=Scope.LIVE`).",
     )
 
 

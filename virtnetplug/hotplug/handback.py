@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from virtnetplug import xml
-from virtnetplug.errors import IdentityMissing
+from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
 from virtnetplug.hotplug.exchanging import Exchanging
 from virtnetplug.hotplug.handover import pairs_called
@@ -36,7 +36,7 @@ def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Id
     there = ", ".join(known.alias for known in metadata.identities) or "nothing"
     raise IdentityMissing(
         f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): a hand-over, or the attach of its twin with "
-        f"--twin-of, makes it do so. 'virtnetplug identity show {view.domain.name}' lists them."
+        f"`twin_of`, makes it do so. {call('identities', view.domain.name)} lists them."
     )
 
 

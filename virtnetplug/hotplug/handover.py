@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     NicMissing,
     NotSupported,
     TeamingIncomplete,
+    call,
 )
 from virtnetplug.hotplug.device_run import as_in_run
 from virtnetplug.hotplug.exchange import Exchange, obstacles, prepared
@@ -85,7 +86,7 @@ def _is_over(
         return there
     raise IdentityConflict(
         f"{emulated} of domain {view.domain.name} has been handed over to {known.vif}, and is out of the guest: "
-        f"'virtnetplug handback {view.domain.name} {emulated}' first"
+        f"{call('handback', view.domain.name, emulated)} first"
         + ("." if wanted not in (None, known.vif) else f", or attach {known.vif} again, which has its identity then.")
         + "".join(f" {text}." for text in others)
     )
@@ -133,7 +134,7 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> 
             reason=NotSupported.reason,
             nic=describe(e),
             message=f"{describe(e)} is an assigned device, and what is handed over is an emulated NIC's identity; "
-            f"'virtnetplug update {view.domain.name} {name_of(e)} --replace' changes what is behind a NIC.",
+            f"{call('update', view.domain.name, name_of(e), replace=True)} changes what is behind a NIC.",
         )
     elif (why := deciding.fault(metadata, name_of(e), p)) is not None:
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
@@ -146,7 +147,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
         return refusal
     more = (
         f" The link of {describe(live)} is down, and what takes its identity has that, too: if the device has no link state, "
-        f"'virtnetplug update {view.domain.name} {name_of(live)} --link up' first."
+        f"{call('update', view.domain.name, name_of(live), {'link_state': 'up'})} first."
     )
     return dataclasses.replace(refusal, message=refusal.message + more)
 
@@ -161,7 +162,7 @@ def _beside(
         if partner_of(_of(p_pair, scope.halves[0])) != e.alias:
             raise TeamingIncomplete(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
-                f"Detach {p.alias}, and hand over with --to-network or --to-xml: it is made the transient half then."
+                f"Detach {p.alias}, and hand over to a NIC that is attached for it (`fast`): it is made the transient half then."
             )
         return Exchange(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
@@ -259,7 +260,7 @@ def _losses(host: Host, e_pair: Pair, p: Interface, scope: Scope) -> Iterator[Re
             reason=FilterLoss.reason,
             nic=describe(e),
             message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of "
-            f"{kind_of(host, p)}: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
+            f"{kind_of(host, p)}: its traffic would be unfiltered. Use `allow_filter_loss=True` if that is meant.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
+from virtnetplug.errors import DomainMissing, IdentityMissing, Refused, call
 from virtnetplug.hotplug import handback, handover
 from virtnetplug.hotplug.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.host import Host
@@ -50,7 +50,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     if is_only and (known.live or known.config) is not None and not force:
         raise Refused(
             f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
-            f"back. 'virtnetplug handback {domain.name} {known.alias}' puts it back first; --force forgets it all the same.",
+            f"back. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
             reason="identity-only-copy",
         )
     before = metadata.identity(known.alias)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from virtnetplug import xml
-from virtnetplug.errors import Failed, VirtnetplugError
+from virtnetplug.errors import Failed, VirtnetplugError, call
 from virtnetplug.hotplug import guest, handover
 from virtnetplug.hotplug.disagreement import finding
 from virtnetplug.hotplug.enforcement import dues, enforce
@@ -109,7 +109,7 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
         seen,
         ", ".join(nics),
         f"{differs}, {why}.",
-        "Copy the running guest's with 'virtnetplug audit --repair'; or forget it with 'virtnetplug identity forget' or 'policy clear'.",
+        "Copy the running guest's with `repair()`; or forget it with `forget_identity()` or `clear_policy()`.",
         repair="copy what the running guest keeps to its definition",
     )
 
@@ -124,7 +124,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
                 seen,
                 due.nic,
                 f"By a policy of {seen.name}, {due.sentence}.",
-                f"'virtnetplug recover {seen.name}' has it so; 'virtnetplug policy explain {seen.name}' says why.",
+                f"{call('recover', seen.name)} has it so; {call('explain_policy', seen.name)} says why.",
                 repair=f"have it so: {due.deed} of {due.nic}",
                 device=due.deed.value,
             )
@@ -152,6 +152,6 @@ def _lost(seen: Seen, record: OperationRecord, kept: Kept) -> Iterator[Finding]:
                 known.alias,
                 f"{known.alias} of {seen.name} was handed over to {known.vif}, and {seen.name} does not remember that any more: "
                 "somebody defined it anew, or removed its metadata.",
-                f"'virtnetplug audit --repair' has it remembered again; 'virtnetplug identity forget {seen.name} {known.alias}' ends it.",
+                f"`repair()` has it remembered again; {call('forget_identity', seen.name, known.alias)} ends it.",
                 repair=f"remember {known.alias} again, as the journal has it",
             )

@@ -41,6 +41,6 @@ def hidden(view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
             yield Refusal(
                 reason=DuplicateMac.reason,
                 nic=describe(net),
-                message=f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. 'virtnetplug audit' says "
+                message=f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. `audit()` says "
                 "more of it; choose another MAC, or leave it out.",
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from virtnetplug import interruption, xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, VirtnetplugError, call
 from virtnetplug.hotplug.compensation import StillHeld
 from virtnetplug.hotplug.forgotten import forgotten_devices
 from virtnetplug.hotplug.host import Host
@@ -76,7 +76,7 @@ def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | 
     return Orphaned(
         f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has: "
         f"the {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
-        f"guest down when that suits and recover again; or let 'virtnetplug recover {domain.name} --allow-taint' "
+        f"guest down when that suits and recover again; or let {call('recover', domain.name, allow_taint=True)} "
         "have QEMU remove it, after which libvirt marks the running domain as tainted.",
         reason=None if taps else "orphan-device",
     )

@@ -65,7 +65,7 @@ def _quarantined(holding: Holding) -> Finding:
         "device-quarantined",
         holding,
         f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, {why}.",
-        "Mend that, then run 'virtnetplug audit --repair' or 'virtnetplug recover'.",
+        "Mend that, then run `repair()` or `recover()`.",
         repair=GIVE_BACK,
     )
 
@@ -75,6 +75,6 @@ def _leaked(holding: Holding) -> Finding:
         "device-leaked",
         holding,
         f"Host device {holding.address} is held for {holding.alias} of {holding.domain_name}, which does not have it any more.",
-        "Run 'virtnetplug recover'.",
+        "Run `recover()`.",
         repair=GIVE_BACK,
     )

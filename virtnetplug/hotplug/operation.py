@@ -169,7 +169,7 @@ class Operation:
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request without the guest addresses that somebody has taken from NICs that are to be put in, or back in (``--any-address``)."""
+        """The request without the guest addresses that somebody has taken from NICs that are to be put in again (`any_address` of `recover`)."""
         return dict(request)
 
     @classmethod

@@ -51,7 +51,7 @@ def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
     if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
         raise Failed(
             f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
-            "while its guests were asked. It was left alone. VFs that are gone come back once it is as it was: make it so, then run 'virtnetplug recover'."
+            "while its guests were asked. It was left alone. VFs that are gone come back once it is as it was: make it so, then run `recover()`."
         )
     vfs = [
         {
@@ -200,7 +200,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
     now = host.host_devices.settings(vf)
     if missed := drift(wanted, now):
         raise VfChanged(
-            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand; make it so again, then run 'virtnetplug recover'."
+            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand; make it so again, then run `recover()`."
         )
 
 

@@ -307,7 +307,7 @@ class Plugger:
         policy = policies.asked(unplug, force_unplug)
         if domain is None:
             if policy is None or serve is not None:
-                raise UsageError("a host's default says when emulated NICs go: --unplug, or --force-unplug NICS")
+                raise UsageError("a host's default says when emulated NICs go: `unplug` or `force_unplug='NICS'`")
             return policies.set_host_policy(self._host, policy)
 
         def run(found: Domain, lock: DomainLock) -> Outcome:

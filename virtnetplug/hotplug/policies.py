@@ -27,7 +27,7 @@ def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy
     if force_unplug is None:
         return unplug
     if unplug is not None:
-        raise UsageError("--force-unplug NICS is --unplug present: say one of them")
+        raise UsageError("`force_unplug='NICS'` is `unplug='present'`: use one of them")
     return parse(force_unplug)
 
 
@@ -44,7 +44,7 @@ def set_policy(
     `serve` names the NICs of a group, of which one is to serve; a group that has one of them already is replaced by it.
     """
     if unplug is None and serve is None:
-        raise UsageError("say what the policy is: --unplug, --force-unplug NICS or --serve NIC,NIC")
+        raise UsageError("name the policy: `unplug`, `force_unplug='NICS'` or `serve`")
     view = look(domain, BOTH)
     before = after = metadata_of(view)
     if unplug is not None:
@@ -70,7 +70,7 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
     host.journal.set_host_policy(unplug)
-    message = f"the host's unplug policy is {unplug}; 'virtnetplug recover' has it so in the guests that run now"
+    message = f"the host's unplug policy is {unplug}; `recover()` has it so in the guests that run now"
     return Outcome(operation=POLICY, domain="", result=Result.DONE, message=message)
 
 
@@ -146,7 +146,7 @@ def _told(domain: Domain, said: DomainMetadata) -> str:
 def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]) -> DomainMetadata:
     group = tuple(_named(view, name) for name in names)
     if len(group) < 2 or len(set(group)) < len(group):
-        raise UsageError("--serve takes at least two NICs, each once, of which one is to serve")
+        raise UsageError("`serve` takes at least two NICs, each once, of which one is to serve")
     others = tuple(one for one in metadata.activation if not set(one).intersection(group) or set(one) == set(group))
     if any(set(one) == set(group) for one in others):
         return metadata

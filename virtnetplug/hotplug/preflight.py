@@ -135,12 +135,12 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
         yield Refusal(
             reason=DomainNotRunning.reason,
             message=f"Domain {name} is not running, so nothing can be hot-plugged into it. "
-            "Start it, or change its definition alone with --config.",
+            "Start it, or change its definition alone with `scope=Scope.CONFIG`.",
         )
     if Half.CONFIG in scope.halves and not view.state.persistent:
         yield Refusal(
             reason=DomainTransient.reason,
-            message=f"Domain {name} is transient: it has no persistent definition to change. Use --live.",
+            message=f"Domain {name} is transient: it has no persistent definition to change. Use `scope=Scope.LIVE`.",
         )
     if Half.LIVE in scope.halves and view.state.is_between_hosts and not view.state.job:
         yield Refusal(

@@ -66,12 +66,12 @@ def _look(
     if not changes or not FIELDS.issuperset(changes):
         more = ", ".join(sorted(set(changes) - FIELDS)).replace("_", "-")
         raise UsageError(
-            f"rebind changes what is behind a NIC; {more} is for 'virtnetplug update'"
+            f"rebind changes what is behind a NIC; {more} is for `update()`"
             if more
             else "say what to connect the NIC to: a network or a bridge, or its VLAN"
         )
     if scope is Scope.CONFIG:
-        raise UsageError("rebind is for a running guest; 'virtnetplug update --config' changes the definition alone")
+        raise UsageError("rebind is for a running guest; `update(scope=Scope.CONFIG)` changes the definition alone")
     view = look(domain, BOTH)
     live, config = find(view, selector, (scope or Scope.LIVE).halves)
     if live is None and view.state.is_active:

@@ -134,7 +134,7 @@ class _Running:
 
     def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
         """For all of them; what the guests do is known then, or the time is over. Raises `LeftPending` where the locks are not to be had again."""
-        then = "'virtnetplug recover --wait 60' gives every guest its VF again"
+        then = "`recover(wait=60)` gives every guest its VF again"
         with pending_if_busy(tx, "The guests were asked for their VFs", then):
             for nic in self.nics:
                 watch = eyes[nic.label]
@@ -201,7 +201,7 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
             raise
         why = f"{pf} does not have {nic.address} now, which {nic.label} had, and it got no other VF"
         raise Failed(
-            f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run 'virtnetplug recover'.",
+            f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run `recover()`.",
             reason=error.reason,
         ) from error
 
@@ -223,7 +223,7 @@ def pending_message(names: Sequence[str]) -> str:
     """What is to be said where guests hold on."""
     return (
         f"pending: {', '.join(names)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
-        "The journal keeps it, for that guest may let go at any time: 'virtnetplug recover --wait 60' then gives it its VF again."
+        "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
 
 

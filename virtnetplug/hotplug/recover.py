@@ -156,7 +156,7 @@ def _can_be_settled(record: OperationRecord) -> ForgetRefused:
     return ForgetRefused(
         f"operation {record.id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
         "something else by now, or lacks a NIC that could not be put back, is forgotten. "
-        f"'{recover_command(record)} --wait 60' goes on with it"
+        f"{recover_command(record, wait=60)} goes on with it"
     )
 
 
@@ -177,9 +177,7 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
     """That operation; raises `ForgetRefused` if there is none that is open."""
     record = host.journal.operation(operation_id)
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
-        raise ForgetRefused(
-            f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
-        )
+        raise ForgetRefused(f"there is no open operation {operation_id}; `plan_recover()` lists those there are")
     return as_named_now(host, record)
 
 
@@ -209,7 +207,7 @@ def _expect_undecided(domain: Domain, record: OperationRecord, *, is_told: bool)
     """Raise `ForgetRefused` where the domain runs, unless its NICs tell all there is to know (`is_told`), or nothing tells how the run ended."""
     if domain.state().is_active and not is_told and not _is_unknown(domain, record):
         raise ForgetRefused(
-            f"{record.domain_name} runs, which decides the operation {record.id}: '{recover_command(record)} --wait 60' goes on with it"
+            f"{record.domain_name} runs, which decides the operation {record.id}: {recover_command(record, wait=60)} goes on with it"
         )
 
 
@@ -526,7 +524,7 @@ def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
     who = owner_of(host, record)
     message = (
         f"{who} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it. "
-        f"'{recover_command(record)} --wait 60' waits for it; or end that process if it hangs, and recover."
+        f"{recover_command(record, wait=60)} waits for it; or end that process if it hangs, and recover."
     )
     return _outcome(record, Result.PENDING, "operation-busy", message)
 

@@ -46,7 +46,7 @@ KINDS = {
 A module is imported when the journal has a record of it, which few commands meet.
 """
 
-REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
+REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; `history()` shows its steps."
 """What to do about a record that `operation_of` finds nothing for."""
 
 

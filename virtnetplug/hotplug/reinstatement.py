@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     NotApplied,
     NotSupported,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug import ending, guest
 from virtnetplug.hotplug.device_run import as_in_run, set_in_run
@@ -163,7 +164,7 @@ def _lend(
 
 def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
     """Raise, with what to do, where the pool that the NIC's device came from lends none now."""
-    then = f"Then 'virtnetplug recover {domain.name}' puts {net.alias} into the guest again."
+    then = f"Then {call('recover', domain.name)} puts {net.alias} into the guest again."
     try:
         network = host.networks.network(name)
     except NetworkMissing:

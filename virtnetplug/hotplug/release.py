@@ -8,7 +8,7 @@ from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug import guest
 from virtnetplug.hotplug.ending import Ending, fault, held, how, is_between_hosts
 from virtnetplug.hotplug.guest import Answer
@@ -147,7 +147,7 @@ class GuestRelease:
         A signal leaves the operation pending. Raises `LeftPending` where the lock is not to be had again.
         """
         answers = {}
-        recover = f"'virtnetplug recover {self.domain.name} --wait 60'"
+        recover = call("recover", self.domain.name, wait=60)
         asked = f"The guest was asked to let go of {', '.join(aliases)}"
         with pending_if_busy(tx, asked, f"{recover} goes on with it"):
             try:

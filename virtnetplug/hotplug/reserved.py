@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
+from virtnetplug.errors import LeftPending, NicPending, PlaceReserved, call
 from virtnetplug.hotplug import fit, guest, leftover
 from virtnetplug.hotplug.host import Host
 from virtnetplug.hotplug.leaving import is_any_of, of_domain, operation_of_alias, operation_on
@@ -54,7 +54,7 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
             is_same = (net.alias is not None and net.alias == its.alias) or (
                 net.mac is not None and net.mac == its.mac and not _is_partner(its, net) and not _is_partner(net, its)
             )
-            settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
+            settle = f"{call('recover', view.domain.name, wait=60)} settles it first"
             belongs = f"the {each.operation} {each.operation_id}, which is not settled"
             if is_same:
                 yield Refusal(
@@ -107,7 +107,7 @@ def not_settled(view: DomainView, name: str, said: str, record: OperationRecord)
     if operation_of(record) is None:
         message += f" and not known to this version: {why_unknown(record)}. {REMEDY}"
     else:
-        message += f"; 'virtnetplug recover {view.domain.name} --wait 60' settles it first."
+        message += f"; {call('recover', view.domain.name, wait=60)} settles it first."
     return Refusal(reason=NicPending.reason, nic=name, message=message)
 
 
@@ -164,12 +164,12 @@ def expect_free(
     if taken is None:
         return
     operation = record.operation
-    where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
+    where, nic, recover = domain.name, describe(net), call("recover", domain.name)
     if half is Half.CONFIG:
         where = f"the definition of {where}"
-    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
+    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then {recover} goes on with the {operation}"
     if taken.what == _ADDRESS:
-        remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
+        remedy += f". Or let {call('recover', domain.name, any_address=True)} put {nic} elsewhere"
     raise LeftPending(
         f"The {taken.what} {taken.value} that {nic} is to have in {where} was taken by {taken.who} meanwhile, so the {operation} cannot go on. "
         f"The journal keeps it as pending. {remedy}.",

@@ -26,6 +26,7 @@ from virtnetplug.errors import (
     Refused,
     RollbackIncomplete,
     VirtnetplugError,
+    call,
     incomplete_from,
     sentence,
     unfinished_from,
@@ -73,9 +74,9 @@ class _Mark:
     at: float
 
 
-def recover_command(record: OperationRecord) -> str:
-    """The command that takes the operation up."""
-    return " ".join(["virtnetplug recover", *([record.domain_name] if record.domain_uuid else [])])
+def recover_command(record: OperationRecord, **options: object) -> str:
+    """The call that takes the operation up (`errors.call`)."""
+    return call("recover", *([record.domain_name] if record.domain_uuid else []), **options)
 
 
 class Transaction:
@@ -364,12 +365,12 @@ class Transaction:
         """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
         what = f"The {self.record.operation} on {self.record.domain_name} was interrupted"
         if self._settled:
-            said = f"{what} when it had ended already: 'virtnetplug history {self.record.domain_name}' says how."
+            said = f"{what} when it had ended already: {call('history', self.record.domain_name)} says how."
             return interruption.interrupted(said, interrupt)
         if not self._may_stop:
             if self.record.state is not OperationState.PENDING:
                 self._leave_open(interruption.interrupted(f"{what}.", interrupt))
-            said = f"{what}, and stays open in the journal: '{recover_command(self.record)}' goes on with it."
+            said = f"{what}, and stays open in the journal: {recover_command(self.record)} goes on with it."
             return interruption.interrupted(said, interrupt)
         left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
         said = sentence(left.message)
@@ -409,7 +410,7 @@ class Transaction:
             return OperationGone(f"{said} This call undid what it had done.")
         left = RollbackIncomplete(
             f"{said} Undoing it did not finish ({'; '.join(failures)}), and no journal keeps it. Compare the guest with "
-            f"'virtnetplug list {self.record.domain_name}', and set it right by hand."
+            f"{call('list', self.record.domain_name)}, and set it right by hand."
         )
         left.undo_failures = failures
         return left
@@ -450,7 +451,7 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
-                f"run '{recover_command(self.record)}' once the connection is back."
+                f"run {recover_command(self.record)} once the connection is back."
             )
         return error
 
@@ -470,7 +471,7 @@ class Transaction:
             if state in (OperationState.UNDONE, OperationState.REFUSED) and not isinstance(fault, OperationTaken):
                 error = RollbackIncomplete(
                     f"{error.message} The journal could not be written ({fault.message}), so it has the {self.record.operation} as open: "
-                    f"'{recover_command(self.record)}' ends it there."
+                    f"{recover_command(self.record)} ends it there."
                 )
             error.undo_failures.append(f"the journal could not be written: {fault.message}")
         return error

@@ -309,7 +309,7 @@ def of_ask(
 
 
 def _or_forget(record: OperationRecord, name: str) -> str:
-    return f"If {name} is to stay out of the guest, '{recover_command(record)} --forget {record.id}' closes the {record.operation}."
+    return f"If {name} is to stay out of the guest, {recover_command(record, forget=record.id)} closes the {record.operation}."
 
 
 def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple[str, Interface]]) -> Interface | None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
+from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied, call
 from virtnetplug.hotplug import compensation, guest, replacement
 from virtnetplug.hotplug.compensation import config_net, rewrite, standing
 from virtnetplug.hotplug.edit import Changes, Edit, check_applied, edits_of
@@ -162,7 +162,7 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
     assert net is not None
     for half in scope.halves:
         if (live if half is Half.LIVE else config) is None:
-            other = "--config" if half is Half.LIVE else "--live"
+            other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(
                 f"NIC {describe(net)} of domain {domain.name} is not in its {half} definition; use {other} alone"
             )
@@ -220,7 +220,7 @@ def _refusals(
             Refusal(
                 reason=NeedsReplace.reason,
                 nic=alias,
-                message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
+                message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
                 f"with the same MAC and guest PCI address{kept}; the guest sees it leave and come back.",
             )
         )
@@ -409,7 +409,7 @@ class _Update:
     def _pending(self, tx: Transaction) -> Outcome:
         kept = (
             "The journal keeps the replacement; the new NIC goes in when the guest lets go of the old one: "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, self.alias, kept)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
