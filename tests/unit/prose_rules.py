@@ -70,9 +70,7 @@ SPAN = re.compile(r"(``?)(?!`).+?\1|(?<![\w])'[a-z][^'\n]*? [^'\n]*'(?!\w)|https
 LIST = re.compile(r"¤(?: \([^()]*\))?(?:(?:[,;]| and|, and| or) ¤(?: \([^()]*\))?){2,}")
 """Names in code, one after another, each perhaps with an explanation in parentheses."""
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-END = re.compile(
-    r"(?<!e\.g)(?<!i\.e)(?<!etc)(?<!cf)(?<!\bvs)(?<=[.!?…])[\"')*_]*\s+(?=docs/|virtnetplug\b|libvirt\b|udev\b|[A-Z0-9X`\"'(*\[_¤])"
-)
+END = re.compile(r"(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!cf\.)(?<!\bvs\.)(?:(?<=[.!?])[\"')*_]*\s+|(?<=…)\s+(?=[A-Z]))")
 DATA = re.compile(
     r"^\s*(?:<|\{|\[|SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|PRAGMA|WITH|FROM|WHERE|DROP|ATTACH|BEGIN|AND|ORDER|--)"
 )
