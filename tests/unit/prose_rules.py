@@ -1,6 +1,6 @@
 """The rules of prose: what docstrings, comments, messages and documents of this project may not contain.
 
-This module needs nothing but the standard library, so that it also runs alone: ``python prose_rules.py FILES``.
+This module needs nothing but the standard library, so that it also runs alone: ``python prose_rules.py [--count] FILES``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,13 +239,14 @@ def violations_in(path: Path, *, is_core: bool | None = None) -> list[Violation]
     return sorted(found, key=lambda each: each.line)
 
 
-def main() -> int:
-    """Print the violations in the files that are named on the command line."""
-    found = [each for name in sys.argv[1:] for each in violations_in(Path(name))]
-    for each in found:
-        print(each)
+def main(words: Sequence[str]) -> int:
+    """Print the violations in the files that are named; after ``--count``, how many each file has (`prose_debt.txt`)."""
+    found = [each for name in words if name != "--count" for each in violations_in(Path(name))]
+    lines = Counter(each.path for each in found)
+    for line in [f"{path} {count}" for path, count in lines.items()] if "--count" in words else found:
+        print(line)
     return bool(found)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
