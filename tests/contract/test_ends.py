@@ -1444,7 +1444,7 @@ def test_what_travels_does_not_go_on_without_the_alias_and_says_so(fake: World) 
     _pending(fake, "detach")
     copy, fake.guest.save = fake.guest.save, lambda: _without_aliases(copy())
     assert arrived(fake).recover(wait=1) == ()
-    assert any("that does not go on" in event.text for event in fake.events)
+    assert any("That request goes no further" in event.text for event in fake.events)
 
 
 def _cabled_anew(fake: World, image: Image) -> Image:
@@ -1492,7 +1492,7 @@ def test_a_nic_that_cannot_be_told_any_more_is_said(fake: World) -> None:
     fake.guest.attach(fake.bridge_nic(7), Half.LIVE)
     plugger = _arrived_cabled_anew(fake)
     assert plugger.recover(wait=1) == ()
-    assert any("that does not go on" in event.text and fake.bridges[0] in event.text for event in fake.events)
+    assert any("That request goes no further" in event.text and fake.bridges[0] in event.text for event in fake.events)
 
 
 # -- an administrator's hand between a crash and the recovery -------------------------------------------------

@@ -1,7 +1,7 @@
 """What a running guest brings with it: NICs of ours, and what it was asked for elsewhere, or here before it was saved.
 
-Whoever may write the journal takes it over, under the lock of the domain. What the metadata says is never more than a request to take out, or to keep, NICs
-that this guest has, by alias, MAC and source.
+Whoever may write the journal takes it over, under the lock of the domain. The metadata can only request to detach, or to keep, NICs that this guest
+has, by alias, MAC and source.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def take_over(host: Host, domain: Domain) -> None:
 
 
 def _end(host: Host, domain: Domain) -> None:
-    """Have the journal know that the guest is no more, and its NICs with it. One that was saved, or ended in a way that is not known, may come back."""
+    """Write into the journal that the guest is no more, and its NICs with it. A guest that was saved, or whose end is not known, may come back."""
     if not _are_plugged(host.journal.nics(host.hypervisor.key, domain.uuid)):
         return
     try:
@@ -126,9 +126,9 @@ def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
 
 
 def _refresh(host: Host, view: DomainView) -> None:
-    """The rows of NICs that were last seen in an earlier run, as the run that there is has them, or the definition of a domain that does not run.
+    """Update rows that were last seen in an earlier run, from the present run, or from the definition if the domain is off.
 
-    Those of an open operation are its own business.
+    The rows of an open operation are left to that operation.
     """
     busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
@@ -203,7 +203,7 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
 
 
 def _is_back(view: DomainView, asked: Asked) -> bool:
-    """Whether the guest of an operation that has ended is back in another process, with the question: from a file that it was saved to, or a snapshot."""
+    """True if the guest of an operation that has ended is back in another process, with the request: from a saved file, or a snapshot."""
     if asked.process and view.run.process:
         return asked.process != view.run.process
     return view.state.is_restored
@@ -276,7 +276,8 @@ def _busy(host: Host, view: DomainView) -> frozenset[str]:
 class _Which:
     """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has (`defined`).
 
-    `config` are all of the definition that are connected as they were asked for, or as they are there; none of a detach that this journal has settled.
+    `config` are all NICs of the definition that are connected as they were asked for, or as they are there. It is empty for a detach that this
+    journal has settled.
     """
 
     there: Sequence[Interface]
@@ -286,7 +287,7 @@ class _Which:
 
 
 def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
-    """Of a NIC that the guest has let go of since, only the definition says what it was like."""
+    """Sort the NICs that were asked for. If the guest has let go of a NIC since, only the definition says what the NIC was like."""
     busy = _busy(host, view)
     live, config = (devices.nets if devices is not None else () for devices in (view.live, view.config))
     nets = [net for net in live if any(travel.is_same(nic, net) for nic in asked.nics)]
@@ -337,7 +338,8 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
                 host,
                 view.domain,
                 f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
-                f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
+                f"connected to {nic.source}, is {describe(other)} at {other.source} by now. That request goes no further. Detach it again if it is "
+                "to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(
@@ -362,8 +364,8 @@ def _why_out(view: DomainView, nic: KnownNic) -> str:
 
 
 def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
-    """The guest's NIC of that MAC and address that cannot be said to be the one that was asked for: its alias, which would last, is gone, or
-    libvirt made that, and the NIC is connected to something else.
+    """The guest's NIC of that MAC and address that may be another NIC than the one that was asked for. Its lasting alias is gone, or libvirt made the
+    alias and the NIC is connected to something else.
     """
     nets = view.live.nets if view.live is not None else ()
     its = (net for net in nets if str(net.mac or "") == nic.mac and not is_lasting(net.alias))

@@ -270,7 +270,7 @@ class _Attach:
         found = next((each for each in nets if each.alias == net.alias), None)
         if found is None:
             raise NotApplied(
-                f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it"
+                f"libvirt reported that {net.alias} was attached, but the guest's live definition does not have it"
             )
         return found
 
@@ -335,7 +335,7 @@ def _alias(net: Interface) -> str:
 
 
 class Attach(Operation):
-    """NICs into a running guest, its definition, or both: all of them or none. One that never ended is undone.
+    """NICs into a running guest, its definition, or both: all of them or none. An attach that never ended is undone.
 
     `twin_of` is the emulated NIC whose identity the one net may take: that is remembered, and nothing is taken while the guest has it.
     """

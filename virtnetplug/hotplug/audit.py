@@ -62,9 +62,9 @@ def _remains(domain_id: int) -> Finding:
         kind="vif-remains",
         domain=f"id {domain_id}",
         nic="",
-        message=f"xenstore has what a hotplug script said of a vif of domain id {domain_id}, after that domain had ended.",
+        message=f"xenstore has what a hotplug script wrote of a vif of domain id {domain_id}, after that domain had ended.",
         remedy="Remove it with `repair()`.",
-        repair=f"remove what the script said of the vifs of domain id {domain_id}",
+        repair=f"remove what the script wrote of the vifs of domain id {domain_id}",
         device=str(domain_id),
     )
 

@@ -1,6 +1,7 @@
 """What is behind an emulated NIC of a running guest: its tap, the bridge that should have it, its network port.
 
-Nothing is taken for what it should be: a tap of another's, a port with another MAC, a tap in another bridge are refused, and both values said.
+Nothing is taken for what it should be. Another domain's tap, a port with another MAC and a tap in another bridge are refused, and the refusal names
+both values.
 """
 
 from __future__ import annotations
@@ -157,13 +158,15 @@ def unfit(backing: Backing) -> Iterator[Refusal]:
     """What keeps it from being made whole: no tap, no bridge, an inactive network, what only libvirt can set."""
     net, name = backing.net, describe(backing.net)
     if net.type not in (*ON_BRIDGE, "direct"):
-        yield _refusal(NotSupported.reason, net, f"{name} is of type {net.type}, which nothing is put back for.")
+        yield _refusal(
+            NotSupported.reason, net, f"{name} is of type {net.type}, and nothing is restored for that type."
+        )
         return
     if backing.tap is None:
         yield _refusal(
             TapMissing.reason,
             net,
-            f"Tap {net.target_dev} of {name} is not on this host, so nothing can be put back. Detach the NIC and attach it again.",
+            f"Tap {net.target_dev} of {name} is not on this host, so nothing can be restored. Detach the NIC and attach it again.",
         )
     if backing.names_port:
         yield from _network(backing, net.source_network or "")
@@ -178,13 +181,13 @@ def unfit(backing: Backing) -> Iterator[Refusal]:
         yield _refusal(
             NotSupported.reason,
             net,
-            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not give back. Detach it and attach it again.",
+            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not restore. Detach it and attach it again.",
         )
     elif net.vlan is not None and backing.tap is not None and backing.tap.master not in (None, net.source_bridge):
         yield _refusal(
             NotSupported.reason,
             net,
-            f"{name} has a VLAN, and what VLANs its tap has in bridge {backing.tap.master} is not known, so it could not be taken back. "
+            f"{name} has a VLAN, and the VLANs of its tap in bridge {backing.tap.master} are not known, so the change could not be undone. "
             f"Take it out ('ip link set {backing.tap.name} nomaster'), then heal.",
         )
 

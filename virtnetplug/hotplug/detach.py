@@ -1,4 +1,4 @@
-"""Detach: ask the guest, wait until it let go, then give back what the NIC held. Once asked, it only goes forward."""
+"""Detach: ask the guest, wait until it has let go, then return what the NIC held. Once asked, it only goes forward."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _look(domain: Domain, selectors: Sequence[str], scope: Scope | None) -> tupl
 
 
 def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
-    """Those that are the persistent teaming partner of others of them, with these."""
+    """Each NIC that is the persistent teaming partner of other NICs of the detach, with those."""
     found: dict[str, list[str]] = {}
     for alias, element in elements.items():
         partner = partner_of(xml.interface(element)) if "<teaming" in element else None
@@ -157,7 +157,7 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
 def _open_detach(
     host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope
 ) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
-    """The open detach that already waits for these NICs; a refusal where it takes out less than is asked, or another operation may take one out."""
+    """The open detach that already waits for these NICs. Refused if it removes less than is asked, or another operation may remove a NIC."""
     found, others = None, list[Pair]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
@@ -266,7 +266,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope, t
 
 
 def _held(host: Host, domain: Domain, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
-    """What `put_back` has to know of each NIC that has a device of ours: that device is given back, and its row removed, before anything can fail."""
+    """What `put_back` must know of each NIC with a lent device. The device is returned, and its row removed, before anything can fail."""
     for pair in pairs:
         if pair[0] is not None and (held := held_of(host, domain, pair[0])) is not None:
             yield {"alias": _key(pair), **held}
@@ -376,7 +376,7 @@ class _Detach:
         return tx.outcome(Result.DONE, nics=remaining, **said)
 
     def _ended(self, ending: Ending, aliases: Sequence[str]) -> dict[str, str]:
-        """What is said where the guest did not let go, but is no more."""
+        """The answer if the guest did not let go, but is no more."""
         return {
             "reason": "guest-ended",
             "message": f"{', '.join(aliases)} detached from {self.domain.name}: its guest {ending.words.rstrip(',')} before it let go",
@@ -429,15 +429,15 @@ class _Detach:
             raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
 
     def _defined(self, tx: Transaction) -> Collection[str]:
-        """Those that the definition has until this call takes them out of it; another run of the domain may be started with them."""
+        """The NICs that the definition has until this call removes them. Another run of the domain may be started with them."""
         entries = (entry for entry in self.entries if entry["config"] is not None)
         return {entry["alias"] for entry in entries if not tx.is_done("undefine", entry["alias"])}
 
     def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
-        """Those that have left: one that has come under such an alias since is another's.
+        """The NICs that have left. A NIC that has come under such an alias since belongs to somebody else.
 
-        A run of the domain that was not asked yet has what the definition gave it: nothing once the operation has waited in vain and is ``cleared``.
-        One that died before that may have taken a NIC out of the definition after that run had begun.
+        A run of the domain that was not asked yet has what the definition gave it. That is nothing once the operation has waited in vain and is
+        ``cleared``. An operation that died before that may have changed the definition after that run had begun.
         """
         if self.release.run.matches(self.run_asked):
             return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
@@ -500,7 +500,7 @@ class _Detach:
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
 
     def _defined_alone(self) -> Sequence[Interface]:
-        """Those that it takes out of the definition alone."""
+        """The NICs that are removed from the definition alone."""
         entries = (entry for entry in self.entries if entry["live"] is None and entry["config"] is not None)
         return [xml.interface(entry["config"]) for entry in entries]
 
@@ -513,7 +513,7 @@ class _Detach:
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
-    """What takes the steps back in the run that was asked last, or in the one that there is if the definition may have changed (see `Site.of`)."""
+    """The undos for the run that was asked last, or for the present run if the definition may have changed (see `Site.of`)."""
     run = NO_RUN
     if tx.record.scope is Scope.BOTH and any(
         step.name == "undefine" and tx.was_begun(step.name, step.nic) for step in tx.steps
@@ -524,7 +524,7 @@ def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes the steps back, as long as it may go back."""
+    """The undos of the steps, for a detach that may still be undone."""
     undos: dict[tuple[str, str], Any] = {}
     held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
     for entry in tx.record.request["nics"]:
@@ -559,8 +559,8 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                 raise busy.interrupt or busy from None
             except KeyboardInterrupt as stop:
                 raise interruption.left_open(
-                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may go at any "
-                    f"moment; {call('recover', domain.name, wait=60)} waits on, and finishes it should that one end.",
+                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may "
+                    f"go at any moment; {call('recover', domain.name, wait=60)} waits on, and finishes it should that one end.",
                     stop,
                 ) from None
 
@@ -607,7 +607,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
-    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now, once the run that was asked is over for sure."""
+    """The run to ask. A live detach concerns the run that it asked; a detach of both halves the present run, once the first run is surely over."""
     if record.scope is Scope.LIVE:
         return record.run
     run, asked = run_of(domain), record.run_asked
@@ -617,16 +617,16 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
 
 
 def _remains(host: Host, domain: Domain, record: OperationRecord) -> list[Nic]:
-    """Those NICs of the operation that some definition still has."""
+    """The NICs of the operation that some definition still has."""
     return nics_now(host, domain, lambda pair: is_any_of(pair, record.names))
 
 
 class Detach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
-    Where one had been handed an emulated NIC's place, that comes back: the operation is then a hand-back. `restore_emulated` says whether it
-    does, None that a hand-over which put it out, and no unplug policy, makes it. `twin` is the alias of the NIC that is to serve instead: if
-    it has left by the time that the guest has let go, the detach is undone.
+    If a hand-over gave a NIC the place of an emulated NIC, the emulated NIC returns, and the operation is a hand-back. `restore_emulated` overrules
+    that; None means that the emulated NIC returns unless an unplug policy is set. `twin` is the alias of the NIC that will serve instead. The detach
+    is undone if the twin has left by the time that the guest has let go.
     """
 
     is_governed = True

@@ -17,7 +17,7 @@ _OF_THE_DEVICE = ("source_pci", "source_type", "managed")
 
 
 def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool) -> Edit | None:
-    """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: a whole new element said so).
+    """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: `wanted` comes from a whole new element).
 
     Where the NIC came from a pool, a replacement comes from the pool again, and with what was set of the device so far.
     """

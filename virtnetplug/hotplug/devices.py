@@ -196,11 +196,11 @@ def _vf_problems(
     group: Sequence[PciDevice],
 ) -> Iterator[str]:
     if holding is not None and holding.quarantine:
-        yield f"quarantined: {holding.quarantine}; `repair()` tries again to give it back"
+        yield f"quarantined: {holding.quarantine}; `repair()` tries again to return it"
     if state is DeviceState.ATTACHED and vf.driver != VFIO_DRIVER:
         yield f"a domain has it, and its driver is {vf.driver or 'none'} instead of {VFIO_DRIVER}"
     if state is DeviceState.FREE and vf.driver == VFIO_DRIVER:
-        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {_node_name(vf)}' gives it back"
+        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {_node_name(vf)}' returns it"
     if state is DeviceState.BUSY:
         pids = ", ".join(str(user.pid) for user in users if user.pid is not None)
         yield f"process {pids} has it open through VFIO, and no domain of this connection has it"

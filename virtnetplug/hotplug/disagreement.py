@@ -45,7 +45,7 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
 
 
 def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
-    """Of each NIC of a running guest, what is wrong behind it."""
+    """What is wrong behind each NIC of a running guest."""
     for seen in whole.domains.values():
         for net in seen.live:
             for one in (*_links(seen, [net], whole, whole.links or {}), *_ports(seen, [net], whole.ports or {})):
@@ -165,7 +165,7 @@ def _tap_missing(seen: Seen, net: NetGlimpse, target: str) -> Finding:
         "tap-missing",
         seen,
         name_of(net),
-        f"NIC {name_of(net)} of {seen.name} is said to have the host device {target}, and the host has no such link.",
+        f"NIC {name_of(net)} of {seen.name} should have the host device {target}, and the host has no such link.",
         "It carries no traffic: detach it and attach it again.",
         device=target,
         network=net.network,
@@ -196,7 +196,7 @@ def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mappin
         seen,
         nic,
         f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
-        "Put it back with `repair()`" + ("." if link.master else ", or heal all that are out with `heal()`."),
+        "Restore it with `repair()`" + ("." if link.master else ", or heal all that are out with `heal()`."),
         repair=f"put {link.name} into bridge {bridge}" if there.kind in (LINUX, OPEN_VSWITCH) else "",
         device=link.name,
         network=net.network,
@@ -256,9 +256,9 @@ def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Itera
             "orphan-tap",
             seen,
             tap,
-            f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it: "
-            "an attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
-            "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know; or "
+            f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it. "
+            "An attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
+            "libvirt cannot remove what it does not know. Shut the guest down and start it again when that suits, or "
             f"let {call('recover', seen.name, allow_taint=True)} have QEMU remove what an operation left.",
             device=tap,
         )
@@ -271,9 +271,9 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
             "orphan-vif",
             seen,
             stray.mac or stray.name,
-            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}, bridge {stray.bridge or 'unknown'}), and its live definition has no "
-            "NIC with it: an attach was cut off or failed half way, or 'xl' made it.",
-            f"{call('recover', seen.name)} removes what an operation left. One that is meant stays as it is; any other goes with "
+            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}, bridge {stray.bridge or 'unknown'}), and its live definition "
+            "has no NIC with it. An attach was cut off or failed half way, or 'xl' made it.",
+            f"{call('recover', seen.name)} removes what an operation left. A vif that is meant stays as it is; any other vif goes with "
             f"'xl network-detach {seen.name} {stray.name.rpartition('.')[2]}'.",
             device=stray.name,
         )
@@ -285,7 +285,7 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
                 "vif-missing",
                 seen,
                 name_of(net),
-                f"Of NIC {name_of(net)} of {seen.name} the host has no {' and no '.join(missing)}.",
+                f"The host has no {' and no '.join(missing)} of NIC {name_of(net)} of {seen.name}.",
                 "It carries no traffic: detach it and attach it again.",
                 device=net.target or "",
                 network=net.network,
@@ -366,7 +366,7 @@ def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str)
 
 
 def _end_seen(whole: Survey, record: OperationRecord) -> HowEnded | None:
-    """How the run ended, as `recover` has said it: it could say no more now. A guest that was saved has the NIC wherever that is."""
+    """How the run ended, as `recover` reported it: it could find no more now. A saved guest has the NIC wherever the guest is."""
     seen, operation = whole.domains.get(record.domain_uuid), operation_of(record)
     if seen is None or operation is None or record.reason not in REASONS.values():
         return None

@@ -34,8 +34,8 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
         yield finding_of(
             "device-missing",
             holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host: "
-            "someone changed sriov_numvfs of its PF, or removed it, while it was in use.",
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host. "
+            "Someone changed sriov_numvfs of its PF, or removed it, while it was in use.",
             "Detach the NIC and attach it again once there are VFs, and change their number only while none is held.",
         )
         return
@@ -43,7 +43,7 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
         yield finding_of(
             "device-missing",
             holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host: someone "
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host. Someone "
             "changed sriov_numvfs of its PF while it was in use, and that now waits for the guest to let go.",
             "Detach the NIC; attach it again once there are VFs, and change their number only while none is held.",
         )
@@ -62,7 +62,7 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
             "device-driver",
             holding,
             f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is on driver "
-            f"{device.driver or 'none'} and not on {VFIO_DRIVER}: someone bound it by hand, or changed sriov_numvfs of its PF, "
+            f"{device.driver or 'none'} and not on {VFIO_DRIVER}. Someone bound it by hand, or changed sriov_numvfs of its PF, "
             "which makes every VF anew.",
             "Detach the NIC and attach it again.",
         )
@@ -83,7 +83,7 @@ def _settings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding]:
             holding,
             f"How host device {holding.address} is set, which {holding.alias} of {holding.domain_name} has, cannot be seen: "
             f"{error.message}",
-            "Mend that; until then the device can neither be set nor be given back.",
+            "Mend that; until then the device can neither be set nor be returned.",
         )
         return
     missed = vf_settings.drift(vf_settings.of_lent(net, as_in_run(host, seen.domain, holding)), now)

@@ -1,4 +1,4 @@
-"""What an update changes: each half's NIC before and after, and whether libvirt made the change it said it made."""
+"""What an update changes: each half's NIC before and after, and whether libvirt made the change that it reported."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LIBVIRTS_OWN = frozenset({"element", "mac", "alias", "address", "target_dev", "
 class Edit:
     """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ.
 
-    `on_device` is what an assigned device is to be set to now, through its PF, and `kept` all that it (or the one that replaces it) is to
-    have beyond what libvirt sets.
+    `on_device` is what an assigned device is set to now, through its PF. `kept` is all that the device, or its replacement, must have beyond what
+    libvirt sets.
     """
 
     before: Interface

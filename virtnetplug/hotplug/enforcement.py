@@ -55,7 +55,7 @@ class Due:
 
     @property
     def sentence(self) -> str:
-        """What is to be so, to a person."""
+        """The change and its reason, for people."""
         if self.deed is Deed.UNPLUG:
             return f"{self.nic} is to go from {' and '.join(_WHERE[half] for half in self.halves)}: {self.why}"
         return f"the link of {self.nic} is to be {'up' if self.deed is Deed.LINK_UP else 'down'}: {self.why}"
@@ -74,7 +74,7 @@ class Done:
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
     """All that policies ask for, in the order in which it is done: links up, links down, NICs out.
 
-    None of it can be done while an operation is open that will be undone: the policy, or the NIC that would serve, may go with it.
+    Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
     unplugs = [twin for twin in twins_of(host, view, metadata) if twin.halves]
     leaving = {twin.known.alias for twin in unplugs if Half.LIVE in twin.halves}
@@ -122,7 +122,7 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
     """The outcome of an operation that succeeded, with what policies had done after it; what they could not do is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
-    except Interrupted as error:  # what was asked for is done, and that is what the caller is told
+    except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
         text = f"not all that policies of {domain.name} ask for was done: {error.message} {call('recover', domain.name)} does the rest."
         return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
     except VirtnetplugError as error:
@@ -132,7 +132,7 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
 
 
 def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) -> Outcome:
-    """The outcome with what was done besides."""
+    """The outcome, with what policies did as well."""
     if not done and not said:
         return outcome
     return dataclasses.replace(
@@ -194,7 +194,7 @@ def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]
 
 
 def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
-    """Do what is due in one domain, or in all: one `Outcome` for each. A domain of which that cannot be seen is said, and left."""
+    """Do what is due in one domain, or in all: one `Outcome` for each. A domain that cannot be looked at gets an `Outcome` that says so, and is left."""
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
         try:
@@ -268,7 +268,7 @@ def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float
         return Done(
             enforced=enforced, sentence=f"{due.sentence}. It could not be: {error.message}", reason=error.reason
         )
-    came = outcome.message if outcome.result is Result.PENDING else "it is so now"
+    came = outcome.message if outcome.result is Result.PENDING else "done"
     enforced = _enforced(due, outcome.result, outcome.operation_id)
     return Done(enforced=enforced, sentence=f"{due.sentence}; {came}", outcome=outcome)
 
@@ -292,7 +292,7 @@ def _changes(due: Due) -> dict[str, str]:
 
 
 def _keep(host: Host, view: DomainView, due: Due) -> None:
-    """What is remembered of a NIC, as it is before it goes or its link does: whatever has its identity next must have that of a NIC at work."""
+    """Bring E's record up to date before E is detached or its link goes down. The record must have the identity of a NIC at work."""
     pair = next(
         (pair for pair in view.pairs if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
         None,
@@ -335,7 +335,7 @@ def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
 
 
 def _outcome(domain: Domain, done: Done) -> Outcome:
-    """Of one that came to no operation."""
+    """The outcome of a policy's change that failed before an operation began."""
     return Outcome(
         operation=detach.NAME if done.enforced.deed is Deed.UNPLUG else update.NAME,
         domain=domain.name,

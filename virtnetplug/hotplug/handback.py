@@ -58,7 +58,7 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
 
 
 def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Exchange:
-    """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
+    """The exchange that restores an emulated NIC where it is missing, and detaches the NIC that has its identity."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
     emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
     twin = dict(zip(BOTH, twin_of(view, known.vif, rows, known), strict=True))
@@ -85,7 +85,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
 
 
 def _returned(element: str, half: Half) -> Interface:
-    """The element that puts it back: to the guest under an alias that an undo can name, to the definition byte for byte."""
+    """The element that restores the NIC: in the guest under an alias that an undo can name, in the definition byte for byte."""
     return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)
 
 

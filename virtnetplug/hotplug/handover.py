@@ -1,7 +1,7 @@
-"""Hand-over: a fast NIC takes an emulated one's place, and all that the guest knows it by.
+"""Hand-over: a fast NIC takes an emulated NIC's place, and all that the guest knows that NIC by.
 
-The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a marker in the emulated NIC's own record names the fast one
-(`attach` writes it where both are there, and nothing is taken); with the emulated one out, whenever the marked one comes it has the identity.
+It has the two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96). First, `attach` writes a marker into the emulated NIC's record,
+which names the fast NIC; nothing is taken. Later, when the emulated NIC is out and the marked NIC comes, the marked NIC gets the identity.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _handover(
 def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[Pair, ...] | None:
-    """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
+    """The fast NIC that is there and to which `emulated` was handed over. None if `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
@@ -141,7 +141,7 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> 
 
 
 def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: Pair) -> Refusal:
-    """A device that cannot be set as asked may be asked for nothing but the link of the emulated NIC, and that can be told."""
+    """Add the remedy to the refusal of a device that has no link state, if only the emulated NIC's link needs that state."""
     live = e_pair[0]
     if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
         return refusal
@@ -212,7 +212,7 @@ def _instead(
 
 
 def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> Interface:
-    """How a NIC that is there would be asked for: one that a pool lent, of its pool, and in the guest with what was set of its device."""
+    """The request that would give the NIC that is there: from its pool if a pool lent it, in the guest with its device's settings."""
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.assigned import held

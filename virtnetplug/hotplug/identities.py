@@ -37,9 +37,9 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
 
 
 def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) -> Outcome:
-    """Let go of what is remembered of that NIC, its marker with it; the domain's lock is held.
+    """Delete what is remembered of that NIC, and its marker. The caller holds the domain's lock.
 
-    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could put it back.
+    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could restore it.
     """
     view = look(domain, BOTH)
     metadata = metadata_of(view)
@@ -49,8 +49,8 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     is_only = emulated_of(view, known, plugged_rows(host, view)) == (None, None)
     if is_only and (known.live or known.config) is not None and not force:
         raise Refused(
-            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
-            f"back. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
+            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be "
+            f"restored. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
             reason="identity-only-copy",
         )
     before = metadata.identity(known.alias)

@@ -29,7 +29,7 @@ Kept = Mapping[Half, DomainMetadata]
 
 
 def identity_findings(host: Host, whole: Survey) -> Iterator[Finding]:
-    """Of every domain that keeps anything, or that the journal knows to have kept something; the others cost nothing."""
+    """The findings of every domain that keeps anything, or that kept something by the journal. Other domains cost nothing."""
     busy = {record.domain_uuid for record in whole.operations if record.id in whole.alive}
     kept: dict[str, Kept] = {}
     for seen in whole.domains.values():
@@ -101,8 +101,8 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
     why = "which somebody replaced or edited"
     if seen.domain.state().began is not HowBegan.BOOTED:
         why = (
-            "and nobody need have edited either: a guest that was restored or came from another host has what was remembered when it was saved or left, "
-            "and what was done or undone since is in the definition alone"
+            "although nobody need have edited either. A guest that was restored or came from another host has what was remembered when it was "
+            "saved or left. What was done or undone since is in the definition alone"
         )
     yield finding(
         "identity-differs",
@@ -124,14 +124,14 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
                 seen,
                 due.nic,
                 f"By a policy of {seen.name}, {due.sentence}.",
-                f"{call('recover', seen.name)} has it so; {call('explain_policy', seen.name)} says why.",
-                repair=f"have it so: {due.deed} of {due.nic}",
+                f"{call('recover', seen.name)} applies the policy; {call('explain_policy', seen.name)} says why.",
+                repair=f"apply the policy: {due.deed} of {due.nic}",
                 device=due.deed.value,
             )
 
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
-    """Those hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
+    """The hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
     records = host.journal.newest(host.hypervisor.key, HANDED)
     return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
 

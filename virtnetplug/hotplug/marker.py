@@ -114,7 +114,7 @@ def goes_back(
 
 
 def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Scope) -> list[str]:
-    """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
+    """A sentence for each half (guest, next boot) that will lack a NIC where a fast NIC and its emulated twin were."""
     metadata, uuid, rows = metadata_of(view), view.domain.uuid, plugged_rows(host, view)
     records = host.journal.open_operations(host.hypervisor.key, uuid)
     leaving = of_domain(records, uuid)
@@ -131,8 +131,8 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[Pair], scope: Sco
             whose = "the guest" if half is Half.LIVE else "the next boot"
             if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} has {known.alias} again, which a policy was taking out, once the detach {record.id} is settled "
-                    f"({call('recover', view.domain.name)}), and may have no NIC in its place until then"
+                    f"{whose} has {known.alias} again once the detach {record.id} is settled ({call('recover', view.domain.name)}). "
+                    f"A policy was detaching it, and {whose} may have no NIC in its place until then"
                 )
             elif leaves or is_out_of(view, known, rows, half):
                 how = "leaving: `handback()` restores it then" if leaves else "out: `restore_emulated=True` restores it"

@@ -37,7 +37,7 @@ from virtnetplug.retry import until_true
 
 
 class PfLocks:
-    """The locks of a PF and of every domain that has a VF of it: those of the domains are let go while guests are waited for.
+    """The locks of a PF and of every domain that has a VF of it. The domains' locks are released while guests are waited for.
 
     Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
     """
@@ -47,7 +47,7 @@ class PfLocks:
         self._locks = {domain.uuid: DomainLock(host, domain, seconds, least=least) for domain in self.domains}
 
     def of(self, domain: Domain) -> DomainLock:
-        """That domain's."""
+        """The lock of that domain."""
         return self._locks[domain.uuid]
 
     def take(self) -> None:
@@ -66,7 +66,7 @@ class PfLocks:
 
     @contextmanager
     def held(self) -> Iterator[PfLocks]:
-        """With them."""
+        """Hold all the locks inside."""
         with ExitStack() as stack:
             stack.callback(self.release)
             self.take()
@@ -143,7 +143,7 @@ def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
 
 
 def renew(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """The VFs that there are count as made by the operation: the journal has in `made` which they are, and so has what it holds of them."""
+    """Write down that the operation made the VFs that are there: in `made` of its request, and in the rows that it holds."""
     made = identities(host, pf)
     tx.amend(made=made)
     for holding in host.journal.holdings():
@@ -171,9 +171,9 @@ def let_go(host: Host, operation_id: str) -> None:
 
 
 def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: Transaction) -> int:
-    """The index of the VF that a NIC is to have: `target`, or if somebody else has that VF the lowest that is held for nobody or kept for no other NIC.
+    """The index of the VF for a NIC: `target`, or the lowest free VF if somebody else has that VF. A VF kept for another NIC is not free.
 
-    Another one is in the journal before it is returned, and warned of. Raises `VfHeld` if there is none.
+    Another VF than `target` is in the journal before it is returned, and a warning names it. Raises `VfHeld` if no VF is free.
     """
     users = users_of_devices(host)
     rows = {holding.address: holding for holding in host.journal.holdings()}
@@ -204,12 +204,12 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
 
 
 def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
-    """The VF that the guest let go is as it was before it was lent, and still held for that NIC; raises `Failed` without proof of that."""
+    """Reset the released VF to what it was before it was lent, and keep it held for that NIC. Raises `Failed` without proof."""
     holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
     kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
     if holding is not None:
         kept = dataclasses.replace(kept, identity=holding.identity)
-    if holding is None:  # another program had attached it, and libvirt gives it back
+    if holding is None:  # another program had attached it, and libvirt returns it
         host.journal.hold(kept)
         is_back = until_true(
             lambda: host.host_devices.device(nic.address).driver != VFIO_DRIVER, seconds=HOST_DRIVER_SECONDS
@@ -227,10 +227,10 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
 
 
 def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
-    """Give back those of the VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
+    """Return the VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
 
-    One that a guest has by now is that guest's. If the next run has it behind the same NIC, by a lasting alias, and it still is as it was set, it
-    stays held (see `return_devices`).
+    A VF that a guest has by now belongs to that guest. It stays held if the next run has it behind the same NIC, by a lasting alias, and as it was
+    set (see `return_devices`).
     """
     for holding in held_for(host, nic.domain, nic.alias):
         if holding.address in vfs and not _goes_on(host, nic, holding):
@@ -252,7 +252,7 @@ def put_in(
     address: PciAddress | None = None,
     snapshot: Settings | None = None,
 ) -> None:
-    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it. If it has ended, its VFs are given back.
+    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it. If it has ended, its VFs are returned.
 
     `snapshot` is how that one is before it is lent.
     """
@@ -274,7 +274,7 @@ def put_in(
 
 
 def _leave_to_taker(host: Host, nic: PfNic) -> None:
-    """The VF that the NIC had is let go where another NIC has it by now, without what was set of it. Raises `Failed` if that cannot be taken back."""
+    """Release the NIC's old VF to another NIC that has it by now, without what was set of it. Raises `Failed` if it cannot be reset."""
     for holding in (one for name in {nic.alias, nic.net.alias or ""} for one in held_for(host, nic.domain, name)):
         if holding.address == nic.address and loss_of(host, holding) is None and taker_of(host, holding) is not None:
             returned = give_back(host, holding)
@@ -283,7 +283,7 @@ def _leave_to_taker(host: Host, nic: PfNic) -> None:
 
 
 def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) -> None:
-    """Hold the VF of a NIC that could not be put in, so that nobody else gets it before the next try; nothing where somebody has it."""
+    """Hold the VF of a NIC that could not be attached, so that nobody else gets it before the next try. Nothing if somebody has it."""
     with suppress(VirtnetplugError):  # that the NIC could not be put in is what is reported
         host.host_devices.device(address)
         if address not in users_of_devices(host):

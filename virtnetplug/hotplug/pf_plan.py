@@ -67,9 +67,7 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
     if (why := host.host_devices.obstacle(pf.address)) is not None:
         yield refusal(NotSupported.reason, f"cannot be changed: {why}.")
     if pf.driver is None:
-        yield refusal(
-            HostDeviceUnfit.reason, "has no driver, so there is nothing to be put back. Bind one to it first."
-        )
+        yield refusal(HostDeviceUnfit.reason, "has no driver, so there is nothing to restore. Bind one to it first.")
     for record in host.journal.open_operations(host.hypervisor.key, ""):
         if record.operation == NAME and record.domain_name == name:
             yield refusal(

@@ -1,4 +1,4 @@
-"""A rebind of a PF that was cut off: finished where the PF had been made again, else the PF and its guests are as they were."""
+"""A rebind of a PF that was cut off. It is finished if the PF had been made again; else the PF and its guests are restored."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def settle(host: Host, record: OperationRecord, seconds: float, *, any_address: 
 
 
 def forget(host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-    """Close it if nothing but NICs that could not be put back is left undone: they stay out. None if it can be settled, or another call has it."""
+    """Close the record if only NICs that could not be restored are left to undo; they stay out. None if it can be settled, or another call has it."""
     pf, nics, least = PciAddress.parse(record.request["pf"]), _nics(host, record), least_of(seconds)
     with (
         pf_lock(host, pf, seconds, least=least),
@@ -81,7 +81,7 @@ def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
 
 
 def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
-    """As `Operation.anywhere`, for every guest."""
+    """`Operation.anywhere`, for every guest."""
     places = {
         (nic.domain.uuid, nic.alias): freed(nic.domain, nic.element, record.request) for nic in _nics(host, record)
     }
@@ -117,7 +117,7 @@ def _left(host: Host, tx: Transaction, nics: Sequence[PfNic], faults: Sequence[V
 
 
 class RebindPf(Operation):
-    """It is of no one domain: the PF's lock comes first, and then those of all its guests."""
+    """The rebind of a PF. No one domain has it: the PF's lock comes first, and then the locks of all its guests."""
 
     request: ClassVar[Shape] = {
         "nics": LIST,

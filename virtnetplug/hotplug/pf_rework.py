@@ -34,7 +34,7 @@ STEPS = ("run_hook", "unbind_pf", "bind_pf", "set_numvfs", "restore_pf", DONE)
 """In order; the first of them that is planned is where the PF stops being as it was."""
 
 _MAKING = ("unbind_pf", "bind_pf", "set_numvfs")
-"""Those that make VFs; that of the last is in the journal once it is done."""
+"""The steps that make VFs. The journal has the VFs' identities once the last of these steps is done."""
 
 _BY_LIBVIRT = ("admin_mac", "vlan")
 
@@ -46,12 +46,13 @@ def steps(pf: str, *, has_hook: bool, reload_driver: bool) -> list[tuple[str, st
 
 
 def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
-    """How the PF and each of its VFs are now, none of which a guest has; raises `Failed` if the PF is not as it was `seen` before its guests were asked."""
+    """The state of the PF and of its VFs, which no guest has. Raises `Failed` if the PF is not as it was `seen` before its guests were asked."""
     pf, now = seen.address, host.host_devices.pf_state(seen.address)
     if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
         raise Failed(
-            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
-            "while its guests were asked. It was left alone. VFs that are gone come back once it is as it was: make it so, then run `recover()`."
+            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody "
+            "changed it while its guests were asked. It was left alone. VFs that are gone return once it is as before. Restore it by hand, then "
+            "run `recover()`."
         )
     vfs = [
         {
@@ -119,10 +120,10 @@ def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> Non
 
 
 def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were; nothing in another boot.
+    """Restore the PF: its driver, number of VFs, interface and every VF's settings. Nothing in another boot.
 
     If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own. VFs that were made
-    anew while its hook ran, or since, and are not in the journal may be somebody else's: they are left as they are, with a warning.
+    anew while its hook ran, or since, and are not in the journal may be somebody else's. They are left as they are, with a warning.
     """
     if not is_of_this_boot(host, tx.record):
         return
@@ -148,7 +149,7 @@ def is_of_this_boot(host: Host, record: OperationRecord) -> bool:
 
 
 def is_in_shape(host: Host, pf: PciAddress, record: OperationRecord) -> bool:
-    """Whether the PF has the driver and as many VFs as before; so it is if nothing was done to it yet, and in another boot."""
+    """True if the PF has the driver and as many VFs as before. Also true if nothing was done to it yet, and in another boot."""
     request = record.request
     if "before" not in request or not is_of_this_boot(host, record):
         return True
@@ -168,7 +169,7 @@ def restore_pf(host: Host, pf: PciAddress, before: PfState) -> None:
 def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
     """Each VF that there was and is, by index, as it was; raises `HostDeviceFailed` naming what is not. Returns warnings.
 
-    One that a guest has by now is that guest's, and one that somebody has made anew since is left as it is, with a warning.
+    A VF that a guest has by now belongs to that guest. A VF that somebody has made anew since is left as it is, with a warning.
     """
     vfs, users = host.host_devices.vfs(pf), users_of_devices(host)
     lent = {row.address for row in host.journal.holdings() if row.operation_id != tx.record.id}
@@ -200,7 +201,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
     now = host.host_devices.settings(vf)
     if missed := drift(wanted, now):
         raise VfChanged(
-            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand; make it so again, then run `recover()`."
+            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand. Set it as before, then run `recover()`."
         )
 
 

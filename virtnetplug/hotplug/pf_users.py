@@ -1,4 +1,4 @@
-"""Who has the VFs of a PF, and what of that keeps the PF from being taken apart: said before anything is touched."""
+"""Who has the VFs of a PF, and which uses prevent a rebind of the PF: refused before anything is touched."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _nic_refusals(
         yield Refusal(
             reason=NotSupported.reason,
             nic=nic.label,
-            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be put back as it is. "
+            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be restored as it is. "
             f"Detach {nic.address} from it, and attach it with virtnetplug.",
         )
     try:

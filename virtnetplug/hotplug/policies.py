@@ -1,4 +1,4 @@
-"""What a domain's owner, or a host's, has said of its NICs: set, cleared, explained."""
+"""The policies of a domain, or a host's default: set, cleared, explained."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def set_policy(
 
 
 def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool = True, serve: bool = True) -> Outcome:
-    """Forget what was said of the one, of the other, or of both: the host's default holds again, and no link is held down."""
+    """Delete the policy of unplugging, the groups, or both. The host's default holds again, and no link is held down."""
     view = look(domain, BOTH)
     before = metadata_of(view)
     after = dataclasses.replace(
@@ -70,7 +70,7 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
     host.journal.set_host_policy(unplug)
-    message = f"the host's unplug policy is {unplug}; `recover()` has it so in the guests that run now"
+    message = f"the host's unplug policy is {unplug}; `recover()` applies it to the guests that run now"
     return Outcome(operation=POLICY, domain="", result=Result.DONE, message=message)
 
 
@@ -165,7 +165,7 @@ def _named(view: DomainView, name: str) -> str:
     assert net is not None
     if net.teaming is not None:
         raise NotSupported(
-            f"{describe(net)} is half of a teaming pair, and which half serves is the guest's own choice: a half whose link is held down "
+            f"{describe(net)} is half of a teaming pair, and which half serves is the guest's own choice. A half whose link is held down "
             "could not take over. Leave it out."
         )
     return name_of(net)

@@ -1,4 +1,4 @@
-"""Why an attach cannot work, and what to do about it: said before anything is touched, and all of it at once."""
+"""Why an attach cannot work, and what to do about it: refused before anything is touched, and all of it at once."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
 
 
 def _element(net: Interface) -> Iterator[Refusal]:
-    """What makes one element no candidate at all: then nothing more is said of it."""
+    """What makes an element no candidate at all. Then nothing more of it is checked."""
     name = describe(net)
     try:
         if net.element:

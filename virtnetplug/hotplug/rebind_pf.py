@@ -1,7 +1,7 @@
 """Rebind of a PF: its driver bound anew, its firmware changed, or another number of VFs, under guests that run on.
 
-Every guest's VF is taken out (a teaming partner carries its traffic), the PF is taken apart and made again, and every guest gets a VF with
-its identity. Until the PF is made again all of it is undone by whatever fails; from then on it only goes forward.
+Every guest's VF is detached (a teaming partner carries its traffic), the PF is rebound, and every guest gets a VF with its identity. Until the PF is
+rebound, any failure undoes all of it. From then on the operation only goes forward.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class _Running:
                     self.answers[nic.label] = error
 
     def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
-        """Some guest holds on: the others have theirs again at once, and it is still to get its own back, should it let go.
+        """Leave the operation pending, because some guest holds on. The other guests get their VFs again at once; the holder gets its VF when it lets go.
 
         Raises `RollbackIncomplete` where another could not get its own: that is in the journal then.
         """
@@ -167,13 +167,13 @@ class _Running:
 
 
 def undos(host: Host, nics: Sequence[PfNic], tx: Transaction, seconds: float = 0.0) -> Undos:
-    """What takes the steps back, until the PF is made again: the PF as it was, then every guest's VF, then the fence."""
+    """The undos until the PF is rebound: the PF as it was, then every guest's VF, then the fence."""
     pf = PciAddress.parse(tx.record.request["pf"])
     found: dict[tuple[str, str], Callable[[], object]] = {("fence", str(pf)): partial(_unfence, host, tx, pf)}
     for nic in nics:
         found["ask", nic.label] = partial(_back, host, tx, pf, nic, seconds)
     planned = {step.name for step in tx.steps}
-    first = next(name for name in pf_rework.STEPS if name in planned)  # it takes all of them back
+    first = next(name for name in pf_rework.STEPS if name in planned)  # it undoes all of them
     found[first, str(pf)] = lambda: pf_rework.make_as_before(host, pf, tx)
     return found
 
@@ -185,7 +185,7 @@ def _unfence(host: Host, tx: Transaction, pf: PciAddress) -> None:
 
 
 def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: float) -> None:
-    """The guest has its VF again. One whose host was started anew has ended, and its next run is nobody's to change."""
+    """Give the guest its VF again. If the host was started anew, the guest has ended, and its next run is left alone."""
     if not pf_rework.is_of_this_boot(host, tx.record):
         return
     if keeps(Site(host=host, domain=nic.domain, run=nic.run, seconds=seconds), tx, nic.label, nic.net):
@@ -220,7 +220,7 @@ def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) ->
 
 
 def pending_message(names: Sequence[str]) -> str:
-    """What is to be said where guests hold on."""
+    """The message if guests hold on."""
     return (
         f"pending: {', '.join(names)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
@@ -228,7 +228,7 @@ def pending_message(names: Sequence[str]) -> str:
 
 
 def go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
-    """The PF is as it is to be: every guest gets its VF; what fails is tried by `recover`, and keeps no other from its own."""
+    """Give every guest its VF, once the PF is as asked. `recover` tries again what fails; a failure keeps no other guest from its VF."""
     tx.go_forward()
     faults: list[VirtnetplugError] = []
     entries = {(entry["domain_uuid"], entry["alias"]): entry for entry in tx.record.request["nics"]}

@@ -52,7 +52,7 @@ def changed_by_others(nic: str, net: Interface, holding: Holding | None, now: Vf
             reason=VfChanged.reason,
             nic=nic,
             message=f"Host device {holding.address}, which {nic} is, is not as the journal says: its {told(missed, now)}. Someone set it by "
-            "hand; make it so again with `repair()`, or say that it is meant with `update()`.",
+            "hand; restore the setting with `repair()`, or confirm it with `update()`.",
         )
 
 

@@ -1,10 +1,11 @@
-"""Rebind of a vif: its backend's driver taken from it and given back under a running Xen guest, which keeps its connections.
+"""Rebind of a vif: its backend's driver is unbound and bound again under a running Xen guest, which keeps its connections.
 
-Since Linux 5.6 ("xen-netback: support dynamic unbind/bind") netback takes the rings as it finds them: the guest's end stays Connected all along,
-and what it sent meanwhile waits there. Nobody runs the hotplug script a second time, so what that did is done here. With the driver loaded
-anew it is every vif of the host at once, of whichever domain, as all have the same.
+Since Linux 5.6 ("xen-netback: support dynamic unbind/bind") netback takes the rings as it finds them. The guest's end stays Connected all along, and
+what it sent meanwhile waits there. Nobody runs the hotplug script a second time, so what that did is done here. To load the driver anew rebinds every
+vif of the host at once, of whichever domain, because all have the same driver.
 
-A vif without its driver is a guest without network: whatever fails, and wherever it is cut off, each one is bound again and put back.
+A vif without its driver is a guest without network. So each vif is bound again and returned to its bridge, whatever fails, and wherever the operation
+is cut off.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from virtnetplug.ports.xen import FrontendWatch
 NAME = "rebind"
 KIND = "vif"
 DRIVER = "xen-netback"
-"""Of all vifs."""
+"""Locked while the driver of every vif on this host is reloaded."""
 
 
 def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
@@ -172,14 +173,14 @@ def _run(
     if reload_driver:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
-        tx.effect("reload_driver", DRIVER, drivers.reload)  # what brings a vif back loads it, too
+        tx.effect("reload_driver", DRIVER, drivers.reload)  # what restores a vif loads it, too
     _put_back(host, found, tx)
     verify(host, found.nics, tx, seconds)
     return end(host, found.nics, tx, _moved(tx, guests))
 
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
-    """What takes the steps back: each vif bound, plumbed and connected; that loads the driver, too."""
+    """The undos: each vif is bound, plumbed and connected, which loads the driver, too."""
 
     def complete(nic: VifNic) -> None:
         vif_rework.complete(host, nic, seconds)
@@ -224,7 +225,7 @@ def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) 
             faults.append(error.message)
     if faults:
         message = (
-            f"{'; '.join(faults)}. The journal keeps it: `recover(wait=60)` puts back what is missing, and looks again."
+            f"{'; '.join(faults)}. The journal keeps it: `recover(wait=60)` restores what is missing, and looks again."
         )
         tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=VifNotConnected.reason, error=message)
         raise VifNotConnected(message)
@@ -233,9 +234,10 @@ def verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float) 
 def end(
     host: Host, nics: Sequence[VifNic], tx: Transaction, moved: frozenset[str] = frozenset(), *, said: str = ""
 ) -> Outcome:
-    """All are bound and connected: say so, and of each whether its ring was taken as it was found. `said` is what a recovery calls that.
+    """End the operation: all vifs are bound and connected. The message says of each whether its ring was taken as it was found; `said` is the
+    recovery's word.
 
-    One whose guest has ended, or that was detached, was not bound anew: of one alone that is no success, of several the others are.
+    A vif whose guest has ended, or that was detached, was not bound anew. If it was the only vif, that is no success; else the other vifs count.
     """
     gone = {nic.label: _why_gone(host, nic) for nic in nics if vif_rework.is_gone(host, nic)}
     if gone and len(gone) == len(nics):

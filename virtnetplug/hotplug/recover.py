@@ -63,10 +63,10 @@ def recover(
 ) -> tuple[Outcome, ...]:
     """Settle every open operation that no living call owns. `seconds` bounds each wait by itself: for a guest, for a lock, for a call that owns one.
 
-    With `allow_taint` a NIC that the hypervisor does not know any more is removed through the emulator's own monitor. With `any_address` a NIC
-    whose guest address somebody has taken (``place-taken``) is put at another one. With `forget`, the id of an operation, that one is closed and nothing
-    else done: its guest must have been saved, have ended in a way that is not known, have the NIC connected to something else, or lack a NIC that
-    could not be put back; what is held for that one is given back. Raises `ForgetRefused`.
+    `allow_taint` removes a NIC that the hypervisor does not know any more through the emulator's own monitor. `any_address` gives a NIC whose guest
+    address somebody has taken (``place-taken``) another address. `forget` is the id of an operation: it alone is closed, and nothing else is done.
+    Its guest was saved, ended in a way that is not known, has its NIC connected elsewhere, or lacks a NIC for good.
+    What is held for that NIC is returned. Raises `ForgetRefused`.
     """
     if forget:
         return _forget(host, domain_name, forget, seconds)
@@ -105,14 +105,14 @@ def _wanted(host: Host, domain_name: str | None) -> Sequence[str] | None:
 
 
 def _domains(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
-    """Those of them that there are."""
+    """The domains of these UUIDs that there are."""
     for uuid in wanted:
         with suppress(DomainMissing):
             yield host.hypervisor.domain(uuid)
 
 
 def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
-    """Close an operation of which nobody knows how its guest ended, as its owner says that the guest is no more; or one whose NIC stays out."""
+    """Close an operation whose guest ended in a way that nobody knows, on its owner's word, or an operation whose NIC stays out."""
     wanted = _wanted(host, domain_name)
     is_known = host.journal.operation(operation_id) is not None
     if not is_known and (cleared := _clear(host, wanted, operation_id, seconds)) is not None:
@@ -154,8 +154,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
 
 def _can_be_settled(record: OperationRecord) -> ForgetRefused:
     return ForgetRefused(
-        f"operation {record.id} can be settled: only one whose guest was saved, or ended in a way that is not known, or has its NIC connected to "
-        "something else by now, or lacks a NIC that could not be put back, is forgotten. "
+        f"operation {record.id} can be settled, so it is not forgotten. That is for an operation whose guest was saved, ended in "
+        "a way that is not known, has its NIC connected elsewhere, or lacks a NIC that cannot be restored. "
         f"{recover_command(record, wait=60)} goes on with it"
     )
 
@@ -163,7 +163,7 @@ def _can_be_settled(record: OperationRecord) -> ForgetRefused:
 def _forget_of_several(
     host: Host, record: OperationRecord, operation: type[Operation], wanted: Sequence[str] | None, seconds: float
 ) -> tuple[Outcome, ...]:
-    """Close an operation on the guests of several domains whose NICs stay out, and give back what is held for them."""
+    """Close an operation on the guests of several domains whose NICs stay out, and return what is held for them."""
     touched = sorted({uuid for uuid, _ in record.touched})
     if wanted is not None and not set(touched) & set(wanted):
         raise ForgetRefused(f"operation {record.id} is none of that domain")
@@ -174,7 +174,7 @@ def _forget_of_several(
 
 
 def _open_record(host: Host, operation_id: str) -> OperationRecord:
-    """That operation; raises `ForgetRefused` if there is none that is open."""
+    """The operation of that id; raises `ForgetRefused` if there is no open operation of that id."""
     record = host.journal.operation(operation_id)
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
         raise ForgetRefused(f"there is no open operation {operation_id}; `plan_recover()` lists those there are")
@@ -191,7 +191,7 @@ def _expect_forgettable(
 ) -> None:
     """Raise `ForgetRefused` if it is not one of the domain, or can be settled.
 
-    It cannot if its guest `lacks_nics` that could not be put back, or has them connected to something else (`is_elsewhere`).
+    It cannot be settled if its guest `lacks_nics` that could not be restored, or has them connected elsewhere (`is_elsewhere`).
     """
     if wanted is not None and record.domain_uuid not in wanted:
         raise ForgetRefused(
@@ -227,7 +227,7 @@ def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
         raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
     text = f"{record.operation} {record.id} of {record.domain_name}, left {record.state}, would be closed and forgotten"
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
-        text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be put back"
+        text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be restored"
         return Plan(operation="recover", domain="", scope=record.scope, fits=True, warnings=(text,))
     elsewhere, out = _elsewhere(host, record), _out(host, record)
     _expect_forgettable(domain_name, wanted, record, lacks_nics=bool(out), is_elsewhere=bool(elsewhere))
@@ -258,7 +258,7 @@ def _said_unknown(record: OperationRecord, *, is_active: bool) -> str:
 
 
 def _asked(record: OperationRecord) -> list[Interface]:
-    """The NICs that the guest was asked for, each once, as it had them: what comes in the place of one may have its alias, and is named after it."""
+    """The NICs that the guest was asked for, each once, as it had them. The NIC that replaces a NIC may have its alias, and is named after it."""
     live = record.request.get(Half.LIVE.value)
     elements = [entry.get(Half.LIVE.value) for entry in record.named]
     elements += [live.get("before")] if isinstance(live, dict) else []
@@ -279,7 +279,7 @@ def _not_come(domain: Domain, record: OperationRecord) -> str:
 
 
 def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:
-    """The NICs that the guest lacks because an undo could not put them back; none if anything else of the operation is not undone."""
+    """The NICs that the guest lacks because an undo could not restore them; none if anything else of the operation is not undone."""
     left = {(step.name, step.nic) for step in record.steps if step.state is StepState.UNDO_FAILED}
     if record.state is not OperationState.INCOMPLETE or {name for name, _ in left} != {"ask"}:
         return ()
@@ -292,7 +292,7 @@ def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:
 
 
 def _elsewhere(host: Host, record: OperationRecord) -> dict[str, str]:
-    """The NICs that the guest was asked for, and that are connected to something else by now, as they are told, by alias."""
+    """A description of each NIC that the guest was asked for and that is connected to something else by now, by alias."""
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
         there = [(guest.now_of(domain, net, run=record.run_asked), net) for net in _asked(record)]
@@ -319,8 +319,8 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
             nets = guest.nets_of(domain)
             nics = ", ".join(travel.told(nic, nets) for nic in asked.nics)
             message = (
-                f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not have. Not known "
-                f"is whether it lets go of {nics} yet, for it was asked"
+                f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not "
+                f"have. Not known is whether it lets go of {nics} yet, for it was asked"
             )
             return Outcome(
                 operation=asked.operation,
@@ -345,7 +345,7 @@ def _asked_in(domain: Domain, operation_id: str) -> Asked | None:
 
 
 def _take_over_arrivals(host: Host, wanted: Sequence[str] | None) -> None:
-    """What guests bring with them, and what ended with them, of one domain or of all; a domain that is busy is left for the next time."""
+    """Take over what guests bring with them, and what ended with them, of one domain or of all. A busy domain is left for the next time."""
     for domain in host.hypervisor.domains() if wanted is None else _domains(host, wanted):
         if not arrivals.are_there(host, domain):
             continue
@@ -468,7 +468,7 @@ def _as_seen_between_hosts(host: Host, domain: Domain, record: OperationRecord) 
 
 
 def _left_between_hosts(host: Host, record: OperationRecord) -> Outcome:
-    """Leave the operation as it is: what is done to this half of the run is not done to the guest, which may run on the other host."""
+    """Leave the operation as it is. The guest may run on the other host, and what is done to this half of the run does not reach it."""
     reason, message = between_hosts(record, _nics_of(record))
     state = OperationState.PENDING if record.state is OperationState.PENDING else OperationState.INCOMPLETE
     with resumed(host, record) as tx:
@@ -497,8 +497,8 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
     if touched_guest(record.steps):
         end = OperationState.LEFT
         message = (
-            f"domain {record.domain_name} is not on this host any more, so nobody here can settle the {record.operation}: it is closed as left. Whether "
-            "its guest is no more, was saved to a file or runs on another host is not known."
+            f"domain {record.domain_name} is not on this host any more, so nobody here can settle the {record.operation}: it is closed as left. "
+            "Whether its guest is no more, was saved to a file or runs on another host is not known."
         )
 
     def forget() -> None:
@@ -585,7 +585,7 @@ def _has_ended(host: Host, record: OperationRecord) -> bool:
 
 
 def _away(host: Host, record: OperationRecord, operation: type[Operation]) -> Outcome | None:
-    """What would be said of an operation whose guest is away: saved, on another host, or nobody knows where. None if it is not."""
+    """The outcome of an operation whose guest is away: saved, on another host, or nobody knows where. None if the guest is here."""
     if not record.domain_uuid:
         return None
     try:

@@ -56,7 +56,7 @@ def why_unknown(record: OperationRecord) -> str:
 
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
-    """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
+    """The class that finishes or undoes the record. None if this version does not know the record: a newer version wrote it, or it is damaged."""
     known = kind_of(record)
     if known is None:
         return None
@@ -75,6 +75,6 @@ def keeps_nics(record: OperationRecord) -> bool:
 
 
 def words_of(operation: str) -> Kind:
-    """What people read of operations of that name; those that share a name share the words, and one that is not known is called by its name."""
+    """The words for people of operations of that name. Operations that share a name share the words; an unknown operation has its name alone."""
     named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
     return next(named, Kind("", done=operation))

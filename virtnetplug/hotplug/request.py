@@ -78,9 +78,9 @@ def partner_of(net: Interface) -> str | None:
 def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 
-    Both are known, and journaled, before the attach: libvirt would choose them itself, and a crash would leave a NIC that nobody
-    can name (an alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike: QEMU takes
-    no other device for the partner as long as it runs (``failover_hide_primary_device``).
+    Both are known, and journaled, before the attach. Otherwise libvirt would choose them, and a crash would leave a NIC that nobody can name (an
+    alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike. QEMU takes no other device for the
+    partner as long as it runs (``failover_hide_primary_device``).
     """
     changes: dict[str, object] = {}
     if net.mac is None:
@@ -92,7 +92,7 @@ def name(net: Interface) -> Interface:
 
 
 def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scope:
-    """The scope asked for, or live for a running domain. A domain that is off must be told what is meant."""
+    """The scope asked for, or live for a running domain. The caller must name the scope for a domain that is off."""
     if scope is not None:
         return scope
     if not state.is_active:

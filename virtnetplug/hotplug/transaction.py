@@ -1,7 +1,7 @@
 """One journaled operation: intents before effects, undone newest first when one fails.
 
 The operation's `Undos` has what undoes each step, by the step's name and NIC. The process that ran the step uses them, and so does a process that
-takes the operation over after a crash: it builds its undo stack from the steps in the journal.
+takes the operation over after a crash. It builds its undo stack from the steps in the journal.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def recover_command(record: OperationRecord, **options: object) -> str:
 class Transaction:
     """The steps of one operation, in the journal and undone by its undo stack.
 
-    `goes_on` says that `recover` finishes the operation as it stands; when it is undone, the journal is told first.
+    `goes_on` says that `recover` finishes the operation as it stands. Before it is undone, the journal gets a mark that it is being undone.
 
     An effect is journaled as started, durably, before it happens. That it ended is written with the next
     durable write: a crash between leaves it "started", which `recover` reads as "may have happened".
@@ -222,8 +222,8 @@ class Transaction:
     ) -> None:
         """The operation's end (or that it is pending), with what `also` writes, in one commit.
 
-        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Where the journal cannot be written, and has
-        the operation in that state for an earlier reason, raises that this is so.
+        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Raises if the journal cannot be written, and has
+        the operation in that state for an earlier reason.
         """
         carrier = None
         try:
@@ -258,7 +258,7 @@ class Transaction:
                 forget(carrier, [self.record.id], ())
 
     def _forget_asked(self, *, are_out: bool) -> Domain | None:
-        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it.
+        """Delete the request from the guest's metadata before the journal says that the operation has ended. Else another host might go on with it.
 
         Returns the domain whose guest still has the mark, if there is one.
         """
@@ -593,7 +593,7 @@ def resumed(
     *,
     goes_on: bool = False,
 ) -> Iterator[Transaction]:
-    """As `transaction`, for an operation that was taken over (see `ownership`): a failure also undoes the steps that an earlier call ran."""
+    """A transaction of an operation that was taken over (see `ownership`). A failure also undoes the steps that an earlier call ran."""
     tx = Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
     with _undoing(tx):
         yield tx

@@ -29,7 +29,7 @@ NOWHERE: Pair = (None, None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """One of them. `emulated` and `fast` are the NICs as they are there; one that waits for its guest to let go is not there any more."""
+    """An emulated NIC and its fast twin. `emulated` and `fast` are the NICs as they are there. A NIC that waits for its guest to let go does not count."""
 
     known: Identity
     emulated: Pair

@@ -67,7 +67,7 @@ NAME = "update"
 
 
 class Manner:
-    """What of a change in place is an update's own; an operation that is more than that (`rebind`) brings its own."""
+    """What an update adds to a change in place. An operation that does more (`rebind`) has a subclass."""
 
     operation = NAME
 
@@ -88,7 +88,7 @@ class Manner:
         tx.note("confirm", alias, lambda: applied(domain, alias, live))
 
     def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
-        """What takes those steps back, where the undo of the change itself does not."""
+        """The undos of those steps, as far as the undo of the change itself does not do it."""
         return {}
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
@@ -189,7 +189,7 @@ def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
 
 
 def _is_lost(refusals: Sequence[Refusal]) -> bool:
-    """Whether so much is wrong that not even the steps can be said."""
+    """True if so much is wrong that not even the steps are known."""
     return any(refusal.reason != NeedsReplace.reason for refusal in refusals)
 
 
@@ -502,8 +502,8 @@ def _change_back(
         return
     if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
         tx.warn(
-            f"{tx.record.domain_name} runs in another process than the one that the {tx.record.operation} was begun in, and {alias} does not have there "
-            f"what the {tx.record.operation} was to set: the guest is left as it is"
+            f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} there does not have "
+            f"what the {tx.record.operation} set. The guest is left as it is"
         )
         return
     if now is None:

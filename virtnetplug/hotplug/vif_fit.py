@@ -1,4 +1,4 @@
-"""Why a vif cannot be bound anew: nothing is taken for what it should be, and where two disagree both are said."""
+"""Why a vif cannot be bound anew: nothing is taken for what it should be, and a disagreement names both values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Candidate:
 
     @property
     def alias(self) -> str:
-        """Of the NIC, else its MAC; of a vif that is none, its name."""
+        """The alias of the NIC, else its MAC; the name of a vif that is no NIC."""
         return (self.net.alias or str(self.net.mac)) if self.net is not None else self.vif.name
 
     @property
@@ -86,10 +86,10 @@ def _of_bridge(host: Host, candidate: Candidate) -> Iterator[Refusal]:
     """All that name a bridge must name the same one, and the link be in that, or in none."""
     label, vif, net, link, wanted = candidate.label, candidate.vif, candidate.net, candidate.link, candidate.bridge
     if net is not None and (net.vlan is not None or net.virtualport is not None):
-        why = f"it has a VLAN or a virtual port, which joining its bridge alone would not give back. {_AGAIN}"
+        why = f"it has a VLAN or a virtual port, which joining its bridge alone would not restore. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
     if wanted is None:
-        why = f"it is in no bridge, and what its script {vif.script} has made otherwise cannot be put back. {_AGAIN}"
+        why = f"it is in no bridge, and what its script {vif.script} has made otherwise cannot be restored. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
         return
     if vif.bridge not in (None, wanted):
@@ -104,7 +104,7 @@ def _of_bridge(host: Host, candidate: Candidate) -> Iterator[Refusal]:
             BridgeMissing.reason, label, f"its bridge {wanted} is not on this host. Make it, then try again."
         )
     elif bridge.kind != LINUX:
-        why = f"{wanted} is no Linux bridge but of kind {bridge.kind}, which it could not be put back into. {_AGAIN}"
+        why = f"{wanted} is no Linux bridge but of kind {bridge.kind}, which it could not be returned to. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
 
 

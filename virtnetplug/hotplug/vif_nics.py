@@ -19,7 +19,7 @@ from virtnetplug.ports.links import Link
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
 
 VIF_MAC = "fe:ff:ff:ff:ff:ff"
-"""Of the backend's link, as hotplug scripts set it: a bridge never takes it for its own."""
+"""The MAC of the backend's link, as hotplug scripts set it: a bridge never takes this MAC for its own."""
 
 _LISTS = ("addresses", "routes")
 
@@ -129,7 +129,7 @@ def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = Fal
 
 
 def find_all(host: Host, domain: Domain, selector: str) -> Found:
-    """That one, and every other that has the driver, of whichever domain."""
+    """The vif of that NIC, and every other vif that has the driver, of whichever domain."""
     named = find_one(host, domain, selector, among_all=True)
     if not named.nics:
         return named

@@ -47,7 +47,7 @@ def settle(host: Host, record: OperationRecord, seconds: float) -> Outcome | Non
 
 
 def resume(host: Host, record: OperationRecord, seconds: float) -> Outcome:
-    """Finish it, whose domains' locks are held: every vif that may have lost its driver is bound and put back."""
+    """Finish the rebind, whose domains' locks are held. Every vif that may have lost its driver is bound and returned to its bridge."""
     nics = _nics(record)
     with resumed(host, record) as tx:
         tx.go_forward()
@@ -87,7 +87,7 @@ def _domain(host: Host, uuid: str) -> Domain | None:
 
 
 class RebindVif(Operation):
-    """Of one vif, or of all of the host: then it is no domain's."""
+    """The rebind of one vif, or of all vifs of the host, which belongs to no domain. It is always finished: a failure leaves a guest without network."""
 
     request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
 
@@ -115,7 +115,7 @@ class RebindVif(Operation):
     def go_back(
         cls, host: Host, domain: Domain, record: OperationRecord, seconds: float, *, allow_taint: bool
     ) -> Outcome:
-        """See `resume`: what takes it back is what finishes it."""
+        """Finish the rebind (see `resume`), which is also its undo."""
         return resume(host, record, seconds)
 
 

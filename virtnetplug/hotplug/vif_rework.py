@@ -1,4 +1,4 @@
-"""A vif bound, put where it belongs and seen to be connected, by whoever needs it so: a rebind, its undo, or what finishes it after a crash."""
+"""Binding a vif, returning it to its bridge and checking that it is connected: for a rebind, its undo, and its end after a crash."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unbind(host: Host, nic: VifNic) -> None:
 
 
 def bind(host: Host, nic: VifNic) -> None:
-    """It has its driver again, and with it a link; nothing if it has it, or is gone. Raises `HostDeviceFailed`."""
+    """Bind the vif to its driver, which gives it a link. Nothing if the vif is bound, or is gone. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return  # another vif may have its name by now
@@ -74,7 +74,7 @@ def bind_surely(host: Host, nic: VifNic) -> None:
 
 
 def plumb(host: Host, nic: VifNic) -> None:
-    """Its link is as it was and in its bridge, and the backend knows that, as from its hotplug script; nothing for one that was nowhere.
+    """Restore the vif's link, return it to its bridge, and report that to the backend as a hotplug script does. Nothing for a vif in no bridge.
 
     A link that somebody has put into a bridge since the vif was bound stays as that left it (see `moved`).
     What netback reads of xenstore itself, the rate, is not set here. Each write looks again first: another vif may have the name by now.
@@ -131,7 +131,7 @@ def complete(host: Host, nic: VifNic, seconds: float) -> None:
 
 
 def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozenset()) -> list[str]:
-    """A sentence for each that is connected, but whose guest began anew instead of being taken as it was found; `moved` is what a watch saw of that."""
+    """A sentence for each connected vif whose guest began anew instead of being taken as it was found. `moved` is what a watch saw of that."""
     store, _ = xen(host)
     found = []
     for nic in nics:
