@@ -22,7 +22,7 @@ from virtnetplug.errors import (
     LeftPending,
     RollbackIncomplete,
 )
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 

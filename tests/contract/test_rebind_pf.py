@@ -18,7 +18,8 @@ from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import HookFailed, HostDeviceFailed, HypervisorFailed, Refused, UsageError, VirtnetplugError
-from virtnetplug.hotplug import guest, waiting
+from virtnetplug.hotplug.call import waiting
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER

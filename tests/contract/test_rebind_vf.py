@@ -17,7 +17,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.errors import ForgetRefused, Refused, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
 from virtnetplug.model.network import Network

@@ -25,8 +25,9 @@ from tests.contract.world import World
 from virtnetplug import interruption
 from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import GuestBusy, Interrupted, Refused
-from virtnetplug.hotplug import guest, repair
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.audit import repair
+from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, Scope

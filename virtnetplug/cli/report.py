@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtnetplug.cli.table import Screen, printable, prose, table
-from virtnetplug.hotplug import migration, registry
+from virtnetplug.hotplug.engine import kinds, migration
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
@@ -39,7 +39,7 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
-    words = registry.words_of(outcome.operation)
+    words = kinds.words_of(outcome.operation)
     if words.bare and not outcome.nics and result in ("done", "already"):
         return f"{outcome.domain} {words.bare}" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
@@ -59,7 +59,7 @@ def message_from_outcome(outcome: Outcome) -> str:
 def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
     text = f"{prose(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
-    if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
+    if outcome.nics and outcome.result.value != "already" and kinds.words_of(outcome.operation).shows_nics:
         text += text_from_nics(screen, outcome.nics)
     return text
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from virtnetplug import interruption
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug import inventory, recover
-from virtnetplug.hotplug.attach import Attach
-from virtnetplug.hotplug.detach import Detach
-from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import NicDetail
-from virtnetplug.hotplug.lock import LEAST, DomainLock
-from virtnetplug.hotplug.notice import Notice
-from virtnetplug.hotplug.operation import Operation
-from virtnetplug.hotplug.update import Update
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.lock import LEAST, DomainLock
+from virtnetplug.hotplug.call.notice import Notice
+from virtnetplug.hotplug.change.update import Update
+from virtnetplug.hotplug.engine.operation import Operation
+from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
+from virtnetplug.hotplug.recover import recover
+from virtnetplug.hotplug.recover.settling import settle_crashed
+from virtnetplug.hotplug.report import inventory
+from virtnetplug.hotplug.report.inventory import NicDetail
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Result, Scope
@@ -80,7 +81,7 @@ class Plugger:
 
     @_single
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Run an operation object, such as `hotplug.detach.Detach`, on the domain: most methods here make one and run it.
+        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain: most methods here make one and run it.
 
         The `Outcome` is ``done``, ``already`` or ``pending``. Some pending operations are raised as `LeftPending`: an operation that could not take
         the domain's lock again (``domain-busy``), or whose NIC's place was taken (``place-taken``). `wait` bounds each wait by itself: for the
@@ -109,7 +110,7 @@ class Plugger:
         whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
         guest is waited for if something has to be undone.
         """
-        return self._run(domain, Attach(nics, scope=scope, twin_of=twin_of), wait)
+        return self._run(domain, AttachBeside(nics, scope=scope, twin_of=twin_of), wait)
 
     @_single
     def detach(
@@ -166,7 +167,7 @@ class Plugger:
         The guest's link does not flap unless `flap_link`. What libvirt cannot change in place raises `NeedsReplace` unless `replace`, as `update`
         does. A NIC that is connected so already, but cut off, is healed. The `Outcome` is ``done``, ``already`` or (a replacement) ``pending``.
         """
-        from virtnetplug.hotplug.rebind import Rebind
+        from virtnetplug.hotplug.change.rebind import Rebind
 
         return self._run(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link), wait)
 
@@ -185,7 +186,8 @@ class Plugger:
         ``undone`` or
         ``incomplete`` tells one that could not be healed, which is raised if that NIC was named.
         """
-        from virtnetplug.hotplug import heal, severed
+        from virtnetplug.hotplug.audit import severed
+        from virtnetplug.hotplug.change import heal
 
         if nic is not None and domain is not None:
             return (self._run(domain, heal.Heal(nic), 0.0),)
@@ -199,7 +201,7 @@ class Plugger:
         Alias, guest address, MAC, VLAN and all else that was set of the VF stay. A teaming partner carries the traffic meanwhile; without a partner
         the traffic stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
         """
-        from virtnetplug.hotplug.rebind_vf import RebindVf
+        from virtnetplug.hotplug.change.rebind_vf import RebindVf
 
         return self._run(domain, RebindVf(nic, to), wait)
 
@@ -212,9 +214,9 @@ class Plugger:
         on any other host, and `VifNotConnected` with the states of both ends where they are not Connected again after `wait` seconds. The
         `Outcome` is ``done``; its `reason` is ``ring-renewed`` where a guest connected anew meanwhile.
         """
-        from virtnetplug.hotplug import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
     @_single
     def rebind_pf(
@@ -234,12 +236,12 @@ class Plugger:
         without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
         the PF was left alone. Its `domain` is the PF's address.
         """
-        from virtnetplug.hotplug import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
+        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
 
     @_single
     def handover(
@@ -257,7 +259,7 @@ class Plugger:
         `fast` names a NIC that the guest has, or is one to be attached (a model, or ``<interface>`` XML). Where `emulated` is a teaming
         pair's persistent half it stays, and `fast` becomes the transient one. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug.handover import Handover
+        from virtnetplug.hotplug.identity.handover import Handover
 
         wanted = Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss)
         return self._run(domain, wanted, wait)
@@ -268,13 +270,13 @@ class Plugger:
 
         `scope` None means wherever it is out. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug.handback import Handback
+        from virtnetplug.hotplug.identity.handback import Handback
 
         return self._run(domain, Handback(emulated, scope=scope), wait)
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
         """What one domain, or all, remember of their emulated NICs, and where these and their fast twins are now."""
-        from virtnetplug.hotplug import identities
+        from virtnetplug.hotplug.identity import identities
 
         return identities.identities(self._host, domain)
 
@@ -284,7 +286,7 @@ class Plugger:
 
         Refused (``identity-only-copy``) for a NIC that no definition has, because the metadata is its only copy; `force` overrules that.
         """
-        from virtnetplug.hotplug import identities
+        from virtnetplug.hotplug.identity import identities
 
         with self._locked(domain) as (found, _):
             return identities.forget(self._host, found, emulated, force=force)
@@ -304,7 +306,7 @@ class Plugger:
         The domain keeps the policy, and a running guest follows it at once. `force_unplug` is the word ``NICS``, which means `UnplugPolicy.PRESENT`.
         `domain` None means this host's default, which has no `serve`. `wait` bounds how long a guest is waited for that a NIC is to leave.
         """
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         policy = policies.asked(unplug, force_unplug)
         if domain is None:
@@ -322,7 +324,7 @@ class Plugger:
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
         """Delete the policy of unplugging, the groups of NICs, or both. Links that were held down go up. `domain` None means this host's default."""
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         if domain is None:
             return policies.set_host_policy(self._host, UnplugPolicy.KEEP)
@@ -334,7 +336,7 @@ class Plugger:
 
     def explain_policy(self, domain: str) -> PolicyView:
         """Which emulated NICs are unplugged, which NIC carries the traffic, and why, for the domain as it is now; nothing is touched."""
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
 
@@ -347,7 +349,7 @@ class Plugger:
         twin_of: str | None = None,
     ) -> Plan:
         """What `attach` would do, with every refusal; nothing is touched."""
-        return self.plan(domain, Attach(nics, scope=scope, twin_of=twin_of))
+        return self.plan(domain, AttachBeside(nics, scope=scope, twin_of=twin_of))
 
     def plan_detach(
         self,
@@ -371,7 +373,7 @@ class Plugger:
         flap_link: bool = False,
     ) -> Plan:
         """What `rebind` would do; nothing is touched."""
-        from virtnetplug.hotplug.rebind import Rebind
+        from virtnetplug.hotplug.change.rebind import Rebind
 
         return self.plan(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link))
 
@@ -384,7 +386,8 @@ class Plugger:
         bridge: str | None = None,
     ) -> tuple[Plan, ...]:
         """What `heal` would do, one plan for each NIC that is cut off; nothing is touched."""
-        from virtnetplug.hotplug import heal, severed
+        from virtnetplug.hotplug.audit import severed
+        from virtnetplug.hotplug.change import heal
 
         if nic is not None and domain is not None:
             return (self.plan(domain, heal.Heal(nic)),)
@@ -393,15 +396,15 @@ class Plugger:
 
     def plan_rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto") -> Plan:
         """What `rebind_vf` would do; nothing is touched."""
-        from virtnetplug.hotplug.rebind_vf import RebindVf
+        from virtnetplug.hotplug.change.rebind_vf import RebindVf
 
         return self.plan(domain, RebindVf(nic, to))
 
     def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
         """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
+        return rebind.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
 
     def plan_rebind_pf(
         self,
@@ -413,12 +416,12 @@ class Plugger:
         allow_outage: bool = False,
     ) -> Plan:
         """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.plan_rebind_pf(self._host, pf, wish)
+        return rebind.plan_rebind_pf(self._host, pf, wish)
 
     def plan_handover(
         self,
@@ -430,13 +433,13 @@ class Plugger:
         allow_filter_loss: bool = False,
     ) -> Plan:
         """What `handover` would do; nothing is touched."""
-        from virtnetplug.hotplug.handover import Handover
+        from virtnetplug.hotplug.identity.handover import Handover
 
         return self.plan(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss))
 
     def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan:
         """What `handback` would do; nothing is touched."""
-        from virtnetplug.hotplug.handback import Handback
+        from virtnetplug.hotplug.identity.handback import Handback
 
         return self.plan(domain, Handback(emulated, scope=scope))
 
@@ -480,7 +483,7 @@ class Plugger:
         which taints the domain. `forget` is the id of the one operation to close, as ``left``. Its guest was saved, ended in a way that is not known,
         has its NIC connected elsewhere, or lacks a NIC for good. Raises `ForgetRefused` for any other operation.
         """
-        from virtnetplug.hotplug import enforcement
+        from virtnetplug.hotplug.identity import enforcement
 
         if forget:
             return recover.recover(self._host, domain, seconds=wait, forget=forget)
@@ -490,27 +493,27 @@ class Plugger:
     def plan_recover(self, domain: str | None = None, *, forget: str = "") -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""
         if forget:
-            return (recover.plan_forget(self._host, domain, forget),)
-        from virtnetplug.hotplug import enforcement
+            return recover.plan_recover(self._host, domain, forget=forget)
+        from virtnetplug.hotplug.identity import enforcement
 
         return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))
 
     def audit(self, domain: str | None = None) -> AuditReport:
         """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
-        from virtnetplug.hotplug import audit  # as those below: no attach or detach needs it
+        from virtnetplug.hotplug.audit import audit  # as those below: no attach or detach needs it
 
         return audit.audit(self._host, domain)
 
     @_of_many
     def repair(self, report: AuditReport) -> AuditReport:
         """Mend what is safe to mend of `report`; each finding says whether it was."""
-        from virtnetplug.hotplug import repair
+        from virtnetplug.hotplug.audit import repair
 
         return repair.repair(self._host, report)
 
     def devices(self) -> DeviceTree:
         """Every SR-IOV network device of the host, who has it and what is wrong with it; nothing is touched."""
-        from virtnetplug.hotplug import devices
+        from virtnetplug.hotplug.report import devices
 
         return devices.device_tree(self._host)
 
@@ -552,7 +555,7 @@ class Plugger:
             outcome = run(notice.watched, lock)
             if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
-            from virtnetplug.hotplug import enforcement
+            from virtnetplug.hotplug.identity import enforcement
 
             return enforcement.after(self._host, found, lock, outcome, seconds=seconds)
 
@@ -561,10 +564,10 @@ class Plugger:
         """The domain under its lock, with what a crash left of it settled; the lock is waited for `seconds`, and `LEAST`."""
         domain = self._host.hypervisor.domain(name)
         with DomainLock(self._host, domain, seconds) as lock:
-            recover.settle_crashed(self._host, domain, lock)
+            settle_crashed(self._host, domain, lock)
             yield domain, lock
 
 
-def _detach(nics: str | Sequence[str], scope: Scope | None, restore_emulated: bool | None) -> Detach:
+def _detach(nics: str | Sequence[str], scope: Scope | None, restore_emulated: bool | None) -> DetachBeside:
     names = [nics] if isinstance(nics, str) else list(nics)
-    return Detach(names, scope=scope, restore_emulated=restore_emulated)
+    return DetachBeside(names, scope=scope, restore_emulated=restore_emulated)

@@ -8,9 +8,9 @@ import pytest
 
 from tests.fakes.stage import KEY, URI, Stage, StageDomain, definition, nic
 from virtnetplug.errors import DomainMissing, XenStoreFailed
-from virtnetplug.hotplug.audit import audit
-from virtnetplug.hotplug.repair import repair
-from virtnetplug.hotplug.transaction import plan_steps
+from virtnetplug.hotplug.audit.audit import audit
+from virtnetplug.hotplug.audit.repair import repair
+from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import AuditReport
 from virtnetplug.model.mac import Mac

@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
     XenStoreFailed,
 )
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
