@@ -558,7 +558,7 @@ def test_it_is_for_xen_only(dom0: Dom0) -> None:
     with pytest.raises(UsageError, match="say what to connect the NIC to"):
         dom0.plugger.rebind_vif("web", "ua-web1")
     for call in (dom0.plugger.rebind_vif, dom0.plugger.plan_rebind_vif):
-        with pytest.raises(UsageError, match="--pf"):
+        with pytest.raises(UsageError, match="`pf`"):
             call("web", "ua-web1", reload_driver=True)
 
 

@@ -163,7 +163,7 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
     raise VfHeld(
-        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run 'virtnetplug recover'."
+        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run `recover()`."
     )
 
 

@@ -50,9 +50,9 @@ def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
     pf, now = seen.address, host.host_devices.pf_state(seen.address)
     if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
         raise Failed(
-            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
-            "while its guests were asked. It was left alone. Set driver and number of VFs as they were, so that VFs that are gone come again; "
-            "then run 'virtnetplug recover'."
+            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody "
+            "changed it while its guests were asked. It was left alone. Set driver and number of VFs as they were, so that VFs that are gone "
+            "come again; then run `recover()`."
         )
     vfs = [
         {
@@ -202,7 +202,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
     if missed := drift(wanted, now):
         raise VfChanged(
             f"host device {vf} is not as the journal says: its {told(missed, now)}. Somebody set it by hand. "
-            "Set it again as it was, then run 'virtnetplug recover'."
+            "Set it again as it was, then run `recover()`."
         )
 
 
