@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import Wiring
+    from virtnetplug.cli.session import Wiring
 
 __all__ = ["main"]
 

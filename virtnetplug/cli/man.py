@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import click
 
 from virtnetplug.cli.commands import root
-from virtnetplug.cli.group import Group
-from virtnetplug.cli.options import GlobalOption
+from virtnetplug.cli.options import GlobalOption, Group
 
 
 def pages() -> dict[str, str]:

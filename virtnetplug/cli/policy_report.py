@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from virtnetplug.cli.report import definitions
 from virtnetplug.cli.table import Screen, printable, table
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ def text_from_identities(screen: Screen, found: Sequence[IdentityView]) -> str:
     """A table with a line for each emulated NIC that is remembered."""
     rows = [
         (
-            each.domain, each.alias, _where(each.live, each.config), "yes" if each.is_out else "no", each.vif,
-            _where(each.vif_live, each.vif_config),
+            each.domain, each.alias, definitions(live=each.live, config=each.config), "yes" if each.is_out else "no", each.vif,
+            definitions(live=each.vif_live, config=each.vif_config),
         )
         for each in found
     ]  # fmt: skip
-    return table(screen, _IDENTITIES, rows) if rows else "nothing is remembered\n"
+    return table(screen, _IDENTITIES, rows, empty="nothing is remembered\n")
 
 
 def text_from_policy(screen: Screen, found: PolicyView) -> str:
@@ -50,7 +51,3 @@ def _candidate(each: CandidateView) -> tuple[object, ...]:
     wanted = "" if each.rank is None else "be held down" if each.is_held else "serve"
     why = f"{each.why}; its link cannot be held down: {each.obstacle}" if each.obstacle else each.why
     return each.rank or "", each.alias, each.device, each.address or "", each.link_state, wanted, why
-
-
-def _where(live: bool, config: bool) -> str:
-    return "both" if live and config else "live" if live else "config" if config else "none"

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtnetplug.cli.table import Screen, printable, table
 from virtnetplug.hotplug import migration, registry
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import NicDetail
+    from virtnetplug.errors import Refused
+    from virtnetplug.hotplug.inventory import NicDetail
     from virtnetplug.model.audit import AuditReport, Finding
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
 
 _LIST = (
-    "DOMAIN",
-    "ALIAS",
-    "MAC",
-    "TYPE",
-    "SOURCE",
-    "MODEL",
-    "TARGET",
-    "ADDRESS",
-    "LINK",
-    "SCOPE",
-    "FRONTEND",
-    "BACKEND",
-)
+    "DOMAIN", "ALIAS", "MAC", "TYPE", "SOURCE", "MODEL", "TARGET", "ADDRESS", "LINK", "SCOPE", "FRONTEND", "BACKEND",
+)  # fmt: skip
 _HISTORY = ("STARTED", "ID", "OPERATION", "DOMAIN", "SCOPE", "STATE", "RESULT", "REASON", "SECONDS")
 _DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """What people read of a command that comes to any number of operations.
+
+    `faults` are the results that count as a failure, the worst first. `line` is what is written of each outcome.
+    """
+
+    verb: str
+    doing: str
+    nothing: str
+    planned: str
+    faults: Sequence[str]
+    summary: Callable[[Sequence[Outcome]], str]
+    line: Callable[[Outcome], str]
 
 
 def message_from_outcome(outcome: Outcome) -> str:
@@ -64,33 +71,49 @@ def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
     return text
 
 
-def text_from_recovery(outcomes: Sequence[Outcome]) -> str:
-    """A line for each operation that was taken up."""
-    if not outcomes:
-        return "nothing to recover\n"
-    lines = []
-    for outcome in outcomes:
-        result = outcome.result.value
-        message = message_from_outcome(outcome).removeprefix(f"{result}: ")
-        what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
-        lines.append(f"{printable(what)}: {printable(message)}\n")
-    return "".join(lines)
+def text_from_outcomes(words: Several, outcomes: Sequence[Outcome]) -> str:
+    """A line for each outcome."""
+    return "".join(f"{words.line(outcome)}\n" for outcome in outcomes) or f"{words.nothing}\n"
 
 
-def text_from_healing(outcomes: Sequence[Outcome]) -> str:
-    """A line for each NIC that was cut off."""
-    lines = [f"{outcome.result.value}: {printable(message_from_outcome(outcome))}\n" for outcome in outcomes]
-    return "".join(lines) or "no NIC is cut off\n"
+def text_from_plans(screen: Screen, words: Several, plans: Sequence[Plan]) -> str:
+    """Each plan, with a blank line between two plans."""
+    return "\n".join(text_from_plan(screen, plan) for plan in plans) or f"{words.nothing}\n"
 
 
-def text_from_heal_plans(screen: Screen, plans: Sequence[Plan]) -> str:
-    """Each plan of a healing, a blank line between them."""
-    return "\n".join(text_from_plan(screen, plan) for plan in plans) or "no NIC is cut off\n"
+def _line_of_recovery(outcome: Outcome) -> str:
+    result = outcome.result.value
+    what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
+    return f"{printable(what)}: {printable(message_from_outcome(outcome).removeprefix(f'{result}: '))}"
+
+
+RECOVERY = Several(
+    verb="recover",
+    doing="recovering",
+    nothing="nothing to recover",
+    planned="{} operations to take up",
+    faults=("incomplete", "pending", "left", "refused"),
+    summary=lambda outcomes: f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover",
+    line=_line_of_recovery,
+)
+HEALING = Several(
+    verb="heal",
+    doing="healing",
+    nothing="no NIC is cut off",
+    planned="{} NICs to heal",
+    faults=("incomplete", "undone", "refused"),
+    summary=lambda outcomes: (
+        f"{sum(outcome.result.value == 'done' for outcome in outcomes)} of {len(outcomes)} NICs healed"
+        if outcomes
+        else "no NIC is cut off"
+    ),
+    line=lambda outcome: f"{outcome.result.value}: {printable(message_from_outcome(outcome))}",
+)
 
 
 def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:
     """The table of list; a NIC that waits for its guest is marked pending."""
-    return table(screen, _LIST, [_row(nic) for nic in nics]) if nics else "no NICs\n"
+    return table(screen, _LIST, [_row(nic) for nic in nics], empty="no NICs\n")
 
 
 def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
@@ -101,8 +124,10 @@ def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
 def text_from_detail(screen: Screen, detail: NicDetail) -> str:
     """Everything about one NIC: its properties, both elements, its history."""
     nic = detail.nic
-    pairs = [*zip(_LIST, _row(nic), strict=True), ("NETWORK", nic.network), ("PORTGROUP", nic.portgroup)]
-    pairs += [
+    pairs = [
+        *zip(_LIST, _row(nic), strict=True),
+        ("NETWORK", nic.network),
+        ("PORTGROUP", nic.portgroup),
         ("PORT", nic.portid),
         ("HOST ADDRESS", nic.host_address),
         ("PENDING", nic.pending),
@@ -126,8 +151,6 @@ def xml_text(element: str) -> str:
 
 def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str:
     """A table of operations, newest first."""
-    if not records:
-        return "no operations\n"
     rows = []
     for record in records:
         seconds = "" if record.ended is None else f"{record.ended - record.started:.3f}"
@@ -136,7 +159,7 @@ def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str
             (started, record.id, record.operation, record.domain_name, record.scope.value, record.state.value,
              record.result, record.reason, seconds)
         )  # fmt: skip
-    return table(screen, _HISTORY, rows)
+    return table(screen, _HISTORY, rows, empty="no operations\n")
 
 
 def text_from_plan(screen: Screen, plan: Plan) -> str:
@@ -154,14 +177,10 @@ def text_from_plan(screen: Screen, plan: Plan) -> str:
     return text
 
 
-def text_from_refusal(operation: str, domain: str, message: str, reason: str) -> str:
-    """A plan that was refused before there was one."""
-    return f"{operation} on {printable(domain)}: would be refused\n  refused: {printable(message)} [{reason}]\n"
-
-
-def text_from_plans(screen: Screen, plans: Sequence[Plan]) -> str:
-    """Each plan of recover, a blank line between them."""
-    return "\n".join(text_from_plan(screen, plan) for plan in plans) or "nothing to recover\n"
+def text_from_refusal(operation: str, domain: str, error: Refused) -> str:
+    """A plan that was refused before there was a plan."""
+    refused = f"  refused: {printable(error.message)} [{error.reason}]"
+    return f"{operation} on {printable(domain)}: would be refused\n{refused}\n"
 
 
 def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
@@ -192,14 +211,18 @@ def _called(nic: Nic) -> str:
 
 
 def _row(nic: Nic) -> tuple[object, ...]:
-    scope = "both" if nic.live and nic.config else "live" if nic.live else "config"
     frontend = f"{nic.frontend.value} (pending)" if nic.pending else nic.frontend.value
     backend = f"{nic.backend.value} (quarantined)" if nic.quarantine else nic.backend.value
-    address = nic.address or ""
+    scope = definitions(live=nic.live, config=nic.config)
     return (
-        nic.domain, nic.alias, nic.mac, nic.type, nic.source, nic.model, nic.target, address, nic.link_state, scope,
+        nic.domain, nic.alias, nic.mac, nic.type, nic.source, nic.model, nic.target, nic.address, nic.link_state, scope,
         frontend, backend,
     )  # fmt: skip
+
+
+def definitions(*, live: bool, config: bool) -> str:
+    """Which definitions have a NIC."""
+    return "both" if live and config else "live" if live else "config" if config else "none"
 
 
 def _step(step: Step) -> str:

@@ -16,7 +16,7 @@ from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError, VirtnetplugError
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import Wiring
+    from virtnetplug.cli.session import Wiring
 
 INTERRUPTED = "Interrupted; nothing was touched."
 INTERRUPTED_MIDWAY = (

@@ -30,8 +30,10 @@ def printable(text: object) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
-def table(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """The table as text that ends in a newline; an empty cell is shown as ``-``."""
+def table(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> str:
+    """The table as text that ends in a newline, or `empty` if there are no rows; an empty cell is shown as ``-``."""
+    if not rows:
+        return empty
     cells = [[printable(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
     return _paint(screen, headings, cells) if screen.is_terminal else _align(headings, cells)
 

@@ -357,8 +357,8 @@ class Plugger:
         An operation that belongs to a living call is left to that call: ``pending`` with ``operation-busy``, or with ``operation-stalled`` if the call
         makes no progress. A record that this version does not know stays open (``operation-newer``).
         `wait` bounds each wait by itself: for each guest, for each lock and for each such call. A lock is waited for at least 5 s, but not at all if `wait`
-        is 0. `any_address` puts a NIC whose guest address somebody has taken (``place-taken``) at another address. `allow_taint` has QEMU remove a NIC that libvirt does not know
-        any more, which taints the domain.
+        is 0. `any_address` puts a NIC whose guest address somebody has taken (``place-taken``) at another address. `allow_taint` has QEMU remove a NIC
+        that libvirt does not know any more, which taints the domain.
 
         `forget` is the id of an operation to close as ``left``; no other operation is looked at then. Its guest was saved, ended in an unknown
         way, has its NIC connected to something else, or lacks a NIC that cannot be re-attached. Raises `ForgetRefused` for any other operation.

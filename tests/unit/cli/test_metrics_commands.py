@@ -24,7 +24,7 @@ class Journal:
     def holdings(self): return ()
     def close(self): pass
 class wiring:
-    def journal(*_): return Journal()
+    def journal(*_, **__): return Journal()
 code = main(wiring, sys.argv[1:])
 print(" ".join(sys.modules), file=sys.stderr)
 sys.exit(code)

@@ -24,12 +24,13 @@ class Plugger:
     def attach(self, domain, nics, **_):
         from virtnetplug.model.operation import Outcome, Result
         return Outcome(operation="attach", domain=domain, result=Result.DONE)
+    plan_attach = None
 class Journal:
     def history(self, **_): return ()
     def close(self): pass
 class wiring:
     def open(*_, **__): return Plugger()
-    def journal(*_): return Journal()
+    def journal(*_, **__): return Journal()
 """
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from virtnetplug.cli.commands import COMMANDS, PLANNED, LazyGroup
-from virtnetplug.cli.options import CONTEXT
+from virtnetplug.cli.commands import LazyGroup
 from virtnetplug.cli.session import Session
 
 
 @click.group(
-    "plan", cls=LazyGroup, names={name: COMMANDS[name] for name in PLANNED}, context_settings=CONTEXT,
+    "plan", cls=LazyGroup,
+    names=("attach", "detach", "update", "rebind", "handover", "handback", "recover", "audit"),
     subcommand_metavar="OPERATION [ARGS]...",
-    epilog="\b\nExamples:\n  virtnetplug plan attach web1 --network default\n  virtnetplug plan recover",
+    epilog="Examples:\n  virtnetplug plan attach web1 --network default\n  virtnetplug plan recover",
 )  # fmt: skip
 @click.pass_obj
-def command(session: Session) -> None:
+def plan(session: Session) -> None:
     """Say what OPERATION would do, touching nothing: the steps, the XML diff, and what speaks against it.
 
     The same as OPERATION with --plan. Exit code 3 if it would be refused.

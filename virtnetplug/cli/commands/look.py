@@ -1,0 +1,108 @@
+"""``list``, ``show``, ``audit``, ``history``, ``devices`` and ``doctor``: what looks at NICs and hosts. Only ``audit --repair`` changes something."""
+
+from __future__ import annotations
+
+import click
+
+from virtnetplug.cli import options, perform, render, report
+from virtnetplug.cli.complete import soon
+from virtnetplug.cli.session import Session
+
+
+@options.command("list", epilog="Examples:\n  virtnetplug list\n  virtnetplug list web1 --json")
+@options.domain_argument(required=False)
+def list_(session: Session, domain: str | None) -> None:
+    """List the NICs of DOMAIN, or of all domains, with their two states.
+
+    A NIC is listed as long as the guest has it; one that waits for its guest to let go is marked pending. Below the table is named
+    what must be detached before a guest can be migrated live.
+    """
+    perform.look(
+        session, "reading the NICs", lambda plugger: plugger.list(domain),
+        lambda nics: render.document(nics=nics), report.text_from_list,
+    )  # fmt: skip
+
+
+@options.command("show", epilog="Examples:\n  virtnetplug show web1 ua-1f0c\n  virtnetplug show web1 vnet3 --xml")
+@options.domain_argument()
+@options.nic_argument()
+@click.option(
+    "--xml", "only_xml", is_flag=True, help="Print the live element alone (the config one if it is not live)."
+)
+def show(session: Session, domain: str, nic: str, only_xml: bool) -> None:
+    """Show everything about NIC of DOMAIN: its properties, its XML in both definitions, its operations."""
+    perform.look(
+        session, f"reading {nic}", lambda plugger: plugger.show(domain, nic), render.document_from_detail,
+        lambda screen, detail: report.xml_text(detail.live or detail.config or "")
+        if only_xml
+        else report.text_from_detail(screen, detail),
+    )  # fmt: skip
+
+
+@options.command(
+    "audit", epilog="Examples:\n  virtnetplug audit\n  virtnetplug audit web1 --repair\n  virtnetplug audit --plan"
+)
+@options.domain_argument(required=False)
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair; with --plan only say what that would be.")
+@options.plan_option("Say what --repair would do about each finding.")
+def audit(session: Session, domain: str | None, repair: bool) -> None:
+    """Compare live XML, config XML, network ports, host links and the journal, for DOMAIN or all domains.
+
+    Exit code 1 while a disagreement remains.
+    """
+    mends = repair and not session.is_plan
+    with session.plugger("auditing", read_only=not mends) as plugger:
+        found = plugger.audit(domain)
+        if mends and found.findings:
+            found = plugger.repair(found)
+    text = report.text_from_audit(found, has_plan=session.is_plan)
+    session.answer(render.document_from_audit(found), lambda screen: text)
+
+
+@options.command("history", epilog="Examples:\n  virtnetplug history\n  virtnetplug history web1 --limit 100 --json")
+@options.domain_argument(required=False)
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, metavar="N", help="Most operations to list (default 20)."
+)
+def history(session: Session, domain: str | None, limit: int) -> None:
+    """List past operations, newest first, on DOMAIN or on all, from the journal.
+
+    The operations on DOMAIN are listed under whatever name it had; a name that no domain has any more is looked for among those of then. Which domain
+    has the name is asked of the hypervisor, if it answers within a second; else the journal decides.
+
+    --connect lists only the operations of that hypervisor, however its URI was spelled; of another host by the URI that the journal has (--json shows it).
+    """
+    names = dict(soon(lambda: session.wiring.domains(session.uri).items())) if domain is not None else {}
+    with session.journal() as journal:
+        records = journal.history(uri=session.connect or None, domain=domain, names=names, limit=limit)
+    session.answer(
+        render.document(operations=render.plain_records(records)),
+        lambda screen: report.text_from_history(screen, records),
+    )
+
+
+@options.command("devices", epilog="Examples:\n  virtnetplug devices\n  virtnetplug devices --json")
+def devices(session: Session) -> None:
+    """Show every SR-IOV network device of this host: each PF with its VFs, who has them, their settings and their health.
+
+    Who holds a VF open and how it is set can only be seen by root; what could not be looked at is named at the end.
+    """
+    from virtnetplug.cli import tree
+
+    perform.look(
+        session, "looking at the devices", lambda plugger: plugger.devices(), render.document_from_devices,
+        lambda screen, found: tree.text_from_devices(found),
+    )  # fmt: skip
+
+
+@options.command("doctor", epilog="Examples:\n  virtnetplug doctor\n  virtnetplug doctor --json")
+def doctor(session: Session) -> None:
+    """Say whether this host is fit for SR-IOV hot-plug, and what is missing, each with its remedy.
+
+    Exit code 0 if it is fit, 1 if something is missing; a warning alone makes no host unfit.
+    """
+    from virtnetplug.cli import tree
+
+    with session.progress("looking at this host"):
+        diagnosis = session.wiring.doctor(session.uri)
+    session.answer(render.document_from_diagnosis(diagnosis), lambda screen: tree.text_from_diagnosis(diagnosis))
