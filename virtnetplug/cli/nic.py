@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from virtnetplug.cli.keys import BY_NAME, Key
+from virtnetplug.cli.values import parsed
 from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 from virtnetplug.model.interface import Interface, VirtualPort
 
@@ -123,9 +124,9 @@ def _fields(values: Mapping[str, str], *, clearing: bool) -> dict[str, Any]:
         elif not value:
             raise UsageError(f"{name} needs a value: {key.metavar}.")
         elif key.field.startswith("virtualport."):
-            port[key.field.partition(".")[2]] = key.parse(name, value)
+            port[key.field.partition(".")[2]] = parsed(name, key.parse, value)
         else:
-            fields[key.field] = key.parse(name, value)
+            fields[key.field] = parsed(name, key.parse, value)
     if port:
         if "virtualport" in fields:
             raise UsageError(

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from virtnetplug.cli import complete, values
+from virtnetplug.cli import complete
 from virtnetplug.cli.keys import KEYS
 from virtnetplug.cli.output import write
 from virtnetplug.cli.session import Session
+from virtnetplug.cli.values import parsed, seconds
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -117,7 +118,7 @@ def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F
     """``--wait SECONDS``; its help says `text`, the default, and (`lock`) how long a lock is waited for."""
     return click.option(
         "--wait", default=f"{default:g}", metavar="SECONDS",
-        callback=lambda ctx, param, value: values.seconds("--wait", value), help=f"{text} (default {default:g}){lock}.",
+        callback=lambda ctx, param, value: parsed("--wait", seconds, value), help=f"{text} (default {default:g}){lock}.",
     )  # fmt: skip
 
 
