@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.session import Session
 
 PATIENCE = 1.0
-"""Seconds a hypervisor may take to answer before the shell gets its prompt back."""
+"""Seconds that a hypervisor may take to answer; then the shell shows its prompt again."""
 VARIABLE = "_VIRTNETPLUG_COMPLETE"
 """The environment variable by which the shell's script asks for completions."""
 Answer = TypeVar("Answer")

@@ -13,23 +13,20 @@ from virtnetplug.cli.options import GlobalOption, Group
 def pages() -> dict[str, str]:
     """File name to roff text: ``virtnetplug.1`` and one page per command."""
     program = root()
-    context = click.Context(program, info_name="virtnetplug")
-    found = {"virtnetplug.1": _page(program, context)}
-    assert isinstance(program, click.Group)
-    for name in program.list_commands(context):
-        command = program.get_command(context, name)
-        if command is not None:
-            within = click.Context(command, info_name=name, parent=context)
-            found[f"virtnetplug-{name}.1"] = _page(command, within)
-            for own, page in _own(command, within):
-                found[f"virtnetplug-{name}-{own}.1"] = page
-    return found
+    return dict(_pages(program, click.Context(program, info_name="virtnetplug")))
 
 
-def _own(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
-    """Pages of the commands that only this one has; those of ``plan`` are the operations themselves."""
-    for name, one in command.commands.items() if isinstance(command, Group) else ():
-        yield name, _page(one, click.Context(one, info_name=name, parent=context))
+def _pages(command: click.Command, context: click.Context) -> Iterator[tuple[str, str]]:
+    yield f"{context.command_path.replace(' ', '-')}.1", _page(command, context)
+    if isinstance(command, Group) or context.parent is None:  # the commands of ``plan`` have their pages already
+        for name, each in _commands(command, context):
+            yield from _pages(each, click.Context(each, info_name=name, parent=context))
+
+
+def _commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        found = ((name, command.get_command(context, name)) for name in command.list_commands(context))
+        yield from ((name, each) for name, each in found if each is not None)
 
 
 def _page(command: click.Command, context: click.Context) -> str:
@@ -45,27 +42,15 @@ def _page(command: click.Command, context: click.Context) -> str:
         ".SH DESCRIPTION",
         *_paragraphs(command.help or ""),
     ]
-    if isinstance(command, click.Group):
-        lines += [
-            ".SH COMMANDS",
-            *_definitions(
-                [(f"{path} {name}", _help(command, context, name)) for name in command.list_commands(context)]
-            ),
-        ]
-    params = [(param, record) for param in command.get_params(context) if (record := param.get_help_record(context))]
-    lines += [".SH OPTIONS", *_definitions([record for param, record in params if type(param) is click.Option])]
-    lines += [
-        ".SH GLOBAL OPTIONS",
-        *_definitions([record for param, record in params if isinstance(param, GlobalOption)]),
-    ]
+    commands = [(f"{path} {name}", each.get_short_help_str(200)) for name, each in _commands(command, context)]
+    if commands:
+        lines += [".SH COMMANDS", *_definitions(commands)]
+    for title, kind in (("OPTIONS", click.Option), ("GLOBAL OPTIONS", GlobalOption)):
+        options = [param.get_help_record(context) for param in command.get_params(context) if type(param) is kind]
+        lines += [f".SH {title}", *_definitions([record for record in options if record])]
     if command.epilog:
         lines += [".SH NOTES", ".nf", *(_roff(line) for line in command.epilog.split("\n") if line != "\b"), ".fi"]
     return "\n".join(lines) + "\n"
-
-
-def _help(group: click.Group, context: click.Context, name: str) -> str:
-    command = group.get_command(context, name)
-    return command.get_short_help_str(200) if command else ""
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -20,7 +20,7 @@ _NOT_OF_DIRECT = ("source_network", "source_portgroup", "source_portid", "source
 def values_from_text(text: str) -> dict[str, str]:
     """``key=value,key=value,…`` as a mapping by canonical key name.
 
-    A part without ``=`` continues the list before it (``vlan=10,20``) or is a boolean key said alone (``isolated``).
+    A part without ``=`` continues the list before it (``vlan=10,20``) or is a boolean key alone (``isolated``).
     Raises `UsageError` for an unknown or repeated key.
     """
     found: dict[str, str] = {}
@@ -35,14 +35,14 @@ def values_from_text(text: str) -> dict[str, str]:
         if not equals and not key.is_boolean:
             raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.metavar}.")
         if key.name in found:
-            raise UsageError(f"--nic {text}: '{key.name}' is said twice; a NIC has one.")
+            raise UsageError(f"--nic {text}: '{key.name}' is there twice; a NIC has one.")
         found[key.name] = value.strip() if equals else "yes"
         last = key
     return found
 
 
 def interface_from_values(values: Mapping[str, str]) -> Interface:
-    """The NIC that `values` (texts by key name) describe; its type follows from its source if it is not said.
+    """The NIC that `values` (texts by key name) describe; its type follows from its source if `values` lack the type.
 
     Raises `UsageError` where they contradict each other or say too little.
     """

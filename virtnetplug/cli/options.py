@@ -24,11 +24,13 @@ class GlobalOption(click.Option):
 
 
 class WithGlobals(click.Command):
-    """A command that also takes the global options, and shows them last in its help. The lines of an `epilog` are kept as they are."""
+    """A command that also takes the global options, and shows them last in its help, before the `notes` and `examples`."""
 
-    def __init__(self, *, epilog: str | None = None, **attributes: Any) -> None:
+    def __init__(self, *, examples: Sequence[str] = (), notes: Sequence[str] = (), **attributes: Any) -> None:
         attributes["context_settings"] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-        super().__init__(epilog=epilog and f"\b\n{epilog}", **attributes)
+        shown = ["Examples:", *(f"  {example}" for example in examples)] if examples else []
+        epilog = "\n\n".join("\n".join(("\b", *lines)) for lines in (notes, shown) if lines)
+        super().__init__(epilog=epilog, **attributes)
         self.params.extend(_global_options())
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
@@ -71,14 +73,14 @@ class Group(WithGlobals, click.Group):
     command_class = Command
 
 
-def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
+def command(name: str, *examples: str, hidden: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a command."""
-    return click.command(name, cls=Command, **attributes)
+    return click.command(name, cls=Command, examples=examples, hidden=hidden)
 
 
-def group(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], Group]:
+def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
     """Make a function a group of commands."""
-    return click.group(name, cls=Group, subcommand_metavar="COMMAND [ARGS]...", **attributes)
+    return click.group(name, cls=Group, examples=examples, subcommand_metavar="COMMAND [ARGS]...")
 
 
 def domain_argument(*, required: bool = True) -> Callable[[_F], _F]:

@@ -85,7 +85,7 @@ def document_from_outcome(outcome: Outcome) -> Document:
 
 
 def warnings_of(document: Document) -> list[str]:
-    """The warnings of the operations in the document. Those of a plan are in its text."""
+    """The warnings of the operations in the document; the warnings of a plan are in its text."""
     operations = document.get("operations", [document])
     return [text for operation in operations if "fits" not in operation for text in operation.get("warnings", ())]
 

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from virtnetplug.hotplug.inventory import NicDetail
     from virtnetplug.model.audit import AuditReport, Finding
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
+    from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
 
 _LIST = (
     "DOMAIN", "ALIAS", "MAC", "TYPE", "SOURCE", "MODEL", "TARGET", "ADDRESS", "LINK", "SCOPE", "FRONTEND", "BACKEND",
 )  # fmt: skip
 _HISTORY = ("STARTED", "ID", "OPERATION", "DOMAIN", "SCOPE", "STATE", "RESULT", "REASON", "SECONDS")
+_IDENTITIES = ("DOMAIN", "NIC", "IS IN", "HANDED OVER", "TWIN", "TWIN IS IN")
+_CANDIDATES = ("RANK", "NIC", "DEVICE", "ADDRESS", "LINK", "IS TO", "WHY")
 _DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
 
 
@@ -52,7 +55,7 @@ def message_from_outcome(outcome: Outcome) -> str:
     if result == "pending":
         return (
             f"pending: the guest of {outcome.domain} still holds {nics}. The journal keeps the operation "
-            f"({outcome.operation_id}); it ends when the guest lets go: "
+            f"({outcome.operation_id}); it ends when the guest lets go. "
             f"'virtnetplug recover --wait SECONDS {outcome.domain}' waits for that, "
             f"and a reset of the guest ('virsh reset {outcome.domain}') completes it at once."
         )
@@ -181,6 +184,44 @@ def text_from_refusal(operation: str, domain: str, error: Refused) -> str:
     """A plan that was refused before there was a plan."""
     refused = f"  refused: {printable(error.message)} [{error.reason}]"
     return f"{operation} on {printable(domain)}: would be refused\n{refused}\n"
+
+
+def text_from_identities(screen: Screen, found: Sequence[IdentityView]) -> str:
+    """A table with a line for each emulated NIC that is remembered."""
+    rows = [
+        (
+            each.domain, each.alias, definitions(live=each.live, config=each.config), "yes" if each.is_out else "no", each.vif,
+            definitions(live=each.vif_live, config=each.vif_config),
+        )
+        for each in found
+    ]  # fmt: skip
+    return table(screen, _IDENTITIES, rows, empty="nothing is remembered\n")
+
+
+def text_from_policy(screen: Screen, found: PolicyView) -> str:
+    """The policy, what it makes of each emulated NIC with a twin, and a table for each group."""
+    whose = "its own" if found.own is not None else "the host's default"
+    default = f"; the host's default is {found.host}" if found.own is not None else ""
+    text = f"{printable(found.domain)}: unplug {found.unplug} ({whose}{default})\n"
+    text += "".join(_twin(twin) for twin in found.twins)
+    for group in found.groups:
+        text += f"\none of {printable(', '.join(sorted(each.alias for each in group)))} serves:\n"
+        text += table(screen, _CANDIDATES, [_candidate(each) for each in group])
+    return text
+
+
+def _twin(twin: TwinView) -> str:
+    where = [name for name, goes in (("the guest", twin.unplug_live), ("the definition", twin.unplug_config)) if goes]
+    verdict = f"goes from {' and '.join(where)}" if where else "stays"
+    if where and not twin.is_there:
+        verdict += " (and has gone)"
+    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {printable(twin.why)}\n"
+
+
+def _candidate(each: CandidateView) -> tuple[object, ...]:
+    wanted = "" if each.rank is None else "be held down" if each.is_held else "serve"
+    why = f"{each.why}; its link cannot be held down: {each.obstacle}" if each.obstacle else each.why
+    return each.rank or "", each.alias, each.device, each.address or "", each.link_state, wanted, why
 
 
 def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:

@@ -62,7 +62,9 @@ def _fail(session: Session, error: BaseException) -> int:
     """Answer the error as text or JSON, and return its exit code."""
     interruption.defer()
     if session.verbosity > 1:
-        _write_traceback(error)
+        import traceback
+
+        write_error("".join(traceback.format_exception(error)))
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.is_json:
         write_error(error.format_message() + "\n")
         return UsageError.exit_code
@@ -116,9 +118,3 @@ def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether ``--json`` is there, before anything is parsed: a usage error is answered in JSON too."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return "--json" in arguments[:end]
-
-
-def _write_traceback(error: BaseException) -> None:
-    import traceback
-
-    write_error("".join(traceback.format_exception(error)))

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("identity", "Set which emulated NICs are unplugged, which NIC serves; ask why."),
     "list": ("look", "List NICs with their states."),
     "show": ("look", "Show everything about one NIC."),
-    "plan": ("plan", "Say what a command would do, and touch nothing."),
+    "plan": ("change", "Say what a command would do, and touch nothing."),
     "recover": ("change", "Finish or undo what was interrupted or is pending."),
     "audit": ("look", "Compare the views of every NIC and repair what is safe."),
     "devices": ("look", "Show the host's SR-IOV devices and who has them."),
@@ -37,17 +37,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """The module of each command, and what help says of the command."""
 HIDDEN = {"man": ("tools", "Write the man pages.")}
 
-_EPILOG = """Exit codes: 0 done, 1 audit found a disagreement or doctor an unfit host,
-2 usage, 3 refused and nothing touched, 4 failed and undone, 5 not everything
-undone (run 'virtnetplug recover'), 70 internal error, 75 pending: the guest
-still holds a NIC, or the operation waits ('virtnetplug recover --wait 60'),
-129, 130, 143 interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM.
-
-\b
-Examples:
-  virtnetplug attach web1 --network default --model virtio
-  virtnetplug list web1
-  virtnetplug detach web1 ua-1f0c"""
+_NOTES = (
+    "Exit codes: 0 done. 1 audit found a disagreement, or doctor an unfit host.",
+    "2 usage. 3 refused, and nothing touched. 4 failed and undone. 5 not everything",
+    "undone (run 'virtnetplug recover'). 70 internal error. 75 pending: the guest",
+    "still holds a NIC, or the operation waits ('virtnetplug recover --wait 60').",
+    "129, 130, 143 interrupted by SIGHUP, SIGINT (Ctrl-C), SIGTERM.",
+)
+_EXAMPLES = (
+    "virtnetplug attach web1 --network default --model virtio",
+    "virtnetplug list web1",
+    "virtnetplug detach web1 ua-1f0c",
+)
 
 
 class LazyGroup(WithGlobals, click.Group):
@@ -99,7 +100,7 @@ def root() -> click.Group:
     """The whole program as a click group; its context's object is the `Session`."""
 
     @click.group(
-        "virtnetplug", cls=LazyGroup, names=(*COMMANDS, *HIDDEN), epilog=_EPILOG,
+        "virtnetplug", cls=LazyGroup, names=(*COMMANDS, *HIDDEN), notes=_NOTES, examples=_EXAMPLES,
         subcommand_metavar="COMMAND [ARGS]...",
     )  # fmt: skip
     @click.option(

@@ -1,4 +1,4 @@
-"""``attach``, ``detach``, ``update`` and ``recover``: what changes the NICs of domains, and what finishes it."""
+"""``attach``, ``detach``, ``update`` and ``recover``: what changes the NICs of domains, and what finishes it; ``plan``, which only plans."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from virtnetplug.cli import options, perform, report
+from virtnetplug.cli.commands import LazyGroup
 from virtnetplug.cli.nic import changes_from_values, interface_from_values, read_elements, values_from_text
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError
@@ -15,14 +16,14 @@ from virtnetplug.errors import UsageError
 if TYPE_CHECKING:
     from virtnetplug.model.interface import Interface
 
-_ATTACH = """Examples:
-  virtnetplug attach web1 --network default --model virtio
-  virtnetplug attach web1 --bridge br0 --vlan 10,20 --mac 52:54:00:12:34:56 --persistent
-  virtnetplug attach web1 --nic network=default,vlan=10 --nic bridge=br1,model=e1000e
-  virtnetplug attach web1 --xml nic.xml --plan"""
 
-
-@options.command("attach", epilog=_ATTACH)
+@options.command(
+    "attach",
+    "virtnetplug attach web1 --network default --model virtio",
+    "virtnetplug attach web1 --bridge br0 --vlan 10,20 --mac 52:54:00:12:34:56 --persistent",
+    "virtnetplug attach web1 --nic network=default,vlan=10 --nic bridge=br1,model=e1000e",
+    "virtnetplug attach web1 --xml nic.xml --plan",
+)
 @options.domain_argument()
 @options.nic_options(for_update=False)
 @click.option(
@@ -65,13 +66,12 @@ def _wanted(texts: dict[str, str], nics: Sequence[str], files: Sequence[str]) ->
     return [*(interface_from_values(values_from_text(text)) for text in nics), *read_elements(files)]
 
 
-_DETACH = """Examples:
-  virtnetplug detach web1 52:54:00:12:34:56
-  virtnetplug detach web1 ua-1f0c ua-77ab --persistent --wait 120
-  virtnetplug detach web1 vnet3 --json"""
-
-
-@options.command("detach", epilog=_DETACH)
+@options.command(
+    "detach",
+    "virtnetplug detach web1 52:54:00:12:34:56",
+    "virtnetplug detach web1 ua-1f0c ua-77ab --persistent --wait 120",
+    "virtnetplug detach web1 vnet3 --json",
+)
 @options.domain_argument()
 @options.nic_argument(many=True)
 @click.option(
@@ -93,15 +93,14 @@ def detach(session: Session, domain: str, nics: tuple[str, ...], **arguments: An
     )  # fmt: skip
 
 
-_UPDATE = """Examples:
-  virtnetplug update web1 ua-1f0c --link down
-  virtnetplug update web1 ua-1f0c --network blue --vlan none
-  virtnetplug update web1 ua-1f0c --inbound 1000,2000,512 --persistent
-  virtnetplug update web1 ua-vf0 --vlan 42 --trust yes --max-rate 1000
-  virtnetplug update web1 ua-1f0c --mtu 9000 --replace"""
-
-
-@options.command("update", epilog=_UPDATE)
+@options.command(
+    "update",
+    "virtnetplug update web1 ua-1f0c --link down",
+    "virtnetplug update web1 ua-1f0c --network blue --vlan none",
+    "virtnetplug update web1 ua-1f0c --inbound 1000,2000,512 --persistent",
+    "virtnetplug update web1 ua-vf0 --vlan 42 --trust yes --max-rate 1000",
+    "virtnetplug update web1 ua-1f0c --mtu 9000 --replace",
+)
 @options.domain_argument()
 @options.nic_argument()
 @options.nic_options(for_update=True)
@@ -132,13 +131,7 @@ def _element(file: str, texts: dict[str, str]) -> str:
     return read_elements([file])[0]
 
 
-_RECOVER = """Examples:
-  virtnetplug recover
-  virtnetplug recover web1 --wait 300
-  virtnetplug recover --plan"""
-
-
-@options.command("recover", epilog=_RECOVER)
+@options.command("recover", "virtnetplug recover", "virtnetplug recover web1 --wait 300", "virtnetplug recover --plan")
 @options.domain_argument(required=False)
 @options.wait_option(
     0.0,
@@ -156,21 +149,37 @@ _RECOVER = """Examples:
 )
 @click.option(
     "--forget", metavar="ID", default="",
-    help="Close the operation ID, whose guest was saved, ended in a way that is not known, has the NIC connected to something else by now, "
-    "or lacks a NIC that cannot be put back.",
+    help="Close the operation ID. Its guest was saved, ended in an unknown way, has the NIC connected to something else, "
+    "or lacks a NIC that cannot be attached again.",
 )  # fmt: skip
 @options.plan_option()
 def recover(session: Session, domain: str | None, **arguments: Any) -> None:
     """Finish or undo what was interrupted on DOMAIN, or on all domains; safe at any time, and twice.
 
-    A detach, a healing ('rebind --heal'), a replacement or hand-over that waits for its guest, and the rebind of a PF that had been changed already are
-    finished. Any other operation that was not committed is undone.
+    Finished are a detach, a healing ('rebind --heal'), a replacement or hand-over that waits for its guest, and the rebind of a PF after its change.
+    Any other operation that was not committed is undone.
 
-    An operation that another call works on is left to that call, which is named (operation-busy; operation-stalled if it makes no progress). With --wait
-    it is waited for first.
+    An operation that another call works on is left to that call, which is named (operation-busy; operation-stalled if it makes no progress). --wait
+    waits for the call first.
 
     Exit code 75 while a guest holds a NIC, or another call an operation or a domain; 5 if something could not be undone.
     """
     perform.change_several(
         session, report.RECOVERY, lambda plugger: (plugger.recover, plugger.plan_recover), domain, **arguments
     )
+
+
+@click.group(
+    "plan",
+    cls=LazyGroup,
+    names=("attach", "detach", "update", "rebind", "handover", "handback", "recover", "audit"),
+    subcommand_metavar="OPERATION [ARGS]...",
+    examples=("virtnetplug plan attach web1 --network default", "virtnetplug plan recover"),
+)
+@click.pass_obj
+def plan(session: Session) -> None:
+    """Say what OPERATION would do, touching nothing: the steps, the XML diff, and what speaks against it.
+
+    The same as OPERATION with --plan. Exit code 3 if it would be refused.
+    """
+    session.is_plan = True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from virtnetplug.cli import options, perform, policy_report, render
+from virtnetplug.cli import options, perform, render, report
 from virtnetplug.cli.nic import read_elements
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError
@@ -15,13 +15,13 @@ from virtnetplug.model.identity import UnplugPolicy
 if TYPE_CHECKING:
     from virtnetplug.model.interface import Interface
 
-_HANDOVER = """Examples:
-  virtnetplug handover web1 --from ua-front --to-network pool0
-  virtnetplug handover web1 --from 52:54:00:12:34:56 --to ua-vf0
-  virtnetplug handover web1 --from ua-front --to-xml vf.xml --persistent --plan"""
 
-
-@options.command("handover", epilog=_HANDOVER)
+@options.command(
+    "handover",
+    "virtnetplug handover web1 --from ua-front --to-network pool0",
+    "virtnetplug handover web1 --from 52:54:00:12:34:56 --to ua-vf0",
+    "virtnetplug handover web1 --from ua-front --to-xml vf.xml --persistent --plan",
+)
 @options.domain_argument()
 @click.option("--from", "emulated", required=True, metavar="NIC", help="The emulated NIC whose place is taken.")
 @click.option("--to", "fast", metavar="NIC", help="The NIC that takes its place: one that the guest has already.")
@@ -73,12 +73,7 @@ def _fast(fast: str | None, network: str | None, file: str | None) -> Interface 
     return read_elements([file])[0] if file is not None else given[0]
 
 
-_HANDBACK = """Examples:
-  virtnetplug handback web1 ua-front
-  virtnetplug handback web1 52:54:00:12:34:56 --plan"""
-
-
-@options.command("handback", epilog=_HANDBACK)
+@options.command("handback", "virtnetplug handback web1 ua-front", "virtnetplug handback web1 52:54:00:12:34:56 --plan")
 @options.domain_argument()
 @options.nic_argument()
 @options.scope_options
@@ -95,13 +90,12 @@ def handback(session: Session, domain: str, nic: str, **arguments: Any) -> None:
     )  # fmt: skip
 
 
-_IDENTITY = """Examples:
-  virtnetplug identity show web1
-  virtnetplug identity show --json
-  virtnetplug identity forget web1 ua-front"""
-
-
-@options.group("identity", epilog=_IDENTITY)
+@options.group(
+    "identity",
+    "virtnetplug identity show web1",
+    "virtnetplug identity show --json",
+    "virtnetplug identity forget web1 ua-front",
+)
 def identity() -> None:
     """Show, or forget, what domains remember of their emulated NICs, so that a fast NIC can have their identity."""
 
@@ -115,7 +109,7 @@ def show(session: Session, domain: str | None) -> None:
     """
     perform.look(
         session, "reading what is remembered", lambda plugger: plugger.identities(domain),
-        lambda found: render.document(identities=found), policy_report.text_from_identities,
+        lambda found: render.document(identities=found), report.text_from_identities,
     )  # fmt: skip
 
 
@@ -133,15 +127,14 @@ def forget(session: Session, domain: str, nic: str, force: bool) -> None:
     )
 
 
-_POLICY = """Examples:
-  virtnetplug policy set web1 --force-unplug NICS
-  virtnetplug policy set web1 --serve ua-vf0,ua-front
-  virtnetplug policy set --host --unplug active
-  virtnetplug policy clear web1 --serve
-  virtnetplug policy explain web1"""
-
-
-@options.group("policy", epilog=_POLICY)
+@options.group(
+    "policy",
+    "virtnetplug policy set web1 --force-unplug NICS",
+    "virtnetplug policy set web1 --serve ua-vf0,ua-front",
+    "virtnetplug policy set --host --unplug active",
+    "virtnetplug policy clear web1 --serve",
+    "virtnetplug policy explain web1",
+)
 def policy() -> None:
     """Set which emulated NICs are unplugged automatically, and which of several NICs carries the traffic; explain what follows from that."""
 
@@ -199,10 +192,10 @@ def clear(session: Session, domain: str | None, host: bool, unplug: bool, serve:
 @policy.command("explain")
 @options.domain_argument()
 def explain(session: Session, domain: str) -> None:
-    """Explain the policies of DOMAIN as it is now: which emulated NIC is unplugged, the rank of each NIC that could carry the traffic, and why."""
+    """Explain the policies of DOMAIN as it is now: which emulated NIC is unplugged and why, and the rank of each NIC that could serve."""
     perform.look(
         session, f"reading the policy of {domain}", lambda plugger: plugger.explain_policy(domain),
-        lambda found: render.document(**render.plain(found)), policy_report.text_from_policy,
+        lambda found: render.document(**render.plain(found)), report.text_from_policy,
     )  # fmt: skip
 
 

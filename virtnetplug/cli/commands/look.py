@@ -9,7 +9,7 @@ from virtnetplug.cli.complete import soon
 from virtnetplug.cli.session import Session
 
 
-@options.command("list", epilog="Examples:\n  virtnetplug list\n  virtnetplug list web1 --json")
+@options.command("list", "virtnetplug list", "virtnetplug list web1 --json")
 @options.domain_argument(required=False)
 def list_(session: Session, domain: str | None) -> None:
     """List the NICs of DOMAIN, or of all domains, with their two states.
@@ -23,7 +23,7 @@ def list_(session: Session, domain: str | None) -> None:
     )  # fmt: skip
 
 
-@options.command("show", epilog="Examples:\n  virtnetplug show web1 ua-1f0c\n  virtnetplug show web1 vnet3 --xml")
+@options.command("show", "virtnetplug show web1 ua-1f0c", "virtnetplug show web1 vnet3 --xml")
 @options.domain_argument()
 @options.nic_argument()
 @click.option(
@@ -39,9 +39,7 @@ def show(session: Session, domain: str, nic: str, only_xml: bool) -> None:
     )  # fmt: skip
 
 
-@options.command(
-    "audit", epilog="Examples:\n  virtnetplug audit\n  virtnetplug audit web1 --repair\n  virtnetplug audit --plan"
-)
+@options.command("audit", "virtnetplug audit", "virtnetplug audit web1 --repair", "virtnetplug audit --plan")
 @options.domain_argument(required=False)
 @click.option("--repair", is_flag=True, help="Repair what is safe to repair; with --plan only say what that would be.")
 @options.plan_option("Say what --repair would do about each finding.")
@@ -59,7 +57,7 @@ def audit(session: Session, domain: str | None, repair: bool) -> None:
     session.answer(render.document_from_audit(found), lambda screen: text)
 
 
-@options.command("history", epilog="Examples:\n  virtnetplug history\n  virtnetplug history web1 --limit 100 --json")
+@options.command("history", "virtnetplug history", "virtnetplug history web1 --limit 100 --json")
 @options.domain_argument(required=False)
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=20, metavar="N", help="Most operations to list (default 20)."
@@ -67,10 +65,11 @@ def audit(session: Session, domain: str | None, repair: bool) -> None:
 def history(session: Session, domain: str | None, limit: int) -> None:
     """List past operations, newest first, on DOMAIN or on all, from the journal.
 
-    The operations on DOMAIN are listed under whatever name it had; a name that no domain has any more is looked for among those of then. Which domain
-    has the name is asked of the hypervisor, if it answers within a second; else the journal decides.
+    The operations on DOMAIN are listed under whatever name it had. A name that no domain has now is looked for among the names of that time. The
+    hypervisor says which domain has the name, if it answers within a second; else the journal decides.
 
-    --connect lists only the operations of that hypervisor, however its URI was spelled; of another host by the URI that the journal has (--json shows it).
+    --connect lists only the operations of that hypervisor, however its URI was spelled. Name another host by the URI that the journal has (--json
+    shows it).
     """
     names = dict(soon(lambda: session.wiring.domains(session.uri).items())) if domain is not None else {}
     with session.journal() as journal:
@@ -81,11 +80,11 @@ def history(session: Session, domain: str | None, limit: int) -> None:
     )
 
 
-@options.command("devices", epilog="Examples:\n  virtnetplug devices\n  virtnetplug devices --json")
+@options.command("devices", "virtnetplug devices", "virtnetplug devices --json")
 def devices(session: Session) -> None:
     """Show every SR-IOV network device of this host: each PF with its VFs, who has them, their settings and their health.
 
-    Who holds a VF open and how it is set can only be seen by root; what could not be looked at is named at the end.
+    Only root can see who holds a VF open and how it is set. What could not be looked at is named at the end.
     """
     from virtnetplug.cli import tree
 
@@ -95,7 +94,7 @@ def devices(session: Session) -> None:
     )  # fmt: skip
 
 
-@options.command("doctor", epilog="Examples:\n  virtnetplug doctor\n  virtnetplug doctor --json")
+@options.command("doctor", "virtnetplug doctor", "virtnetplug doctor --json")
 def doctor(session: Session) -> None:
     """Say whether this host is fit for SR-IOV hot-plug, and what is missing, each with its remedy.
 

@@ -13,26 +13,27 @@ from virtnetplug.errors import UsageError
 from virtnetplug.model.operation import Scope
 
 _KEYS = ("network", "bridge", "dev", "mode", "portgroup", "vlan", "isolated")
-_EPILOG = """Examples:
-  virtnetplug rebind web1 ua-1f0c --network blue
-  virtnetplug rebind web1 ua-1f0c --bridge br1 --persistent
-  virtnetplug rebind --heal
-  virtnetplug rebind --heal --network blue --plan
-  virtnetplug rebind web1 ua-vf0 --vf auto
-  virtnetplug rebind --pf 0000:01:00.0 --reload-driver --plan
-  virtnetplug -c xen:///system rebind web1 ua-1f0c
-  virtnetplug -c xen:///system rebind web1 ua-1f0c --reload-driver --plan"""
 _OF_PF = ("reload_driver", "numvfs", "firmware_hook", "allow_outage")
 
 
-@options.command("rebind", epilog=_EPILOG)
+@options.command(
+    "rebind",
+    "virtnetplug rebind web1 ua-1f0c --network blue",
+    "virtnetplug rebind web1 ua-1f0c --bridge br1 --persistent",
+    "virtnetplug rebind --heal",
+    "virtnetplug rebind --heal --network blue --plan",
+    "virtnetplug rebind web1 ua-vf0 --vf auto",
+    "virtnetplug rebind --pf 0000:01:00.0 --reload-driver --plan",
+    "virtnetplug -c xen:///system rebind web1 ua-1f0c",
+    "virtnetplug -c xen:///system rebind web1 ua-1f0c --reload-driver --plan",
+)
 @options.domain_argument(required=False)
 @options.nic_argument(required=False)
 @options.nic_options(for_update=True, only=_KEYS)
 @click.option(
     "--heal", is_flag=True,
-    help="Reconnect NICs that lost their bridge or network port because the network was restarted or the bridge was made again: "
-    "NIC, those of DOMAIN, or all; with --network or --bridge only those of that.",
+    help="Reconnect NICs that lost their bridge or network port, because the network was restarted or the bridge was made again. "
+    "Reconnects NIC, the NICs of DOMAIN, or all; --network or --bridge names the network or bridge whose NICs are meant.",
 )  # fmt: skip
 @options.replace_option
 @click.option("--flap-link", is_flag=True, help="Let the guest see its link go down and up, so that it asks DHCP anew.")
@@ -49,19 +50,17 @@ _OF_PF = ("reload_driver", "numvfs", "firmware_hook", "allow_outage")
 @click.option(
     "--reload-driver",
     is_flag=True,
-    help="With --pf: unbind the driver of this PF and bind it again. On Xen: reload the driver of all vifs of the host.",
+    help="Unbind the driver of the --pf and bind it again. On Xen without --pf: reload the driver of all vifs of the host.",
 )
-@click.option(
-    "--numvfs", type=click.IntRange(min=0), metavar="N", help="With --pf: set the number of VFs of this PF to N."
-)
+@click.option("--numvfs", type=click.IntRange(min=0), metavar="N", help="Set the number of VFs of the --pf to N.")
 @click.option(
     "--firmware-hook", metavar="CMD",
-    help="With --pf: run this program while no guest has a VF (VIRTNETPLUG_PF and VIRTNETPLUG_NETDEV tell it which).",
+    help="Run this program while no guest has a VF of the --pf (VIRTNETPLUG_PF and VIRTNETPLUG_NETDEV name the PF).",
 )  # fmt: skip
 @click.option(
     "--allow-outage",
     is_flag=True,
-    help="With --pf: go on although guests without a teaming partner lose their network meanwhile.",
+    help="Change the --pf although guests without a teaming partner lose their network meanwhile.",
 )
 @options.wait_option(30.0, "If NICs must leave their guests: wait this long for that")
 @options.plan_option()
@@ -80,7 +79,7 @@ def rebind(
 
     The guest sees the same NIC, and its link does not flap. --heal reconnects NICs to the network and bridge that they have lost.
 
-    With --vf and --pf the NIC leaves the guest for a while; a teaming partner carries the traffic meanwhile. On Xen, without anything to change, the
+    --vf and --pf take the NIC out of the guest for a while; a teaming partner carries the traffic meanwhile. On Xen, without anything to change, the
     backend driver of the vif is unbound and bound again.
     """
     given = {name: value for name, value in flags.items() if value is not None and value is not False}
@@ -103,7 +102,7 @@ def rebind(
         )
         return
     if domain is None or nic is None:
-        raise UsageError("Name the domain and its NIC; or --heal, to put back what was cut off; or a --pf.")
+        raise UsageError("Name the domain and its NIC; or --heal, to reconnect what was cut off; or a --pf.")
     if vf is not None:
         _check_alone("--vf", texts or given)
         perform.change(
@@ -135,7 +134,7 @@ def _check_alone(option: str, others: object) -> None:
 def _check_heal(texts: dict[str, str], nic: str | None, *, is_more: bool) -> None:
     if is_more or not {"network", "bridge"}.issuperset(texts):
         raise UsageError(
-            "--heal only puts back what was: beside it only --network and --bridge have a place, to choose."
+            "--heal only restores connections: beside it only --network and --bridge have a place, to choose."
         )
     if nic is not None and texts:
         raise UsageError(f"NIC {nic} is named, so there is nothing for --network or --bridge to choose from.")

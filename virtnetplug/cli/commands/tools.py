@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @options.command(
     "metrics",
-    epilog="Examples:\n  virtnetplug metrics\n  virtnetplug metrics > /var/lib/node_exporter/virtnetplug.prom",
+    "virtnetplug metrics",
+    "virtnetplug metrics > /var/lib/node_exporter/virtnetplug.prom",
 )
 def metrics(session: Session) -> None:
     """Print metrics in Prometheus' text format, computed from the journal; no hypervisor is asked.
@@ -36,7 +37,7 @@ def metrics(session: Session) -> None:
 ADDRESS = "127.0.0.1:9977"
 
 
-@options.command("serve", epilog="Examples:\n  virtnetplug serve\n  virtnetplug serve --listen '[::1]:9977'")
+@options.command("serve", "virtnetplug serve", "virtnetplug serve --listen '[::1]:9977'")
 @click.option("--listen", default=ADDRESS, metavar="HOST:PORT", help=f"Address to listen on (default {ADDRESS}).")
 def serve(session: Session, listen: str) -> None:
     """Answer Prometheus at /metrics, computed from the journal at each scrape.
@@ -55,7 +56,7 @@ def serve(session: Session, listen: str) -> None:
         serve_metrics(journal, listen, ready=ready, **looks)
 
 
-@options.command("demo", epilog="Examples:\n  virtnetplug demo\n  virtnetplug demo --keep")
+@options.command("demo", "virtnetplug demo", "virtnetplug demo --keep")
 @click.option("--keep", is_flag=True, help="Leave the demonstration's directory in place, to look around in.")
 def demo(session: Session, keep: bool) -> None:
     """Boot a small virtual machine of its own and attach, list, update and detach NICs while it runs."""
@@ -74,13 +75,12 @@ def demo(session: Session, keep: bool) -> None:
         )
 
 
-_COMPLETION = """Examples:
-  source <(virtnetplug completion bash)
-  virtnetplug completion zsh > ~/.zfunc/_virtnetplug
-  virtnetplug completion fish > ~/.config/fish/completions/virtnetplug.fish"""
-
-
-@options.command("completion", epilog=_COMPLETION)
+@options.command(
+    "completion",
+    "source <(virtnetplug completion bash)",
+    "virtnetplug completion zsh > ~/.zfunc/_virtnetplug",
+    "virtnetplug completion fish > ~/.config/fish/completions/virtnetplug.fish",
+)
 @click.argument("shell", type=click.Choice(complete.SHELLS))
 def completion(session: Session, shell: str) -> None:
     """Print the completion script of SHELL (bash, zsh or fish), domains and NICs included."""
@@ -88,7 +88,7 @@ def completion(session: Session, shell: str) -> None:
     session.answer(render.document(shell=shell, script=script), lambda screen: script + "\n")
 
 
-@options.command("man", epilog="Examples:\n  virtnetplug man --output /usr/local/share/man/man1", hidden=True)
+@options.command("man", "virtnetplug man --output /usr/local/share/man/man1", hidden=True)
 @click.option(
     "--output", required=True, metavar="DIR", help="Directory to write the pages to; it is made if it is not there."
 )
