@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -124,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     with interruption.listening():
         from virtnetplug import app, cli
 
-        code = cli.main(app, list(sys.argv[1:] if arguments is None else arguments))
+        code = cli.main(app, arguments)
         # All is written and closed, and to take the interpreter apart is a fifth of a command's time.
         os._exit(code)
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from virtnetplug.cli.session import Wiring
 
-__all__ = ["main"]
-
 
 def main(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (docs/cli.md lists them); never raises but `SystemExit`.

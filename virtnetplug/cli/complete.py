@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
+
+from virtnetplug.cli.output import silence
 
 if TYPE_CHECKING:
     import click
@@ -55,30 +57,16 @@ def script(shell: str) -> str:
 
 
 def answer(session: Session, instruction: str) -> int:
-    """Do what the shell's script asked through the environment; standard error stays silent."""
+    """Do what the shell's script asked through the environment. Standard error is silent until the process ends."""
     from click.shell_completion import shell_complete
 
     from virtnetplug.cli.commands import root
 
-    with _silent_stderr():
-        try:
-            return shell_complete(root(), {"obj": session}, "virtnetplug", VARIABLE, instruction)
-        except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
-            return 1
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """The descriptor itself, since libvirt's C code writes to it too."""
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
+    silence(sys.stderr)  # the descriptor itself, since libvirt's C code writes to it too
     try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+        return shell_complete(root(), {"obj": session}, "virtnetplug", VARIABLE, instruction)
+    except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
+        return 1
 
 
 def soon(ask: Callable[[], Iterable[Answer]]) -> list[Answer]:

@@ -41,13 +41,15 @@ class WithGlobals(click.Command):
         return option
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options of the command, then the global ones."""
+        """List the options of the command, the global ones, and the commands of a group."""
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         for title, is_global in (("Options", False), ("Global options", True)):
             group = [option for option in options if isinstance(option, GlobalOption) is is_global]
             if records := [record for option in group if (record := option.get_help_record(ctx))]:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
 
 
 def _write_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -17,12 +18,6 @@ from virtnetplug.errors import UsageError, VirtnetplugError
 
 if TYPE_CHECKING:
     from virtnetplug.cli.session import Wiring
-
-INTERRUPTED = "Interrupted; nothing was touched."
-INTERRUPTED_MIDWAY = (
-    "Interrupted. What could be undone was undone; whatever is left is in the journal, "
-    "and 'virtnetplug recover' finishes or undoes it."
-)
 
 
 def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
@@ -94,7 +89,13 @@ def _fault(error: BaseException, session: Session) -> VirtnetplugError:
         return UsageError(_usage(error))
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         stop = error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
-        return interruption.interrupted(INTERRUPTED_MIDWAY if session.may_have_effects else INTERRUPTED, stop)
+        message = "Interrupted; nothing was touched."
+        if session.may_have_effects:
+            message = (
+                "Interrupted. What could be undone was undone; whatever is left is in the journal, "
+                "and 'virtnetplug recover' finishes or undoes it."
+            )
+        return interruption.interrupted(message, stop)
     if isinstance(error, OutputFailed):
         return VirtnetplugError(
             f"The answer could not be written ({error}); what the command did stands. "
@@ -116,5 +117,4 @@ def _usage(error: click.ClickException) -> str:
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether ``--json`` is there, before anything is parsed: a usage error is answered in JSON too."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return "--json" in arguments[:end]
+    return "--json" in takewhile(lambda argument: argument != "--", arguments)

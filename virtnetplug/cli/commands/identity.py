@@ -166,10 +166,11 @@ def set_(
     The policy takes effect on a running guest at once. The kind of each device decides which NIC of a group carries the traffic ('policy explain').
     """
     whose = _whose(domain, host)
+    when = None if unplug is None else UnplugPolicy(unplug)
     names = None if serve is None else [name.strip() for name in serve.split(",") if name.strip()]
     perform.operate(
         session, f"setting the policy of {whose or 'this host'}",
-        lambda plugger: plugger.set_policy(whose, unplug=None if unplug is None else UnplugPolicy(unplug), force_unplug=force_unplug, serve=names, wait=wait),
+        lambda plugger: plugger.set_policy(whose, unplug=when, force_unplug=force_unplug, serve=names, wait=wait),
     )  # fmt: skip
 
 
