@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.nic_options(for_update=False)
 @click.option(
     "--nic", "nics", multiple=True, metavar="KEY=VALUE,...",
-    help="One NIC by the names of the flags above; repeat it for several, all of which are attached or none.",
+    help="One NIC by the names of the flags above; repeat the option for several NICs: all of them are attached, or none.",
 )  # fmt: skip
 @options.xml_option(multiple=True)
 @click.option(
@@ -76,7 +76,7 @@ def _wanted(texts: dict[str, str], nics: Sequence[str], files: Sequence[str]) ->
 @options.nic_argument(many=True)
 @click.option(
     "--restore-emulated/--no-restore-emulated", default=None,
-    help="Attach the emulated NIC again whose place the NIC had, or do not. By default it comes back if a hand-over put it out and no policy keeps it out.",
+    help="Attach the emulated NIC again whose place the NIC had, or do not. The default is yes after a hand-over, unless a policy keeps the emulated NIC out.",
 )  # fmt: skip
 @options.scope_options
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the detach is pending (exit code 75)")
@@ -113,7 +113,7 @@ def detach(session: Session, domain: str, nics: tuple[str, ...], **arguments: An
 )
 @options.plan_option()
 def update(session: Session, domain: str, nic: str, texts: dict[str, str], xml: str | None, **arguments: Any) -> None:
-    """Change NIC of DOMAIN: what the flags say, everything else as it is; or the whole element by --xml.
+    """Change the properties of NIC that the flags name; or replace its whole element by --xml.
 
     A value of 'none' (or nothing, as in --vlan=) removes a property.
     """

@@ -50,7 +50,7 @@ def handover(
     to_xml: str | None,
     **arguments: Any,
 ) -> None:
-    """Let a fast NIC serve DOMAIN in place of an emulated one, with its MAC, guest address and name in the guest.
+    """Let a fast NIC serve DOMAIN in place of an emulated NIC, with its MAC, guest address and name in the guest.
 
     The domain's metadata keeps the whole emulated NIC: 'handback', or a detach of the fast NIC, attaches it again. The persistent half of a
     teaming pair stays where it is, and the fast NIC becomes its transient half.
@@ -80,9 +80,9 @@ def _fast(fast: str | None, network: str | None, file: str | None) -> Interface 
 @options.wait_option(30.0, "Wait this long for the guest to let go; then the hand-back is pending (exit code 75)")
 @options.plan_option()
 def handback(session: Session, domain: str, nic: str, **arguments: Any) -> None:
-    """Put the emulated NIC that was handed over back into DOMAIN, as it was; the one that served in its place leaves.
+    """Attach the emulated NIC of DOMAIN that was handed over again, as it was; the NIC that served in its place leaves.
 
-    Without a scope flag it comes back wherever it is out.
+    Without a scope flag, every definition that lacks the emulated NIC gets it again.
     """
     perform.change(
         session, "handback", f"handing {nic} of {domain} back",
@@ -108,7 +108,7 @@ def show(session: Session, domain: str | None) -> None:
     --json also prints the whole elements of each NIC, as they were last seen.
     """
     perform.look(
-        session, "reading what is remembered", lambda plugger: plugger.identities(domain),
+        session, "reading the remembered NICs", lambda plugger: plugger.identities(domain),
         lambda found: render.document(identities=found), report.text_from_identities,
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ def show(session: Session, domain: str | None) -> None:
 @identity.command("forget")
 @options.domain_argument()
 @options.nic_argument()
-@click.option("--force", is_flag=True, help="Delete it although it is the only copy of the NIC.")
+@click.option("--force", is_flag=True, help="Delete the copy although it is the only copy of the NIC.")
 def forget(session: Session, domain: str, nic: str, force: bool) -> None:
     """Delete an emulated NIC, and the claim of its fast twin, from the metadata of DOMAIN; nothing of the guest changes.
 
@@ -193,7 +193,7 @@ def clear(session: Session, domain: str | None, host: bool, unplug: bool, serve:
 @policy.command("explain")
 @options.domain_argument()
 def explain(session: Session, domain: str) -> None:
-    """Explain the policies of DOMAIN as it is now: which emulated NIC is unplugged and why, and the rank of each NIC that could serve."""
+    """Explain, with reasons, which emulated NICs of DOMAIN are unplugged now, and the rank of each NIC that could carry the traffic."""
     perform.look(
         session, f"reading the policy of {domain}", lambda plugger: plugger.explain_policy(domain),
         lambda found: render.document(**render.plain(found)), report.text_from_policy,

@@ -14,8 +14,8 @@ from virtnetplug.cli.session import Session
 def list_(session: Session, domain: str | None) -> None:
     """List the NICs of DOMAIN, or of all domains, with their two states.
 
-    A NIC is listed as long as the guest has it; one that waits for its guest to let go is marked pending. Below the table is named
-    what must be detached before a guest can be migrated live.
+    A NIC is listed as long as the guest has it. A NIC that waits for its guest to let go is marked pending. Below the table is a line for each guest
+    with NICs that must be detached before a live migration.
     """
     perform.look(
         session, "reading the NICs", lambda plugger: plugger.list(domain),
@@ -98,7 +98,7 @@ def devices(session: Session) -> None:
 def doctor(session: Session) -> None:
     """Say whether this host is fit for SR-IOV hot-plug, and what is missing, each with its remedy.
 
-    Exit code 0 if it is fit, 1 if something is missing; a warning alone makes no host unfit.
+    Exit code 0 if the host is fit, 1 if something is missing; a warning alone makes no host unfit.
     """
     from virtnetplug.cli import tree
 
