@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from virtnetplug.errors import UsageError
 from virtnetplug.hotplug import inventory, recover
@@ -418,10 +418,7 @@ class Plugger:
         self.close()
 
     def _asked(self, domain: str, operation: Operation, seconds: float) -> Single:
-        return Asked(
-            run=partial(self._run, domain, operation, seconds),
-            plan=partial(self.plan, domain, operation),
-        )
+        return Asked(run=partial(self._run, domain, operation, seconds), plan=partial(self.plan, domain, operation))
 
     def _run(self, name: str, operation: Operation, seconds: float) -> Outcome:
         def run(found: Domain, lock: DomainLock) -> Outcome:
@@ -436,7 +433,7 @@ class Plugger:
         """Run the operation, then enforce the policies of the domain. A domain without a policy costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
             notice = Notice(found)
-            outcome = run(notice.watched, lock)
+            outcome = run(cast(Domain, notice), lock)
             if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
             from virtnetplug.hotplug import enforcement
