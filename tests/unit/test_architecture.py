@@ -53,7 +53,6 @@ OUTSIDE = {
     "lxml": "xml",
     "prometheus_client": "metrics",
     "pyroute2": "adapters.linux",
-    "rich": "cli",
     "sqlite3": "adapters.sqlite",
     "tenacity": "retry",
 }

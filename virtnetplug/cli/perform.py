@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from virtnetplug.cli.render import Document
     from virtnetplug.cli.report import Several
     from virtnetplug.cli.session import Session
-    from virtnetplug.cli.table import Screen
     from virtnetplug.hotplug.plugger import Plugger
     from virtnetplug.model.operation import Outcome, Plan
 
@@ -44,16 +43,18 @@ def change(
             planned = methods(plugger)[1](domain, *args, **named)
     except Refused as error:
         text = report.text_from_refusal(operation, domain, error)
-        session.answer(render.document_from_refusal(operation, domain, error), lambda screen: text)
+        session.answer(render.document_from_refusal(operation, domain, error), lambda has_colour: text)
         return
-    session.answer(render.document_from_plan(planned), lambda screen: report.text_from_plan(screen, planned))
+    session.answer(render.document_from_plan(planned), lambda has_colour: report.text_from_plan(has_colour, planned))
 
 
 def operate(session: Session, doing: str, call: Callable[[Plugger], Outcome]) -> None:
     """Run an operation and answer its outcome."""
     with session.plugger(doing, read_only=False) as plugger:
         outcome = call(plugger)
-    session.answer(render.document_from_outcome(outcome), lambda screen: report.text_from_outcome(screen, outcome))
+    session.answer(
+        render.document_from_outcome(outcome), lambda has_colour: report.text_from_outcome(has_colour, outcome)
+    )
 
 
 def change_several(
@@ -69,12 +70,12 @@ def change_several(
         with session.plugger(f"planning to {words.verb}", read_only=True) as plugger:
             plans = methods(plugger)[1](*args, **named)
         document = render.document_from_plans(words, plans)
-        session.answer(document, lambda screen: report.text_from_plans(screen, words, plans))
+        session.answer(document, lambda has_colour: report.text_from_plans(has_colour, words, plans))
         return
     with session.plugger(words.doing, read_only=False) as plugger:
         outcomes = methods(plugger)[0](*args, **named)
     session.answer(
-        render.document_from_outcomes(words, outcomes), lambda screen: report.text_from_outcomes(words, outcomes)
+        render.document_from_outcomes(words, outcomes), lambda has_colour: report.text_from_outcomes(words, outcomes)
     )
 
 
@@ -83,9 +84,9 @@ def look(
     doing: str,
     call: Callable[[Plugger], Answer],
     document: Callable[[Answer], Document],
-    text: Callable[[Screen, Answer], str],
+    text: Callable[[bool, Answer], str],
 ) -> None:
     """Ask the plugger for something that changes nothing, and answer it."""
     with session.plugger(doing, read_only=True) as plugger:
         found = call(plugger)
-    session.answer(document(found), lambda screen: text(screen, found))
+    session.answer(document(found), lambda has_colour: text(has_colour, found))

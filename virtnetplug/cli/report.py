@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import Screen, printable, table
+from virtnetplug.cli.table import paint, printable, table
 from virtnetplug.hotplug import migration, registry
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LIST = (
 _HISTORY = ("STARTED", "ID", "OPERATION", "DOMAIN", "SCOPE", "STATE", "RESULT", "REASON", "SECONDS")
 _IDENTITIES = ("DOMAIN", "NIC", "IS IN", "HANDED OVER", "TWIN", "TWIN IS IN")
 _CANDIDATES = ("RANK", "NIC", "DEVICE", "ADDRESS", "LINK", "IS TO", "WHY")
-_DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +66,11 @@ def message_from_outcome(outcome: Outcome) -> str:
     return f"{outcome.operation} on {outcome.domain}: {result}"
 
 
-def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
+def text_from_outcome(has_colour: bool, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
     text = f"{printable(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
     if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
-        text += text_from_nics(screen, outcome.nics)
+        text += text_from_nics(has_colour, outcome.nics)
     return text
 
 
@@ -79,9 +79,9 @@ def text_from_outcomes(words: Several, outcomes: Sequence[Outcome]) -> str:
     return "".join(f"{words.line(outcome)}\n" for outcome in outcomes) or f"{words.nothing}\n"
 
 
-def text_from_plans(screen: Screen, words: Several, plans: Sequence[Plan]) -> str:
+def text_from_plans(has_colour: bool, words: Several, plans: Sequence[Plan]) -> str:
     """Each plan, with a blank line between two plans."""
-    return "\n".join(text_from_plan(screen, plan) for plan in plans) or f"{words.nothing}\n"
+    return "\n".join(text_from_plan(has_colour, plan) for plan in plans) or f"{words.nothing}\n"
 
 
 def _line_of_recovery(outcome: Outcome) -> str:
@@ -114,17 +114,17 @@ HEALING = Several(
 )
 
 
-def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:
+def text_from_nics(has_colour: bool, nics: Sequence[Nic]) -> str:
     """The table of list; a NIC that waits for its guest is marked pending."""
-    return table(screen, _LIST, [_row(nic) for nic in nics], empty="no NICs\n")
+    return table(has_colour, _LIST, [_row(nic) for nic in nics], empty="no NICs\n")
 
 
-def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
+def text_from_list(has_colour: bool, nics: Sequence[Nic]) -> str:
     """The table, then what keeps guests from a live migration."""
-    return text_from_nics(screen, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
+    return text_from_nics(has_colour, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
 
 
-def text_from_detail(screen: Screen, detail: NicDetail) -> str:
+def text_from_detail(has_colour: bool, detail: NicDetail) -> str:
     """Everything about one NIC: its properties, both elements, its history."""
     nic = detail.nic
     pairs = [
@@ -144,7 +144,7 @@ def text_from_detail(screen: Screen, detail: NicDetail) -> str:
     for half, element in (("live", detail.live), ("config", detail.config)):
         if element:
             text += f"\n{half}:\n{xml_text(element)}"
-    return text + (f"\nhistory:\n{text_from_history(screen, detail.history)}" if detail.history else "")
+    return text + (f"\nhistory:\n{text_from_history(has_colour, detail.history)}" if detail.history else "")
 
 
 def xml_text(element: str) -> str:
@@ -152,7 +152,7 @@ def xml_text(element: str) -> str:
     return "".join(printable(line.replace("\t", "  ")) + "\n" for line in element.strip("\n").split("\n"))
 
 
-def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str:
+def text_from_history(has_colour: bool, records: Sequence[OperationRecord]) -> str:
     """A table of operations, newest first."""
     rows = []
     for record in records:
@@ -162,10 +162,10 @@ def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str
             (started, record.id, record.operation, record.domain_name, record.scope.value, record.state.value,
              record.result, record.reason, seconds)
         )  # fmt: skip
-    return table(screen, _HISTORY, rows, empty="no operations\n")
+    return table(has_colour, _HISTORY, rows, empty="no operations\n")
 
 
-def text_from_plan(screen: Screen, plan: Plan) -> str:
+def text_from_plan(has_colour: bool, plan: Plan) -> str:
     """What would be done: the verdict, the steps, the XML diff."""
     verdict = "would be done" if plan.fits else "would be refused"
     text = f"{plan.operation} on {printable(plan.domain)} ({plan.scope.value}): {verdict}\n"
@@ -176,7 +176,7 @@ def text_from_plan(screen: Screen, plan: Plan) -> str:
     text += "".join(f"  {number:2}. {_step(step)}\n" for number, step in enumerate(plan.steps, 1))
     for half, diff in plan.diff.items():
         if diff:
-            text += f"\n{half}:\n{_diff(screen, diff)}"
+            text += f"\n{half}:\n{_diff(has_colour, diff)}"
     return text
 
 
@@ -186,7 +186,7 @@ def text_from_refusal(operation: str, domain: str, error: Refused) -> str:
     return f"{operation} on {printable(domain)}: would be refused\n{refused}\n"
 
 
-def text_from_identities(screen: Screen, found: Sequence[IdentityView]) -> str:
+def text_from_identities(has_colour: bool, found: Sequence[IdentityView]) -> str:
     """A table with a line for each emulated NIC that is remembered."""
     rows = [
         (
@@ -195,10 +195,10 @@ def text_from_identities(screen: Screen, found: Sequence[IdentityView]) -> str:
         )
         for each in found
     ]  # fmt: skip
-    return table(screen, _IDENTITIES, rows, empty="nothing is remembered\n")
+    return table(has_colour, _IDENTITIES, rows, empty="nothing is remembered\n")
 
 
-def text_from_policy(screen: Screen, found: PolicyView) -> str:
+def text_from_policy(has_colour: bool, found: PolicyView) -> str:
     """The policy, what it makes of each emulated NIC with a twin, and a table for each group."""
     whose = "its own" if found.own is not None else "the host's default"
     default = f"; the host's default is {found.host}" if found.own is not None else ""
@@ -206,7 +206,7 @@ def text_from_policy(screen: Screen, found: PolicyView) -> str:
     text += "".join(_twin(twin) for twin in found.twins)
     for group in found.groups:
         text += f"\none of {printable(', '.join(sorted(each.alias for each in group)))} serves:\n"
-        text += table(screen, _CANDIDATES, [_candidate(each) for each in group])
+        text += table(has_colour, _CANDIDATES, [_candidate(each) for each in group])
     return text
 
 
@@ -272,11 +272,6 @@ def _step(step: Step) -> str:
     return printable(f"{step.name} {step.nic}{half}{detail}")
 
 
-def _diff(screen: Screen, diff: str) -> str:
-    text = xml_text(diff)
-    if not screen.has_colour:
-        return text
-    lines = text.splitlines()
-    return "".join(
-        f"\x1b[{_DIFF_COLOURS[line[0]]}m{line}\x1b[0m\n" if line[:1] in _DIFF_COLOURS else line + "\n" for line in lines
-    )
+def _diff(has_colour: bool, diff: str) -> str:
+    colours = _DIFF_COLOURS if has_colour else {}
+    return "".join(f"{paint(line, colours.get(line[:1]))}\n" for line in xml_text(diff).splitlines())

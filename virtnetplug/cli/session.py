@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
-from virtnetplug.cli.table import Screen, printable, screen_of
+from virtnetplug.cli.table import may_colour, printable
 
 if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
@@ -132,7 +132,7 @@ class Session:
         with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
             yield {"devices": plugger.devices, "states": plugger.states}
 
-    def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
+    def answer(self, document: Document, text: Callable[[bool], str]) -> None:
         """Write the document (JSON) or the text for people to standard output, and the warnings; the document's exit code is the run's."""
         self.exit_code = document["exit_code"]
         document = self.warned(document)
@@ -141,7 +141,7 @@ class Session:
         if self.is_json:
             self.write_document(document)
         else:
-            write(text(screen_of(sys.stdout, wants_colour=not self.is_colourless)))
+            write(text(may_colour(sys.stdout, wants_colour=not self.is_colourless)))
 
     def warned(self, document: Document) -> Document:
         """Write every warning to standard error, once, and return the document with those that were published. The text of a plan has the plan's own."""

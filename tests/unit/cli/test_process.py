@@ -15,7 +15,7 @@ import pytest
 from tests.environment import environment
 from tests.unit.cli.process import ENVIRONMENT, FAKES, program
 
-HEAVY = ("libvirt", "lxml", "rich", "prometheus_client", "tenacity", "pyroute2", "sqlite3", "virtnetplug.app")
+HEAVY = ("libvirt", "lxml", "prometheus_client", "tenacity", "pyroute2", "sqlite3", "virtnetplug.app")
 LIGHT = """
 class Plugger:
     def __enter__(self): return self

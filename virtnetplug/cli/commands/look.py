@@ -33,9 +33,9 @@ def show(session: Session, domain: str, nic: str, only_xml: bool) -> None:
     """Show everything about NIC of DOMAIN: its properties, its XML in both definitions, its operations."""
     perform.look(
         session, f"reading {nic}", lambda plugger: plugger.show(domain, nic), render.document_from_detail,
-        lambda screen, detail: report.xml_text(detail.live or detail.config or "")
+        lambda has_colour, detail: report.xml_text(detail.live or detail.config or "")
         if only_xml
-        else report.text_from_detail(screen, detail),
+        else report.text_from_detail(has_colour, detail),
     )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def audit(session: Session, domain: str | None, repair: bool) -> None:
         if mends and found.findings:
             found = plugger.repair(found)
     text = report.text_from_audit(found, has_plan=session.is_plan)
-    session.answer(render.document_from_audit(found), lambda screen: text)
+    session.answer(render.document_from_audit(found), lambda has_colour: text)
 
 
 @options.command("history", "virtnetplug history", "virtnetplug history web1 --limit 100 --json")
@@ -76,7 +76,7 @@ def history(session: Session, domain: str | None, limit: int) -> None:
         records = journal.history(uri=session.connect or None, domain=domain, names=names, limit=limit)
     session.answer(
         render.document(operations=render.plain_records(records)),
-        lambda screen: report.text_from_history(screen, records),
+        lambda has_colour: report.text_from_history(has_colour, records),
     )
 
 
@@ -90,7 +90,7 @@ def devices(session: Session) -> None:
 
     perform.look(
         session, "looking at the devices", lambda plugger: plugger.devices(), render.document_from_devices,
-        lambda screen, found: tree.text_from_devices(found),
+        lambda has_colour, found: tree.text_from_devices(found),
     )  # fmt: skip
 
 
@@ -104,4 +104,4 @@ def doctor(session: Session) -> None:
 
     with session.progress("looking at this host"):
         diagnosis = session.wiring.doctor(session.uri)
-    session.answer(render.document_from_diagnosis(diagnosis), lambda screen: tree.text_from_diagnosis(diagnosis))
+    session.answer(render.document_from_diagnosis(diagnosis), lambda has_colour: tree.text_from_diagnosis(diagnosis))

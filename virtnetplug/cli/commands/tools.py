@@ -33,7 +33,7 @@ def metrics(session: Session) -> None:
 
     with session.journal() as journal, session.looks() as looks:
         text = exposition(journal, **looks).decode()
-    session.answer(render.document(exposition=text), lambda screen: text)
+    session.answer(render.document(exposition=text), lambda has_colour: text)
 
 
 ADDRESS = "127.0.0.1:9977"
@@ -87,7 +87,7 @@ def demo(session: Session, keep: bool) -> None:
 def completion(session: Session, shell: str) -> None:
     """Print the completion script of SHELL (bash, zsh or fish), domains and NICs included."""
     script = complete.script(shell)
-    session.answer(render.document(shell=shell, script=script), lambda screen: script + "\n")
+    session.answer(render.document(shell=shell, script=script), lambda has_colour: script + "\n")
 
 
 @options.command("man", "virtnetplug man --output /usr/local/share/man/man1", hidden=True)
@@ -104,7 +104,7 @@ def man(session: Session, output: str) -> None:
     except OSError as error:
         raise UsageError(f"The man pages cannot be written to '{output}': {error.strerror}.") from error
     written = "".join(f"{directory / name}\n" for name in files)
-    session.answer(render.document(files=list(files)), lambda screen: written)
+    session.answer(render.document(files=list(files)), lambda has_colour: written)
 
 
 def pages() -> dict[str, str]:
