@@ -40,7 +40,7 @@ def open(  # noqa: A001 - it is what it does
     from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.links import LinuxLinks
     from virtnetplug.adapters.sqlite import SqliteJournal
-    from virtnetplug.hotplug.host import Host
+    from virtnetplug.hotplug.call.host import Host
     from virtnetplug.hotplug.plugger import Plugger
 
     journal = SqliteJournal.open(state_dir, read_only=read_only)
@@ -99,7 +99,7 @@ def doctor(uri: str | None = None) -> Diagnosis:
     from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
     from virtnetplug.errors import ConnectionFailed, NotSupported
-    from virtnetplug.hotplug.doctor import Reach, diagnose
+    from virtnetplug.hotplug.report.doctor import Reach, diagnose
 
     facts, devices = LinuxHostFacts(), LinuxHostDevices()
     try:

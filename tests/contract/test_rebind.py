@@ -24,7 +24,7 @@ from virtnetplug.errors import (
     TapForeign,
     UsageError,
 )
-from virtnetplug.hotplug import rebind
+from virtnetplug.hotplug.change import rebind
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface, Limit, Vlan, VlanTag
 from virtnetplug.model.network import Network, Portgroup

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
-
-from virtnetplug.cli.output import silence
 
 if TYPE_CHECKING:
     import click
@@ -20,8 +17,6 @@ PATIENCE = 1.0
 VARIABLE = "_VIRTNETPLUG_COMPLETE"
 """The environment variable by which the shell's script asks for completions."""
 Answer = TypeVar("Answer")
-
-SHELLS = ("bash", "zsh", "fish")
 
 
 def domains(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -42,31 +37,6 @@ def nics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
         return [name for nic in found for name in (nic.alias or nic.mac, nic.target) if name]
 
     return _beginning(incomplete, soon(names)) if domain else []
-
-
-def script(shell: str) -> str:
-    """The shell's own script, to be sourced by it."""
-    from click.shell_completion import ShellComplete, get_completion_class
-
-    from virtnetplug.cli.commands import root
-
-    completer = get_completion_class(shell)
-    assert completer is not None, shell
-    # The base class's: bash's own first starts a bash to ask for its version.
-    return ShellComplete.source(completer(root(), {}, "virtnetplug", VARIABLE))
-
-
-def answer(session: Session, instruction: str) -> int:
-    """Do what the shell's script asked through the environment. Standard error is silent until the process ends."""
-    from click.shell_completion import shell_complete
-
-    from virtnetplug.cli.commands import root
-
-    silence(sys.stderr)  # the descriptor itself, since libvirt's C code writes to it too
-    try:
-        return shell_complete(root(), {"obj": session}, "virtnetplug", VARIABLE, instruction)
-    except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
-        return 1
 
 
 def soon(ask: Callable[[], Iterable[Answer]]) -> list[Answer]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import paint, printable, table
-from virtnetplug.hotplug import migration, registry
+from virtnetplug.cli.table import paint, printable, prose, table
+from virtnetplug.hotplug.engine import kinds, migration
 
 if TYPE_CHECKING:
     from virtnetplug.errors import Refused
-    from virtnetplug.hotplug.inventory import NicDetail
+    from virtnetplug.hotplug.report.inventory import NicDetail
     from virtnetplug.model.audit import AuditReport, Finding
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
     from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
@@ -49,7 +49,7 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
-    words = registry.words_of(outcome.operation)
+    words = kinds.words_of(outcome.operation)
     if words.bare and not outcome.nics and result in ("done", "already"):
         return f"{outcome.domain} {words.bare}" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
@@ -68,8 +68,8 @@ def message_from_outcome(outcome: Outcome) -> str:
 
 def text_from_outcome(has_colour: bool, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
-    text = f"{printable(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
-    if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
+    text = f"{prose(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
+    if outcome.nics and outcome.result.value != "already" and kinds.words_of(outcome.operation).shows_nics:
         text += text_from_nics(has_colour, outcome.nics)
     return text
 
@@ -87,7 +87,7 @@ def text_from_plans(has_colour: bool, words: Several, plans: Sequence[Plan]) -> 
 def _line_of_recovery(outcome: Outcome) -> str:
     result = outcome.result.value
     what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
-    return f"{printable(what)}: {printable(message_from_outcome(outcome).removeprefix(f'{result}: '))}"
+    return f"{printable(what)}: {prose(message_from_outcome(outcome).removeprefix(f'{result}: '))}"
 
 
 RECOVERY = Several(
@@ -110,7 +110,7 @@ HEALING = Several(
         if outcomes
         else "no NIC is cut off"
     ),
-    line=lambda outcome: f"{outcome.result.value}: {printable(message_from_outcome(outcome))}",
+    line=lambda outcome: f"{outcome.result.value}: {prose(message_from_outcome(outcome))}",
 )
 
 
@@ -121,7 +121,7 @@ def text_from_nics(has_colour: bool, nics: Sequence[Nic]) -> str:
 
 def text_from_list(has_colour: bool, nics: Sequence[Nic]) -> str:
     """The table, then what keeps guests from a live migration."""
-    return text_from_nics(has_colour, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
+    return text_from_nics(has_colour, nics) + "".join(f"{prose(text)}\n" for text in migration.obstacles(nics))
 
 
 def text_from_detail(has_colour: bool, detail: NicDetail) -> str:
@@ -139,7 +139,7 @@ def text_from_detail(has_colour: bool, detail: NicDetail) -> str:
         ("MIGRATES", next(iter(migration.obstacles([nic])), None)),
     ]
     text = "".join(
-        f"{name.lower() + ':':14}{printable(value)}\n" for name, value in pairs if value not in (None, "", "-")
+        f"{name.lower() + ':':14}{prose(str(value))}\n" for name, value in pairs if value not in (None, "", "-")
     )
     for half, element in (("live", detail.live), ("config", detail.config)):
         if element:
@@ -171,8 +171,8 @@ def text_from_plan(has_colour: bool, plan: Plan) -> str:
     text = f"{plan.operation} on {printable(plan.domain)} ({plan.scope.value}): {verdict}\n"
     for refusal in plan.refusals:
         nic = f"{refusal.nic}: " if refusal.nic else ""
-        text += f"  refused: {printable(nic + refusal.message)} [{refusal.reason}]\n"
-    text += "".join(f"  warning: {printable(warning)}\n" for warning in plan.warnings)
+        text += f"  refused: {prose(nic + refusal.message)} [{refusal.reason}]\n"
+    text += "".join(f"  warning: {prose(warning)}\n" for warning in plan.warnings)
     text += "".join(f"  {number:2}. {_step(step)}\n" for number, step in enumerate(plan.steps, 1))
     for half, diff in plan.diff.items():
         if diff:
@@ -182,7 +182,7 @@ def text_from_plan(has_colour: bool, plan: Plan) -> str:
 
 def text_from_refusal(operation: str, domain: str, error: Refused) -> str:
     """A plan that was refused before there was a plan."""
-    refused = f"  refused: {printable(error.message)} [{error.reason}]"
+    refused = f"  refused: {prose(error.message)} [{error.reason}]"
     return f"{operation} on {printable(domain)}: would be refused\n{refused}\n"
 
 
@@ -215,7 +215,7 @@ def _twin(twin: TwinView) -> str:
     verdict = f"goes from {' and '.join(where)}" if where else "stays"
     if where and not twin.is_there:
         verdict += " (and has gone)"
-    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {printable(twin.why)}\n"
+    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {prose(twin.why)}\n"
 
 
 def _candidate(each: CandidateView) -> tuple[object, ...]:
@@ -227,7 +227,7 @@ def _candidate(each: CandidateView) -> tuple[object, ...]:
 def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
     """Each finding as a block, then what was looked at; with `has_plan`, what a repair would do."""
     text = "".join(_finding(finding, has_plan) for finding in report.findings)
-    text += "".join(f"not looked at: {printable(unseen)}\n" for unseen in report.unseen)
+    text += "".join(f"not looked at: {prose(unseen)}\n" for unseen in report.unseen)
     left = sum(finding.repaired is not True for finding in report.findings)
     repaired = len(report.findings) - left
     verdict = f"{left} disagreements remain" if left else "all views agree"
@@ -237,13 +237,13 @@ def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
 
 def _finding(finding: Finding, has_plan: bool) -> str:
     where = "/".join(part for part in (finding.domain, finding.nic) if part) or finding.network or finding.device
-    text = f"{printable(where)}: {finding.kind}: {printable(finding.message)}\n"
+    text = f"{printable(where)}: {finding.kind}: {prose(finding.message)}\n"
     if finding.repaired is not None:
         outcome = "repaired" if finding.repaired else "not repaired"
-        return f"{text}    {outcome}: {printable(finding.repair or finding.remedy)}\n"
+        return f"{text}    {outcome}: {prose(finding.repair or finding.remedy)}\n"
     if has_plan:
-        return f"{text}    --repair would: {printable(finding.repair or 'leave it; ' + finding.remedy)}\n"
-    return f"{text}    {printable(finding.remedy)}\n" if finding.remedy else text
+        return f"{text}    --repair would: {prose(finding.repair or 'leave it; ' + finding.remedy)}\n"
+    return f"{text}    {prose(finding.remedy)}\n" if finding.remedy else text
 
 
 def _called(nic: Nic) -> str:
@@ -269,7 +269,7 @@ def definitions(*, live: bool, config: bool) -> str:
 def _step(step: Step) -> str:
     half = f" [{step.half.value}]" if step.half else ""
     detail = f": {step.detail}" if step.detail else ""
-    return printable(f"{step.name} {step.nic}{half}{detail}")
+    return prose(f"{step.name} {step.nic}{half}{detail}")
 
 
 def _diff(has_colour: bool, diff: str) -> str:

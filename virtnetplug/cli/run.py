@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from virtnetplug import interruption
+from virtnetplug.cli import complete
 from virtnetplug.cli.commands import root
-from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, write_error
+from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, silence, write_error
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError, VirtnetplugError
 
@@ -35,10 +36,8 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name outside the terminal's encoding is no error
-    if instruction := os.environ.get("_VIRTNETPLUG_COMPLETE"):
-        from virtnetplug.cli.complete import answer
-
-        return answer(session, instruction)
+    if instruction := os.environ.get(complete.VARIABLE):
+        return _complete(session, instruction)
     try:
         with interruption.allowed(each=True):
             program = root()
@@ -51,6 +50,17 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the one place that answers for every fault
         return _fail(session, error)
     return session.exit_code
+
+
+def _complete(session: Session, instruction: str) -> int:
+    """Do what the shell's script asked through the environment. Standard error is silent until the process ends."""
+    from click.shell_completion import shell_complete
+
+    silence(sys.stderr)  # the descriptor itself, since libvirt's C code writes to it too
+    try:
+        return shell_complete(root(), {"obj": session}, "virtnetplug", complete.VARIABLE, instruction)
+    except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
+        return 1
 
 
 def _fail(session: Session, error: BaseException) -> int:
@@ -72,10 +82,10 @@ def _fail(session: Session, error: BaseException) -> int:
         if session.is_json and not isinstance(error, OutputFailed):
             session.write_document(document)
         else:
-            from virtnetplug.cli.table import printable
+            from virtnetplug.cli.table import prose
 
-            left = "".join(f"  not undone: {printable(failure)}\n" for failure in fault.undo_failures)
-            write_error(f"virtnetplug: {printable(fault.message)} [{fault.reason}]\n{left}")
+            left = "".join(f"  not undone: {prose(failure)}\n" for failure in fault.undo_failures)
+            write_error(f"virtnetplug: {prose(fault.message)} [{fault.reason}]\n{left}")
     except OutputFailed:
         pass  # the exit code still tells
     return fault.exit_code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
-from virtnetplug.cli.table import may_colour, printable
+from virtnetplug.cli.table import may_colour, prose
 
 if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
@@ -164,4 +164,4 @@ class Session:
     def warn(self, text: str) -> None:
         """A line on standard error for people; JSON carries it in its document instead."""
         if not self.is_json or self.verbosity:
-            write_error(f"virtnetplug: {printable(text)}\n")
+            write_error(f"virtnetplug: {prose(text)}\n")

@@ -10,6 +10,8 @@ from typing import TextIO
 
 import click
 
+from virtnetplug.cli.wording import in_commands
+
 _COLOURS = {
     "Connected": "green", "done": "green", "up": "green", "already": "green",
     "Closing": "yellow", "pending": "yellow", "running": "yellow", "down": "yellow", "Reconfiguring": "yellow",
@@ -20,6 +22,11 @@ _COLOURS = {
 def printable(text: object) -> str:
     """`text` with control characters made visible: names come from outside and must not drive the terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+
+
+def prose(message: str) -> str:
+    """A message of the core, printable, with commands and flags where it names calls and parameters."""
+    return printable(in_commands(message))
 
 
 def table(has_colour: bool, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> str:

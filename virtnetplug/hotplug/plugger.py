@@ -8,16 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug import inventory, recover
-from virtnetplug.hotplug.attach import Attach
-from virtnetplug.hotplug.detach import Detach
-from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.inventory import NicDetail
-from virtnetplug.hotplug.lock import LEAST, DomainLock
-from virtnetplug.hotplug.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
-from virtnetplug.hotplug.notice import Notice
-from virtnetplug.hotplug.operation import Operation
-from virtnetplug.hotplug.update import Update
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.lock import LEAST, DomainLock
+from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
+from virtnetplug.hotplug.call.notice import Notice
+from virtnetplug.hotplug.change.update import Update
+from virtnetplug.hotplug.engine.operation import Operation
+from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
+from virtnetplug.hotplug.recover import recover
+from virtnetplug.hotplug.recover.settling import settle_crashed
+from virtnetplug.hotplug.report import inventory
+from virtnetplug.hotplug.report.inventory import NicDetail
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Result, Scope
@@ -55,7 +56,7 @@ class Plugger:
 
     @interruptible(ONE)
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Run an operation object, such as `hotplug.detach.Detach`, on the domain. Most methods here make such an object and run it.
+        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain. Most methods here make such an object and run it.
 
         The `Outcome` is ``done``, ``already`` or ``pending``. `LeftPending` is raised for an operation that could not take the domain's lock again
         (``domain-busy``), or whose NIC has lost its place (``place-taken``). `wait` bounds each wait by itself: for the domain's lock
@@ -83,7 +84,7 @@ class Plugger:
         emulated NIC whose identity the only NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``. `wait` bounds how
         long the guest is waited for if something has to be undone.
         """
-        return self._asked(domain, Attach(nics, scope=scope, twin_of=twin_of), wait)
+        return self._asked(domain, AttachBeside(nics, scope=scope, twin_of=twin_of), wait)
 
     plan_attach = attach.plan
 
@@ -104,7 +105,7 @@ class Plugger:
         hand-over, the emulated NIC is attached again, unless an unplug policy is set. `restore_emulated` overrules both.
         """
         names = [nics] if isinstance(nics, str) else list(nics)
-        return self._asked(domain, Detach(names, scope=scope, restore_emulated=restore_emulated), wait)
+        return self._asked(domain, DetachBeside(names, scope=scope, restore_emulated=restore_emulated), wait)
 
     plan_detach = detach.plan
 
@@ -146,7 +147,7 @@ class Plugger:
         does. A NIC that has these connections in its definition, but has lost them on the host, is healed. The `Outcome` is ``done``, ``already`` or
         (a replacement) ``pending``.
         """
-        from virtnetplug.hotplug.rebind import Rebind
+        from virtnetplug.hotplug.change.rebind import Rebind
 
         return self._asked(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link), wait)
 
@@ -167,7 +168,8 @@ class Plugger:
         each NIC that was cut off. The result is ``refused``, ``undone`` or ``incomplete`` for a NIC that could not be healed. If the caller named the NIC,
         the error is raised instead.
         """
-        from virtnetplug.hotplug import heal, severed
+        from virtnetplug.hotplug.audit import severed
+        from virtnetplug.hotplug.change import heal
 
         if nic is not None and domain is not None:
             named = self._asked(domain, heal.Heal(nic), 0.0)
@@ -188,7 +190,7 @@ class Plugger:
         meanwhile; without a partner the traffic stops. The `Outcome` is ``done``, ``already`` or ``pending``. If the move fails, the old VF is assigned
         again.
         """
-        from virtnetplug.hotplug.rebind_vf import RebindVf
+        from virtnetplug.hotplug.change.rebind_vf import RebindVf
 
         return self._asked(domain, RebindVf(nic, to), wait)
 
@@ -202,12 +204,12 @@ class Plugger:
         other host. Raises `VifNotConnected`, with the states of both ends, if they are not Connected again after `wait` seconds. The `Outcome` is ``done``;
         its `reason` is ``ring-renewed`` if a guest made a new connection meanwhile.
         """
-        from virtnetplug.hotplug import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
         ask = {"reload_driver": reload_driver}
         return Asked(
-            run=partial(rebind_vif.rebind_vif, self._host, domain, nic, **ask, seconds=wait),
-            plan=partial(rebind_vif.plan_rebind_vif, self._host, domain, nic, **ask),
+            run=partial(rebind.rebind_vif, self._host, domain, nic, **ask, seconds=wait),
+            plan=partial(rebind.plan_rebind_vif, self._host, domain, nic, **ask),
         )
 
     plan_rebind_vif = rebind_vif.plan
@@ -230,14 +232,14 @@ class Plugger:
         partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` if a guest does not let go: then the PF was left
         alone. The outcome's `domain` is the PF's address.
         """
-        from virtnetplug.hotplug import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
         return Asked(
-            run=partial(rebind_pf.rebind_pf, self._host, pf, wish, seconds=wait),
-            plan=partial(rebind_pf.plan_rebind_pf, self._host, pf, wish),
+            run=partial(rebind.rebind_pf, self._host, pf, wish, seconds=wait),
+            plan=partial(rebind.plan_rebind_pf, self._host, pf, wish),
         )
 
     plan_rebind_pf = rebind_pf.plan
@@ -258,7 +260,7 @@ class Plugger:
         `fast` names a NIC of the guest, or is a new NIC to attach (a model, or ``<interface>`` XML). If `emulated` is the persistent half of a teaming pair,
         `emulated` stays and `fast` becomes the transient half. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug.handover import Handover
+        from virtnetplug.hotplug.identity.handover import Handover
 
         return self._asked(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss), wait)
 
@@ -270,7 +272,7 @@ class Plugger:
 
         `scope` None means every definition that lacks the emulated NIC. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
-        from virtnetplug.hotplug.handback import Handback
+        from virtnetplug.hotplug.identity.handback import Handback
 
         return self._asked(domain, Handback(emulated, scope=scope), wait)
 
@@ -278,7 +280,7 @@ class Plugger:
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
         """What the metadata of one domain, or of all, keeps of emulated NICs, and where these NICs and their fast twins are now."""
-        from virtnetplug.hotplug import identities
+        from virtnetplug.hotplug.identity import identities
 
         return identities.identities(self._host, domain)
 
@@ -288,7 +290,7 @@ class Plugger:
 
         Refused (``identity-only-copy``) for a NIC that no definition has, because the metadata is its only copy; `force` overrules that.
         """
-        from virtnetplug.hotplug import identities
+        from virtnetplug.hotplug.identity import identities
 
         with self._locked(domain) as (found, _):
             return identities.forget(self._host, found, emulated, force=force)
@@ -308,12 +310,12 @@ class Plugger:
         The domain keeps the policy, and a running guest follows it at once. `force_unplug` is the word ``NICS``, which means `UnplugPolicy.PRESENT`.
         `domain` None means this host's default, which has no `serve`. `wait` bounds how long a guest is waited for that a NIC is to leave.
         """
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         policy = policies.asked(unplug, force_unplug)
         if domain is None:
             if policy is None or serve is not None:
-                raise UsageError("a host's default says when emulated NICs go: --unplug, or --force-unplug NICS")
+                raise UsageError("a host's default says when emulated NICs go: `unplug` or `force_unplug='NICS'`")
             return policies.set_host_policy(self._host, policy)
         return self._governed(domain, partial(policies.set_policy, self._host, unplug=policy, serve=serve), wait)
 
@@ -322,7 +324,7 @@ class Plugger:
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
         """Delete the policy of unplugging, the groups of NICs, or both. Links that were held down go up. `domain` None means this host's default."""
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         if domain is None:
             return policies.set_host_policy(self._host, UnplugPolicy.KEEP)
@@ -330,7 +332,7 @@ class Plugger:
 
     def explain_policy(self, domain: str) -> PolicyView:
         """Which emulated NICs are unplugged, which NIC carries the traffic, and why, for the domain as it is now; nothing is touched."""
-        from virtnetplug.hotplug import policies
+        from virtnetplug.hotplug.identity import policies
 
         return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
 
@@ -363,11 +365,13 @@ class Plugger:
         `forget` is the id of an operation to close as ``left``; no other operation is looked at then. Its guest was saved, ended in an unknown
         way, has its NIC connected to something else, or lacks a NIC that cannot be re-attached. Raises `ForgetRefused` for any other operation.
         """
-        from virtnetplug.hotplug import enforcement
+        from virtnetplug.hotplug.identity import enforcement
 
         host, settle = self._host, partial(recover.recover, self._host, domain, seconds=wait)
         if forget:
-            return Asked(run=partial(settle, forget=forget), plan=lambda: (recover.plan_forget(host, domain, forget),))
+            return Asked(
+                run=partial(settle, forget=forget), plan=partial(recover.plan_recover, host, domain, forget=forget)
+            )
         return Asked(
             run=lambda: (
                 *settle(allow_taint=allow_taint, any_address=any_address),
@@ -380,20 +384,20 @@ class Plugger:
 
     def audit(self, domain: str | None = None) -> AuditReport:
         """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
-        from virtnetplug.hotplug import audit
+        from virtnetplug.hotplug.audit import audit
 
         return audit.audit(self._host, domain)
 
     @interruptible(SEVERAL)
     def repair(self, report: AuditReport) -> AuditReport:
         """Mend what is safe to mend of `report`; each finding says whether it was mended."""
-        from virtnetplug.hotplug import repair
+        from virtnetplug.hotplug.audit import repair
 
         return repair.repair(self._host, report)
 
     def devices(self) -> DeviceTree:
         """Every SR-IOV network device of the host, who has it and what is wrong with it; nothing is touched."""
-        from virtnetplug.hotplug import devices
+        from virtnetplug.hotplug.report import devices
 
         return devices.device_tree(self._host)
 
@@ -436,7 +440,7 @@ class Plugger:
             outcome = run(cast(Domain, notice), lock)
             if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
-            from virtnetplug.hotplug import enforcement
+            from virtnetplug.hotplug.identity import enforcement
 
             return enforcement.after(self._host, found, lock, outcome, seconds=seconds)
 
@@ -445,5 +449,5 @@ class Plugger:
         """Lock the domain and settle what a crash left open on it. The lock is waited for `seconds`, and at least `LEAST`."""
         domain = self._host.hypervisor.domain(name)
         with DomainLock(self._host, domain, seconds) as lock:
-            recover.settle_crashed(self._host, domain, lock)
+            settle_crashed(self._host, domain, lock)
             yield domain, lock

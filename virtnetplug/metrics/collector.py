@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from virtnetplug.hotplug.leaving import asked, names_of, states
-from virtnetplug.hotplug.registry import keeps_nics
+from virtnetplug.hotplug.engine.kinds import keeps_nics
+from virtnetplug.hotplug.look.leaving import asked, names_of, states
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when

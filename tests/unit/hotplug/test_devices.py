@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.stage import Stage
 from virtnetplug.errors import HostDeviceFailed, HostDeviceUnfit, HypervisorFailed, NotSupported
-from virtnetplug.hotplug.devices import device_tree
+from virtnetplug.hotplug.report.devices import device_tree
 from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, VfView
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfCounters

@@ -9,7 +9,7 @@ import pytest
 
 from virtnetplug import interruption
 from virtnetplug.errors import Interrupted
-from virtnetplug.hotplug.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral
+from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral
 from virtnetplug.hotplug.plugger import Plugger
 
 
@@ -51,7 +51,7 @@ def test_help_shows_the_parameters_the_result_and_a_docstring() -> None:
     assert str(inspect.signature(owner.call)) == "(word: 'str', *, times: 'int' = 1) -> 'Outcome'"
     assert str(inspect.signature(owner.plan_call)) == "(word: 'str', *, times: 'int' = 1) -> 'Plan'"
     assert (owner.call.__name__, owner.plan_call.__name__) == ("call", "plan_call")  # type: ignore[attr-defined]
-    assert owner.call.__doc__ == "Repeat the word." and "`call`" in str(owner.plan_call.__doc__)
+    assert owner.call.__doc__ == "Repeat the word." and "What call would do" in str(owner.plan_call.__doc__)
 
 
 def test_an_interruption_outside_an_operation_says_what_was_touched() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import ShellComplete, get_completion_class
 
 from virtnetplug.cli import complete, options, render
 from virtnetplug.cli.commands import root
@@ -83,10 +84,13 @@ def demo(session: Session, keep: bool) -> None:
     "virtnetplug completion zsh > ~/.zfunc/_virtnetplug",
     "virtnetplug completion fish > ~/.config/fish/completions/virtnetplug.fish",
 )
-@click.argument("shell", type=click.Choice(complete.SHELLS))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(session: Session, shell: str) -> None:
     """Print the completion script of SHELL (bash, zsh or fish), domains and NICs included."""
-    script = complete.script(shell)
+    completer = get_completion_class(shell)
+    assert completer is not None, shell
+    # The base class's: bash's own first starts a bash to ask for its version.
+    script = ShellComplete.source(completer(root(), {}, "virtnetplug", complete.VARIABLE))
     session.answer(render.document(shell=shell, script=script), lambda has_colour: script + "\n")
 
 
