@@ -21,7 +21,7 @@ from tests.fakes.host_devices import VF_DRIVER, FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug import xml
 from virtnetplug.errors import VirtnetplugError
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding

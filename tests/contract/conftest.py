@@ -19,7 +19,7 @@ from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.model.network import Network
 
 environment.clean()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from virtnetplug.errors import ConnectionLost, HypervisorFailed
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 
 _LOOKS = frozenset(
     (

@@ -19,7 +19,7 @@ from typing import Any
 from tests.contract.faults import Trigger, faulty, is_look
 from tests.fakes.clock import FakeClock
 from virtnetplug.errors import LockTaken
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 
 _READS = frozenset(
     (

@@ -17,7 +17,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, Refused, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.mac import Mac

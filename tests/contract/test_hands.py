@@ -109,7 +109,7 @@ def forget(world: World, monkeypatch: pytest.MonkeyPatch) -> PciAddress:
     """libvirtd dies inside an attach: QEMU has the VF, the definition does not; which VF."""
     monkeypatch.setattr("virtnetplug.backends.returning.CLOSING_SECONDS", 0.05)
     monkeypatch.setattr("virtnetplug.backends.returning.LIBVIRT_SECONDS", 0.05)
-    monkeypatch.setattr("virtnetplug.hotplug.forgotten.SETTLING", 0.05)
+    monkeypatch.setattr("virtnetplug.hotplug.guest.forgotten.SETTLING", 0.05)
     domain = world.host.hypervisor.domain(world.name)
     attach = domain.attach
 
@@ -136,7 +136,7 @@ def test_a_vf_that_libvirt_forgot_is_said_and_taken_out_with_leave_to_taint(
     for _ in range(2):
         (outcome,) = pool.plugger.recover()
         assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "orphan-device")
-        assert str(address) in outcome.message and "--allow-taint" in outcome.message
+        assert str(address) in outcome.message and "allow_taint=True" in outcome.message
     assert "device-quarantined" in [finding.kind for finding in pool.plugger.audit().findings]
     (other,) = pool.plugger.attach(pool.name, [nic(2)]).nics
     assert other.host_address != address

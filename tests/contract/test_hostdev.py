@@ -16,12 +16,12 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS, FakeHostDevices
 from virtnetplug import xml
 from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, VirtnetplugError
-from virtnetplug.hotplug import guest
-from virtnetplug.hotplug.attach import Attach
-from virtnetplug.hotplug.handover import Handover
-from virtnetplug.hotplug.migration import obstacles
+from virtnetplug.hotplug.change.attach import Attach
+from virtnetplug.hotplug.change.rebind_vf import RebindVf
+from virtnetplug.hotplug.engine.migration import obstacles
+from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.identity.handover import Handover
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.rebind_vf import RebindVf
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.interface import Interface, Vlan, VlanTag

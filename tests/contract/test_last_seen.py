@@ -13,7 +13,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed
-from virtnetplug.hotplug import exchanging, update
+from virtnetplug.hotplug.change import exchanging, update
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Limit, Vlan, VlanTag
 from virtnetplug.model.mac import Mac

@@ -15,8 +15,8 @@ from tests.contract.test_same_mac import bonded as bonded
 from tests.contract.test_same_mac import halves, listed, places, ports
 from tests.contract.world import World
 from virtnetplug.errors import ForgetRefused
+from virtnetplug.hotplug.look.view import still
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.view import still
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.mac import Mac

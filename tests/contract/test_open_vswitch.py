@@ -11,9 +11,9 @@ from tests.contract.test_rebind import audited, net
 from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.errors import Failed, HypervisorFailed, RollbackIncomplete, TapElsewhere
-from virtnetplug.hotplug.heal import Heal
-from virtnetplug.hotplug.host import Host
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.change.heal import Heal
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Vlan, VlanTag
 from virtnetplug.model.operation import Outcome, Result

@@ -18,7 +18,7 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
 )
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Limit

@@ -24,7 +24,7 @@ from virtnetplug.errors import (
     TapForeign,
     UsageError,
 )
-from virtnetplug.hotplug import rebind
+from virtnetplug.hotplug.change import rebind
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface, Limit, Vlan, VlanTag
 from virtnetplug.model.network import Network, Portgroup
@@ -85,7 +85,7 @@ def test_twice_is_once(world: World) -> None:
         before = world.snapshot()
         assert world.plugger.rebind(world.name, alias, changes).result is Result.ALREADY
         plan = world.plugger.plan_rebind(world.name, alias, changes)
-        assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+        assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("already as asked; nothing would be changed",))
         assert world.snapshot() == before
 
 

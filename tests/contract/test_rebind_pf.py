@@ -18,7 +18,8 @@ from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import HookFailed, HostDeviceFailed, HypervisorFailed, Refused, UsageError, VirtnetplugError
-from virtnetplug.hotplug import guest, waiting
+from virtnetplug.hotplug.call import waiting
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
@@ -133,7 +134,7 @@ def test_more_vfs(house: World) -> None:
     assert house.host.host_devices.pf_state(PF).netdev == before["pfs"][PF][2]
     assert rebind(house, numvfs=6, allow_outage=False).result is Result.ALREADY
     plan = house.plugger.plan_rebind_pf(PF, numvfs=6)
-    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("already as asked; nothing would be changed",))
     with pytest.raises(Refused, match="is no PF"):
         house.plugger.rebind_pf(VFS[0], numvfs=0)
 
@@ -287,7 +288,7 @@ def _forbidden(world: World) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
-    "no partner": (lambda w: None, {"allow_outage": False}, "outage", "second/ua-vf2 has no teaming partner.*--allow-outage"),
+    "no partner": (lambda w: None, {"allow_outage": False}, "outage", "second/ua-vf2 has no teaming partner.*allow_outage=True"),
     "plain hostdev": (_plain, {}, "vf-held", f"{VFS[2]} cannot be taken: domain second has it as a plain"),
     "process": (_process, {}, "vf-held", f"{VFS[2]} cannot be taken: process 4242"),
     "used by the host": (_used, {}, "vf-held", f"{VFS[2]} cannot be taken: the host uses it as eth"),

@@ -14,7 +14,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from virtnetplug.backends.lending import held_for
 from virtnetplug.errors import ClaimTaken, DomainBusy, VirtnetplugError
-from virtnetplug.hotplug.lock import DomainLock
+from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics.collector import exposition
 from virtnetplug.model.operation import Result, Scope

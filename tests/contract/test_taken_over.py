@@ -33,8 +33,8 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
 )
+from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.transaction import Transaction
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Event, Half, Outcome, Result, Scope, StepState
 from virtnetplug.ports.store import OwnerProcess

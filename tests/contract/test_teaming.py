@@ -12,7 +12,7 @@ from tests.contract.test_hostdev import devices, pool, state_of
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HypervisorFailed, Refused, VirtnetplugError
-from virtnetplug.hotplug import introduction
+from virtnetplug.hotplug.plug import introduction
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network

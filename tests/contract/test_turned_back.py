@@ -21,8 +21,8 @@ from virtnetplug.errors import (
     PlaceReserved,
     RollbackIncomplete,
 )
+from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.request import edited
 from virtnetplug.model.operation import Half, OperationState, Result, Scope, StepState
 
 pytestmark = pytest.mark.timeout(60)

@@ -13,7 +13,7 @@ from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, LeftPending
-from virtnetplug.hotplug import exchanging
+from virtnetplug.hotplug.change import exchanging
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 
@@ -127,7 +127,7 @@ def test_the_mark_of_an_operation_that_ended_is_gone_with_the_next_look(
 ) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.LIVE)
     with monkeypatch.context() as only:
-        only.setattr("virtnetplug.hotplug.transaction.forget", lambda *_: None)
+        only.setattr("virtnetplug.hotplug.engine.transaction.forget", lambda *_: None)
         assert _replaced(fake, fake.plugger).result is Result.DONE
     assert "ending" in (fake.guest.travelling() or "")
     assert fake.plugger.recover() == ()

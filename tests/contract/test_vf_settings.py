@@ -14,7 +14,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, Refused, UsageError, VirtnetplugError
-from virtnetplug.hotplug.returns import return_devices
+from virtnetplug.hotplug.recover.returns import return_devices
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface, Vlan, VlanTag
 from virtnetplug.model.mac import Mac

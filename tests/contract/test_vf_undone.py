@@ -13,7 +13,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_vf import LAST, one
 from tests.contract.world import World
 from virtnetplug.errors import HostDeviceFailed, HypervisorFailed, RollbackIncomplete
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.operation import Half, Result, Scope

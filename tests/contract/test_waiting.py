@@ -11,13 +11,13 @@ from tests.contract.stopped import Stopped, waiting
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken, UsageError
-from virtnetplug.hotplug.detach import Detach
-from virtnetplug.hotplug.lock import DomainLock
-from virtnetplug.hotplug.operation import Operation
-from virtnetplug.hotplug.pf_recovery import RebindPf
+from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.waiting import WaitsFor, Work
+from virtnetplug.hotplug.change.detach import Detach
+from virtnetplug.hotplug.change.update import Update
+from virtnetplug.hotplug.engine.operation import Operation
+from virtnetplug.hotplug.pf.rebind import RebindPf
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.update import Update
-from virtnetplug.hotplug.waiting import WaitsFor, Work
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind
 

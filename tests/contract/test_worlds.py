@@ -21,7 +21,7 @@ from tests.contract.test_rebind_pf import house as house
 from tests.contract.test_rebind_vif import Dom0
 from tests.contract.test_rebind_vif import dom0 as dom0
 from tests.contract.world import World
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half
 

@@ -16,7 +16,7 @@ from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.sqlite import SqliteJournal
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 
 NEVER_CAME = 7

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, DomainTransient, NetworkMissing
-from virtnetplug.hotplug.host import Host
+from virtnetplug.hotplug.call.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import Interface, Vlan
 from virtnetplug.model.network import Network, NetworkPort

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from virtnetplug.hotplug import registry
+from virtnetplug.hotplug.engine import kinds
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,10 +27,32 @@ ROOMS = {
     "resolve": "errors lifecycle model ports xml",
     "backends": "errors lifecycle model ports retry undo xml resolve",
     "policy": "errors lifecycle model",
-    "hotplug": "errors lifecycle model ports retry undo interruption xml resolve backends policy",
-    "metrics": "errors lifecycle model ports hotplug",
-    "cli": "errors lifecycle model ports hotplug metrics interruption",
-    "demo": "errors lifecycle model ports hotplug",
+    # The rooms of the operations. Each stands on those above it on this page.
+    "hotplug.call": "errors model ports interruption xml",
+    "hotplug.look": "errors lifecycle model ports xml resolve hotplug.call",
+    "hotplug.guest": "errors lifecycle model ports retry interruption xml backends hotplug.call hotplug.look",
+    "hotplug.engine": "errors model ports retry undo interruption xml backends hotplug.call hotplug.guest",
+    "hotplug.check": "errors model ports xml resolve backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
+    "hotplug.plug": "errors lifecycle model ports retry interruption xml resolve backends policy hotplug.call"
+    " hotplug.look hotplug.guest hotplug.engine hotplug.check",
+    "hotplug.report": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
+    "hotplug.change": "errors lifecycle model ports interruption xml resolve backends policy hotplug.call hotplug.look"
+    " hotplug.guest hotplug.engine hotplug.check hotplug.plug hotplug.report",
+    "hotplug.identity": "errors lifecycle model ports interruption xml policy hotplug.call hotplug.look hotplug.guest"
+    " hotplug.engine hotplug.check hotplug.plug hotplug.report hotplug.change",
+    "hotplug.recover": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
+    " hotplug.check hotplug.plug hotplug.change",
+    "hotplug.pf": "errors model ports retry xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
+    " hotplug.check hotplug.plug hotplug.report hotplug.change hotplug.recover",
+    "hotplug.vif": "errors lifecycle model ports retry hotplug.call hotplug.look hotplug.engine hotplug.check"
+    " hotplug.report hotplug.recover",
+    "hotplug.audit": "errors lifecycle model ports interruption xml backends hotplug.call hotplug.look hotplug.guest"
+    " hotplug.engine hotplug.plug hotplug.report hotplug.change hotplug.identity hotplug.recover",
+    "hotplug": "errors lifecycle model ports interruption hotplug.call hotplug.engine hotplug.report hotplug.change"
+    " hotplug.identity hotplug.recover hotplug.pf hotplug.vif hotplug.audit",
+    "metrics": "errors lifecycle model ports hotplug.look hotplug.engine",
+    "cli": "errors lifecycle model ports interruption hotplug.engine hotplug.report hotplug metrics",
+    "demo": "model hotplug",
     # Adapters implement ports; only the composition root knows them.
     "adapters.clock": "errors model ports",
     "adapters.daemon": "errors model ports",
@@ -38,7 +60,7 @@ ROOMS = {
     "adapters.libvirt": "errors lifecycle model ports retry xml adapters.daemon",
     "adapters.sqlite": "errors lifecycle model ports retry interruption adapters.clock adapters.daemon",
     "adapters.xen": "errors lifecycle model ports retry xml",
-    "app": "errors lifecycle model ports interruption hotplug metrics cli demo"
+    "app": "errors model ports interruption hotplug.call hotplug.report hotplug cli demo"
     " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",
     # What `import virtnetplug` gives: names of other rooms, on first use.
     "virtnetplug": "errors model hotplug app",
@@ -53,18 +75,22 @@ OUTSIDE = {
     "lxml": "xml",
     "prometheus_client": "metrics",
     "pyroute2": "adapters.linux",
-    "rich": "cli",
     "sqlite3": "adapters.sqlite",
     "tenacity": "retry",
 }
 
 
+REGISTRY = "virtnetplug.hotplug.engine.registry"
+"""The one module that imports by name: the class of each kind of operation."""
+
+
 def room_of(module: str) -> str:
     """``virtnetplug.adapters.sqlite.rows`` is in ``adapters.sqlite``; the package itself is ``virtnetplug``."""
     words = module.split(".")[1:]
-    if not words or words == ["adapters"]:
+    if not words or words in (["adapters"], ["hotplug"]):
         return "virtnetplug"
-    return ".".join(words[:2] if words[0] == "adapters" else words[:1])
+    has_rooms = words[0] in ("adapters", "hotplug") and words[1] != "plugger"
+    return ".".join(words[:2] if has_rooms else words[:1])
 
 
 def imports_of(source: str, module: str, *, is_package: bool, modules: set[str]) -> Iterator[tuple[int, str]]:
@@ -83,6 +109,8 @@ def imports_of(source: str, module: str, *, is_package: bool, modules: set[str])
                 full = f"{base}.{name.name}"
                 yield node.lineno, full if full in modules else base
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            if module == REGISTRY:
+                continue  # the names are in its table, and `Operation` is all that it knows of them
             yield node.lineno, _computed(node.args[0])
 
 
@@ -125,6 +153,28 @@ def test_every_import_is_in_the_tables() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "virtnetplug").rglob("*.py")
+    }
+    files = {name.removesuffix(".__init__"): path for name, path in paths.items()}
+    left = {
+        name: {
+            its
+            for _, its in imports_of(path.read_text(), name, is_package=path.name == "__init__.py", modules=set(files))
+        }
+        for name, path in files.items()
+    }
+    while True:
+        imported = {its for name, each in left.items() for its in each if its != name}
+        inside = {name: its for name, its in left.items() if (its - {name}) & left.keys() and name in imported}
+        if len(inside) == len(left):
+            break
+        left = inside
+    left = {name: its for name, its in left.items() if not name.startswith("virtnetplug.backends")}
+    assert not left, f"each of these imports another of them: {', '.join(sorted(left))}"
+
+
 def test_table_has_no_way_up() -> None:
     seen: set[str] = set()
     for room, allowed in ROOMS.items():
@@ -147,18 +197,18 @@ def test_every_dependency_has_its_room() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("virtnetplug.model.mac", "import virtnetplug.hotplug.attach"),
+        ("virtnetplug.model.mac", "import virtnetplug.hotplug.change.attach"),
         ("virtnetplug.model.mac", "from virtnetplug import hotplug"),
         ("virtnetplug.model.mac", "from ..hotplug import attach"),
         ("virtnetplug.model.mac", "def late():\n    from virtnetplug.xml import nets"),
         ("virtnetplug.model.mac", "if TYPE_CHECKING:\n    from virtnetplug.ports.domain import Domain"),
-        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module('virtnetplug.cli')"),
-        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module('virtnetplug.' + 'cli')"),
-        ("virtnetplug.hotplug.attach", "import importlib\nimportlib.import_module(f'virtnetplug.cli.{name}')"),
-        ("virtnetplug.hotplug.attach", "import libvirt"),
-        ("virtnetplug.hotplug.attach", "from lxml import etree"),
-        ("virtnetplug.hotplug.attach", "import requests"),
-        ("virtnetplug.hotplug.attach", "from virtnetplug.adapters.libvirt import loop"),
+        ("virtnetplug.hotplug.change.attach", "import importlib\nimportlib.import_module('virtnetplug.cli')"),
+        ("virtnetplug.hotplug.change.attach", "import importlib\nimportlib.import_module('virtnetplug.' + 'cli')"),
+        ("virtnetplug.hotplug.change.attach", "import importlib\nimportlib.import_module(f'virtnetplug.cli.{name}')"),
+        ("virtnetplug.hotplug.change.attach", "import libvirt"),
+        ("virtnetplug.hotplug.change.attach", "from lxml import etree"),
+        ("virtnetplug.hotplug.change.attach", "import requests"),
+        ("virtnetplug.hotplug.change.attach", "from virtnetplug.adapters.libvirt import loop"),
         ("virtnetplug.adapters.linux.links", "from virtnetplug.adapters.libvirt import loop"),
         ("virtnetplug.cli.run", "import virtnetplug.app"),
         ("virtnetplug.cli.run", "import virtnetplug"),
@@ -166,31 +216,35 @@ def test_every_dependency_has_its_room() -> None:
     ],
 )
 def test_fault_is_seen(module: str, source: str) -> None:
-    modules = {"virtnetplug", "virtnetplug.hotplug", "virtnetplug.hotplug.attach", "virtnetplug.xml.nets"}
+    modules = {"virtnetplug", "virtnetplug.hotplug", "virtnetplug.hotplug.change.attach", "virtnetplug.xml.nets"}
     assert len(faults_of(source, module, modules=modules)) == 1
 
 
 def test_good_imports_are_let_in() -> None:
-    source = "import os.path\nfrom virtnetplug import errors\nfrom . import view\nfrom ..model.mac import Mac"
-    modules = {"virtnetplug", "virtnetplug.errors", "virtnetplug.hotplug.view", "virtnetplug.model.mac"}
-    assert faults_of(source, "virtnetplug.hotplug.attach", modules=modules) == []
+    source = "import os.path\nfrom virtnetplug import errors\nfrom . import view\nfrom ...model.mac import Mac"
+    modules = {"virtnetplug", "virtnetplug.errors", "virtnetplug.hotplug.look.view", "virtnetplug.model.mac"}
+    assert faults_of(source, "virtnetplug.hotplug.change.attach", modules=modules) == []
 
 
-OPERATION_NAMES = {name.partition(" ")[0] for name in registry.KINDS} - {"remember"}  # a step is called so, too
-THEIRS = {"pf_recovery": "pf_plan", "vif_recovery": "rebind_vif"}
+OPERATION_NAMES = {name.partition(" ")[0] for name in kinds.KINDS} - {"remember"}  # a step is called so, too
+THEIRS = {"pf.rebind": "pf.plan"}
 """Of an operation in several modules, the one that has its name."""
 
 
 def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module() -> None:
     own: dict[str, set[str]] = {}
-    for name, kind in registry.KINDS.items():
+    for name, kind in kinds.KINDS.items():
         own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(kind.module, kind.module))
-    for path in sorted((ROOT / "virtnetplug" / "hotplug").glob("*.py")):
-        words = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-        for name in words & OPERATION_NAMES if path.stem != "registry" else ():
-            assert path.stem in own[name], (
-                f"{path.name} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
-            )
+    rooms = ROOT / "virtnetplug" / "hotplug"
+    for path in sorted(rooms.rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        methods = {
+            id(node.args[0]) for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "call"
+        }
+        words = {node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in methods}
+        module = ".".join(path.relative_to(rooms).with_suffix("").parts)
+        for name in words & OPERATION_NAMES if module != "engine.kinds" else ():
+            assert module in own[name], f"{module} has {name!r}: import the name from {' or '.join(sorted(own[name]))}"
 
 
 def test_a_vf_is_written_to_in_one_module_which_compares_it_first() -> None:

@@ -72,7 +72,7 @@ class Ground(Protocol):
 
 
 class Steps(Protocol):
-    """The operation a backend does its part of; `hotplug.transaction.Transaction`."""
+    """The operation a backend does its part of; `hotplug.engine.transaction.Transaction`."""
 
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes nothing outside the journal."""

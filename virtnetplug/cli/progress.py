@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from virtnetplug.cli.output import silence
-from virtnetplug.cli.table import columns_of, printable
+from virtnetplug.cli.table import columns_of, prose
 
 if TYPE_CHECKING:
     from virtnetplug.model.operation import Event
@@ -20,11 +19,11 @@ _REDRAW = 0.25
 
 
 class Progress:
-    """Hears events from any thread and says them.
+    """Hears events from any thread and writes them.
 
-    `is_verbose`: every event at once, a line each with the seconds since the start. Otherwise, after `patience`
-    seconds: on a terminal one line that is redrawn and taken away at the end, in a pipe a line per new event.
-    With `is_quiet` nothing at all (JSON), unless `is_verbose`. A stream that cannot be written is left alone.
+    `is_verbose` writes every event at once, a line each with the seconds since the start. Otherwise nothing is written for `patience` seconds. After
+    that, a terminal gets one line that is redrawn and removed at the end, and a pipe gets a line for each new event. `is_quiet` (JSON) writes
+    nothing, unless `is_verbose`. A stream that cannot be written is left alone.
     """
 
     def __init__(
@@ -56,9 +55,7 @@ class Progress:
             self._timer.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._timer is not None:
             self._timer.join()
@@ -76,9 +73,9 @@ class Progress:
             return
         with self._lock:
             if self._is_verbose:
-                self._write(f"{self._elapsed():8.3f} s  {printable(text)}\n")
+                self._write(f"{self._elapsed():8.3f} s  {prose(text)}\n")
             elif self._is_late and not self._is_terminal and text != self._text:
-                self._write(f"{printable(text)} ({self._elapsed():.0f} s)\n")
+                self._write(f"{prose(text)} ({self._elapsed():.0f} s)\n")
             self._text = text
 
     def _watch(self) -> None:
@@ -87,7 +84,7 @@ class Progress:
         with self._lock:
             self._is_late = True
             if not self._is_terminal:
-                self._write(f"{printable(self._text)} ({self._elapsed():.0f} s)\n")
+                self._write(f"{prose(self._text)} ({self._elapsed():.0f} s)\n")
                 return
         while not self._stop.is_set():
             with self._lock:
@@ -95,7 +92,7 @@ class Progress:
             self._stop.wait(_REDRAW)
 
     def _draw(self) -> None:
-        line = f"{printable(self._text)} ({self._elapsed():.0f} s)"
+        line = f"{prose(self._text)} ({self._elapsed():.0f} s)"
         self._is_drawn = True
         self._write(f"\r{line[: columns_of(self._stream) - 1]}\x1b[K")
 

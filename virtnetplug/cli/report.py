@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import Screen, printable, table
-from virtnetplug.hotplug import migration, registry
+from virtnetplug.cli.table import paint, printable, prose, table
+from virtnetplug.hotplug.engine import kinds, migration
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import NicDetail
+    from virtnetplug.errors import Refused
+    from virtnetplug.hotplug.report.inventory import NicDetail
     from virtnetplug.model.audit import AuditReport, Finding
+    from virtnetplug.model.identity import CandidateView, IdentityView, PolicyView, TwinView
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan, Step
 
 _LIST = (
-    "DOMAIN",
-    "ALIAS",
-    "MAC",
-    "TYPE",
-    "SOURCE",
-    "MODEL",
-    "TARGET",
-    "ADDRESS",
-    "LINK",
-    "SCOPE",
-    "FRONTEND",
-    "BACKEND",
-)
+    "DOMAIN", "ALIAS", "MAC", "TYPE", "SOURCE", "MODEL", "TARGET", "ADDRESS", "LINK", "SCOPE", "FRONTEND", "BACKEND",
+)  # fmt: skip
 _HISTORY = ("STARTED", "ID", "OPERATION", "DOMAIN", "SCOPE", "STATE", "RESULT", "REASON", "SECONDS")
-_DIFF_COLOURS = {"+": "32", "-": "31", "@": "36"}
+_IDENTITIES = ("DOMAIN", "NIC", "IS IN", "HANDED OVER", "TWIN", "TWIN IS IN")
+_CANDIDATES = ("RANK", "NIC", "DEVICE", "ADDRESS", "LINK", "IS TO", "WHY")
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """What people read of a command that comes to any number of operations.
+
+    `faults` are the results that count as a failure, the worst first. `line` is what is written of each outcome.
+    """
+
+    verb: str
+    doing: str
+    nothing: str
+    planned: str
+    faults: Sequence[str]
+    summary: Callable[[Sequence[Outcome]], str]
+    line: Callable[[Outcome], str]
 
 
 def message_from_outcome(outcome: Outcome) -> str:
@@ -39,13 +49,13 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
-    words = registry.words_of(outcome.operation)
+    words = kinds.words_of(outcome.operation)
     if words.bare and not outcome.nics and result in ("done", "already"):
         return f"{outcome.domain} {words.bare}" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
         return (
             f"pending: the guest of {outcome.domain} still holds {nics}. The journal keeps the operation "
-            f"({outcome.operation_id}); it ends when the guest lets go: "
+            f"({outcome.operation_id}); it ends when the guest lets go. "
             f"'virtnetplug recover --wait SECONDS {outcome.domain}' waits for that, "
             f"and a reset of the guest ('virsh reset {outcome.domain}') completes it at once."
         )
@@ -56,53 +66,71 @@ def message_from_outcome(outcome: Outcome) -> str:
     return f"{outcome.operation} on {outcome.domain}: {result}"
 
 
-def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
+def text_from_outcome(has_colour: bool, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
-    text = f"{printable(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
-    if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
-        text += text_from_nics(screen, outcome.nics)
+    text = f"{prose(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
+    if outcome.nics and outcome.result.value != "already" and kinds.words_of(outcome.operation).shows_nics:
+        text += text_from_nics(has_colour, outcome.nics)
     return text
 
 
-def text_from_recovery(outcomes: Sequence[Outcome]) -> str:
-    """A line for each operation that was taken up."""
-    if not outcomes:
-        return "nothing to recover\n"
-    lines = []
-    for outcome in outcomes:
-        result = outcome.result.value
-        message = message_from_outcome(outcome).removeprefix(f"{result}: ")
-        what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
-        lines.append(f"{printable(what)}: {printable(message)}\n")
-    return "".join(lines)
+def text_from_outcomes(words: Several, outcomes: Sequence[Outcome]) -> str:
+    """A line for each outcome."""
+    return "".join(f"{words.line(outcome)}\n" for outcome in outcomes) or f"{words.nothing}\n"
 
 
-def text_from_healing(outcomes: Sequence[Outcome]) -> str:
-    """A line for each NIC that was cut off."""
-    lines = [f"{outcome.result.value}: {printable(message_from_outcome(outcome))}\n" for outcome in outcomes]
-    return "".join(lines) or "no NIC is cut off\n"
+def text_from_plans(has_colour: bool, words: Several, plans: Sequence[Plan]) -> str:
+    """Each plan, with a blank line between two plans."""
+    return "\n".join(text_from_plan(has_colour, plan) for plan in plans) or f"{words.nothing}\n"
 
 
-def text_from_heal_plans(screen: Screen, plans: Sequence[Plan]) -> str:
-    """Each plan of a healing, a blank line between them."""
-    return "\n".join(text_from_plan(screen, plan) for plan in plans) or "no NIC is cut off\n"
+def _line_of_recovery(outcome: Outcome) -> str:
+    result = outcome.result.value
+    what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
+    return f"{printable(what)}: {prose(message_from_outcome(outcome).removeprefix(f'{result}: '))}"
 
 
-def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:
+RECOVERY = Several(
+    verb="recover",
+    doing="recovering",
+    nothing="nothing to recover",
+    planned="{} operations to take up",
+    faults=("incomplete", "pending", "left", "refused"),
+    summary=lambda outcomes: f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover",
+    line=_line_of_recovery,
+)
+HEALING = Several(
+    verb="heal",
+    doing="healing",
+    nothing="no NIC is cut off",
+    planned="{} NICs to heal",
+    faults=("incomplete", "undone", "refused"),
+    summary=lambda outcomes: (
+        f"{sum(outcome.result.value == 'done' for outcome in outcomes)} of {len(outcomes)} NICs healed"
+        if outcomes
+        else "no NIC is cut off"
+    ),
+    line=lambda outcome: f"{outcome.result.value}: {prose(message_from_outcome(outcome))}",
+)
+
+
+def text_from_nics(has_colour: bool, nics: Sequence[Nic]) -> str:
     """The table of list; a NIC that waits for its guest is marked pending."""
-    return table(screen, _LIST, [_row(nic) for nic in nics]) if nics else "no NICs\n"
+    return table(has_colour, _LIST, [_row(nic) for nic in nics], empty="no NICs\n")
 
 
-def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
+def text_from_list(has_colour: bool, nics: Sequence[Nic]) -> str:
     """The table, then what keeps guests from a live migration."""
-    return text_from_nics(screen, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
+    return text_from_nics(has_colour, nics) + "".join(f"{prose(text)}\n" for text in migration.obstacles(nics))
 
 
-def text_from_detail(screen: Screen, detail: NicDetail) -> str:
+def text_from_detail(has_colour: bool, detail: NicDetail) -> str:
     """Everything about one NIC: its properties, both elements, its history."""
     nic = detail.nic
-    pairs = [*zip(_LIST, _row(nic), strict=True), ("NETWORK", nic.network), ("PORTGROUP", nic.portgroup)]
-    pairs += [
+    pairs = [
+        *zip(_LIST, _row(nic), strict=True),
+        ("NETWORK", nic.network),
+        ("PORTGROUP", nic.portgroup),
         ("PORT", nic.portid),
         ("HOST ADDRESS", nic.host_address),
         ("PENDING", nic.pending),
@@ -111,12 +139,12 @@ def text_from_detail(screen: Screen, detail: NicDetail) -> str:
         ("MIGRATES", next(iter(migration.obstacles([nic])), None)),
     ]
     text = "".join(
-        f"{name.lower() + ':':14}{printable(value)}\n" for name, value in pairs if value not in (None, "", "-")
+        f"{name.lower() + ':':14}{prose(str(value))}\n" for name, value in pairs if value not in (None, "", "-")
     )
     for half, element in (("live", detail.live), ("config", detail.config)):
         if element:
             text += f"\n{half}:\n{xml_text(element)}"
-    return text + (f"\nhistory:\n{text_from_history(screen, detail.history)}" if detail.history else "")
+    return text + (f"\nhistory:\n{text_from_history(has_colour, detail.history)}" if detail.history else "")
 
 
 def xml_text(element: str) -> str:
@@ -124,10 +152,8 @@ def xml_text(element: str) -> str:
     return "".join(printable(line.replace("\t", "  ")) + "\n" for line in element.strip("\n").split("\n"))
 
 
-def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str:
+def text_from_history(has_colour: bool, records: Sequence[OperationRecord]) -> str:
     """A table of operations, newest first."""
-    if not records:
-        return "no operations\n"
     rows = []
     for record in records:
         seconds = "" if record.ended is None else f"{record.ended - record.started:.3f}"
@@ -136,38 +162,72 @@ def text_from_history(screen: Screen, records: Sequence[OperationRecord]) -> str
             (started, record.id, record.operation, record.domain_name, record.scope.value, record.state.value,
              record.result, record.reason, seconds)
         )  # fmt: skip
-    return table(screen, _HISTORY, rows)
+    return table(has_colour, _HISTORY, rows, empty="no operations\n")
 
 
-def text_from_plan(screen: Screen, plan: Plan) -> str:
+def text_from_plan(has_colour: bool, plan: Plan) -> str:
     """What would be done: the verdict, the steps, the XML diff."""
     verdict = "would be done" if plan.fits else "would be refused"
     text = f"{plan.operation} on {printable(plan.domain)} ({plan.scope.value}): {verdict}\n"
     for refusal in plan.refusals:
         nic = f"{refusal.nic}: " if refusal.nic else ""
-        text += f"  refused: {printable(nic + refusal.message)} [{refusal.reason}]\n"
-    text += "".join(f"  warning: {printable(warning)}\n" for warning in plan.warnings)
+        text += f"  refused: {prose(nic + refusal.message)} [{refusal.reason}]\n"
+    text += "".join(f"  warning: {prose(warning)}\n" for warning in plan.warnings)
     text += "".join(f"  {number:2}. {_step(step)}\n" for number, step in enumerate(plan.steps, 1))
     for half, diff in plan.diff.items():
         if diff:
-            text += f"\n{half}:\n{_diff(screen, diff)}"
+            text += f"\n{half}:\n{_diff(has_colour, diff)}"
     return text
 
 
-def text_from_refusal(operation: str, domain: str, message: str, reason: str) -> str:
-    """A plan that was refused before there was one."""
-    return f"{operation} on {printable(domain)}: would be refused\n  refused: {printable(message)} [{reason}]\n"
+def text_from_refusal(operation: str, domain: str, error: Refused) -> str:
+    """A plan that was refused before there was a plan."""
+    refused = f"  refused: {prose(error.message)} [{error.reason}]"
+    return f"{operation} on {printable(domain)}: would be refused\n{refused}\n"
 
 
-def text_from_plans(screen: Screen, plans: Sequence[Plan]) -> str:
-    """Each plan of recover, a blank line between them."""
-    return "\n".join(text_from_plan(screen, plan) for plan in plans) or "nothing to recover\n"
+def text_from_identities(has_colour: bool, found: Sequence[IdentityView]) -> str:
+    """A table with a line for each emulated NIC that is remembered."""
+    rows = [
+        (
+            each.domain, each.alias, definitions(live=each.live, config=each.config), "yes" if each.is_out else "no", each.vif,
+            definitions(live=each.vif_live, config=each.vif_config),
+        )
+        for each in found
+    ]  # fmt: skip
+    return table(has_colour, _IDENTITIES, rows, empty="nothing is remembered\n")
+
+
+def text_from_policy(has_colour: bool, found: PolicyView) -> str:
+    """The policy, what it makes of each emulated NIC with a twin, and a table for each group."""
+    whose = "its own" if found.own is not None else "the host's default"
+    default = f"; the host's default is {found.host}" if found.own is not None else ""
+    text = f"{printable(found.domain)}: unplug {found.unplug} ({whose}{default})\n"
+    text += "".join(_twin(twin) for twin in found.twins)
+    for group in found.groups:
+        text += f"\none of {printable(', '.join(sorted(each.alias for each in group)))} serves:\n"
+        text += table(has_colour, _CANDIDATES, [_candidate(each) for each in group])
+    return text
+
+
+def _twin(twin: TwinView) -> str:
+    where = [name for name, goes in (("the guest", twin.unplug_live), ("the definition", twin.unplug_config)) if goes]
+    verdict = f"goes from {' and '.join(where)}" if where else "stays"
+    if where and not twin.is_there:
+        verdict += " (and has gone)"
+    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {prose(twin.why)}\n"
+
+
+def _candidate(each: CandidateView) -> tuple[object, ...]:
+    wanted = "" if each.rank is None else "be held down" if each.is_held else "serve"
+    why = f"{each.why}; its link cannot be held down: {each.obstacle}" if each.obstacle else each.why
+    return each.rank or "", each.alias, each.device, each.address or "", each.link_state, wanted, why
 
 
 def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
     """Each finding as a block, then what was looked at; with `has_plan`, what a repair would do."""
     text = "".join(_finding(finding, has_plan) for finding in report.findings)
-    text += "".join(f"not looked at: {printable(unseen)}\n" for unseen in report.unseen)
+    text += "".join(f"not looked at: {prose(unseen)}\n" for unseen in report.unseen)
     left = sum(finding.repaired is not True for finding in report.findings)
     repaired = len(report.findings) - left
     verdict = f"{left} disagreements remain" if left else "all views agree"
@@ -177,13 +237,13 @@ def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
 
 def _finding(finding: Finding, has_plan: bool) -> str:
     where = "/".join(part for part in (finding.domain, finding.nic) if part) or finding.network or finding.device
-    text = f"{printable(where)}: {finding.kind}: {printable(finding.message)}\n"
+    text = f"{printable(where)}: {finding.kind}: {prose(finding.message)}\n"
     if finding.repaired is not None:
         outcome = "repaired" if finding.repaired else "not repaired"
-        return f"{text}    {outcome}: {printable(finding.repair or finding.remedy)}\n"
+        return f"{text}    {outcome}: {prose(finding.repair or finding.remedy)}\n"
     if has_plan:
-        return f"{text}    --repair would: {printable(finding.repair or 'leave it; ' + finding.remedy)}\n"
-    return f"{text}    {printable(finding.remedy)}\n" if finding.remedy else text
+        return f"{text}    --repair would: {prose(finding.repair or 'leave it; ' + finding.remedy)}\n"
+    return f"{text}    {prose(finding.remedy)}\n" if finding.remedy else text
 
 
 def _called(nic: Nic) -> str:
@@ -192,27 +252,26 @@ def _called(nic: Nic) -> str:
 
 
 def _row(nic: Nic) -> tuple[object, ...]:
-    scope = "both" if nic.live and nic.config else "live" if nic.live else "config"
     frontend = f"{nic.frontend.value} (pending)" if nic.pending else nic.frontend.value
     backend = f"{nic.backend.value} (quarantined)" if nic.quarantine else nic.backend.value
-    address = nic.address or ""
+    scope = definitions(live=nic.live, config=nic.config)
     return (
-        nic.domain, nic.alias, nic.mac, nic.type, nic.source, nic.model, nic.target, address, nic.link_state, scope,
+        nic.domain, nic.alias, nic.mac, nic.type, nic.source, nic.model, nic.target, nic.address, nic.link_state, scope,
         frontend, backend,
     )  # fmt: skip
+
+
+def definitions(*, live: bool, config: bool) -> str:
+    """Which definitions have a NIC."""
+    return "both" if live and config else "live" if live else "config" if config else "none"
 
 
 def _step(step: Step) -> str:
     half = f" [{step.half.value}]" if step.half else ""
     detail = f": {step.detail}" if step.detail else ""
-    return printable(f"{step.name} {step.nic}{half}{detail}")
+    return prose(f"{step.name} {step.nic}{half}{detail}")
 
 
-def _diff(screen: Screen, diff: str) -> str:
-    text = xml_text(diff)
-    if not screen.has_colour:
-        return text
-    lines = text.splitlines()
-    return "".join(
-        f"\x1b[{_DIFF_COLOURS[line[0]]}m{line}\x1b[0m\n" if line[:1] in _DIFF_COLOURS else line + "\n" for line in lines
-    )
+def _diff(has_colour: bool, diff: str) -> str:
+    colours = _DIFF_COLOURS if has_colour else {}
+    return "".join(f"{paint(line, colours.get(line[:1]))}\n" for line in xml_text(diff).splitlines())

@@ -8,8 +8,8 @@ import pytest
 
 from tests.fakes.stage import PC, Stage, StageDomain, at, definition, nic, q35
 from virtnetplug import xml
-from virtnetplug.hotplug.preflight import check_attach, check_scope, check_update
-from virtnetplug.hotplug.view import look
+from virtnetplug.hotplug.check.preflight import check_attach, check_scope, check_update
+from virtnetplug.hotplug.look.view import look
 from virtnetplug.model.network import Network, Portgroup
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.ports.links import Link

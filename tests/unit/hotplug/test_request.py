@@ -6,7 +6,8 @@ import pytest
 
 from virtnetplug import xml
 from virtnetplug.errors import NeedsReplace, Refused
-from virtnetplug.hotplug.request import name, refuse
+from virtnetplug.hotplug.check.request import name
+from virtnetplug.hotplug.engine.prepared import refuse
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.stage import Stage, nic
 from virtnetplug.errors import NotSupported
-from virtnetplug.hotplug.severed import severed
+from virtnetplug.hotplug.audit.severed import severed
 from virtnetplug.model.network import Network
 from virtnetplug.ports.links import Link
 

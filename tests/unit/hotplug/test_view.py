@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.stage import StageDomain, at, definition, nic
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, NicAmbiguous, NicMissing
-from virtnetplug.hotplug.view import DomainView, find, look, same
+from virtnetplug.hotplug.look.view import DomainView, find, look, same
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 
@@ -22,7 +22,7 @@ def seen(live: tuple[str, ...] | None, config: tuple[str, ...] | None) -> Domain
 
 
 def names(view: DomainView) -> list[tuple[str | None, str | None]]:
-    return [(live.alias if live else None, config.alias if config else None) for live, config in view.pairs]
+    return [(live.alias if live else None, config.alias if config else None) for live, config in view.nics]
 
 
 def without_alias(text: str) -> str:
@@ -37,7 +37,7 @@ def test_a_look_fetches_only_what_is_asked_and_what_there_is() -> None:
     domain = StageDomain("web", definition("web", nic(1)), None)
     view = look(domain, (Half.CONFIG,))  # type: ignore[arg-type]
     assert (view.live_xml, view.config_xml, domain.looks) == (None, None, 0)
-    assert (view.live, view.config, view.topology, view.pairs) == (None, None, None, ())
+    assert (view.live, view.config, view.topology, view.nics) == (None, None, None, ())
     view = look(domain, BOTH)  # type: ignore[arg-type]
     assert view.live is not None
     assert domain.looks == 1
@@ -63,8 +63,8 @@ def test_nics_of_two_definitions_are_one_by_alias_else_by_mac() -> None:
     by_mac = (automatic(nic(2), "net0"), without_alias(nic(2)))
     view = seen((nic(1), by_mac[0], nic(3)), (by_mac[1], nic(4), nic(1)))
     assert names(view) == [("ua-1", "ua-1"), ("net0", None), ("ua-3", None), (None, "ua-4")]
-    assert view.pairs[1][1] is not None
-    assert str(view.pairs[1][1].mac) == "52:54:00:00:00:02"
+    assert view.nics[1][1] is not None
+    assert str(view.nics[1][1].mac) == "52:54:00:00:00:02"
 
 
 NET = "<interface type='{}'><mac address='52:54:00:00:00:05'/><source {}/>{}</interface>"
@@ -100,7 +100,7 @@ def test_without_an_alias_a_nic_is_one_by_mac_type_source_and_model(
     device = "<source><address type='pci' domain='0' bus='0x3b' slot='0x10' function='0x2'/></source>"
     for alias in ("net0", "ua-vnp1"):
         texts = called(NET.format(*live).replace("<source />", device), alias), NET.format(*config)
-        pairs = seen((texts[0],), (texts[1],)).pairs
+        pairs = seen((texts[0],), (texts[1],)).nics
         assert [(one is not None, other is not None) for one, other in pairs] == (
             [(True, True)] if is_one else [(True, False), (False, True)]
         )
@@ -109,7 +109,9 @@ def test_without_an_alias_a_nic_is_one_by_mac_type_source_and_model(
 def test_of_two_nics_of_one_mac_the_scope_tells_which_is_meant() -> None:
     there, then = called(NET.format("bridge", "bridge='br0'", ""), "net0"), NET.format("bridge", "bridge='br1'", "")
     view = seen((there,), (then,))
-    with pytest.raises(NicAmbiguous, match=r"you mean by the one definition that has it: --live .* --config"):
+    with pytest.raises(
+        NicAmbiguous, match=r"you mean by the one definition that has it: `scope=Scope.LIVE` .* `scope=Scope.CONFIG`"
+    ):
         find(view, "52:54:00:00:00:05")
     live, config = find(view, "52:54:00:00:00:05", (Half.LIVE,)), find(view, "52:54:00:00:00:05", (Half.CONFIG,))
     assert [one and one.source for one in (*live, *config)] == ["br0", None, None, "br1"]
@@ -130,7 +132,7 @@ def test_the_halves_of_a_teaming_pair_find_their_own_half() -> None:
     two = nic(1, source="bridge='br1'", extra="<teaming type='transient' persistent='ua-1'/>")
     live = (automatic(one, "net0"), automatic(two, "net1"))
     view = seen(live, (without_alias(two), without_alias(one)))
-    pairs = [(live.source, config.source) for live, config in view.pairs if live and config]
+    pairs = [(live.source, config.source) for live, config in view.nics if live and config]
     assert pairs == [("br0", "br0"), ("br1", "br1")]
 
 

@@ -143,7 +143,7 @@ class LibvirtHypervisor:
         for handle in self._found(name) if _is_text(name) else ():
             return self._domain(handle)
         raise DomainMissing(
-            f"{self._uri} has no domain called '{name}'; 'virtnetplug -c {self._uri} list' shows those there are"
+            f"{self._uri} has no domain called '{name}'; `open({self._uri!r}).list()` shows those there are"
         )
 
     def domains(self) -> Iterable[LibvirtDomain]:

@@ -1,0 +1,327 @@
+"""Heal: put behind a NIC of a running guest again what its definition says, after its network or bridge was made anew.
+
+``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists it as if all were well. The
+port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other bridge. A way through
+another network would heal the guest, too, but the guest would see that network's traffic for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from virtnetplug import xml
+from virtnetplug.errors import (
+    ConnectionLost,
+    NicMissing,
+    NotApplied,
+    NotSupported,
+    VirtnetplugError,
+)
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.lock import Lock
+from virtnetplug.hotplug.call.waiting import Work, at_once
+from virtnetplug.hotplug.check.preflight import check_scope
+from virtnetplug.hotplug.check.request import scope_for
+from virtnetplug.hotplug.engine.operation import (
+    ELEMENT,
+    FLAG,
+    NICS,
+    OBJECT,
+    TEXT,
+    TEXT_OR_NOTHING,
+    Direction,
+    Operation,
+    Shape,
+    Site,
+)
+from virtnetplug.hotplug.engine.prepared import Prepared, refuse
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.plug.introduction import introduce
+from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.report.inventory import nics_after, nics_of
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.operation import (
+    Half,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Phase,
+    Refusal,
+    Result,
+    Scope,
+)
+from virtnetplug.ports.domain import Domain
+from virtnetplug.ports.links import Link, SwitchPort
+
+NAME, KIND = "rebind", "heal"
+"""What the journal calls it, and among the kinds of a rebind."""
+
+
+def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
+    if not host.hypervisor.is_local:
+        raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
+    view = look(domain, BOTH)
+    scope_for(None, view.state, domain.name)  # raises for one that does not run
+    live, config = find(view, selector, (Half.LIVE,))
+    if live is None:
+        raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
+    return view, live, backing_of(host, domain, live)
+
+
+def _refusals(view: DomainView, backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
+    found = [*foreign(backing), *(() if may_move else elsewhere(backing)), *unfit(backing)]
+    return (*found, *check_scope(view, Scope.LIVE))
+
+
+def _request(net: Interface, backing: Backing) -> dict[str, Any]:
+    """What the journal keeps of it."""
+    tap = backing.tap
+    return {
+        "kind": KIND,
+        "nics": [{"alias": net.alias}],
+        "asked": [],
+        "before": {
+            "master": tap.master if tap is not None else None,
+            "isolated": bool(tap.isolated) if tap is not None else False,
+            "learning": tap is None or tap.learning is not False,
+        },
+        "element": net.element,
+    }
+
+
+def _parts(backing: Backing) -> list[Part]:
+    alias = backing.net.alias or ""
+    parts: list[Part] = []
+    if backing.lacks_port:
+        parts.append(("restore_port", alias, Phase.ALLOCATE, Half.LIVE))
+    if backing.lacks_bridge:
+        parts.append(("join_bridge", alias, Phase.PLUG, Half.LIVE))
+    return [*parts, ("verify", alias, Phase.PLUG, Half.LIVE)]
+
+
+def _message(backing: Backing) -> str:
+    net = backing.net
+    done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
+    done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
+    return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
+
+
+def _run(host: Host, backing: Backing, tx: Transaction) -> None:
+    net, alias = backing.net, backing.net.alias or ""
+    if backing.lacks_port:
+        tx.effect("restore_port", alias, partial(restore_port, host, backing), half=Half.LIVE)
+    was_cut_off = tx.was_begun("join_bridge", alias)
+    if backing.lacks_bridge or was_cut_off:
+        tx.effect("join_bridge", alias, partial(join_bridge, host, backing, again=was_cut_off), half=Half.LIVE)
+        if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
+            introduce(host, net, tx)
+    tx.note("verify", alias, lambda: verify(host, backing.domain, net))
+
+
+def restore_port(host: Host, backing: Backing) -> None:
+    """Make the network port that the definition names."""
+    domain = backing.domain
+    host.networks.restore_port(backing.net, owner_uuid=domain.uuid, owner_name=domain.name)
+
+
+def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
+    """Put the tap into its bridge, if it is not, with the VLANs, the isolation and the forwarding that it is to have there.
+
+    `again`: it may be there since a moment ago, and without them.
+    """
+    net, tap, bridge = backing.net, backing.tap, backing.bridge
+    assert tap is not None and bridge is not None
+    is_there = tap.master == bridge.name
+    if not is_there:
+        _move(host, backing.domain, net, tap, bridge.name)
+    if backing.is_switched:
+        return
+    if net.vlan is not None and (again or not is_there):
+        host.links.set_vlans(tap.name, net.vlan)
+    if is_there or net.port_isolated or backing.only_mac is not None:  # a new port has neither
+        host.links.set_port(tap.name, isolated=bool(net.port_isolated), only_mac=backing.only_mac)
+
+
+def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str, Any]) -> None:
+    """Return the tap to its earlier bridge, as it was. Nothing if the tap is gone, or somebody has put it into a third bridge."""
+    target, master = net.target_dev or "", before["master"]
+    link = host.links.link(target)
+    if link is None or link.master not in (None, master, net.source_bridge):
+        return
+    if link.master != master:
+        _move(host, domain, net, link, master)
+    if _is_switch(host, master):
+        return
+    if master is not None and (before["isolated"] or not before["learning"] or link.master == master):
+        only_mac = None if before["learning"] else str(net.mac)
+        host.links.set_port(target, isolated=before["isolated"], only_mac=only_mac)
+
+
+def _move(host: Host, domain: Domain, net: Interface, tap: Link, bridge: str | None) -> None:
+    """Out of the bridge that the tap is in, of either kind, and into that one, if any; raises `BridgeMissing` if that is gone."""
+    is_in_switch = _is_switch(host, tap.master)
+    is_in_linux = tap.master is not None and not is_in_switch
+    if bridge is not None and _is_switch(host, bridge):
+        if is_in_linux:
+            host.links.set_master(tap.name, None)
+        host.links.join_switch(tap.name, bridge, _switch_port(domain, net))
+        return
+    if is_in_switch:
+        host.links.leave_switch(tap.name)
+    if bridge is not None or is_in_linux:
+        host.links.set_master(tap.name, bridge)
+
+
+def _is_switch(host: Host, name: str | None) -> bool:
+    link = host.links.link(name) if name is not None else None
+    return link is not None and link.kind == OPEN_VSWITCH
+
+
+def _switch_port(domain: Domain, net: Interface) -> SwitchPort:
+    port = net.virtualport
+    return SwitchPort(
+        mac=str(net.mac),
+        domain_uuid=domain.uuid,
+        interface_id=port.interfaceid if port is not None else None,
+        profile_id=port.profileid if port is not None else None,
+        vlan=net.vlan,
+    )
+
+
+def verify(host: Host, domain: Domain, net: Interface) -> None:
+    """Look at the host again; `NotApplied` if what is behind the NIC is not what its definition says."""
+    backing = backing_of(host, domain, net)
+    wrong = [refusal.message for refusal in (*foreign(backing, is_held=False), *elsewhere(backing))]
+    if backing.lacks_port:
+        wrong.append(f"network {net.source_network} has no port {net.source_portid}")
+    if backing.lacks_bridge and not wrong:
+        tap = backing.tap
+        there = "is not there" if tap is None else f"is in bridge {tap.master}, isolated {tap.isolated}"
+        wrong.append(f"tap {net.target_dev} {there}, and not in {net.source_bridge} as the definition says")
+    if wrong:
+        raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
+
+
+def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
+    """Finish a healing that was cut off and taken over, because it only restores what should be there. Undo it if that fails. `lock` is held."""
+    alias = record.request["nics"][0]["alias"]
+    with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
+        net = guest.net_of(domain, alias, Half.LIVE)
+        if net is None or net.element != record.request["element"]:
+            raise NicMissing(f"{alias} is not in the guest any more as it was")
+        backing = backing_of(host, domain, net)
+        refuse((*foreign(backing), *unfit(backing), *(elsewhere(backing) if not _may_move(backing, record) else ())))
+        planned = {step.name for step in record.steps}
+        lacking = next((name for name, *_ in _parts(backing) if name not in planned), None)
+        if lacking is not None:
+            raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
+        _run(host, backing, tx)
+        tx.finish(OperationState.DONE, Result.DONE)
+        message = f"the healing of {alias} that was left open has been finished"
+        return tx.outcome(Result.DONE, reason="recovered", message=message)
+
+
+def _may_move(backing: Backing, record: OperationRecord) -> bool:
+    """Whether the tap is in the other bridge in which it was when it was asked to leave that."""
+    return backing.tap is not None and backing.tap.master == record.request["before"]["master"]
+
+
+def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
+    """What takes the steps of a healing back, where the tap and the port are the NIC's still."""
+    alias = tx.record.request["nics"][0]["alias"]
+    net = xml.interface(tx.record.request["element"])
+
+    def leave() -> None:
+        if net.target_dev in host.links.taps_of(domain.uuid):  # else its name may be another's by now
+            leave_bridge(host, domain, net, tx.record.request["before"])
+
+    def drop_port() -> None:
+        try:
+            port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
+        except ConnectionLost:
+            raise
+        except VirtnetplugError:
+            return
+        if port is not None and (port.mac, port.owner_uuid) == (net.mac, domain.uuid):
+            host.networks.delete_port(port.network, port.uuid)
+
+    return {("join_bridge", alias): leave, ("restore_port", alias): drop_port}
+
+
+class Heal(Operation):
+    """Make the NIC whole again; `may_move`: also out of another bridge than its definition names.
+
+    A healing that was left open is finished, because it only restores what should be there.
+    """
+
+    def __init__(self, nic: str, *, may_move: bool = False) -> None:
+        self.nic, self.may_move = nic, may_move
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
+        view, net, backing = _look(host, domain, self.nic)
+        refusals = _refusals(view, backing, may_move=self.may_move)
+        steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))
+
+        def start(lock: Lock, seconds: float) -> Work:
+            return at_once(run)
+
+        def run() -> Outcome:
+            record = record_of(
+                host,
+                NAME,
+                domain,
+                run=view.run,
+                scope=Scope.LIVE,
+                device_types=[net.type],
+                request=_request(net, backing),
+                steps=steps,
+            )
+            with transaction(host, record, partial(undos, host, domain), goes_on=True) as tx:
+                _run(host, backing, tx)
+                tx.finish(OperationState.DONE, Result.DONE)
+                nics = nics_after(host, view, [find(view, self.nic, (Half.LIVE,))])
+                return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
+
+        return Prepared(
+            operation=NAME,
+            domain=domain.name,
+            scope=Scope.LIVE,
+            start=start,
+            refusals=refusals,
+            already=nics_of(host, view, [find(view, self.nic, (Half.LIVE,))])
+            if backing.is_whole and not refusals
+            else None,
+            steps=steps,
+        )
+
+    needs_its_run = True
+
+    request: ClassVar[Shape] = {"nics": NICS, "before": OBJECT, "element": ELEMENT}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT},
+        "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},
+    }
+
+    @classmethod
+    def heading(cls, record: OperationRecord) -> Direction:
+        """Forward, always; what cannot be finished is undone."""
+        return Direction.FORWARD
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
+        return undos(site.host, site.domain, tx)
+
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """See `resume`."""
+        return at_once(partial(resume, host, domain, record))
+
+
+OPERATION = Heal

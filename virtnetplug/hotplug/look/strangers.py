@@ -1,0 +1,180 @@
+"""Whether a NIC is the one that the domain or the journal knows by its alias, or another one that somebody gave that alias."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from virtnetplug import xml
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
+from virtnetplug.lifecycle import GONE
+from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.operation import Half, NicRecord
+from virtnetplug.ports.domain import HowBegan
+
+Rows = Mapping[str, NicRecord]
+
+
+def plugged_rows(host: Host, view: DomainView) -> Rows:
+    """The journal's rows of the domain's NICs that were plugged, by alias."""
+    return {nic.alias: nic for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
+
+
+def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
+    """Whether that NIC has another MAC or source than its row has, and than is remembered of its alias. If nothing is known of the alias, it has not."""
+    seen = _remembered(known) if known is not None else []
+    if net is None or not (seen or row is not None) or (row is not None and is_of_row(net, row)):
+        return False
+    return not any(net.mac == each.mac and has_source_of(net, each) for each in seen)
+
+
+def end_of(net: Interface) -> str:
+    """The host's end of a NIC of the guest: the address of its host device, or its tap; empty if it is not seen."""
+    return (str(net.source_pci or "") if net.is_hostdev else net.target_dev) or ""
+
+
+def has_other_end(now: Interface, end: str, process: str, process_now: str) -> bool:
+    """Whether a NIC that had that host end (`end_of`), in that process of QEMU, is not the NIC `now`.
+
+    libvirt moves the tap of a NIC that it connects to something else, and makes no other one as long as the process lives. It gives a NIC no other
+    host device. If a process or an end is not seen, nothing tells.
+    """
+    return bool(process) and process == process_now and bool(end and end_of(now)) and end_of(now) != end
+
+
+def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view: DomainView) -> bool:
+    """Whether somebody has put a NIC of that alias and MAC, connected to something else, in the place of the one that was plugged.
+
+    In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
+    the definition (`config`) has it. For a restored guest, or a process that is not seen, nothing distinguishes the two.
+    """
+    if live.is_hostdev or is_of_row(live, row) or not row.process:
+        return False
+    if row.process == view.run.process and (row.frontend, row.backend) != GONE:
+        return has_other_end(live, row.target, row.process, view.run.process)
+    is_fresh = row.process == view.run.process or view.state.began is HowBegan.BOOTED
+    return is_fresh and not (config is not None and config.mac == live.mac and has_source_of(live, config))
+
+
+def emulated_of(view: DomainView, known: Identity, rows: Rows) -> DomainNic:
+    """The emulated NIC that is remembered, as each definition has it."""
+    live, config = (
+        next((net for net in devices.nets if _is_emulated(net, known, rows)), None) if devices is not None else None
+        for devices in (view.live, view.config)
+    )
+    return DomainNic(live, config)
+
+
+def is_out(view: DomainView, known: Identity, rows: Rows) -> bool:
+    """Whether the running guest has not got the emulated NIC; of a domain that is off, its next boot."""
+    return is_out_of(view, known, rows, Half.LIVE if view.live is not None else Half.CONFIG)
+
+
+def is_out_of(view: DomainView, known: Identity, rows: Rows, half: Half) -> bool:
+    """Whether that definition has not got the emulated NIC."""
+    return emulated_of(view, known, rows)[BOTH.index(half)] is None
+
+
+def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
+    """Whether that is the emulated NIC: by its MAC, and by its alias if that lasts.
+
+    A NIC whose alias libvirt made has an alias of ours once it is restored. Where its MAC is with another alias, the source decides: the fast twin has
+    that MAC, and so may a NIC that somebody put in.
+    """
+    seen, is_named = _remembered(known), is_lasting(net.alias)
+    if is_named and net.alias == known.alias:
+        is_changed = not known.is_out and not is_stranger(net, known, rows.get(known.alias))  # by virtnetplug since
+        return not seen or is_changed or net.mac in {one.mac for one in seen}
+    if net.mac is None or net.mac not in {one.mac for one in seen}:
+        return False
+    if net.alias == known.vif and not is_stranger(net, None, rows.get(known.vif)):
+        return False
+    if is_named and is_lasting(known.alias):
+        return False
+    is_ours = (net.alias or "").startswith(MINTED) and net.alias != known.vif
+    return is_ours or not is_named or any(has_source_of(net, one) for one in seen)
+
+
+def _remembered(known: Identity) -> list[Interface]:
+    """The NIC as it is remembered of each definition."""
+    return [xml.interface(text) for text in (known.live, known.config) if text is not None]
+
+
+def without_strangers(alias: str, pair: DomainNic, known: Identity | None, rows: Rows) -> DomainNic:
+    """`pair` without a NIC that has `alias`, that of the emulated NIC or of its fast twin, and is another NIC.
+
+    Nothing but its row is remembered of the twin: its definition may have another source than its live element.
+    """
+    its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
+    live, config = (None if is_stranger(net, its, row) else net for net in pair)
+    is_twins = its is None and live is not None and pair.config is not None and live.mac == pair.config.mac
+    is_known = is_twins or _serves_in_config(alias, pair.config, known, row)
+    return DomainNic(live, pair.config if is_known else config)
+
+
+def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
+    """True if the net is the fast twin with the MAC of the emulated NIC. The row may be that of the guest's NIC, which still has its own MAC."""
+    if config is None or row is None or known is None or not known.is_out or alias != known.vif:
+        return False
+    has_its_mac = config.mac in {one.mac for one in _remembered(known)}
+    return has_its_mac and is_of_row(config, dataclasses.replace(row, mac=""))
+
+
+def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> DomainNic:
+    """The fast twin of that alias as it is there; `known` is what is remembered of the emulated NIC."""
+    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.nics)])
+
+
+def first_of(pairs: Sequence[DomainNic]) -> DomainNic:
+    """The first NIC of each definition that `pairs` have."""
+    live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
+    return DomainNic(live, config)
+
+
+def strange(
+    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[DomainNic] | None = None
+) -> tuple[str, ...]:
+    """A sentence for a NIC of `pairs` (all, if None) that only has the `alias` of the emulated NIC or of its fast twin. Else nothing.
+
+    A definition in which the emulated NIC was not handed over may have the fast one as it was before.
+    """
+    kept = [
+        net if known.is_out and net is not None and net.teaming is None else None
+        for net in emulated_of(view, known, rows)
+    ]
+    is_before = [alias == known.vif and net is not None for net in kept]
+    called = _called(alias, view.nics if pairs is None else pairs)
+    if all(
+        here is its or before
+        for pair in called
+        for here, its, before in zip(pair, without_strangers(alias, pair, known, rows), is_before, strict=True)
+    ):
+        return ()
+    if alias == known.alias:
+        return (f"{alias} is another NIC than the one that is remembered by that alias",)
+    return (f"{alias} is another NIC than the fast twin of {known.alias}, which was plugged with that alias",)
+
+
+def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> Mapping[str, str]:
+    """The NICs of the running guest that only have the alias of one that a group names: that alias, and the sentence that says so."""
+    named = {alias for group in metadata.activation for alias in group}
+    return {
+        net.alias: f"{net.alias} is another NIC than the one that was plugged with that alias, or is remembered by it"
+        for net in (view.live.nets if view.live is not None else ())
+        if net.alias in named and is_stranger(net, metadata.identity(net.alias), rows.get(net.alias))
+    }
+
+
+def _called(alias: str, pairs: Iterable[DomainNic]) -> list[DomainNic]:
+    return [pair for pair in pairs if alias and any(net is not None and net.alias == alias for net in pair)]
+
+
+def is_of_row(net: Interface, row: NicRecord) -> bool:
+    """Whether that NIC has the MAC and the source of its row. A NIC of a pool has a device in the guest, and the pool in the definition."""
+    if row.mac not in ("", str(net.mac or "")):
+        return False
+    if "hostdev" in (row.type, net.type) and {row.type, net.type} <= {"network", "hostdev"}:
+        return None in (net.source_network, row.network or None) or net.source_network == row.network
+    return net.source == row.source

@@ -1,0 +1,165 @@
+"""What a domain's metadata remembers of its NICs: read where there is any, and changed one identity at a time.
+
+The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
+from virtnetplug.hotplug.engine.transaction import Transaction
+from virtnetplug.hotplug.look.view import DomainView
+from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
+from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.operation import Half
+from virtnetplug.ports.domain import Domain
+
+NOTHING = DomainMetadata()
+
+_Change = Callable[[DomainMetadata], DomainMetadata]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A change of what is remembered of one NIC, in these definitions; None: nothing is."""
+
+    name: str
+    before: Identity | None
+    after: Identity | None
+    halves: tuple[Half, ...]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """As the journal keeps it."""
+        sides = {"before": self.before, "after": self.after}
+        said = {side: None if one is None else dataclasses.asdict(one) for side, one in sides.items()}
+        return {"name": self.name, "halves": [half.value for half in self.halves], **said}
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> Remembered:
+        """The change that the journal has."""
+        sides = {side: None if request[side] is None else Identity(**request[side]) for side in ("before", "after")}
+        return cls(name=request["name"], halves=tuple(Half(half) for half in request["halves"]), **sides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """A change of the domain's policies in these definitions; of `before` and `after` only the policies count."""
+
+    before: DomainMetadata
+    after: DomainMetadata
+    halves: tuple[Half, ...]
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """As the journal keeps it."""
+        sides = {"before": self.before, "after": self.after}
+        said = {
+            side: {"unplug": one.unplug, "activation": [list(group) for group in one.activation]}
+            for side, one in sides.items()
+        }
+        return {"halves": [half.value for half in self.halves], **said}
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> PolicyChange:
+        """The change that the journal has."""
+        before, after = (
+            DomainMetadata(
+                unplug=None if said["unplug"] is None else UnplugPolicy(said["unplug"]),
+                activation=tuple(tuple(group) for group in said["activation"]),
+            )
+            for said in (request["before"], request["after"])
+        )
+        return cls(before=before, after=after, halves=tuple(Half(half) for half in request["halves"]))
+
+
+def metadata_of(view: DomainView) -> DomainMetadata:
+    """What is remembered of the domain: what its live definition says where it runs, else its config.
+
+    Only a domain that has metadata of ours costs a call. Raises what `xml.metadata` raises.
+    """
+    for half, text in ((Half.LIVE, view.live_xml), (Half.CONFIG, view.config_xml)):
+        if text is not None:
+            return xml.metadata(view.domain.metadata(half)) if xml.NAMESPACE in text else NOTHING
+    return NOTHING
+
+
+def halves_of(view: DomainView) -> tuple[Half, ...]:
+    """The definitions in which the domain keeps metadata."""
+    there = {Half.LIVE: view.state.is_active, Half.CONFIG: view.state.persistent}
+    return tuple(half for half, is_there in there.items() if is_there)
+
+
+def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Make the metadata say all that; a step for each."""
+    for asked in map(Remembered.from_request, requests):
+        write = partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after))
+        tx.effect("remember", asked.name, write)
+
+
+def forget(domain: Domain, request: Mapping[str, Any]) -> None:
+    """Restore what the metadata had of that NIC before."""
+    asked = Remembered.from_request(request)
+    _set_back(domain, asked.halves, partial(_with, asked.name, asked.before))
+
+
+def keep(domain: Domain, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Write again what `remember` wrote, where somebody has removed it since. Call it after each wait, during which the lock was free."""
+    for asked in map(Remembered.from_request, requests):
+        if asked.after is not None:
+            _set_back(domain, asked.halves, partial(_with_missing, asked.after))
+
+
+def remember_again(domain: Domain, asked: Remembered, identity: Identity) -> None:
+    """Write `identity` where `remember` wrote that of `asked`."""
+    _set_back(domain, asked.halves, partial(_with, asked.name, identity))
+
+
+def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
+    """Make the metadata say these policies; a step."""
+    asked = PolicyChange.from_request(request)
+    tx.effect("set_policy", "", partial(_write, domain, asked.halves, partial(_saying, asked.after)))
+
+
+def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
+    """Restore the policies that the metadata had before."""
+    asked = PolicyChange.from_request(request)
+    _set_back(domain, asked.halves, partial(_saying, asked.before))
+
+
+def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:
+    return now.without_identity(name) if identity is None else now.with_identity(identity)
+
+
+def _with_missing(identity: Identity, now: DomainMetadata) -> DomainMetadata:
+    return now.with_identity(identity) if now.identity(identity.alias) is None else now
+
+
+def _saying(said: DomainMetadata, now: DomainMetadata) -> DomainMetadata:
+    return dataclasses.replace(now, unplug=said.unplug, activation=said.activation)
+
+
+def _set_back(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
+    for half in halves:
+        with suppress(DomainNotRunning, DomainTransient, DomainMissing):
+            _write(domain, (half,), change)
+
+
+def _write(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
+    for half in halves:
+        now = xml.metadata(domain.metadata(half))
+        then = change(now)
+        if then != now:
+            domain.set_metadata(half, xml.metadata_text(then))
+
+
+def name_of(net: Interface) -> str:
+    """What a NIC is remembered by: its alias, or its MAC where it has none that lasts."""
+    return net.alias if net.alias is not None and is_lasting(net.alias) else str(net.mac)

@@ -1,0 +1,224 @@
+"""Everything an audit compares, fetched once and as cheaply as it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from virtnetplug import xml
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
+from virtnetplug.model.operation import Half, NicRecord, OperationRecord
+from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
+from virtnetplug.ports.links import Link
+from virtnetplug.xml import NetGlimpse
+
+SHOWN = frozenset({"network", "bridge", "ethernet"})
+"""Actual types of NICs that a hypervisor's host may show by itself: all but assigned devices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One domain with its definitions, None where it has no such one; each is parsed only if somebody looks into it."""
+
+    domain: Domain
+    name: str
+    uuid: str
+    live_xml: str | None
+    config_xml: str | None
+
+    @cached_property
+    def live(self) -> tuple[NetGlimpse, ...]:
+        """The nets the guest has."""
+        return () if self.live_xml is None else xml.glimpse(self.live_xml)
+
+    @cached_property
+    def config(self) -> tuple[NetGlimpse, ...]:
+        """The nets of the next boot."""
+        return () if self.config_xml is None else xml.glimpse(self.config_xml)
+
+    @cached_property
+    def aliases(self) -> frozenset[str | None]:
+        """The aliases of its NICs in either definition."""
+        return frozenset(net.alias for net in (*self.live, *self.config))
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Its name and its UUID, as findings give them."""
+        return self.name, self.uuid
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it runs, or did a moment ago."""
+        return self.live_xml is not None
+
+    @property
+    def nics(self) -> int:
+        """How many it has; of the definition if it does not run."""
+        return xml.nic_count(self.live_xml if self.live_xml is not None else self.config_xml or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """All views of the same NICs; a view that could not be had is None, and `unseen` says why.
+
+    `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
+    each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain, MAC and link.
+    `remains` are the ids of ended Xen domains that xenstore still has something of; of a survey `with_remains` alone.
+    `alive` holds the ids of those of `operations` that somebody is working on, `stalled` why some of them do not get on.
+    """
+
+    domains: Mapping[str, Seen]
+    is_whole: bool
+    links: Mapping[str, Link] | None = None
+    taps: Mapping[str, frozenset[str]] | None = None
+    ports: Mapping[str, frozenset[str]] | None = None
+    strays: Mapping[str, Sequence[Stray]] = field(default_factory=dict)
+    ends: Mapping[tuple[str, str, str | None], Ends] = field(default_factory=dict)
+    remains: frozenset[int] = frozenset()
+    nics: tuple[NicRecord, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
+    alive: frozenset[str] = frozenset()
+    stalled: Mapping[str, str] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
+
+
+def survey(host: Host, domain: str | None = None) -> Survey:
+    """Look at every domain, or at one; a domain that goes away meanwhile is left out."""
+    if domain is None:
+        definitions: Iterable[tuple[Domain, DomainState]] = host.hypervisor.definitions()
+    else:
+        one = host.hypervisor.domain(domain)
+        definitions = [(one, one.state())]
+    seen = (_see(*definition) for definition in definitions)
+    return _surroundings(host, {each.uuid: each for each in seen if each is not None}, is_whole=domain is None)
+
+
+def look_again(host: Host, first: Survey, uuids: Collection[str]) -> Survey:
+    """`first` with the domains `uuids` and everything around them fetched afresh."""
+    domains = dict(first.domains)
+    for uuid in uuids:
+        old = domains.pop(uuid, None)
+        new = _see_again(old) if old is not None else None
+        if new is not None:
+            domains[uuid] = new
+    return _surroundings(host, domains, is_whole=first.is_whole)
+
+
+def with_remains(host: Host, whole: Survey) -> Survey:
+    """`whole` with the ids of ended Xen domains that xenstore still has something of."""
+    if host.vif_store is None or not whole.is_whole:
+        return whole
+    try:
+        return replace(whole, remains=host.vif_store.remains())
+    except VirtnetplugError as error:
+        return _blind(whole, f"what is left of domains that ended: {error.message}")
+
+
+def _see(domain: Domain, state: DomainState) -> Seen | None:
+    try:
+        live_xml = domain.xml(Half.LIVE) if state.is_active else None
+    except DomainNotRunning:
+        live_xml = None  # it stopped since it was listed
+    except DomainMissing:
+        return None
+    try:
+        config_xml = domain.xml(Half.CONFIG) if state.persistent else None
+    except DomainTransient:
+        config_xml = None
+    except DomainMissing:
+        return None
+    return Seen(domain, domain.name, domain.uuid, live_xml, config_xml)
+
+
+def _see_again(old: Seen) -> Seen | None:
+    try:
+        return _see(old.domain, old.domain.state())
+    except DomainMissing:
+        return None
+
+
+def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) -> Survey:
+    """The host, the networks and the journal around `domains`."""
+    whole = Survey(domains=domains, is_whole=is_whole)
+    whole = _with_links(host, whole)
+    whole = _with_ends(whole)
+    whole = _with_ports(host, whole)
+    return _with_journal(host, whole)
+
+
+def _with_links(host: Host, whole: Survey) -> Survey:
+    active = [seen.uuid for seen in whole.domains.values() if seen.is_active]
+    if not active:
+        return whole
+    if not host.hypervisor.is_local:
+        return _blind(whole, "taps and bridges: the hypervisor runs on another host")
+    try:
+        whole = replace(whole, links=host.links.links(), taps=host.links.taps_by_domain())
+    except OSError as error:
+        return _blind(whole, f"taps and bridges: {error}")
+    hidden = sum(uuid not in (whole.taps or ()) and not shows_ends(whole.domains[uuid]) for uuid in active)
+    if hidden:
+        return _blind(whole, f"the taps that QEMU holds open, for {hidden} running domain(s): that takes root")
+    return whole
+
+
+def shows_ends(seen: Seen) -> bool:
+    """Whether the hypervisor's host shows the domain's NICs by itself."""
+    return seen.domain.ends(None) is not None
+
+
+def _with_ends(whole: Survey) -> Survey:
+    strays: dict[str, Sequence[Stray]] = {}
+    ends: dict[tuple[str, str, str | None], Ends] = {}
+    for seen in whole.domains.values():
+        if not seen.is_active or not shows_ends(seen):
+            continue
+        try:
+            strays[seen.uuid] = seen.domain.strays()
+        except VirtnetplugError as error:
+            whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
+        for net in seen.live:
+            its = seen.domain.ends(net.mac, net.target) if net.type in SHOWN and net.mac is not None else None
+            if its is not None and net.mac is not None:
+                ends[seen.uuid, net.mac, net.target] = its
+    return replace(whole, strays=strays, ends=ends)
+
+
+def _with_ports(host: Host, whole: Survey) -> Survey:
+    try:
+        names = host.networks.names()
+        # Neither the ports' own XML nor the network's is read here: 8,000 NICs have 8,000 ports.
+        return replace(whole, ports={name: frozenset(host.networks.port_uuids(name)) for name in names})
+    except VirtnetplugError as error:
+        return _blind(whole, f"networks and their ports: {error.message}")
+
+
+def _with_journal(host: Host, whole: Survey) -> Survey:
+    hypervisor = host.hypervisor.key
+    only = None if whole.is_whole else next(iter(whole.domains), "")
+    try:
+        domains = () if only is None else (only, "")  # those of a PF are of no one domain
+        operations = tuple(
+            replace(record, domain_name=whole.domains[record.domain_uuid].name)
+            if record.domain_uuid in whole.domains
+            else record
+            for record in host.journal.open_operations(hypervisor, *domains)
+        )
+        alive = [record for record in operations if not is_abandoned(host, record)]
+        stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
+        return replace(
+            whole,
+            nics=tuple(host.journal.nics(hypervisor, only)),
+            operations=operations,
+            alive=frozenset(record.id for record in alive),
+            stalled=stalled,
+        )
+    except VirtnetplugError as error:
+        return _blind(whole, f"the journal: {error.message}")
+
+
+def _blind(whole: Survey, why: str) -> Survey:
+    return replace(whole, unseen=(*whole.unseen, why))
