@@ -1,4 +1,4 @@
-"""Runs the figures one after the other and prints the table; a figure that is missed is said, and is no error."""
+"""Runs the figures one after the other and prints the table, which names the figures that are missed; that is no error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FIGURES: dict[str, Callable[[Stage], Iterator[Row]]] = {
     "outage": outages.measure,
 }
 IN_LAB = ("hostdev", "outage")
-"""Those that are measured inside the SR-IOV lab, and nowhere else; there, no others are."""
+"""The figures that are measured inside the SR-IOV lab, and nowhere else. The lab measures no others."""
 
 
 def main() -> None:

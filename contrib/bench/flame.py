@@ -1,7 +1,8 @@
-"""Draws where the time of an attach goes, as a flame graph: each frame is as wide as its share of the time, and lies on its caller.
+"""Draws a flame graph of an attach: each call is a box as wide as its share of the time, on top of its caller.
 
-usage: tests/namespace env PYTHONPATH=$PWD .venv/bin/python contrib/bench/flame.py OUT.svg
-The virtnetplug that PYTHONPATH names is measured, so that an earlier checkout can be drawn with the same script.
+usage: ``tests/namespace env PYTHONPATH=$PWD .venv/bin/python contrib/bench/flame.py OUT.svg``
+
+The script measures the virtnetplug that PYTHONPATH names, which may be an earlier checkout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each call costs with a journal of a million operations, 10,000 NICs and 256 VFs, against the same without the history, or with an empty one."""
+"""What each call costs with a journal of a million operations, 10,000 NICs and 256 VFs, against a journal without them."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def measure(stage: Stage) -> Iterator[Row]:
     uri = stage.embedded
     connection = stage.connect(uri)
     name = stage.guests(connection, "growth", 1)[0].name
-    full, empty = (_plugger(stage, uri, kind) for kind in ("growth-full", "growth-empty"))
-    key = virtnetplug_key(full)
+    full, empty = (stage.plugger(uri, kind) for kind in ("growth-full", "growth-empty"))
+    key = _key(full)
     _fill(stage.state_dir / "growth-full", uri, key, has_history=True)
     _fill(stage.state_dir / "growth-nics", uri, key, has_history=False)
     times = pairs(stage, Ours(full, name), Ours(empty, name), stage.rounds(60))
@@ -66,14 +66,14 @@ def measure(stage: Stage) -> Iterator[Row]:
 
 
 def _audit(stage: Stage) -> Row:
-    """Of libvirt's test driver: its journal has the NICs, with the history and without."""
+    """The audit of domains of libvirt's test driver, with the history and without."""
     path = PLACE / "growth.xml"
     path.write_text(nodes(DOMAINS))
     uri = f"test://{path}"
     pluggers = []
     for kind, has_history in (("audit-full", True), ("audit-nics", False)):
-        plugger = _plugger(stage, uri, kind)
-        _fill(stage.state_dir / kind, uri, virtnetplug_key(plugger), has_history=has_history, has_nics=False)
+        plugger = stage.plugger(uri, kind)
+        _fill(stage.state_dir / kind, uri, _key(plugger), has_history=has_history, has_nics=False)
         pluggers.append(plugger)
     audits = [lambda it=plugger: it.audit() for plugger in pluggers]
     what = f"an audit of {DOMAINS * NICS:,} NICs, with {OPERATIONS:,} operations"
@@ -90,11 +90,7 @@ def _row(what: str, floor_is: str, rounds: int, ours: Callable[[], object], floo
     return Row(what, floor_is, "ms", *times, most=1.1)
 
 
-def _plugger(stage: Stage, uri: str, kind: str) -> virtnetplug.Plugger:
-    return stage.plugger(uri, kind)
-
-
-def virtnetplug_key(plugger: virtnetplug.Plugger) -> str:
+def _key(plugger: virtnetplug.Plugger) -> str:
     return plugger._host.hypervisor.key
 
 

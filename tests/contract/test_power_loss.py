@@ -1,7 +1,7 @@
-"""A host that loses power loses what was not on its disk: the journal is cut back to its last fsync at every world of an operation.
+"""A host that loses power loses what was not on its disk. The tests cut the journal to its last fsync at every world of an operation.
 
-Another boot of the host follows, with the guest from its definition, or from the image that it was saved to before. Whatever the journal lost, what
-`recover` says is so, and nothing is left.
+Another boot of the host follows, with the guest from its definition, or from the image that it was saved to before. Then `recover` tells the truth,
+and leaves nothing behind.
 """
 
 from __future__ import annotations

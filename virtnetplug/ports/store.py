@@ -1,7 +1,7 @@
 """The journal: what is going on, what was promised, and what became of it.
 
 Nothing else in the program remembers anything. A write is durable when the call returns (SQLite WAL with
-``synchronous=FULL``); inside `batch` it is durable when the batch ends, and all of a batch is written or none.
+``synchronous=FULL``), or at the end of the `batch` that the write is in. A batch is written as a whole, or not at all.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Journal(Protocol):
         """
 
     def call(self) -> AbstractContextManager[str]:
-        """A new owner of operations, by name, that lives while inside and no longer than its process: a call that works on one or waits for it."""
+        """A new owner of operations, by name: a call that works on an operation or waits for it. It lives while inside, and no longer than its process."""
 
     def adopt(self, operation_id: str, owner: str) -> bool:
         """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another call was first."""
@@ -84,16 +84,16 @@ class Journal(Protocol):
         """Whether the call that works on this operation, or waits for it, still runs."""
 
     def process_of(self, record: OperationRecord) -> OwnerProcess | None:
-        """That call's process; None where it is not known."""
+        """The process of that call; None if it is not known."""
 
     def operation(self, operation_id: str) -> OperationRecord | None:
-        """One, with its steps."""
+        """One operation, with its steps."""
 
     def recognise(self, uri: str, hypervisor: str) -> None:
         """`hypervisor` is what answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
 
     def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
-        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all.
+        """The operations not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all.
 
         `hypervisor` is a `Hypervisor.key`, here and below.
         """
@@ -117,7 +117,7 @@ class Journal(Protocol):
         """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
 
     def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
-        """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
+        """The newest operation of those names that is done, for each domain and each NIC that was to be remembered."""
 
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by hypervisor, domain UUID and alias."""
@@ -128,7 +128,7 @@ class Journal(Protocol):
         """Forget one, where it has that MAC and source: else another NIC bears its alias by now. One not known is no error."""
 
     def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
-        """Those virtnetplug plugged and that are not known to be gone."""
+        """The NICs that virtnetplug plugged and that are not known to be gone."""
 
     def hold(self, holding: Holding) -> Holding:
         """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined.

@@ -59,7 +59,7 @@ class SqliteJournal(Operations, Holdings, Totals):
 
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by hypervisor, domain UUID and alias."""
-        self._database.write(_PUT_NIC, rows.row_from_nic(record))
+        self._database.write(_PUT_NIC, rows.row_from(record, rows.NIC))
 
     def drop_nic(
         self, hypervisor: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None

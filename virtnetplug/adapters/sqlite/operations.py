@@ -51,7 +51,9 @@ class Operations(Hypervisors):
         self._database.expect_writable()
         with self._database.joined():
             self._database.write(_INSERT, rows.row_from_operation(record))
-            self._database.write_many(_INSERT_STEP, [rows.row_from_step(record.id, step) for step in record.steps])
+            self._database.write_many(
+                _INSERT_STEP, [rows.row_from(step, rows.STEP, operation_id=record.id) for step in record.steps]
+            )
             oldest = "SELECT number FROM operations WHERE ended < ? ORDER BY ended LIMIT ?"
             values = self._clock.now() - KEEP_SECONDS, _AT_ONCE
             if self._database.write(f"DELETE FROM operations WHERE number IN ({oldest})", values):  # noqa: S608 - no input in it

@@ -69,20 +69,14 @@ def text_from_request(request: Mapping[str, Any]) -> str:
     return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
 
 
+def row_from(record: object, columns: Iterable[str], **others: Any) -> dict[str, Any]:
+    """The named values of a record, and those of `others`."""
+    return {name: getattr(record, name) for name in columns} | others
+
+
 def row_from_operation(record: OperationRecord) -> dict[str, Any]:
     """The named values of one operation."""
-    row = {name: getattr(record, name) for name in OPERATION}
-    return row | {"request": text_from_request(record.request)}
-
-
-def row_from_step(operation_id: str, step: Step) -> dict[str, Any]:
-    """The named values of one step."""
-    return {name: getattr(step, name) for name in STEP} | {"operation_id": operation_id}
-
-
-def row_from_nic(record: NicRecord) -> dict[str, Any]:
-    """The named values of one NIC."""
-    return {name: getattr(record, name) for name in NIC}
+    return row_from(record, OPERATION, request=text_from_request(record.request))
 
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
@@ -156,10 +150,9 @@ def nic_from_row(row: sqlite3.Row) -> NicRecord:
 
 def row_from_holding(holding: Holding) -> dict[str, Any]:
     """The named values of one device."""
-    row = {name: getattr(holding, name) for name in HOLDING}
     texts = {name: text_from_request(getattr(holding, name)) for name in ("snapshot", "settings")}
     identity = "" if holding.identity is None else text_from_request(dataclasses.asdict(holding.identity))
-    return row | texts | {"address": str(holding.address), "identity": identity}
+    return row_from(holding, HOLDING, address=str(holding.address), identity=identity, **texts)
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:

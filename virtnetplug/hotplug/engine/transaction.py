@@ -194,8 +194,8 @@ class Transaction:
     def flush(self, *, is_durable: bool = True) -> None:
         """Write all changes of steps so far to the journal, in one commit.
 
-        What says only that a started step has ended need not be durable: if a host loses power, and that commit, the step reads "may have
-        happened". The commit is durable all the same if the operation is new, changes a definition or acts on another host.
+        A commit that says only that a started step has ended need not be durable. If the host loses power, and the commit with it, the step reads
+        "may have happened". The commit is durable all the same if the operation is new, changes a definition or acts on another host.
         """
         is_replaceable = self._is_begun and self.record.scope is Scope.LIVE and self.host.hypervisor.is_local
         with self.host.journal.batch(is_durable=is_durable or not is_replaceable):

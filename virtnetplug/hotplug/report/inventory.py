@@ -98,7 +98,7 @@ def nics_of(
 ) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
-    `new` are the rows, by alias, of NICs that have just come: the journal is not read again, and the guest is not asked what it cannot have done yet.
+    `new` are the rows, by alias, of NICs that have just come. The journal is then not read again, and the guest is not asked what it cannot have done.
     """
     said = _said(host, view) if new is None else _Said(rows=new)
     chosen = view.nics if pairs is None else pairs
