@@ -1,4 +1,6 @@
-"""Draws a flame graph of an attach: each call is a box as wide as its share of the time, on top of its caller.
+"""Draws a flame graph of an attach: each call is a box as wide as its share of the processor time, on top of its caller.
+
+The time is that of the calling thread. It has no waiting for the disk, QEMU or a daemon, and hardly depends on what runs beside.
 
 usage: ``tests/namespace env PYTHONPATH=$PWD .venv/bin/python contrib/bench/flame.py OUT.svg``
 
@@ -22,13 +24,13 @@ from stage import Stage
 ROUNDS = 60
 QUIETEST = 20  # of the rounds; in the others something else ran beside
 WIDTH, ROW, LEAST = 1000, 15, 0.006
-COLOURS = {"libvirtmod": "#c9c2e8", "sqlite3": "#f2c879", "virtnetplug": "#9fc5a3"}
+COLOURS = {"libvirtmod": "#c9c2e8", ".execute": "#f2c879", "virtnetplug": "#9fc5a3"}
 
 Stack = tuple[str, ...]
 
 
 class Profile:
-    """The time that each stack of calls took by itself, in seconds."""
+    """The processor time that each stack of calls took by itself, in seconds."""
 
     def __init__(self) -> None:
         self.spent: Counter[Stack] = Counter()
@@ -36,7 +38,7 @@ class Profile:
         self._since = 0.0
 
     def run(self, call: Any) -> None:
-        self._stack, self._since = [], time.perf_counter()
+        self._stack, self._since = [], time.thread_time()
         sys.setprofile(self._event)
         try:
             call()
@@ -44,13 +46,13 @@ class Profile:
             sys.setprofile(None)
 
     def _event(self, frame: FrameType, event: str, given: Any) -> None:
-        now = time.perf_counter()
+        now = time.thread_time()
         self.spent[tuple(self._stack)] += now - self._since
         if event in ("call", "c_call"):
             self._stack.append(_name(frame) if event == "call" else f"{given.__module__ or ''}.{given.__name__}")
         elif self._stack:
             self._stack.pop()
-        self._since = time.perf_counter()
+        self._since = time.thread_time()
 
 
 def _name(frame: FrameType) -> str:
