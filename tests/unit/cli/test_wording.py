@@ -87,7 +87,8 @@ def calls() -> Iterator[str]:
                     yield f"`recover({', '.join(map(_option, options))})`"
         for text in texts_of_python(path.read_text()):
             if text.kind in ("message", "fragment"):
-                yield from (span.replace("(X)", "('X')") for span in re.findall(r"`\w[^`]*`", text.text))
+                spans = re.findall(r"`\w[^`]*`", text.text)
+                yield from (re.sub(r"\{\w+!r\}|(?<=\()X(?=\))", "'X'", span) for span in spans)
 
 
 def test_messages_name_what_both_the_library_and_the_command_line_have() -> None:

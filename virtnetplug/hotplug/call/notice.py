@@ -1,4 +1,4 @@
-"""Whether an operation has seen that a domain keeps anything of ours: then its policies are looked at, and no other domain pays for that."""
+"""Noticing whether a domain's metadata contains a virtnetplug element. Only then are its policies looked at; no other domain pays for that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from virtnetplug.ports.domain import Domain
 
 
 class Notice:
-    """A domain, as `watched` gives it to an operation, and what was seen of it."""
+    """A domain for an operation (`watched`), and whether the operation has seen metadata of virtnetplug."""
 
     def __init__(self, domain: Domain) -> None:
         self.domain = domain

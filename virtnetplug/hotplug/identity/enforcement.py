@@ -1,7 +1,7 @@
-"""Policies at work: emulated NICs go where their fast twin is there, and of several NICs that could serve one has its link up.
+"""Policies at work: emulated NICs are detached where their fast twin is there; of several NICs that could serve, only the serving NIC has link.
 
-Everything done is an operation of its own, journaled as any. What an operation that failed or a crash left undone, the next operation on
-the domain or `recover` does.
+Every change is a journaled operation of its own. What an operation that failed or a crash left undone, the next operation on the domain or `recover`
+does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One thing that a policy asks for and that is not so. `obstacle` says why it cannot be done; `twin` is the NIC that serves instead of one that goes."""
+    """A change that a policy asks for. `obstacle` says why the change is impossible; `twin` is the NIC that serves instead of the NIC that is detached."""
 
     deed: Deed
     nic: str
@@ -63,7 +63,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of one, and the sentence that says so: the outcome of its operation, or the reason why there is none."""
+    """A change that was tried: a sentence that says the result, and the outcome of its operation, or the reason why there is none."""
 
     enforced: Enforced
     sentence: str
@@ -72,7 +72,7 @@ class Done:
 
 
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
-    """All that policies ask for, in the order in which it is done: links up, links down, NICs out.
+    """All changes that policies ask for, in the order in which they are made: links up, links down, NICs detached.
 
     Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
@@ -87,7 +87,7 @@ def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, .
 
 
 def _undone_first(host: Host, domain: Domain) -> str:
-    """Which open operation on the domain will be undone, to a person; empty if there is none."""
+    """A sentence that names an open operation on the domain that will be undone; empty if there is none."""
     for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is not None and operation.direction(record) is Direction.BACK:
@@ -98,7 +98,8 @@ def _undone_first(host: Host, domain: Domain) -> str:
 def enforce(
     host: Host, domain: Domain, lock: DomainLock, *, seconds: float
 ) -> tuple[tuple[Done, ...], tuple[str, ...]]:
-    """Do what is due; what came of each, and what cannot be done, a sentence each. `lock` is held, and let go while a guest is waited for.
+    """Make the changes that are due. Returns each change that was tried, and a sentence for each change that is impossible. `lock` is held, and
+    released while a guest is waited for.
 
     The domain is looked at anew before each: while a guest was waited for, others may have changed it.
     """
@@ -119,7 +120,7 @@ def enforce(
 
 
 def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
-    """The outcome of an operation that succeeded, with what policies had done after it; what they could not do is a warning."""
+    """The outcome of an operation that succeeded, with the changes that policies made after it. A change that failed is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
     except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
@@ -146,9 +147,9 @@ def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) ->
 def standing_in(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, lock: DomainLock
 ) -> Iterator[list[Done]]:
-    """Before `pairs` leave the guest, have the links up of those that serve then: there is no moment in which none does.
+    """Before `pairs` leave the guest, take up the links of the NICs that serve then, so that a NIC serves at every moment.
 
-    Where they do not leave after all, links are as they are to be with them.
+    If `pairs` do not leave after all, the links follow the policy again.
     """
     done: list[Done] = []
     metadata = metadata_of(view)
@@ -166,13 +167,13 @@ def standing_in(
 
 
 def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
-    """Have policies so again after something that failed; it is that error which counts, and `recover` does what this could not."""
+    """Apply the policies again after a failure. The failure is what is reported, and `recover` does what this could not."""
     with suppress(VirtnetplugError), interruption.held():
         enforce(host, domain, lock, seconds=0.0)
 
 
 def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[DomainNic]) -> list[Due]:
-    """The links that are to go up because `pairs` leave the guest."""
+    """The links that must go up because `pairs` leave the guest."""
     leaving = {name_of(live) for live, _ in pairs if live is not None}
     groups = [group for group in metadata.activation if leaving.intersection(group)]
     links = [due for group in groups for due in _links(contenders(host, view, group, leaving))]
@@ -238,7 +239,7 @@ def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
 
 
 def _links(found: Sequence[Contender]) -> Iterator[Due]:
-    """What is due of the links of one group's NICs, the one that serves first."""
+    """The changes that are due to the links of one group's NICs, the serving NIC's first."""
     for each in found:
         if each.serves and not each.is_up:
             yield _link(each, Deed.LINK_UP, f"it serves: {each.ranked.why}")
@@ -274,7 +275,7 @@ def _enforced(due: Due, result: Result, operation_id: str = "") -> Enforced:
 
 
 def _operation(due: Due) -> Operation:
-    """What does it."""
+    """The operation that makes the change."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
         return detach.Detach([due.nic], scope=scope, twin=due.twin)

@@ -29,7 +29,7 @@ NAME = "handback"
 
 
 def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """What is remembered of that NIC, by its alias or MAC; raises `IdentityMissing`."""
+    """The record of the emulated NIC with that alias or MAC; raises `IdentityMissing`."""
     for known in metadata.identities:
         nets = [xml.interface(text) for text in (known.live, known.config) if text is not None]
         if emulated == known.alias or any(str(net.mac) == emulated.lower() for net in nets):
@@ -91,7 +91,7 @@ def _returned(element: str, half: Half) -> Interface:
 
 
 class Handback(Exchanging):
-    """Let the emulated NIC be as it was before it was handed over."""
+    """Restore the emulated NIC as it was before it was handed over."""
 
     is_governed = True
 

@@ -20,11 +20,11 @@ from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
 HANDED = (handover.NAME, handback.NAME, FORGET)
-"""The operations after the newest of which it is known whether a domain has a NIC handed over."""
+"""The operations of which the newest shows whether a NIC of a domain is handed over."""
 
 
 def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView, ...]:
-    """Every emulated NIC that one domain remembers, or that any does. Raises what `xml.metadata` raises."""
+    """Every emulated NIC that one domain, or any domain, remembers. Raises what `xml.metadata` raises."""
     domains = [host.hypervisor.domain(domain_name)] if domain_name is not None else list(host.hypervisor.domains())
     found: list[IdentityView] = []
     for domain in sorted(domains, key=lambda domain: domain.name):
@@ -62,7 +62,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
 
 
 def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """What is remembered of it; of one whose record somebody else removed, the name is all that there is to forget."""
+    """The record of the NIC. If somebody else removed the record, the name is all that there is to forget."""
     try:
         return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:

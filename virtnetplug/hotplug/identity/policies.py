@@ -23,7 +23,7 @@ from virtnetplug.ports.domain import Domain
 
 
 def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy | None:
-    """The one unplug policy that two ways to say it come to. Raises what `parse` raises."""
+    """The unplug policy from either of its two parameters. Raises what `parse` raises."""
     if force_unplug is None:
         return unplug
     if unplug is not None:
@@ -39,9 +39,9 @@ def set_policy(
     unplug: UnplugPolicy | None = None,
     serve: Sequence[str] | None = None,
 ) -> Outcome:
-    """Keep it with the domain, whose lock is held; what it asks for is due from then on (`enforcement`).
+    """Keep the policy with the domain, whose lock is held. What it asks for is due from then on (`enforcement`).
 
-    `serve` names the NICs of a group, of which one is to serve; a group that has one of them already is replaced by it.
+    `serve` names the NICs of a group, of which one serves. The group replaces a group that has one of these NICs already.
     """
     if unplug is None and serve is None:
         raise UsageError("name the policy: `unplug`, `force_unplug='NICS'` or `serve`")
@@ -65,7 +65,7 @@ def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool =
 
 
 def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
-    """Make it what holds of domains that have none of their own; of guests that run, with their next operation or by `recover`."""
+    """Set the default of domains without a policy of their own. Running guests follow with their next operation, or with `recover`."""
     if host.journal.host_policy() is unplug:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
@@ -75,7 +75,7 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
 
 
 def explain_policy(host: Host, domain: Domain) -> PolicyView:
-    """What every policy makes of the domain as it is, and why; nothing is touched."""
+    """What each policy asks of the domain as it is now, and why. Nothing is touched."""
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     return PolicyView(
@@ -129,7 +129,7 @@ def _transient(view: DomainView) -> Sequence[str]:
 
 
 def _left(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[str]:
-    """Which NICs no policy is applied to, as they only have the alias of one."""
+    """The NICs that no policy applies to, because they only have the alias of an emulated NIC or of its twin."""
     if policy_of(host, metadata) is not UnplugPolicy.KEEP:
         for twin in twins_of(host, view, metadata):
             yield from (f"{text}: no policy is applied to it" for text in twin.others)
@@ -154,7 +154,7 @@ def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]
 
 
 def _named(view: DomainView, name: str) -> str:
-    """What a NIC of a group is known by for good: one that is there, or an alias of one that is to come."""
+    """The lasting name of a NIC of a group: of a NIC that is there, or the alias of a NIC that is to come."""
     try:
         pair = find(view, name)
     except NicMissing:

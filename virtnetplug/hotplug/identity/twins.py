@@ -37,24 +37,24 @@ class Twin:
     is_connected: bool
     decision: Decision
     others: tuple[str, ...] = ()
-    """A sentence for each alias of the two that another NIC has."""
+    """A sentence for each of the two aliases that another NIC has."""
     others_in: tuple[Half, ...] = ()
-    """The definitions in which another NIC has the alias of the emulated one, and stays."""
+    """The definitions in which another NIC has the alias of the emulated NIC, and stays."""
 
     @property
     def halves(self) -> tuple[Half, ...]:
-        """The definitions that the emulated NIC is to go from, and is in."""
+        """The definitions that the emulated NIC is in and must be detached from."""
         there = dict(zip((Half.LIVE, Half.CONFIG), self.emulated, strict=True))
         return tuple(half for half in self.decision.halves if there[half] is not None)
 
 
 def policy_of(host: Host, metadata: DomainMetadata) -> UnplugPolicy:
-    """The domain's own, else the host's default."""
+    """The domain's own unplug policy, else the host's default."""
     return metadata.unplug if metadata.unplug is not None else host.journal.host_policy()
 
 
 def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[Twin]:
-    """Every emulated NIC with a marker."""
+    """Each emulated NIC with a marker, with its fast twin."""
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
@@ -94,6 +94,6 @@ def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str
 
 
 def _staying(pair: DomainNic, pending: dict[str, str]) -> DomainNic:
-    """Without the NIC of a guest that has been asked to let go of it."""
+    """The pair without the guest's NIC if the guest has been asked to let go of it."""
     live, config = pair
     return DomainNic(None if operation_on(live, pending) is not None else live, config)
