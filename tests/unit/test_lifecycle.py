@@ -67,9 +67,9 @@ def diagram() -> str:
 # The life of a plugged NIC
 
 Both ends of a NIC have the states of the Xen bus. The table in `virtnetplug/lifecycle.py` governs what virtnetplug
-sets. `list`, the journal and `virtnetplug_device_info` have three states from it: of a NIC that was attached, of a NIC
-that its guest may let go of at any time, and of a NIC that is gone. A trigger that is not drawn here is refused, and
-changes nothing.
+sets. `list`, the journal and `virtnetplug_device_info` take a NIC's states from the table in three cases. The NIC was
+attached, its guest may let go of it at any time, or it is gone. A trigger that is not drawn here is refused, and changes
+nothing.
 
 What virtnetplug observes is reported as seen: `list` shows a frontend as Connected on evidence, and a backend as the host
 shows it.
