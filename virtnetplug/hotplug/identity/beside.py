@@ -59,9 +59,9 @@ class AttachBeside(Attach):
 
 
 class DetachBeside(Detach):
-    """A detach after which an emulated NIC returns to its place, or another NIC of its group serves.
+    """A detach after which an emulated NIC comes back into its place, or another NIC of its group serves.
 
-    The emulated NIC returns if a hand-over had detached it and no unplug policy forbids it; the operation is then a hand-back.
+    The emulated NIC comes back if a hand-over had put it out and no unplug policy forbids it; the operation is a hand-back then.
     `restore_emulated` overrules both. The link of the NIC that serves next goes up first.
     """
 
@@ -101,7 +101,7 @@ def _has_metadata(view: DomainView) -> bool:
 
 
 def _stand_ins(host: Host, asked: Detaching) -> list[str]:
-    """The links that go up before the detach, because their NICs will serve."""
+    """The links that go up first, as their NICs serve then."""
     if Half.LIVE not in asked.scope.halves:
         return []
     from virtnetplug.hotplug.identity.enforcement import stand_ins
@@ -111,7 +111,7 @@ def _stand_ins(host: Host, asked: Detaching) -> list[str]:
 
 
 def _exchange(host: Host, asked: Detaching, restore: bool | None) -> Prepared | None:
-    """The detach as an exchange, if an emulated NIC returns for a NIC that leaves."""
+    """The detach as an exchange, where an emulated NIC comes back for a NIC that leaves."""
     from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
     from virtnetplug.hotplug.check.reserved import unsettled
     from virtnetplug.hotplug.identity.marker import goes_back

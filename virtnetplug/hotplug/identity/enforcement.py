@@ -1,7 +1,7 @@
-"""Policies at work: emulated NICs are detached where their fast twin is there; of several NICs that could serve, only the serving NIC has link.
+"""Enforce the policies of a domain: unplug emulated NICs whose fast twin is there, and keep one link up of several NICs that could serve.
 
-Every change is a journaled operation of its own. What an operation that failed or a crash left undone, the next operation on the domain or `recover`
-does.
+Each change is an operation of its own, with a record in the journal. What a failure or a crash left undone is done by the next operation on the
+domain, or by `recover`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A change that a policy asks for. `obstacle` says why the change is impossible; `twin` is the NIC that serves instead of the NIC that is detached."""
+    """A change that a policy asks for. `obstacle` says why it cannot be done; `twin` is the NIC that serves instead of a NIC that is unplugged."""
 
     deed: Deed
     nic: str
@@ -63,7 +63,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A change that was tried: a sentence that says the result, and the outcome of its operation, or the reason why there is none."""
+    """The result of a change, with a sentence for a person: the outcome of its operation, or the reason why there is none."""
 
     enforced: Enforced
     sentence: str
@@ -72,7 +72,7 @@ class Done:
 
 
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
-    """All changes that policies ask for, in the order in which they are made: links up, links down, NICs detached.
+    """The changes that policies ask for, in the order in which they are made: links up, links down, NICs unplugged.
 
     Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
@@ -98,10 +98,9 @@ def _undone_first(host: Host, domain: Domain) -> str:
 def enforce(
     host: Host, domain: Domain, lock: DomainLock, *, seconds: float
 ) -> tuple[tuple[Done, ...], tuple[str, ...]]:
-    """Make the changes that are due. Returns each change that was tried, and a sentence for each change that is impossible. `lock` is held, and
-    released while a guest is waited for.
+    """Make the changes that are due. Returns their results, and a sentence for each change that cannot be made.
 
-    The domain is looked at anew before each: while a guest was waited for, others may have changed it.
+    `lock` is held, and released while a guest is waited for. The domain is looked at anew before each change, as others may have changed it.
     """
     done: list[Done] = []
     tried: set[tuple[Deed, str]] = set()
@@ -120,7 +119,7 @@ def enforce(
 
 
 def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
-    """The outcome of an operation that succeeded, with the changes that policies made after it. A change that failed is a warning."""
+    """The outcome of an operation that succeeded, with the changes that policies made after it. A change that could not be made is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
     except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
@@ -147,9 +146,9 @@ def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) ->
 def standing_in(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, lock: DomainLock
 ) -> Iterator[list[Done]]:
-    """Before `pairs` leave the guest, take up the links of the NICs that serve then, so that a NIC serves at every moment.
+    """Before `pairs` leave the guest, set the links up of the NICs that serve then, so that one serves at each moment.
 
-    If `pairs` do not leave after all, the links follow the policy again.
+    If the NICs do not leave after all, the links are set as the policies want them with these NICs.
     """
     done: list[Done] = []
     metadata = metadata_of(view)
@@ -167,13 +166,13 @@ def standing_in(
 
 
 def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
-    """Apply the policies again after a failure. The failure is what is reported, and `recover` does what this could not."""
+    """Enforce the policies again after a failure. The first error is the one that counts; `recover` does what this cannot."""
     with suppress(VirtnetplugError), interruption.held():
         enforce(host, domain, lock, seconds=0.0)
 
 
 def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[DomainNic]) -> list[Due]:
-    """The links that must go up because `pairs` leave the guest."""
+    """The links that go up because `pairs` leave the guest."""
     leaving = {name_of(live) for live, _ in pairs if live is not None}
     groups = [group for group in metadata.activation if leaving.intersection(group)]
     links = [due for group in groups for due in _links(contenders(host, view, group, leaving))]
@@ -181,7 +180,7 @@ def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Seq
 
 
 def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]) -> tuple[Done, ...]:
-    """Take the links up of NICs that no group holds down any more."""
+    """Set the links up of NICs that no group holds down any more."""
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     why = "no group of NICs holds it any more"
@@ -239,7 +238,7 @@ def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
 
 
 def _links(found: Sequence[Contender]) -> Iterator[Due]:
-    """The changes that are due to the links of one group's NICs, the serving NIC's first."""
+    """The changes of links that one group needs; the NIC that serves comes first."""
     for each in found:
         if each.serves and not each.is_up:
             yield _link(each, Deed.LINK_UP, f"it serves: {each.ranked.why}")
@@ -275,7 +274,6 @@ def _enforced(due: Due, result: Result, operation_id: str = "") -> Enforced:
 
 
 def _operation(due: Due) -> Operation:
-    """The operation that makes the change."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
         return detach.Detach([due.nic], scope=scope, twin=due.twin)
@@ -306,7 +304,7 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
 
 
 def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
-    """The domains that have metadata of ours, and something due."""
+    """The domains that have virtnetplug metadata, and a change that is due."""
     if domain_name is not None:
         try:
             one = host.hypervisor.domain(domain_name)

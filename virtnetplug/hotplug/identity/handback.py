@@ -1,4 +1,4 @@
-"""Hand-back: an emulated NIC has its place and its identity again, however long it has been out."""
+"""Hand-back: an emulated NIC gets its place and its identity again, however long it has been out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAME = "handback"
 
 
 def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """The record of the emulated NIC with that alias or MAC; raises `IdentityMissing`."""
+    """The remembered identity of the NIC with that alias or MAC; raises `IdentityMissing`."""
     for known in metadata.identities:
         nets = [xml.interface(text) for text in (known.live, known.config) if text is not None]
         if emulated == known.alias or any(str(net.mac) == emulated.lower() for net in nets):

@@ -111,7 +111,7 @@ def _of(pair: DomainNic, half: Half) -> Interface:
 
 
 def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[DomainNic | None, Interface]:
-    """The fast NIC if the guest has it, and the request for the NIC that will come."""
+    """The fast NIC, if the guest has it already, and the request for the NIC that comes."""
     if isinstance(fast, str) and not fast.lstrip().startswith("<"):
         pair = _pair_in(view, fast, scope)
         return pair, xml.interface(xml.strip_live(_of(pair, scope.halves[0]).element))
@@ -119,7 +119,7 @@ def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Domain
 
 
 def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface:
-    """The request with an alias: its own, else an alias of the emulated NIC's family. In the end it has the emulated NIC's MAC."""
+    """The request with an alias: its own, or one derived from the emulated NIC's. It gets the MAC of the emulated NIC later."""
     if request.alias is not None:
         return request
     family = next((net.alias for net in e_pair if net is not None and (net.alias or "").startswith("ua-")), None)
@@ -129,7 +129,7 @@ def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface
 
 
 def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
-    """What speaks against `e` and the NIC called `p` as a pair, whatever the guest has room for."""
+    """Why `e` and the NIC called `p` cannot be a pair, whatever the guest has room for."""
     if e.is_hostdev:
         yield Refusal(
             reason=NotSupported.reason,
@@ -156,7 +156,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
 ) -> Exchange:
-    """The exchange for a teaming pair: both NICs stay there, and the guest moves its traffic by itself."""
+    """The exchange of a teaming pair: both NICs are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
     remembered = (marked(view, metadata, e_pair, p, is_out=False),)
     if p_pair is not None:
@@ -185,7 +185,7 @@ def _instead(
     p: Interface,
     scope: Scope,
 ) -> Exchange:
-    """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC, and the fast NIC comes at its address."""
+    """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
     sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
     warnings: list[str] = []
     again: PciAddress | None = None
@@ -227,7 +227,7 @@ def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> 
 
 
 def _for_config(net: Interface) -> Interface:
-    """The NIC as the definition can keep it: without what is set through a PF, which an attach sets again."""
+    """The net without what is set through a PF: the definition cannot keep that, and an attach sets it again."""
     return xml.interface(net.element)
 
 
@@ -237,7 +237,7 @@ def marked(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p: Int
 
 
 def kept(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, *, vif: str, is_out: bool) -> Remembered:
-    """The emulated NIC's record with its elements as they are now; a link that is held down because another NIC serves does not count."""
+    """The emulated NIC's record with its elements as they are now. A link that is held down because another NIC serves is not kept."""
     live, config = e_pair
     net = live or config
     assert net is not None
@@ -266,12 +266,12 @@ def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterat
 
 
 def kind_of(host: Host, net: Interface) -> str:
-    """The kind of the NIC, for messages that say what this kind cannot have."""
+    """The kind of the NIC, for a message that says what such a NIC cannot have."""
     return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
 
 
 def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
-    """The NICs of the domain that have that name."""
+    """The NICs that are remembered by that name."""
     return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 

@@ -1,4 +1,4 @@
-"""What domains remember of their emulated NICs: shown, and forgotten."""
+"""Show and forget what domains remember of their emulated NICs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
 HANDED = (handover.NAME, handback.NAME, FORGET)
-"""The operations of which the newest shows whether a NIC of a domain is handed over."""
+"""The operations of which the newest one tells whether a NIC of a domain is handed over."""
 
 
 def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView, ...]:
-    """Every emulated NIC that one domain, or any domain, remembers. Raises what `xml.metadata` raises."""
+    """The emulated NICs that one domain remembers, or all domains. Raises what `xml.metadata` raises."""
     domains = [host.hypervisor.domain(domain_name)] if domain_name is not None else list(host.hypervisor.domains())
     found: list[IdentityView] = []
     for domain in sorted(domains, key=lambda domain: domain.name):
@@ -62,7 +62,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
 
 
 def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """The record of the NIC. If somebody else removed the record, the name is all that there is to forget."""
+    """The remembered identity. If somebody else removed the record, only the name is left to forget."""
     try:
         return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:

@@ -1,4 +1,4 @@
-"""The marker that names a fast NIC, in an ordinary attach and detach: it is written, followed, and decides which NIC returns."""
+"""The marker that names a fast NIC, in an ordinary attach and detach: written, followed, and what a detach restores by it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from virtnetplug.policy import identity as deciding
 
 
 def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remembered:
-    """Discovery: the record to write if the one NIC of `nets` comes while the guest has the emulated NIC. Nothing is taken.
+    """What the metadata remembers once the one NIC of `nets` comes beside the emulated NIC, which keeps its identity.
 
     Raises `IdentityConflict` where either belongs to another already.
     """
@@ -45,10 +45,9 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
 
 
 def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tuple[Interface, ...], tuple[str, ...]]:
-    """Theft: each net that a marker names gets the identity of its emulated NIC, if that NIC is out. Returns the nets, and a sentence for what each
-    cannot have.
+    """The nets, and warnings. A net that a marker names gets the identity of its emulated NIC if that NIC is out; a warning names what it cannot have.
 
-    Raises `IdentityConflict` if the request has another MAC or guest address.
+    Raises `IdentityConflict` where the request says another MAC or guest address.
     """
     metadata = metadata_of(view)
     found, said = [], list[str]()
@@ -84,9 +83,9 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 def goes_back(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
 ) -> Exchange | None:
-    """The exchange for a detach of `pairs` if emulated NICs return for them; None if no emulated NIC returns.
+    """The exchange that a detach of `pairs` becomes if emulated NICs are restored for them; None if none is.
 
-    An emulated NIC returns if a hand-over had detached it and no unplug policy forbids it; `restore` overrules both.
+    A NIC is restored if a hand-over had put it out and no unplug policy keeps it out; `restore` overrules both.
     """
     metadata, rows = metadata_of(view), plugged_rows(host, view)
     known = [(each, pair) for pair in pairs if (each := _known(metadata, pair)) is not None]
@@ -146,7 +145,7 @@ def _known(metadata: DomainMetadata, pair: DomainNic) -> Identity | None:
 
 
 def _halves_of_twin(known: Identity, pair: DomainNic, rows: Rows, scope: Scope) -> tuple[Half, ...]:
-    """The definitions of `scope` in which no other NIC has the fast NIC's place."""
+    """The definitions of `scope` in which no other NIC is in the fast one's place."""
     its = zip(BOTH, pair, without_strangers(known.vif, pair, known, rows), strict=True)
     return tuple(half for half, there, twin in its if half in scope.halves and there is twin)
 

@@ -23,7 +23,7 @@ from virtnetplug.ports.domain import Domain
 
 
 def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy | None:
-    """The unplug policy from either of its two parameters. Raises what `parse` raises."""
+    """The unplug policy that a caller named in one of two ways. Raises what `parse` raises."""
     if force_unplug is None:
         return unplug
     if unplug is not None:
@@ -39,9 +39,9 @@ def set_policy(
     unplug: UnplugPolicy | None = None,
     serve: Sequence[str] | None = None,
 ) -> Outcome:
-    """Keep the policy with the domain, whose lock is held. What it asks for is due from then on (`enforcement`).
+    """Write the policy into the domain's metadata. From then on its changes are due (`enforcement`). The domain's lock is held.
 
-    `serve` names the NICs of a group, of which one serves. The group replaces a group that has one of these NICs already.
+    `serve` names the NICs of a group, of which one is to serve; a group that has one of them already is replaced by it.
     """
     if unplug is None and serve is None:
         raise UsageError("name the policy: `unplug`, `force_unplug='NICS'` or `serve`")
@@ -65,7 +65,7 @@ def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool =
 
 
 def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
-    """Set the default of domains without a policy of their own. Running guests follow with their next operation, or with `recover`."""
+    """Set the default for domains without a policy. Guests that run get it with their next operation, or by `recover`."""
     if host.journal.host_policy() is unplug:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
@@ -75,7 +75,7 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
 
 
 def explain_policy(host: Host, domain: Domain) -> PolicyView:
-    """What each policy asks of the domain as it is now, and why. Nothing is touched."""
+    """What every policy wants of the domain as it is now, and why. Nothing is touched."""
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     return PolicyView(
@@ -129,7 +129,7 @@ def _transient(view: DomainView) -> Sequence[str]:
 
 
 def _left(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[str]:
-    """The NICs that no policy applies to, because they only have the alias of an emulated NIC or of its twin."""
+    """A sentence for each NIC that has only the alias of a NIC of a policy: no policy is applied to it."""
     if policy_of(host, metadata) is not UnplugPolicy.KEEP:
         for twin in twins_of(host, view, metadata):
             yield from (f"{text}: no policy is applied to it" for text in twin.others)
@@ -154,7 +154,7 @@ def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]
 
 
 def _named(view: DomainView, name: str) -> str:
-    """The lasting name of a NIC of a group: of a NIC that is there, or the alias of a NIC that is to come."""
+    """The lasting name of a NIC of a group. The NIC is there, or it is an alias of a NIC that comes later."""
     try:
         pair = find(view, name)
     except NicMissing:

@@ -32,7 +32,7 @@ class Contender:
 
     @property
     def serves(self) -> bool:
-        """True if this NIC serves; all others are held link-down."""
+        """Whether this NIC serves. The links of all others are held down."""
         return self.ranked.rank == 1
 
 
@@ -41,8 +41,8 @@ def contenders(
 ) -> tuple[Contender, ...]:
     """The NICs of `group` that the running guest has, the serving NIC first; `leaving` are names of NICs that are about to go.
 
-    A NIC to which somebody gave the alias of a candidate is no candidate. A NIC that waits for its guest to let go is no candidate. Half of a teaming
-    pair is no candidate either, because which half serves is the guest's
+    Another NIC that somebody gave the alias of one is none.
+    A NIC that waits for its guest to let go is no candidate. Half of a teaming pair is no candidate either, because which half serves is the guest's
     choice.
     """
     pending, rows, metadata = pending_nics(host, view.domain.uuid, view), plugged_rows(host, view), metadata_of(view)
@@ -54,12 +54,12 @@ def contenders(
 
 
 def by_name(view: DomainView) -> Mapping[str, Interface]:
-    """The NICs of the running guest, by the names in their records."""
+    """The NICs of the running guest, by the names that the metadata has."""
     return {name_of(net): net for net in (view.live.nets if view.live is not None else ())}
 
 
 def link_of(host: Host, net: Interface) -> tuple[bool, str]:
-    """Whether a NIC's link is up, and why the link cannot be changed (empty if it can)."""
+    """Whether a NIC's link is up; and if that cannot be changed, why."""
     if net.source_pci is None or not net.is_hostdev:
         return net.link_state != "down", ""
     if not host.hypervisor.is_local:
@@ -72,7 +72,7 @@ def link_of(host: Host, net: Interface) -> tuple[bool, str]:
 
 
 def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
-    """A NIC of the guest, without the link state of a link that is held down because another NIC serves.
+    """The NIC with its own link state, if its link is held down because another NIC serves.
 
     While a NIC is in a group, its link state is the group's. What is remembered of the NIC, and who takes its identity, must not inherit that state.
     """
@@ -85,7 +85,7 @@ def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
 
 
 def freed(view: DomainView, before: DomainMetadata, after: DomainMetadata) -> Iterator[Interface]:
-    """The NICs of the guest that are in a group of `before`, and in no group of `after`."""
+    """The NICs of the guest that a group of `before` has, and none of `after`."""
     kept = {alias for group in after.activation for alias in group}
     there = by_name(view)
     for alias in _members(before.activation):

@@ -1,4 +1,4 @@
-"""Each emulated NIC that a domain remembers, its fast twin, and what the unplug policy makes of the two."""
+"""Each emulated NIC that a domain remembers, its fast twin, and what the unplug policy wants of the two."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ class Twin:
     is_connected: bool
     decision: Decision
     others: tuple[str, ...] = ()
-    """A sentence for each of the two aliases that another NIC has."""
+    """For each of the two aliases that another NIC has, a sentence."""
     others_in: tuple[Half, ...] = ()
-    """The definitions in which another NIC has the alias of the emulated NIC, and stays."""
+    """The definitions in which another NIC has the alias of the emulated one, and stays."""
 
     @property
     def halves(self) -> tuple[Half, ...]:
-        """The definitions that the emulated NIC is in and must be detached from."""
+        """The definitions that have the emulated NIC, and that lose it by the policy."""
         there = dict(zip((Half.LIVE, Half.CONFIG), self.emulated, strict=True))
         return tuple(half for half in self.decision.halves if there[half] is not None)
 
 
 def policy_of(host: Host, metadata: DomainMetadata) -> UnplugPolicy:
-    """The domain's own unplug policy, else the host's default."""
+    """The unplug policy of the domain, else the default of the host."""
     return metadata.unplug if metadata.unplug is not None else host.journal.host_policy()
 
 
 def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[Twin]:
-    """Each emulated NIC with a marker, with its fast twin."""
+    """Every emulated NIC that has a marker, with its twin."""
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
@@ -94,6 +94,6 @@ def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str
 
 
 def _staying(pair: DomainNic, pending: dict[str, str]) -> DomainNic:
-    """The pair without the guest's NIC if the guest has been asked to let go of it."""
+    """The NIC without its live half, if the guest has been asked for it."""
     live, config = pair
     return DomainNic(None if operation_on(live, pending) is not None else live, config)
