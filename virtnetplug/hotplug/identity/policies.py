@@ -15,9 +15,8 @@ from virtnetplug.hotplug.identity.twins import NOWHERE, policy_of, twins_of
 from virtnetplug.hotplug.look.strangers import plugged_rows, strange_members
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, metadata_of, name_of
-from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
+from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import Half, Outcome, Result
-from virtnetplug.model.policy import CandidateView, PolicyView, TwinView
 from virtnetplug.policy.forced_unplug import parse
 from virtnetplug.ports.domain import Domain
 
