@@ -31,7 +31,7 @@ def open(  # noqa: A001 - it is what it does
     `uri` is libvirt's (None: ``LIBVIRT_DEFAULT_URI``, else libvirt's own choice). `state_dir` holds the journal
     (None: ``VIRTNETPLUG_STATE_DIR``, else ``/var/lib/virtnetplug`` for root, the XDG state directory for others). `read_only` opens both
     for looking only. `event_loop` says who runs libvirt's event loop: a thread made here, or the ``caller``, who then must have registered one
-    before. `on_event` is told what happens while it happens; what it raises is ignored.
+    before. `on_event` gets each event as it happens; what it raises is ignored.
     """
     from virtnetplug.adapters.clock import SystemClock
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
