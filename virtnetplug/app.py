@@ -174,9 +174,9 @@ class _DemoTools:
         return open(uri, state_dir=state_dir)
 
     def own_network(self) -> bool:
-        from virtnetplug.adapters.linux import namespaces
+        from virtnetplug.adapters.linux.links import leave_network
 
-        return namespaces.leave_network()
+        return leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

@@ -196,7 +196,7 @@ class FakeXen:
         for seat in self.seats.values():
             if seat.state is not None and seat.state.name == name:
                 if wanted.master is not None and wanted.master not in self.bridges:
-                    raise Failed(f"Link '{name}' did not get back being in {wanted.master}", reason="link-not-set")
+                    raise Failed(f"Link '{name}' was restored without being in {wanted.master}", reason="link-not-set")
                 port = wanted.port or (NEW_PORT if wanted.master is not None else "")
                 queue_length = wanted.queue_length or seat.state.queue_length
                 seat.state = replace(wanted, port=port, queue_length=queue_length)

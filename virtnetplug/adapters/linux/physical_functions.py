@@ -20,21 +20,19 @@ UDEV_SECONDS = 5.0
 """How long udev may take to be done with a new interface, which it may rename."""
 
 
-class LinuxPhysicalFunctions:
-    """`ports.physical_functions.PhysicalFunctions`."""
+class LinuxPhysicalFunctions(PciTree):
+    """What `ports.host_devices.HostDevices` does with PFs."""
 
-    _tree: PciTree
-    _sys: Path
     _udev: Path = Path("/run/udev/data")
 
     def pf_state(self, pf: PciAddress) -> PfState:
-        """From sysfs, and the interface from netlink."""
-        device = self._tree.device(pf)
+        """From sysfs; the interface from netlink."""
+        device = self.device(pf)
         return PfState(driver=device.driver, num_vfs=device.num_vfs, netdev=self.netdev_state(pf))
 
     def netdev_state(self, address: PciAddress) -> NetdevState | None:
-        """Of this network namespace."""
-        index = self._tree.interface_index(self._tree.device(address))
+        """The interface in this network namespace."""
+        index = self._index(address)
         if index is None:
             return None
         try:
@@ -44,41 +42,39 @@ class LinuxPhysicalFunctions:
 
     def links_above(self, address: PciAddress) -> Sequence[str]:
         """By one look at each link."""
-        index = self._tree.interface_index(self._tree.device(address))
+        index = self._index(address)
         return [] if index is None else netdev_state.above(index)
 
     def obstacle(self, pf: PciAddress) -> str | None:
         """Whether sysfs may be written."""
-        if os.access(Path(self._tree.place(pf)) / "sriov_numvfs", os.W_OK):
+        if os.access(Path(self.place(pf)) / "sriov_numvfs", os.W_OK):
             return None
         return "its driver and VFs can only be changed by root; run this as root"
 
     def unbind(self, address: PciAddress) -> None:
         """``driver/unbind``: that returns once it is done."""
-        if self._tree.device(address).driver is not None:
-            self._write(
-                Path(self._tree.place(address)) / "driver/unbind", str(address), f"take {address} from its driver"
-            )
+        if self.device(address).driver is not None:
+            self._write(Path(self.place(address)) / "driver/unbind", str(address), f"take {address} from its driver")
 
     def bind(self, address: PciAddress, driver: str) -> None:
         """``drivers/NAME/bind``."""
-        if self._tree.device(address).driver == driver:
+        if self.device(address).driver == driver:
             return
         self.unbind(address)
         self._write(self._sys / "bus/pci/drivers" / driver / "bind", str(address), f"give {address} to driver {driver}")
-        if not until_true(lambda: self._tree.device(address).driver == driver, seconds=NETDEV_SECONDS):
+        if not until_true(lambda: self.device(address).driver == driver, seconds=NETDEV_SECONDS):
             raise HostDeviceFailed(f"{address} was given to driver {driver}, which did not take it; see 'dmesg'")
 
     def set_num_vfs(self, pf: PciAddress, number: int) -> None:
         """``sriov_numvfs``: by way of 0, as the kernel refuses every other change of a number that is not 0."""
-        now = self._tree.device(pf).num_vfs
+        now = self.device(pf).num_vfs
         if now == number:
             return
-        place = Path(self._tree.place(pf)) / "sriov_numvfs"
+        place = Path(self.place(pf)) / "sriov_numvfs"
         for value in (0, number) if now and number else (number,):
             self._write(place, str(value), f"let {pf} have {value} VFs")
-        if not until_true(lambda: len(self._tree.vfs(pf)) == number, seconds=NETDEV_SECONDS):
-            raise HostDeviceFailed(f"{pf} was to have {number} VFs, and has {len(self._tree.vfs(pf))}; see 'dmesg'")
+        if not until_true(lambda: len(self.vfs(pf)) == number, seconds=NETDEV_SECONDS):
+            raise HostDeviceFailed(f"{pf} was to have {number} VFs, and has {len(self.vfs(pf))}; see 'dmesg'")
 
     def restore_netdev(self, address: PciAddress, state: NetdevState) -> None:
         """Once udev is done with it: only then does it keep the name that it is given."""
@@ -91,7 +87,9 @@ class LinuxPhysicalFunctions:
         except OSError as error:
             faults = [str(error.strerror)]
         if faults:
-            raise HostDeviceFailed(f"{state.name}, the interface of {address}, did not get back {'; '.join(faults)}")
+            raise HostDeviceFailed(
+                f"{state.name}, the interface of {address}, was restored without {'; '.join(faults)}"
+            )
 
     def hook_fault(self, command: Sequence[str]) -> str | None:
         """Whether there is such a program."""
@@ -105,7 +103,7 @@ class LinuxPhysicalFunctions:
         """What it says is shown if it fails, its last words."""
         import subprocess
 
-        netdev = self._tree.device(pf).netdev or ""
+        netdev = self.device(pf).netdev or ""
         environment = {**os.environ, "VIRTNETPLUG_PF": str(pf), "VIRTNETPLUG_NETDEV": netdev}
         try:
             done = subprocess.run(
@@ -119,7 +117,7 @@ class LinuxPhysicalFunctions:
             raise HookFailed(f"the firmware hook '{command[0]}' ended with status {done.returncode}: {words[0]}")
 
     def _index(self, address: PciAddress) -> int | None:
-        return self._tree.interface_index(self._tree.device(address))
+        return self.interface_index(self.device(address))
 
     def _is_known_to_udev(self, index: int) -> bool:
         return not self._udev.is_dir() or (self._udev / f"n{index}").exists()

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
-from virtnetplug.adapters.linux import rtnetlink, vf
+from virtnetplug.adapters.linux import host_devices, rtnetlink, vf
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
-from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import NO_MAC, Boot, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
@@ -23,8 +22,8 @@ from virtnetplug.ports.host_facts import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
 MAC = "52:54:00:12:34:56"
-PLAIN = RawVf(
-    mac=NO_MAC,
+PLAIN = VfSettings(
+    admin_mac=NO_MAC,
     vlan=0,
     qos=0,
     vlan_proto="802.1Q",
@@ -44,7 +43,7 @@ class Kernel:
         self.log: list[str] = []
         self.refuses: dict[str, int] = {}
 
-    def read(self, pf: int) -> Mapping[int, RawVf]:
+    def read(self, pf: int) -> Mapping[int, VfSettings]:
         assert pf == 2
         return dict(self.vfs)
 
@@ -70,11 +69,11 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     one = Kernel()
     monkeypatch.setattr(vf, "read", one.read)
     monkeypatch.setattr(rtnetlink, "write", one.write)
-    for name, fields in (
-        ("mac", ("mac",)), ("vlan", ("vlan", "qos", "vlan_proto")), ("rate", ("min_rate", "max_rate")),
-        ("spoofchk", ("spoofchk",)), ("trust", ("trust",)), ("link_state", ("link_state",)),
-    ):  # fmt: skip
-        monkeypatch.setattr(vf, f"set_{name}", one.setter(name, *fields))
+    settings = [
+        (label, one.setter(setter.__name__.removeprefix("set_"), *fields), fields)
+        for label, setter, fields in host_devices._SETTINGS
+    ]
+    monkeypatch.setattr(host_devices, "_SETTINGS", settings)
     return one
 
 
@@ -109,7 +108,7 @@ def test_only_what_differs_and_is_said_is_set(host: LinuxHostDevices, kernel: Ke
     assert kernel.log == []
     host.apply(FIRST, dataclasses.replace(now, vlan=7, max_rate=100, admin_mac=MAC, spoofchk=False, trust=True))
     assert kernel.log == ["mac", "vlan", "rate", "spoofchk", "trust"]
-    assert kernel.vfs[0] == dataclasses.replace(PLAIN, vlan=7, max_rate=100, mac=MAC, spoofchk=False, trust=True)
+    assert kernel.vfs[0] == dataclasses.replace(PLAIN, vlan=7, max_rate=100, admin_mac=MAC, spoofchk=False, trust=True)
     assert kernel.vfs[1] == PLAIN
     host.apply(FIRST, now)
     assert kernel.vfs[0] == PLAIN, "back as it was"

@@ -70,7 +70,7 @@ def test_a_link_says_its_bridge_instead_of_the_datapath(program: Program, monkey
         RawLink("vnet1", 8, True, 4, 1500, None, "tun"),
         RawLink("vnet2", 9, True, 5, 1500, None, "tun", isolated=False, learning=True),
     ]
-    monkeypatch.setattr(rtnetlink, "dump", lambda: there)
+    monkeypatch.setattr(rtnetlink, "links", lambda: there)
     monkeypatch.setattr(rtnetlink, "get", lambda name: next((one for one in there if one.name == name), None))
     monkeypatch.setattr(rtnetlink, "get_index", lambda index: next(one for one in there if one.index == index))
     expected = {"ovs-system": None, "br0": None, "vnet0": "ovsbr0", "vnet1": "ovs-system", "vnet2": "br0"}
@@ -86,7 +86,7 @@ def test_a_link_says_its_bridge_instead_of_the_datapath(program: Program, monkey
 def test_without_it_the_datapath_is_the_master(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     datapath = RawLink("ovs-system", 4, False, 0, 1500, None, "openvswitch")
     tap = RawLink("vnet0", 7, True, 4, 1500, None, "tun")
-    monkeypatch.setattr(rtnetlink, "dump", lambda: [datapath, tap])
+    monkeypatch.setattr(rtnetlink, "links", lambda: [datapath, tap])
     program.answer("", status=1)
     assert LinuxLinks().links()["vnet0"].master == "ovs-system"
     (program.folder / "ovs-vsctl").unlink()

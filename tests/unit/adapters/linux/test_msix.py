@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtnetplug.adapters.linux.config_space import is_msix_enabled
+from virtnetplug.adapters.linux.pci import is_msix_enabled
 
 
 def config(*, msix: int | None = 0x0002, status: int = 0x0010, first: int = 0x70, size: int = 256) -> bytearray:
