@@ -14,14 +14,14 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.retry import until_true
 
 NETDEV_SECONDS = 30.0
-"""How long a driver may take to make its network interface (seen: 0.5 s, with the driver's own wait for its firmware more)."""
+"""How long a driver may take to make its network interface (seen: 0.5 s, and more where the driver waits for its firmware)."""
 
 UDEV_SECONDS = 5.0
-"""How long udev may take to be done with a new interface, which it may rename."""
+"""How long udev may take to finish with a new interface, which it may rename."""
 
 
 class LinuxPhysicalFunctions(PciTree):
-    """What `ports.host_devices.HostDevices` does with PFs."""
+    """The PFs' part of `ports.host_devices.HostDevices`."""
 
     _udev: Path = Path("/run/udev/data")
 
@@ -52,7 +52,7 @@ class LinuxPhysicalFunctions(PciTree):
         return "its driver and VFs can only be changed by root; run this as root"
 
     def unbind(self, address: PciAddress) -> None:
-        """``driver/unbind``: that returns once it is done."""
+        """``driver/unbind``; the kernel returns once the driver is unbound."""
         if self.device(address).driver is not None:
             self._write(Path(self.place(address)) / "driver/unbind", str(address), f"take {address} from its driver")
 
@@ -77,7 +77,7 @@ class LinuxPhysicalFunctions(PciTree):
             raise HostDeviceFailed(f"{pf} was to have {number} VFs, and has {len(self.vfs(pf))}; see 'dmesg'")
 
     def restore_netdev(self, address: PciAddress, state: NetdevState) -> None:
-        """Once udev is done with it: only then does it keep the name that it is given."""
+        """Once udev has finished with the interface: only then does the interface keep a restored name."""
         if not until_true(lambda: self._index(address) is not None, seconds=NETDEV_SECONDS):
             raise HostDeviceFailed(f"the driver of {address} made no network interface, which was {state.name}")
         index = self._index(address) or 0
@@ -100,7 +100,7 @@ class LinuxPhysicalFunctions(PciTree):
         return None if shutil.which(command[0]) else f"there is no program '{command[0]}' that can be run"
 
     def run_hook(self, pf: PciAddress, command: Sequence[str]) -> None:
-        """What it says is shown if it fails, its last words."""
+        """The error of a hook that fails shows the last line of the hook's output."""
         import subprocess
 
         netdev = self.device(pf).netdev or ""
@@ -113,7 +113,7 @@ class LinuxPhysicalFunctions(PciTree):
         except OSError as error:
             raise HookFailed(f"the firmware hook '{command[0]}' could not be run: {error.strerror}") from None
         if done.returncode:
-            words = done.stdout.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            words = done.stdout.decode(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
             raise HookFailed(f"the firmware hook '{command[0]}' ended with status {done.returncode}: {words[0]}")
 
     def _index(self, address: PciAddress) -> int | None:

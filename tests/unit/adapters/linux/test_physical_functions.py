@@ -138,7 +138,7 @@ def test_a_hook_is_told_which_pf_and_sees_no_shell(kernel: Kernel, tmp_path: Pat
     ("command", "said"),
     [
         (["sh", "-c", "echo one; echo two >&2; exit 7"], "'sh' ended with status 7: two"),
-        (["false"], "'false' ended with status 1: it said nothing"),
+        (["false"], "'false' ended with status 1: it printed nothing"),
         (["/nosuch/flash"], "'/nosuch/flash' could not be run: No such file or directory"),
     ],
 )
