@@ -1,4 +1,4 @@
-"""The live definition as it is elsewhere: libvirt's Xen driver does not name the links of NICs that came while the guest ran."""
+"""The vifs of a live definition's NICs: libvirt's Xen driver does not name the links of NICs that came while the guest ran."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from virtnetplug import xml
 from virtnetplug.adapters.xen.toolstack import NO_SCRIPT
 from virtnetplug.model.interface import Interface
 from virtnetplug.ports.xen import Vif
-
-
-def lacks_targets(domain_xml: str) -> bool:
-    """Whether some NIC does not say its link."""
-    return any(net.target is None for net in xml.glimpse(domain_xml))
 
 
 def with_targets(domain_xml: str, vifs: Sequence[Vif]) -> str:
@@ -26,10 +21,10 @@ def with_targets(domain_xml: str, vifs: Sequence[Vif]) -> str:
 
 
 def vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]:
-    """The vif of each NIC of one definition; no two have the same one.
+    """The vif of each NIC of one definition; no two NICs have the same vif.
 
-    A vif is a NIC's by MAC and by the name of its link; by MAC and bridge if the definition does not name the link. If a bridge is not known, the MAC decides.
-    A placeholder is in no bridge of its NIC's.
+    A NIC and its vif have the same MAC and the same name of the link. If the definition does not name the link, they have the same bridge.
+    If a bridge is not known, the MAC decides. The bridge of a placeholder is another than the NIC's.
     """
     found: list[Vif | None] = [None] * len(nets)
     left = list(vifs)
@@ -39,11 +34,6 @@ def vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]:
                 found[index] = next((vif for vif in left if vif.mac == str(net.mac) and is_its(vif, net)), None)
                 left = [vif for vif in left if vif is not found[index]]
     return found
-
-
-def vif_of(vifs: Sequence[Vif], mac: str, target: str | None) -> Vif | None:
-    """The vif with that MAC whose link is called `target`."""
-    return next((vif for vif in vifs if vif.mac == mac and vif.has_link(target)), None)
 
 
 def _has_its_link(vif: Vif, net: Interface) -> bool:
