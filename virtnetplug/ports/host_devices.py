@@ -64,8 +64,8 @@ class HostDevices(Protocol):
     def is_link_up(self, pf: PciAddress) -> bool:
         """Whether the network interface of a device has a carrier; False if the device has no interface."""
 
-    # -- PFs. While a PF is unbound, or its number of VFs changes, nobody may have one of its VFs: the kernel waits for
-    # the user of a VF, without a limit. ------------------------------------------------------------
+    # -- PFs. Nobody may have a VF of a PF that is unbound, or whose number of VFs changes. Else the kernel waits for the VF's user,
+    # without a limit. ------------------------------------------------------------------------------
 
     def pf_state(self, pf: PciAddress) -> PfState:
         """Everything that has to be restored after the PF was bound anew. Raises `HostDeviceFailed`."""

@@ -13,7 +13,7 @@ from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
 from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
-from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.links import Link
 
 CLONE_NEWNET = 0x40000000
 """<linux/sched.h>"""
@@ -34,7 +34,6 @@ class LinuxLinks:
         return {link.name: _link(link, masters[link.name], switches) for link in raw}
 
     def link(self, name: str) -> Link | None:
-        """The link of that name, or None."""
         raw = rtnetlink.get(name)
         if raw is None:
             return None
@@ -65,13 +64,8 @@ class LinuxLinks:
         with _permitted(f"put '{name}' into {f'bridge {master!r}' if master is not None else 'no bridge'}"):
             rtnetlink.write_number(link.index, rtnetlink.MASTER, bridge.index if bridge is not None else 0)
 
-    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
-        """``virNetDevOpenvswitchAddPort``."""
-        openvswitch.join(name, bridge, port)
-
-    def leave_switch(self, name: str) -> None:
-        """``virNetDevOpenvswitchRemovePort``."""
-        openvswitch.leave(name)
+    join_switch = staticmethod(openvswitch.join)
+    leave_switch = staticmethod(openvswitch.leave)
 
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
         """Set flags and table of a Linux bridge's port as libvirt does (``virNetDevBridgeFDBAdd``); raises `Failed`."""
@@ -111,7 +105,6 @@ class LinuxLinks:
             bridge_port.forget(link.index, mac)
 
     def state(self, name: str) -> NetdevState | None:
-        """The state of the link of that name, or None."""
         raw = rtnetlink.get(name)
         try:
             return netdev_state.read(raw.index) if raw is not None else None
@@ -136,7 +129,6 @@ class LinuxLinks:
             raise Failed(f"Link '{name}' was restored without {'; '.join(faults)}.", reason="link-not-set")
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
-        """Taps the domain's QEMU process holds open; empty if that cannot be seen."""
         return self.taps_by_domain().get(domain_uuid.lower(), frozenset())
 
     def taps_by_domain(self) -> Mapping[str, frozenset[str]]:

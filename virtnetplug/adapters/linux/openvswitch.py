@@ -38,7 +38,7 @@ def bridges() -> Mapping[str, str]:
 
 
 def join(name: str, bridge: str, port: SwitchPort) -> None:
-    """Make a link a port of `bridge`, and of no other, in one transaction of the database; raises `Failed`."""
+    """Make a link a port of `bridge`, and of no other, in one transaction (``virNetDevOpenvswitchAddPort``); raises `Failed`."""
     ids = {
         "attached-mac": port.mac, "iface-id": port.interface_id, "vm-id": port.domain_uuid, "port-profile": port.profile_id,
         "iface-status": "active",
@@ -53,7 +53,7 @@ def join(name: str, bridge: str, port: SwitchPort) -> None:
 
 
 def leave(name: str) -> None:
-    """Remove a link from its Open vSwitch bridge; a link in none is no error. Raises `Failed`."""
+    """Remove a link from its Open vSwitch bridge; a link in none is no error (``virNetDevOpenvswitchRemovePort``). Raises `Failed`."""
     _order(f"take '{name}' out of its Open vSwitch bridge", "--", "--if-exists", "del-port", name)
 
 

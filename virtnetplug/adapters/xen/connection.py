@@ -21,22 +21,18 @@ class XenHypervisor:
         self.close = inner.close
 
     def domain(self, name: str) -> XenDomain:
-        """The domain of that name, UUID or id."""
         return XenDomain(self._inner.domain(name), self._dom0)
 
     def domains(self) -> Iterable[XenDomain]:
-        """All domains."""
         return self._guests(self._inner.domains())
 
     def running(self) -> Iterable[XenDomain]:
-        """The domains that run."""
         return self._guests(self._inner.running())
 
     def _guests(self, domains: Iterable[Domain]) -> list[XenDomain]:
         return [XenDomain(domain, self._dom0) for domain in domains if not _is_host(domain.uuid)]
 
     def definitions(self) -> Iterable[tuple[XenDomain, DomainState]]:
-        """All domains with their states."""
         for domain, state in self._inner.definitions():
             if not _is_host(domain.uuid):
                 yield XenDomain(domain, self._dom0), state

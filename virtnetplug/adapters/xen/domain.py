@@ -1,4 +1,7 @@
-"""One domain of libvirt's Xen driver, with what that driver does not say or do taken from xenstore and the toolstack."""
+"""One domain of libvirt's Xen driver. xenstore and the toolstack show and do what that driver does not.
+
+libvirt's Xen driver does not name the links of NICs that came while the guest ran.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.adapters.xen.definition import vifs_of, with_targets
 from virtnetplug.adapters.xen.limits import lacks
-from virtnetplug.adapters.xen.toolstack import Toolstack
+from virtnetplug.adapters.xen.toolstack import NO_SCRIPT, Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch
 from virtnetplug.errors import (
     DeviceMissing,
@@ -44,7 +46,7 @@ class XenDomain:
     changes_in_place = False
 
     def __init__(self, inner: Domain, dom0: Dom0) -> None:
-        self._inner, self._dom0 = inner, dom0
+        self._inner, self._dom0, self._store = inner, dom0, dom0.store
         self.name, self.uuid, self.state = inner.name, inner.uuid, inner.state
         self.attach = (
             inner.attach
@@ -63,12 +65,12 @@ class XenDomain:
 
     def process(self) -> str:
         """Boot of dom0, id, and time of creation, as xenstore has them: ids begin anew after 32,751."""
-        store, number = self._dom0.store, self.state().id
-        if store is None or number < 0:
+        number = self.state().id
+        if self._store is None or number < 0:
             return ""
         if number not in self._processes:
             try:
-                self._processes[number] = store.process(number)
+                self._processes[number] = self._store.process(number)
             except XenStoreFailed:
                 return ""
         return self._processes[number]
@@ -85,9 +87,9 @@ class XenDomain:
         if half is Half.CONFIG:
             return text
         self._run, self._seen = xml.run_of(text), None
-        if self._dom0.store is not None and any(net.target is None for net in xml.glimpse(text)):
+        if self._store is not None and any(net.target is None for net in xml.glimpse(text)):
             with suppress(XenStoreFailed):
-                return with_targets(text, self._vifs())
+                return _with_targets(text, self._vifs())
         return text
 
     def detach(self, alias: str, half: Half) -> None:
@@ -100,7 +102,7 @@ class XenDomain:
         net = next((net for net in xml.devices(text).nets if net.alias == alias), None)
         if net is None:
             raise DeviceMissing(f"no device found with alias {alias} in the {half} definition of {self.name}")
-        if half is Half.CONFIG or net.is_hostdev or self._dom0.store is None:
+        if half is Half.CONFIG or net.is_hostdev or self._store is None:
             self.detach_element(net.element, half)
             return
         self._make_removable(net, text)
@@ -119,12 +121,12 @@ class XenDomain:
         Raises `NotSupported` if another vif than the NIC's has its MAC: ``libxl_mac_to_device_nic`` takes any vif with the MAC, whoever's it is.
         """
         run = xml.run_of(live_xml)
-        if self._dom0.store is None or run is None:
+        if self._store is None or run is None:
             return False
         with suppress(XenStoreFailed, HostDeviceFailed):
-            vifs = [vif for vif in self._dom0.store.vifs(run) if vif.is_recorded]
+            vifs = [vif for vif in self._store.vifs(run) if vif.is_recorded]
             nets = xml.devices(live_xml).nets
-            its = (vif for one, vif in zip(nets, vifs_of(nets, vifs), strict=True) if one.alias == net.alias)
+            its = (vif for one, vif in zip(nets, _vifs_of(nets, vifs), strict=True) if one.alias == net.alias)
             vif = next(its, None)
             others = [one.link for one in vifs if one.mac == str(net.mac) and one is not vif]
             if others:
@@ -165,7 +167,6 @@ class XenDomain:
 
     @contextmanager
     def watch(self) -> Iterator[XenWatch]:
-        """Begin to collect this domain's events."""
         aliases: Mapping[str, str] = {}
         run = None
         with suppress(DomainNotRunning, DomainMissing):
@@ -173,7 +174,7 @@ class XenDomain:
             run = xml.run_of(text)
             aliases = {net.alias: net.mac for net in xml.glimpse(text) if net.alias is not None and net.mac is not None}
         with self._inner.watch() as inner, ExitStack() as stack:
-            yield XenWatch(inner, aliases, self._dom0.store, run, stack)
+            yield XenWatch(inner, aliases, self._store, run, stack)
 
     def strays(self) -> Sequence[Stray]:
         """Vifs of the current run that belong to no NIC of the live definition: ``xl`` made them, or an attach failed half way."""
@@ -185,10 +186,10 @@ class XenDomain:
         except (DomainNotRunning, DomainMissing):
             return ()
         run = xml.run_of(text)
-        if self._dom0.store is None or run is None:
+        if self._store is None or run is None:
             return ()
-        vifs = self._dom0.store.vifs(run)
-        known = vifs_of(xml.devices(text).nets, vifs)
+        vifs = self._store.vifs(run)
+        known = _vifs_of(xml.devices(text).nets, vifs)
         return [(vif, Stray(vif.link, vif.mac, vif.bridge)) for vif in vifs if vif not in known]
 
     def evict(self, net: Interface) -> bool:
@@ -211,7 +212,7 @@ class XenDomain:
             vifs = self._vifs()
         except XenStoreFailed:
             return None
-        if self._dom0.store is None:
+        if self._store is None:
             return None
         vif = next((vif for vif in vifs if vif.mac == str(mac) and vif.has_link(target)), None)
         return Ends(None, None) if vif is None else Ends(vif.frontend, vif.backend)
@@ -232,6 +233,43 @@ class XenDomain:
             if self._run is None:
                 with suppress(DomainNotRunning, DomainMissing):
                     self.xml(Half.LIVE)
-            store = self._dom0.store
-            self._seen = store.vifs(self._run) if store is not None and self._run is not None else ()
+            self._seen = self._store.vifs(self._run) if self._store is not None and self._run is not None else ()
         return self._seen
+
+
+def _with_targets(domain_xml: str, vifs: Sequence[Vif]) -> str:
+    """`domain_xml` with ``<target dev=>`` in each NIC that has a vif."""
+    nets = xml.devices(domain_xml).nets
+    for net, vif in zip(nets, _vifs_of(nets, vifs), strict=True):
+        if net.target_dev is None and vif is not None:
+            element = xml.edit(net.element, {"target_dev": vif.link})
+            domain_xml = domain_xml.replace(net.element, element, 1)
+    return domain_xml
+
+
+def _vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]:
+    """The vif of each NIC of one definition; no two NICs have the same vif.
+
+    A NIC and its vif have the same MAC and the same name of the link. If the definition does not name the link, they have the same bridge.
+    If a bridge is not known, the MAC decides. The bridge of a placeholder is another than the NIC's.
+    """
+    found: list[Vif | None] = [None] * len(nets)
+    left = list(vifs)
+    for is_its in (_has_its_link, _is_in_its_bridge, _may_be_in_its_bridge):
+        for index, net in enumerate(nets):
+            if found[index] is None and not net.is_hostdev:
+                found[index] = next((vif for vif in left if vif.mac == str(net.mac) and is_its(vif, net)), None)
+                left = [vif for vif in left if vif is not found[index]]
+    return found
+
+
+def _has_its_link(vif: Vif, net: Interface) -> bool:
+    return vif.has_link(net.target_dev)
+
+
+def _is_in_its_bridge(vif: Vif, net: Interface) -> bool:
+    return net.target_dev is None and vif.bridge is not None and vif.bridge == net.source_bridge
+
+
+def _may_be_in_its_bridge(vif: Vif, net: Interface) -> bool:
+    return net.target_dev is None and (None in (vif.bridge, net.source_bridge) or vif.script == NO_SCRIPT)

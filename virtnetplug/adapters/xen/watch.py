@@ -43,7 +43,6 @@ class XenWatch:
         return self._inner.is_between_hosts
 
     def next(self, timeout: float) -> GuestEvent | None:
-        """The next event, or None after `timeout` seconds."""
         until = time.monotonic() + timeout
         if not self._has_begun:
             self._has_begun = True

@@ -50,7 +50,6 @@ class XenStore:
         return f"{_BOOT.read_text().strip()} {domain_id} {made}" if made is not None else ""
 
     def vif(self, domain_id: int, number: int) -> Vif | None:
-        """The vif of that number, or None."""
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
     def remains(self) -> frozenset[int]:
