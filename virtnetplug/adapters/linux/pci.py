@@ -91,10 +91,9 @@ class PciTree:
 
     def inode(self, address: PciAddress) -> int:
         """The inode of a device's directory, which no other device has while the host runs (``kernfs_new_node``); raises `HostDeviceMissing`."""
-        place = self.place(address)
         try:
-            return os.stat(place).st_ino
-        except OSError:  # the device is gone by now
+            return os.stat(f"{self._devices}/{address}").st_ino
+        except OSError:
             raise _missing(address) from None
 
     def binding(self, address: PciAddress) -> tuple[str, int]:
@@ -102,10 +101,9 @@ class PciTree:
         link = f"{self.place(address)}/driver"
         try:
             inode = os.lstat(link).st_ino
+            return os.path.basename(os.readlink(link)), inode
         except OSError:
             return "", 0
-        name = _name_of(link)
-        return ("", 0) if name is None else (name, inode)
 
     def place(self, address: PciAddress) -> str:
         """The directory of a device; raises `HostDeviceMissing`."""

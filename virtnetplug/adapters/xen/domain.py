@@ -48,16 +48,12 @@ class XenDomain:
     def __init__(self, inner: Domain, dom0: Dom0) -> None:
         self._inner, self._dom0, self._store = inner, dom0, dom0.store
         self.name, self.uuid, self.state = inner.name, inner.uuid, inner.state
-        self.attach = (
-            inner.attach
-        )  # libxlDomainAttachNetDevice: its error may leave a vif that libvirt does not list, see `strays`
-        self.detach_element = inner.detach_element
-        self.metadata, self.set_metadata = inner.metadata, inner.set_metadata
+        self.metadata, self.set_metadata, self.saved_image = inner.metadata, inner.set_metadata, inner.saved_image
         self.travelling, self.set_travelling = inner.travelling, inner.set_travelling
-        self.saved_image = inner.saved_image
-        self.packets_sent = (
-            inner.packets_sent
-        )  # knows links by the definition's targets: it fails for NICs that came later
+        # An error of libxlDomainAttachNetDevice may leave a vif that libvirt does not list: see `strays`.
+        self.attach, self.detach_element = inner.attach, inner.detach_element
+        # libvirt knows links by the definition's targets: it fails for NICs that came later.
+        self.packets_sent = inner.packets_sent
         self.await_idle = inner.await_idle  # virDomainMemoryStats takes the domain's job here, too
         self._run: int | None = None
         self._processes: dict[int, str] = {}

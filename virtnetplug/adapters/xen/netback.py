@@ -104,10 +104,10 @@ class XenVifDrivers:
 
 
 def _reason(error: OSError, file: str) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "only root can; run this as root"
-    if error.errno == errno.ENODEV:
-        return "the kernel knows no such vif"
-    if error.errno == errno.ENOENT:
-        return f"{MODULE} is not loaded: 'modprobe {MODULE}'"
-    return f"{error.strerror} from {file}"
+    reasons = {
+        errno.EACCES: "only root can; run this as root",
+        errno.EPERM: "only root can; run this as root",
+        errno.ENODEV: "the kernel knows no such vif",
+        errno.ENOENT: f"{MODULE} is not loaded: 'modprobe {MODULE}'",
+    }
+    return reasons.get(error.errno or 0, f"{error.strerror} from {file}")
