@@ -154,12 +154,12 @@ class FakeWatch:
 class FakeDomain:
     """`ports.domain.Domain`, with the knobs of the boot-sector guest: hold, resume, reset, destroy.
 
-    Guest: one that `holds` lets go of nothing, one that `refuses` says so, one that `blinks` lets go after `BLINKING` seconds unless it is
-    asked again meanwhile, one whose slot is `busy_until` (monotonic seconds) cannot be asked.
+    Knobs of the guest: a guest that `holds` releases nothing, and a guest that `refuses` answers so. A guest that `blinks` releases a NIC
+    after `BLINKING` seconds unless it is asked again meanwhile. A guest whose slot is `busy_until` (monotonic seconds) cannot be asked.
 
-    libvirt, where that is wrong: a live attach leaves out the children `dropped` and says nothing, or (`gives_nothing`) everything; an
-    update that `changes_nothing` succeeds; where it is `behind`, it has DEVICE_DELETED still in its queue when it forgets a NIC, and takes
-    the next one of that alias for the one that was deleted, unless somebody waits (`await_idle`).
+    Knobs of a wrong libvirt: a live attach silently leaves out the children `dropped`, or (`gives_nothing`) everything. An update that
+    `changes_nothing` succeeds. A libvirt that is `behind` has DEVICE_DELETED still in its queue when it forgets a NIC: it takes the
+    next NIC of that alias for the deleted NIC, unless somebody waits (`await_idle`).
     """
 
     def __init__(self, hypervisor: FakeHypervisor, name: str, *, machine: str = "pc", persistent: bool = True) -> None:
@@ -407,7 +407,7 @@ class FakeDomain:
         self._let_go()
 
     def let_go(self, alias: str) -> None:
-        """Of this one alone."""
+        """Release this NIC alone."""
         self._leaving.remove(alias)
         self._remove(alias)
 
@@ -677,7 +677,7 @@ class FakeDomain:
 class FakeHypervisor:
     """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host.
 
-    With `devices`, that host also has VFs: NICs of type hostdev, and pools of them, behave as libvirt makes them. `clock` is the host's.
+    A host that gets `devices` also has VFs: NICs of type hostdev, and pools of VFs, behave as libvirt makes them. `clock` is the host's.
     """
 
     uri = "fake:///host"
@@ -697,16 +697,16 @@ class FakeHypervisor:
         self.all: dict[str, FakeDomain] = {}
         self.bridges: dict[str, set[str]] = {}
         self.switches: dict[str, dict[str, SwitchPort]] = {}
-        """Those of the bridges that are Open vSwitch's, with what was said of their ports beside libvirt's attach."""
+        """Open vSwitch's bridges, with what was set of their ports beside libvirt's attach."""
         self.taps: dict[str, str] = {}
-        """Each with the UUID of the domain whose QEMU has it."""
+        """Each tap with the UUID of the domain whose QEMU has it."""
         self.isolated: set[str] = set()
         self.only_macs: dict[str, str] = {}
         self.vlans: dict[str, Vlan] = {}
-        """Set beside libvirt's attach, of ports of Linux bridges."""
+        """The VLANs of Linux bridges' ports that were set beside libvirt's attach."""
         self.introduced: list[tuple[str, str]] = []
         self.macs: dict[str, str] = {}
-        """The port behind which a bridge has learnt each; guests here send nothing, so a test says it."""
+        """The port behind which a bridge has learnt each MAC; guests here send nothing, so a test sets it."""
         self.forgotten: list[tuple[str, str]] = []
         self.nets: dict[str, Network] = {}
         self.net_ports: dict[str, NetworkPort] = {}

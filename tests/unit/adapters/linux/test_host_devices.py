@@ -1,4 +1,4 @@
-"""The host's VFs and their settings: a /sys made here, and a kernel that keeps what it is told."""
+"""The host's VFs and their settings: a /sys made here, and a kernel that keeps what is set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAIN = VfSettings(
 
 
 class Kernel:
-    """Of eth0 (index 2) with two VFs; `refuses` maps a setter to the error it gets."""
+    """The kernel's view of eth0 (index 2) with two VFs; `refuses` maps a setter to its error."""
 
     def __init__(self) -> None:
         self.vfs = {0: PLAIN, 1: PLAIN}
@@ -206,7 +206,7 @@ def test_counters_that_cannot_be_read_are_a_failure(host: LinuxHostDevices, monk
 
 
 class Facts(LinuxHostFacts):
-    """Of a host where all is well unless a test says otherwise."""
+    """Facts of a host where all is well unless a test changes them."""
 
     root = True
     fault: ModuleFault | None = None
@@ -251,7 +251,7 @@ def test_whether_a_guests_driver_has_switched_msix_on(host: LinuxHostDevices, tr
 
 
 def test_which_vf_it_is(host: LinuxHostDevices, tree: Tree, tmp_path: Path) -> None:
-    """Its own driver does not make it another one; its PF's does, and so does a directory made anew."""
+    """A VF stays the same under another driver of its own. A new binding of its PF or a new directory makes another VF."""
     was = host.identity(FIRST)
     assert (was.boot, was.pf, was.driver, was.index) == ("", PF, "igb", 0)
     assert (

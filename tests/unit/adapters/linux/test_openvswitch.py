@@ -1,4 +1,4 @@
-"""What is asked of ``ovs-vsctl`` and told to it; that a real one takes it is shown in the lab."""
+"""The questions and orders to ``ovs-vsctl``; the lab shows that a real one takes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NIC = SwitchPort(mac="52:54:00:00:00:01", domain_uuid="0fd3b5c7-d7b4-4611-8274-1
 
 
 class Program:
-    """An ``ovs-vsctl`` that answers as it is told to, and keeps what it was given."""
+    """An ``ovs-vsctl`` that answers as a test wants, and keeps its arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -20,13 +20,13 @@ MACS = {f"ua-{number}": f"00:16:3e:08:00:0{number}" for number in range(4)}
 
 
 def net(number: int, extra: str = "") -> str:
-    """``ua-N``."""
+    """The NIC ``ua-N``."""
     mac, alias = MACS[f"ua-{number}"], f"ua-{number}"
     return f"<interface type='bridge'><mac address='{mac}'/><source bridge='br0'/>{extra}<alias name='{alias}'/></interface>"
 
 
 def vif(number: int, **more: object) -> Vif:
-    """That of ``ua-N``, connected."""
+    """The vif of ``ua-N``, connected."""
     made = Vif(
         domain_id=7,
         number=number,

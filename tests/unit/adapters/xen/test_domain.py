@@ -17,7 +17,7 @@ FIRST = net(0, "<target dev='vif7.0'/>")
 
 
 def guest(*nets: str, config: tuple[str, ...] = ()) -> Guest:
-    """With a vif for each of its NICs."""
+    """A guest with a vif for each of its NICs."""
     vifs = [vif(number) for number in range(4) if any(MACS[f"ua-{number}"] in one for one in nets)]
     return Guest(live=list(nets), config=list(config), vifs_there=vifs)
 
@@ -166,7 +166,7 @@ def test_a_vif_without_a_driver_gets_it_before() -> None:
 
 
 def test_what_libvirt_lists_for_ever_is_given_something_to_remove() -> None:
-    """The driver cannot be given back: libxl fails after the deed, and libvirt still lists the NIC."""
+    """The driver cannot be bound again: libxl fails after the deed, and libvirt still lists the NIC."""
     there = guest(net(1))
     there.unbound, there.cannot_bind = {"vif-7-1"}, True
     there.domain.detach("ua-1", Half.LIVE)
