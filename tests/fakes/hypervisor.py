@@ -158,7 +158,7 @@ class FakeDomain:
     after `BLINKING` seconds unless it is asked again meanwhile. A guest whose slot is `busy_until` (monotonic seconds) cannot be asked.
 
     Knobs of a wrong libvirt: a live attach silently leaves out the children `dropped`, or (`gives_nothing`) everything. An update that
-    `changes_nothing` succeeds. A libvirt that is `behind` has DEVICE_DELETED still in its queue when it forgets a NIC: it takes the
+    `changes_nothing` succeeds. A libvirt that is `behind` has DEVICE_DELETED still in its queue when it forgets a NIC. It takes the
     next NIC of that alias for the deleted NIC, unless somebody waits (`await_idle`).
     """
 

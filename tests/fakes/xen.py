@@ -1,4 +1,4 @@
-"""A dom0 in memory, which behaves as a real dom0 was seen to: vifs in xenstore, netback, and the links that come and go with netback."""
+"""A dom0 in memory, which behaves as a real dom0 was seen to: vifs in xenstore, netback, and netback's links."""
 
 from __future__ import annotations
 

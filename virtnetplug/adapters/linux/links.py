@@ -15,9 +15,6 @@ from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
 from virtnetplug.ports.links import Link
 
-CLONE_NEWNET = 0x40000000
-"""<linux/sched.h>"""
-
 
 class LinuxLinks:
     """`HostLinks` of the network namespace of the calling thread; `proc` is where the processes are looked for."""
@@ -175,4 +172,4 @@ def leave_network() -> bool:
     """
     import ctypes
 
-    return os.geteuid() == 0 and bool(ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0)
+    return os.geteuid() == 0 and bool(ctypes.CDLL(None).unshare(0x40000000) == 0)  # CLONE_NEWNET

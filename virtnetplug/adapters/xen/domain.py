@@ -5,7 +5,7 @@ libvirt's Xen driver does not name the links of NICs that came while the guest r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ from virtnetplug.errors import (
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import Domain, Ends, Lack, Stray
+from virtnetplug.ports.domain import Domain, Ends, Lack, Stray, Watch
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
 
 
@@ -162,15 +162,19 @@ class XenDomain:
             raise
 
     @contextmanager
-    def watch(self) -> Iterator[XenWatch]:
-        aliases: Mapping[str, str] = {}
-        run = None
+    def watch(self) -> Iterator[Watch]:
+        """libvirt's events alone, if the domain does not run or this host is not its dom0."""
+        text = ""
         with suppress(DomainNotRunning, DomainMissing):
             text = self._inner.xml(Half.LIVE)
-            run = xml.run_of(text)
-            aliases = {net.alias: net.mac for net in xml.glimpse(text) if net.alias is not None and net.mac is not None}
+        run = xml.run_of(text)
         with self._inner.watch() as inner, ExitStack() as stack:
-            yield XenWatch(inner, aliases, self._store, run, stack)
+            if self._store is None or run is None:
+                yield inner
+            else:
+                nets = xml.glimpse(text)
+                aliases = {net.alias: net.mac for net in nets if net.alias is not None and net.mac is not None}
+                yield XenWatch(inner, aliases, self._store, run, stack)
 
     def strays(self) -> Sequence[Stray]:
         """Vifs of the current run that belong to no NIC of the live definition: ``xl`` made them, or an attach failed half way."""

@@ -19,11 +19,11 @@ class XenWatch:
     """libvirt's events of the run `domain_id`; and REMOVED for each of `aliases` (to MAC) of which xenstore has nothing left.
 
     xenstore is watched from the first wait on, by a process of its own that ends with `stack`. Most operations end without such a process,
-    as libvirt's detach on Xen waits by itself. Without a `store` or a run, there are libvirt's events only.
+    as libvirt's detach on Xen waits by itself.
     """
 
     def __init__(
-        self, inner: Watch, aliases: Mapping[str, str], store: VifStore | None, domain_id: int | None, stack: ExitStack
+        self, inner: Watch, aliases: Mapping[str, str], store: VifStore, domain_id: int, stack: ExitStack
     ) -> None:
         self._inner, self._store, self._domain_id, self._stack = inner, store, domain_id, stack
         self.has_removed, self.forget = inner.has_removed, inner.forget
@@ -60,22 +60,20 @@ class XenWatch:
             self._listen(self._changes, min(left, TURN))
 
     def _begin(self) -> None:
-        if self._store is not None and self._domain_id is not None:
-            with suppress(XenStoreFailed):
-                self._changes = self._stack.enter_context(self._store.watch(self._domain_id))
-            self._look(self._store, self._domain_id)
+        with suppress(XenStoreFailed):
+            self._changes = self._stack.enter_context(self._store.watch(self._domain_id))
+        self._look()
 
     def _listen(self, changes: VifWatch, seconds: float) -> None:
-        assert self._store is not None and self._domain_id is not None
         try:
             if changes.next(seconds):
-                self._look(self._store, self._domain_id)
+                self._look()
         except XenStoreFailed:
             self._changes = None  # libvirt's events are left, and the caller looks at the vifs, too
 
-    def _look(self, store: VifStore, domain_id: int) -> None:
+    def _look(self) -> None:
         with suppress(XenStoreFailed):
-            macs = {vif.mac for vif in store.vifs(domain_id)}
+            macs = {vif.mac for vif in self._store.vifs(self._domain_id)}
             for alias in [alias for alias, mac in self._left.items() if mac not in macs]:
                 del self._left[alias]
                 self._events.append(GuestEvent(GuestEventKind.REMOVED, alias))

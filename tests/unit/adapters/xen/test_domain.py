@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.adapters.xen.guests import MACS, Guest, net, vif
 from virtnetplug import xml
+from virtnetplug.adapters.xen.domain import Dom0, XenDomain
 from virtnetplug.adapters.xen.tools import Done
 from virtnetplug.adapters.xen.toolstack import Toolstack
 from virtnetplug.errors import DeviceMissing, HypervisorFailed, NotSupported, XenStoreFailed
@@ -336,3 +337,11 @@ def test_without_xenstore_libvirts_events_are_left() -> None:
         there.events = [GuestEvent(GuestEventKind.LOST)]
         assert watch.next(5) == GuestEvent(GuestEventKind.LOST)
         assert watch.next(0) is None
+
+
+def test_on_another_host_than_dom0_there_are_libvirts_events_only() -> None:
+    there = guest(net(1))
+    there.events = [GuestEvent(GuestEventKind.LOST)]
+    with XenDomain(there, Dom0(None, None, Toolstack(there.xl))).watch() as watch:  # type: ignore[arg-type]
+        assert watch.next(0.0) == GuestEvent(GuestEventKind.LOST)
+    assert there.calls == []
