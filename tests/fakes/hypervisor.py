@@ -49,8 +49,8 @@ from virtnetplug.ports.domain import (
     HowEnded,
     Lack,
     PowerState,
+    RunEvents,
     Stray,
-    WhatWasTold,
 )
 from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
@@ -117,30 +117,16 @@ class Image:
     leaving: tuple[int, ...]
 
 
-class FakeWatch:
+class FakeWatch(RunEvents):
     """`ports.domain.Watch`: to wait on it moves the host's clock."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
         self._clock = clock
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
-        self.told = WhatWasTold()
-
-    @property
-    def end(self) -> HowEnded:
-        return self.told.end
-
-    @property
-    def is_between_hosts(self) -> bool | None:
-        return self.told.is_between_hosts
-
-    def has_removed(self, alias: str) -> bool:
-        return alias in self.told.removed
-
-    def forget(self) -> None:
-        self.told = WhatWasTold()
 
     def put(self, event: GuestEvent) -> None:
-        self.told.hear(event)
+        self.hear(event)
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
@@ -490,7 +476,7 @@ class FakeDomain:
         self._leaving = [nics[place].find("alias").get("name") for place in image.leaving]
         self._begin(HowBegan.MIGRATED if has_migrated else HowBegan.RESTORED)
         for watch in self._watches:
-            watch.told.go_on()
+            watch.go_on()
         if not self.holds and not self.paused:
             self._let_go()
 
@@ -546,13 +532,13 @@ class FakeDomain:
         """The client of a migration dies between its last two steps: this half stays paused, and the guest runs on the other host, or nowhere."""
         self.paused, self.paused_reason = True, FOR_MIGRATION
         for watch in self._watches:
-            watch.told.is_between_hosts = True
+            watch.is_between_hosts = True
 
     def run_again(self) -> None:
         """``virsh resume`` of a half that is not on another host."""
         self.paused, self.paused_reason = False, ""
         for watch in self._watches:
-            watch.told.is_between_hosts = False
+            watch.is_between_hosts = False
 
     def pause_and_go_on(self) -> None:
         """``virsh suspend`` and ``virsh resume``: libvirt keeps one reason, and forgets that the guest was booted or restored."""

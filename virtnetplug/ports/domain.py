@@ -140,14 +140,21 @@ class Lack:
     why: str
 
 
-class WhatWasTold:
-    """What the events of one run have reported so far: how the run ended, and which devices its guest has released."""
+class RunEvents:
+    """What the events of one run have reported so far; a `Watch` that receives events is one."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Watch.forget`."""
         self.end = HowEnded.UNKNOWN
         self.removed: set[str] = set()
         self.is_between_hosts: bool | None = None
-        """True from a pause for a migration until the guest is resumed; None before both."""
+
+    def has_removed(self, alias: str) -> bool:
+        """See `Watch.has_removed`."""
+        return alias in self.removed
 
     def hear(self, event: GuestEvent) -> None:
         """Note an event. The first end is the end of the run; later ends are of later runs, or mean that the domain was undefined."""
