@@ -72,11 +72,11 @@ class XenVifDrivers:
 
     def unbind(self, name: str) -> None:
         """The kernel returns when the link is gone."""
-        self._write("unbind", name, unless=lambda: not self.is_bound(name))
+        self._write("unbind", name)
 
     def bind(self, name: str) -> None:
         """The link comes when the guest's end has been read, at once or a little later."""
-        self._write("bind", name, unless=lambda: self.is_bound(name))
+        self._write("bind", name)
         if not retry.until_true(lambda: self.link(name) is not None, seconds=_LINK_SECONDS):
             raise HostDeviceFailed(
                 f"{name} has its driver, but no link after {_LINK_SECONDS:g} s. The kernel's log ('dmesg') says why."
@@ -91,16 +91,16 @@ class XenVifDrivers:
         self._run(["modprobe", "-r", MODULE])
         self.load()
 
-    def _write(self, file: str, name: str, *, unless: Callable[[], bool]) -> None:
-        if unless():
+    def _write(self, file: str, name: str) -> None:
+        is_bind = file == "bind"
+        if self.is_bound(name) is is_bind:
             return
         try:
             (self._driver / file).write_text(name)
         except OSError as error:
-            if unless():  # somebody else did it meanwhile
-                return
-            participle = {"bind": "bound", "unbind": "unbound"}[file]
-            raise HostDeviceFailed(f"{name} cannot be {participle} ({_reason(error, file)})") from None
+            if self.is_bound(name) is not is_bind:  # else somebody else did it meanwhile
+                participle = "bound" if is_bind else "unbound"
+                raise HostDeviceFailed(f"{name} cannot be {participle} ({_reason(error, file)})") from None
 
 
 def _reason(error: OSError, file: str) -> str:
