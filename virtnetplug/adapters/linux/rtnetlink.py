@@ -31,7 +31,8 @@ _SKIP_STATS = 8  # RTEXT_FILTER_SKIP_STATS: statistics are half of a message, an
 _FILTER_VF = 1  # RTEXT_FILTER_VF: the kernel lists a PF's VFs only on request
 IFF_UP = 1
 _NAME_MOST = 15  # IFNAMSIZ - 1
-_BUFFER = 1 << 18  # a PF may have 256 VFs, and each VF takes some 300 bytes
+_BUFFER = 1 << 16
+_VF_BUFFER = 1 << 18  # a PF may have 256 VFs, and each VF takes some 300 bytes
 _TRIES = 5
 
 Attributes = Mapping[int, bytes]
@@ -76,7 +77,7 @@ def attributes_with_vfs(index: int, *, has_counters: bool = False) -> tuple[int,
     If `has_counters`, each VF comes with its ``IFLA_VF_STATS``, for which a driver may have to ask its card.
     """
     mask = _FILTER_VF if has_counters else _SKIP_STATS | _FILTER_VF
-    body = ask(_GETLINK, _link_request(index, mask=mask))
+    body = ask(_GETLINK, _link_request(index, mask=mask), size=_VF_BUFFER)
     return _INFO.unpack_from(body)[3], attributes(body, _INFO.size)
 
 
@@ -114,9 +115,9 @@ def dump(kind: int, body: bytes) -> list[bytes]:
     return [answer for _, answer in answers]
 
 
-def ask(kind: int, body: bytes) -> bytes:
-    """The body of the one message that answers; raises `OSError`."""
-    return next(answer for _, answer in _exchange(kind, 0, body))
+def ask(kind: int, body: bytes, *, size: int = _BUFFER) -> bytes:
+    """The body of the one message that answers, of at most `size` bytes; raises `OSError`."""
+    return next(answer for _, answer in _exchange(kind, 0, body, size))
 
 
 def order(kind: int, flags: int, body: bytes) -> None:
@@ -219,14 +220,14 @@ def _one(request: bytes) -> RawLink | None:
         raise
 
 
-def _exchange(kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+def _exchange(kind: int, flags: int, body: bytes, size: int = _BUFFER) -> Iterator[tuple[int, bytes]]:
     """Send a request, and yield the flags and the body of each message that answers; raises `OSError`."""
     with _kernel() as kernel:
         if flags & _ACK:
             kernel.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body)
         while True:
-            for answered, about, answer in messages(kernel.recv(_BUFFER)):
+            for answered, about, answer in messages(kernel.recv(size)):
                 if answered == _DONE:
                     return
                 yield about, answer
