@@ -872,8 +872,10 @@ class FakeHypervisor:
         mac = nic.find("mac").get("address")
         self._allocated[free] = f"00000000-0000-4000-8000-{next(self._ports):012d}"
         self.create_port(
-            network.name, uuid=self._allocated[free], owner_uuid=owner, owner_name="",
-            mac=mac, host_address=free, managed=network.managed,
+            NetworkPort(
+                uuid=self._allocated[free], network=network.name, owner_uuid=owner, mac=Mac(mac), managed=network.managed,
+                host_address=free,
+            )
         )  # fmt: skip
         nic.set("type", "hostdev")
         nic.set("managed", "yes" if network.managed else "no")
@@ -934,32 +936,19 @@ class FakeHypervisor:
     def port_uuids(self, name: str) -> frozenset[str]:
         return frozenset(port.uuid for port in self.ports(name))
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
-        pool = self.network(network)
+    def create_port(self, port: NetworkPort) -> NetworkPort:
+        pool, address = self.network(port.network), port.host_address
         if not pool.active:
-            raise NetworkInactive(f"network {network} is not active")
+            raise NetworkInactive(f"network {pool.name} is not active")
         if pool.forward != "hostdev":
-            raise NotSupported(f"network {network} is no pool of PCI devices")
-        if host_address not in self._pool(pool):
-            raise HostDeviceUnfit(f"network {network} does not have the device {host_address}")
-        for port in self.net_ports.values():
-            if port.host_address == host_address and port.uuid != uuid:
-                raise ClaimTaken(f"{host_address} is in use: a port of network {network} holds it")
-        self.net_ports[uuid] = NetworkPort(
-            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
-            plug_type="hostdev-pci", managed=managed, host_address=host_address,
-        )  # fmt: skip
-        return self.net_ports[uuid]
+            raise NotSupported(f"network {pool.name} is no pool of PCI devices")
+        if address not in self._pool(pool):
+            raise HostDeviceUnfit(f"network {pool.name} does not have the device {address}")
+        for other in self.net_ports.values():
+            if other.host_address == address and other.uuid != port.uuid:
+                raise ClaimTaken(f"{address} is in use: a port of network {pool.name} holds it")
+        self.net_ports[port.uuid] = dataclasses.replace(port, plug_type="hostdev-pci")
+        return self.net_ports[port.uuid]
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
         return next((port for port in self.ports(self.network(network).name) if port.uuid == uuid), None)

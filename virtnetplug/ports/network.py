@@ -7,7 +7,6 @@ from typing import Protocol
 
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.pci import PciAddress
 
 
 class Networks(Protocol):
@@ -25,18 +24,8 @@ class Networks(Protocol):
     def port_uuids(self, name: str) -> frozenset[str]:
         """The UUIDs of these ports alone, without a look at each port (``virNetworkListAllPorts``)."""
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
-        """Reserve exactly the device `host_address` of a pool (``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``).
+    def create_port(self, port: NetworkPort) -> NetworkPort:
+        """Reserve exactly the device `port.host_address` of a pool (``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``).
 
         Raises `ClaimTaken` if a port has the device already, and `HostDeviceUnfit` if the pool does not have it. Raises `NotSupported` for a
         network that is no pool of PCI devices, `NetworkInactive`, and `NetworkMissing`.
