@@ -10,7 +10,7 @@ from pathlib import Path
 
 from virtnetplug.adapters.linux import files, pci, processes, rtnetlink, vf
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
-from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions
+from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions, readable
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import VFIO_DRIVER, Boot, PciDevice, VfCounters, VfIdentity, VfSettings
 from virtnetplug.model.operation import Refusal
@@ -55,10 +55,8 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
 
     def is_msix_enabled(self, address: PciAddress) -> bool:
         """From the device's ``config``; QEMU switches a VFIO device's MSI-X on when the guest does (``vfio_msix_enable``)."""
-        try:
+        with readable(f"the configuration of {address}"):
             config = Path(self.place(address), "config").read_bytes()
-        except OSError as error:
-            raise HostDeviceFailed(f"the configuration of {address} cannot be read: {error.strerror}") from None
         if len(config) <= pci.OPEN_TO_ALL:
             raise HostDeviceFailed(f"whether MSI-X of {address} is enabled cannot be seen; run this as root")
         return pci.is_msix_enabled(config)
@@ -102,12 +100,8 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         index = self.interface_index(device)
         if index is None:
             raise HostDeviceUnfit(f"{pf} has no network interface here, so nothing is counted of its VFs")
-        try:
+        with readable(f"the counters of the VFs of {device.netdev}"):
             found = vf.read_counters(index)
-        except OSError as error:
-            raise HostDeviceFailed(
-                f"the counters of the VFs of {device.netdev} cannot be read: {error.strerror}"
-            ) from None
         numbered = ((one.address, one.vf_index) for one in self.vfs(pf))
         return {address: found[number] for address, number in numbered if number is not None and number in found}
 
@@ -144,10 +138,8 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         return device, number, pf, index
 
     def _settings(self, device: PciDevice, number: int, pf: PciDevice, index: int) -> VfSettings:
-        try:
+        with readable(f"the VFs of {pf.netdev}"):
             raw = vf.read(index).get(number)
-        except OSError as error:
-            raise HostDeviceFailed(f"the VFs of {pf.netdev} cannot be read: {error.strerror}") from None
         if raw is None:
             raise HostDeviceMissing(f"{pf.netdev} knows no VF {number} ({device.address}) any more")
         return replace(

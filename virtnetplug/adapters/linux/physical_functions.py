@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from virtnetplug.adapters.linux import netdev_state
@@ -20,6 +21,15 @@ UDEV_SECONDS = 5.0
 """How long udev may take to finish with a new interface, which it may rename."""
 
 
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise `HostDeviceFailed` if the kernel does not let `what` be read."""
+    try:
+        yield
+    except OSError as error:
+        raise HostDeviceFailed(f"{what} cannot be read: {error.strerror}") from None
+
+
 class LinuxPhysicalFunctions(PciTree):
     """The PFs' part of `ports.host_devices.HostDevices`."""
 
@@ -33,12 +43,8 @@ class LinuxPhysicalFunctions(PciTree):
     def netdev_state(self, address: PciAddress) -> NetdevState | None:
         """The interface in this network namespace."""
         index = self._index(address)
-        if index is None:
-            return None
-        try:
-            return netdev_state.read(index)
-        except OSError as error:
-            raise HostDeviceFailed(f"the network interface of {address} cannot be read: {error.strerror}") from None
+        with readable(f"the network interface of {address}"):
+            return None if index is None else netdev_state.read(index)
 
     def links_above(self, address: PciAddress) -> Sequence[str]:
         """By one look at each link."""
