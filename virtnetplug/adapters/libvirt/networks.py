@@ -23,9 +23,7 @@ from virtnetplug.errors import (
     PortForeign,
 )
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.pci import PciAddress
 
 _NO_PORT = (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID)
 
@@ -69,26 +67,13 @@ class LibvirtNetworks:
         with self._handle(name) as handle:
             return frozenset(port.UUIDString() for port in self._ports(handle))
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
+    def create_port(self, port: NetworkPort) -> NetworkPort:
         """``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``: this very device, or an error.
 
         Asked again for a port that is there already with this UUID and device, it gives that one.
         """
-        wanted = NetworkPort(
-            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
-            plug_type="hostdev-pci", managed=managed, host_address=host_address,
-        )  # fmt: skip
-        with self._handle(network) as handle:
+        wanted = dataclasses.replace(port, plug_type="hostdev-pci")
+        with self._handle(port.network) as handle:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
@@ -97,7 +82,7 @@ class LibvirtNetworks:
                     return there
                 _raise_refusal(error, handle, wanted)
                 raise
-            return xml.network_port(made.XMLDesc(0), network)
+            return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
         """``virNetworkPortLookupByUUID``; None if there is none."""
