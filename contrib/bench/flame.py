@@ -1,4 +1,4 @@
-"""Draws a flame graph of an attach: each call is a box as wide as its share of the processor time, on top of its caller.
+"""Draws a flame graph of an attach. Each call is a box as wide as its share of the processor time, on top of its caller.
 
 The time is that of the calling thread. It has no waiting for the disk, QEMU or a daemon, and hardly depends on what runs beside.
 

@@ -85,7 +85,7 @@ class Stage:
         return self.cleanup.enter_context(virtnetplug.open(uri, state_dir=self.state_dir / name))
 
     def guests(self, connection: libvirt.virConnect, prefix: str, number: int) -> list[guests.Guest]:
-        """That many running boot-sector guests, which acknowledge every unplug at their next timer tick."""
+        """Running boot-sector guests, `number` of them, which acknowledge every unplug at their next timer tick."""
         place = namespace.PLACE / prefix
         place.mkdir(parents=True)
         started: list[guests.Guest] = []
