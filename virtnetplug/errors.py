@@ -286,6 +286,18 @@ class NotSupported(Refused):
     reason = "not-supported"
 
 
+class BackendFailed(Refused):
+    """A backend of another package is at fault; the message names the package, its entry point and what went wrong."""
+
+    reason = "backend-failed"
+
+
+class BackendMissing(Refused):
+    """The backend that plugged a NIC is not installed any more, so nothing can undo what the backend did on the host."""
+
+    reason = "backend-missing"
+
+
 class ConnectionFailed(Refused):
     """The hypervisor did not answer at all; nothing was started."""
 

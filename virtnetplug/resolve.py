@@ -7,6 +7,7 @@ what a running virtio NIC on a bridge takes in place was seen on libvirt 9.0, of
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import TypeVar
 
 from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
@@ -118,7 +119,7 @@ def _realise(actual: ActualDevice, network: Network) -> ActualDevice:
             )
         dev = network.devices[0] if len(network.devices) == 1 else None
         return dataclasses.replace(actual, type="direct", dev=dev, mode=network.forward)
-    if network.forward == "hostdev":
+    if network.is_pool:
         _check_virtualport(actual, network, _VEPA_PORTS, "hands out PCI devices")
         return dataclasses.replace(actual, type="hostdev")
     raise NotSupported(
@@ -176,17 +177,17 @@ _KEPT = frozenset({"alias", "address", "target_dev", "source_portid"})
 """What libvirt keeps when a new element does not say it."""
 
 
-def fits_in_place(before: Interface, after: Interface) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the fields that differ: those libvirt changes on the running NIC, and those that need a replacement.
+def fits_in_place(
+    before: Interface, after: Interface, updatable: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the fields that differ: first the fields that libvirt changes on the running NIC, then those that need a replacement.
 
-    libvirt answers success and changes nothing for ``trust_guest_rx_filters``, ``teaming`` or ``source_portgroup``
-    alone, so these need a replacement (the portgroup goes along when the network changes). A hostdev NIC can change in
-    nothing.
+    `updatable` are the fields that libvirt can change of NICs of this kind. libvirt answers success and changes nothing for
+    ``trust_guest_rx_filters``, ``teaming`` or ``source_portgroup`` alone, so these need a replacement. The portgroup changes along with
+    the network.
     """
     changed = changes_between(before, after)
-    if before.is_hostdev or after.is_hostdev:
-        return (), changed
-    fits = tuple(name for name in changed if name in IN_PLACE and _fits(name, before, after, changed))
+    fits = tuple(name for name in changed if name in updatable and _fits(name, before, after, changed))
     return fits, tuple(name for name in changed if name not in fits)
 
 

@@ -5,42 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug import xml
-from virtnetplug.backends import Ground, Order, Steps
+from virtnetplug.backends import Backend, Ground
 from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, NotSupported, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
-from virtnetplug.model.operation import Half, Phase, Refusal
+from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.ports.domain import Domain
 
 TYPES = frozenset(
-    [
-        "network",
-        "bridge",
-        "direct",
-        "ethernet",
-        "user",
-        "internal",
-        "vhostuser",
-        "vdpa",
-        "server",
-        "client",
-        "mcast",
-        "udp",
-        "null",
-        "vds",
-        "dev",
-    ]
+    {
+        *("network", "bridge", "direct", "ethernet", "user", "internal", "vhostuser", "vdpa"),
+        *("server", "client", "mcast", "udp", "null", "vds", "dev"),
+    }
 )
 """Actual types whose host end libvirt makes by itself (``virDomainNetType``, all but ``hostdev``)."""
 
 
-class Emulated:
+class Emulated(Backend):
     """Everything but assigned PCI devices."""
 
-    plug_steps: Sequence[tuple[str, Phase]] = ()
-    attach_step = "host_net_add"
-    release_step = "host_net_remove"
+    linked_types = frozenset({"network", "bridge", "ethernet", "direct"})  # the target of a vhost-user NIC is no link
+    shown_types = frozenset({"network", "bridge", "ethernet"})
 
     def serves(self, actual: ActualDevice) -> bool:
         """All but assigned PCI devices, and what libvirt does not know."""
@@ -61,10 +47,6 @@ class Emulated:
                 _refusal("link-missing", net, f"this host has no link '{actual.dev}'; 'ip link' lists those there are.")
             ]
         return ()
-
-    def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Nothing to do before: libvirt makes port, tap and netdev while it attaches."""
-        return order.net
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """libvirt removed the host end with the device. What the host still shows of it is removed, or said, never ignored."""

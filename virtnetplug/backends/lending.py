@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.backends import Ground, Order
-from virtnetplug.backends.candidates import exhausted, pool_for
-from virtnetplug.backends.choice import Pool, rank
+from virtnetplug.backends.pool import Pool, exhausted, pool_for, rank
 from virtnetplug.backends.returning import give_back
 from virtnetplug.backends.vf_identity import User, detach, expect_ours, loss_of, make_port, taker_of
 from virtnetplug.backends.vf_settings import before_attach, put, unfit
@@ -108,11 +107,19 @@ def held_for(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
     return [one for one in ground.journal.holdings() if (one.hypervisor, one.domain_uuid, one.alias) == its]
 
 
+def held(ground: Ground, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
+    """What the journal holds of that device for that NIC. None if the row is of another NIC, or of an earlier VF at the same address."""
+    one = next((one for one in held_for(ground, domain, alias) if one.is_behind(alias, mac, address)), None)
+    loss = None if one is None else loss_of(ground, one)
+    return one if loss is None or loss.is_gone else None
+
+
 def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
     """By rank; the one that the NIC had before them, even where the link of its PF went down meanwhile."""
-    again = [one for one in pool.devices if one.address == order.again and one.address not in pool.taken]
+    choice = order.choice
+    again = [one for one in pool.devices if one.address == choice.again and one.address not in pool.taken]
     best = (*again, *(one for one in rank(pool) if one not in again))
-    return [one for one in best if one.address != order.avoid and order.only in (None, one.address)]
+    return [one for one in best if one.address != choice.avoid and choice.only in (None, one.address)]
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:
@@ -125,7 +132,7 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
         if loss_of(ground, one) is not None or taker_of(ground, one) is not None:
             give_back(ground, one)
             continue
-        if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
+        if one.address == order.choice.again or (one.operation_id == order.operation_id and not one.quarantine):
             number = order.domain.state().id
             kept = dataclasses.replace(
                 one,

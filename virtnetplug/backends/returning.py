@@ -6,8 +6,16 @@ import dataclasses
 from contextlib import suppress
 
 from virtnetplug.backends import Ground
-from virtnetplug.backends.candidates import has_for, users_of_devices
-from virtnetplug.backends.vf_identity import Loss, User, apply, detach, loss_of, reattach
+from virtnetplug.backends.vf_identity import (
+    Loss,
+    User,
+    apply,
+    detach,
+    live_with,
+    loss_of,
+    reattach,
+    users_of_devices,
+)
 from virtnetplug.backends.vf_settings import back_to, of_ours, put
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
@@ -118,7 +126,7 @@ def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> 
 
     One that is gone is the domain's until that is told so, and another VF at its address never was.
     """
-    is_its = user is not None and user.uuid == holding.domain_uuid and has_for(user, holding)
+    is_its = user is not None and user.uuid == holding.domain_uuid and live_with(user, holding) is not None
     return is_its and (loss is None or loss.is_gone)
 
 

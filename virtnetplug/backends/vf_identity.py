@@ -1,18 +1,20 @@
-"""Writing to a VF that was lent: each write first looks who has the VF and which VF it is, and none goes to another NIC's VF or to another VF.
+"""Who has a VF and which VF it is, and writing to a lent VF: no write goes to the VF of another NIC, or to another VF.
 
-A look and a write cannot be one call to the kernel, so a VF that is exchanged or taken between the two is still written to. The look comes
-immediately before each write, and not once before several. Nothing else writes to a lent VF.
+A look and a write cannot be one call to the kernel: a VF that is exchanged or taken between the two is still written to. So the look comes
+immediately before each write, and not once before several writes. Nothing else writes to a lent VF.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from virtnetplug import xml
 from virtnetplug.backends import Ground
-from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.errors import (
     DomainMissing,
+    DomainNotRunning,
     HostDeviceBusy,
     HostDeviceFailed,
     HostDeviceMissing,
@@ -22,6 +24,8 @@ from virtnetplug.errors import (
 )
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.model.operation import Half
+from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 
@@ -49,6 +53,39 @@ class Loss:
     def told(self) -> str:
         """The same of a VF that has just been let go."""
         return self.message if self.is_gone else f"{self.message}. Nothing was written to it, and it is no longer held"
+
+
+def users_of_devices(ground: Ground) -> Mapping[PciAddress, Domain]:
+    """Every host device that a running domain has, with that domain.
+
+    A domain that has ended since the list was made has none. A domain that cannot be looked at raises: "not seen" is no proof.
+    """
+    found: dict[PciAddress, Domain] = {}
+    for domain in ground.hypervisor.running():
+        found.update(dict.fromkeys(devices_of(domain), domain))
+    return found
+
+
+def devices_of(domain: Domain) -> frozenset[PciAddress]:
+    """The host devices that a domain has, none if it does not run; raises what looking at it raises."""
+    text = _live_xml(domain)
+    return xml.host_addresses(text) if text is not None else frozenset()
+
+
+def live_with(domain: Domain, holding: Holding) -> str | None:
+    """The live definition, if it has that device behind the NIC that the device is held for, or None. Raises what looking at it raises."""
+    text = _live_xml(domain)
+    nets = xml.glimpse(text) if text is not None else ()
+    return text if any(holding.is_behind(net.alias, net.mac, net.host_address) for net in nets) else None
+
+
+def _live_xml(domain: Domain) -> str | None:
+    """The live definition if it may have a host device. Most have none, and to parse each would take longer than to get the text."""
+    try:
+        text = domain.xml(Half.LIVE)
+    except (DomainMissing, DomainNotRunning):
+        return None
+    return text if "hostdev" in text else None
 
 
 def expect_same(ground: Ground, holding: Holding) -> None:
@@ -149,9 +186,10 @@ def _is_open(ground: Ground, holding: Holding) -> bool:
 
 def _has_its_nic(ground: Ground, holding: Holding) -> bool:
     try:
-        return bool(holding.domain_uuid) and has_for(ground.hypervisor.domain(holding.domain_uuid), holding)
+        domain = ground.hypervisor.domain(holding.domain_uuid) if holding.domain_uuid else None
     except DomainMissing:
         return False
+    return domain is not None and live_with(domain, holding) is not None
 
 
 def _other(holding: Holding) -> str:

@@ -87,12 +87,11 @@ def fault(metadata: DomainMetadata, e: str, p: str) -> str | None:
     return None
 
 
-def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
-    """What of E's identity P gets; P's own settings stay where E says nothing. `is_hostdev`: P's actual type is hostdev.
+def take(e: Interface, p: Interface, kind: str) -> Taken:
+    """What of E's identity P gets; P's own settings stay where E says nothing. `kind` is P's type, or `HOSTDEV` if P's actual type is that.
 
     A VF gets E's outbound average as its `max_rate`, in Mbit/s and rounded up, the lower one where P has its own.
     """
-    kind = HOSTDEV if is_hostdev else p.type
     taken: dict[str, object] = {}
     left_out: list[tuple[str, str]] = []
     for name in ALWAYS:
@@ -105,14 +104,14 @@ def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
             taken[name] = value
         else:
             left_out.append((name, why))
-    if is_hostdev:
+    if kind == HOSTDEV:
         taken |= _rate(e, p)
     return Taken(taken, tuple(left_out), loses_filter=e.filterref is not None and kind not in _FILTERED)
 
 
-def retake(before: Interface, now: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
+def retake(before: Interface, now: Interface, p: Interface, kind: str) -> Taken:
     """What P, which has taken the identity of E as that was `before`, gets of what somebody has changed of E `now`."""
-    taken = take(now, p, is_hostdev=is_hostdev)
+    taken = take(now, p, kind)
     changed = {name for name in _TAKEN if getattr(before, name) != getattr(now, name)}
     if "bandwidth_outbound" in changed:
         changed.add("max_rate")

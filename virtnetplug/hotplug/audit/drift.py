@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.backends import vf_settings
-from virtnetplug.backends.candidates import is_lent_by
+from virtnetplug.backends.pool import is_lent_by
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import (
     DomainMissing,

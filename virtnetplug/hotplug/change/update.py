@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -174,7 +175,7 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
 def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
     """The assigned device behind the live NIC, if the update is about that."""
     live, config = find(view, selector, scope.halves)
-    if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
+    if live is None or not backend_of(live).is_lent or Half.LIVE not in scope.halves:
         return None
     from virtnetplug.hotplug.guest.assigned import assigned_to
 
@@ -183,7 +184,9 @@ def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assign
 
 def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
     """What somebody set by hand of the device that is replaced by another."""
-    if not (edit.by_replacement and edit.before.is_hostdev and replacement.actual_of(host, edit.after).is_hostdev):
+    if not edit.by_replacement or not backend_of(edit.before).is_lent:
+        return ()
+    if not backend_for(replacement.actual_of(host, edit.after)).is_lent:
         return ()
     from virtnetplug.hotplug.guest.assigned import lost_by_hand
 
@@ -422,7 +425,7 @@ class _Update:
         known = next((nic for nic in self.host.journal.nics(hypervisor, uuid) if nic.alias == self.alias), None)
         now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
         if known is not None and now is not None:
-            network = self._network(known) if now.is_hostdev else None
+            network = self._network(known) if backend_of(now).is_lent else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
         elif known is None and self.live is not None and self.request["replace"]:

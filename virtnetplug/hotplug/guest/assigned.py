@@ -12,9 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from virtnetplug.backends import vf_settings
-from virtnetplug.backends.candidates import has_for
-from virtnetplug.backends.lending import held_for
-from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.backends.lending import held
+from virtnetplug.backends.vf_identity import live_with
 from virtnetplug.backends.vf_settings import Settings
 from virtnetplug.errors import (
     HostDeviceBusy,
@@ -78,19 +77,12 @@ def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
     """The network in which the domain has a port for that device; None if there is none."""
     for name in host.networks.names():
         try:
-            ports = host.networks.ports(name) if host.networks.network(name).forward == "hostdev" else ()
+            ports = host.networks.ports(name) if host.networks.network(name).is_pool else ()
         except NetworkMissing:
             continue  # it is gone since it was listed
         if any((port.host_address, port.owner_uuid) == (address, domain.uuid) for port in ports):
             return name
     return None
-
-
-def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC; None if that is of another NIC, or was of another VF, which had its address before."""
-    one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
-    loss = None if one is None else loss_of(host, one)
-    return one if loss is None or loss.is_gone else None
 
 
 def lost_by_hand(
@@ -171,7 +163,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
         since=host.clock.now(),
         identity=host.host_devices.identity(address),
     )
-    if not has_for(domain, holding):
+    if live_with(domain, holding) is None:
         raise NicMissing(
             f"{alias} of domain {domain.name} does not have host device {address} any more: nothing was set"
         )
