@@ -113,7 +113,7 @@ def test_a_package_that_cannot_be_used_is_named_and_the_others_serve(site: Path,
     assert served_by(ActualDevice(type="example")) == "the backend 'sound-point' of package sound 1.0"
     (fault,) = backends.faults()
     assert fault.startswith("the backend 'broken-point' of package broken 1.0 cannot be used: ") and why in fault
-    with pytest.raises(NotSupported, match="of package broken 1.0 cannot be used"):
+    with pytest.raises(NotSupported, match=r"of package broken 1\.0 cannot be used"):
         backend_for(ActualDevice(type="strange"))
 
 

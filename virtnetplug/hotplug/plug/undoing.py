@@ -15,6 +15,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Backend, are_lent, backend_of
 from virtnetplug.backends.vf_identity import devices_of
 from virtnetplug.errors import (
+    BackendMissing,
     Failed,
     GuestMigrated,
     LeftPending,
@@ -60,7 +61,7 @@ from virtnetplug.hotplug.plug.last_seen import (
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.hotplug.plug.remembering import forget
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationRecord, StepState
+from virtnetplug.model.operation import Half, OperationRecord, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_between
@@ -149,7 +150,25 @@ def of_plug(
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return undos
+    return {
+        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
+        **undos,
+    }
+
+
+def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
+    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+    own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
+    phases = (Phase.ALLOCATE, Phase.PLUG)
+    planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
+    return [step.name for step in planned if step.name not in own]
+
+
+def _expect_backend(step: str, alias: str) -> None:
+    raise BackendMissing(
+        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+        "Install the package of that backend, then run 'virtnetplug recover'"
+    )
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
