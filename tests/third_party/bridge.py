@@ -1,8 +1,10 @@
-"""A backend that replaces one that virtnetplug has: bridges. It marks each bridge that a guest uses with an alias of the link."""
+"""A backend that replaces a backend of virtnetplug: for bridges. It writes the alias of the last NIC that came to a bridge into the bridge's own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from virtnetplug.backends import Ground, Order, Steps
 from virtnetplug.backends.emulated import Emulated
@@ -13,7 +15,9 @@ from virtnetplug.ports.domain import Domain
 
 
 class MarkedBridge(Emulated):
-    """Actual type ``bridge``; nothing on the host is changed but what libvirt changes."""
+    """Actual type ``bridge``."""
+
+    run: Callable[[Sequence[str]], object] = staticmethod(partial(subprocess.run, check=True, capture_output=True))
 
     plug_steps = (("mark_bridge", Phase.PLUG),)
     attach_step = "attach_to_marked_bridge"
@@ -25,12 +29,17 @@ class MarkedBridge(Emulated):
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
         """See `Backend.plug`."""
-        steps.effect("mark_bridge", order.net.alias or "", lambda: None, half=Half.LIVE)
+        alias = order.net.alias or ""
+        steps.effect("mark_bridge", alias, lambda: self._mark(order.actual.bridge or "", alias), half=Half.LIVE)
         return order.net
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """See `Backend.unplug`."""
-        return (*super().unplug(ground, domain, net), f"{net.source_bridge} is not marked any more")
+        self._mark(net.source_bridge or "", "")
+        return super().unplug(ground, domain, net)
+
+    def _mark(self, bridge: str, text: str) -> None:
+        self.run(["ip", "link", "set", "dev", bridge, "alias", text])
 
 
 backend = MarkedBridge()
