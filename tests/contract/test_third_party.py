@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from virtnetplug.hotplug.migration import obstacles
 
 from tests import packages
 from tests.contract.faults import Crash, Trigger, faulty, points
@@ -19,7 +18,8 @@ from tests.environment import ROOT
 from tests.fakes.vdpa import GUEST_DRIVER, HOST_DRIVER, FakeVdpaBus
 from virtnetplug import backends, xml
 from virtnetplug.errors import BackendFailed, HypervisorFailed, Refused, RollbackIncomplete, VirtnetplugError
-from virtnetplug.hotplug import guest
+from virtnetplug.hotplug.engine.migration import obstacles
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half, Result, Scope
