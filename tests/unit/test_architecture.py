@@ -28,7 +28,7 @@ ROOMS = {
     "backends": "errors lifecycle model ports retry undo xml resolve",
     "policy": "errors lifecycle model",
     # The rooms of the operations. Each stands on those above it on this page.
-    "hotplug.call": "errors model ports interruption xml",
+    "hotplug.call": "errors model ports interruption xml backends",
     "hotplug.look": "errors lifecycle model ports xml resolve backends hotplug.call",
     "hotplug.guest": "errors lifecycle model ports retry interruption xml backends hotplug.call hotplug.look",
     "hotplug.engine": "errors model ports retry undo interruption xml backends hotplug.call hotplug.guest",

@@ -15,7 +15,7 @@ Another package adds or replaces a kind with an entry point in the group ``virtn
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -42,36 +42,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Ground(Protocol):
-    """The parts of the host that a backend may look at and change."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The parts of a host that a backend may look at and change; `hotplug.call.host.Host` has more."""
 
-    @property
-    def hypervisor(self) -> Hypervisor:
-        """The connection."""
-
-    @property
-    def networks(self) -> Networks:
-        """libvirt's networks."""
-
-    @property
-    def links(self) -> HostLinks:
-        """The host's links."""
-
-    @property
-    def host_devices(self) -> HostDevices:
-        """The host's SR-IOV devices."""
-
-    @property
-    def nodedevs(self) -> NodeDevices:
-        """The drivers of the SR-IOV devices."""
-
-    @property
-    def journal(self) -> Journal:
-        """What survives this process."""
-
-    @property
-    def clock(self) -> Clock:
-        """The time."""
+    hypervisor: Hypervisor
+    networks: Networks
+    links: HostLinks
+    host_devices: HostDevices
+    nodedevs: NodeDevices
+    journal: Journal
+    clock: Clock
 
 
 class Steps(Protocol):
@@ -102,7 +83,7 @@ class Choice:
     @property
     def written(self) -> dict[str, str]:
         """The choice as the journal keeps it."""
-        return {name: str(address or "") for name, address in asdict(self).items()}
+        return {name: str(getattr(self, name) or "") for name in self.__slots__}
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Choice:
