@@ -47,8 +47,8 @@ def install(target: Path, name: str, source: str) -> None:
 
 def look_again() -> None:
     """Have the backends of other packages found anew, as a process that starts finds them."""
-    for found in (backends._of_others, backends.linked_types, backends.shown_types):
-        found.cache_clear()
+    backends._of_others.cache_clear()
+    backends.types_that.cache_clear()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What libvirt will make of a request: pure decisions over a net and its network.
 
-Follows ``networkAllocatePort`` (src/network/bridge_driver.c) and ``qemuDomainChangeNet`` (src/qemu/qemu_hotplug.c);
-what a running virtio NIC on a bridge takes in place was seen on libvirt 9.0, of other kinds it is read from the source.
+They follow ``networkAllocatePort`` (src/network/bridge_driver.c) and ``qemuDomainChangeNet`` (src/qemu/qemu_hotplug.c). The changes that
+a running virtio NIC on a bridge takes in place were seen on libvirt 9.0. Those of other kinds are read from the source.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ def resolve(interface: Interface, network: Network | None) -> ActualDevice:
 
 
 def choose_portgroup(interface: Interface, network: Network) -> Portgroup | None:
-    """The portgroup named, else the network's default, else None (``virPortGroupFindByName``).
+    """The portgroup that the NIC names, else the network's default, else None (``virPortGroupFindByName``).
 
-    A named one that is missing raises `PortgroupMissing`: libvirt goes on without it and says nothing, so that the NIC
-    would come up without the VLAN or the limits it was meant to have.
+    Raises `PortgroupMissing` if the network does not have it. libvirt would silently plug the NIC without it, and so without its VLAN or limits.
     """
     wanted = interface.source_portgroup
     if wanted is None:
@@ -223,7 +222,7 @@ def _differs(name: str, before: object, after: object) -> bool:
 def _fits(name: str, before: Interface, after: Interface, changed: tuple[str, ...]) -> bool:
     on_bridges = before.type in _ON_A_BRIDGE and after.type in _ON_A_BRIDGE
     if name in _CONNECTION:
-        # With a virtualport, libvirt would have to reconnect, and does not.
+        # libvirt would have to reconnect a virtualport, and does not
         return on_bridges and before.virtualport is None and after.virtualport is None
     if name == "source_portgroup":
         return "source_network" in changed and _fits("source_network", before, after, changed)

@@ -85,6 +85,17 @@ def test_a_kind_that_is_not_here_is_plugged_and_unplugged(fake: World, bus: Fake
     assert whole(fake, bus) == before
 
 
+def test_an_audit_asks_the_kind(fake: World, bus: FakeVdpaBus) -> None:
+    fake.plugger.attach(fake.name, [nic(0), nic(1)])
+    assert fake.plugger.audit().findings == ()
+    (bus.root / "sys/bus/vdpa/devices/vdpa1/driver").unlink()
+    (found,) = fake.plugger.audit().findings
+    assert (found.kind, found.nic, found.device) == ("device-driver", "ua-vdpa1", "/dev/vhost-vdpa-1")
+    sys.modules["vnp_vdpa"].backend.findings = lambda *given: 1 / 0  # type: ignore[attr-defined]
+    report = fake.plugger.audit()
+    assert report.findings == () and "of package vnp-vdpa 1.0 failed in 'findings'" in report.unseen[-1]
+
+
 def test_a_plan_says_what_the_kind_does(fake: World, bus: FakeVdpaBus) -> None:
     before = whole(fake, bus)
     plan = fake.plugger.plan_attach(fake.name, [nic()])

@@ -15,6 +15,7 @@ from virtnetplug.backends import Backend, Ground, Order, Steps
 from virtnetplug.errors import HostDeviceFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.ports.domain import Domain
@@ -49,6 +50,7 @@ class Vdpa(Backend):
     updatable = ()
     migrates = False
     locks_memory = True
+    audited_types = frozenset({"vdpa"})
     kernel = Kernel()
 
     def serves(self, actual: ActualDevice) -> bool:
@@ -93,6 +95,15 @@ class Vdpa(Backend):
         return (
             State.CONNECTED if self._driver(self._device(net.source_dev or "")) == GUEST_DRIVER else State.INITIALISED
         )
+
+    def findings(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[Finding]:
+        """See `Backend.findings`."""
+        node, device = net.source_dev or "", self._device(net.source_dev or "")
+        if device.is_dir() and self._driver(device) == GUEST_DRIVER:
+            return []
+        message = f"{node}, which {net.alias} of {domain.name} has, is not on {GUEST_DRIVER} any more."
+        who = {"domain": domain.name, "domain_uuid": domain.uuid, "nic": net.alias or "", "device": node}
+        return [Finding(kind="device-driver", message=message, remedy="Detach the NIC and attach it again.", **who)]
 
     def end_of(self, net: Interface) -> str:
         """See `Backend.end_of`."""

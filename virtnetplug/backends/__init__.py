@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from virtnetplug.errors import NotSupported
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
@@ -144,6 +145,9 @@ class Backend:
     shown_types: Collection[str] = ()
     """The actual types whose two ends a hypervisor's host may show by itself (Xen does)."""
 
+    audited_types: Collection[str] = ()
+    """The actual types whose NICs an audit asks `findings` about."""
+
     def serves(self, actual: ActualDevice) -> bool:
         """Whether this kind realises that actual device."""
         raise NotImplementedError
@@ -172,6 +176,10 @@ class Backend:
     def probe(self, ground: Ground, net: Interface) -> State | None:
         """The state that the host shows of the backend of a guest's NIC; None if the host shows nothing."""
         return None
+
+    def findings(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[Finding]:
+        """What is wrong on the host behind a guest's NIC. Touches nothing."""
+        return ()
 
     def end_of(self, net: Interface) -> str:
         """The host's end of a guest's NIC, by name: a tap, or a device. Empty if the element does not name the host's end."""
@@ -219,21 +227,15 @@ def known() -> Iterator[Backend]:
 
 
 def faults() -> tuple[str, ...]:
-    """What is wrong with backends of other packages, a sentence each that names package and entry point."""
-    backends, unusable = _of_others()
+    """What is wrong with backends of other packages, a sentence each that names package and entry point; none until a backend is asked for."""
+    backends, unusable = _of_others() if _of_others.cache_info().currsize else ((), ())
     return (*unusable, *(fault for backend in backends for fault in backend.faults))
 
 
 @cache
-def linked_types() -> frozenset[str]:
-    """The actual types whose target is a link of the host."""
-    return frozenset().union(*(backend.linked_types for backend in known()))
-
-
-@cache
-def shown_types() -> frozenset[str]:
-    """The actual types whose two ends a hypervisor's host may show by itself."""
-    return frozenset().union(*(backend.shown_types for backend in known()))
+def types_that(trait: str) -> frozenset[str]:
+    """The actual types that any backend names in this trait: ``linked_types``, ``shown_types`` or ``audited_types``."""
+    return frozenset().union(*(getattr(backend, trait) for backend in known()))
 
 
 @cache

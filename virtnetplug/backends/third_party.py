@@ -12,6 +12,7 @@ from virtnetplug.backends import Backend
 from virtnetplug.errors import BackendFailed, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Phase, Refusal
 
@@ -102,7 +103,7 @@ def _are_steps(value: Any) -> bool:
 _TRAITS: Mapping[str, Callable[[Any], bool]] = {
     "plug_steps": _are_steps,
     **dict.fromkeys(("attach_step", "release_step"), _is(str)),
-    **dict.fromkeys(("updatable", "linked_types", "shown_types"), _are(str)),
+    **dict.fromkeys(("updatable", "linked_types", "shown_types", "audited_types"), _are(str)),
     **dict.fromkeys(("is_lent", "migrates", "locks_memory", "is_express"), _is(bool)),
 }
 _ANSWERS: Mapping[str, Callable[[Any], bool]] = {
@@ -114,6 +115,7 @@ _ANSWERS: Mapping[str, Callable[[Any], bool]] = {
     "unplug": _are(str),
     "probe": _is(State, type(None)),
     "end_of": _is(str),
+    "findings": _are(Finding),
 }
-_OTHERWISE: Mapping[str, Any] = {"serves": False, "probe": None, "end_of": ""}
+_OTHERWISE: Mapping[str, Any] = {"serves": False, "probe": None, "end_of": "", "findings": ()}
 """What counts as the answer of a backend that fails where no failure is allowed."""

@@ -1,6 +1,6 @@
-"""Who has a VF and which VF it is, and writing to a lent VF: no write goes to the VF of another NIC, or to another VF.
+"""Who has a VF, which VF it is, and all writes to a lent VF: no write goes to the VF of another NIC, or to another VF.
 
-A look and a write cannot be one call to the kernel: a VF that is exchanged or taken between the two is still written to. So the look comes
+A look and a write cannot be one call to the kernel: a VF that is taken between the two is still written to. So the look comes
 immediately before each write, and not once before several writes. Nothing else writes to a lent VF.
 """
 
@@ -29,9 +29,6 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 
-GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
-"""What is to be said of a device that the host has no more."""
-
 
 class User(enum.Enum):
     """Who may have a VF at the moment of a write to it."""
@@ -44,14 +41,14 @@ class User(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Why a VF that was lent is there no more, in words: it `is_gone` or just going, or another VF has its address."""
+    """Why a lent VF no longer exists, in words: it `is_gone` or just going, or another VF has its address."""
 
     message: str
     is_gone: bool = False
 
     @property
     def told(self) -> str:
-        """The same of a VF that has just been let go."""
+        """The same sentence, once the VF is no longer held."""
         return self.message if self.is_gone else f"{self.message}. Nothing was written to it, and it is no longer held"
 
 
@@ -88,45 +85,39 @@ def _live_xml(domain: Domain) -> str | None:
     return text if "hostdev" in text else None
 
 
-def expect_same(ground: Ground, holding: Holding) -> None:
-    """Raise `HostDeviceMissing` if the VF that was lent is gone, and `VfChanged` if the VF at its address is, or may be, another one."""
-    now = ground.host_devices.identity(holding.address)
-    if (why := _change(ground, holding, now)) is not None:
-        raise VfChanged(
-            f"{_other(holding)}: {why}. Nothing is written to it. "
-            "Run 'virtnetplug recover', which lets it go; then detach the NIC and attach it again."
-        )
-
-
 def loss_of(ground: Ground, holding: Holding) -> Loss | None:
-    """Why the VF that was lent is there no more; None if it is there, or cannot be looked at.
+    """Why the lent VF no longer exists; None if it exists, or cannot be looked at.
 
     The kernel removes no VF that VFIO still has open (``vfio_unregister_group_dev`` waits), and makes VFs anew with nothing set.
     """
     try:
         why = _change(ground, holding, ground.host_devices.identity(holding.address))
     except HostDeviceMissing:
-        return Loss(f"host device {holding.address} {GONE}", is_gone=True)
+        why = "so there was nothing to return; change sriov_numvfs only while no VF is held"
+        return Loss(f"host device {holding.address} is gone from the host, {why}", is_gone=True)
     except HostDeviceUnfit:  # the kernel unlinks a VF from its PF first, and then waits until nobody has it
         return Loss(f"host device {holding.address} is being taken from the host", is_gone=True)
     except VirtnetplugError:
-        return None  # one that cannot be looked at may well be there
+        return None
     return None if why is None else Loss(f"{_other(holding)}: {why}")
 
 
 def expect_ours(ground: Ground, holding: Holding, user: User) -> None:
-    """Raise what `expect_same` raises, and `HostDeviceBusy` if a NIC has the VF that is not to have it."""
-    if (domain := _taker(ground, holding, user)) is not None:
+    """Raise `HostDeviceBusy` if a NIC has the VF that must not have it, and `HostDeviceMissing` if the lent VF is gone.
+
+    Raises `VfChanged` if the VF at its address is, or may be, another VF.
+    """
+    if (domain := taker_of(ground, holding, user)) is not None:
         raise HostDeviceBusy(
             f"domain {domain.name} runs with host device {holding.address}, which was free or had another user a moment ago. "
             "Nothing is written to it."
         )
-    expect_same(ground, holding)
-
-
-def taker_of(ground: Ground, holding: Holding) -> Domain | None:
-    """The domain that runs with the VF behind another NIC than the one that it is held for; None if there is none. Raises what looking raises."""
-    return _taker(ground, holding, User.ITS_NIC)
+    now = ground.host_devices.identity(holding.address)
+    if (why := _change(ground, holding, now)) is not None:
+        raise VfChanged(
+            f"{_other(holding)}: {why}. Nothing is written to it. "
+            "Run 'virtnetplug recover', which ends its row; then detach the NIC and attach it again."
+        )
 
 
 def apply(ground: Ground, holding: Holding, settings: VfSettings, *, user: User) -> None:
@@ -162,8 +153,11 @@ def make_port(ground: Ground, holding: Holding) -> None:
         )
 
 
-def _taker(ground: Ground, holding: Holding, user: User) -> Domain | None:
-    """All domains are read only where a guest can have the VF, for that takes long."""
+def taker_of(ground: Ground, holding: Holding, user: User = User.ITS_NIC) -> Domain | None:
+    """The domain that runs with the VF, although only `user` may have it; None if there is none. Raises what looking raises.
+
+    All domains are read only where a guest can have the VF, for that takes long.
+    """
     if user is User.ANYBODY:
         return None
     device = ground.host_devices.device(holding.address)
@@ -198,7 +192,7 @@ def _other(holding: Holding) -> str:
 
 
 def _change(ground: Ground, holding: Holding, now: VfIdentity) -> str | None:
-    """A row that an older version wrote does not say which VF it is of: of another one if it was written before this boot."""
+    """How the VF differs from the VF of the row. An older version did not write that down: then a row from before this boot is of another VF."""
     if holding.identity is not None:
         return holding.identity.change(now)
     return "this host was started anew since" if holding.since < ground.host_devices.boot().began else None

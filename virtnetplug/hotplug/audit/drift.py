@@ -94,7 +94,7 @@ def _settings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding]:
             f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is not set as it should be: its "
             f"{vf_settings.told(missed, now)}. Someone set it by hand, or its PF forgot it at a reset.",
             "Set it again with 'virtnetplug audit --repair'; if it is meant, say so with 'virtnetplug update'.",
-            repair=f"set {', '.join(f'{name} {value}' for name, value in vf_settings.words(missed))} again through its PF",
+            repair=f"set {', '.join(f'{vf_settings.word(name)} {value}' for name, value in missed.items())} again through its PF",
         )
 
 

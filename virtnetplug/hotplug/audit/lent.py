@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from virtnetplug import xml
+from virtnetplug.backends import backend_of, types_that
 from virtnetplug.backends.vf_identity import make_port
 from virtnetplug.errors import Failed
 from virtnetplug.hotplug.audit.drift import drift_findings, finding_of
@@ -32,6 +34,16 @@ def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
             yield _leaked(holding)
         elif host.hypervisor.is_local:
             yield from drift_findings(host, seen, holding)
+
+
+def backend_findings(host: Host, whole: Survey) -> Iterator[Finding]:
+    """What the backends themselves find wrong behind the NICs of running guests; most kinds have no answer of their own."""
+    open_nics = {nic for record in whole.operations for nic in record.touched}
+    for seen in whole.domains.values():
+        if host.hypervisor.is_local and any(net.type in types_that("audited_types") for net in seen.live):
+            for net in xml.devices(seen.live_xml or "<domain/>").nets:
+                if (seen.uuid, net.alias) not in open_nics:
+                    yield from backend_of(net).findings(host, seen.domain, net)
 
 
 def take_back(host: Host, finding: Finding) -> None:

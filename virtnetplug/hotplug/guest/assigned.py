@@ -134,7 +134,7 @@ def request_of(net: Interface, device: Assigned, settings: Settings, kept: Setti
     return {
         "address": str(device.address),
         "mac": str(net.mac or ""),
-        "before": vf_settings.now_of(device.now, settings),
+        "before": {name: value for name, value in dataclasses.asdict(device.now).items() if name in settings},
         "after": dict(settings),
         "kept": dict(kept),
         "kept_before": None if device.holding is None else dict(device.settings),
@@ -147,7 +147,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     Raises `NicMissing` where the guest does not have the device behind that NIC any more, and what `vf_identity.expect_ours` raises.
     """
     address = PciAddress.parse(asked["address"])
-    before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
+    before = vf_settings.of_ours(asked["before"])  # libvirt restores its own
     known = held(host, domain, alias, asked["mac"], address)
     holding = known or Holding(
         address=address,

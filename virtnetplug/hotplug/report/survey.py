@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from virtnetplug import xml
-from virtnetplug.backends import shown_types
+from virtnetplug.backends import types_that
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
@@ -179,7 +179,11 @@ def _with_ends(whole: Survey) -> Survey:
         except VirtnetplugError as error:
             whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
         for net in seen.live:
-            its = seen.domain.ends(net.mac, net.target) if net.type in shown_types() and net.mac is not None else None
+            its = (
+                seen.domain.ends(net.mac, net.target)
+                if net.type in types_that("shown_types") and net.mac is not None
+                else None
+            )
             if its is not None and net.mac is not None:
                 ends[seen.uuid, net.mac, net.target] = its
     return replace(whole, strays=strays, ends=ends)
