@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import packages
+from tests.environment import ROOT
 from virtnetplug import backends, xml
 from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.backends.emulated import TYPES, Emulated
@@ -138,3 +140,13 @@ def test_pip_installs_a_package_that_serves(tmp_path: Path) -> None:
     packages.pip_install(packages.build(tmp_path / "tree", "real-one", NOOP.format("example")), tmp_path / "site")
     with packages.importable(tmp_path / "site"):
         assert served_by(ActualDevice(type="example")) == "the backend 'real-one-point' of package real-one 1.0"
+
+
+def test_a_kind_of_the_package_itself_touches_at_most_ten_files() -> None:
+    """vDPA as a package touches none: `tests/contract/test_third_party.py`. In the package it needs what CONTRIBUTING.md lists."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (said,) = re.findall(r"vDPA in this package would touch these files: (.*?)\n\n", text, re.DOTALL)
+    files = re.findall(r"`(virtnetplug/\S+\.py)`( \(new\))?", said)
+    assert 0 < len(files) <= 10
+    for name, new in files:
+        assert (ROOT / name).exists() == (not new), name
