@@ -185,6 +185,15 @@ class Backend:
         """The host's end of a guest's NIC, by name: a tap, or a device. Empty if the element does not name the host's end."""
         return net.target_dev or ""
 
+    def device_seen(self, ground: Ground, net: Interface) -> str | None:
+        """``vendor:device`` of the host device that the guest sees, empty if not known; None if the guest sees an emulated model."""
+        return None
+
+    def link_of(self, ground: Ground, net: Interface) -> tuple[bool, str]:
+        """Whether the link of a guest's NIC is up; and if that cannot be changed, why."""
+        why = "" if "link_state" in self.updatable else "libvirt cannot change the link of such a NIC"
+        return net.link_state != "down", why
+
     def is_driven(self, ground: Ground, domain: Domain, net: Interface) -> bool:
         """Whether it can be seen that the guest uses the NIC: here, that the guest has sent packets since the plug."""
         return net.target_dev is not None and domain.packets_sent(net.target_dev) > 0

@@ -7,12 +7,13 @@ order. The parts are modules: `pool`, `lending`, `returning`, `vf_identity`, `vf
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from virtnetplug.backends import Backend, Ground, Order, Steps
-from virtnetplug.backends.lending import changes_before_attach, claim, element_for, held, held_for, prepare
+from virtnetplug.backends.lending import claim, element_for, held, held_for, prepare
 from virtnetplug.backends.pool import exhausted, pool_for, rank
 from virtnetplug.backends.returning import give_back
-from virtnetplug.backends.vf_settings import of_request, put, unfit, vlan_fault
+from virtnetplug.backends.vf_settings import of_ours, of_request, put, unfit, vlan_fault
 from virtnetplug.errors import HostDeviceBusy, PoolExhausted, VfChanged, VirtnetplugError, VlanInvalid
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -56,7 +57,7 @@ class AssignedDevice(Backend):
         alias = order.net.alias or ""
         holding = steps.effect("claim_device", alias, lambda: claim(ground, order), half=Half.LIVE)
         # a device that libvirt binds inside attach, and that has no settings before, needs no intent of its own
-        plug = steps.effect if changes_before_attach(holding) else steps.note
+        plug = steps.effect if not holding.managed or of_ours(holding.settings) else steps.note
         plug("plug_device", alias, lambda: prepare(ground, holding), half=Half.LIVE)
         return element_for(order.net, order.actual, holding)
 
@@ -82,17 +83,30 @@ class AssignedDevice(Backend):
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
         """Connected while VFIO has the device."""
-        if net.source_pci is None or not ground.hypervisor.is_local:
-            return None
-        try:
-            device = ground.host_devices.device(net.source_pci)
-        except VirtnetplugError:
+        if (device := _device(ground, net)) is None:
             return None
         return State.CONNECTED if device.driver == VFIO_DRIVER else State.INITIALISED
 
     def end_of(self, net: Interface) -> str:
         """The address of the host device."""
         return str(net.source_pci or "")
+
+    def device_seen(self, ground: Ground, net: Interface) -> str | None:
+        """The identity of the host device, which the guest sees as it is."""
+        device = _device(ground, net)
+        return "" if device is None else f"{device.vendor}:{device.device}"
+
+    def link_of(self, ground: Ground, net: Interface) -> tuple[bool, str]:
+        """The link state of the VF, which its PF sets."""
+        if net.source_pci is None:
+            return super().link_of(ground, net)
+        if not ground.hypervisor.is_local:
+            return True, "its host is not this one"
+        try:
+            state = ground.host_devices.settings(net.source_pci).link_state
+        except VirtnetplugError as error:
+            return True, error.message
+        return state != "disable", "" if state is not None else "the driver of its PF has no link state for its VFs"
 
     def is_driven(self, ground: Ground, domain: Domain, net: Interface) -> bool:
         """Whether the guest's driver has switched MSI-X on."""
@@ -122,7 +136,9 @@ def _refusals(
             return
         pool = pool_for(ground, net, actual, None, leaving)
         faults = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
-        unset = [] if faults else [_unsettable(ground, net, device) for device in pool.devices]
+        wanted = of_request(net)
+        checked = pool.devices if wanted and not faults else ()
+        unset = [unfit(wanted, ground.host_devices.settings(device.address)) for device in checked]
     except VirtnetplugError as error:
         yield error.reason, f"cannot get a device: {error.message}"
         return
@@ -135,10 +151,12 @@ def _refusals(
         yield kind.reason, f"cannot get a device: {exhausted(actual, pool, {})}"
 
 
-def _unsettable(ground: Ground, net: Interface, device: PciDevice) -> str | None:
-    """Why this device cannot be set as the NIC asks; None if it can, or nothing is asked."""
-    wanted = of_request(net)
-    return unfit(wanted, ground.host_devices.settings(device.address)) if wanted else None
+def _device(ground: Ground, net: Interface) -> PciDevice | None:
+    """The host device of the NIC, if it can be seen."""
+    with suppress(VirtnetplugError):
+        if net.source_pci is not None and ground.hypervisor.is_local:
+            return ground.host_devices.device(net.source_pci)
+    return None
 
 
 def _unfit(ground: Ground, device: PciDevice) -> str | None:

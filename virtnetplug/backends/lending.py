@@ -71,11 +71,6 @@ def _hold(ground: Ground, holding: Holding) -> Holding:
     return holding
 
 
-def changes_before_attach(holding: Holding) -> bool:
-    """Whether `prepare` changes anything of the device."""
-    return not holding.managed or bool(of_ours(holding.settings))
-
-
 def prepare(ground: Ground, holding: Holding) -> None:
     """Make the device ready for the guest, which never sees it with other settings; libvirt sets MAC and VLAN.
 

@@ -115,6 +115,8 @@ _ANSWERS: Mapping[str, Callable[[Any], bool]] = {
     "unplug": _are(str),
     "probe": _is(State, type(None)),
     "end_of": _is(str),
+    "device_seen": _is(str, type(None)),
+    "link_of": _is(tuple),
     "findings": _are(Finding),
 }
 _OTHERWISE: Mapping[str, Any] = {"serves": False, "probe": None, "end_of": "", "findings": ()}

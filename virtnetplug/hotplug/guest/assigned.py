@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from virtnetplug.backends import vf_settings
+from virtnetplug.backends import backend_of, vf_settings
 from virtnetplug.backends.lending import held
 from virtnetplug.backends.vf_identity import live_with
 from virtnetplug.backends.vf_settings import Settings
@@ -60,11 +60,11 @@ class Assigned:
 
 def assigned_to(host: Host, domain: Domain, live: Interface | None, config: Interface | None) -> Assigned | None:
     """The device behind the NIC; None if it has none, or on another host. Raises what looking at the device raises."""
-    if live is None or not live.is_hostdev or live.source_pci is None or not host.hypervisor.is_local:
+    if live is None or not backend_of(live).is_lent or live.source_pci is None or not host.hypervisor.is_local:
         return None
     holding = held(host, domain, live.alias or "", live.mac, live.source_pci)
     holding = None if holding is None else as_in_run(host, domain, holding)
-    of_config = config.source_network if config is not None and not config.is_hostdev else None
+    of_config = config.source_network if config is not None and not backend_of(config).is_lent else None
     return Assigned(
         address=live.source_pci,
         network=(holding.network or None) if holding is not None else of_config,

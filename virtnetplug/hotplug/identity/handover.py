@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from virtnetplug import xml
-from virtnetplug.backends import NO_CHOICE, Choice
+from virtnetplug.backends import NO_CHOICE, Choice, backend_of
 from virtnetplug.errors import (
     FilterLoss,
     HostDeviceUnfit,
@@ -129,7 +129,7 @@ def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface
 
 def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
     """Why `e` and the NIC called `p` cannot be a pair, whatever the guest has room for."""
-    if e.is_hostdev:
+    if backend_of(e).is_lent:
         yield Refusal(
             reason=NotSupported.reason,
             nic=describe(e),

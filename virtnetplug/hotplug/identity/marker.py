@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
@@ -34,7 +35,7 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
     pair = find(view, emulated)
     net = pair.net
     assert net is not None
-    if net.is_hostdev:
+    if backend_of(net).is_lent:
         raise IdentityConflict(
             f"{describe(net)} is an assigned device, and a twin is of an emulated NIC. Name one that is emulated."
         )
