@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_for, backend_of
@@ -30,7 +30,8 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.guest import compensation, guest
+from virtnetplug.hotplug.guest import assigned, compensation, guest
+from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to, change, change_back, lost_by_hand
 from virtnetplug.hotplug.guest.compensation import config_net, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run, how, may_look
 from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
@@ -61,9 +62,6 @@ from virtnetplug.model.operation import (
     Step,
 )
 from virtnetplug.ports.domain import Domain
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.guest.assigned import Assigned
 
 NAME = "update"
 """What the journal calls it."""
@@ -177,8 +175,6 @@ def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assign
     live, config = find(view, selector, scope.halves)
     if live is None or not backend_of(live).is_lent or Half.LIVE not in scope.halves:
         return None
-    from virtnetplug.hotplug.guest.assigned import assigned_to
-
     return assigned_to(host, view.domain, live, config)
 
 
@@ -188,8 +184,6 @@ def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
         return ()
     if not backend_for(replacement.actual_of(host, edit.after)).is_lent:
         return ()
-    from virtnetplug.hotplug.guest.assigned import lost_by_hand
-
     return lost_by_hand(host, view.domain, edit.before, edit.kept)
 
 
@@ -230,8 +224,6 @@ def _refusals(
             )
         )
     if live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         found += assigned.refusals(alias, device, live.after, live.on_device)
     for half, edit in edits.items():
         changed = (*edit.in_place, *edit.by_replacement)
@@ -286,8 +278,6 @@ def _record(
         if Half.CONFIG not in edits:
             request |= beside(view, [alias])
     elif live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         asked = assigned.request_of(live.before, device, live.on_device, live.kept)
         request[Half.LIVE.value]["device"] = asked
     return record_of(
@@ -358,8 +348,6 @@ class _Update:
         self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
-        from virtnetplug.hotplug.guest.assigned import change
-
         tx.effect(
             "change_device",
             self.alias,
@@ -473,8 +461,6 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     if live is not None and request["replace"]:
         found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)
     elif live is not None and (device := live.get("device")) is not None:
-        from virtnetplug.hotplug.guest.assigned import change_back
-
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
         found |= manner.undos(site, tx, alias, live)

@@ -27,14 +27,14 @@ from virtnetplug.errors import (
     VlanInvalid,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.run import Run
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
 
 
@@ -192,3 +192,48 @@ def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]
         host.journal.let_go(holding)
     else:
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept_before"]))
+
+
+def is_of_run(host: Host, domain: Domain, holding: Holding, live_xml: str) -> bool:
+    """Whether the row was last written in the domain's run that has this live definition."""
+    return guest.is_run(domain, _run(host, holding), live_xml)
+
+
+def as_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row as it counts in the present run: in a later run libvirt sets VLAN and MAC as that run's definition says."""
+    ours = vf_settings.of_ours(holding.settings)
+    if len(ours) == len(holding.settings) or guest.goes_on(domain, _run(host, holding)):
+        return holding
+    return dataclasses.replace(holding, settings=ours)
+
+
+def carried_over(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row as a row of the present run, whose NIC has the same device."""
+    now = guest.run_of(domain)
+    if now == NO_RUN:
+        return holding
+    return dataclasses.replace(
+        holding, settings=vf_settings.of_ours(holding.settings), domain_id=now.id, since=host.clock.now()
+    )
+
+
+def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """Write the row as a row of the present run, where the device has the settings of the row."""
+    if guest.goes_on(domain, _run(host, holding)):
+        return holding
+    now = dataclasses.replace(holding, domain_id=guest.run_of(domain).id, since=host.clock.now())
+    host.journal.amend_holding(now, holding)
+    return now
+
+
+def _run(host: Host, holding: Holding) -> Run:
+    """The run of the operation that wrote the row. A row that was carried over since has the domain's id and the moment: libvirt reuses ids."""
+    record = host.journal.operation(holding.operation_id)
+    known = (holding.domain_uuid, holding.domain_id)
+    if (
+        record is None
+        or (record.domain_uuid, record.domain_id) != known
+        or (record.ended or holding.since) < holding.since
+    ):
+        return Run(holding.domain_id, seen=holding.since)
+    return record.run

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.backends import NO_CHOICE, Choice, backend_of
+from virtnetplug.backends.lending import held
 from virtnetplug.errors import (
     FilterLoss,
     HostDeviceUnfit,
@@ -27,7 +28,7 @@ from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.identity.serving import unheld
 from virtnetplug.hotplug.look.strangers import is_out_of, plugged_rows, strange
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
@@ -215,7 +216,6 @@ def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> 
     """The request that would give the NIC that is there: from its pool if a pool lent it, and in the guest with the settings of its device."""
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
-    from virtnetplug.backends.lending import held
     from virtnetplug.hotplug.change.rebind_vf import moved
 
     holding = held(host, view.domain, there.alias or "", there.mac, there.source_pci)

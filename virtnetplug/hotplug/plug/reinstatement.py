@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Choice, Order, backend_for, backend_of
+from virtnetplug.backends.lending import held
+from virtnetplug.backends.vf_settings import fields_from, put
 from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
@@ -20,7 +22,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.guest import ending, guest
-from virtnetplug.hotplug.guest.device_run import as_in_run, set_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.look.leaving import is_any_of
 from virtnetplug.hotplug.look.view import same
@@ -112,9 +114,6 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
     """
     if not backend_of(net).is_lent or net.source_pci is None:
         return None
-    from virtnetplug.backends.lending import held
-    from virtnetplug.hotplug.guest.assigned import lending_pool
-
     holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     if holding is not None:
         return {"network": holding.network, "settings": dict(as_in_run(host, domain, holding).settings)}
@@ -125,7 +124,6 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 def _lend(
     host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation: OperationRecord, run: Run
 ) -> None:
-    from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.plug.edit import of_pool
 
     if old["network"]:
@@ -184,9 +182,6 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
     """Set the device that is held for the NIC and that its guest has, by which the journal knows the NIC from now on; libvirt has set the VLAN."""
-    from virtnetplug.backends.lending import held
-    from virtnetplug.backends.vf_settings import put
-
     there = guest.net_of(domain, alias, Half.LIVE)
     if there is None or there.source_pci is None:
         return
