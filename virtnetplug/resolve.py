@@ -1,7 +1,7 @@
 """What libvirt will make of a request: pure decisions over a net and its network.
 
 They follow ``networkAllocatePort`` (src/network/bridge_driver.c) and ``qemuDomainChangeNet`` (src/qemu/qemu_hotplug.c). The changes that
-a running virtio NIC on a bridge takes in place were seen on libvirt 9.0. Those of other kinds are read from the source.
+a running virtio NIC on a bridge takes in place were seen on libvirt 9.0. For other kinds the source was read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A backend that virtnetplug does not have: a vDPA device of the host, ``<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/>``.
 
-The host uses the device as a NIC of its own (driver ``virtio_vdpa``) until a guest gets it: then ``vhost_vdpa`` drives it, which makes
-the node that QEMU opens. The device's ``driver_override`` says that it was this backend that bound it. Nothing else is kept.
+The host uses the device as a NIC of its own (driver ``virtio_vdpa``) until a guest gets it. Then ``vhost_vdpa`` drives the device, and
+makes the node that QEMU opens. The device's ``driver_override`` says that it was this backend that bound it. Nothing else is kept.
 """
 
 from __future__ import annotations

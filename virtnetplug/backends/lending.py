@@ -115,7 +115,7 @@ def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:
-    """The device that is held for the NIC already: by this operation, before it was cut off, or because the NIC had it a moment ago.
+    """The device that is held for the NIC already. This operation held it before it was cut off, or the NIC had it a moment ago.
 
     Its return may have ended in a quarantine. A device that another NIC has by now, or whose address another VF has, is not kept.
     """

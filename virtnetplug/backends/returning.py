@@ -65,10 +65,10 @@ def give_back(
 
     `kept` is the row that stays, instead of none. Three kinds of device are not restored:
 
-    - Its own domain runs with the device: the row stays, without a quarantine.
-    - Another NIC got the device meanwhile, or (`is_over`) its own NIC has it in a later run. Then only the settings beyond libvirt's own
+    - The device that its own domain runs with: the row stays, without a quarantine.
+    - The device that another NIC got meanwhile, or (`is_over`) that its own NIC has in a later run. Only the settings beyond libvirt's own
       are restored, and the row ends, also with `kept`.
-    - The device no longer exists (see `loss_of`): the row ends, whoever has its address.
+    - The device that no longer exists (see `loss_of`): the row ends, whoever has its address.
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
@@ -135,7 +135,7 @@ def _still_used(ground: Ground, holding: Holding) -> Returned:
 
 
 def _loss(ground: Ground, holding: Holding) -> Loss | None:
-    """As `loss_of`, but this waits for a VF that is just being removed: its guest's release lets the kernel do so."""
+    """Return `loss_of`, after a wait for a VF that is just being removed: its guest's release lets the kernel do so."""
 
     def is_removed() -> bool:
         try:
@@ -151,7 +151,7 @@ def _loss(ground: Ground, holding: Holding) -> Loss | None:
 
 
 def _tried(ground: Ground, holding: Holding) -> str | None:
-    """As `_restore`; an error that it raises is a lack of proof, too."""
+    """Call `_restore`; an error that it raises is a lack of proof, too."""
     try:
         return _restore(ground, holding)
     except VirtnetplugError as error:

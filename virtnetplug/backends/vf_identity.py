@@ -1,4 +1,4 @@
-"""Who has a VF, which VF it is, and all writes to a lent VF: no write goes to the VF of another NIC, or to another VF.
+"""Who has a VF, which VF it is, and all writes to a lent VF. No write goes to the VF of another NIC, or to another VF.
 
 A look and a write cannot be one call to the kernel: a VF that is taken between the two is still written to. So the look comes
 immediately before each write, and not once before several writes. Nothing else writes to a lent VF.

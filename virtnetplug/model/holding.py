@@ -17,11 +17,11 @@ class Holding:
     """One row of the journal, unique by `address`: two processes can never hold the same device.
 
     `uri` is the connection's as it was dialled, `hypervisor` the key of what answers there (`Hypervisor.key`).
-    `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
-    `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
-    port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
-    while it is in use. `since` in Unix seconds. `identity` says which VF was taken; None in a row that an older version wrote.
-    `unreadable` says what of the row is damaged; the journal has no column of it.
+    `snapshot` has the device's settings before it was changed, by field name of `VfSettings`; its return restores them. `settings` has, in
+    the same way, what virtnetplug was asked to set for this NIC, beyond what libvirt sets. `port` is the UUID of the device's port in
+    `network`; both are empty if no pool lent the device. `quarantine` says why the device could not be returned, and is empty
+    while it is in use. `since` is in Unix seconds. `identity` says which VF was taken; None in a row that an older version wrote.
+    `unreadable` says which part of the row is damaged; the journal has no column for that.
     """
 
     address: PciAddress
@@ -44,6 +44,6 @@ class Holding:
     unreadable: str = ""
 
     def is_behind(self, alias: str | None, mac: object, address: object) -> bool:
-        """Whether the NIC with these is the one that the device is held for: the device may be behind another NIC by now, of any domain."""
+        """Whether the device is held for the NIC with these: by now, the device may be behind another NIC, of any domain."""
         is_named = alias == self.alias or not is_lasting(self.alias)
         return is_named and str(address) == str(self.address) and self.mac in ("", str(mac))

@@ -19,9 +19,8 @@ _HARMLESS_DRIVERS = frozenset({VFIO_DRIVER, "pcieport", "pci-stub"})
 class PciDevice:
     """One PCI device as sysfs shows it; `vendor` and `device` are four hex digits, as ``lspci -n`` writes them.
 
-    `pf` and `vf_index` are set for a VF only; `total_vfs` (the most there can be) and `num_vfs` (those there are) are 0
-    for whatever is no PF. `netdev` is its network interface, if its driver made one. `numa_node` is None on a host
-    that has no nodes.
+    `pf` and `vf_index` are set for a VF only. `total_vfs` (the most there can be) and `num_vfs` (the present number) are 0 unless the
+    device is a PF. `netdev` is its network interface, if its driver made one. `numa_node` is None on a host that has no nodes.
     """
 
     address: PciAddress

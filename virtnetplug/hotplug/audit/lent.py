@@ -125,7 +125,7 @@ def take_back(host: Host, finding: Finding) -> None:
 
 
 def reclaim_port(host: Host, finding: Finding) -> None:
-    """The repair: make the port of a device that is in use again; its pool lost the port, and would lend the device a second time."""
+    """The repair: make the lost port of a device that is in use, so that its pool does not lend the device a second time."""
     for holding in host.journal.holdings():
         if str(holding.address) == finding.device and holding.network:
             make_port(host, holding)

@@ -1,7 +1,8 @@
 """The assigned device behind a NIC of a running guest, and what an update changes of it through its PF.
 
-libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"), so its live
-definition goes on saying what the NIC was attached with; what has been set since is in the journal, with the device.
+libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"). So its live
+definition goes on saying what the NIC was attached with. The journal has what was set since, in the row of the device. What libvirt
+sets of a device itself is of one run of the domain, so the row says in which run the device was last lent, or set.
 """
 
 from __future__ import annotations
@@ -170,15 +171,15 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
     if known is not None:
         host.journal.amend_holding(changed)
-    else:  # another program attached it: from now on it is ours to give back
+    else:  # another program attached the device; from now on the journal holds it
         changed = host.journal.hold(changed)
     vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Take `change` back: what somebody set of the device since stays.
+    """Undo `change`: what somebody set of the device since stays.
 
-    One that was given back is as it was before all that. The row of one that another NIC has by now ends as that of any other (`return_devices`).
+    A device that was returned is as it was before all that. If another NIC has the device by now, `return_devices` ends its row.
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
     if holding is None:

@@ -62,8 +62,8 @@ def put_back(
 
     Raises `LeftPending` where somebody has its place: see `expect_free`.
 
-    An assigned device is lent again, the same one if anybody can have it, and set as it was, also where the guest has it already. `old` says
-    what the journal held of it, for it may have been given back since; else it is still held, or was never ours.
+    An assigned device is lent again: the same device, if a NIC can have it. It gets its settings again, also where the guest has it already.
+    `old` says what the journal held for the device, which may have been returned since. Without `old` it is still held, or never was.
     """
     net = xml.interface(element)
     if old is None:
@@ -98,7 +98,7 @@ def _held_as(host: Host, domain: Domain, net: Interface) -> str:
 def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
     """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one.
 
-    One that is to come back at any address is none of those that shared its MAC before.
+    If the NIC may return at any address, it is none of the NICs that shared its MAC before.
     """
     if is_lasting(net.alias):
         return False
@@ -108,7 +108,7 @@ def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
-    """What `put_back` has to know of a NIC before its device is given back; None for what is neither a device of ours nor of a pool.
+    """What `put_back` has to know of a NIC before its device is returned; None if the journal does not hold it, and no pool lent it.
 
     libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
     """
@@ -181,7 +181,7 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
-    """Set the device that is held for the NIC and that its guest has, by which the journal knows the NIC from now on; libvirt has set the VLAN."""
+    """Set the held device that the guest has behind the NIC, after libvirt has set the VLAN. The journal knows the NIC by that device from now on."""
     there = guest.net_of(domain, alias, Half.LIVE)
     if there is None or there.source_pci is None:
         return
