@@ -16,10 +16,10 @@ from virtnetplug.backends.vf_identity import (
     reattach,
     users_of_devices,
 )
-from virtnetplug.backends.vf_settings import back_to, of_ours, put
+from virtnetplug.backends.vf_settings import back_to, of_ours, put, told
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -189,7 +189,9 @@ def set_back(ground: Ground, holding: Holding) -> str | None:
         # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
         _reload(ground, holding)
         apply(ground, holding, before, user=User.NOBODY)
-    return _difference(before, ground.host_devices.settings(holding.address))
+    now = ground.host_devices.settings(holding.address)
+    missed = {name: getattr(before, name) for name in before.differences(now)}
+    return f"its {told(missed, now)}" if missed else None
 
 
 def _unset(ground: Ground, holding: Holding) -> None:
@@ -210,12 +212,3 @@ def _is_back(ground: Ground, holding: Holding) -> bool:
     device = ground.host_devices.device(holding.address)
     is_on_host = device.driver is not None and device.driver != VFIO_DRIVER
     return is_on_host and (holding.snapshot.get("mac") is None or device.netdev is not None)
-
-
-def _difference(before: VfSettings, now: VfSettings) -> str | None:
-    """What differs, with both values; None if nothing does."""
-    found = [
-        f"its {name.replace('_', ' ')} is {getattr(now, name)}, and was {getattr(before, name)}"
-        for name in before.differences(now)
-    ]
-    return ", ".join(found) or None
