@@ -380,3 +380,13 @@ def test_the_answer_names_a_package_that_cannot_be_used(fake: World, site: Path,
     (warning,) = outcome.warnings
     assert "the backend 'unusable-point' of package unusable 1.0 cannot be used" in warning
     assert outcome.result is Result.DONE and outcome.nics[0].alias == "ua-nic1"
+
+
+def test_who_looks_where_no_nic_is_pays_for_no_search(fake: World, site: Path) -> None:
+    packages.install(site, "late", "raise RuntimeError('imported')")
+    packages.look_again()
+    assert fake.plugger.list() == () and fake.plugger.audit().findings == () and fake.plugger.recover() == ()
+    fake.plugger.history()
+    assert backends._of_others.cache_info().misses == 0
+    assert "late 1.0 cannot be used" in fake.plugger.attach(fake.name, [fake.bridge_nic(1)]).warnings[0]
+    assert backends._of_others.cache_info().misses == 1
