@@ -376,8 +376,10 @@ def test_a_list_outlives_a_package_at_fault(fake: World, site: Path, body: str) 
 def test_the_answer_names_a_package_that_cannot_be_used(fake: World, site: Path, source: str) -> None:
     packages.install(site, "unusable", IMPORTS + source)
     packages.look_again()
+    planned = fake.plugger.plan_attach(fake.name, [fake.bridge_nic(1)]).warnings
     outcome = fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     (warning,) = outcome.warnings
+    assert planned == outcome.warnings
     assert "the backend 'unusable-point' of package unusable 1.0 cannot be used" in warning
     assert outcome.result is Result.DONE and outcome.nics[0].alias == "ua-nic1"
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for, backend_of
+from virtnetplug.backends import Order, backend_for, backend_of, faults
 from virtnetplug.errors import NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -369,7 +369,7 @@ class Attach(Operation):
             steps=steps,
             diff=diff,
             actual=actuals,
-            warnings=tuple(said),
+            warnings=(*said, *faults()),
         )
 
     @classmethod
