@@ -204,7 +204,7 @@ def backend_for(actual: ActualDevice) -> Backend:
     for backend in known():
         if backend.serves(actual):
             return backend
-    why = " ".join([f"no backend of this version realises a NIC whose actual type is '{actual.type}'", *faults()])
+    why = "; ".join([f"no backend of this version realises a NIC whose actual type is '{actual.type}'", *faults()])
     raise NotSupported(why)
 
 
