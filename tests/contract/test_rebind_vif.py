@@ -32,8 +32,8 @@ from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif import rebind as rebind_vif
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Half, Result
-from virtnetplug.model.physical_function import NetdevState
 
 MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
 
@@ -558,7 +558,7 @@ def test_it_is_for_xen_only(dom0: Dom0) -> None:
     with pytest.raises(UsageError, match="say what to connect the NIC to"):
         dom0.plugger.rebind_vif("web", "ua-web1")
     for call in (dom0.plugger.rebind_vif, dom0.plugger.plan_rebind_vif):
-        with pytest.raises(UsageError, match="--pf"):
+        with pytest.raises(UsageError, match="`pf`"):
             call("web", "ua-web1", reload_driver=True)
 
 

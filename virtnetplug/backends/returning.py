@@ -106,7 +106,7 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
         whose = "It is lent to nobody" if user is None else f"It is lent to nobody after domain {user.name}"
         return Returned(
-            f"host device {holding.address} is quarantined: {fault}. {whose}; 'virtnetplug recover' tries again to return it.",
+            f"host device {holding.address} is quarantined: {fault}. {whose}; `recover()` tries again to return it.",
             user=None if user is None else user.name,
         )
     if holding.network and holding.port:

@@ -23,10 +23,9 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, VfIdentity, VfSettings
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 
 
@@ -116,7 +115,7 @@ def expect_ours(ground: Ground, holding: Holding, user: User) -> None:
     if (why := _change(ground, holding, now)) is not None:
         raise VfChanged(
             f"{_other(holding)}: {why}. Nothing is written to it. "
-            "Run 'virtnetplug recover', which ends its row; then detach the NIC and attach it again."
+            "Run `recover()`, which ends its row; then detach the NIC and attach it again."
         )
 
 

@@ -542,7 +542,7 @@ def test_an_operation_left_open_is_for_recover(stage: Stage, state: OperationSta
     stage.open.append(operation(domain, state, "ua-1"))
     report = audit(stage.host())
     assert found(report) == [("operation-open", "ua-1")]
-    assert report.findings[0].remedy == "Run 'virtnetplug recover web'."
+    assert report.findings[0].remedy == "Run `recover('web')`."
     assert mended(stage, report) == [None]
 
 

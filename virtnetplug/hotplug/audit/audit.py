@@ -101,7 +101,7 @@ def _has_orphan(whole: Survey, owner: Seen) -> bool:
 
 
 def _orphan(port: NetworkPort, network: str, owner: str, why: str, *, is_safe: bool) -> Finding:
-    how = "Delete it with 'virtnetplug audit --repair' or " if is_safe else "Make sure that nothing uses it, then "
+    how = "Delete it with `repair()` or " if is_safe else "Make sure that nothing uses it, then "
     nic, uuid = str(port.mac or "-"), port.uuid
     return finding(
         "port-orphaned", (owner, port.owner_uuid), nic, device=uuid, network=network, is_safe=is_safe, why=why, how=how

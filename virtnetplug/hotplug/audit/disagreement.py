@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from virtnetplug import xml
 from virtnetplug.backends import types_that
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
@@ -145,7 +145,7 @@ def _port(seen: Seen, net: NetGlimpse, networks: Mapping[str, frozenset[str]]) -
         return
     is_defined = net.network in networks
     can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
-    start = "The network was stopped or restarted under it: start it, then 'virtnetplug rebind --heal' makes the port again."
+    start = "The network was stopped or restarted under it: start it, then `heal()` makes the port again."
     yield finding(
         "port-missing",
         seen.owner,
@@ -221,14 +221,14 @@ def _operations(whole: Survey) -> Iterator[Finding]:
             yield finding("operation-stalled", owner, about, device=record.id, why=stalled[0].upper() + stalled[1:])
         if record.id in whole.alive:
             continue
-        why, how = _why_open(whole, record), f"Run 'virtnetplug recover {record.domain_name}'."
+        why, how = _why_open(whole, record), f"Run {call('recover', record.domain_name)}."
         if operation_of(record) is None:
             how = REMEDY
         elif record.state is OperationState.PENDING and (end := _end_seen(whole, record)) is not None:
             why = "waits for a guest of which nothing says how its run ended" if end is HowEnded.UNKNOWN else ""
             how = (
                 f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to stay as it is, "
-                f"'virtnetplug recover {record.domain_name} --forget {record.id}' closes the operation."
+                f"{call('recover', record.domain_name, forget=record.id)} closes the operation."
             )
         if why:
             operation = record.operation

@@ -20,7 +20,7 @@ class Words(NamedTuple):
 
 _DETACH = "It carries no traffic: detach it and attach it again."
 _RETURN = "return it to the host, and to its pool, with proof that it is as it was"
-_REPAIR = "Restore that with 'virtnetplug audit --repair'"
+_REPAIR = "Restore that with `repair()`"
 
 WORDS = {
     "alias-duplicate": Words(
@@ -46,12 +46,12 @@ WORDS = {
     ),
     "tap-not-in-bridge": Words(
         "Host device {device} of NIC {nic} of {domain} is in no bridge; its definition says {bridge}.",
-        f"{_REPAIR}, or heal all that are out with 'virtnetplug rebind --heal'.",
+        f"{_REPAIR}, or heal all that are out with `heal()`.",
         "put {device} into bridge {bridge}",
     ),
     "tap-not-isolated": Words(
         "NIC {nic} of {domain} should be isolated from the other isolated NICs of its bridge. Its host device {device} is not.",
-        "Isolate it with 'virtnetplug audit --repair' or 'virtnetplug rebind --heal'.",
+        "Isolate it with `repair()` or `heal()`.",
         "isolate {device} in bridge {master} again",
     ),
     "port-missing": Words(
@@ -68,43 +68,43 @@ WORDS = {
         "The QEMU process of {domain} holds the host device {device}, and its live definition has no NIC with it. "
         "An attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
         "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know. "
-        "Or let 'virtnetplug recover {domain} --allow-taint' have QEMU remove what an operation left.",
+        "Or let `recover({domain!r}, allow_taint=True)` have QEMU remove what an operation left.",
     ),
     "orphan-vif": Words(
         "The host shows {device} of {domain} (MAC {mac}, bridge {bridge}), and its live definition has no NIC with it. "
         "An attach was cut off or failed half way, or 'xl' made it.",
-        "'virtnetplug recover {domain}' removes what an operation left. A vif that is meant can stay. "
+        "`recover({domain!r})` removes what an operation left. A vif that is meant can stay. "
         "Any other goes with 'xl network-detach {domain} {number}'.",
     ),
     "vif-missing": Words("For NIC {nic} of {domain} the host has no {missing}.", _DETACH),
     "vif-remains": Words(
         "xenstore has what a hotplug script wrote about a vif of domain id {device}, after that domain had ended.",
-        "Remove it with 'virtnetplug audit --repair'.",
+        "Remove it with `repair()`.",
         "remove what the script wrote about the vifs of domain id {device}",
     ),
     "config-differs": Words(
         "NIC {nic} of {domain} will change at the next boot: {changes}.",
-        "If that is not meant, set the definition right with 'virtnetplug update --config'.",
+        "If that is not meant, set the definition right with `update(scope=Scope.CONFIG)`.",
     ),
     "operation-stalled": Words("{why}", "Nobody else settles it as long as that process lives."),
     "operation-open": Words("Operation {device} ({operation} on {domain}) {why}.", "{how}"),
     "row-damaged": Words(
         "The journal's row of NIC {nic} of {domain} cannot be read: {why}.",
-        "The NIC itself works on. 'virtnetplug show' has what the hypervisor knows of it.",
+        "The NIC itself works on. `show()` has what the hypervisor knows of it.",
     ),
     "nic-gone": Words(
         "The journal has NIC {nic} ({mac}) of {domain}, and that domain does not have it any more.",
-        "The guest was shut down, or others detached it: 'virtnetplug audit --repair' forgets it.",
+        "The guest was shut down, or others detached it: `repair()` forgets it.",
         "forget NIC {nic} in the journal",
     ),
     "device-quarantined": Words(
         "Host device {device}, last of {nic} of {domain}, {why}.",
-        "Mend that, then run 'virtnetplug audit --repair' or 'virtnetplug recover'.",
+        "Mend that, then run `repair()` or `recover()`.",
         _RETURN,
     ),
     "device-leaked": Words(
         "Host device {device} is held for {nic} of {domain}, which does not have it any more.",
-        "Run 'virtnetplug recover'.",
+        "Run `recover()`.",
         _RETURN,
     ),
     "device-missing": Words(
@@ -113,7 +113,7 @@ WORDS = {
     ),
     "vf-changed": Words(
         "{why}. Nothing is written to it.",
-        "Run 'virtnetplug recover', then detach the NIC and attach it again.",
+        "Run `recover()`, then detach the NIC and attach it again.",
         "hold host device {device} no longer for {nic}, and delete its port",
     ),
     "device-driver": Words(
@@ -128,28 +128,28 @@ WORDS = {
     "vf-settings-differ": Words(
         "Host device {device}, which {nic} of {domain} has, has other settings than it should: its {missed}. "
         "Someone set it by hand, or its PF forgot it at a reset.",
-        "Set it again with 'virtnetplug audit --repair'. If the change is meant, make it with 'virtnetplug update'.",
+        "Set it again with `repair()`. If the change is meant, make it with `update()`.",
         "set {settings} again through its PF",
     ),
     "device-port-missing": Words(
         "Network {network} has lost the port of host device {device}, which {nic} of {domain} has; it would lend the device again.",
-        "{how}un 'virtnetplug audit --repair'.",
+        "{how}un `repair()`.",
         "reserve it in network {network} again",
     ),
     "metadata-unread": Words("What {domain} keeps of its NICs cannot be seen: {why}"),
     "identity-differs": Words(
         "What {domain} remembers {what} is not the same in the running guest and in its definition. {why}.",
-        "Copy the running guest's with 'virtnetplug audit --repair'; or forget it with 'virtnetplug identity forget' or 'policy clear'.",
+        "Copy the running guest's with `repair()`; or forget it with `forget_identity()` or `clear_policy()`.",
         "copy what the running guest keeps to its definition",
     ),
     "identity-lost": Words(
         "{nic} of {domain} was handed over to {vif}, and {domain} does not remember that any more: somebody defined it anew, or removed its metadata.",
-        "'virtnetplug audit --repair' has it remembered again; 'virtnetplug identity forget {domain} {nic}' ends it.",
+        "`repair()` has it remembered again; `forget_identity({domain!r}, {nic!r})` ends it.",
         "remember {nic} again, as the journal has it",
     ),
     "policy-unmet": Words(
         "By a policy of {domain}, {why}.",
-        "'virtnetplug recover {domain}' does that; 'virtnetplug policy explain {domain}' says why.",
+        "`recover({domain!r})` does that; `explain_policy({domain!r})` says why.",
         "do what the policy asks for: {device} of {nic}",
     ),
 }

@@ -14,8 +14,8 @@ from virtnetplug.ports.xen import VifDrivers, VifStore
 class Host(Ground):
     """One hypervisor connection with all that belongs to its host.
 
-    Operations call `publish` with each `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None unless the
-    hypervisor is the Xen whose dom0 this is.
+    `publish` gets every `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None where the hypervisor is not the
+    Xen whose dom0 this is.
     """
 
     publish: Callable[[Event], None]

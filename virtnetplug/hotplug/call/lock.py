@@ -71,7 +71,7 @@ def named_lock(host: Host, name: str, hypervisor: str, key: str, seconds: float)
         except LockTaken as error:
             fact = f"{error.who} is working on {name} and has not ended within {seconds:g} s."
             raise DomainBusy(
-                f"{fact} See what it does ('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer.",
+                f"{fact} See what it does (`history()`, 'ps'), end it if it hangs, and try again; a longer `wait` waits longer.",
                 fact=fact,
             ) from None
         yield

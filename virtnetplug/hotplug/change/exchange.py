@@ -19,9 +19,9 @@ from virtnetplug.model.operation import Half, Phase, Scope, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What is to leave and to come, in order, in each definition; every net that comes to the guest has a ``ua-`` alias and a MAC.
+    """The NICs that leave and that come, in order, in each definition. Every net that comes to the guest has a ``ua-`` alias and a MAC.
 
-    `choice` says which host device the NIC that comes gets. `remembered` is what the domain's metadata is to say from now on.
+    `choice` says which host device the NIC that comes gets. `remembered` is what the domain's metadata will have from now on.
     """
 
     operation: str

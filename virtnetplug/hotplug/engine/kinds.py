@@ -54,6 +54,6 @@ def keeps_nics(record: OperationRecord) -> bool:
 
 
 def words_of(operation: str) -> Kind:
-    """What people read of operations of that name; those that share a name share the words, and one that is not known is called by its name."""
+    """The words for people of operations of that name. Operations that share a name share the words; an unknown operation has its name alone."""
     named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
     return next(named, Kind("", done=operation))

@@ -16,7 +16,7 @@ def why_unknown(record: OperationRecord) -> str:
 
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
-    """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
+    """The class that finishes or undoes the record. None if this version does not know the record: a newer version wrote it, or it is damaged."""
     known = kind_of(record)
     if known is None:
         return None

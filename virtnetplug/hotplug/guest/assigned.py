@@ -2,7 +2,7 @@
 
 libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"). So its live
 definition goes on saying what the NIC was attached with. The journal has what was set since, in the row of the device. What libvirt
-sets of a device itself is of one run of the domain, so the row says in which run the device was last lent, or set.
+sets itself is of one run of the domain. So the row says in which run the device was last lent, or set.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def lost_by_hand(
                 else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
             )
             what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
-            return (f"{what}: {who}. 'virtnetplug update' sets it again",)
+            return (f"{what}: {who}. `update()` sets it again",)
     return ()
 
 
@@ -171,15 +171,15 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
     if known is not None:
         host.journal.amend_holding(changed)
-    else:  # another program attached the device; from now on the journal holds it
+    else:  # another program attached it: from now on virtnetplug returns it
         changed = host.journal.hold(changed)
     vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Undo `change`: what somebody set of the device since stays.
+    """Undo `change`. What somebody set of the device since stays.
 
-    A device that was returned is as it was before all that. If another NIC has the device by now, `return_devices` ends its row.
+    A returned device is as it was before all that. If another NIC has the device by now, its row ends as any other row (`return_devices`).
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
     if holding is None:

@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     Interrupted,
     LeftPending,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock, least_of
@@ -54,7 +55,7 @@ class Due:
 
     @property
     def sentence(self) -> str:
-        """The change and its reason, for a person."""
+        """The change and its reason, for people."""
         if self.deed is Deed.UNPLUG:
             return f"{self.nic} is to go from {' and '.join(_WHERE[half] for half in self.halves)}: {self.why}"
         return f"the link of {self.nic} is to be {'up' if self.deed is Deed.LINK_UP else 'down'}: {self.why}"
@@ -73,7 +74,7 @@ class Done:
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
     """The changes that policies ask for, in the order in which they are made: links up, links down, NICs unplugged.
 
-    None can be made while an open operation will be undone, as that may undo the policy, or remove the NIC that would serve.
+    Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
     unplugs = [twin for twin in twins_of(host, view, metadata) if twin.halves]
     leaving = {twin.known.alias for twin in unplugs if Half.LIVE in twin.halves}
@@ -90,7 +91,7 @@ def _undone_first(host: Host, domain: Domain) -> str:
     for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is not None and operation.direction(record) is Direction.BACK:
-            return f"the {record.operation} {record.id} is open and will be undone; 'virtnetplug recover {domain.name}' settles it first"
+            return f"the {record.operation} {record.id} is open and will be undone; {call('recover', domain.name)} settles it first"
     return ""
 
 
@@ -121,8 +122,8 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
     """The outcome of an operation that succeeded, with the changes that policies made after it. A change that could not be made is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
-    except Interrupted as error:  # the operation itself is done, and that is what the caller learns
-        text = f"not all that policies of {domain.name} ask for was done: {error.message} 'virtnetplug recover {domain.name}' does the rest."
+    except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
+        text = f"not all that policies of {domain.name} ask for was done: {error.message} {call('recover', domain.name)} does the rest."
         return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
     except VirtnetplugError as error:
         text = f"whether a policy of {domain.name} asks for anything could not be seen: {error.message}"
@@ -131,7 +132,7 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
 
 
 def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) -> Outcome:
-    """The outcome with the changes that policies made."""
+    """The outcome, with what policies did as well."""
     if not done and not said:
         return outcome
     return dataclasses.replace(
@@ -193,7 +194,7 @@ def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]
 
 
 def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
-    """Make the changes that are due in one domain, or in all: one `Outcome` for each. A domain that cannot be looked at gets an `Outcome` that says so."""
+    """Do what is due in one domain, or in all: one `Outcome` for each. A domain that cannot be looked at gets an `Outcome` that says so, and is left."""
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
         try:
@@ -284,7 +285,7 @@ def _changes(due: Due) -> dict[str, str]:
 
 
 def _keep(host: Host, view: DomainView, due: Due) -> None:
-    """Remember a NIC as it is before it is unplugged or its link goes down: its successor must get the identity of a NIC at work."""
+    """Bring E's record up to date before E is detached or its link goes down. The record must have the identity of a NIC at work."""
     pair = next(
         (pair for pair in view.nics if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
         None,
@@ -327,7 +328,7 @@ def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
 
 
 def _outcome(domain: Domain, done: Done) -> Outcome:
-    """The outcome of a change that has no operation."""
+    """The outcome of a policy's change that failed before an operation began."""
     return Outcome(
         operation=detach.NAME if done.enforced.deed is Deed.UNPLUG else update.NAME,
         domain=domain.name,

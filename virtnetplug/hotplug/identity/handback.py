@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from virtnetplug import xml
-from virtnetplug.errors import IdentityMissing
+from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
@@ -37,7 +37,7 @@ def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Id
     there = ", ".join(known.alias for known in metadata.identities) or "nothing"
     raise IdentityMissing(
         f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): a hand-over, or the attach of its twin with "
-        f"--twin-of, makes it do so. 'virtnetplug identity show {view.domain.name}' lists them."
+        f"`twin_of`, makes it do so. {call('identities', view.domain.name)} lists them."
     )
 
 
@@ -59,7 +59,7 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
 
 
 def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Exchange:
-    """The exchange that restores an emulated NIC, and detaches the NIC that has its identity."""
+    """The exchange that restores an emulated NIC where it is missing, and detaches the NIC that has its identity."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
     emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
     twin = dict(zip(BOTH, twin_of(view, known.vif, rows, known), strict=True))

@@ -1,7 +1,7 @@
-"""Hand-over: a fast NIC takes the place of an emulated NIC, with everything that the guest knows that NIC by.
+"""Hand-over: a fast NIC takes an emulated NIC's place, and all that the guest knows that NIC by.
 
-There are two phases, as in xenvif's "Re-work identity stealing code" (commit 70f4bb96). First a marker in the record of the emulated NIC names the fast
-NIC: `attach` writes it if both are there, and moves nothing. Then, once the emulated NIC is out, the marked NIC gets its identity whenever it comes.
+It has the two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96). First, `attach` writes a marker into the emulated NIC's record,
+which names the fast NIC; nothing is taken. Later, when the emulated NIC is out and the marked NIC comes, the marked NIC gets the identity.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from virtnetplug.errors import (
     NicMissing,
     NotSupported,
     TeamingIncomplete,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
@@ -77,7 +78,7 @@ def _handover(
 def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[DomainNic, ...] | None:
-    """The fast NIC, if `emulated` was handed over to it and it is there. None if `emulated` is there, as after a new start of the guest."""
+    """The fast NIC that is there and to which `emulated` was handed over. None if `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
@@ -87,7 +88,7 @@ def _is_over(
         return there
     raise IdentityConflict(
         f"{emulated} of domain {view.domain.name} has been handed over to {known.vif}, and is out of the guest: "
-        f"'virtnetplug handback {view.domain.name} {emulated}' first"
+        f"{call('handback', view.domain.name, emulated)} first"
         + ("." if wanted not in (None, known.vif) else f", or attach {known.vif} again, which has its identity then.")
         + "".join(f" {text}." for text in others)
     )
@@ -135,20 +136,20 @@ def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> 
             reason=NotSupported.reason,
             nic=describe(e),
             message=f"{describe(e)} is an assigned device, and what is handed over is an emulated NIC's identity; "
-            f"'virtnetplug update {view.domain.name} {name_of(e)} --replace' changes what is behind a NIC.",
+            f"{call('update', view.domain.name, name_of(e), replace=True)} changes what is behind a NIC.",
         )
     elif (why := deciding.fault(metadata, name_of(e), p)) is not None:
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
 
 
 def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: DomainNic) -> Refusal:
-    """The refusal of a device that cannot be set as asked, with a remedy if the link of the emulated NIC is all that it cannot have."""
+    """Add the remedy to the refusal of a device that has no link state, if only the emulated NIC's link needs that state."""
     live = e_pair.live
     if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
         return refusal
     more = (
         f" The link of {describe(live)} is down, and what takes its identity has that, too: if the device has no link state, "
-        f"'virtnetplug update {view.domain.name} {name_of(live)} --link up' first."
+        f"{call('update', view.domain.name, name_of(live), {'link_state': 'up'})} first."
     )
     return dataclasses.replace(refusal, message=refusal.message + more)
 
@@ -163,7 +164,7 @@ def _beside(
         if partner_of(_of(p_pair, scope.halves[0])) != e.alias:
             raise TeamingIncomplete(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
-                f"Detach {p.alias}, and hand over with --to-network or --to-xml: it is made the transient half then."
+                f"Detach {p.alias}, and hand over to a NIC that is attached for it (`fast`): it is made the transient half then."
             )
         return Exchange(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
@@ -213,7 +214,7 @@ def _instead(
 
 
 def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> Interface:
-    """The request that would give the NIC that is there: from its pool if a pool lent it, and in the guest with the settings of its device."""
+    """The request that would give the NIC that is there: from its pool if a pool lent it, in the guest with its device's settings."""
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.change.rebind_vf import moved
@@ -260,7 +261,7 @@ def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterat
             reason=FilterLoss.reason,
             nic=describe(e),
             message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of "
-            f"{kind_of(host, p)}: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
+            f"{kind_of(host, p)}: its traffic would be unfiltered. Use `allow_filter_loss=True` if that is meant.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
+from virtnetplug.errors import DomainMissing, IdentityMissing, Refused, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.check.reserved import unsettled
@@ -14,9 +14,8 @@ from virtnetplug.hotplug.identity import handback, handover
 from virtnetplug.hotplug.look.strangers import emulated_of, is_out, plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.identity import DomainMetadata, Identity, IdentityView
 from virtnetplug.model.operation import Outcome
-from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
 HANDED = (handover.NAME, handback.NAME, FORGET)
@@ -37,9 +36,9 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
 
 
 def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) -> Outcome:
-    """Forget the identity of that NIC, with its marker. The domain's lock is held.
+    """Delete what is remembered of that NIC, and its marker. The caller holds the domain's lock.
 
-    Raises `Refused` (``identity-only-copy``), unless `force`, if no definition has the NIC, so that nothing else could restore it.
+    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could restore it.
     """
     view = look(domain, BOTH)
     metadata = metadata_of(view)
@@ -50,7 +49,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     if is_only and (known.live or known.config) is not None and not force:
         raise Refused(
             f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be "
-            f"restored. 'virtnetplug handback {domain.name} {known.alias}' restores it first; --force forgets it all the same.",
+            f"restored. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
             reason="identity-only-copy",
         )
     before = metadata.identity(known.alias)

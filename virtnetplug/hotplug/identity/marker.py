@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
+from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.check.request import edited
@@ -30,7 +30,7 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
     """
     if len(nets) != 1:
         raise UsageError(
-            f"--twin-of says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
+            f"`twin_of` says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
         )
     pair = find(view, emulated)
     net = pair.net
@@ -71,12 +71,12 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
         if None not in (asked, given) and asked != given:
             raise IdentityConflict(
                 f"{net.alias} is to have the identity of {known.alias}, which is out of the guest, and so its {field} {given}; the request says "
-                f"{asked}. Leave that out, or 'virtnetplug identity forget {view.domain.name} {known.alias}' first."
+                f"{asked}. Leave that out, or {call('forget_identity', view.domain.name, known.alias)} first."
             )
     if taken.loses_filter and not known.is_out:
         raise FilterLoss(
             f"{net.alias} is to have the identity of {known.alias}, which is filtered, and libvirt filters nothing of {kind_of(host, net)}. "
-            f"'virtnetplug handover {view.domain.name} --from {known.alias} --allow-filter-loss' says that this is meant."
+            f"{call('handover', view.domain.name, known.alias, net.alias or '', allow_filter_loss=True)} says that this is meant."
         )
     return edited(net, taken.changes), [f"{net.alias} cannot have its {field}: {why}" for field, why in taken.left_out]
 
@@ -115,7 +115,7 @@ def goes_back(
 
 
 def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope) -> list[str]:
-    """Warnings that a guest, or its next boot, will have no NIC in the place of a pair; or which NIC comes in that place."""
+    """A sentence for each half (guest, next boot) that will lack a NIC where a fast NIC and its emulated twin were."""
     metadata, uuid, rows = metadata_of(view), view.domain.uuid, plugged_rows(host, view)
     records = host.journal.open_operations(host.hypervisor.key, uuid)
     leaving = of_domain(records, uuid)
@@ -132,11 +132,11 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope
             whose = "the guest" if half is Half.LIVE else "the next boot"
             if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} has {known.alias} again, which a policy was unplugging, once the detach {record.id} is settled "
-                    f"('virtnetplug recover {view.domain.name}'); until then it may have no NIC in its place"
+                    f"{whose} has {known.alias} again once the detach {record.id} is settled ({call('recover', view.domain.name)}). "
+                    f"A policy was detaching it, and {whose} may have no NIC in its place until then"
                 )
             elif leaves or is_out_of(view, known, rows, half):
-                how = "leaving: 'handback' restores it then" if leaves else "out: --restore-emulated restores it"
+                how = "leaving: `handback()` restores it then" if leaves else "out: `restore_emulated=True` restores it"
                 said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said
 

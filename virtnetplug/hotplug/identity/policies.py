@@ -1,4 +1,4 @@
-"""The policies of a domain, and the default of the host: set, cleared, explained."""
+"""The policies of a domain, or a host's default: set, cleared, explained."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from virtnetplug.hotplug.identity.twins import NOWHERE, policy_of, twins_of
 from virtnetplug.hotplug.look.strangers import plugged_rows, strange_members
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, metadata_of, name_of
-from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
+from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import Half, Outcome, Result
-from virtnetplug.model.policy import CandidateView, PolicyView, TwinView
 from virtnetplug.policy.forced_unplug import parse
 from virtnetplug.ports.domain import Domain
 
@@ -27,7 +26,7 @@ def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy
     if force_unplug is None:
         return unplug
     if unplug is not None:
-        raise UsageError("--force-unplug NICS is --unplug present: say one of them")
+        raise UsageError("`force_unplug='NICS'` is `unplug='present'`: use one of them")
     return parse(force_unplug)
 
 
@@ -44,7 +43,7 @@ def set_policy(
     `serve` names the NICs of a group, of which one is to serve; a group that has one of them already is replaced by it.
     """
     if unplug is None and serve is None:
-        raise UsageError("say what the policy is: --unplug, --force-unplug NICS or --serve NIC,NIC")
+        raise UsageError("name the policy: `unplug`, `force_unplug='NICS'` or `serve`")
     view = look(domain, BOTH)
     before = after = metadata_of(view)
     if unplug is not None:
@@ -55,7 +54,7 @@ def set_policy(
 
 
 def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool = True, serve: bool = True) -> Outcome:
-    """Remove the unplug policy, the groups, or both: the host's default holds again, and no link is held down."""
+    """Delete the policy of unplugging, the groups, or both. The host's default holds again, and no link is held down."""
     view = look(domain, BOTH)
     before = metadata_of(view)
     after = dataclasses.replace(
@@ -70,7 +69,7 @@ def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
     host.journal.set_host_policy(unplug)
-    message = f"the host's unplug policy is {unplug}; 'virtnetplug recover' enforces it in the guests that run now"
+    message = f"the host's unplug policy is {unplug}; `recover()` applies it to the guests that run now"
     return Outcome(operation=POLICY, domain="", result=Result.DONE, message=message)
 
 
@@ -146,7 +145,7 @@ def _told(domain: Domain, said: DomainMetadata) -> str:
 def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]) -> DomainMetadata:
     group = tuple(_named(view, name) for name in names)
     if len(group) < 2 or len(set(group)) < len(group):
-        raise UsageError("--serve takes at least two NICs, each once, of which one is to serve")
+        raise UsageError("`serve` takes at least two NICs, each once, of which one is to serve")
     others = tuple(one for one in metadata.activation if not set(one).intersection(group) or set(one) == set(group))
     if any(set(one) == set(group) for one in others):
         return metadata
@@ -165,7 +164,7 @@ def _named(view: DomainView, name: str) -> str:
     assert net is not None
     if net.teaming is not None:
         raise NotSupported(
-            f"{describe(net)} is half of a teaming pair, and the guest chooses which half serves: a half whose link is held down "
+            f"{describe(net)} is half of a teaming pair, and which half serves is the guest's own choice. A half whose link is held down "
             "could not take over. Leave it out."
         )
     return name_of(net)

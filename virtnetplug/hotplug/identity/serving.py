@@ -39,10 +39,11 @@ class Contender:
 def contenders(
     host: Host, view: DomainView, group: Collection[str], leaving: Collection[str] = ()
 ) -> tuple[Contender, ...]:
-    """The NICs of `group` that the running guest has; the NIC that serves comes first. `leaving` names NICs that are about to go.
+    """The NICs of `group` that the running guest has, the serving NIC first; `leaving` are names of NICs that are about to go.
 
     Another NIC that somebody gave the alias of one is none.
-    Left out are NICs that wait for their guest to release them, and halves of a teaming pair, as the guest chooses which half serves.
+    A NIC that waits for its guest to let go is no candidate. Half of a teaming pair is no candidate either, because which half serves is the guest's
+    choice.
     """
     pending, rows, metadata = pending_nics(host, view.domain.uuid, view), plugged_rows(host, view), metadata_of(view)
     there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
@@ -60,7 +61,7 @@ def by_name(view: DomainView) -> Mapping[str, Interface]:
 def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
     """The NIC with its own link state, if its link is held down because another NIC serves.
 
-    While a NIC is in a group, the group sets its link. What is remembered of the NIC, and what takes its identity, must not inherit that.
+    While a NIC is in a group, its link state is the group's. What is remembered of the NIC, and who takes its identity, must not inherit that state.
     """
     name = name_of(net)
     if net.link_state != "down" or not any(name in group for group in metadata.activation):

@@ -29,7 +29,7 @@ NOWHERE = DomainNic()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """An emulated NIC and its fast twin, as they are there. A NIC that waits for its guest to release it counts as gone."""
+    """An emulated NIC and its fast twin. `emulated` and `fast` are the NICs as they are there. A NIC that waits for its guest to let go does not count."""
 
     known: Identity
     emulated: DomainNic

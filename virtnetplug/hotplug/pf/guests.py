@@ -25,12 +25,11 @@ from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -162,7 +161,7 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
     raise VfHeld(
-        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run 'virtnetplug recover'."
+        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run `recover()`."
     )
 
 

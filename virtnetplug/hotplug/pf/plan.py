@@ -62,7 +62,7 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
         return Refusal(reason=reason, nic=name, message=f"{name} {why}")
 
     if not pf.is_pf:
-        yield refusal(HostDeviceUnfit.reason, "is no PF; 'virtnetplug devices' shows those of this host.")
+        yield refusal(HostDeviceUnfit.reason, "is no PF; `devices()` shows those of this host.")
         return
     if (why := host.host_devices.obstacle(pf.address)) is not None:
         yield refusal(NotSupported.reason, f"cannot be changed: {why}.")
@@ -72,7 +72,7 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
         if record.operation == NAME and record.domain_name == name:
             yield refusal(
                 PfPending.reason,
-                f"belongs to operation {record.id}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
+                f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first.",
             )
     if wish.hook and (fault := host.host_devices.hook_fault(wish.hook)) is not None:
         yield refusal(NotSupported.reason, f"has a firmware hook that cannot be run: {fault}.")
@@ -99,7 +99,7 @@ def _cut_off(view: PfView) -> Iterator[Refusal]:
             reason=Outage.reason,
             nic=alone[0],
             message=f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
-            "Say --allow-outage if that is meant.",
+            "Use `allow_outage=True` if that is meant.",
         )
 
 
@@ -134,7 +134,7 @@ def still_named(host: Host, view: PfView, wish: Wish) -> Iterator[str]:
     for domain, vf in defined_with(host, [each.address for each in view.vfs[number:]]):
         yield (
             f"the definition of the next boot of {domain} still names {vf}, which {view.pf.address} has no more with {number} VFs: {domain} does not "
-            "start with it. 'virtnetplug update --config' changes that"
+            "start with it. `update(scope=Scope.CONFIG)` changes that"
         )
 
 

@@ -151,7 +151,7 @@ class _Running:
 
     def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
         """Wait until every guest has answered, or the time is over. Raises `LeftPending` if the locks cannot be taken again."""
-        then = "'virtnetplug recover --wait 60' gives every guest its VF again"
+        then = "`recover(wait=60)` gives every guest its VF again"
         with pending_if_busy(tx, "The guests were asked for their VFs", then):
             for nic in self.nics:
                 watch = eyes[nic.label]
@@ -214,7 +214,7 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
             raise
         why = f"{pf} does not have {nic.address} now, which {nic.label} had, and it got no other VF"
         raise Failed(
-            f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run 'virtnetplug recover'.",
+            f"{why}: {error.message} Make {pf} have more than {nic.index} VFs, then run `recover()`.",
             reason=error.reason,
         ) from error
 
@@ -389,7 +389,7 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
     """Leave the operation pending, as guests hold on."""
     message = (
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
-        "The journal keeps it, for that guest may let go at any time: 'virtnetplug recover --wait 60' then gives it its VF again."
+        "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
     tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
     return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=_nics_now(host, nics))

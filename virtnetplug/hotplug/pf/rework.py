@@ -16,11 +16,9 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.pf.guests import identities, keep_new, renew
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, PfState, VfIdentity, VfSettings
 from virtnetplug.model.operation import Half, OperationRecord, Phase
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import PfState
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.retry import until_true
 
 CARRIER_SECONDS = 5.0
@@ -49,9 +47,9 @@ def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
     pf, now = seen.address, host.host_devices.pf_state(seen.address)
     if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
         raise Failed(
-            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
-            "while its guests were asked. It was left alone. Set driver and number of VFs as they were, so that VFs that are gone come again; "
-            "then run 'virtnetplug recover'."
+            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody "
+            "changed it while its guests were asked. It was left alone. Set driver and number of VFs as they were, so that VFs that are gone "
+            "come again; then run `recover()`."
         )
     vfs = [
         {
@@ -201,7 +199,7 @@ def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None)
     if missed := drift(wanted, now):
         raise VfChanged(
             f"host device {vf} is not as the journal says: its {told(missed, now)}. Somebody set it by hand. "
-            "Set it again as it was, then run 'virtnetplug recover'."
+            "Set it again as it was, then run `recover()`."
         )
 
 

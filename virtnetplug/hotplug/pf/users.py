@@ -187,7 +187,7 @@ def _nic_refusals(
         yield Refusal(
             reason=NicPending.reason,
             nic=nic.label,
-            message=f"{name} belongs to operation {operation}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
+            message=f"{name} belongs to operation {operation}, which is not settled; `recover(wait=60)` settles it first.",
         )
         return
     if holding is None and not net.managed:
@@ -211,7 +211,7 @@ def _vf_refusals(host: Host, vf: PciDevice, holding: Holding | None) -> Iterator
             if holding.quarantine
             else f"held for {holding.alias} of {holding.domain_name}"
         )
-        yield _held(vf.address, f"{why}; 'virtnetplug recover' settles what is left of it")
+        yield _held(vf.address, f"{why}; `recover()` settles what is left of it")
         return
     if vf.driver is not None and "vfio" in vf.driver:
         try:

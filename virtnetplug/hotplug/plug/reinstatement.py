@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     NotApplied,
     NotSupported,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
@@ -62,8 +63,8 @@ def put_back(
 
     Raises `LeftPending` where somebody has its place: see `expect_free`.
 
-    An assigned device is lent again: the same device, if a NIC can have it. It gets its settings again, also where the guest has it already.
-    `old` says what the journal held for the device, which may have been returned since. Without `old` it is still held, or never was.
+    An assigned device is lent again, the same device if possible, and set as it was, also where the guest has it already. `old` is what the journal
+    held of it, because the device may have been returned since. Otherwise it is still held, or was never ours.
     """
     net = xml.interface(element)
     if old is None:
@@ -98,7 +99,7 @@ def _held_as(host: Host, domain: Domain, net: Interface) -> str:
 def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
     """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one.
 
-    If the NIC may return at any address, it is none of the NICs that shared its MAC before.
+    A NIC that may return at any address is none of the NICs that shared its MAC before.
     """
     if is_lasting(net.alias):
         return False
@@ -108,7 +109,7 @@ def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
-    """What `put_back` has to know of a NIC before its device is returned; None if the journal does not hold it, and no pool lent it.
+    """What `put_back` must know of a NIC before its device is returned. None for a device that is neither ours nor of a pool.
 
     libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
     """
@@ -162,7 +163,7 @@ def _lend(
 
 def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
     """Raise, with what to do, where the pool that the NIC's device came from lends none now."""
-    then = f"Then 'virtnetplug recover {domain.name}' puts {net.alias} into the guest again."
+    then = f"Then {call('recover', domain.name)} puts {net.alias} into the guest again."
     try:
         network = host.networks.network(name)
     except NetworkMissing:
@@ -181,7 +182,8 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
-    """Set the held device that the guest has behind the NIC, after libvirt has set the VLAN. The journal knows the NIC by that device from now on."""
+    """Set the device that is held for the NIC and that its guest has. The journal knows the NIC by it from now on. libvirt has set the VLAN."""
+
     there = guest.net_of(domain, alias, Half.LIVE)
     if there is None or there.source_pci is None:
         return

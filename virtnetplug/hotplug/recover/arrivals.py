@@ -14,7 +14,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.check.reserved import taken_place
@@ -204,7 +204,7 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
 
 
 def _is_back(view: DomainView, asked: Asked) -> bool:
-    """Whether the guest of an ended operation is back with the question, in another process: from a file that it was saved to, or a snapshot."""
+    """True if the guest of an ended operation is back with the request in another process: from a saved file, or a snapshot."""
     if asked.process and view.run.process:
         return asked.process != view.run.process
     return view.state.is_restored
@@ -216,7 +216,7 @@ def _said_unknown(view: DomainView, asked: Asked) -> str:
     again = f", or detach {', '.join(held)} again" if held else ""
     return (
         f"the guest of {name} was asked on this host to let go of {', '.join(travel.told(nic, nets) for nic in asked.nics)}, by the {asked.operation} "
-        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, 'virtnetplug recover {name} --forget {asked.id}' clears "
+        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears "
         f"what the guest carries{again}."
     )
 
@@ -395,7 +395,7 @@ def _said(record: OperationRecord, asked: Asked) -> str:
         if asked.operation == detach.NAME
         else f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
     )
-    return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
+    return f"{came}; {goes}, as {record.id}. {call('recover', record.domain_name, wait=60)} waits for the guest."
 
 
 def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> OperationRecord:

@@ -29,7 +29,7 @@ from virtnetplug.ports.domain import Domain, HowEnded
 def forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
     """Close an operation that cannot be settled.
 
-    Its guest was saved, or ended in a way that is not known; or it has the NIC connected to something else; or it lacks a NIC that could not be restored.
+    Its guest was saved, ended in a way that is not known, has the NIC connected elsewhere, or lacks a lost NIC.
     What is held for the operation is returned. Raises `ForgetRefused` if the operation can be settled.
     """
     wanted = wanted_uuids(host, domain_name)
@@ -150,9 +150,9 @@ def _expect_forgettable(
 
 def _can_be_settled(record: OperationRecord) -> ForgetRefused:
     return ForgetRefused(
-        f"operation {record.id} can be settled. An operation is forgotten only if its guest was saved, or ended in a way that is not known; "
-        "or if the guest has its NIC connected to something else by now, or lacks a NIC that could not be restored. "
-        f"'{recover_command(record)} --wait 60' goes on with it"
+        f"operation {record.id} can be settled. Only these operations are forgotten: the guest was saved, or ended in a way that is not known. "
+        "Or the guest has its NIC connected to something else by now, or lacks a NIC that could not be restored. "
+        f"{recover_command(record, wait=60)} goes on with it"
     )
 
 
@@ -163,7 +163,7 @@ def _expect_undecided(domain: Domain, record: OperationRecord, lost: _Lost) -> N
     run = record.run_asked
     if guest.goes_on(domain, run) or how(domain, run).end is not HowEnded.UNKNOWN:
         raise ForgetRefused(
-            f"{record.domain_name} runs, which decides the operation {record.id}: '{recover_command(record)} --wait 60' goes on with it"
+            f"{record.domain_name} runs, which decides the operation {record.id}: {recover_command(record, wait=60)} goes on with it"
         )
 
 
@@ -207,9 +207,7 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
     """The open operation of that id; raises `ForgetRefused` if there is none."""
     record = host.journal.operation(operation_id)
     if record is None or record.ended is not None or record.hypervisor != host.hypervisor.key:
-        raise ForgetRefused(
-            f"there is no open operation {operation_id}; 'virtnetplug recover --plan' lists those there are"
-        )
+        raise ForgetRefused(f"there is no open operation {operation_id}; `plan_recover()` lists those there are")
     return as_named_now(host, record)
 
 
@@ -223,8 +221,8 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
             nets = guest.nets_of(domain)
             nics = ", ".join(travel.told(nic, nets) for nic in asked.nics)
             message = (
-                f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not have. Not known "
-                f"is whether it lets go of {nics} yet, for it was asked"
+                f"forgotten: the guest of {domain.name} does not carry the {asked.operation} {asked.id} any more, which this journal does not "
+                f"have. Not known is whether it lets go of {nics} yet, for it was asked"
             )
             return Outcome(
                 operation=asked.operation,

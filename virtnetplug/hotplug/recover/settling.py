@@ -199,8 +199,8 @@ def settle_without_domain(host: Host, record: OperationRecord, end: OperationSta
     if touched_guest(record.steps):
         end = OperationState.LEFT
         message = (
-            f"domain {record.domain_name} is not on this host any more, so nobody here can settle the {record.operation}: it is closed as left. Whether "
-            "its guest is no more, was saved to a file or runs on another host is not known."
+            f"domain {record.domain_name} is not on this host any more, so nobody here can settle the {record.operation}: it is closed as left. "
+            "Whether its guest is no more, was saved to a file or runs on another host is not known."
         )
 
     def forget() -> None:
@@ -226,7 +226,7 @@ def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
     who = owner_of(host, record)
     message = (
         f"{who} works on the {record.operation} {record.id} of {record.domain_name}, and has not ended it. "
-        f"'{recover_command(record)} --wait 60' waits for it; or end that process if it hangs, and recover."
+        f"{recover_command(record, wait=60)} waits for it; or end that process if it hangs, and recover."
     )
     return _outcome(record, Result.PENDING, "operation-busy", message)
 

@@ -104,7 +104,9 @@ def _prepared(host: Host, domain: Domain, found: Found, *, reload_driver: bool) 
 
 def _check(host: Host, *, reload_driver: bool) -> None:
     if reload_driver and host.vif_drivers is None:
-        raise UsageError("the driver of a NIC is loaded anew on a Xen host only; of a PF, name it with --pf")
+        raise UsageError(
+            "the driver of a NIC is reloaded on a Xen host only; to reload a PF's driver, name the PF (`pf`)"
+        )
     xen(host)
 
 
@@ -218,7 +220,9 @@ def _verify(host: Host, nics: Sequence[VifNic], tx: Transaction, seconds: float)
         except VifNotConnected as error:
             faults.append(error.message)
     if faults:
-        message = f"{'; '.join(faults)}. The journal keeps it: 'virtnetplug recover --wait 60' restores what is missing, and looks again."
+        message = (
+            f"{'; '.join(faults)}. The journal keeps it: `recover(wait=60)` restores what is missing, and looks again."
+        )
         tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=VifNotConnected.reason, error=message)
         raise VifNotConnected(message)
 

@@ -67,7 +67,7 @@ def refusals(host: Host, candidate: Candidate, *, must_connect: bool) -> Iterato
     label, vif = candidate.label, candidate.vif
     pending = pending_nics(host, candidate.domain_uuid) if candidate.domain_uuid else {}
     if (operation := operation_on(candidate.net, pending)) is not None:
-        why = f"operation {operation} of it is not settled; 'virtnetplug recover' settles it first."
+        why = f"operation {operation} of it is not settled; `recover()` settles it first."
         yield _refusal(NicPending.reason, label, why)
     states = f"backend {vif.backend or 'gone'}, frontend {vif.frontend or 'gone'}"
     if vif.backend_domain:
