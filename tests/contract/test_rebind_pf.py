@@ -134,7 +134,7 @@ def test_more_vfs(house: World) -> None:
     assert house.host.host_devices.pf_state(PF).netdev == before["pfs"][PF][2]
     assert rebind(house, numvfs=6, allow_outage=False).result is Result.ALREADY
     plan = house.plugger.plan_rebind_pf(PF, numvfs=6)
-    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("already as asked; nothing would be changed",))
     with pytest.raises(Refused, match="is no PF"):
         house.plugger.rebind_pf(VFS[0], numvfs=0)
 
