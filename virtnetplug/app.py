@@ -77,8 +77,8 @@ def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers |
     """libvirt's Xen driver with what it leaves out, and, where this is the host's dom0, what that has."""
     from virtnetplug.adapters.xen.connection import XenHypervisor
     from virtnetplug.adapters.xen.domain import Dom0
+    from virtnetplug.adapters.xen.netback import XenVifDrivers
     from virtnetplug.adapters.xen.toolstack import Toolstack
-    from virtnetplug.adapters.xen.vifs import XenVifDrivers
     from virtnetplug.adapters.xen.xenstore import XenStore
 
     store, drivers = (XenStore(), XenVifDrivers()) if libvirt.is_local else (None, None)
@@ -155,9 +155,9 @@ class _DemoTools:
         return open(uri, state_dir=state_dir)
 
     def own_network(self) -> bool:
-        from virtnetplug.adapters.linux import namespaces
+        from virtnetplug.adapters.linux.links import leave_network
 
-        return namespaces.leave_network()
+        return leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

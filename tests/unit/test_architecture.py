@@ -74,7 +74,6 @@ OUTSIDE = {
     "libvirt_qemu": "adapters.libvirt",
     "lxml": "xml",
     "prometheus_client": "metrics",
-    "pyroute2": "adapters.linux",
     "sqlite3": "adapters.sqlite",
     "tenacity": "retry",
 }

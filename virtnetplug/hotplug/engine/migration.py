@@ -18,7 +18,7 @@ def obstacles(nics: Iterable[Nic]) -> Iterator[str]:
 
 
 def obstacles_after(domain: str, steps: Iterable[Step]) -> Iterator[str]:
-    """The same of the NICs that do not migrate after these steps, and did before."""
+    """A sentence for each NIC that does not migrate after these steps, and did before."""
     named = {(step.name, step.nic) for step in steps}
     staying = {backend.attach_step: backend.release_step for backend in known() if not backend.migrates}
     new = sorted(nic for name, nic in named if name in staying and (staying[name], nic) not in named)
