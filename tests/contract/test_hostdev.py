@@ -188,7 +188,7 @@ def test_no_definition_keeps_which_vf_was_chosen(both: World, scope: Scope) -> N
 
 def test_an_emulated_nic_is_of_no_pf(both: World) -> None:
     nic_on_bridge = Interface(type="bridge", source_bridge=both.bridges[0], pf="eth1")
-    with pytest.raises(Refused, match="pf can only be said of an assigned device"):
+    with pytest.raises(Refused, match="pf is only for an assigned device"):
         both.plugger.attach(both.name, [nic_on_bridge])
 
 

@@ -658,14 +658,18 @@ class Detach(Operation):
 
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:
-        """Also whether the record has every step that a detach of its NICs has."""
+        """Also whether the record has every step that a detach of its NICs has; another backend's release has another name."""
         if not super().knows(record):
             return False
-        has = {(step.name, step.nic) for step in record.steps}
+
+        def named(step: Step) -> str:
+            return Phase.RELEASE if (step.phase, step.half) == (Phase.RELEASE, Half.LIVE) else step.name
+
+        has = {(named(step), step.nic) for step in record.steps}
         for entry in record.request["nics"]:
             live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
             steps = _steps([DomainNic(live, config)], Scope.BOTH) if live or config else ()
-            if any((step.name, entry["alias"]) not in has for step in steps):
+            if any((named(step), entry["alias"]) not in has for step in steps):
                 return False
         return True
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import heal, update
@@ -82,7 +83,7 @@ def _look(
 
 def _refusals(host: Host, domain: Domain, live: Interface) -> tuple[Refusal, ...]:
     """What is behind it must be its own; that something is missing there is no obstacle."""
-    if not host.hypervisor.is_local or live.target_dev is None or live.is_hostdev:
+    if not host.hypervisor.is_local or live.target_dev is None or backend_of(live).is_lent:
         return ()
     backing = backing_of(host, domain, live)
     return (*foreign(backing, is_held=False), *elsewhere(backing))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import Choice, backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
 from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
@@ -63,7 +63,7 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
     pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
     for pool in host.networks.names():
         network = host.networks.network(pool)
-        if not network.active or network.forward != "hostdev":
+        if not network.active or not network.is_pool:
             continue
         if address in network.addresses or (pf is not None and network.pf == pf):
             return pool
@@ -92,8 +92,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         operation=NAME,
         leaving=(live,),
         entering=(name(moved(live, device.settings, target, pool)),),
-        only=target,
-        avoid=device.address,
+        choice=Choice(only=target, avoid=device.address),
         warnings=tuple(_warnings(view, pair, device.address, pool)),
     )
     return prepared(host, view, exchange, obstacles(host, view, exchange))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -29,7 +30,8 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.guest import compensation, guest
+from virtnetplug.hotplug.guest import assigned, compensation, guest
+from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to, change, change_back, lost_by_hand
 from virtnetplug.hotplug.guest.compensation import config_net, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run, how, may_look
 from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
@@ -60,9 +62,6 @@ from virtnetplug.model.operation import (
     Step,
 )
 from virtnetplug.ports.domain import Domain
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.guest.assigned import Assigned
 
 NAME = "update"
 """What the journal calls it."""
@@ -174,19 +173,17 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
 def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
     """The assigned device behind the live NIC, if the update is about that."""
     live, config = find(view, selector, scope.halves)
-    if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
+    if live is None or not backend_of(live).is_lent or Half.LIVE not in scope.halves:
         return None
-    from virtnetplug.hotplug.guest.assigned import assigned_to
-
     return assigned_to(host, view.domain, live, config)
 
 
 def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
     """What somebody set by hand of the device that is replaced by another."""
-    if not (edit.by_replacement and edit.before.is_hostdev and replacement.actual_of(host, edit.after).is_hostdev):
+    if not edit.by_replacement or not backend_of(edit.before).is_lent:
         return ()
-    from virtnetplug.hotplug.guest.assigned import lost_by_hand
-
+    if not backend_for(replacement.actual_of(host, edit.after)).is_lent:
+        return ()
     return lost_by_hand(host, view.domain, edit.before, edit.kept)
 
 
@@ -227,8 +224,6 @@ def _refusals(
             )
         )
     if live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         found += assigned.refusals(alias, device, live.after, live.on_device)
     for half, edit in edits.items():
         changed = (*edit.in_place, *edit.by_replacement)
@@ -283,8 +278,6 @@ def _record(
         if Half.CONFIG not in edits:
             request |= beside(view, [alias])
     elif live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         asked = assigned.request_of(live.before, device, live.on_device, live.kept)
         request[Half.LIVE.value]["device"] = asked
     return record_of(
@@ -355,8 +348,6 @@ class _Update:
         self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
-        from virtnetplug.hotplug.guest.assigned import change
-
         tx.effect(
             "change_device",
             self.alias,
@@ -422,7 +413,7 @@ class _Update:
         known = next((nic for nic in self.host.journal.nics(hypervisor, uuid) if nic.alias == self.alias), None)
         now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
         if known is not None and now is not None:
-            network = self._network(known) if now.is_hostdev else None
+            network = self._network(known) if backend_of(now).is_lent else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
         elif known is None and self.live is not None and self.request["replace"]:
@@ -470,8 +461,6 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     if live is not None and request["replace"]:
         found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)
     elif live is not None and (device := live.get("device")) is not None:
-        from virtnetplug.hotplug.guest.assigned import change_back
-
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
         found |= manner.undos(site, tx, alias, live)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_in
 from virtnetplug.errors import (
     DuplicateAlias,
     DuplicateMac,
@@ -248,14 +249,20 @@ def ports(
     topology = _without(view.topology, [*reserved, *(net.address for net in nets if net.address is not None)])
     groups: dict[bool, list[Interface]] = {}
     for net in nets:
-        is_assigned = net.is_hostdev or net.source_network in pools
-        if net.address is None and (is_assigned or net.model not in NOT_PCI):
-            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
+        if (is_express := takes_port(net, topology, pools)) is not None:
             groups.setdefault(is_express, []).append(net)
     for is_express, group in groups.items():
         free = topology.free_hotplug_slots("virtio" if is_express else group[0].model)
         if free is not None and free < len(group):
             yield _no_port(view, topology, group, free, is_express=is_express)
+
+
+def takes_port(net: Interface, topology: Topology, pools: Collection[str]) -> bool | None:
+    """Whether libvirt chooses a PCI Express port for the NIC (else a PCI slot); None if it chooses no place at all."""
+    has_port = backend_in(net, pools).is_express
+    if net.address is not None or (net.model in NOT_PCI and not has_port):
+        return None
+    return topology.is_pcie if has_port else topology.takes_port(net.model)
 
 
 def _without(topology: Topology, taken: Sequence[PciAddress]) -> Topology:
@@ -295,7 +302,7 @@ def memory(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Col
     libvirt raises QEMU's limit by itself, but takes ``<hard_limit>`` for it where there is one (``qemuDomainGetMemLockLimitBytes``). A guest
     that has a device by then has what it takes.
     """
-    assigned = [net for net in nets if net.is_hostdev or net.source_network in pools]
+    assigned = [net for net in nets if backend_in(net, pools).locks_memory]
     for half in scope.halves if assigned else ():
         text, devices = (view.live_xml, view.live) if half is Half.LIVE else (view.config_xml, view.config)
         found = xml.lockable_memory(text) if text is not None else None

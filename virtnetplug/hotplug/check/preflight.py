@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_in, backend_of
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check import fit, reserved, sources
@@ -51,7 +52,7 @@ def check_attach(
     refusals += reserved.refusals(view, fitting, kept)
     known = {} if networks is None else networks
     missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
-    pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
+    pools = frozenset(name for name, network in known.items() if network.is_pool)
     refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in kept if each.net.address])
     refusals += fit.memory(view, fitting, scope, pools)
     refusals += fit.models(host, view, fitting)
@@ -103,13 +104,13 @@ def _update(
         yield from fit.models(host, view, [net])
     is_elsewhere = not _CONNECTION.isdisjoint(changed)
     networks: dict[str, Network] = {}
-    if is_elsewhere or (leaving is not None and leaving.is_hostdev):
+    if is_elsewhere or (leaving is not None and backend_of(leaving).is_lent):
         yield from sources.missing(host, [net], scope, networks, leaving)
-        network = networks.get(net.source_network or "")
-        if leaving is not None and (net.is_hostdev or (network is not None and network.forward == "hostdev")):
+        pools = [name for name, network in networks.items() if network.is_pool]
+        if leaving is not None and backend_in(net, pools).is_lent:
             yield from _not_of_a_vf(net, changed)
-            if not leaving.is_hostdev:
-                yield from fit.memory(view, [net], scope, [network.name] if network is not None else [])
+        if leaving is not None and not backend_of(leaving).locks_memory:
+            yield from fit.memory(view, [net], scope, pools)
     its_own = {"type"} if is_elsewhere else set()
     yield from lacking.of_hypervisor(view.domain, [net], networks, its_own.union(changed))
 

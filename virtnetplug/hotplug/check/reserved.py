@@ -128,9 +128,7 @@ def placed(
     taken = {*kept, *(net.address for net in nets if net.address is not None)}
     found = []
     for net in nets:
-        is_assigned = net.is_hostdev or net.source_network in pools
-        if net.address is None and (is_assigned or net.model not in fit.NOT_PCI):
-            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
+        if (is_express := fit.takes_port(net, topology, pools)) is not None:
             place = topology.free_place(is_express=is_express, taken={(one.bus, one.slot) for one in taken})
             if place is not None:
                 address = PciAddress(0, place[0], place[1], 0)

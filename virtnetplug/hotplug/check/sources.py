@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from virtnetplug.backends import backend_for
-from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
+from virtnetplug.errors import BackendFailed, NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.interface import Interface
@@ -67,7 +67,7 @@ def _backend(host: Host, net: Interface, network: Network | None, leaving: Inter
     try:
         actual = resolve(net, network)
         yield from backend_for(actual).refusals(host, net, actual, leaving)
-    except (NotSupported, PortgroupMissing) as error:
+    except (NotSupported, PortgroupMissing, BackendFailed) as error:
         if not isinstance(error, PortgroupMissing):  # refused already
             yield _refusal(error.reason, net, error.message)
 

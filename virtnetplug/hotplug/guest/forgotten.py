@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
+from virtnetplug.backends.vf_identity import users_of_devices
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.model.interface import Interface

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
 from virtnetplug.lifecycle import GONE
@@ -31,8 +32,8 @@ def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | 
 
 
 def end_of(net: Interface) -> str:
-    """The host's end of a NIC of the guest: the address of its host device, or its tap; empty if it is not seen."""
-    return (str(net.source_pci or "") if net.is_hostdev else net.target_dev) or ""
+    """See `Backend.end_of`."""
+    return backend_of(net).end_of(net)
 
 
 def has_other_end(now: Interface, end: str, process: str, process_now: str) -> bool:
@@ -50,7 +51,7 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
     In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
     the definition (`config`) has it. For a restored guest, or a process that is not seen, nothing distinguishes the two.
     """
-    if live.is_hostdev or is_of_row(live, row) or not row.process:
+    if not backend_of(live).updatable or is_of_row(live, row) or not row.process:
         return False
     if row.process == view.run.process and (row.frontend, row.backend) != GONE:
         return has_other_end(live, row.target, row.process, view.run.process)

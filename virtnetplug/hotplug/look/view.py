@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from virtnetplug import xml
+from virtnetplug.backends import are_lent, backend_of
 from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
@@ -170,7 +171,7 @@ def _is_booted_from(live: Interface, config: Interface) -> bool:
     """Whether the guest booted with `live` as `config` says, and it may have been connected to something else since."""
     if is_lasting(config.alias) or live.address is None or live.address != config.address:
         return False  # one that was replaced since has a lasting alias, which the definition need not have
-    return live.is_hostdev == config.is_hostdev and _is_of_one_model(live, config)
+    return backend_of(live).is_lent == backend_of(config).is_lent and _is_of_one_model(live, config)
 
 
 def is_alike(net: Interface, other: Interface) -> bool:
@@ -218,8 +219,8 @@ def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     unnamed = [net for net in nets if not is_lasting(net.alias) and _is_at(net, wanted) and net.mac == wanted.mac]
     found = next((net for net in unnamed if net.alias is not None and net.alias == wanted.alias), None)
     found = found or next((net for net in unnamed if is_alike(net, wanted)), None)
-    if found is None and wanted.is_hostdev and wanted.address is not None:
-        return next((net for net in unnamed if net.is_hostdev and net.address == wanted.address), None)
+    if found is None and backend_of(wanted).is_lent and wanted.address is not None:
+        return next((net for net in unnamed if are_lent(net, wanted) and net.address == wanted.address), None)
     return found
 
 

@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
-from virtnetplug.backends.vf_identity import loss_of, taker_of
+from virtnetplug.backends.vf_identity import live_with, loss_of, taker_of, users_of_devices
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
@@ -202,7 +201,7 @@ def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
 
 
 def _goes_on(host: Host, nic: PfNic, holding: Holding) -> bool:
-    if not is_lasting(holding.alias) or not has_for(nic.domain, holding):
+    if not is_lasting(holding.alias) or live_with(nic.domain, holding) is None:
         return False
     return not differences(of_ours(holding.settings), host.host_devices.settings(holding.address))
 

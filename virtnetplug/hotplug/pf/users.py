@@ -23,7 +23,7 @@ from virtnetplug.hotplug.check import fit
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.request import name as minted
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.look.leaving import operation_on
 from virtnetplug.hotplug.look.view import DomainView, describe, look, same_mac_as
 from virtnetplug.hotplug.report.inventory import pending_nics

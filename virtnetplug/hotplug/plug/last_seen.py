@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of, updatable
 from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug.check.request import without_address
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -50,7 +51,7 @@ def see(domain: Domain, tx: Transaction, name: str, element: str, now: Interface
         return
     before = xml.interface(element)
     is_process = bool(run.process) and domain.process() == run.process
-    if now.alias == before.alias and (has_source_of(now, before) or (is_process and not now.is_hostdev)):
+    if now.alias == before.alias and (has_source_of(now, before) or (is_process and backend_of(now).updatable)):
         tx.amend(**{SEEN: {**tx.record.request.get(SEEN, {}), name: now.element}})
 
 
@@ -88,7 +89,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
     kept = dict(tx.record.request.get(key, {}))
     for name, element in leaving.items() if changes else ():
         net = xml.interface(kept.get(name, element))
-        if now.is_hostdev or net.is_hostdev:
+        if not updatable(now, net):
             continue
         its = changes if has_source_of(net, now) else _fitting(came, now, net, changes)
         if lost := [field for field in changes if field not in its]:
@@ -102,7 +103,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
 
 def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes that `net` can have, whatever it is connected to."""
-    taken = retake(came, now, net, is_hostdev=False).changes
+    taken = retake(came, now, net, net.type).changes
     able = {"link_state", *(name for name in taken if name in _OF_EVERY_SOURCE)}
     return {name: value for name, value in changes.items() if name in able or value is None}
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError, call
+from virtnetplug.errors import BackendMissing, DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, left_pending
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -119,6 +119,16 @@ class GuestRelease:
         """Return what the host had behind a NIC that has left; once, because the next NIC of that alias has its own."""
         net = xml.interface(element)
         backend = backend_of(net)
+        planned = [
+            step.name
+            for step in tx.steps
+            if step.nic == alias and step.phase is Phase.RELEASE and step.half is Half.LIVE
+        ]
+        if backend.release_step not in planned:
+            raise BackendMissing(
+                f"the step {' '.join(planned)} of {alias} belongs to a backend that does not serve the NIC any more. "
+                f"So the host's end of {alias} is not released. Install the package of that backend again, then run `recover()`"
+            )
         if not tx.is_done(backend.release_step, alias):
             for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
                 tx.warn(text)

@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import Backend
-from virtnetplug.backends.candidates import devices_of
+from virtnetplug.backends import Backend, are_lent, backend_of
+from virtnetplug.backends.vf_identity import devices_of
 from virtnetplug.errors import (
+    BackendMissing,
     Failed,
     GuestMigrated,
     LeftPending,
@@ -60,7 +61,7 @@ from virtnetplug.hotplug.plug.last_seen import (
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.hotplug.plug.remembering import forget
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationRecord, StepState
+from virtnetplug.model.operation import Half, OperationRecord, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_between
@@ -151,7 +152,25 @@ def of_plug(
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return undos
+    return {
+        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
+        **undos,
+    }
+
+
+def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
+    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+    own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
+    phases = (Phase.ALLOCATE, Phase.PLUG)
+    planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
+    return [step.name for step in planned if step.name not in own]
+
+
+def _expect_backend(step: str, alias: str) -> None:
+    raise BackendMissing(
+        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+        "Install the package of that backend, then run `recover()`"
+    )
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
@@ -162,11 +181,11 @@ def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came:
     """
     if leaving.name not in tx.record.request.get(RETURNED, ()) and guest.goes_on(site.domain, tx.record.run_asked):
         return False
-    if is_alike(now, came) or (now.is_hostdev and came.is_hostdev):
+    if is_alike(now, came) or are_lent(now, came):
         return False
     elements = {leaving.known(site, tx), leaving.defined or leaving.element}
     its = [net for net in map(xml.interface, elements) if same([now], net) is not None]
-    return any(is_alike(now, net) or (now.is_hostdev and net.is_hostdev) for net in its)
+    return any(is_alike(now, net) or are_lent(now, net) for net in its)
 
 
 def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
@@ -297,7 +316,7 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
         now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
         if now is None or now.mac != net.mac or is_back(site, tx, leaving, now, net):
             continue
-        is_elsewhere = not now.is_hostdev and not has_source_of(now, net)
+        is_elsewhere = backend_of(now).updatable and not has_source_of(now, net)
         if is_elsewhere or is_put_in(site.domain, tx, net.alias or "", now, end_that_came(tx, net)):
             return now
     return None
@@ -375,7 +394,7 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     """Whether that NIC, which may be one of `ours`, is left as it is: somebody has connected it to something else. Then the operation says so."""
     if now is None or now.mac not in {one.mac for one in ours}:
         return False
-    if any(has_source_of(now, one) or (now.is_hostdev and one.is_hostdev) for one in ours):  # a pool may lend any VF
+    if any(has_source_of(now, one) or are_lent(now, one) for one in ours):
         return False
     tx.warn(
         f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"
@@ -389,7 +408,7 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         return True
     if now is None or now.mac not in {one.mac for one in ours} or not is_put_in(site.domain, tx, name, now, end):
         return False
-    end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
+    end = f"{'host device' if backend_of(now).is_lent else 'tap'} {end_of(now)}"
     tx.warn(
         f"somebody else attached {describe(now)} with the {end} to the guest of {tx.record.domain_name}, after the NIC of the "
         f"{tx.record.operation} was detached. It is left as it is"

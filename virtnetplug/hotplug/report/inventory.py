@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_of
+from virtnetplug.backends import are_lent, backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import guest, leftover
@@ -226,7 +226,7 @@ def _nic(
         link_state=net.link_state or "up",
         live=live is not None,
         config=config is not None,
-        migrates=None if live is None else not live.is_hostdev,
+        migrates=None if live is None else backend_of(live).migrates,
         frontend=frontend,
         backend=backend,
         pending=operation,
@@ -247,7 +247,7 @@ def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) 
     released = ("guest_release", live.alias, StepState.DONE)
     if all((step.name, step.nic, step.state) != released for step in record.steps):
         return False
-    return bool(nets) and not any(has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets)
+    return bool(nets) and not any(has_source_of(live, net) or are_lent(live, net) for net in nets)
 
 
 def _has_another_end(live: Interface, nets: Iterable[Interface], record: OperationRecord, view: DomainView) -> bool:
@@ -283,19 +283,14 @@ def _states(
 def frontend(host: Host, domain: Domain, live: Interface) -> State:
     """Connected on evidence that taints nothing, else Unknown.
 
-    The host shows the guest's end by itself, or the guest has sent packets since the plug, which made the host's end. The guest's driver of an
-    assigned device has switched MSI-X on.
+    The hypervisor's host shows the guest's end by itself, or the NIC's backend sees that the guest uses the NIC.
     """
     if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED
-    try:
-        if live.source_pci is not None and live.is_hostdev:
-            is_driven = host.hypervisor.is_local and host.host_devices.is_msix_enabled(live.source_pci)
-        else:
-            is_driven = live.target_dev is not None and domain.packets_sent(live.target_dev) > 0
-    except VirtnetplugError:
-        return State.UNKNOWN
-    return State.CONNECTED if is_driven else State.UNKNOWN
+    with suppress(VirtnetplugError):
+        if backend_of(live).is_driven(host, domain, live):
+            return State.CONNECTED
+    return State.UNKNOWN
 
 
 def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
