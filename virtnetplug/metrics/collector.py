@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from virtnetplug.hotplug.engine.registry import keeps_nics
-from virtnetplug.hotplug.look.leaving import asked, names_of, states
+from virtnetplug.hotplug.look.open_operations import asked, names_of, states
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters
 from virtnetplug.metrics.pending import since_when

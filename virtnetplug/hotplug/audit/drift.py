@@ -17,7 +17,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.report.survey import Seen
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Holding

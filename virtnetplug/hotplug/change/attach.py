@@ -20,9 +20,9 @@ from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Oper
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.introduction import make_way
 from virtnetplug.hotplug.plug.last_seen import keep_end
@@ -31,7 +31,7 @@ from virtnetplug.hotplug.plug.plugging import parts as plug_parts
 from virtnetplug.hotplug.plug.remembering import Remembered, remember
 from virtnetplug.hotplug.plug.undoing import of_define, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
@@ -237,7 +237,7 @@ class _Attach:
         plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         keep_end(tx, self.live[alias])
-        tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
+        tx.tell("state", f"{alias}: {'/'.join(ATTACHED)}", alias)
 
     def _confirm(self, net: Interface) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
@@ -256,7 +256,7 @@ class _Attach:
         """Raise `NotApplied` where another run has come, and was not given all of them by the definition."""
         if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain).id not in self.runs:
             for alias in self.live:
-                if guest.net_of(self.domain, alias, Half.LIVE) is None:
+                if guest.net_of(self.domain, alias) is None:
                     raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
 
     def _define_all(self, tx: Transaction) -> None:
@@ -293,12 +293,12 @@ class _Attach:
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
-            if alias not in self.live and guest.net_of(self.domain, alias, Half.LIVE) is None:
+            if alias not in self.live and guest.net_of(self.domain, alias) is None:
                 # the definition alone has it
                 self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
                 self.host.journal.put_nic(
-                    nic_record(self.host, self.domain, self.live[alias], actual.network, *plugged())
+                    nic_record(self.host, self.domain, self.live[alias], actual.network, *ATTACHED)
                 )
 
     def _outcome(self, tx: Transaction) -> Outcome:

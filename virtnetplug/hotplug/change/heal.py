@@ -211,7 +211,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """Finish a healing that was cut off and taken over, for it only makes so what should be so; if it cannot be, it is undone. `lock` is held."""
     alias = record.request["nics"][0]["alias"]
     with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
-        net = guest.net_of(domain, alias, Half.LIVE)
+        net = guest.net_of(domain, alias)
         if net is None or net.element != record.request["element"]:
             raise NicMissing(f"{alias} is not in the guest any more as it was")
         backing = backing_of(host, domain, net)

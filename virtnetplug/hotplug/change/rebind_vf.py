@@ -14,7 +14,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
 from virtnetplug.hotplug.change.exchanging import Exchanging
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
@@ -81,7 +81,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
     refusals = [
         *unsettled(host, view, [pair]),
-        *fit.widows(view, [(Half.LIVE, live)]),
+        *conflicts.widows(view, [(Half.LIVE, live)]),
         *changed_by_others(describe(live), live, device.holding, device.now),
     ]
     pool = device.network if target is None else owning_pool(host, target)

@@ -8,7 +8,7 @@ from functools import partial
 from virtnetplug import xml
 from virtnetplug.errors import DomainBusy, DomainNotRunning, DomainTransient, NotSupported, XmlInvalid
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.check import fit, reserved, sources
+from virtnetplug.hotplug.check import conflicts, reserved, sources
 from virtnetplug.hotplug.check.reserved import Reservation
 from virtnetplug.hotplug.look import lacking
 from virtnetplug.hotplug.look.view import DomainView, describe
@@ -46,15 +46,21 @@ def check_attach(
         refusals += found
         if not found:
             fitting.append(net)
-    for refuse in (fit.aliases, fit.teaming, partial(fit.macs, sharing=sharing), fit.addresses, fit.of_devices):
+    for refuse in (
+        conflicts.aliases,
+        conflicts.teaming,
+        partial(conflicts.macs, sharing=sharing),
+        conflicts.addresses,
+        conflicts.of_devices,
+    ):
         refusals += refuse(view, fitting, scope)
     refusals += reserved.refusals(view, fitting, kept)
     known = {} if networks is None else networks
     missing = list(sources.missing(host, fitting, scope, known, leaving))  # which also looks the networks up
     pools = frozenset(name for name, network in known.items() if network.forward == "hostdev")
-    refusals += fit.ports(view, fitting, scope, pools, [each.net.address for each in kept if each.net.address])
-    refusals += fit.memory(view, fitting, scope, pools)
-    refusals += fit.models(host, view, fitting)
+    refusals += conflicts.ports(view, fitting, scope, pools, [each.net.address for each in kept if each.net.address])
+    refusals += conflicts.memory(view, fitting, scope, pools)
+    refusals += conflicts.models(host, view, fitting)
     refusals += lacking.of_hypervisor(view.domain, fitting, known)
     if Half.LIVE in scope.halves:
         refusals += lacking.hidden(view, fitting)
@@ -96,11 +102,11 @@ def _update(
     if found := tuple(_element(net)):
         yield from found
         return
-    for field, refuse in (("mac", fit.macs), ("teaming", fit.teaming), ("address", fit.addresses)):
+    for field, refuse in (("mac", conflicts.macs), ("teaming", conflicts.teaming), ("address", conflicts.addresses)):
         if field in changed:
             yield from refuse(view, [net], scope)
     if "model" in changed:
-        yield from fit.models(host, view, [net])
+        yield from conflicts.models(host, view, [net])
     is_elsewhere = not _CONNECTION.isdisjoint(changed)
     networks: dict[str, Network] = {}
     if is_elsewhere or (leaving is not None and leaving.is_hostdev):
@@ -109,7 +115,7 @@ def _update(
         if leaving is not None and (net.is_hostdev or (network is not None and network.forward == "hostdev")):
             yield from _not_of_a_vf(net, changed)
             if not leaving.is_hostdev:
-                yield from fit.memory(view, [net], scope, [network.name] if network is not None else [])
+                yield from conflicts.memory(view, [net], scope, [network.name] if network is not None else [])
     its_own = {"type"} if is_elsewhere else set()
     yield from lacking.of_hypervisor(view.domain, [net], networks, its_own.union(changed))
 

@@ -13,12 +13,12 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.request import edited, partner_of, without_address
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
-from virtnetplug.hotplug.guest import guest, leftover
-from virtnetplug.hotplug.look.leaving import is_any_of, of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.guest import guest, orphans
+from virtnetplug.hotplug.look.open_operations import is_any_of, of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe, look
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
@@ -40,10 +40,10 @@ def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[
     found = []
     for record in records:
         if record.domain_uuid:
-            nets = leftover.nets_of(record)
+            nets = orphans.nets_in_record(record)
         else:
             its = tuple(entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
-            nets = leftover.nets_of(dataclasses.replace(record, request={"nics": its}))
+            nets = orphans.nets_in_record(dataclasses.replace(record, request={"nics": its}))
         found += [Reservation(operation=record.operation, operation_id=record.id, net=net) for net in nets]
     return tuple(found)
 
@@ -129,7 +129,7 @@ def placed(
     found = []
     for net in nets:
         is_assigned = net.is_hostdev or net.source_network in pools
-        if net.address is None and (is_assigned or net.model not in fit.NOT_PCI):
+        if net.address is None and (is_assigned or net.model not in conflicts.NOT_PCI):
             is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
             place = topology.free_place(is_express=is_express, taken={(one.bus, one.slot) for one in taken})
             if place is not None:

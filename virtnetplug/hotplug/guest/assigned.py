@@ -1,7 +1,8 @@
 """The assigned device behind a NIC of a running guest, and what an update changes of it through its PF.
 
-libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"), so its live
-definition goes on saying what the NIC was attached with; what has been set since is in the journal, with the device.
+libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"). So its live
+definition keeps the settings that the NIC was attached with. The journal has what was set since, in the row of the device. Each row is of
+one run of the domain, that in which the device was last lent or set: in a later run libvirt sets what that run's definition says.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from virtnetplug.errors import (
     VlanInvalid,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.run import Run
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
 
 
@@ -87,7 +88,7 @@ def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
 
 
 def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC; None if that is of another NIC, or was of another VF, which had its address before."""
+    """The journal's row of that device for that NIC; None if the row is of another NIC, or of another VF that had its address before."""
     one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
     loss = None if one is None else loss_of(host, one)
     return one if loss is None or loss.is_gone else None
@@ -117,17 +118,15 @@ def lost_by_hand(
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
     """What speaks against setting `settings` of the device, as `net` asks."""
+    its = f"{device.address}, which {nic} is, cannot be set"
     if device.holding is not None and device.holding.unreadable:
-        message = f"{device.address}, which {nic} is, cannot be set: {device.holding.unreadable}."
+        message = f"{its}: {device.holding.unreadable}."
         yield Refusal(reason=HostDeviceUnfit.reason, nic=nic, message=message)
     if (fault := vf_settings.vlan_fault(net.vlan)) is not None:
         yield Refusal(reason=VlanInvalid.reason, nic=nic, message=f"{nic} {fault}.")
     if (why := vf_settings.unfit(settings, device.now)) is not None:
-        yield Refusal(
-            reason=HostDeviceUnfit.reason,
-            nic=nic,
-            message=f"{device.address}, which {nic} is, cannot be set as asked: {why}. Leave that out.",
-        )
+        message = f"{its} as asked: {why}. Leave that out."
+        yield Refusal(reason=HostDeviceUnfit.reason, nic=nic, message=message)
     if device.holding is None and not net.managed:
         yield Refusal(
             reason=NotSupported.reason,
@@ -155,7 +154,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     Raises `NicMissing` where the guest does not have the device behind that NIC any more, and what `vf_identity.expect_ours` raises.
     """
     address = PciAddress.parse(asked["address"])
-    before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
+    before = vf_settings.before_attach(asked["before"])  # libvirt restores its own
     known = held(host, domain, alias, asked["mac"], address)
     holding = known or Holding(
         address=address,
@@ -178,15 +177,15 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
     if known is not None:
         host.journal.amend_holding(changed)
-    else:  # another program attached it: from now on it is ours to give back
+    else:  # another program attached it: from now on it is ours to return
         changed = host.journal.hold(changed)
     vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Take `change` back: what somebody set of the device since stays.
+    """Undo `change`: what somebody set of the device since stays.
 
-    One that was given back is as it was before all that. The row of one that another NIC has by now ends as that of any other (`return_devices`).
+    A device that was returned is as it was before all that. If another NIC has the device by now, `return_devices` ends its row, as any other row.
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
     if holding is None:
@@ -200,3 +199,48 @@ def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]
         host.journal.let_go(holding)
     else:
         host.journal.amend_holding(dataclasses.replace(holding, settings=asked["kept_before"]))
+
+
+def is_of_run(host: Host, domain: Domain, holding: Holding, live_xml: str) -> bool:
+    """Whether the domain's run, which has that live definition, is the one that the row was last written in."""
+    return guest.is_run(domain, _run(host, holding), live_xml)
+
+
+def as_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row as it stands for the run there is: in a later run libvirt sets VLAN and MAC as that run's definition says."""
+    ours = vf_settings.of_ours(holding.settings)
+    if len(ours) == len(holding.settings) or guest.goes_on(domain, _run(host, holding)):
+        return holding
+    return dataclasses.replace(holding, settings=ours)
+
+
+def carried_over(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row of a NIC that a later run has on the same device, as a row of that run."""
+    now = guest.run_of(domain)
+    if now == NO_RUN:
+        return holding
+    return dataclasses.replace(
+        holding, settings=vf_settings.of_ours(holding.settings), domain_id=now.id, since=host.clock.now()
+    )
+
+
+def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
+    """The row of a device that is set as the row says, as a row of the run that there is; the journal has it from now on."""
+    if guest.goes_on(domain, _run(host, holding)):
+        return holding
+    now = dataclasses.replace(holding, domain_id=guest.run_of(domain).id, since=host.clock.now())
+    host.journal.amend_holding(now, holding)
+    return now
+
+
+def _run(host: Host, holding: Holding) -> Run:
+    """The run of the operation that wrote the row, or the domain's id and the moment if the row was carried over since.
+
+    An id alone names no run: libvirt may give an id again.
+    """
+    record = host.journal.operation(holding.operation_id)
+    known = (holding.domain_uuid, holding.domain_id)
+    is_its = record is not None and (record.domain_uuid, record.domain_id) == known
+    if record is None or not is_its or (record.ended or holding.since) < holding.since:
+        return Run(holding.domain_id, seen=holding.since)
+    return record.run

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
-    DomainNotRunning,
     EndUnknown,
     GuestAway,
     GuestMigrated,
@@ -22,8 +21,8 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.view import carried
+from virtnetplug.hotplug.look.open_operations import is_any_of
+from virtnetplug.hotplug.look.view import carried, definition
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -73,7 +72,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
             return Ending(HowEnded.MIGRATED)
         # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
         if state.began is not HowBegan.BOOTED:
-            return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
+            return Ending(HowEnded.UNKNOWN, definition(domain, Half.LIVE) or "", is_active=True)
         return Ending(HowEnded.OVER)
     end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
@@ -91,13 +90,6 @@ def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
     told = None if watch is None else watch.is_between_hosts
     is_half = run.between_hosts if told is None else told
     return HowEnded.UNKNOWN if is_half and end.is_final else end
-
-
-def _live(domain: Domain) -> str:
-    try:
-        return domain.xml(Half.LIVE)
-    except (DomainNotRunning, DomainMissing):
-        return ""
 
 
 def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:

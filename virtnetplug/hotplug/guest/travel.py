@@ -9,7 +9,7 @@ from contextlib import suppress
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.guest.guest import nets_of
-from virtnetplug.hotplug.look.leaving import is_called
+from virtnetplug.hotplug.look.open_operations import is_called
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.interface import MINTED, Interface, is_lasting
 from virtnetplug.model.operation import OperationRecord

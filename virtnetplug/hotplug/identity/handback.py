@@ -16,7 +16,7 @@ from virtnetplug.hotplug.check.request import name
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.identity.handover import pairs_called
-from virtnetplug.hotplug.look.strangers import Rows, emulated_of, is_out_of, plugged_rows, strange, twin_of
+from virtnetplug.hotplug.look.recognition import Rows, emulated_of, is_out_of, plugged_rows, strange, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.model.identity import DomainMetadata, Identity

@@ -15,8 +15,8 @@ from virtnetplug.hotplug.engine.operation import FLAG, LIST, TEXT, Direction, Op
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.transaction import Transaction, resumed
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.compensation import StillHeld
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
+from virtnetplug.hotplug.guest.asking import StillHeld
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.pf import pf_rework
 from virtnetplug.hotplug.pf.pf_guests import PfLocks, nic_from, pf_lock, remember
 from virtnetplug.hotplug.pf.pf_users import PfNic

@@ -19,9 +19,9 @@ from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.engine.operation import Site, first_of
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, transaction
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking, guest
+from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
-from virtnetplug.hotplug.guest.compensation import StillHeld
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.pf import pf_rework
 from virtnetplug.hotplug.pf.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back, untaken
@@ -129,7 +129,7 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
+            lambda: asking.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
             half=Half.LIVE,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, settings_from
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
-from virtnetplug.hotplug.check.fit import no_place
+from virtnetplug.hotplug.check.conflicts import no_place
 from virtnetplug.hotplug.guest.assigned import Assigned
 from virtnetplug.hotplug.look.view import DomainView, describe, find
 from virtnetplug.model.holding import Setting

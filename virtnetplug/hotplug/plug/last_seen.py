@@ -14,7 +14,7 @@ from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
 from virtnetplug.hotplug.check.request import without_address
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.run import Run

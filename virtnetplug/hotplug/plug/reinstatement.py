@@ -20,9 +20,9 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.guest import ending, guest
-from virtnetplug.hotplug.guest.device_run import as_in_run, set_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run, set_in_run
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import same
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -83,7 +83,7 @@ def put_back(
 
 def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     """The alias that the NIC has by now, and that its device is held for."""
-    there = None if is_lasting(net.alias) else guest.there(domain, net, Half.LIVE)
+    there = None if is_lasting(net.alias) else guest.there(domain, net)
     if there is None or there.alias is None:
         return net.alias or ""
     for holding in host.journal.holdings():
@@ -186,7 +186,7 @@ def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]
     from virtnetplug.backends.vf_settings import put
     from virtnetplug.hotplug.guest.assigned import held
 
-    there = guest.net_of(domain, alias, Half.LIVE)
+    there = guest.net_of(domain, alias)
     if there is None or there.source_pci is None:
         return
     if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:

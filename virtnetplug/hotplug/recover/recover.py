@@ -35,10 +35,10 @@ from virtnetplug.hotplug.engine.ownership import (
 )
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY, recover_command, resumed
-from virtnetplug.hotplug.guest import guest, leftover, travel
+from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, between_hosts, how, is_between_hosts, touched_guest
 from virtnetplug.hotplug.guest.ending import message as describe_end
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.recover import arrivals
 from virtnetplug.hotplug.recover.returns import return_devices
@@ -153,7 +153,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
                 said = _said_unknown(mine, is_active=is_active)
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {said}"
             with resumed(host, mine) as tx:
-                leftover.drop_ports(host, domain, leftover.nets_of(mine))
+                orphans.drop_ports(host, domain, orphans.nets_in_record(mine))
                 also = partial(keep_or_drop_all, host, domain, out)
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
@@ -274,7 +274,7 @@ def _asked(record: OperationRecord) -> list[Interface]:
     elements += [live.get("before")] if isinstance(live, dict) else []
     elements += [entry.get("element") for entry in record.named]
     asked: dict[str | None, Interface] = {}
-    for net in leftover.readable(elements):
+    for net in orphans.readable(elements):
         if net.alias in (record.asked or ()):
             asked.setdefault(net.alias, net)
     return list(asked.values())
@@ -282,9 +282,9 @@ def _asked(record: OperationRecord) -> list[Interface]:
 
 def _not_come(domain: Domain, record: OperationRecord) -> str:
     """The sentence that names the NICs that were to come in the place of those that stay out, and that the guest lacks as well."""
-    nets = leftover.readable(entry.get("element") for entry in record.named)
+    nets = orphans.readable(entry.get("element") for entry in record.named)
     coming = {net.alias: net for net in nets if net.alias not in (record.asked or ())}
-    lacking = [describe(net) for net in coming.values() if guest.there(domain, net, Half.LIVE) is None]
+    lacking = [describe(net) for net in coming.values() if guest.there(domain, net) is None]
     return f"; nor does the guest have {', '.join(lacking)}, which was to come" if lacking else ""
 
 
@@ -297,7 +297,7 @@ def _out(host: Host, record: OperationRecord) -> tuple[Interface, ...]:
     with suppress(DomainMissing, DomainNotRunning):
         domain = host.hypervisor.domain(record.domain_uuid)
         if guest.goes_on(domain, record.run_asked):
-            return tuple(net for net in nets if guest.there(domain, net, Half.LIVE) is None)
+            return tuple(net for net in nets if guest.there(domain, net) is None)
     return ()
 
 
@@ -519,8 +519,8 @@ def _settle_without_domain(host: Host, record: OperationRecord, end: OperationSt
         if mine is None:
             return None
         with resumed(host, mine) as tx:
-            nets = (*leftover.nets_of(mine), *leftover.readable([mine.request.get("element")]))  # that of a heal
-            leftover.drop_ports_of(host, record.domain_uuid, nets)
+            nets = (*orphans.nets_in_record(mine), *orphans.readable([mine.request.get("element")]))  # that of a heal
+            orphans.drop_ports_of(host, record.domain_uuid, nets)
             result = Result(end)
             tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)

@@ -11,7 +11,7 @@ from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.device_run import carried_over, is_of_run
+from virtnetplug.hotplug.guest.assigned import carried_over, is_of_run
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from virtnetplug.errors import BridgeMissing, NicPending, NotSupported, TapElsewhere, VifUnfit
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.backing import LINUX
-from virtnetplug.hotplug.look.leaving import operation_on
+from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
