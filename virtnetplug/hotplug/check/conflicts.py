@@ -1,4 +1,4 @@
-"""Whether NICs fit into the guest: names, MACs, teaming, PCI addresses and places, models."""
+"""Whether NICs fit into the guest: names, MACs, teaming, PCI addresses and places, memory, models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from virtnetplug.errors import (
     NoFreePort,
     NotSupported,
     TeamingIncomplete,
+    VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.look.view import DomainView, describe
+from virtnetplug.hotplug.check.request import is_partner_of, partner_of
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, refusal
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
 from virtnetplug.model.operation import Half, Refusal, Scope
@@ -32,19 +34,19 @@ USER_ALIAS = "ua-"
 """What an alias must begin with; libvirt silently replaces any other (``virDomainDeviceInfoParseXML``)."""
 
 
-def _halves(view: DomainView, scope: Scope) -> Iterator[tuple[str, DomainDevices]]:
-    for half in scope.halves:
-        devices = view.live if half is Half.LIVE else view.config
-        if devices is not None:
-            yield ("running guest" if half is Half.LIVE else "definition"), devices
+def _definitions(view: DomainView, halves: Sequence[Half]) -> list[tuple[str, DomainDevices]]:
+    """Each of these definitions that was looked at, under the name that messages give it."""
+    name = view.domain.name
+    words = {Half.LIVE: f"the running guest of {name}", Half.CONFIG: f"the definition of {name}"}
+    return [(words[half], devices) for half in halves if (devices := view.devices(half)) is not None]
 
 
 def aliases(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
     """Aliases libvirt would replace, and those that are taken."""
-    taken: dict[str, str] = {}
-    for where, devices in _halves(view, scope):
-        names = [net.alias for net in devices.nets] + [dev.alias for dev in devices.hostdevs]
-        taken.update({name: f"a device of the {where} of {view.domain.name}" for name in names if name is not None})
+    taken: dict[str | None, str] = {}
+    for where, devices in _definitions(view, scope.halves):
+        names = [*(net.alias for net in devices.nets), *(dev.alias for dev in devices.hostdevs)]
+        taken.update(dict.fromkeys(names, f"a device of {where}"))
     for net in nets:
         if net.alias is None:
             continue
@@ -56,45 +58,47 @@ def aliases(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
                 f"'{USER_ALIAS}'. Call it '{USER_ALIAS}{net.alias}', or leave the alias out.",
             )
         elif net.alias in taken:
-            yield Refusal(
-                reason=DuplicateAlias.reason,
-                nic=net.alias,
-                message=f"The alias {net.alias} belongs to {taken[net.alias]}. Choose another, or leave it out.",
-            )
+            message = f"The alias {net.alias} belongs to {taken[net.alias]}. Choose another, or leave it out."
+            yield Refusal(reason=DuplicateAlias.reason, nic=net.alias, message=message)
         taken.setdefault(net.alias, "another NIC of this request")
 
 
 def macs(
     view: DomainView, nets: Sequence[Interface], scope: Scope, sharing: Collection[Interface] = ()
 ) -> Iterator[Refusal]:
-    """MACs that are taken; the two of a teaming pair may share theirs, and so may a NIC with those that shared it with one of `sharing` before."""
+    """MACs that are taken. The two NICs of a teaming pair may share theirs, and so may a NIC with those that shared it with one of `sharing` before."""
     shared = {net.mac for net in sharing}
-    there = [
-        (net, f"the {where} of {view.domain.name}") for where, devices in _halves(view, scope) for net in devices.nets
-    ]
+    there = [(net, where) for where, devices in _definitions(view, scope.halves) for net in devices.nets]
     for net in nets:
         for other, where in there if net.mac is not None else ():
             was_so = net.mac in shared and other not in nets
             if other.mac == net.mac and not was_so and not _is_pair(net, other):
-                yield Refusal(
-                    reason=DuplicateMac.reason,
-                    nic=describe(net),
-                    message=f"The MAC {net.mac} is that of NIC {describe(other)} in {where}; libvirt would take it "
-                    "and could later not know the two apart. Choose another, or leave it out.",
+                message = (
+                    f"The MAC {net.mac} is that of NIC {describe(other)} in {where}; libvirt would take it "
+                    "and could later not know the two apart. Choose another, or leave it out."
                 )
+                yield refusal(DuplicateMac.reason, net, message)
                 break
         there.append((net, "this request"))
 
 
 def _is_pair(one: Interface, other: Interface) -> bool:
-    return _is_partner(one, other) or _is_partner(other, one)
+    return is_partner_of(one, other) or is_partner_of(other, one)
 
 
-def _is_partner(transient: Interface, persistent: Interface) -> bool:
-    """Whether `transient` names `persistent`, by alias, as its teaming partner."""
-    teaming = transient.teaming
-    named = teaming.persistent if teaming is not None and teaming.type == "transient" else None
-    return named is not None and named == persistent.alias
+def hidden_macs(view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
+    """MACs of NICs that the guest has behind libvirt's back: the undo of an attach could remove those NICs."""
+    try:
+        there = {stray.mac: stray.name for stray in view.domain.strays()} if view.state.is_active else {}
+    except VirtnetplugError:
+        return  # it cannot be seen; libvirt asks for no more
+    for net in nets:
+        if net.mac is not None and (name := there.get(str(net.mac))) is not None:
+            message = (
+                f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. 'virtnetplug audit' says "
+                "more of it; choose another MAC, or leave it out."
+            )
+            yield refusal(DuplicateMac.reason, net, message)
 
 
 def teaming(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
@@ -103,19 +107,18 @@ def teaming(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
         if net.teaming is None:
             continue
         if net.teaming.type == "persistent" and not _is_virtio(net):
-            yield _incomplete(
-                net,
-                f"is the persistent half of a teaming pair and has the model {net.model or 'of libvirt’s choice'}: "
-                "the guest's failover needs model virtio. Use that.",
-            )
+            model = net.model or "of libvirt’s choice"
+            why = f"is the persistent half of a teaming pair and has the model {model}: the guest's failover needs model virtio. Use that."
+            yield _incomplete(net, why)
         elif net.teaming.type == "transient":
-            for where, devices in _halves(view, scope):
+            for where, devices in _definitions(view, scope.halves):
                 others = [
                     other
                     for other in (*devices.nets, *nets)
                     if other is not net and (net.alias is None or other.alias != net.alias)
                 ]
-                yield from _transient(net, others, f"the {where} of {view.domain.name}")
+                if (fault := _fault_of_pair(net, others, where)) is not None:
+                    yield _incomplete(net, fault)
 
 
 def _is_virtio(net: Interface) -> bool:
@@ -123,95 +126,78 @@ def _is_virtio(net: Interface) -> bool:
     return net.model in ("virtio", "virtio-transitional", "virtio-non-transitional")
 
 
-def _transient(net: Interface, candidates: Sequence[Interface], where: str) -> Iterator[Refusal]:
-    partner = net.teaming.persistent if net.teaming is not None else None
+def _fault_of_pair(net: Interface, candidates: Sequence[Interface], where: str) -> str | None:
+    """What keeps a transient half from its partner, which should be one of `candidates`."""
+    partner = partner_of(net)
     if partner is None:
-        yield _incomplete(net, "is the transient half of a teaming pair and names no partner. Add persistent='ALIAS'.")
-        return
+        return "is the transient half of a teaming pair and names no partner. Add persistent='ALIAS'."
+    names = f"names {partner} as its persistent teaming partner"
     other = next((each for each in candidates if each.alias == partner), None)
     if other is None or other.teaming is None or other.teaming.type != "persistent":
         what = "has no NIC of that alias" if other is None else "has it as a NIC without <teaming type='persistent'/>"
-        yield _incomplete(
-            net,
-            f"names {partner} as its persistent teaming partner, and {where} {what}. Attach the persistent half first, "
-            "or both in one call.",
+        return f"{names}, and {where} {what}. Attach the persistent half first, or both in one call."
+    if not _is_virtio(other):
+        return f"{names}, whose model is {other.model or 'of libvirt’s choice'}: the guest's failover needs model virtio there."
+    if (second := next((each for each in candidates if is_partner_of(each, other)), None)) is not None:
+        return (
+            f"{names}, which has {describe(second)} already: a pair has one transient half. "
+            "Detach that one first, or leave one out."
         )
-    elif not _is_virtio(other):
-        yield _incomplete(
-            net,
-            f"names {partner} as its persistent teaming partner, whose model is {other.model or 'of libvirt’s choice'}: "
-            "the guest's failover needs model virtio there.",
-        )
-    elif (second := next((each for each in candidates if _is_partner(each, other)), None)) is not None:
-        yield _incomplete(
-            net,
-            f"names {partner} as its persistent teaming partner, which has {describe(second)} already: a pair has one "
-            "transient half. Detach that one first, or leave one out.",
-        )
-    elif net.mac != other.mac:
-        yield _incomplete(
-            net,
+    if net.mac != other.mac:
+        return (
             f"has the MAC {net.mac or 'none said'}, and its teaming partner {partner} {other.mac or 'none said'}: "
-            "the guest pairs them by MAC. Give both the same.",
+            "the guest pairs them by MAC. Give both the same."
         )
+    return None
 
 
 def widows(view: DomainView, leaving: Sequence[tuple[Half, Interface]]) -> Iterator[Refusal]:
     """Persistent teaming halves that would leave while the transient half that names them stays."""
     for half, net in leaving:
-        devices = view.live if half is Half.LIVE else view.config
         going = [other for its, other in leaving if its is half]
-        for other in devices.nets if devices is not None else ():
-            if _is_partner(other, net) and other not in going:
-                where = "running guest" if half is Half.LIVE else "definition"
-                yield _incomplete(
-                    net,
-                    f"is the persistent teaming partner of {describe(other)}, which the {where} of {view.domain.name} would "
-                    f"keep without it. Detach {other.alias or describe(other)} first, or both in one call.",
-                )
+        for where, devices in _definitions(view, [half]):
+            for other in devices.nets:
+                if is_partner_of(other, net) and other not in going:
+                    why = (
+                        f"is the persistent teaming partner of {describe(other)}, which {where} would keep without it."
+                    )
+                    yield _incomplete(net, f"{why} Detach {other.alias or describe(other)} first, or both in one call.")
 
 
 def _incomplete(net: Interface, why: str) -> Refusal:
-    return Refusal(reason=TeamingIncomplete.reason, nic=describe(net), message=f"{describe(net)} {why}")
+    return refusal(TeamingIncomplete.reason, net, f"{describe(net)} {why}")
 
 
 def addresses(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
     """Guest PCI addresses asked for that are taken in a definition of `scope`, or on a bus that it does not have."""
     if not any(net.address for net in nets):
         return
-    texts = {Half.LIVE: view.live_xml, Half.CONFIG: view.config_xml}
     refused = set[str]()
-    for topology in (xml.topology(text) for half in scope.halves if (text := texts[half]) is not None):
-        found = [refusal for refusal in _unfree(view, nets, topology) if refusal.nic not in refused]
-        refused.update(refusal.nic for refusal in found)
+    for topology in (xml.topology(text) for half in scope.halves if (text := view.text(half)) is not None):
+        found = [each for each in _unfree(view, nets, topology) if each.nic not in refused]
+        refused.update(each.nic for each in found)
         yield from found
 
 
 def _unfree(view: DomainView, nets: Sequence[Interface], topology: Topology) -> Iterator[Refusal]:
-    if not topology.controllers:
-        return
     buses = {bus.index: bus for bus in topology.controllers}
     asked: set[PciAddress] = set()
-    for net in nets:
+    for net in nets if buses else ():
         address = net.address
         if address is None:
             continue
-        bus = buses.get(address.bus)
+        bus, reason, why = buses.get(address.bus), "", ""
         if bus is None:
             there = ", ".join(f"{index:#04x}" for index in sorted(buses))
-            yield _taken(net, f"is on a PCI bus that {view.domain.name} does not have; it has {there}", "no-such-bus")
+            reason = "no-such-bus"
+            why = f"is on a PCI bus that {view.domain.name} does not have; it has {there}"
         elif address.slot in bus.taken or address in asked:
-            yield _taken(net, f"is in use in {view.domain.name} or in this request already", "pci-address-in-use")
+            reason = "pci-address-in-use"
+            why = f"is in use in {view.domain.name} or in this request already"
+        if reason:
+            its = f"The guest PCI address {address} of {describe(net)} {why}."
+            yield refusal(reason, net, f"{its} Leave the address out, and libvirt finds one.")
         asked.add(address)
-
-
-def _taken(net: Interface, why: str, reason: str) -> Refusal:
-    return Refusal(
-        reason=reason,
-        nic=describe(net),
-        message=f"The guest PCI address {net.address} of {describe(net)} {why}. "
-        "Leave the address out, and libvirt finds one.",
-    )
 
 
 def of_devices(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterator[Refusal]:
@@ -224,12 +210,19 @@ def of_devices(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Ite
 def no_place(nic: str, asked: Sequence[str]) -> Refusal:
     """The definition cannot keep these fields of an assigned device."""
     names = ", ".join(name.replace("_", "-") for name in asked)
-    return Refusal(
-        reason=NotSupported.reason,
-        nic=nic,
-        message=f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
-        "have it. Set it of the running guest alone (--live).",
+    message = (
+        f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
+        "have it. Set it of the running guest alone (--live)."
     )
+    return Refusal(reason=NotSupported.reason, nic=nic, message=message)
+
+
+def wants_express(net: Interface, topology: Topology, pools: Collection[str]) -> bool | None:
+    """Whether a PCI Express port is found for the NIC, and not a conventional slot; None if none is. NICs of `pools` are assigned PCI Express devices."""
+    is_assigned = net.is_hostdev or net.source_network in pools
+    if net.address is not None or (net.model in NOT_PCI and not is_assigned):
+        return None
+    return topology.is_pcie if is_assigned else topology.takes_port(net.model)
 
 
 def ports(
@@ -239,29 +232,19 @@ def ports(
     pools: Collection[str] = (),
     reserved: Sequence[PciAddress] = (),
 ) -> Iterator[Refusal]:
-    """Too few free hot-plug places of the running guest for all of the request; NICs of `pools` are assigned PCI Express devices.
-
-    What is `reserved` is as if it was taken.
-    """
+    """Too few free hot-plug places of the running guest for all of the request (see `wants_express`). The places `reserved` count as taken."""
     if Half.LIVE not in scope.halves or view.live_xml is None or view.topology is None:
         return
     topology = _without(view.topology, [*reserved, *(net.address for net in nets if net.address is not None)])
-    groups: dict[bool, list[Interface]] = {}
-    for net in nets:
-        is_assigned = net.is_hostdev or net.source_network in pools
-        if net.address is None and (is_assigned or net.model not in NOT_PCI):
-            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
-            groups.setdefault(is_express, []).append(net)
-    for is_express, group in groups.items():
-        free = topology.free_hotplug_slots("virtio" if is_express else group[0].model)
+    for is_express in (True, False):
+        group = [net for net in nets if wants_express(net, topology, pools) is is_express]
+        free = topology.free_hotplug_slots("virtio" if is_express else group[0].model) if group else None
         if free is not None and free < len(group):
             yield _no_port(view, topology, group, free, is_express=is_express)
 
 
 def _without(topology: Topology, taken: Sequence[PciAddress]) -> Topology:
     """The topology once the addresses that were asked for are taken."""
-    if not taken:
-        return topology
     return replace(
         topology,
         controllers=tuple(
@@ -297,24 +280,23 @@ def memory(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Col
     """
     assigned = [net for net in nets if net.is_hostdev or net.source_network in pools]
     for half in scope.halves if assigned else ():
-        text, devices = (view.live_xml, view.live) if half is Half.LIVE else (view.config_xml, view.config)
-        found = xml.lockable_memory(text) if text is not None else None
-        if found is None or devices is None or devices.hostdevs or found[1] >= found[0]:
-            continue
-        where = "running guest" if half is Half.LIVE else "definition"
-        yield Refusal(
-            reason="memlock-too-small",
-            nic=", ".join(describe(net) for net in assigned),
-            message=f"The {where} {view.domain.name} has {found[0]} KiB of memory, all of which is locked for an assigned device, and its "
-            f"<memtune><hard_limit> allows {found[1]} KiB. Raise it, to {found[0] + SPARE_KIB} KiB as libvirt would by itself: "
-            f"'virsh memtune {view.domain.name} --hard-limit {found[0] + SPARE_KIB} --{half}'.",
-        )
+        for where, devices in _definitions(view, [half]):
+            found = xml.lockable_memory(view.text(half) or "")
+            if found is None or devices.hostdevs or found[1] >= found[0]:
+                continue
+            wanted = found[0] + SPARE_KIB
+            yield Refusal(
+                reason="memlock-too-small",
+                nic=", ".join(describe(net) for net in assigned),
+                message=f"T{where[1:]} has {found[0]} KiB of memory, all of which is locked for an assigned device, and its "
+                f"<memtune><hard_limit> allows {found[1]} KiB. Raise it, to {wanted} KiB as libvirt would by itself: "
+                f"'virsh memtune {view.domain.name} --hard-limit {wanted} --{half}'.",
+            )
 
 
 def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
     """Models the domain's emulator does not offer. What a NIC of the guest has is offered, and virtio always is."""
-    devices = [devices for devices in (view.live, view.config) if devices is not None]
-    known = {"virtio", None} | {net.model for each in devices for net in each.nets}
+    known = {"virtio", None} | {net.model for _, devices in _definitions(view, BOTH) for net in devices.nets}
     unknown = [net for net in nets if net.model not in known]
     text = view.live_xml or view.config_xml
     # Asking the emulator starts it: some 30 ms, and only for a model of which nothing is known.
@@ -324,8 +306,5 @@ def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[
             from difflib import get_close_matches
 
             near = " or ".join(get_close_matches(net.model, offered, n=3)) or "virtio"
-            yield Refusal(
-                reason=ModelUnknown.reason,
-                nic=describe(net),
-                message=f"The emulator of {view.domain.name} has no NIC model '{net.model}'; did you mean {near}?",
-            )
+            message = f"The emulator of {view.domain.name} has no NIC model '{net.model}'; did you mean {near}?"
+            yield refusal(ModelUnknown.reason, net, message)

@@ -75,6 +75,11 @@ def partner_of(net: Interface) -> str | None:
     return net.teaming.persistent if net.teaming is not None and net.teaming.type == "transient" else None
 
 
+def is_partner_of(transient: Interface, persistent: Interface) -> bool:
+    """Whether `transient` names `persistent`, by alias, as its partner in a teaming pair, with which it shares its MAC."""
+    return persistent.alias is not None and partner_of(transient) == persistent.alias
+
+
 def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.check import conflicts
-from virtnetplug.hotplug.check.request import edited, partner_of, without_address
+from virtnetplug.hotplug.check.conflicts import wants_express
+from virtnetplug.hotplug.check.request import edited, is_partner_of, partner_of, without_address
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.look.open_operations import is_any_of, of_domain, operation_of_alias, operation_on
-from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe, look
+from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe, look, refusal
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import Half, OperationRecord, Refusal
 from virtnetplug.model.pci import PciAddress
@@ -36,7 +36,7 @@ class Reservation:
 
 
 def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of the domain's open operations, and of those of no one domain that it has a VF in."""
+    """The NICs of the domain's open operations, and of the operations of no one domain that it has a VF in."""
     found = []
     for record in records:
         if record.domain_uuid:
@@ -53,35 +53,27 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
     for net in nets:
         for each in reserved:
             its = each.net
-            is_same = (net.alias is not None and net.alias == its.alias) or (
-                net.mac is not None and net.mac == its.mac and not _is_partner(its, net) and not _is_partner(net, its)
-            )
-            settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
-            belongs = f"the {each.operation} {each.operation_id}, which is not settled"
+            shares = net.mac is not None and net.mac == its.mac
+            is_same = net.alias is not None and net.alias == its.alias
+            is_same |= shares and not is_partner_of(net, its) and not is_partner_of(its, net)
+            belongs = f"{describe(its)} of the {each.operation} {each.operation_id}, which is not settled"
             if is_same:
-                yield Refusal(
-                    reason=NicPending.reason,
-                    nic=describe(net),
-                    message=f"{describe(net)} is, by its alias or MAC, {describe(its)} of {belongs}; {settle}.",
-                )
+                message = f"{describe(net)} is, by its alias or MAC, {belongs}; {_settles(view)}."
+                yield refusal(NicPending.reason, net, message)
                 break
             if net.address is not None and net.address == its.address:
-                yield Refusal(
-                    reason=PlaceReserved.reason,
-                    nic=describe(net),
-                    message=f"The guest PCI address {net.address} is kept for {describe(its)} of {belongs}. Leave the address out, or name "
-                    f"another; or {settle}.",
-                )
+                remedy = f"Leave the address out, or name another; or {_settles(view)}."
+                message = f"The guest PCI address {net.address} is kept for {belongs}. {remedy}"
+                yield refusal(PlaceReserved.reason, net, message)
                 break
 
 
-def _is_partner(net: Interface, other: Interface) -> bool:
-    """Whether `other` names `net` as its partner in a teaming pair, with which it shares its MAC."""
-    return net.alias is not None and partner_of(other) == net.alias
+def _settles(view: DomainView) -> str:
+    return f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
 
 
-def unsettled(host: Host, view: DomainView, pairs: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
-    """A refusal for each NIC of `pairs`, and for each of `names`, that an open operation may still take out, put in, or change in the metadata.
+def unsettled(host: Host, view: DomainView, nics: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
+    """A refusal for each of these NICs, and for each of `names`, that an open operation may take out, put in, or change in the metadata.
 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
     """
@@ -92,24 +84,21 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[DomainNic], *names: 
         ids[lasting_name(each.net.alias, each.net.mac, each.net.address)] = each.operation_id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
-    said = {name: operation_of_alias(name, ids) for name in names}
-    for pair in pairs:
-        operation = next((found for net in pair if (found := operation_on(net, ids)) is not None), None)
-        if (net := pair.net) is not None:
-            name = net.alias or str(net.mac)
-            said[name] = said.get(name) or operation
-    for name, operation in said.items():
+    found = {name: operation_of_alias(name, ids) for name in names}
+    for nic in nics:
+        found[nic.name] = found.get(nic.name) or next(filter(None, (operation_on(net, ids) for net in nic)), None)
+    for name, operation in found.items():
         if operation is not None:
             yield not_settled(view, name, name, by_id[operation])
 
 
-def not_settled(view: DomainView, name: str, said: str, record: OperationRecord) -> Refusal:
-    """The refusal of what is asked for the NIC `name`, which is told as `said`: an open operation has it."""
-    message = f"{said} belongs to operation {record.id}, which is not settled"
+def not_settled(view: DomainView, name: str, called: str, record: OperationRecord) -> Refusal:
+    """The refusal of what is asked for the NIC `name`, which the message calls `called`: an open operation has it."""
+    message = f"{called} belongs to operation {record.id}, which is not settled"
     if operation_of(record) is None:
         message += f" and not known to this version: {why_unknown(record)}. {REMEDY}"
     else:
-        message += f"; 'virtnetplug recover {view.domain.name} --wait 60' settles it first."
+        message += f"; {_settles(view)}."
     return Refusal(reason=NicPending.reason, nic=name, message=message)
 
 
@@ -118,19 +107,18 @@ def placed(
 ) -> tuple[Interface, ...]:
     """The nets; each that names no guest address gets one that is not reserved.
 
-    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free: and if it
+    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free. If it
     is still in use, its guest may let go of it before libvirt chooses.
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology
-    if topology is None or view.live_xml is None or not kept:  # one that is still taken may be free in a moment
+    if topology is None or view.live_xml is None or not kept:
         return tuple(nets)
     taken = {*kept, *(net.address for net in nets if net.address is not None)}
     found = []
     for net in nets:
-        is_assigned = net.is_hostdev or net.source_network in pools
-        if net.address is None and (is_assigned or net.model not in conflicts.NOT_PCI):
-            is_express = topology.is_pcie if is_assigned else topology.takes_port(net.model)
+        is_express = wants_express(net, topology, pools)
+        if is_express is not None:
             place = topology.free_place(is_express=is_express, taken={(one.bus, one.slot) for one in taken})
             if place is not None:
                 address = PciAddress(0, place[0], place[1], 0)
@@ -140,9 +128,8 @@ def placed(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What another NIC or device (`who`) has of that which a NIC needs."""
+class Taken(NamedTuple):
+    """What another NIC or device (`who`) has that a NIC needs."""
 
     what: str
     value: object
@@ -152,7 +139,7 @@ class Taken:
 _ADDRESS = "guest address"
 
 SAME_MAC = "same_mac"
-"""Key of a request: the NICs that have the MAC of one of the operation's, such as the ports of a bond in the guest (`view.same_mac_as`)."""
+"""Key of a request: the NICs that share the MAC of a NIC of the operation, such as the ports of a bond in the guest (`view.same_mac_as`)."""
 
 
 def expect_free(
@@ -165,10 +152,8 @@ def expect_free(
     taken = taken_place(domain, net, half, record.request.get(SAME_MAC, ()), beside=beside)
     if taken is None:
         return
-    operation = record.operation
-    where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
-    if half is Half.CONFIG:
-        where = f"the definition of {where}"
+    operation, nic, recover = record.operation, describe(net), f"virtnetplug recover {domain.name}"
+    where = f"the definition of {domain.name}" if half is Half.CONFIG else domain.name
     remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
     if taken.what == _ADDRESS:
         remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
@@ -195,25 +180,22 @@ def taken_place(
 ) -> Taken | None:
     """Who has the alias, MAC or guest address of a NIC that is to come into that definition; None if nobody has.
 
-    Those that had its MAC when the operation began (`same_mac`) do not have it in its place, nor do the NICs that are to leave for it (`beside`).
+    The NICs that had its MAC when the operation began (`same_mac`) do not take its place. The NICs that are to leave for it (`beside`) do not either.
     """
-    view = look(domain, (half,))
-    devices, address = view.live if half is Half.LIVE else view.config, net.address
+    view, address, leaving = look(domain, (half,)), net.address, {one.element for one in beside}
     if any(one.address == address for one in beside):
         address = None
-    leaving = {one.element for one in beside}
+    devices = view.devices(half)
     for other in devices.nets if devices is not None else ():
         if other.element in leaving:
             continue
         who = describe(other)
         if is_lasting(net.alias) and other.alias == net.alias:
-            return Taken(what="alias", value=net.alias, who=who)
+            return Taken("alias", net.alias, who)
         shares = net.mac is not None and other.mac == net.mac and partner_of(other) is None and partner_of(net) is None
         if shares and not is_any_of([other], same_mac):
-            return Taken(what="MAC", value=net.mac, who=who)
+            return Taken("MAC", net.mac, who)
         if address is not None and other.address == address:
-            return Taken(what=_ADDRESS, value=address, who=who)
-    topology = view.topology
-    if topology is None or address is None or not topology.is_taken(address):
-        return None
-    return Taken(what=_ADDRESS, value=address, who="another device")
+            return Taken(_ADDRESS, address, who)
+    is_taken = address is not None and view.topology is not None and view.topology.is_taken(address)
+    return Taken(_ADDRESS, address, "another device") if is_taken else None

@@ -21,7 +21,7 @@ from virtnetplug.errors import (
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
 from virtnetplug.model.mac import Mac
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.model.topology import Topology
@@ -358,6 +358,11 @@ def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
     devices = [each for each in (view.live, view.config) if each is not None]
     found = {lasting_name(net.alias, net.mac, net.address) for each in devices for net in each.nets if net.mac in macs}
     return sorted(found) if len(found) > 1 else []
+
+
+def refusal(reason: str, net: Interface, message: str) -> Refusal:
+    """The refusal of what is asked for that NIC."""
+    return Refusal(reason=reason, nic=describe(net), message=message)
 
 
 def describe(net: Interface | None) -> str:
