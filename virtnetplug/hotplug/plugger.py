@@ -6,13 +6,12 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from virtnetplug import interruption
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.host import Host, WatchedDomain
 from virtnetplug.hotplug.call.lock import LEAST, DomainLock
-from virtnetplug.hotplug.call.notice import Notice
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
@@ -547,9 +546,9 @@ class Plugger:
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
         """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
-            notice = Notice(found)
-            outcome = run(notice.watched, lock)
-            if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
+            watched = WatchedDomain(found)
+            outcome = run(cast(Domain, watched), lock)
+            if not watched.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
             from virtnetplug.hotplug.identity import enforcement
 

@@ -296,7 +296,7 @@ def memory(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Col
 
 def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
     """Models the domain's emulator does not offer. What a NIC of the guest has is offered, and virtio always is."""
-    known = {"virtio", None} | {net.model for _, devices in _definitions(view, BOTH) for net in devices.nets}
+    known = {"virtio", None} | {net.model for half in BOTH for net in view.nets(half)}
     unknown = [net for net in nets if net.model not in known]
     text = view.live_xml or view.config_xml
     # Asking the emulator starts it: some 30 ms, and only for a model of which nothing is known.

@@ -185,8 +185,7 @@ def taken_place(
     view, address, leaving = look(domain, (half,)), net.address, {one.element for one in beside}
     if any(one.address == address for one in beside):
         address = None
-    devices = view.devices(half)
-    for other in devices.nets if devices is not None else ():
+    for other in view.nets(half):
         if other.element in leaving:
             continue
         who = describe(other)

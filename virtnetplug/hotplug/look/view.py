@@ -97,9 +97,7 @@ class DomainView:
     @cached_property
     def nics(self) -> tuple[DomainNic, ...]:
         """Every NIC once: those of the live definition, then those only the config has."""
-        live = self.live.nets if self.live is not None else ()
-        config = self.config.nets if self.config is not None else ()
-        return join(live, config, xml.serving(self.live_xml or ""))
+        return join(self.nets(Half.LIVE), self.nets(Half.CONFIG), xml.serving(self.live_xml or ""))
 
     def text(self, half: Half) -> str | None:
         """The XML of that definition."""
@@ -109,12 +107,17 @@ class DomainView:
         """The nets and hostdevs of that definition."""
         return self.live if half is Half.LIVE else self.config
 
+    def nets(self, half: Half) -> Sequence[Interface]:
+        """The nets of that definition; none if there is no such definition."""
+        devices = self.devices(half)
+        return devices.nets if devices is not None else ()
+
     def host_address(self, net: Interface) -> PciAddress | None:
         """The host PCI device behind `net`, if it is an assigned one."""
         if net.source_pci is not None or net.alias is None:
             return net.source_pci
-        hostdevs = [dev for devices in (self.live, self.config) if devices is not None for dev in devices.hostdevs]
-        return next((dev.host_address for dev in hostdevs if dev.parent == net.alias), None)
+        found = [devices for half in BOTH if (devices := self.devices(half)) is not None]
+        return next((dev.host_address for each in found for dev in each.hostdevs if dev.parent == net.alias), None)
 
 
 def look(domain: Domain, halves: Sequence[Half]) -> DomainView:
@@ -355,8 +358,8 @@ def name_in_config(net: Interface) -> str:
 def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
     """The NICs of the domain that share a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
     macs = {net.mac for net in nets}
-    devices = [each for each in (view.live, view.config) if each is not None]
-    found = {lasting_name(net.alias, net.mac, net.address) for each in devices for net in each.nets if net.mac in macs}
+    there = [net for half in BOTH for net in view.nets(half) if net.mac in macs]
+    found = {lasting_name(net.alias, net.mac, net.address) for net in there}
     return sorted(found) if len(found) > 1 else []
 
 
