@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from virtnetplug import xml
 from virtnetplug.errors import (
@@ -235,23 +234,14 @@ def ports(
     """Too few free hot-plug places of the running guest for all of the request (see `wants_express`). The places `reserved` count as taken."""
     if Half.LIVE not in scope.halves or view.live_xml is None or view.topology is None:
         return
-    topology = _without(view.topology, [*reserved, *(net.address for net in nets if net.address is not None)])
+    topology = view.topology
+    taken = {(each.bus, each.slot) for each in (*reserved, *(net.address for net in nets)) if each is not None}
     for is_express in (True, False):
         group = [net for net in nets if wants_express(net, topology, pools) is is_express]
-        free = topology.free_hotplug_slots("virtio" if is_express else group[0].model) if group else None
+        model = "virtio" if is_express or not group else group[0].model
+        free = topology.free_hotplug_slots(model, taken)
         if free is not None and free < len(group):
             yield _no_port(view, topology, group, free, is_express=is_express)
-
-
-def _without(topology: Topology, taken: Sequence[PciAddress]) -> Topology:
-    """The topology once the addresses that were asked for are taken."""
-    return replace(
-        topology,
-        controllers=tuple(
-            replace(bus, taken=bus.taken | {address.slot for address in taken if address.bus == bus.index})
-            for bus in topology.controllers
-        ),
-    )
 
 
 def _no_port(
@@ -297,14 +287,14 @@ def memory(view: DomainView, nets: Sequence[Interface], scope: Scope, pools: Col
 def models(host: Host, view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
     """Models the domain's emulator does not offer. What a NIC of the guest has is offered, and virtio always is."""
     known = {"virtio", None} | {net.model for half in BOTH for net in view.nets(half)}
-    unknown = [net for net in nets if net.model not in known]
+    unknown = [(net, net.model) for net in nets if net.model is not None and net.model not in known]
     text = view.live_xml or view.config_xml
     # Asking the emulator starts it: some 30 ms, and only for a model of which nothing is known.
     offered = host.hypervisor.nic_models(text) if unknown and text is not None else None
-    for net in unknown if offered is not None else ():
-        if offered is not None and net.model is not None and net.model not in offered:
+    for net, model in unknown if offered is not None else ():
+        if offered is not None and model not in offered:
             from difflib import get_close_matches
 
-            near = " or ".join(get_close_matches(net.model, offered, n=3)) or "virtio"
-            message = f"The emulator of {view.domain.name} has no NIC model '{net.model}'; did you mean {near}?"
+            near = " or ".join(get_close_matches(model, offered, n=3)) or "virtio"
+            message = f"The emulator of {view.domain.name} has no NIC model '{model}'; did you mean {near}?"
             yield refusal(ModelUnknown.reason, net, message)

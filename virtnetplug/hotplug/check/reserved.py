@@ -14,7 +14,7 @@ from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.conflicts import wants_express
-from virtnetplug.hotplug.check.request import edited, is_partner_of, partner_of, without_address
+from virtnetplug.hotplug.check.request import edited, is_partner_of, partner_of
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest, orphans
@@ -58,18 +58,28 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
             is_same |= shares and not is_partner_of(net, its) and not is_partner_of(its, net)
             belongs = f"{describe(its)} of the {each.operation} {each.operation_id}, which is not settled"
             if is_same:
-                message = f"{describe(net)} is, by its alias or MAC, {belongs}; {_settles(view)}."
+                message = f"{describe(net)} is, by its alias or MAC, {belongs}; {_settles(view.domain)}."
                 yield refusal(NicPending.reason, net, message)
                 break
             if net.address is not None and net.address == its.address:
-                remedy = f"Leave the address out, or name another; or {_settles(view)}."
+                remedy = f"Leave the address out, or name another; or {_settles(view.domain)}."
                 message = f"The guest PCI address {net.address} is kept for {belongs}. {remedy}"
                 yield refusal(PlaceReserved.reason, net, message)
                 break
 
 
-def _settles(view: DomainView) -> str:
-    return f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
+def _settles(domain: Domain) -> str:
+    return f"'virtnetplug recover {domain.name} --wait 60' settles it first"
+
+
+def pending(nic: str, called: str, operation_id: str, domain: Domain, unknown: str = "") -> Refusal:
+    """The refusal of what is asked for a NIC that an open operation has; the message calls the NIC `called`.
+
+    `unknown` says why this version does not know the operation, if it does not.
+    """
+    remedy = f" and not known to this version: {unknown}. {REMEDY}" if unknown else f"; {_settles(domain)}."
+    message = f"{called} belongs to operation {operation_id}, which is not settled{remedy}"
+    return Refusal(reason=NicPending.reason, nic=nic, message=message)
 
 
 def unsettled(host: Host, view: DomainView, nics: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
@@ -94,12 +104,8 @@ def unsettled(host: Host, view: DomainView, nics: Iterable[DomainNic], *names: s
 
 def not_settled(view: DomainView, name: str, called: str, record: OperationRecord) -> Refusal:
     """The refusal of what is asked for the NIC `name`, which the message calls `called`: an open operation has it."""
-    message = f"{called} belongs to operation {record.id}, which is not settled"
-    if operation_of(record) is None:
-        message += f" and not known to this version: {why_unknown(record)}. {REMEDY}"
-    else:
-        message += f"; {_settles(view)}."
-    return Refusal(reason=NicPending.reason, nic=name, message=message)
+    unknown = why_unknown(record) if operation_of(record) is None else ""
+    return pending(name, called, record.id, view.domain, unknown)
 
 
 def placed(
@@ -167,7 +173,7 @@ def expect_free(
 def freed(domain: Domain, element: str, request: Mapping[str, Any], half: Half = Half.LIVE) -> str:
     """The element of a NIC that is to come, with no guest address asked for where somebody has put another NIC or device there."""
     taken = taken_place(domain, xml.interface(element), half, request.get(SAME_MAC, ()))
-    return without_address(element) if taken is not None and taken.what == _ADDRESS else element
+    return xml.edit(element, {"address": None}) if taken is not None and taken.what == _ADDRESS else element
 
 
 def taken_place(

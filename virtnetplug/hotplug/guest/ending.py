@@ -1,7 +1,8 @@
 """How a run of a domain ended, and what follows for an operation that was under way in it.
 
-Evidence, in this order: what the events told a call that waited; the reason that libvirt keeps until its daemon is restarted; the managed image; the
-definition of whatever runs now. That a domain does not run, or is no more, says nothing of its guest: that may be in an image, or on another host.
+Evidence, in this order: the events that a call saw while it waited; the reason that libvirt keeps until its daemon is restarted; the managed
+image; the definition of whatever runs now. That a domain does not run, or is no more, says nothing of its guest: the guest may be in an image,
+or on another host.
 """
 
 from __future__ import annotations
@@ -63,18 +64,18 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     try:
         state = domain.state()
     except DomainMissing:
-        return Ending(_of_guest(_told(watch, EVENT_SECONDS), run, watch))
-    told = _of_guest(_told(watch), run, watch)
+        return Ending(_of_guest(_seen_by(watch, EVENT_SECONDS), run, watch))
+    seen = _of_guest(_seen_by(watch), run, watch)
     if state.is_active:
-        if told.is_final or told is HowEnded.MIGRATED:
-            return Ending(told)
+        if seen.is_final or seen is HowEnded.MIGRATED:
+            return Ending(seen)
         if state.has_migrated and run.is_marked:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
         # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
         if state.began is not HowBegan.BOOTED:
             return Ending(HowEnded.UNKNOWN, definition(domain, Half.LIVE) or "", is_active=True)
         return Ending(HowEnded.OVER)
-    end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
+    end = seen if seen is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)
     image = domain.saved_image()
@@ -86,64 +87,61 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
 
 
 def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
-    """What that end of the run says of its guest: nothing where it ended between two hosts, for the guest may run on the other one."""
-    told = None if watch is None else watch.is_between_hosts
-    is_half = run.between_hosts if told is None else told
+    """What that end of the run says of its guest: nothing if it ended between two hosts, because the guest may run on the other host."""
+    seen = None if watch is None else watch.is_between_hosts
+    is_half = run.between_hosts if seen is None else seen
     return HowEnded.UNKNOWN if is_half and end.is_final else end
 
 
-def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
+def _seen_by(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
     if watch is not None and watch.end is HowEnded.UNKNOWN and seconds:
         watch.next(seconds)
     return HowEnded.UNKNOWN if watch is None else watch.end
 
 
 def message(record: OperationRecord, ending: Ending, nics: str) -> str:
-    """What is said of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
+    """The message of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = asked_guest(record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
+    recover, forget = f"'virtnetplug recover {name} --wait 60'", f"'virtnetplug recover {name} --forget {record.id}'"
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"'virsh start {name}', 'virtnetplug recover {name} --wait 60' goes on with it."
+            f"'virsh start {name}', {recover} goes on with it."
         )
     if ending.end is HowEnded.SAVED:
         return (
             f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
-            f"keeps {what}: after 'virsh restore' of the file, 'virtnetplug recover {name} --wait 60' goes on with it. If its managed image was removed, or "
-            f"the file was, the guest is no more: 'virtnetplug recover {name} --forget {record.id}' closes the operation, and so does 'virtnetplug recover "
-            f"{name}' once {name} was started anew."
+            f"keeps {what}. After 'virsh restore' of the file, {recover} goes on with it. If its managed image was removed, or the file was, the guest is "
+            f"no more. Then {forget} closes the operation, and so does 'virtnetplug recover {name}' once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
             f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
             f"so it is closed as left. On the host that has it, 'virtnetplug recover {record.domain_uuid} --wait 60' goes on with a detach, whatever {name} "
-            "is called there; look there at what any other operation was to change."
+            "is called there. Look there at what any other operation was to change."
         )
     if ending.is_active:
         return (
-            f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
+            f"pending: {name} runs in another process than the one that {what} was begun in. Nothing says whether its guest is the one of then, or "
             f"another one, from another image or started anew since. See whether {nics} is there as it is to be: "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation and leaves the guest as it is"
-            f"{', and then it can be asked again' if was_asked else ''}."
+            f"{forget} closes the operation and leaves the guest as it is{', and then it can be asked again' if was_asked else ''}."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
         f"pending: {name} does not run any more, and nothing says whether its guest {answer}, was saved to a file, or has gone to another "
         f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
-        f"'virtnetplug recover {name} --forget {record.id}' closes it."
+        f"{forget} closes it."
     )
 
 
 def fault(record: OperationRecord, ending: Ending, nics: str, aim: str) -> VirtnetplugError:
     """The error of an operation that cannot go on because the run has ended."""
     if ending.end.is_final:
-        return NotApplied(
-            f"domain {record.domain_name} {ending.words} before {nics} could be {aim}", reason="guest-ended"
-        )
-    said = message(record, ending, nics)
-    return _FAULTS[ending.end](said)
+        fact = f"domain {record.domain_name} {ending.words} before {nics} could be {aim}"
+        return NotApplied(fact, reason="guest-ended")
+    return _FAULTS[ending.end](message(record, ending, nics))
 
 
 _FAULTS: Mapping[HowEnded, type[LeftPending]] = {
@@ -177,7 +175,7 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
 
 
 def is_between_hosts(domain: Domain, run: Run) -> bool:
-    """Whether that run, which may have ended since, was paused for a migration when it was last looked at, which it is now as long as it is there."""
+    """Whether that run was paused for a migration when it was last looked at: now if it is there, earlier if it has ended."""
     try:
         is_half = domain.state().is_between_hosts
     except DomainMissing:
@@ -200,11 +198,12 @@ def held(domain: Domain, record: OperationRecord, nics: str, kept: str) -> tuple
 def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     """The same of an operation on a run that is paused for a migration."""
     name = record.domain_name
+    recover = f"'virtnetplug recover {name} --wait 60'"
     return "guest-between-hosts", (
         f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
         f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
-        f"here: 'virtnetplug recover {name} --wait 60' goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
-        f"not, 'virsh resume {name}' lets the guest run on here, and 'virtnetplug recover {name} --wait 60' goes on then."
+        f"here: {recover} goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
+        f"not, 'virsh resume {name}' lets the guest run on here, and {recover} goes on then."
     )
 
 
@@ -226,7 +225,7 @@ def touched_guest(steps: tuple[Step, ...]) -> bool:
 
 
 def remembered_live(record: OperationRecord) -> bool:
-    """Whether the operation may have changed what the metadata of a guest that runs says of its NICs: an image of that guest has it, too."""
+    """Whether the operation may have changed what the metadata of a running guest says of its NICs. An image of that guest says the same."""
     begun = {step.nic for step in record.steps if step.state is not StepState.PLANNED}
     entries = record.request.get("remembered") or ()
     return any(entry["name"] in begun and Half.LIVE.value in entry["halves"] for entry in entries)

@@ -11,7 +11,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.guest.guest import nets_of
 from virtnetplug.hotplug.look.open_operations import is_called
 from virtnetplug.hotplug.look.view import describe
-from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, is_minted
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -96,13 +96,13 @@ def say_ours(domain: Domain, nets: Collection[Interface], operation_id: str = ""
 
     `operation_id`: of the operation that asked for NICs in whose place these have come.
     """
-    named = [known(net) for net in nets if not (net.alias or "").startswith(MINTED)]
+    named = [known(net) for net in nets if not is_minted(net.alias)]
     return _change(domain, lambda now: now.with_nics(named, operation_id)) if named else None
 
 
 def forget_ours(domain: Domain, net: Interface) -> None:
     """Have the guest no longer carry that the NIC is virtnetplug's."""
-    if not (net.alias or "").startswith(MINTED):
+    if not is_minted(net.alias):
         forget(domain, (), [known(net)])
 
 
@@ -121,7 +121,7 @@ def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str |
 
 def is_ours(carried_nics: Collection[KnownNic], net: Interface) -> bool:
     """Whether alias or metadata say that the NIC is virtnetplug's."""
-    return (net.alias or "").startswith(MINTED) or any(is_named(nic, net) for nic in carried_nics)
+    return is_minted(net.alias) or any(is_named(nic, net) for nic in carried_nics)
 
 
 def read(live_xml: str | None) -> Travelling:

@@ -10,7 +10,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
-from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, is_minted
 from virtnetplug.model.operation import Half, NicRecord
 from virtnetplug.ports.domain import HowBegan
 
@@ -90,7 +90,7 @@ def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
         return False
     if is_named and is_lasting(known.alias):
         return False
-    is_ours = (net.alias or "").startswith(MINTED) and net.alias != known.vif
+    is_ours = is_minted(net.alias) and net.alias != known.vif
     return is_ours or not is_named or any(has_source_of(net, one) for one in seen)
 
 

@@ -10,7 +10,6 @@ from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
     HostDeviceMissing,
-    NicPending,
     NotSupported,
     PciAddressInvalid,
     Refused,
@@ -23,6 +22,7 @@ from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.request import name as minted
+from virtnetplug.hotplug.check.reserved import pending
 from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.view import DomainView, describe, look, same_mac_as
@@ -184,11 +184,7 @@ def _nic_refusals(
         )
     yield from conflicts.widows(view, [(Half.LIVE, net)])
     if (operation := operation_on(net, pending_nics(host, view.domain.uuid, view))) is not None:
-        yield Refusal(
-            reason=NicPending.reason,
-            nic=nic.label,
-            message=f"{name} belongs to operation {operation}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
-        )
+        yield pending(nic.label, name, operation, view.domain)
         return
     if holding is None and not net.managed:
         yield Refusal(

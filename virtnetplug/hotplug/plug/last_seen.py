@@ -11,7 +11,6 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
-from virtnetplug.hotplug.check.request import without_address
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.recognition import end_of
@@ -62,7 +61,7 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
     seen = request.get(SEEN, {}).get(name)
     if seen is None:
         return element
-    return seen if xml.interface(element).address is not None else without_address(seen)
+    return seen if xml.interface(element).address is not None else xml.edit(seen, {"address": None})
 
 
 def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:
