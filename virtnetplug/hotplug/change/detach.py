@@ -38,19 +38,10 @@ from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
-from virtnetplug.hotplug.look.view import (
-    BOTH,
-    DomainNic,
-    DomainView,
-    describe,
-    find,
-    look,
-    named,
-    places_of,
-    same_mac_as,
-)
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look, named, places_of, same_mac_as
 from virtnetplug.hotplug.plug.config_order import ORDER, order_of
 from virtnetplug.hotplug.plug.reinstatement import held_of
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out

@@ -40,7 +40,8 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.plug.introduction import introduce
 from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of

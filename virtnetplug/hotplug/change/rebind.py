@@ -21,8 +21,9 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos
 from virtnetplug.hotplug.guest import definition, guest
 from virtnetplug.hotplug.look.backing import backing_of, elsewhere, foreign
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import end_of
-from virtnetplug.hotplug.look.view import BOTH, carried, describe, find, has_source_of, look
+from virtnetplug.hotplug.look.view import BOTH, carried, describe, has_source_of, look
 from virtnetplug.hotplug.plug.introduction import introduce
 from virtnetplug.hotplug.plug.last_seen import is_put_in
 from virtnetplug.hotplug.plug.plugging import Part

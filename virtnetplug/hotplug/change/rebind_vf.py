@@ -20,7 +20,8 @@ from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.holding import Holding

@@ -33,9 +33,10 @@ from virtnetplug.hotplug.guest import definition, guest
 from virtnetplug.hotplug.guest.definition import config_net, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run, how, may_look
 from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.recognition import end_of
-from virtnetplug.hotplug.look.view import BOTH, DomainView, carried, describe, find, look, named, same_mac_as
+from virtnetplug.hotplug.look.view import BOTH, DomainView, carried, describe, look, named, same_mac_as
 from virtnetplug.hotplug.plug import replacement
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.introduction import make_way

@@ -79,7 +79,7 @@ def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 
     Both are known, and journaled, before the attach. If libvirt chose them, a crash would leave a NIC that nobody can name (an alias without
-    ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike: as long as QEMU runs it takes no other
+    ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike. As long as QEMU runs, it takes no other
     device for the partner (``failover_hide_primary_device``).
     """
     changes: dict[str, object] = {}

@@ -83,7 +83,7 @@ def pending(nic: str, called: str, operation_id: str, domain: Domain, unknown: s
 
 
 def unsettled(host: Host, view: DomainView, nics: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
-    """A refusal for each of these NICs, and for each of `names`, that an open operation may take out, put in, or change in the metadata.
+    """A refusal for each of these NICs, or `names`, that an open operation may take out, put in, or change in the metadata.
 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
     """
@@ -145,7 +145,7 @@ class Taken(NamedTuple):
 _ADDRESS = "guest address"
 
 SAME_MAC = "same_mac"
-"""Key of a request: the NICs that share the MAC of a NIC of the operation, such as the ports of a bond in the guest (`view.same_mac_as`)."""
+"""Key of a request: the NICs that share the MAC of a NIC of the operation, as the ports of a bond do (`view.same_mac_as`)."""
 
 
 def expect_free(

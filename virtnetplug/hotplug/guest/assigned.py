@@ -2,7 +2,7 @@
 
 libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"). So its live
 definition keeps the settings that the NIC was attached with. The journal has what was set since, in the row of the device. Each row is of
-one run of the domain, that in which the device was last lent or set: in a later run libvirt sets what that run's definition says.
+one run of the domain, that in which the device was last lent or set. In a later run libvirt sets what that run's definition says.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
 
 
 def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
-    """The journal's row of that device for that NIC; None if the row is of another NIC, or of another VF that had its address before."""
+    """The journal's row of that device for that NIC. None if the row is of another NIC, or of another VF that had its address before."""
     one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
     loss = None if one is None else loss_of(host, one)
     return one if loss is None or loss.is_gone else None
@@ -225,7 +225,7 @@ def carried_over(host: Host, domain: Domain, holding: Holding) -> Holding:
 
 
 def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
-    """The row of a device that is set as the row says, as a row of the run that there is; the journal has it from now on."""
+    """The row of a device that is set as the row says, as a row of the run that there is. The journal has it from now on."""
     if guest.goes_on(domain, _run(host, holding)):
         return holding
     now = dataclasses.replace(holding, domain_id=guest.run_of(domain).id, since=host.clock.now())

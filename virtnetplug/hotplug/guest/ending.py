@@ -1,8 +1,8 @@
 """How a run of a domain ended, and what follows for an operation that was under way in it.
 
-Evidence, in this order: the events that a call saw while it waited; the reason that libvirt keeps until its daemon is restarted; the managed
-image; the definition of whatever runs now. That a domain does not run, or is no more, says nothing of its guest: the guest may be in an image,
-or on another host.
+The evidence has an order. First come the events that a call saw while it waited. Then comes the reason that libvirt keeps until its daemon is
+restarted, then the managed image, and last the definition of whatever runs now. That a domain does not run, or is no more, says nothing of its
+guest. The guest may be in an image, or on another host.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
 
 
 def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
-    """What that end of the run says of its guest: nothing if it ended between two hosts, because the guest may run on the other host."""
+    """What that end of the run says of its guest. It says nothing if the run ended between two hosts: the guest may run on the other host."""
     seen = None if watch is None else watch.is_between_hosts
     is_half = run.between_hosts if seen is None else seen
     return HowEnded.UNKNOWN if is_half and end.is_final else end
@@ -202,7 +202,7 @@ def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     return "guest-between-hosts", (
         f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
         f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
-        f"here: {recover} goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
+        f"here. {recover} goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left here. If it does "
         f"not, 'virsh resume {name}' lets the guest run on here, and {recover} goes on then."
     )
 

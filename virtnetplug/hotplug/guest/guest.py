@@ -103,7 +103,7 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition has as well proves nothing. A run goes on nowhere without its mark, also a run that never was marked: somebody
+    A mark that the definition has as well proves nothing. A run goes on nowhere without its mark, also a run that never was marked. Somebody
     may have saved and restored the guest of a later run, or of an earlier run, as well.
     """
     number = xml.run_of(live_xml)

@@ -65,17 +65,17 @@ def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | 
     if found := strays(domain, nets):
         return Orphaned(
             f"The host still shows {', '.join(stray.name for stray in found)} of domain {domain.name}, which no NIC of the live definition "
-            f"has, and it could not be removed: recover again, or shut the guest down when that suits."
+            f"has, and it could not be removed. Recover again, or shut the guest down when that suits."
         )
     taps = _taps(host, domain)
     devices = _devices(host, domain, nets)
     if not taps | devices:
         return None
     return Orphaned(
-        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has: "
-        f"the {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
-        f"guest down when that suits and recover again; or let 'virtnetplug recover {domain.name} --allow-taint' "
-        "have QEMU remove it, after which libvirt marks the running domain as tainted.",
+        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has. "
+        f"The {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
+        f"guest down when that suits and recover again. Or let 'virtnetplug recover {domain.name} --allow-taint' "
+        "have QEMU remove it; libvirt then marks the running domain as tainted.",
         reason=None if taps else "orphan-device",
     )
 

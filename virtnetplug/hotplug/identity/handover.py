@@ -28,8 +28,9 @@ from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.identity.serving import unheld
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out_of, plugged_rows, strange
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity

@@ -11,9 +11,10 @@ from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias
 from virtnetplug.hotplug.look.recognition import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy

@@ -132,7 +132,7 @@ def first_of(nics: Sequence[DomainNic]) -> DomainNic:
 def strange(
     alias: str, view: DomainView, known: Identity, rows: Rows, nics: Iterable[DomainNic] | None = None
 ) -> tuple[str, ...]:
-    """The sentence that says that one of `nics` (all, if None) only has `alias`, that of the emulated NIC or of its fast twin; none if it is that NIC.
+    """The sentence about a NIC of `nics` (all, if None) that has `alias` and is not the emulated NIC or fast twin of that alias.
 
     A definition in which the emulated NIC was not handed over may have the fast one as it was before.
     """

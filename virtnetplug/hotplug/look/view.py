@@ -1,4 +1,4 @@
-"""What an operation sees of a domain before it touches it: state, both definitions, and the NIC a selector means."""
+"""What an operation sees of a domain before it touches it: state, both definitions, and their NICs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from virtnetplug import xml
-from virtnetplug.errors import (
-    DomainMissing,
-    DomainNotRunning,
-    DomainTransient,
-    NicAmbiguous,
-    NicMissing,
-    PciAddressInvalid,
-)
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
 from virtnetplug.model.mac import Mac
@@ -264,7 +257,7 @@ def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
 
 
 def carried(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
-    """As `still`, but of a guest in an image or in another process: the definition that it was restored or migrated with may lack the alias."""
+    """The same as `still` for a guest in an image or in another process. A restore or a migration may have brought a definition without the alias."""
     found = still(nets, wanted)
     return still(nets, replace(wanted, alias=None)) if found is None and is_lasting(wanted.alias) else found
 
@@ -277,66 +270,6 @@ def _is_still(net: Interface, wanted: Interface) -> bool:
 
 def _is_at(net: Interface, wanted: Interface) -> bool:
     return None in (net.address, wanted.address) or net.address == wanted.address
-
-
-def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> DomainNic:
-    """The one NIC `selector` means: a MAC, an alias, a host device name, or a PCI address in the guest or on the host.
-
-    Where it means several, `halves` decide: the one of them that these definitions have. Raises `NicMissing`, which lists the NICs there
-    are, or `NicAmbiguous`, which lists those that match.
-    """
-    matches = _meant_by(view, selector.strip())
-    if len(matches) > 1:
-        in_scope = [nic for nic in matches if any(nic.half(half) for half in halves)]
-        matches = in_scope if len(in_scope) == 1 else matches
-    if len(matches) == 1:
-        return matches[0]
-    name, listed = view.domain.name, ", ".join(describe(nic.net) for nic in matches or view.nics)
-    if matches:
-        ways = " or ".join(filter(None, [_difference(view, matches), _by_half(matches)]))
-        remedy = (
-            f"Name the one you mean {ways}"
-            if ways
-            else "Nothing tells them apart: give one of them an alias of its own first"
-        )
-        raise NicAmbiguous(f"'{selector}' means {len(matches)} NICs of domain {name}: {listed}. {remedy}.")
-    there = f"It has {listed}." if listed else "It has no NIC at all."
-    raise NicMissing(
-        f"Domain {name} has no NIC '{selector}'. {there} Name one by its alias, MAC, host device or PCI address."
-    )
-
-
-def _meant_by(view: DomainView, selector: str) -> list[DomainNic]:
-    mac, pci = selector.lower().replace("-", ":"), None
-    with suppress(PciAddressInvalid):
-        pci = PciAddress.parse(selector)
-
-    def is_meant(net: Interface) -> bool:
-        if selector in (net.alias, net.target_dev) or (net.mac is not None and net.mac.text == mac):
-            return True
-        return pci is not None and pci in (net.address, view.host_address(net))
-
-    return [nic for nic in view.nics if any(map(is_meant, nic.nets))]
-
-
-def _difference(view: DomainView, matches: Sequence[DomainNic]) -> str:
-    """The way to name each of these NICs alone: alias, MAC, or guest address, with the addresses; empty if none names them all."""
-    for field, kind in (("alias", "alias"), ("mac", "MAC"), ("address", "guest address")):
-        values = [
-            next((value for net in nic.nets if (value := getattr(net, field)) is not None), None) for nic in matches
-        ]
-        names = [str(value) for value in values if value is not None]
-        if [_meant_by(view, name) for name in names] == [[nic] for nic in matches]:
-            return f"by its {kind}" + (f" ({', '.join(names)})" if field == "address" else "")
-    return ""
-
-
-def _by_half(matches: Sequence[DomainNic]) -> str:
-    """A way to name each NIC that one definition alone has; empty if there is no such NIC, or if one definition has several."""
-    alone = [live is None for live, config in matches if None in (live, config)]
-    if not alone or max(alone.count(True), alone.count(False)) > 1:
-        return ""
-    return "by the one definition that has it: --live for the guest's, --config for that of the next boot"
 
 
 def places_of(halves: Iterable[Interface | None]) -> list[str]:

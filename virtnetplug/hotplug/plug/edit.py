@@ -12,7 +12,8 @@ from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, s
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
 from virtnetplug.hotplug.check.conflicts import no_place
 from virtnetplug.hotplug.guest.assigned import Assigned
-from virtnetplug.hotplug.look.view import DomainView, describe, find
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import DomainView, describe
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Half, Scope

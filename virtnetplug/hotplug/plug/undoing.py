@@ -183,7 +183,7 @@ def _is_redefined(tx: Transaction) -> bool:
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
     """The NIC that a definition with `after` in the place of `before` gave to a run that was started since; None if the run has it as it was before.
 
-    Also one without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
+    Also one without the alias of `after`, as a rewrite leaves it that died between its two calls (see `definition.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))

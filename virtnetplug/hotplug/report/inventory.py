@@ -12,9 +12,10 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.travel import is_ours, known, pending_in, read
+from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.open_operations import asked, is_any_of, of_domain, operation_on, states
 from virtnetplug.hotplug.look.recognition import end_of, has_other_end, is_anothers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, find, has_source_of, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
