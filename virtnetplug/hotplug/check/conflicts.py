@@ -15,7 +15,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.check.request import is_partner_of, partner_of
+from virtnetplug.hotplug.check.request import are_partners, is_partner_of, partner_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, refusal
 from virtnetplug.model.devices import DomainDevices
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
@@ -71,7 +71,7 @@ def macs(
     for net in nets:
         for other, where in there if net.mac is not None else ():
             was_so = net.mac in shared and other not in nets
-            if other.mac == net.mac and not was_so and not _is_pair(net, other):
+            if other.mac == net.mac and not was_so and not are_partners(net, other):
                 message = (
                     f"The MAC {net.mac} is that of NIC {describe(other)} in {where}; libvirt would take it "
                     "and could later not know the two apart. Choose another, or leave it out."
@@ -79,10 +79,6 @@ def macs(
                 yield refusal(DuplicateMac.reason, net, message)
                 break
         there.append((net, "this request"))
-
-
-def _is_pair(one: Interface, other: Interface) -> bool:
-    return is_partner_of(one, other) or is_partner_of(other, one)
 
 
 def hidden_macs(view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:

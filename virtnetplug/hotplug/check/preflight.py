@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 from virtnetplug import xml
@@ -18,7 +18,7 @@ from virtnetplug.model.operation import Half, Refusal, Scope
 _CONNECTION = frozenset({"type", "source_network", "source_bridge", "source_dev", "source_pci", "source_portgroup"})
 
 NOT_OF_A_VF = ("bandwidth_inbound", "bandwidth_outbound", "model", "driver_queues", "coalesce_rx_frames")
-"""Fields that libvirt drops from an assigned device, or refuses once it runs."""
+"""Fields that no assigned device has: libvirt drops them, or refuses them once the guest runs."""
 
 
 def check_attach(
@@ -90,18 +90,13 @@ def check_update(
         refusals += sources.missing(host, [after], scope, networks, leaving)
         pools = [name for name, network in networks.items() if network.forward == "hostdev"]
         if leaving is not None and (after.is_hostdev or pools):
-            refusals += _not_of_a_vf(after, changed)
+            refused = [name for name in NOT_OF_A_VF if name in changed and getattr(after, name) is not None]
+            names = ", ".join(refused).replace("_", " ")
+            message = f"{describe(after)} is an assigned PCI device, which has no {names}. Leave that out."
+            refusals += [refusal(NotSupported.reason, after, message)] if refused else []
             refusals += conflicts.memory(view, [after], scope, pools) if not leaving.is_hostdev else ()
     its_own = {"type"} if is_elsewhere else set()
     return (*refusals, *sources.lacking(view.domain, [after], networks, its_own.union(changed)))
-
-
-def _not_of_a_vf(net: Interface, changed: Collection[str]) -> Iterator[Refusal]:
-    """What is asked of an assigned device that none has, and that would silently come to nothing."""
-    if asked := [name for name in NOT_OF_A_VF if name in changed and getattr(net, name) is not None]:
-        names = ", ".join(asked).replace("_", " ")
-        message = f"{describe(net)} is an assigned PCI device, which has no {names}. Leave that out."
-        yield refusal(NotSupported.reason, net, message)
 
 
 def check_scope(view: DomainView, scope: Scope) -> tuple[Refusal, ...]:

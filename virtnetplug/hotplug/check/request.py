@@ -75,6 +75,11 @@ def is_partner_of(transient: Interface, persistent: Interface) -> bool:
     return persistent.alias is not None and partner_of(transient) == persistent.alias
 
 
+def are_partners(one: Interface, other: Interface) -> bool:
+    """Whether the two are a teaming pair."""
+    return is_partner_of(one, other) or is_partner_of(other, one)
+
+
 def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from virtnetplug import xml
 from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.conflicts import wants_express
-from virtnetplug.hotplug.check.request import edited, is_partner_of, partner_of
+from virtnetplug.hotplug.check.request import are_partners, edited, partner_of
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest, orphans
@@ -26,25 +25,22 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(NamedTuple):
     """One NIC that an open operation may yet put into the guest."""
 
-    operation: str
-    operation_id: str
+    record: OperationRecord
     net: Interface
 
 
 def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
     """The NICs of the domain's open operations, and of the operations of no one domain that it has a VF in."""
-    found = []
+    found = list[Reservation]()
     for record in records:
-        if record.domain_uuid:
-            nets = orphans.nets_in_record(record)
-        else:
-            its = tuple(entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
-            nets = orphans.nets_in_record(dataclasses.replace(record, request={"nics": its}))
-        found += [Reservation(operation=record.operation, operation_id=record.id, net=net) for net in nets]
+        its = record
+        if not record.domain_uuid:
+            named = tuple(entry for entry in record.named if entry.get("domain_uuid") == domain_uuid)
+            its = dataclasses.replace(record, request={"nics": named})
+        found += [Reservation(record, net) for net in orphans.nets_in_record(its)]
     return tuple(found)
 
 
@@ -53,11 +49,9 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
     for net in nets:
         for each in reserved:
             its = each.net
-            shares = net.mac is not None and net.mac == its.mac
-            is_same = net.alias is not None and net.alias == its.alias
-            is_same |= shares and not is_partner_of(net, its) and not is_partner_of(its, net)
-            belongs = f"{describe(its)} of the {each.operation} {each.operation_id}, which is not settled"
-            if is_same:
+            shares_mac = net.mac is not None and net.mac == its.mac and not are_partners(net, its)
+            belongs = f"{describe(its)} of the {each.record.operation} {each.record.id}, which is not settled"
+            if shares_mac or (net.alias is not None and net.alias == its.alias):
                 message = f"{describe(net)} is, by its alias or MAC, {belongs}; {_settles(view.domain)}."
                 yield refusal(NicPending.reason, net, message)
                 break
@@ -91,7 +85,7 @@ def unsettled(host: Host, view: DomainView, nics: Iterable[DomainNic], *names: s
     records = guest.concerned(view, host.journal.open_operations(host.hypervisor.key, uuid, ""))
     ids = {name: record.id for record in records for name in record.remembers}
     for each in reservations(records, uuid):
-        ids[lasting_name(each.net.alias, each.net.mac, each.net.address)] = each.operation_id
+        ids[lasting_name(each.net.alias, each.net.mac, each.net.address)] = each.record.id
     ids |= of_domain(records, uuid)
     by_id = {record.id: record for record in records}
     found = {name: operation_of_alias(name, ids) for name in names}
