@@ -1,11 +1,12 @@
 """Every error of virtnetplug, in one tree.
 
-`reason` is stable and machine-readable (JSON, metrics); `exit_code` is what the CLI exits with;
-the message is one paragraph that names the fault and the remedy.
+`reason` is stable and machine-readable (JSON, metrics), and `exit_code` is what the CLI exits with. The message is one paragraph that names the fault
+and the remedy.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Sequence
 
@@ -79,19 +80,19 @@ class LeftPending(VirtnetplugError):
 
 
 class GuestAway(LeftPending):
-    """The guest was saved: what it was asked is as open as before."""
+    """The guest was saved. What it was asked is still open."""
 
     reason = "guest-saved"
 
 
 class EndUnknown(LeftPending):
-    """The run ended in a way that is not known: its guest may be no more, in an image, or on another host."""
+    """The run of the domain ended in a way that is not known. Its guest may be no more, in an image, or on another host."""
 
     reason = "end-unknown"
 
 
 class GuestMigrated(LeftPending):
-    """The guest has gone to another host: nobody on this one can finish or undo the operation, and it is closed as left."""
+    """The guest has gone to another host. Nobody on this host can finish or undo the operation, so it is closed as left."""
 
     reason = "guest-migrated"
     result = "left"
@@ -251,7 +252,7 @@ class TapMissing(Refused):
 
 
 class TapElsewhere(Refused):
-    """A tap is in another bridge than the definition says, or should be in another than its network has now."""
+    """A tap is in another bridge than the definition says, or its network has another bridge now."""
 
     reason = "tap-elsewhere"
 
@@ -277,7 +278,7 @@ class TeamingIncomplete(Refused):
 
 
 class NeedsReplace(Refused):
-    """libvirt cannot change this in place; `--replace` would do it."""
+    """libvirt cannot change this in place; a replacement (`replace=True`) would do it."""
 
     reason = "needs-replace"
 
@@ -373,7 +374,7 @@ class PfPending(Refused):
 
 
 class Outage(Refused):
-    """Guests without a teaming partner would be cut off meanwhile; `--allow-outage` allows it."""
+    """Guests without a teaming partner would be cut off meanwhile; `allow_outage=True` allows it."""
 
     reason = "outage"
 
@@ -389,7 +390,7 @@ class VlanInvalid(Refused):
 
 
 class MetadataInvalid(Refused):
-    """The domain's metadata of ours is not as virtnetplug writes it; virtnetplug changes nothing of what it cannot read."""
+    """virtnetplug's part of the domain's metadata is not as virtnetplug writes it. virtnetplug does not change what it cannot read."""
 
     reason = "metadata-invalid"
 
@@ -460,19 +461,19 @@ class GuestBusy(HypervisorFailed):
 
 
 class RemovalFailed(Failed):
-    """The guest said no (DEVICE_REMOVAL_FAILED)."""
+    """The guest refused to let go of the device (DEVICE_REMOVAL_FAILED)."""
 
     reason = "removal-failed"
 
 
 class TwinGone(Failed):
-    """A policy was to take an emulated NIC out because its fast twin serves, and that twin has left, or may leave."""
+    """A policy would have detached an emulated NIC because its fast twin serves, and that twin has left, or may leave."""
 
     reason = "twin-gone"
 
 
 class NotApplied(Failed):
-    """libvirt said success and changed nothing."""
+    """libvirt reported success and changed nothing."""
 
     reason = "not-applied"
 
@@ -490,19 +491,19 @@ class OperationGone(Failed):
 
 
 class HookFailed(Failed):
-    """The firmware hook could not be run, or said by its exit status that it failed."""
+    """The firmware hook could not be run, or its exit status says that it failed."""
 
     reason = "hook-failed"
 
 
 class HostDeviceFailed(Failed):
-    """The kernel would not do to a host device what was asked; the message names what."""
+    """The kernel refused a change of a host device; the message names the change."""
 
     reason = "host-device-failed"
 
 
 class XenStoreFailed(Failed):
-    """xenstore could not be asked, or did not do what it was told; the message says why."""
+    """xenstore could not be read, or did not do what was asked; the message says why."""
 
     reason = "xenstore-failed"
 
@@ -514,13 +515,13 @@ class VifNotConnected(RollbackIncomplete):
 
 
 class OperationTaken(RollbackIncomplete):
-    """The operation is not this call's any more: another call has settled it, goes on with it, or may do so. Nothing was written."""
+    """Another call has settled the operation, goes on with it, or may do so. This call wrote nothing more."""
 
     reason = "operation-taken"
 
 
 class Orphaned(RollbackIncomplete):
-    """The guest has a NIC that the hypervisor does not know; undoing is not complete while it has."""
+    """The guest has a NIC that the hypervisor does not know. Undoing is incomplete as long as the guest has it."""
 
     reason = "orphan-tap"
 
@@ -531,6 +532,19 @@ class ConnectionLost(RollbackIncomplete):
     reason = "connection-lost"
 
 
+def call(method: str, *arguments: object, **options: object) -> str:
+    """A call of the `Plugger`, as a message names it: ``recover('web1', wait=60)`` in backticks.
+
+    Parameters are named likewise, such as ``scope=Scope.CONFIG``. The command line puts its own command or flag there.
+    """
+    words = [*map(_word, arguments), *(f"{name}={_word(value)}" for name, value in options.items())]
+    return f"`{method}({', '.join(words)})`"
+
+
+def _word(value: object) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, enum.Enum) else repr(value).replace("`", "\\x60")
+
+
 def sentence(text: str) -> str:
     """The text with a full stop, so that another sentence can follow it."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
@@ -539,9 +553,7 @@ def sentence(text: str) -> str:
 def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
     """`first`, reported of an operation that is past the point where it could be undone."""
     left = f"The {operation} can no longer be undone, and it has not ended."
-    error = RollbackIncomplete(
-        f"{sentence(first.message)} {left} The journal keeps it: 'virtnetplug recover' goes on with it."
-    )
+    error = RollbackIncomplete(f"{sentence(first.message)} {left} The journal keeps it: `recover()` goes on with it.")
     error.undo_failures = [left]
     return error
 
@@ -550,7 +562,7 @@ def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> Rollbac
     """`first`, reported as a rollback that could not be finished, with what is left to do."""
     left = "; ".join(failures)
     error = RollbackIncomplete(
-        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
+        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run `recover()`."
     )
     error.undo_failures = list(failures)
     return error

@@ -57,7 +57,7 @@ def expect_same(ground: Ground, holding: Holding) -> None:
     if (why := _change(ground, holding, now)) is not None:
         raise VfChanged(
             f"{_other(holding)}: {why}. Nothing is written to it. "
-            "Run 'virtnetplug recover', which lets it go; then detach the NIC and attach it again."
+            "Run `recover()`, which lets it go; then detach the NIC and attach it again."
         )
 
 

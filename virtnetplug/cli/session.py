@@ -149,6 +149,6 @@ class Session:
     def warn(self, text: str) -> None:
         """A line on standard error for people; JSON carries it in its document instead."""
         if not self.is_json or self.verbosity:
-            from virtnetplug.cli.table import printable
+            from virtnetplug.cli.table import prose
 
-            write_error(f"virtnetplug: {printable(text)}\n")
+            write_error(f"virtnetplug: {prose(text)}\n")

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from virtnetplug.hotplug.engine.registry import keeps_nics
+from virtnetplug.hotplug.engine.kinds import keeps_nics
 from virtnetplug.hotplug.look.open_operations import asked, names_of, states
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.metrics.lent import pool_devices, quarantined, vf_counters

@@ -139,7 +139,7 @@ def _listen(host: str, port: int, app: Callable[..., Iterable[bytes]]) -> _Liste
             errno.EACCES: "ports below 1024 are root's; choose a higher one",
             errno.EADDRNOTAVAIL: "this machine has no such address; choose one that 'ip address' shows",
         }
-        remedy = remedies.get(error.errno or 0, f"{error.strerror}; choose another --listen")
+        remedy = remedies.get(error.errno or 0, f"{error.strerror}; choose another address (`listen`)")
         raise Refused(f"cannot listen on {host}:{port}: {remedy}.", reason="listen-failed") from error
 
 

@@ -11,7 +11,7 @@ class Finding:
 
     `kind` is stable (``tap-not-in-bridge``, ``port-missing``, ``port-orphaned``, ``config-differs``, ``alias-duplicate``,
     ``mac-duplicate``, ``nic-gone``, ``operation-open``, ``orphan-tap``, …). `repair` says in a sentence what
-    `--repair` would do, empty where nothing is safe to do by itself; `repaired` is None until a repair was tried.
+    a repair would do, empty where nothing is safe to do by itself; `repaired` is None until a repair was tried.
     """
 
     kind: str

@@ -15,7 +15,7 @@ class Verdict(enum.StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Check:
     """One thing that was looked at: `name` is stable, `subject` the device or network it is about (empty: the host).
 

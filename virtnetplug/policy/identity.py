@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from virtnetplug.errors import call
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, VirtualPort, Vlan
 
@@ -67,22 +68,22 @@ def fault(metadata: DomainMetadata, e: str, p: str) -> str | None:
     if known is not None and known.vif not in ("", p):
         return (
             f"NIC {known.vif} has the claim on the identity of {e}, and one NIC can: two could come at once. "
-            f"'virtnetplug identity forget DOMAIN {e}' ends it."
+            f"{call('forget_identity', 'DOMAIN', e)} ends it."
         )
     if taken is not None and taken.alias != e:
         return (
             f"NIC {p} has the claim on the identity of {taken.alias}, and can have one. "
-            f"'virtnetplug identity forget DOMAIN {taken.alias}' ends it."
+            f"{call('forget_identity', 'DOMAIN', taken.alias)} ends it."
         )
     if itself is not None and (itself.vif or itself.is_out):
         return (
             f"NIC {p} has an identity that {itself.vif or 'another NIC'} can take, and so cannot take one itself. "
-            f"'virtnetplug identity forget DOMAIN {p}' ends that."
+            f"{call('forget_identity', 'DOMAIN', p)} ends that."
         )
     if (above := metadata.naming(e)) is not None:
         return (
             f"NIC {e} has the claim on the identity of {above.alias}, and its own may go to nobody meanwhile. "
-            f"'virtnetplug identity forget DOMAIN {above.alias}' ends that."
+            f"{call('forget_identity', 'DOMAIN', above.alias)} ends that."
         )
     return None
 

@@ -33,8 +33,8 @@ _MOST_DIGITS = 9  # of a version: Python turns no number of thousands of digits 
 _SCHEMA = Path(__file__).parent.parent / "xml_schemas" / "domain-metadata.rng"
 _VALIDATING = threading.Lock()
 _REMEDY = (
-    f"'virsh metadata DOMAIN {NAMESPACE}' (also with --config) shows it, --edit mends and --remove forgets it, "
-    f"with what it remembers of the domain's NICs"
+    f"'virsh metadata DOMAIN {NAMESPACE}' shows it ('virsh metadata --config' that of the next boot); "
+    "'virsh metadata --edit' mends it, and 'virsh metadata --remove' deletes it, with what it remembers of the domain's NICs"
 )
 
 

@@ -27,7 +27,7 @@ MOST_BYTES = 256 * 1024
 
 _SCHEMA = Path(__file__).parent.parent / "xml_schemas" / "guest-metadata.rng"
 _VALIDATING = threading.Lock()
-_REMEDY = f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and --remove forgets it"
+_REMEDY = f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and 'virsh metadata --remove' deletes it"
 
 
 def is_marked(domain_xml: str, operation_id: str) -> bool:

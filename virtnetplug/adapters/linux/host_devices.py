@@ -21,7 +21,7 @@ _ADDRESS, _MTU = 1, 4
 _WITHOUT_LINK_STATE = frozenset({"igb"})
 """PF drivers without ``ndo_set_vf_link_state``: the kernel says ``auto`` for their VFs, too."""
 
-_NO_VF = "{} is no VF; 'virtnetplug devices' shows the VFs of this host"
+_NO_VF = "{} is no VF; `devices()` shows the VFs of this host"
 
 Change = tuple[str, Callable[[], None]]
 

@@ -1,4 +1,4 @@
-"""A change of what is kept with a domain, and of nothing else, as an operation: journaled, undone whole, taken back after a crash."""
+"""A change of what is kept with a domain, and of nothing else, as an operation: journaled, undone whole, also after a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Amendment:
 
 
 def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
-    """Make it so, in all definitions; the domain's lock is held."""
+    """Write the amendment into all definitions. The caller holds the domain's lock."""
     domain = view.domain
     parts = [("remember", each.name, Phase.ALLOCATE, None) for each in amendment.remembered]
     parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
@@ -66,7 +66,7 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes it back."""
+    """The undos of an amendment, by step."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     if request["policies"] is not None:

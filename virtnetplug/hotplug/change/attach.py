@@ -248,7 +248,7 @@ class _Attach:
         found = next((each for each in nets if each.alias == net.alias), None)
         if found is None:
             raise NotApplied(
-                f"libvirt said that {net.alias} was attached, but the guest's live definition does not have it"
+                f"libvirt reported that {net.alias} was attached, but the guest's live definition does not have it"
             )
         return found
 

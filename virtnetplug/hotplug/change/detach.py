@@ -1,4 +1,4 @@
-"""Detach: ask the guest, wait until it let go, then give back what the NIC held. Once asked, it only goes forward."""
+"""Detach: ask the guest, wait until it has let go, then return what the NIC held. Once asked, it only goes forward."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from virtnetplug.errors import (
     NotApplied,
     TwinGone,
     UsageError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
@@ -108,7 +109,7 @@ def _look(
         pair = find(view, selector, scope.halves)
         if all(pair.half(half) is None for half in scope.halves):
             where = "the guest" if scope is Scope.LIVE else "the definition"
-            other = "--config" if scope is Scope.LIVE else "--live"
+            other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(f"NIC {describe(pair.net)} of domain {domain.name} is not in {where}; use {other}")
         if pair not in pairs:
             pairs.append(pair)
@@ -117,7 +118,7 @@ def _look(
 
 
 def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
-    """Those that are the persistent teaming partner of others of them, with these."""
+    """Each NIC that is the persistent teaming partner of other NICs of the detach, with those."""
     found: dict[str, list[str]] = {}
     for alias, element in elements.items():
         partner = partner_of(xml.interface(element)) if "<teaming" in element else None
@@ -129,7 +130,7 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
 def _open_detach(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope
 ) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
-    """The open detach that already waits for these NICs; a refusal where it takes out less than is asked, or another operation may take one out."""
+    """The open detach that already waits for these NICs. Refused if it removes less than is asked, or another operation may remove a NIC."""
     found, others = None, list[DomainNic]()
     for pair in pairs:
         record = _open_operation(host, view, pair)
@@ -143,7 +144,7 @@ def _open_detach(
             reason=NicPending.reason,
             nic=pair.name,
             message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {pair.name} stays, or a definition keeps "
-            f"it. 'virtnetplug recover {view.domain.name} --wait 60' settles that one; then detach what is left.",
+            f"it. {call('recover', view.domain.name, wait=60)} settles that one; then detach what is left.",
         )
         for pair in others
         if found is not None
@@ -235,7 +236,7 @@ def _record(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Sco
 
 
 def _held(host: Host, domain: Domain, pairs: Sequence[DomainNic]) -> Iterator[dict[str, Any]]:
-    """What `put_back` has to know of each NIC that has a device of ours: that device is given back, and its row removed, before anything can fail."""
+    """What `put_back` must know of each NIC with a lent device. The device is returned, and its row removed, before anything can fail."""
     for pair in pairs:
         if pair.live is not None and (held := held_of(host, domain, pair.live)) is not None:
             yield {"alias": pair.name, **held}
@@ -334,7 +335,7 @@ class _Detach:
         return tx.outcome(Result.DONE, nics=remaining, **said)
 
     def _ended(self, ending: Ending, aliases: Sequence[str]) -> dict[str, str]:
-        """What is said where the guest did not let go, but is no more."""
+        """The answer if the guest did not let go, but is no more."""
         return {
             "reason": "guest-ended",
             "message": f"{', '.join(aliases)} detached from {self.domain.name}: its guest {ending.words.rstrip(',')} before it let go",
@@ -387,15 +388,15 @@ class _Detach:
             raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
 
     def _defined(self, tx: Transaction) -> Collection[str]:
-        """Those that the definition has until this call takes them out of it; another run of the domain may be started with them."""
+        """The NICs that the definition has until this call removes them. Another run of the domain may be started with them."""
         entries = (entry for entry in self.entries if entry["config"] is not None)
         return {entry["alias"] for entry in entries if not tx.is_done("undefine", entry["alias"])}
 
     def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
-        """Those that have left: one that has come under such an alias since is another's.
+        """The NICs that have left. A NIC that has come under such an alias since belongs to somebody else.
 
-        A run of the domain that was not asked yet has what the definition gave it: nothing once the operation has waited in vain and is ``cleared``.
-        One that died before that may have taken a NIC out of the definition after that run had begun.
+        A run of the domain that was not asked yet has what the definition gave it. That is nothing once the operation has waited in vain and is
+        ``cleared``. An operation that died before that may have changed the definition after that run had begun.
         """
         if self.release.run.matches(self.run_asked):
             return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
@@ -449,7 +450,7 @@ class _Detach:
     def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
         kept = (
             "The journal keeps the detach; it ends when the guest lets go (a reset or reboot of the guest makes it): "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, ", ".join(held), kept)
         amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
@@ -458,7 +459,7 @@ class _Detach:
         return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
 
     def _defined_alone(self) -> Sequence[Interface]:
-        """Those that it takes out of the definition alone."""
+        """The NICs that are removed from the definition alone."""
         entries = (entry for entry in self.entries if entry["live"] is None and entry["config"] is not None)
         return [xml.interface(entry["config"]) for entry in entries]
 
@@ -471,7 +472,7 @@ class _Detach:
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
-    """What takes the steps back in the run that was asked last, or in the one that there is if the definition may have changed (see `Site.of`)."""
+    """The undos for the run that was asked last, or for the present run if the definition may have changed (see `Site.of`)."""
     run = NO_RUN
     if tx.record.scope is Scope.BOTH and any(
         step.name == "undefine" and tx.was_begun(step.name, step.nic) for step in tx.steps
@@ -482,7 +483,7 @@ def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes the steps back, as long as it may go back."""
+    """The undos of the steps, for a detach that may still be undone."""
     undos: dict[tuple[str, str], Any] = {}
     held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
     for entry in tx.record.request["nics"]:
@@ -517,8 +518,8 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                 raise busy.interrupt or busy from None
             except KeyboardInterrupt as stop:
                 raise interruption.left_open(
-                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may go at any "
-                    f"moment; 'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end.",
+                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may "
+                    f"go at any moment; {call('recover', domain.name, wait=60)} waits on, and finishes it should that one end.",
                     stop,
                 ) from None
 
@@ -546,7 +547,7 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
         )
     message = (
         f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
-        f"'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end."
+        f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
     )
     return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
 
@@ -565,7 +566,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
-    """A live detach concerns the run of the domain it was asked of; one of both halves, whatever runs now, once the run that was asked is over for sure."""
+    """The run to ask. A live detach concerns the run that it asked; a detach of both halves the present run, once the first run is surely over."""
     if record.scope is Scope.LIVE:
         return record.run
     run, asked = run_of(domain), record.run_asked
@@ -575,7 +576,7 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
 
 
 def _remains(host: Host, domain: Domain, record: OperationRecord) -> list[Nic]:
-    """Those NICs of the operation that some definition still has."""
+    """The NICs of the operation that some definition still has."""
     return nics_now(host, domain, lambda pair: is_any_of(pair, record.names))
 
 
@@ -597,7 +598,7 @@ class Detaching:
 class Detach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
-    `twin` is the alias of the NIC that is to serve instead: if that NIC has left by the time that the guest has let go, the detach is undone.
+    `twin` is the alias of the NIC that will serve instead. The detach is undone if that NIC has left by the time that the guest has let go.
     """
 
     is_governed = True

@@ -22,10 +22,10 @@ from virtnetplug.model.pci import PciAddress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What is to leave and to come, in order, in each definition; every net that comes to the guest has a ``ua-`` alias and a MAC.
+    """The NICs that leave and that come, in order, in each definition. Every net that comes to the guest has a ``ua-`` alias and a MAC.
 
-    `again` is the host device that one of those which leave had, and the one that comes is to have; `only` the one of its pool that it is
-    to have, `avoid` one that it is not. `remembered` is what the domain's metadata is to say from now on.
+    `again` is the host device of a NIC that leaves; the NIC that comes must get the same device. `only` is the device of its pool that it must get,
+    and `avoid` a device that it must not get. `remembered` is what the domain's metadata will have from now on.
     """
 
     operation: str

@@ -1,6 +1,6 @@
 """An exchange on its way: all of it or nothing.
 
-Whatever fails, those that left are back, the same device at the same guest address where that can be had.
+If anything fails, the NICs that left are restored, with the same device at the same guest address where that is possible.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied, VirtnetplugError
+from virtnetplug.errors import NotApplied, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.exchange import Exchange, predecessor, settings_of, steps_of
@@ -85,7 +85,7 @@ _TAKEN_OVER = ("mac", "address")
 
 
 def run(host: Host, view: DomainView, exchange: Exchange, seconds: float) -> Work:
-    """Make it so; the guest is waited for `seconds`."""
+    """Run the exchange. The guest gets `seconds` to let go."""
     domain = view.domain
     record = record_of(
         host,
@@ -116,7 +116,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) 
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes its steps back: those that came go, those that left are back."""
+    """The undos of an exchange: the NICs that came are detached, the NICs that left are restored."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     came: list[tuple[str, Interface]] = []
@@ -343,7 +343,7 @@ class _Running:
         now = guest.net_of(self.domain, wanted.alias or "")
         if now is None:
             raise NotApplied(
-                f"libvirt said that {wanted.alias} was attached, but the guest's live definition does not have it"
+                f"libvirt reported that {wanted.alias} was attached, but the guest's live definition does not have it"
             )
         check_applied(wanted, now, [name for name in _TAKEN_OVER if getattr(wanted, name) is not None])
         return now
@@ -399,7 +399,7 @@ class _Running:
     def _pending(self, tx: Transaction, alias: str) -> Outcome:
         kept = (
             f"The journal keeps the {tx.record.operation}, which goes on when the guest lets go: "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, alias, kept)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
@@ -421,7 +421,7 @@ class _Running:
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *ATTACHED))
 
     def _is_defined_alone(self, net: Interface) -> bool:
-        """Whether the NIC of a definition is known by its alias, and the guest has none of that alias: the row would be that of the guest's."""
+        """True if the NIC's alias lasts, and the guest has no NIC of that alias. Otherwise the row would be that of the guest's NIC."""
         return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
     def _nics(self, record: OperationRecord) -> Sequence[Any]:

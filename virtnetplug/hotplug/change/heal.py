@@ -1,8 +1,8 @@
 """Heal: put behind a NIC of a running guest again what its definition says, after its network or bridge was made anew.
 
-``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists it as if all were
-well. The port is made again with the UUID that the definition names, and the tap joins the bridge that it names, and no other: through
-another network a guest would also be healed, and see that network's traffic for a moment.
+``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists it as if all were well. The
+port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other bridge. A way through
+another network would heal the guest, too, but the guest would see that network's traffic for a moment.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ NAME, KIND = "rebind", "heal"
 
 def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
     if not host.hypervisor.is_local:
-        raise NotSupported("taps and bridges can only be put back on the hypervisor's own host; run this there")
+        raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
     view = look(domain, BOTH)
     scope_for(None, view.state, domain.name)  # raises for one that does not run
     live, config = find(view, selector, (Half.LIVE,))
@@ -149,7 +149,7 @@ def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
 
 
 def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str, Any]) -> None:
-    """Make the tap a port of what it was in before, as it was; nothing if it is gone, or somebody has put it into a third bridge."""
+    """Return the tap to its earlier bridge, as it was. Nothing if the tap is gone, or somebody has put it into a third bridge."""
     target, master = net.target_dev or "", before["master"]
     link = host.links.link(target)
     if link is None or link.master not in (None, master, net.source_bridge):
@@ -209,7 +209,7 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
 
 
 def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
-    """Finish a healing that was cut off and taken over, for it only makes so what should be so; if it cannot be, it is undone. `lock` is held."""
+    """Finish a healing that was cut off and taken over, because it only restores what should be there. Undo it if that fails. `lock` is held."""
     alias = record.request["nics"][0]["alias"]
     with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
         net = guest.net_of(domain, alias)
@@ -257,7 +257,7 @@ def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
 class Heal(Operation):
     """Make the NIC whole again; `may_move`: also out of another bridge than its definition names.
 
-    One that was left open is finished, for it only makes so what should be so.
+    A healing that was left open is finished, because it only restores what should be there.
     """
 
     def __init__(self, nic: str, *, may_move: bool = False) -> None:

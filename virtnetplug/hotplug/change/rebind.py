@@ -1,8 +1,8 @@
 """Rebind: change what is behind a NIC of a running guest, its network, bridge or VLAN, while its connections live.
 
 The change itself is libvirt's (``qemuDomainChangeNetBridge``): the tap leaves one bridge and joins another, the guest sees nothing of it.
-What libvirt leaves out is done here: the NIC takes nothing along that it only had of its old network, its port forwards as the new network
-says, and all who talk to it learn where it is now.
+What libvirt leaves out is done here. The NIC takes nothing along that came from its old network alone. Its port forwards as the new network says, and
+all who talk to the NIC learn where it is now.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def _look(
     if not changes or not FIELDS.issuperset(changes):
         more = ", ".join(sorted(set(changes) - FIELDS)).replace("_", "-")
         raise UsageError(
-            f"rebind changes what is behind a NIC; {more} is for 'virtnetplug update'"
+            f"rebind changes what is behind a NIC; {more} is for `update()`"
             if more
             else "say what to connect the NIC to: a network or a bridge, or its VLAN"
         )
     if scope is Scope.CONFIG:
-        raise UsageError("rebind is for a running guest; 'virtnetplug update --config' changes the definition alone")
+        raise UsageError("rebind is for a running guest; `update(scope=Scope.CONFIG)` changes the definition alone")
     view = look(domain, BOTH)
     live, config = find(view, selector, (scope or Scope.LIVE).halves)
     if live is None and view.state.is_active:
@@ -90,7 +90,7 @@ def _refusals(host: Host, domain: Domain, live: Interface) -> tuple[Refusal, ...
 
 
 class _Move(update.Manner):
-    """A change in place, seen on the host and told to the network."""
+    """A change in place, checked on the host and announced to the network."""
 
     operation = "rebind"
 

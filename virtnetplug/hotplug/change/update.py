@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
+from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
@@ -70,7 +70,7 @@ NAME = "update"
 
 
 class Manner:
-    """What of a change in place is an update's own; an operation that is more than that (`rebind`) brings its own."""
+    """What an update adds to a change in place. An operation that does more (`rebind`) has a subclass."""
 
     operation = NAME
 
@@ -91,7 +91,7 @@ class Manner:
         tx.note("confirm", alias, lambda: applied(domain, alias, live))
 
     def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
-        """What takes those steps back, where the undo of the change itself does not."""
+        """The undos of those steps, as far as the undo of the change itself does not do it."""
         return {}
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
@@ -165,7 +165,7 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
     assert net is not None
     for half in scope.halves:
         if (live if half is Half.LIVE else config) is None:
-            other = "--config" if half is Half.LIVE else "--live"
+            other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(
                 f"NIC {describe(net)} of domain {domain.name} is not in its {half} definition; use {other} alone"
             )
@@ -192,7 +192,7 @@ def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
 
 
 def _is_lost(refusals: Sequence[Refusal]) -> bool:
-    """Whether so much is wrong that not even the steps can be said."""
+    """True if so much is wrong that not even the steps are known."""
     return any(refusal.reason != NeedsReplace.reason for refusal in refusals)
 
 
@@ -223,7 +223,7 @@ def _refusals(
             Refusal(
                 reason=NeedsReplace.reason,
                 nic=alias,
-                message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
+                message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
                 f"with the same MAC and guest PCI address{kept}; the guest sees it leave and come back.",
             )
         )
@@ -412,7 +412,7 @@ class _Update:
     def _pending(self, tx: Transaction) -> Outcome:
         kept = (
             "The journal keeps the replacement; the new NIC goes in when the guest lets go of the old one: "
-            f"'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+            f"{call('recover', self.domain.name, wait=60)} waits for that."
         )
         reason, message = self.release.held(tx, self.alias, kept)
         tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
@@ -505,8 +505,8 @@ def _change_back(
         return
     if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
         tx.warn(
-            f"{tx.record.domain_name} runs in another process than the one that the {tx.record.operation} was begun in, and {alias} does not have there "
-            f"what the {tx.record.operation} was to set: the guest is left as it is"
+            f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} there does not have "
+            f"what the {tx.record.operation} set. The guest is left as it is"
         )
         return
     if now is None:

@@ -90,7 +90,7 @@ def hidden_macs(view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal
     for net in nets:
         if net.mac is not None and (name := there.get(str(net.mac))) is not None:
             message = (
-                f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. 'virtnetplug audit' says "
+                f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. `audit()` says "
                 "more of it; choose another MAC, or leave it out."
             )
             yield refusal(DuplicateMac.reason, net, message)
@@ -207,7 +207,7 @@ def no_place(nic: str, asked: Sequence[str]) -> Refusal:
     names = ", ".join(name.replace("_", "-") for name in asked)
     message = (
         f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
-        "have it. Set it of the running guest alone (--live)."
+        "have it. Set it of the running guest alone (`scope=Scope.LIVE`)."
     )
     return Refusal(reason=NotSupported.reason, nic=nic, message=message)
 

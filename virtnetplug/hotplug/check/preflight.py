@@ -106,11 +106,11 @@ def check_scope(view: DomainView, scope: Scope) -> tuple[Refusal, ...]:
     if Half.LIVE in scope.halves and not state.is_active:
         found[DomainNotRunning.reason] = (
             f"Domain {name} is not running, so nothing can be hot-plugged into it. "
-            "Start it, or change its definition alone with --config."
+            "Start it, or change its definition alone with `scope=Scope.CONFIG`."
         )
     if Half.CONFIG in scope.halves and not state.persistent:
         found[DomainTransient.reason] = (
-            f"Domain {name} is transient: it has no persistent definition to change. Use --live."
+            f"Domain {name} is transient: it has no persistent definition to change. Use `scope=Scope.LIVE`."
         )
     if Half.LIVE in scope.halves and state.is_between_hosts and not state.job:
         reason = "guest-between-hosts"

@@ -20,7 +20,7 @@ MOST_NICS = 64
 def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
     """Each request as an `Interface`, with its whole element. Raises what `xml.interface` raises."""
     if not requests:
-        raise UsageError("no NIC was asked for: name at least one, by flags, --nic or --xml")
+        raise UsageError("no NIC was asked for: name at least one (`nics`)")
     if len(requests) > MOST_NICS:
         raise UsageError(f"{len(requests)} NICs in one call: at most {MOST_NICS}; split it")
     return tuple(
@@ -102,6 +102,6 @@ def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scop
         return scope
     if not state.is_active:
         raise DomainNotRunning(
-            f"domain {domain_name} is not running, so there is nothing to hot-plug; start it, or use --config to change its definition"
+            f"domain {domain_name} is not running, so there is nothing to hot-plug; start it, or use `scope=Scope.CONFIG` to change its definition"
         )
     return Scope.LIVE

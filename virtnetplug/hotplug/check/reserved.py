@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from virtnetplug import xml
-from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
+from virtnetplug.errors import LeftPending, NicPending, PlaceReserved, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.conflicts import wants_express
 from virtnetplug.hotplug.check.request import are_partners, edited, partner_of
@@ -63,7 +63,7 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
 
 
 def _settles(domain: Domain) -> str:
-    return f"'virtnetplug recover {domain.name} --wait 60' settles it first"
+    return f"{call('recover', domain.name, wait=60)} settles it first"
 
 
 def pending(nic: str, called: str, operation_id: str, domain: Domain, unknown: str = "") -> Refusal:
@@ -152,11 +152,11 @@ def expect_free(
     taken = taken_place(domain, net, half, record.request.get(SAME_MAC, ()), beside=beside)
     if taken is None:
         return
-    operation, nic, recover = record.operation, describe(net), f"virtnetplug recover {domain.name}"
+    operation, nic, recover = record.operation, describe(net), call("recover", domain.name)
     where = f"the definition of {domain.name}" if half is Half.CONFIG else domain.name
-    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
+    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then {recover} goes on with the {operation}"
     if taken.what == _ADDRESS:
-        remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
+        remedy += f". Or let {call('recover', domain.name, any_address=True)} put {nic} elsewhere"
     raise LeftPending(
         f"The {taken.what} {taken.value} that {nic} is to have in {where} was taken by {taken.who} meanwhile, so the {operation} cannot go on. "
         f"The journal keeps it as pending. {remedy}.",

@@ -112,7 +112,7 @@ def lost_by_hand(
                 else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
             )
             what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
-            return (f"{what}: {who}. 'virtnetplug update' sets it again",)
+            return (f"{what}: {who}. `update()` sets it again",)
     return ()
 
 

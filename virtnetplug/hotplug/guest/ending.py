@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     LeftPending,
     NotApplied,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.open_operations import is_any_of
@@ -104,7 +105,7 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = asked_guest(record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
-    recover, forget = f"'virtnetplug recover {name} --wait 60'", f"'virtnetplug recover {name} --forget {record.id}'"
+    recover, forget = call("recover", name, wait=60), call("recover", name, forget=record.id)
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
@@ -114,12 +115,12 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         return (
             f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
             f"keeps {what}. After 'virsh restore' of the file, {recover} goes on with it. If its managed image was removed, or the file was, the guest is "
-            f"no more. Then {forget} closes the operation, and so does 'virtnetplug recover {name}' once {name} was started anew."
+            f"no more. Then {forget} closes the operation, and so does {call('recover', name)} once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
             f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
-            f"so it is closed as left. On the host that has it, 'virtnetplug recover {record.domain_uuid} --wait 60' goes on with a detach, whatever {name} "
+            f"so it is closed as left. On the host that has it, {call('recover', record.domain_uuid, wait=60)} goes on with a detach, whatever {name} "
             "is called there. Look there at what any other operation was to change."
         )
     if ending.is_active:
@@ -198,7 +199,7 @@ def held(domain: Domain, record: OperationRecord, nics: str, kept: str) -> tuple
 def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     """The same of an operation on a run that is paused for a migration."""
     name = record.domain_name
-    recover = f"'virtnetplug recover {name} --wait 60'"
+    recover = call("recover", name, wait=60)
     return "guest-between-hosts", (
         f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
         f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "

@@ -13,7 +13,7 @@ from contextlib import suppress
 from virtnetplug import interruption, xml
 from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.lending import held_for
-from virtnetplug.errors import NetworkMissing, Orphaned, VirtnetplugError
+from virtnetplug.errors import NetworkMissing, Orphaned, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.guest import nets_of
@@ -74,7 +74,7 @@ def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | 
     return Orphaned(
         f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has. "
         f"The {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
-        f"guest down when that suits and recover again. Or let 'virtnetplug recover {domain.name} --allow-taint' "
+        f"guest down when that suits and recover again. Or let {call('recover', domain.name, allow_taint=True)} "
         "have QEMU remove it; libvirt then marks the running domain as tainted.",
         reason=None if taps else "orphan-device",
     )

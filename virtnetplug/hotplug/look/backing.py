@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     TapElsewhere,
     TapForeign,
     TapMissing,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import describe
@@ -123,7 +124,7 @@ def foreign(backing: Backing, *, is_held: bool = True) -> Iterator[Refusal]:
         nobody = "no domain whose processes can be seen (that takes root)"
         who = f"domain {backing.holder}" if backing.holder else nobody
         fact = f"Tap {net.target_dev} of {name} is held by {who}, and should be by {domain.name} ({domain.uuid})."
-        remedy = "It is left alone; 'virtnetplug audit' shows what else is wrong."
+        remedy = "It is left alone; `audit()` shows what else is wrong."
         yield _refusal(TapForeign.reason, net, f"{fact} {remedy}")
     port = backing.port
     if port is not None and (port.mac not in (None, net.mac) or port.owner_uuid not in ("", domain.uuid)):
@@ -137,12 +138,12 @@ def elsewhere(backing: Backing) -> Iterator[Refusal]:
     """A tap that is in another bridge than the definition says."""
     net, tap = backing.net, backing.tap
     if backing.is_on_bridge and tap is not None and tap.master not in (None, net.source_bridge):
-        rebind = f"'virtnetplug rebind {backing.domain.name} {net.alias} --bridge {tap.master}'"
+        rebind = call("rebind", backing.domain.name, net.alias, {"source_bridge": tap.master})
         fact = (
             f"Tap {tap.name} of {describe(net)} is in bridge {tap.master}, and its definition says {net.source_bridge}."
         )
-        repair = "If it is in the wrong one, 'virtnetplug audit --repair' moves it to the right one"
-        remedy = f"{repair}; if it belongs there, {rebind} has the definition say so."
+        repair = "If it is in the wrong one, `repair()` returns it"
+        remedy = f"{repair}. If it belongs there, {rebind} changes the definition."
         yield _refusal(TapElsewhere.reason, net, f"{fact} {remedy}")
 
 
@@ -180,11 +181,13 @@ def _network(backing: Backing, name: str) -> Iterator[Refusal]:
         fact = f"Network {name} of {describe(net)} is not active."
         yield _refusal(NetworkInactive.reason, net, f"{fact} Start it with 'virsh net-start {name}'.")
     elif network.bridge is not None and network.bridge != net.source_bridge and net.type in ON_BRIDGE:
-        rebind = f"virtnetplug rebind {backing.domain.name} {net.alias}"
+        nic = (backing.domain.name, net.alias)
+        bridge, again = (
+            call("rebind", *nic, each) for each in ({"source_bridge": network.bridge}, {"source_network": name})
+        )
         now = f"Network {name} has bridge {network.bridge} now"
         fact = f"{now}, and the definition of {describe(net)} says {net.source_bridge}."
-        remedy = f"'{rebind} --bridge {network.bridge}' and then '{rebind} --network {name}' take it along."
-        yield _refusal(TapElsewhere.reason, net, f"{fact} {remedy}")
+        yield _refusal(TapElsewhere.reason, net, f"{fact} {bridge} and then {again} take it along.")
 
 
 def _refusal(reason: str, net: Interface, message: str) -> Refusal:

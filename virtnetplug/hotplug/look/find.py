@@ -69,4 +69,4 @@ def _by_half(matches: Sequence[DomainNic]) -> str:
     alone = [live is None for live, config in matches if None in (live, config)]
     if not alone or max(alone.count(True), alone.count(False)) > 1:
         return ""
-    return "by the one definition that has it: --live for the guest's, --config for that of the next boot"
+    return "by the one definition that has it: `scope=Scope.LIVE` for the guest's, `scope=Scope.CONFIG` for that of the next boot"

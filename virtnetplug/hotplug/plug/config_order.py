@@ -1,4 +1,4 @@
-"""The order of the NICs in a definition: libvirt appends what is attached, and a NIC that is put back has its old place.
+"""The order of the NICs in a definition: libvirt appends what is attached, and a restored NIC gets its old place.
 
 The order counts at the next boot: it says which NIC is ``net0``, and which one a guest without a boot order boots from.
 """
@@ -17,7 +17,7 @@ from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 
 ORDER, MOVED = "order", "moved"
-"""Keys of a request: the NICs of the definition before the operation, by name; the elements of those that are out of it to be moved."""
+"""Keys of a request: the names of the definition's NICs before the operation; the elements that are out of the definition to be moved."""
 
 
 def order_of(view: DomainView) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an update changes: each half's NIC before and after, and whether libvirt made the change it said it made."""
+"""What an update changes: each half's NIC before and after, and whether libvirt made the change that it reported."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LIBVIRTS_OWN = frozenset({"element", "mac", "alias", "address", "target_dev", "
 class Edit:
     """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ.
 
-    `on_device` is what an assigned device is to be set to now, through its PF, and `kept` all that it (or the one that replaces it) is to
-    have beyond what libvirt sets.
+    `on_device` is what an assigned device is set to now, through its PF. `kept` is all that the device, or its replacement, must have beyond what
+    libvirt sets.
     """
 
     before: Interface
@@ -168,8 +168,8 @@ def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> N
     missed = [field for field in missed if field not in ("source_portid", "target_dev")]
     if missed:
         raise NotApplied(
-            f"libvirt said the update succeeded, but {', '.join(missed)} did not change; "
-            f"it may need --replace, or this hypervisor cannot do it"
+            f"libvirt reported success, but {', '.join(missed)} did not change; "
+            "the update may need `replace=True`, or this hypervisor cannot do it"
         )
 
 
@@ -182,7 +182,7 @@ _OF_THE_DEVICE = ("source_pci", "source_type", "managed")
 
 
 def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool) -> Edit | None:
-    """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: a whole new element said so).
+    """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: `wanted` comes from a whole new element).
 
     Where the NIC came from a pool, a replacement comes from the pool again, and with what was set of the device so far.
     """

@@ -1,6 +1,6 @@
-"""Introduction: telling a network where a guest's MAC is now. Bridges send to where they last saw it, until the guest sends by itself.
+"""Introduction: announcing to a network where a guest's MAC is now. Bridges send to where they last saw it, until the guest sends by itself.
 
-QEMU does so after a migration; of the two halves of a teaming pair, which share a MAC, the kernel leaves it to the hypervisor
+QEMU does so after a migration. For the halves of a teaming pair, which share a MAC, the kernel leaves this to the hypervisor
 (Documentation/networking/net_failover.rst).
 """
 
@@ -21,11 +21,11 @@ from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 SECONDS = 3.0
-"""For a guest's driver to take a device that came, and again for its traffic to go there: that of a network card looks for its link every two."""
+"""The time for a guest's driver to take a new device, and again for its traffic to go there. A card's driver looks for its link every 2 s."""
 
 
 def introduce(host: Host, net: Interface, tx: Transaction) -> None:
-    """Have the NIC's bridge, and all beyond it, know that it is there, before the guest sends by itself; a failure is only said.
+    """Announce the NIC to its bridge, and to all beyond it, before the guest sends by itself. A failure is only a warning.
 
     Not for a half of a teaming pair, whose MAC may be in use behind the other half.
     """
@@ -36,7 +36,7 @@ def introduce(host: Host, net: Interface, tx: Transaction) -> None:
 def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> None:
     """Where the transient half of a teaming pair has left: the network knows at once that the persistent one has the traffic again.
 
-    Nothing for any other NIC; a failure is only said.
+    Nothing for any other NIC. A failure is only a warning.
     """
     partner = partner_of(left)
     if partner is None or not host.hypervisor.is_local:
@@ -50,9 +50,9 @@ def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> Non
 def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transaction) -> None:
     """Where transient halves of teaming pairs have come: the network finds them as soon as their guest uses them.
 
-    Until then the guest sends through the persistent half, and its bridge learns that anew; from then on it takes nothing from there, and does
-    not know that nobody asks it elsewhere. So what the bridge has learnt is taken from it until it has learnt better, for some seconds at most.
-    Nothing for a guest that was not heard of, and for any other NIC; a failure is only said, a signal or a connection that breaks ends it.
+    Until then the guest sends through the persistent half, and its bridge learns that place again. From then on the guest takes nothing through that
+    half, and the bridge does not know. So what the bridge has learnt is deleted until it has learnt the new place, for some seconds at most. Nothing
+    for a guest that was not heard of, and for any other NIC. A failure is only a warning; a signal or a lost connection ends this.
     """
     pairs = {net.alias or "": partner for net in came if (partner := partner_of(net)) is not None}
     if not host.hypervisor.is_local:

@@ -1,4 +1,4 @@
-"""What the journal keeps of a NIC while its operation is open: the element as it was seen last, and the host end of a NIC that came.
+"""What the journal keeps of a NIC while its operation is open: the element as last seen, and a new NIC's host end.
 
 An administrator may change a NIC, or take it out and put it in again, until the operation ends. What comes back, or comes in the place of a NIC, has
 what was seen last of that NIC. A change that nobody saw before the NIC left is lost.
@@ -22,13 +22,13 @@ from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_by_hand
 
 SEEN = "seen"
-"""Key of a request: the live elements, as they were seen last, of the NICs that the guest was asked for; by the names that the steps call them."""
+"""Key of a request: the live elements, as last seen, of the NICs that the guest was asked for, by their names in the steps."""
 
 DEFINED = "defined"
-"""Key of a request: the elements, as they were when they left, of the NICs that it takes out of the definition; by the names that the steps call them."""
+"""Key of a request: the last elements of the NICs that the operation removes from the definition, by their names in the steps."""
 
 BESIDE = "beside"
-"""Key of a request: the elements, as they were at the beginning, that the definition has of NICs that only the guest is asked for; by the same names."""
+"""Key of a request: the definition's elements, at the beginning, of NICs that only the guest is asked for, by the same names."""
 
 ENDS = "ends"
 """Key of a request: the host ends (`end_of`) of the NICs that came, by alias."""
@@ -37,7 +37,7 @@ _OF_EVERY_SOURCE = frozenset({"bandwidth_inbound", "bandwidth_outbound", "filter
 """What only the type of a NIC decides whether it can have (see `retake`). A VLAN or an isolation also depends on the bridge."""
 
 RETURNED = "returned"
-"""Key of a request: the names of the NICs that an undo puts back. Such a NIC has a new host end."""
+"""Key of a request: the names of the NICs that an undo restores. Such a NIC has a new host end."""
 
 
 def see(domain: Domain, tx: Transaction, name: str, element: str, now: Interface, *, run: Run) -> None:
@@ -77,10 +77,10 @@ def as_defined(request: Mapping[str, Any], name: str, element: str) -> str:
 
 
 def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interface, now: Interface) -> None:
-    """Keep for the NICs `leaving`, which an undo puts back, what somebody has changed of the NIC that `came` in their place, and is `now` so.
+    """Keep for the NICs `leaving`, which an undo restores, what somebody has changed of the NIC that `came` in their place (`now`).
 
-    `leaving` has the elements of the request by the names that the steps call the NICs; `key` is `SEEN` or `DEFINED`. A NIC that is connected to
-    something else than the one that came may not be able to have every change; a warning names those that it does not get.
+    `leaving` has the elements of the request by the names that the steps call the NICs; `key` is `SEEN` or `DEFINED`. A NIC may be connected to
+    something else than the NIC that came, and then cannot have every change. A warning names the changes that it does not get.
     What was changed of an assigned device by hand is not passed on.
     """
     changes = {name: getattr(now, name) for name in changes_by_hand(came, now)}
@@ -100,7 +100,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
 
 
 def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the changes that `net` can have, whatever it is connected to."""
+    """The changes that `net` can have, whatever it is connected to."""
     taken = retake(came, now, net, is_hostdev=False).changes
     able = {"link_state", *(name for name in taken if name in _OF_EVERY_SOURCE)}
     return {name: value for name, value in changes.items() if name in able or value is None}
@@ -114,7 +114,7 @@ def beside(view: DomainView, names: Collection[str]) -> dict[str, dict[str, str]
 
 
 def say_unseen(tx: Transaction, name: str, before: Interface, now: Interface, live: Interface | None) -> None:
-    """Warn of what somebody has changed of the NIC `name` in the definition, and that the NIC that came, `live`, does not have: the old one may have had it."""
+    """Warn of changes to the NIC `name` in the definition that the new NIC, `live`, does not have: the old NIC may have had them."""
     changed = [field for field in xml.properties_of(now) if getattr(now, field) != getattr(before, field)]
     changed += [field for field in xml.properties_of(before) if getattr(now, field) is None]
     unseen = [field for field in changed if live is not None and getattr(live, field) != getattr(now, field)]
@@ -126,11 +126,12 @@ def say_unseen(tx: Transaction, name: str, before: Interface, now: Interface, li
 
 
 def expect_same_source(tx: Transaction, name: str, element: str) -> None:
-    """Raise `NicChanged`, which puts the NIC back, where somebody connected the NIC to something else before its guest let go of it."""
+    """Raise `NicChanged`, which restores the NIC, if somebody connected the NIC to something else before its guest let go of it."""
     before, now = xml.interface(element), xml.interface(as_seen(tx.record.request, name, element))
     if not has_source_of(now, before):
         raise NicChanged(
-            f"{describe(now)} was connected to {now.source} while its guest was waited for, and the {tx.record.operation} began with it on {before.source}"
+            f"{describe(now)} was connected to {now.source} while its guest was waited for, and the {tx.record.operation} began with it on "
+            f"{before.source}"
         )
 
 
@@ -147,7 +148,7 @@ def end_that_came(tx: Transaction, net: Interface) -> str:
 
 
 def keep_returned(tx: Transaction, name: str) -> None:
-    """Keep that an undo puts the NIC back, before it does. A journal that cannot be written does not keep the NIC out."""
+    """Write down that an undo restores the NIC, before it does. A journal that cannot be written does not keep the NIC out."""
     try:
         tx.amend(**{RETURNED: [*tx.record.request.get(RETURNED, ()), name]})
     except OperationTaken:
@@ -157,7 +158,7 @@ def keep_returned(tx: Transaction, name: str) -> None:
 
 
 def is_put_in(domain: Domain, tx: Transaction, name: str, now: Interface, end: str) -> bool:
-    """Whether somebody has taken the NIC with that host end, which the steps call `name`, out of the guest, and has put `now` in with its alias and MAC."""
+    """True if somebody has detached the NIC with that host end, `name` in the steps, and has attached `now` with its alias and MAC."""
     if name in tx.record.request.get(RETURNED, ()):
         return False
     return guest.is_another(domain, now, end, run=tx.record.run_asked)

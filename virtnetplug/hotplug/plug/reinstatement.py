@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     NotApplied,
     NotSupported,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
@@ -60,8 +61,8 @@ def put_back(
 
     Raises `LeftPending` where somebody has its place: see `expect_free`.
 
-    An assigned device is lent again, the same one if anybody can have it, and set as it was, also where the guest has it already. `old` says
-    what the journal held of it, for it may have been given back since; else it is still held, or was never ours.
+    An assigned device is lent again, the same device if possible, and set as it was, also where the guest has it already. `old` is what the journal
+    held of it, because the device may have been returned since. Otherwise it is still held, or was never ours.
     """
     net = xml.interface(element)
     if old is None:
@@ -96,7 +97,7 @@ def _held_as(host: Host, domain: Domain, net: Interface) -> str:
 def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
     """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one.
 
-    One that is to come back at any address is none of those that shared its MAC before.
+    A NIC that may return at any address is none of the NICs that shared its MAC before.
     """
     if is_lasting(net.alias):
         return False
@@ -106,7 +107,7 @@ def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
-    """What `put_back` has to know of a NIC before its device is given back; None for what is neither a device of ours nor of a pool.
+    """What `put_back` must know of a NIC before its device is returned. None for a device that is neither ours nor of a pool.
 
     libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
     """
@@ -163,7 +164,7 @@ def _lend(
 
 def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
     """Raise, with what to do, where the pool that the NIC's device came from lends none now."""
-    then = f"Then 'virtnetplug recover {domain.name}' puts {net.alias} into the guest again."
+    then = f"Then {call('recover', domain.name)} puts {net.alias} into the guest again."
     try:
         network = host.networks.network(name)
     except NetworkMissing:
@@ -182,7 +183,7 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
-    """Set the device that is held for the NIC and that its guest has, by which the journal knows the NIC from now on; libvirt has set the VLAN."""
+    """Set the device that is held for the NIC and that its guest has. The journal knows the NIC by it from now on. libvirt has set the VLAN."""
     from virtnetplug.backends.vf_settings import put
     from virtnetplug.hotplug.guest.assigned import held
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, left_pending
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -69,7 +69,7 @@ class GuestRelease:
         self.watch.forget()
 
     def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
-        """Ask for one NIC, wait for it and give back what it held; at once where it had left before the operation was cut off.
+        """Ask for one NIC, wait for it and return what it held; at once where it had left before the operation was cut off.
 
         False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
         """
@@ -116,7 +116,7 @@ class GuestRelease:
             tx.amend(between_hosts=is_between)
 
     def give_back(self, tx: Transaction, alias: str, element: str) -> None:
-        """Give back what the host had behind a NIC that has left; once, for the next of that alias has its own."""
+        """Return what the host had behind a NIC that has left; once, because the next NIC of that alias has its own."""
         net = xml.interface(element)
         backend = backend_of(net)
         if not tx.is_done(backend.release_step, alias):
@@ -147,7 +147,7 @@ class GuestRelease:
         A signal leaves the operation pending. Raises `LeftPending` where the lock is not to be had again.
         """
         answers = {}
-        recover = f"'virtnetplug recover {self.domain.name} --wait 60'"
+        recover = call("recover", self.domain.name, wait=60)
         asked = f"The guest was asked to let go of {', '.join(aliases)}"
         with pending_if_busy(tx, asked, f"{recover} goes on with it"):
             try:
@@ -184,7 +184,7 @@ class GuestRelease:
         see(self.domain, tx, alias, self._elements[alias], now, run=self.run)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
-        """As `guest.there`. One that is to come back at any address has none in its element: the journal knows where it was."""
+        """The NIC as `guest.there` finds it. A NIC that may return at any address has no address in its element: the journal has the old address."""
         now, names = guest.there(self.domain, net), tx.record.names_of(alias)
         if now is None or names == {alias}:  # a record of an earlier version says no more
             return now
@@ -203,8 +203,8 @@ class GuestRelease:
         ):
             return True
         tx.warn(
-            f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before and may "
-            "still let go; it is not asked again"
+            f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do. The guest was asked for it before "
+            "and may still let go; it is not asked again"
         )
         return False
 
@@ -241,7 +241,7 @@ def guest_release(
     ended: Callable[[], Ending] | None = None,
     seen: Callable[[Interface], None] = lambda now: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
-    """The step in which a guest lets go of `net`; where it does not by `deadline`, the step stays as started, for that is what it is.
+    """The step in which a guest lets go of `net`. If the guest does not let go by `deadline`, the step stays as started.
 
     `ended` says how the run ended, of which that has been seen. `seen` is called with the NIC at each look at it.
     `name` is what the step calls the NIC in an operation on several guests, `step` what it calls one that libvirt has renamed since.

@@ -51,7 +51,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
-    """A change of what the domain's owner has said, in these definitions; of `before` and `after` only the policies count."""
+    """A change of the domain's policies in these definitions; of `before` and `after` only the policies count."""
 
     before: DomainMetadata
     after: DomainMetadata
@@ -105,7 +105,7 @@ def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, An
 
 
 def forget(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Make the metadata say of that NIC what it said before."""
+    """Restore what the metadata had of that NIC before."""
     asked = Remembered.from_request(request)
     _set_back(domain, asked.halves, partial(_with, asked.name, asked.before))
 
@@ -129,7 +129,7 @@ def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) ->
 
 
 def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Make the metadata say the policies that it said before."""
+    """Restore the policies that the metadata had before."""
     asked = PolicyChange.from_request(request)
     _set_back(domain, asked.halves, partial(_saying, asked.before))
 

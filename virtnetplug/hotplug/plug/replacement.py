@@ -1,4 +1,4 @@
-"""Replacing a NIC of a running guest by another of the same MAC and guest address: old out, given back, new in.
+"""Replacing a NIC of a running guest by another of the same MAC and guest address: old out, its device returned, new in.
 
 The new NIC has the alias of the old one, or one of ours where that was made by libvirt.
 """
@@ -77,7 +77,7 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
 
 
 def live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
-    """What the request has of the guest's NIC, with what was seen last of the one that leaves: the one that comes has that, too, but for the change."""
+    """What the request has of the guest's NIC, with what was last seen of the leaving NIC. The new NIC has that, too, but for the change."""
     live = request[Half.LIVE.value]
     before = as_seen(request, alias, live["before"])
     return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
@@ -134,7 +134,7 @@ class Replacement:
 def undos(
     site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], config: Mapping[str, Any] | None = None
 ) -> Undos:
-    """What takes the steps back: new out, old in again. `config` is the same change of the definition."""
+    """The undos of a replacement: new out, old in again. `config` is the same change of the definition."""
     backend, new = backend_for(ActualDevice(type=live.get("type", "network"))), xml.interface(live["after"])
     followers = [(backend.attach_step, new)]
     leaving = Leaving(alias, live["before"], config["before"] if config is not None else None)

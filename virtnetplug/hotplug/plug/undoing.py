@@ -60,13 +60,13 @@ from virtnetplug.undo import WaitsForUndo
 
 
 def is_next(site: Site, tx: Transaction) -> bool:
-    """Whether the run that the undo works on was started since: it has what the definition had, and not what the operation saw in the guest."""
+    """True if the run that the undo works on was started since. It has what the definition had, not what the operation saw in the guest."""
     return bool(tx.record.domain_uuid) and not site.run.matches(tx.record.run_asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A NIC that the guest was asked for, and that an undo puts back: what the steps call it, its live element, and that of the definition, if it was there."""
+    """A NIC that the guest was asked for and that an undo restores: name in the steps, live element, and the definition's, if any."""
 
     name: str
     element: str
@@ -96,8 +96,9 @@ def of_plug(
 ) -> Undos:
     """Undo the steps that gave a NIC to the guest: take the NIC out of the guest, then remove its host end.
 
-    `left` are the NICs in whose place it came, and which come back; without them the NIC is new, and nobody's once it is out. It stays in the guest as long
-    as they cannot come back, and what somebody has changed of it goes to the one that gave way to it. `rewritten`: the element of the definition that the
+    `left` are the NICs in whose place it came, and which come back; without them the NIC is new, and nobody's once it is out. It stays in the guest
+    as long as the old NICs cannot return. What somebody has changed of it goes to the NIC that it replaced. `rewritten`: the element of the
+    definition that the
     operation changed, before and after. A run that was started since may have the NIC by it, without the alias of `net`.
     """
     alias = net.alias or ""
@@ -109,7 +110,8 @@ def of_plug(
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
 
-        Whichever run of the domain has it: one that was started between the look and the attach was given the NIC, too. But another run has what
+        The NIC goes from whichever run of the domain has it. A run that was started between the look and the attach got the NIC, too. But another run
+        has what
         the definition has, whoever attached it to the run before.
         """
         if left:
@@ -148,7 +150,7 @@ def of_plug(
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
     """Whether the guest's NIC `now` is the one that left, and not the one of the same alias and MAC that `came` in its place.
 
-    An earlier undo has put it back, or a run that was started since was given it by its definition. Model and source tell the two; if
+    An earlier undo has restored it, or a run that was started since has it from its definition. Model and source tell the two; if
     they have one model and one source, nothing does.
     """
     if leaving.name not in tx.record.request.get(RETURNED, ()) and guest.goes_on(site.domain, tx.record.run_asked):
@@ -181,9 +183,9 @@ def _is_redefined(tx: Transaction) -> bool:
 
 
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
-    """The NIC that a definition with `after` in the place of `before` gave to a run that was started since; None if the run has it as it was before.
+    """The NIC that a later run got from a definition with `after` in place of `before`; None if the run has it as before.
 
-    Also one without the alias of `after`, as a rewrite leaves it that died between its two calls (see `definition.rewrite`).
+    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))
@@ -211,7 +213,7 @@ def expect_ended(site: Site, tx: Transaction, name: str) -> None:
 
 
 def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
-    """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is given back."""
+    """Raise where the guest may still have the NIC elsewhere. What a guest that has left this host had of it is returned."""
     try:
         expect_ended(site, tx, net.alias or "")
     except GuestMigrated:
@@ -221,19 +223,19 @@ def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) 
 
 
 def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
-    """Of the devices held for the NIC, the operation may have lent one again since, to the NIC that is back: its guest runs with that one."""
+    """The operation may have lent a device of the NIC again since, to the restored NIC. Its guest runs with that device."""
     if isinstance(tx.away, GuestMigrated):
         return
     if tx.away is not None:
         raise tx.away
     if tx.was_begun(backend.attach_step, net.alias or ""):
-        raise WaitsForUndo(f"what {net.alias} has of the host is given back once {net.alias} is out of the guest")
+        raise WaitsForUndo(f"what {net.alias} has of the host is returned once {net.alias} is out of the guest")
     backend.unplug(site.host, site.domain, net)
     taken = (site.domain.uuid, net.alias, tx.record.id)
     for holding in site.host.journal.holdings():
         is_taken = (holding.domain_uuid, holding.alias, holding.operation_id) == taken
         if is_taken and holding.address not in devices_of(site.domain):
-            why = holding.quarantine or "it is being given back by another process"
+            why = holding.quarantine or "another process is returning it"
             raise Failed(f"host device {holding.address} is quarantined: {why}", reason="quarantined")
 
 
@@ -247,8 +249,8 @@ def of_ask(
 ) -> Undos:
     """Undo asking a guest to let go: the guest has the NIC again (`old`: see `put_back`).
 
-    `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. One that somebody has
-    connected to something else since is left in, and that NIC stays out.
+    `followers` are NICs that come in the place of that NIC, each with the step that attaches it: they must be out first. A follower that somebody has
+    connected to something else since stays in, and the NIC stays out.
     """
     alias = leaving.name
 
@@ -278,7 +280,7 @@ def of_ask(
 
 
 def _or_forget(record: OperationRecord, name: str) -> str:
-    return f"If {name} is to stay out of the guest, '{recover_command(record)} --forget {record.id}' closes the {record.operation}."
+    return f"If {name} is to stay out of the guest, {recover_command(record, forget=record.id)} closes the {record.operation}."
 
 
 def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple[str, Interface]]) -> Interface | None:
@@ -314,7 +316,7 @@ def gives_back(site: Site, tx: Transaction, net: Interface) -> bool:
 
 
 def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
-    """Whether a guest that was asked to let go of `net` still has it for sure; else it is out, to be put back. `name` is what the steps call it."""
+    """True if a guest that was asked to let go of `net` surely still has it. Else the NIC is out, to be restored. `name` is its name in the steps."""
     now = guest.now_of(site.domain, net, run=site.run)
     if leaves_there(site, tx, name, now, net, end=end_of(net)):
         return True
@@ -323,7 +325,7 @@ def keeps(site: Site, tx: Transaction, name: str, net: Interface) -> bool:
     if is_next(site, tx):
         return True  # another run than the one that was asked
     if tx.has_failed("guest_release", name) or (tx.has_failed("ask", name) and not tx.is_resumed):
-        return True  # the guest has said so, or was not asked
+        return True  # the guest has refused, or was not asked
     see(site.domain, tx, name, net.element, now, run=tx.record.run_asked)
     try:  # it may still go, and then nobody could tell: out it is, and in again
         take_out(site.host, site.domain, net, site.seconds, run=site.run, was_asked=True)
@@ -375,15 +377,15 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
 
 
 def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, *ours: Interface, end: str) -> bool:
-    """As `leaves`, of a NIC of the guest, which the steps call `name`: it is also left if somebody has put it in since (`is_put_in`)."""
+    """True if the guest's NIC, `name` in the steps, is left alone: see `leaves`, or somebody has attached it since (`is_put_in`)."""
     if leaves(tx, now, *ours):
         return True
     if now is None or now.mac not in {one.mac for one in ours} or not is_put_in(site.domain, tx, name, now, end):
         return False
     end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
     tx.warn(
-        f"{describe(now)} with the {end} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
-        f"{tx.record.operation} was taken out: it is left as it is"
+        f"somebody else attached {describe(now)} with the {end} to the guest of {tx.record.domain_name}, after the NIC of the "
+        f"{tx.record.operation} was detached. It is left as it is"
     )
     return True
 
@@ -405,8 +407,8 @@ def of_rewrite(
 ) -> Undos:
     """Undo the step that made one element of the definition another, in its place.
 
-    Both are of one NIC, which the step did not take out. Otherwise `leaving` has the elements of the NICs that come back in the place of `after`, by the
-    names that the steps call them: they have what somebody has changed of `after` in the definition.
+    Both are of one NIC, which the step did not remove. Otherwise `leaving` has the elements of the NICs that return in the place of `after`, by their
+    names in the steps. They get what somebody has changed of `after` in the definition.
     """
     is_one = leaving is None
 
