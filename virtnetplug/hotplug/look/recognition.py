@@ -64,14 +64,10 @@ def emulated_of(view: DomainView, known: Identity, rows: Rows) -> DomainNic:
     return DomainNic(*(next(iter(nets), None) for nets in found))
 
 
-def is_out(view: DomainView, known: Identity, rows: Rows) -> bool:
-    """Whether the running guest has not got the emulated NIC; of a domain that is off, its next boot."""
-    return is_out_of(view, known, rows, Half.LIVE if view.live is not None else Half.CONFIG)
-
-
-def is_out_of(view: DomainView, known: Identity, rows: Rows, half: Half) -> bool:
-    """Whether that definition has not got the emulated NIC."""
-    return emulated_of(view, known, rows).half(half) is None
+def is_out(view: DomainView, known: Identity, rows: Rows, half: Half | None = None) -> bool:
+    """Whether that definition lacks the emulated NIC. If no `half` is given, the running guest decides, or the next boot of a domain that is off."""
+    present = Half.LIVE if view.live is not None else Half.CONFIG
+    return emulated_of(view, known, rows).half(half or present) is None
 
 
 def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
