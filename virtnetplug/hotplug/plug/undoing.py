@@ -185,7 +185,7 @@ def _is_redefined(tx: Transaction) -> bool:
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
     """The NIC that a later run got from a definition with `after` in place of `before`; None if the run has it as before.
 
-    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
+    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `definition.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))
