@@ -32,8 +32,8 @@ from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif import rebind as rebind_vif
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Half, Result
-from virtnetplug.model.physical_function import NetdevState
 
 MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virtnetplug.cli.table import Screen, printable, prose, table
 
 if TYPE_CHECKING:
-    from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
+    from virtnetplug.model.identity import CandidateView, IdentityView, PolicyView, TwinView
 
 _IDENTITIES = ("DOMAIN", "NIC", "IS IN", "HANDED OVER", "TWIN", "TWIN IS IN")
 _CANDIDATES = ("RANK", "NIC", "DEVICE", "ADDRESS", "LINK", "IS TO", "WHY")

@@ -13,12 +13,10 @@ from virtnetplug.errors import Refused, VirtnetplugError
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
-    from virtnetplug.model.audit import AuditReport
-    from virtnetplug.model.device_tree import DeviceTree, VfView
-    from virtnetplug.model.diagnosis import Diagnosis
-    from virtnetplug.model.host_device import PciDevice
+    from virtnetplug.model.audit import AuditReport, Diagnosis
+    from virtnetplug.model.host_device import DeviceTree, PciDevice, VfView
+    from virtnetplug.model.identity import IdentityView, PolicyView
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
-    from virtnetplug.model.policy import IdentityView, PolicyView
 
 Document = dict[str, Any]
 

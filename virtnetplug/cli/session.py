@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.render import Document
     from virtnetplug.cli.wiring import Plugger, Wiring
     from virtnetplug.lifecycle import State
-    from virtnetplug.model.device_tree import DeviceTree
+    from virtnetplug.model.host_device import DeviceTree
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
 

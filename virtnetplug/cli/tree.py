@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from virtnetplug.cli.table import printable, prose
 
 if TYPE_CHECKING:
-    from virtnetplug.model.device_tree import DeviceTree, DeviceUser, PfView, VfView
-    from virtnetplug.model.diagnosis import Check, Diagnosis
-    from virtnetplug.model.host_device import VfSettings
+    from virtnetplug.model.audit import Check, Diagnosis
+    from virtnetplug.model.host_device import DeviceTree, DeviceUser, PfView, VfSettings, VfView
 
 
 def text_from_devices(tree: DeviceTree) -> str:

@@ -28,8 +28,8 @@ from virtnetplug.ports.domain import Domain
 if TYPE_CHECKING:
     from virtnetplug.lifecycle import State
     from virtnetplug.model.audit import AuditReport
-    from virtnetplug.model.device_tree import DeviceTree
-    from virtnetplug.model.policy import IdentityView, PolicyView
+    from virtnetplug.model.host_device import DeviceTree
+    from virtnetplug.model.identity import IdentityView, PolicyView
 
 P = ParamSpec("P")
 T = TypeVar("T")

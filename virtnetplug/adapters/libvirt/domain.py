@@ -17,8 +17,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import FOR_MIGRATION, DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
-from virtnetplug.xml.metadata import NAMESPACE, PREFIX
-from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
+from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
 _POWER = {

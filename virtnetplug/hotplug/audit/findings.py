@@ -67,12 +67,12 @@ WORDS = {
         "The QEMU process of {domain} holds the host device {device}, and its live definition has no NIC with it. "
         "An attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
         "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know. "
-        "Or let {call('recover', domain, allow_taint=True)} have QEMU remove what an operation left.",
+        "Or let `recover({domain!r}, allow_taint=True)` have QEMU remove what an operation left.",
     ),
     "orphan-vif": Words(
         "The host shows {device} of {domain} (MAC {mac}, bridge {bridge}), and its live definition has no NIC with it. "
         "An attach was cut off or failed half way, or 'xl' made it.",
-        "{call('recover', domain)} removes what an operation left. A vif that is meant can stay. "
+        "`recover({domain!r})` removes what an operation left. A vif that is meant can stay. "
         "Any other goes with 'xl network-detach {domain} {number}'.",
     ),
     "vif-missing": Words("For NIC {nic} of {domain} the host has no {missing}.", _DETACH),
@@ -104,12 +104,12 @@ WORDS = {
     ),
     "identity-lost": Words(
         "{nic} of {domain} was handed over to {vif}, and {domain} does not remember that any more: somebody defined it anew, or removed its metadata.",
-        "`repair()` has it remembered again; {call('forget_identity', domain, nic)} ends it.",
+        "`repair()` has it remembered again; `forget_identity({domain!r}, {nic!r})` ends it.",
         "remember {nic} again, as the journal has it",
     ),
     "policy-unmet": Words(
         "By a policy of {domain}, {why}.",
-        "{call('recover', domain)} does that; {call('explain_policy', domain)} says why.",
+        "`recover({domain!r})` does that; `explain_policy({domain!r})` says why.",
         "do what the policy asks for: {device} of {nic}",
     ),
 }

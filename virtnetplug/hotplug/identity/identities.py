@@ -14,9 +14,8 @@ from virtnetplug.hotplug.identity import handback, handover
 from virtnetplug.hotplug.look.recognition import emulated_of, is_out, plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.identity import DomainMetadata, Identity, IdentityView
 from virtnetplug.model.operation import Outcome
-from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
 HANDED = (handover.NAME, handback.NAME, FORGET)

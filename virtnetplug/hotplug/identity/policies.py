@@ -16,9 +16,8 @@ from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import plugged_rows, strange_members
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, metadata_of, name_of
-from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
+from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import Half, Outcome, Result
-from virtnetplug.model.policy import CandidateView, PolicyView, TwinView
 from virtnetplug.policy.forced_unplug import parse
 from virtnetplug.ports.domain import Domain
 

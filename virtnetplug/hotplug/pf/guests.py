@@ -27,12 +27,11 @@ from virtnetplug.hotplug.pf.users import PfNic
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 

@@ -17,11 +17,9 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.pf.guests import identities, keep_new, renew
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, PfState, VfIdentity, VfSettings
 from virtnetplug.model.operation import Half, OperationRecord, Phase
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import PfState
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.retry import until_true
 
 CARRIER_SECONDS = 5.0

@@ -10,9 +10,18 @@ from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import NotSupported, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import (
+    VFIO_DRIVER,
+    DeviceState,
+    DeviceTree,
+    DeviceUser,
+    PciDevice,
+    PfView,
+    VfCounters,
+    VfSettings,
+    VfView,
+)
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from virtnetplug.errors import VirtnetplugError
-from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
+from virtnetplug.model.audit import Check, Diagnosis, Verdict
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.ports.host_devices import HostDevices
 from virtnetplug.ports.host_facts import HostFacts

@@ -13,8 +13,8 @@ from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.vif.refusals import Candidate, no_single, refusals, unknown
 from virtnetplug.lifecycle import State
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Refusal, Scope
-from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import Link
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
