@@ -98,22 +98,21 @@ def lost_by_hand(
     host: Host, domain: Domain, net: Interface, kept: Settings | None = None, *, name: str = ""
 ) -> tuple[str, ...]:
     """A sentence if somebody set the device behind the NIC by hand: the device that comes in its place is not set so. `kept` is what that is set to."""
-    if net.source_pci is None:
-        return ()
+    device = None
     with suppress(VirtnetplugError):  # what cannot be seen, or is there no more, loses nothing
-        holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
-        now = host.host_devices.settings(net.source_pci)
-        wanted = vf_settings.of_lent(net, None if holding is None else as_in_run(host, domain, holding))
-        missed = vf_settings.drift({**wanted, **(kept or {})}, now)
-        if by_hand := {setting: value for setting, value in missed.items() if wanted.get(setting) == value}:
-            who = (
-                "somebody set that by hand, and the device that it gets now is not set so"
-                if holding is not None
-                else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
-            )
-            what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
-            return (f"{what}: {who}. `update()` sets it again",)
-    return ()
+        device = assigned_to(host, domain, net, None)
+    if device is None:
+        return ()
+    wanted = vf_settings.of_lent(net, device.holding)
+    missed = vf_settings.drift({**wanted, **(kept or {})}, device.now)
+    by_hand = {setting: value for setting, value in missed.items() if wanted.get(setting) == value}
+    if not by_hand:
+        return ()
+    who = "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
+    if device.holding is not None:
+        who = "somebody set that by hand, and the device that it gets now is not set so"
+    what = f"{name or describe(net)} has host device {device.address}, whose {vf_settings.told(by_hand, device.now)}"
+    return (f"{what}: {who}. `update()` sets it again",)
 
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
