@@ -104,8 +104,7 @@ def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Inter
 
 def held_for(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
     """What the journal holds for that NIC."""
-    its = (ground.hypervisor.key, domain.uuid, alias)
-    return [one for one in ground.journal.holdings() if (one.hypervisor, one.domain_uuid, one.alias) == its]
+    return [one for one in ground.journal.holdings(ground.hypervisor.key, domain.uuid) if one.alias == alias]
 
 
 def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied
+from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work, at_once
@@ -38,6 +39,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
+    NicRecord,
     OperationRecord,
     OperationState,
     Outcome,
@@ -178,6 +180,8 @@ class _Attach:
         self.remembered, self.said, self.steps = remembered, said, steps
         self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
         self.live: dict[str, Interface] = {}
+        self.rows: dict[str, NicRecord] = {}
+        self.run_begun = view.run
         self.runs: set[int | None] = set()
 
     def run(self) -> Outcome:
@@ -186,7 +190,7 @@ class _Attach:
             self.host,
             NAME,
             self.domain,
-            run=self.view.run,
+            run=self.run_begun,
             scope=self.scope,
             device_types=[actual.type for actual in self.actuals],
             request={
@@ -198,7 +202,7 @@ class _Attach:
             },
             steps=self.steps,
         )
-        site = Site(host=self.host, domain=self.domain, run=self.view.run, seconds=self.seconds)
+        site = Site(host=self.host, domain=self.domain, run=self.run_begun, seconds=self.seconds)
         with transaction(self.host, record, partial(undos, site)) as tx:
             for text in self.said:
                 tx.warn(text)
@@ -212,7 +216,7 @@ class _Attach:
                 self._define_all(tx)
                 self.view = look_again(self.view, Half.CONFIG)
             self._expect_there()
-            say_ours(self.domain, list(self.live.values()))
+            say_ours(self.domain, list(self.live.values()), live_xml=self.view.live_xml)
             tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
             if Half.LIVE in self.scope.halves:
                 make_way(self.host, self.domain, self.nets, tx)
@@ -228,7 +232,7 @@ class _Attach:
         alias, backend = _alias(net), backend_for(actual)
         order = Order(
             domain=self.domain,
-            run=self.view.run,
+            run=self.run_begun,
             net=net,
             actual=actual,
             operation_id=tx.record.id,
@@ -254,10 +258,17 @@ class _Attach:
 
     def _expect_there(self) -> None:
         """Raise `NotApplied` where another run has come, and was not given all of them by the definition."""
-        if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain).id not in self.runs:
-            for alias in self.live:
-                if guest.net_of(self.domain, alias) is None:
-                    raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
+        if not self.live or Half.CONFIG not in self.scope.halves:
+            return
+        there: set[str | None] = set()
+        with suppress(DomainMissing):
+            now = look_again(self.view, Half.LIVE)
+            if now.live_xml is not None and xml.run_of(now.live_xml) in self.runs:
+                return
+            there = {net.alias for net in now.live.nets} if now.live is not None else set()
+        for alias in self.live:
+            if alias not in there:
+                raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
 
     def _define_all(self, tx: Transaction) -> None:
         """Each with its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
@@ -297,14 +308,16 @@ class _Attach:
                 # the definition alone has it
                 self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
-                self.host.journal.put_nic(
-                    nic_record(self.host, self.domain, self.live[alias], actual.network, *ATTACHED)
+                process = self.run_begun.process
+                self.rows[alias] = nic_record(
+                    self.host, self.domain, self.live[alias], actual.network, *ATTACHED, process=process
                 )
+                self.host.journal.put_nic(self.rows[alias])
 
     def _outcome(self, tx: Transaction) -> Outcome:
         aliases = {net.alias for net in self.nets}
         pairs = [pair for pair in self.view.nics if any(net is not None and net.alias in aliases for net in pair)]
-        return tx.outcome(Result.DONE, nics=nics_after(self.host, self.view, pairs, are_new=True))
+        return tx.outcome(Result.DONE, nics=nics_after(self.host, self.view, pairs, new=self.rows or None))
 
 
 def _alias(net: Interface) -> str:

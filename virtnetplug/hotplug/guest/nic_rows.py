@@ -30,9 +30,16 @@ def keep_or_drop_all(host: Host, domain: Domain, nets: Iterable[Interface]) -> N
 
 
 def nic_record(
-    host: Host, domain: Domain, net: Interface, network: str | None, frontend: State, backend: State
+    host: Host,
+    domain: Domain,
+    net: Interface,
+    network: str | None,
+    frontend: State,
+    backend: State,
+    *,
+    process: str | None = None,
 ) -> NicRecord:
-    """What the journal keeps of a NIC that is in the guest."""
+    """What the journal keeps of a NIC that is in the guest; `process` is that of the guest's run, if it is known."""
     return NicRecord(
         uri=host.hypervisor.uri,
         hypervisor=host.hypervisor.key,
@@ -48,6 +55,6 @@ def nic_record(
         network=network or net.source_network or "",
         frontend=frontend,
         backend=backend,
-        process=domain.process(),
+        process=domain.process() if process is None else process,
         since=host.clock.now(),
     )

@@ -90,13 +90,15 @@ def forget(domain: Domain, operation_ids: Collection[str], nics: Collection[Know
     return _change(domain, lambda now: now.without_asked(operation_ids).without_nics(nics))
 
 
-def say_ours(domain: Domain, nets: Collection[Interface], operation_id: str = "") -> str | None:
+def say_ours(
+    domain: Domain, nets: Collection[Interface], operation_id: str = "", *, live_xml: str | None = None
+) -> str | None:
     """Have the guest carry that these NICs are virtnetplug's, if their alias does not say so; why it cannot, else None.
 
-    `operation_id`: of the operation that asked for NICs in whose place these have come.
+    `operation_id`: of the operation that asked for NICs in whose place these have come. `live_xml` is the live definition, if it has just been read.
     """
     named = [known(net) for net in nets if not is_minted(net.alias)]
-    return _change(domain, lambda now: now.with_nics(named, operation_id)) if named else None
+    return _change(domain, lambda now: now.with_nics(named, operation_id), live_xml) if named else None
 
 
 def forget_ours(domain: Domain, net: Interface) -> None:
@@ -105,9 +107,9 @@ def forget_ours(domain: Domain, net: Interface) -> None:
         forget(domain, (), [known(net)])
 
 
-def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str | None:
+def _change(domain: Domain, change: Callable[[Travelling], Travelling], live_xml: str | None = None) -> str | None:
     try:
-        now = carried_in(domain, domain.travelling())
+        now = carried_in(domain, domain.travelling()) if live_xml is None else xml.carried_in(live_xml)
         then = dataclasses.replace(change(now), domain_uuid=domain.uuid)
         if then != now:
             domain.set_travelling(xml.travelling_text(then))

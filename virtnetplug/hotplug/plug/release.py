@@ -219,7 +219,7 @@ class GuestRelease:
         if self._present() != before:
             forget_asked(self.domain, tx.record.id)  # another run has begun, which nobody asks
         if why is None and not self.run.is_marked:
-            tx.amend(marked=True)
+            tx.keep(marked=True)  # the guest itself says so until then
             self.run = self.run.marked(tx.record.id)
         elif why is not None:
             tx.warn(
@@ -277,7 +277,7 @@ def guest_release(
 @contextmanager
 def pending_if_busy(tx: Transaction, asked: str, then: str) -> Iterator[None]:
     """Wait for guests inside: where the lock is not to be had again after a wait, raise what `left_pending` makes of `asked` and `then`."""
-    tx.flush()
+    tx.flush(is_durable=False)
     try:
         yield
     except DomainBusy as error:

@@ -339,7 +339,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
                 host,
                 view.domain,
                 f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}. {travel.told(nic, ())} was connected to "
-                f"{nic.source}, and is {describe(other)} at {other.source} by now, so that does not go on. Detach it again if it is to leave.",
+                f"{nic.source}, and is {describe(other)} at {other.source} by now. That request goes no further. Detach the NIC again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(

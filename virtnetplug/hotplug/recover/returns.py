@@ -32,7 +32,7 @@ def return_devices(
     VF has by now is released, whoever has that VF: ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
-    held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
+    held = host.journal.holdings(key, domain_uuid)
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
     if not held or (domain is not None and not changed and all(_how(host, domain, one) is _Has.STILL for one in held)):
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
@@ -50,11 +50,9 @@ def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
 
 def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain]) -> Iterator[Nic]:
     """NICs that are gone but whose host device is not back: they are listed until it is."""
-    uuids = {domain.uuid for domain in domains}
-    for holding in host.journal.holdings():
-        if not holding.quarantine or holding.hypervisor != host.hypervisor.key:
-            continue
-        if domain_name is None or holding.domain_uuid in uuids:
+    only = None if domain_name is None else domains[0].uuid
+    for holding in host.journal.holdings(host.hypervisor.key, only):
+        if holding.quarantine:
             yield Nic(
                 domain=holding.domain_name,
                 domain_uuid=holding.domain_uuid,
@@ -93,15 +91,19 @@ def _touches(record: OperationRecord, pair: DomainNic) -> bool:
 
 
 def nics_of(
-    host: Host, view: DomainView, pairs: Sequence[DomainNic] | None = None, *, are_new: bool = False
+    host: Host,
+    view: DomainView,
+    pairs: Sequence[DomainNic] | None = None,
+    *,
+    new: Mapping[str, NicRecord] | None = None,
 ) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
-    NICs that `are_new` are not asked for what a guest cannot have done yet.
+    `new` are the rows, by alias, of NICs that have just come. The journal is then not read again, and the guest is not asked what it cannot have done.
     """
-    said = _said(host, view)
+    said = _said(host, view) if new is None else _Said(rows=new)
     chosen = view.nics if pairs is None else pairs
-    return [_nic(host, view, live, config, said, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, said, is_new=new is not None) for live, config in chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ class _Said:
 
     rows: Mapping[str, NicRecord]
     """The rows of NICs that were plugged, by alias."""
-    pending: Mapping[str, str]
+    pending: Mapping[str, str] = field(default_factory=dict)
     """Name (see `leaving`) to the id of the operation that may take the NIC out."""
-    operations: Mapping[str, OperationRecord]
+    operations: Mapping[str, OperationRecord] = field(default_factory=dict)
     """The journal's open operations of `pending`, by id."""
-    closing: Mapping[str, str]
+    closing: Mapping[str, str] = field(default_factory=dict)
     """The NICs of `pending` that this run was asked for."""
-    ours: Collection[KnownNic]
+    ours: Collection[KnownNic] = ()
     """NICs without a row that are virtnetplug's all the same."""
 
 
@@ -167,10 +169,12 @@ def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
     return found
 
 
-def nics_after(host: Host, view: DomainView, pairs: Sequence[DomainNic], *, are_new: bool = False) -> list[Nic]:
+def nics_after(
+    host: Host, view: DomainView, pairs: Sequence[DomainNic], *, new: Mapping[str, NicRecord] | None = None
+) -> list[Nic]:
     """The same of a look that there has been already."""
     with suppress(VirtnetplugError):
-        return nics_of(host, view, pairs, are_new=are_new)
+        return nics_of(host, view, pairs, new=new)
     return []
 
 
