@@ -109,7 +109,7 @@ def forget(world: World, monkeypatch: pytest.MonkeyPatch) -> PciAddress:
     """libvirtd dies inside an attach: QEMU has the VF, the definition does not; which VF."""
     monkeypatch.setattr("virtnetplug.backends.returning.CLOSING_SECONDS", 0.05)
     monkeypatch.setattr("virtnetplug.backends.returning.LIBVIRT_SECONDS", 0.05)
-    monkeypatch.setattr("virtnetplug.hotplug.guest.forgotten.SETTLING", 0.05)
+    monkeypatch.setattr("virtnetplug.hotplug.guest.orphans.SETTLING", 0.05)
     domain = world.host.hypervisor.domain(world.name)
     attach = domain.attach
 

@@ -19,7 +19,7 @@ from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, Virtnetplu
 from virtnetplug.hotplug.change.attach import Attach
 from virtnetplug.hotplug.change.rebind_vf import RebindVf
 from virtnetplug.hotplug.engine.migration import obstacles
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.identity.handover import Handover
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
@@ -473,7 +473,7 @@ def test_fail_at_every_step(pool: World, name: str) -> None:
 @pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)  # what a real guest needs, this one does not
+    monkeypatch.setattr(asking, "GRACE", 0.05)  # what a real guest needs, this one does not
     prepare, act = OPERATIONS[name]
     steps = _steps(pool, name)
     for k, after in points("crash", steps):

@@ -33,7 +33,7 @@ ROOMS = {
     "hotplug.guest": "errors lifecycle model ports retry interruption xml backends hotplug.call hotplug.look",
     "hotplug.engine": "errors model ports retry undo interruption xml backends hotplug.call hotplug.guest",
     "hotplug.check": "errors model ports xml resolve backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
-    "hotplug.plug": "errors lifecycle model ports retry interruption xml resolve backends policy hotplug.call"
+    "hotplug.plug": "errors lifecycle model ports retry undo interruption xml resolve backends policy hotplug.call"
     " hotplug.look hotplug.guest hotplug.engine hotplug.check",
     "hotplug.report": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
     "hotplug.change": "errors lifecycle model ports interruption xml resolve backends policy hotplug.call hotplug.look"
@@ -42,7 +42,7 @@ ROOMS = {
     " hotplug.engine hotplug.check hotplug.plug hotplug.report hotplug.change",
     "hotplug.recover": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
     " hotplug.check hotplug.plug hotplug.change",
-    "hotplug.pf": "errors model ports retry xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
+    "hotplug.pf": "errors lifecycle model ports retry xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
     " hotplug.check hotplug.plug hotplug.report hotplug.change hotplug.recover",
     "hotplug.vif": "errors lifecycle model ports retry hotplug.call hotplug.look hotplug.engine hotplug.check"
     " hotplug.report hotplug.recover",

@@ -13,7 +13,7 @@ from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS
 from virtnetplug.hotplug.look.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
-from virtnetplug.hotplug.look.leaving import leaving
+from virtnetplug.hotplug.look.open_operations import leaving
 from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding

@@ -21,9 +21,9 @@ from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Oper
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.introduction import make_way
 from virtnetplug.hotplug.plug.last_seen import keep_end
@@ -32,7 +32,7 @@ from virtnetplug.hotplug.plug.plugging import parts as plug_parts
 from virtnetplug.hotplug.plug.remembering import Remembered, remember
 from virtnetplug.hotplug.plug.undoing import of_define, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -232,7 +232,7 @@ class _Attach:
         plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         keep_end(tx, self.live[alias])
-        tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
+        tx.tell("state", f"{alias}: {'/'.join(ATTACHED)}", alias)
 
     def _confirm(self, net: Interface) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
@@ -295,13 +295,13 @@ class _Attach:
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
-            if alias not in self.live and guest.net_of(self.domain, alias, Half.LIVE) is None:
+            if alias not in self.live and guest.net_of(self.domain, alias) is None:
                 # the definition alone has it
                 self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
                 process = self.run_begun.process
                 self.rows[alias] = nic_record(
-                    self.host, self.domain, self.live[alias], actual.network, *plugged(), process=process
+                    self.host, self.domain, self.live[alias], actual.network, *ATTACHED, process=process
                 )
                 self.host.journal.put_nic(self.rows[alias])
 

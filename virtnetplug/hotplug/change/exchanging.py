@@ -34,11 +34,11 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
+from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop, nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import DomainView, join, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.config_order import ORDER, order_of
 from virtnetplug.hotplug.plug.edit import check_applied
@@ -71,7 +71,7 @@ from virtnetplug.hotplug.plug.undoing import (
     say_out,
 )
 from virtnetplug.hotplug.report.inventory import nics_now
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
@@ -338,7 +338,7 @@ class _Running:
                     say_unseen(tx, name, before, now, live)
 
     def _confirm(self, wanted: Interface) -> Interface:
-        now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
+        now = guest.net_of(self.domain, wanted.alias or "")
         if now is None:
             raise NotApplied(
                 f"libvirt reported that {wanted.alias} was attached, but the guest's live definition does not have it"
@@ -416,11 +416,11 @@ class _Running:
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
-            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
+            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *ATTACHED))
 
     def _is_defined_alone(self, net: Interface) -> bool:
         """True if the NIC's alias lasts, and the guest has no NIC of that alias. Otherwise the row would be that of the guest's NIC."""
-        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
+        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
     def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of those it was about."""

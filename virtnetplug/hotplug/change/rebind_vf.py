@@ -14,13 +14,14 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
 from virtnetplug.hotplug.change.exchanging import Exchanging
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.holding import Holding
@@ -81,7 +82,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
     refusals = [
         *unsettled(host, view, [pair]),
-        *fit.widows(view, [(Half.LIVE, live)]),
+        *conflicts.widows(view, [(Half.LIVE, live)]),
         *changed_by_others(describe(live), live, device.holding, device.now),
     ]
     pool = device.network if target is None else owning_pool(host, target)

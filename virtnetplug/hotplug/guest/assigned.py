@@ -90,37 +90,34 @@ def lost_by_hand(
     host: Host, domain: Domain, net: Interface, kept: Settings | None = None, *, name: str = ""
 ) -> tuple[str, ...]:
     """A sentence if somebody set the device behind the NIC by hand: the device that comes in its place is not set so. `kept` is what that is set to."""
-    if net.source_pci is None:
-        return ()
+    device = None
     with suppress(VirtnetplugError):  # what cannot be seen, or is there no more, loses nothing
-        holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
-        now = host.host_devices.settings(net.source_pci)
-        wanted = vf_settings.of_lent(net, None if holding is None else as_in_run(host, domain, holding))
-        missed = vf_settings.drift({**wanted, **(kept or {})}, now)
-        if by_hand := {setting: value for setting, value in missed.items() if wanted.get(setting) == value}:
-            who = (
-                "somebody set that by hand, and the device that it gets now is not set so"
-                if holding is not None
-                else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
-            )
-            what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
-            return (f"{what}: {who}. `update()` sets it again",)
-    return ()
+        device = assigned_to(host, domain, net, None)
+    if device is None:
+        return ()
+    wanted = vf_settings.of_lent(net, device.holding)
+    missed = vf_settings.drift({**wanted, **(kept or {})}, device.now)
+    by_hand = {setting: value for setting, value in missed.items() if wanted.get(setting) == value}
+    if not by_hand:
+        return ()
+    who = "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
+    if device.holding is not None:
+        who = "somebody set that by hand, and the device that it gets now is not set so"
+    what = f"{name or describe(net)} has host device {device.address}, whose {vf_settings.told(by_hand, device.now)}"
+    return (f"{what}: {who}. `update()` sets it again",)
 
 
 def refusals(nic: str, device: Assigned, net: Interface, settings: Settings) -> Iterator[Refusal]:
     """What speaks against setting `settings` of the device, as `net` asks."""
+    its = f"{device.address}, which {nic} is, cannot be set"
     if device.holding is not None and device.holding.unreadable:
-        message = f"{device.address}, which {nic} is, cannot be set: {device.holding.unreadable}."
+        message = f"{its}: {device.holding.unreadable}."
         yield Refusal(reason=HostDeviceUnfit.reason, nic=nic, message=message)
     if (fault := vf_settings.vlan_fault(net.vlan)) is not None:
         yield Refusal(reason=VlanInvalid.reason, nic=nic, message=f"{nic} {fault}.")
     if (why := vf_settings.unfit(settings, device.now)) is not None:
-        yield Refusal(
-            reason=HostDeviceUnfit.reason,
-            nic=nic,
-            message=f"{device.address}, which {nic} is, cannot be set as asked: {why}. Leave that out.",
-        )
+        message = f"{its} as asked: {why}. Leave that out."
+        yield Refusal(reason=HostDeviceUnfit.reason, nic=nic, message=message)
     if device.holding is None and not net.managed:
         yield Refusal(
             reason=NotSupported.reason,
@@ -171,15 +168,15 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
     if known is not None:
         host.journal.amend_holding(changed)
-    else:  # another program attached it: from now on virtnetplug returns it
+    else:  # another program attached it: from now on it is ours to return
         changed = host.journal.hold(changed)
     vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Undo `change`. What somebody set of the device since stays.
+    """Undo `change`: what somebody set of the device since stays.
 
-    A returned device is as it was before all that. If another NIC has the device by now, its row ends as any other row (`return_devices`).
+    A device that was returned is as it was before all that. If another NIC has the device by now, `return_devices` ends its row, as any other row.
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
     if holding is None:

@@ -31,8 +31,9 @@ from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.identity.serving import unheld
-from virtnetplug.hotplug.look.strangers import is_out_of, plugged_rows, strange
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import is_out, plugged_rows, strange
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import holder_of
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -80,7 +81,7 @@ def _is_over(
 ) -> tuple[DomainNic, ...] | None:
     """The fast NIC that is there and to which `emulated` was handed over. None if `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
-    if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
+    if known is None or not known.is_out or not all(is_out(view, known, rows, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
     there, others = pairs_called(view, known.vif), strange(known.vif, view, known, rows)

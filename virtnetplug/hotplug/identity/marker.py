@@ -12,9 +12,10 @@ from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias
-from virtnetplug.hotplug.look.strangers import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias
+from virtnetplug.hotplug.look.recognition import Rows, is_out, plugged_rows, strange, without_strangers
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
 from virtnetplug.hotplug.plug.replacement import holder_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
@@ -135,7 +136,7 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope
                     f"{whose} has {known.alias} again once the detach {record.id} is settled ({call('recover', view.domain.name)}). "
                     f"A policy was detaching it, and {whose} may have no NIC in its place until then"
                 )
-            elif leaves or is_out_of(view, known, rows, half):
+            elif leaves or is_out(view, known, rows, half):
                 how = "leaving: `handback()` restores it then" if leaves else "out: `restore_emulated=True` restores it"
                 said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.look.leaving import operation_on
-from virtnetplug.hotplug.look.strangers import is_stranger, plugged_rows
+from virtnetplug.hotplug.look.open_operations import operation_on
+from virtnetplug.hotplug.look.recognition import is_stranger, plugged_rows
 from virtnetplug.hotplug.look.view import DomainView
 from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.report.inventory import pending_nics

@@ -20,14 +20,15 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import how
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
 from virtnetplug.hotplug.plug.reinstatement import put_back
+from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
 from virtnetplug.model.interface import is_lasting
-from virtnetplug.model.operation import Half, OperationRecord
+from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
@@ -254,9 +255,9 @@ def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) ->
 def remember(host: Host, nics: Sequence[PfNic]) -> None:
     """Write the rows of the NICs into the journal, as the guests have them now."""
     for nic in nics:
-        net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
+        net = guest.net_of(nic.domain, nic.alias)
         if net is not None:
-            host.journal.put_nic(nic_record(host, nic.domain, net, nic.old["network"] or None, *plugged()))
+            host.journal.put_nic(nic_record(host, nic.domain, net, nic.old["network"] or None, *ATTACHED))
 
 
 def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> Holding:

@@ -11,9 +11,10 @@ from virtnetplug import xml
 from virtnetplug.backends import updatable
 from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, settings_from
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
-from virtnetplug.hotplug.check.fit import no_place
+from virtnetplug.hotplug.check.conflicts import no_place
 from virtnetplug.hotplug.guest.assigned import Assigned
-from virtnetplug.hotplug.look.view import DomainView, describe, find
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import DomainView, describe
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Half, Scope

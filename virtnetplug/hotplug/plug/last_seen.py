@@ -12,10 +12,9 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import backend_of, updatable
 from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
-from virtnetplug.hotplug.check.request import without_address
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.run import Run
@@ -63,7 +62,7 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
     seen = request.get(SEEN, {}).get(name)
     if seen is None:
         return element
-    return seen if xml.interface(element).address is not None else without_address(seen)
+    return seen if xml.interface(element).address is not None else xml.edit(seen, {"address": None})
 
 
 def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:

@@ -70,7 +70,7 @@ def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interfac
     alias = order.net.alias or ""
     if not tx.was_begun(backend.attach_step, alias):
         return None
-    there = guest.net_of(order.domain, alias, Half.LIVE)
+    there = guest.net_of(order.domain, alias)
     if there is None or there.mac != order.net.mac:
         return None
     tx.end(backend.attach_step, alias)

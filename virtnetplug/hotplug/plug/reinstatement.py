@@ -25,7 +25,7 @@ from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.guest import ending, guest
 from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import same
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -86,7 +86,7 @@ def put_back(
 
 def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     """The alias that the NIC has by now, and that its device is held for."""
-    there = None if is_lasting(net.alias) else guest.there(domain, net, Half.LIVE)
+    there = None if is_lasting(net.alias) else guest.there(domain, net)
     if there is None or there.alias is None:
         return net.alias or ""
     for holding in host.journal.holdings():
@@ -184,7 +184,7 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
     """Set the device that is held for the NIC and that its guest has. The journal knows the NIC by it from now on. libvirt has set the VLAN."""
 
-    there = guest.net_of(domain, alias, Half.LIVE)
+    there = guest.net_of(domain, alias)
     if there is None or there.source_pci is None:
         return
     if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:

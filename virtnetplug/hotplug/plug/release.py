@@ -12,12 +12,12 @@ from virtnetplug.errors import BackendMissing, DomainBusy, RemovalFailed, Virtne
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, left_pending
 from virtnetplug.hotplug.engine.transaction import Transaction
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking, guest
 from virtnetplug.hotplug.guest.ending import Ending, fault, held, how, is_between_hosts
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.travel import forget_asked, say_asked
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.plug.introduction import hand_on
 from virtnetplug.hotplug.plug.last_seen import see
@@ -137,7 +137,7 @@ class GuestRelease:
         """Ask the guest to let go of the NIC `alias`, whose live element was `element`.
 
         Another run has the NIC as its definition had it: with the element `defined`, which may name another source.
-        A guest that was asked before is asked again only after `guest.GRACE`, while it is waited for.
+        A guest that was asked before is asked again only after `asking.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
         is_next, kept = not self.run.matches(tx.record.run), None if defined is None else xml.interface(defined)
@@ -187,7 +187,7 @@ class GuestRelease:
             guest.expect_unchanged(now, *seen)
             self._see(tx, alias, now)
             self._say_asked(tx, alias, now)
-            guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
+            asking.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
 
     def _see(self, tx: Transaction, alias: str, now: Interface) -> None:
         """Keep in the journal what somebody has changed of the NIC, as long as the guest has it."""
@@ -195,7 +195,7 @@ class GuestRelease:
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """The NIC as `guest.there` finds it. A NIC that may return at any address has no address in its element: the journal has the old address."""
-        now, names = guest.there(self.domain, net, Half.LIVE), tx.record.names_of(alias)
+        now, names = guest.there(self.domain, net), tx.record.names_of(alias)
         if now is None or names == {alias}:  # a record of an earlier version says no more
             return now
         return now if is_any_of([now], names) else None
@@ -261,7 +261,7 @@ def guest_release(
     tx.begin("guest_release", nic)
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:
-        answer = yield from guest.released(
+        answer = yield from asking.released(
             tx.host, domain, net, watch, deadline,
             run=run, was_asked=was_asked, resumed=tx.expect_mine, seen=seen,
         )  # fmt: skip

@@ -123,7 +123,7 @@ class Replacement:
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> Interface:
         alias = plugged.alias or self.alias
-        now = guest.net_of(self.domain, alias, Half.LIVE)
+        now = guest.net_of(self.domain, alias)
         if now is None:
             raise NotApplied(f"after the change the guest's live definition has no {alias}")
         changed = live["changed"]

@@ -27,21 +27,13 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, recover_command
-from virtnetplug.hotplug.guest import guest, leftover
-from virtnetplug.hotplug.guest.compensation import (
-    WaitsForUndo,
-    config_net,
-    define,
-    is_defined,
-    remove_from_config,
-    rewrite,
-    standing,
-    take_out,
-)
+from virtnetplug.hotplug.guest import guest, orphans
+from virtnetplug.hotplug.guest.asking import take_out
+from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_over
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.travel import forget_ours
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of, is_alike, name_in_config, same
 from virtnetplug.hotplug.plug.config_order import put_in_place, restore_moved
 from virtnetplug.hotplug.plug.edit import check_applied
@@ -65,6 +57,7 @@ from virtnetplug.model.operation import Half, OperationRecord, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_between
+from virtnetplug.undo import WaitsForUndo
 
 
 def is_next(site: Site, tx: Transaction) -> bool:
@@ -143,7 +136,7 @@ def of_plug(
             forget_ours(site.domain, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
-            leftover.evict(site.host, site.domain, [net], site.seconds)
+            orphans.evict(site.host, site.domain, [net], site.seconds)
         if run != NO_RUN and tx.was_begun("define", alias):
             raise WaitsForUndo(
                 f"{alias} is out for good once the definition has it no more, which gives it to the next run"
@@ -211,7 +204,7 @@ def _is_redefined(tx: Transaction) -> bool:
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
     """The NIC that a later run got from a definition with `after` in place of `before`; None if the run has it as before.
 
-    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
+    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `definition.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))
@@ -313,7 +306,7 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
     """The NIC that came, and that somebody has connected to something else, or taken out and put in again, since; None if there is none."""
     begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
     for step, net in came:
-        now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
+        now = guest.net_of(site.domain, net.alias or "") if (step, net.alias) in begun else None
         if now is None or now.mac != net.mac or is_back(site, tx, leaving, now, net):
             continue
         is_elsewhere = backend_of(now).updatable and not has_source_of(now, net)
@@ -325,7 +318,7 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
 def _say_where(site: Site, tx: Transaction, net: Interface) -> None:
     """Warn if the definition connects a NIC that is back in the guest to something else: somebody has changed that while the NIC was out."""
     defined = config_net(site.domain, net) if is_defined(site.domain, net) else None
-    now = guest.there(site.domain, net, Half.LIVE)
+    now = guest.there(site.domain, net)
     if defined is not None and now is not None and not has_source_of(defined, now):
         tx.warn(
             f"{describe(net)} is connected to {now.source} in the guest, as it was seen last there, and to {defined.source} in the definition"

@@ -20,13 +20,13 @@ from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.check.reserved import taken_place
 from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.leaving import is_any_of, names_of
-from virtnetplug.hotplug.look.strangers import is_anothers
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.open_operations import is_any_of, names_of
+from virtnetplug.hotplug.look.recognition import is_anothers
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look, named
 from virtnetplug.hotplug.plug.plugging import Part, parts
 from virtnetplug.hotplug.plug.release import steps_out
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
@@ -139,7 +139,7 @@ def _refresh(host: Host, view: DomainView) -> None:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac and not is_anothers(row, there, kept, view):
-            now = nic_record(host, view.domain, there, row.network if backend_of(there).is_lent else None, *plugged())
+            now = nic_record(host, view.domain, there, row.network if backend_of(there).is_lent else None, *ATTACHED)
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
             travel.say_ours(view.domain, [there])
         elif kept is not None and str(kept.mac or "") == row.mac:
@@ -264,7 +264,7 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
         if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and backend_of(net).migrates:
-            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
+            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *ATTACHED))
 
 
 def _busy(host: Host, view: DomainView) -> frozenset[str]:

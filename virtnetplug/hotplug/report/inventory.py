@@ -10,11 +10,12 @@ from virtnetplug import xml
 from virtnetplug.backends import are_lent, backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest import guest, leftover
+from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.travel import is_ours, known, pending_in, read
-from virtnetplug.hotplug.look.leaving import asked, is_any_of, of_domain, operation_on, states
-from virtnetplug.hotplug.look.strangers import end_of, has_other_end, is_anothers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, find, has_source_of, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import asked, is_any_of, of_domain, operation_on, states
+from virtnetplug.hotplug.look.recognition import end_of, has_other_end, is_anothers
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
@@ -141,7 +142,7 @@ def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
     for record in records:
         entries = record.request.get("entering")
         entries = entries if isinstance(entries, list) else []  # a record that is damaged may have anything there
-        nets = leftover.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
+        nets = orphans.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
         yield from (known(net) for net in nets)
 
 
@@ -241,7 +242,7 @@ def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) 
     if not record.domain_uuid or not is_lasting(live.alias):
         return False
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
-    nets = [net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == live.alias]
+    nets = [net for net in (*orphans.nets_in_record(record), *orphans.readable(elements)) if net.alias == live.alias]
     if _has_another_end(live, nets, record, view):
         return True
     released = ("guest_release", live.alias, StepState.DONE)
