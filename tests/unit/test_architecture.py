@@ -63,7 +63,7 @@ ROOMS = {
     "app": "errors model ports interruption hotplug.call hotplug.report hotplug cli demo"
     " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",
     # What `import virtnetplug` gives: names of other rooms, on first use.
-    "virtnetplug": "errors model hotplug app",
+    "virtnetplug": "errors model hotplug.change hotplug.identity hotplug app",
 }
 
 # An outside module that is not let in everywhere, and the rooms that may import it. None but these and the standard

@@ -55,7 +55,7 @@ class Plugger:
 
     @interruptible(ONE)
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain. Most methods here make such an object and run it.
+        """Run an operation object, such as `virtnetplug.Detach`, on the domain. Most methods here make such an object and run it.
 
         The `Outcome` is ``done``, ``already`` or ``pending``. `LeftPending` is raised for an operation that could not take the domain's lock again
         (``domain-busy``), or whose NIC has lost its place (``place-taken``). `wait` bounds each wait by itself: for the domain's lock
