@@ -1,4 +1,4 @@
-"""A change of what is kept with a domain, and of nothing else, as an operation: journaled, undone whole, taken back after a crash."""
+"""A change of the domain's metadata, and of nothing else, as an operation: journaled, and undone whole, also after a crash."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from virtnetplug.hotplug.plug.remembering import (
     halves_of,
     remember,
     set_policies,
+    steps_remembering,
     unset_policies,
 )
 from virtnetplug.hotplug.plug.undoing import of_remembering
@@ -37,9 +38,9 @@ class Amendment:
 
 
 def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
-    """Make it so, in all definitions; the domain's lock is held."""
+    """Write it into all definitions; the domain's lock is held."""
     domain = view.domain
-    parts = [("remember", each.name, Phase.ALLOCATE, None) for each in amendment.remembered]
+    parts = steps_remembering(amendment.remembered)
     parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
     request: dict[str, Any] = {
         "nics": [],
@@ -66,7 +67,7 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes it back."""
+    """What undoes it."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     if request["policies"] is not None:

@@ -11,9 +11,8 @@ from virtnetplug.backends import backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
 from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
-from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
-from virtnetplug.hotplug.change.exchanging import Exchanging
+from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check import fit
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
@@ -22,7 +21,7 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.edit import of_pool
-from virtnetplug.hotplug.plug.replacement import actual_of
+from virtnetplug.hotplug.plug.plugging import actual_of
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface
@@ -76,7 +75,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     pair = find(view, selector, (Half.LIVE,))
     live, device = _assigned(host, view, pair)
     target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
-    nothing = Exchange(operation=NAME)
+    nothing = Swap(operation=NAME)
     if target == device.address:
         return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
     refusals = [
@@ -88,7 +87,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
     refusals += _unfit(host, live, device, target, pool)
     if refusals:
         return prepared(host, view, nothing, refusals)
-    exchange = Exchange(
+    exchange = Swap(
         operation=NAME,
         leaving=(live,),
         entering=(name(moved(live, device.settings, target, pool)),),
@@ -170,7 +169,7 @@ def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
     return partner is not None and any(other.alias == partner for other in nets)
 
 
-class RebindVf(Exchanging):
+class RebindVf(Swapping):
     """Move the NIC to the VF `to`, or (`AUTO`) to the best other one of its pool."""
 
     def __init__(self, nic: str, to: PciAddress | str = AUTO) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from virtnetplug import xml
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
+from virtnetplug.hotplug.change.swap import Swap
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
 from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias
 from virtnetplug.hotplug.look.strangers import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find
+from virtnetplug.hotplug.plug.plugging import actual_of
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
-from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
@@ -82,7 +82,7 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 
 def goes_back(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
-) -> Exchange | None:
+) -> Swap | None:
     """The exchange that a detach of `pairs` comes to where emulated NICs come back for them; None if none does.
 
     One does where a hand-over had put it out and no unplug policy says that it is to stay so; `restore` overrules both.
@@ -103,7 +103,7 @@ def goes_back(
         return None
     entering = [net for each in backs for net in each.entering]
     in_config = [net for each in backs for net in each.config_entering]
-    return Exchange(
+    return Swap(
         operation=handback.NAME,
         leaving=tuple(live for live, _ in pairs if live is not None and Half.LIVE in scope.halves),
         entering=tuple(entering),

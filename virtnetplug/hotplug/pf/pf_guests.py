@@ -24,7 +24,7 @@ from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.pf_users import PfNic
-from virtnetplug.hotplug.plug.reinstatement import put_back
+from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import is_lasting
@@ -265,7 +265,7 @@ def put_in(
             host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
     element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
     try:
-        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
+        restore(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise

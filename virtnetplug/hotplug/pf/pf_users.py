@@ -39,7 +39,7 @@ from virtnetplug.ports.domain import Domain, PowerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfNic:
-    """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `reinstatement.put_back` has to know.
+    """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `restoring.restore` has to know.
 
     The NIC comes back as `alias`. That is the alias which it has, or one of ours where libvirt made that: the next one of libvirt's would be
     another. `same_mac` are the NICs of its guest that have its MAC (`view.same_mac_as`).

@@ -27,7 +27,7 @@ from virtnetplug.hotplug.pf import pf_rework
 from virtnetplug.hotplug.pf.pf_guests import PfLocks, keep, let_go, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.pf_plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
 from virtnetplug.hotplug.pf.pf_users import PfNic, PfView, look_at, pf_called
-from virtnetplug.hotplug.plug.introduction import make_way
+from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
 from virtnetplug.hotplug.recover.recover import settle_crashed

@@ -1,4 +1,4 @@
-"""What a domain's metadata remembers of its NICs: read where there is any, and changed one identity at a time.
+"""What a domain's metadata remembers of its NICs: read where the domain has such metadata, and changed one identity at a time.
 
 The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration.
 """
@@ -16,9 +16,10 @@ from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.look.view import DomainView
+from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain
 
 NOTHING = DomainMetadata()
@@ -95,6 +96,11 @@ def halves_of(view: DomainView) -> tuple[Half, ...]:
     """The definitions in which the domain keeps metadata."""
     there = {Half.LIVE: view.state.is_active, Half.CONFIG: view.state.persistent}
     return tuple(half for half, is_there in there.items() if is_there)
+
+
+def steps_remembering(remembered: Sequence[Remembered]) -> list[Part]:
+    """The steps of `remember`, for plans and the journal."""
+    return [("remember", each.name, Phase.ALLOCATE, None) for each in remembered]
 
 
 def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:

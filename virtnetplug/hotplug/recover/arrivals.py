@@ -24,7 +24,7 @@ from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
 from virtnetplug.hotplug.look.leaving import is_any_of, names_of
 from virtnetplug.hotplug.look.strangers import is_anothers
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look, named
-from virtnetplug.hotplug.plug.plugging import Part, parts
+from virtnetplug.hotplug.plug.plugging import Part, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.interface import Interface, is_lasting
@@ -423,8 +423,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
     request = {"nics": [named(alias, net)], "asked": [alias], "replace": True, "live": live}
-    entering = parts(backend_of(net), alias, has_settings=False)
-    steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    steps = [*steps_out(net, alias), *steps_in(backend_of(net), alias, has_settings=False)]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
 
 
