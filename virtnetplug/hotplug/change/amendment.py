@@ -39,7 +39,7 @@ class Amendment:
 
 def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
     """Write it into all definitions; the domain's lock is held."""
-    domain = view.domain
+    domain, halves = view.domain, halves_of(view)
     parts = steps_remembering(amendment.remembered)
     parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
     request: dict[str, Any] = {
@@ -52,7 +52,7 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
         amendment.operation,
         domain,
         run=view.run,
-        scope=_scope(view),
+        scope=Scope.BOTH if len(halves) > 1 else Scope((*halves, Half.LIVE)[0].value),
         device_types=["none"],
         request=request,
         steps=plan_steps(*parts),
@@ -73,11 +73,6 @@ def undos(site: Site, tx: Transaction) -> Undos:
     if request["policies"] is not None:
         found["set_policy", ""] = partial(unset_policies, site.domain, request["policies"])
     return found
-
-
-def _scope(view: DomainView) -> Scope:
-    halves = halves_of(view)
-    return Scope.BOTH if len(halves) > 1 else Scope(halves[0].value) if halves else Scope(Half.LIVE.value)
 
 
 class Amending(Operation):

@@ -49,13 +49,8 @@ NAME = "attach"
 """What the journal calls it."""
 
 
-def _paired(view: DomainView, nets: Sequence[Interface]) -> tuple[Interface, ...]:
-    there = [net for devices in (view.live, view.config) if devices is not None for net in devices.nets]
-    return pair(nets, there) if any(net.teaming is not None for net in nets) else tuple(nets)
-
-
 def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[OperationRecord]) -> tuple[Refusal, ...]:
-    """A refusal for each NIC that an open operation may still take out of the guest: such a NIC is not "there already", and cannot come."""
+    """A refusal for each NIC that an open operation may still take out of the guest. Such a NIC is not "there already", and cannot come."""
     pending = of_domain(records, view.domain.uuid)
     if not pending:
         return ()
@@ -259,7 +254,10 @@ class Attach(Operation):
         needs_config = self.needs_config or self.scope in (Scope.CONFIG, Scope.BOTH)
         view = look(domain, BOTH if needs_config else (Half.LIVE,))
         scope = scope_for(self.scope, view.state, domain.name)
-        nets, warnings = self.identified(host, view, _paired(view, self.nets))
+        nets = self.nets
+        if any(net.teaming is not None for net in nets):
+            nets = pair(nets, [net for devices in (view.live, view.config) if devices for net in devices.nets])
+        nets, warnings = self.identified(host, view, nets)
         records = host.journal.open_operations(host.hypervisor.key, domain.uuid, "")
         refusals = _unsettled(view, nets, records)
         kept = reservations(records, domain.uuid)

@@ -523,7 +523,7 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
 class Detach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
-    `twin` is the alias of the NIC that serves instead: the detach is undone if that NIC has left by the time that the guest has let go.
+    `twin` is the alias of the NIC that serves instead. The detach is undone if that NIC has left by the time that the guest has let go.
     """
 
     is_governed = True

@@ -1,8 +1,8 @@
 """Heal: restore behind a NIC of a running guest what its definition says, after its network or bridge was made anew.
 
-``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists the NIC as if all were
-well. The port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other: through another
-network a guest would also be healed, and see that network's traffic for a moment.
+``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port. libvirt lists the NIC as if all were well.
+The port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other. Another network
+would also heal a guest, but the guest would see that network's traffic for a moment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A swap: NICs leave a guest and its definition, others come in their place, and the domain's metadata remembers what is told of them."""
+"""A swap: NICs leave a guest and its definition, others come in their place, and the domain's metadata remembers them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop, nic_record, plugged
+from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all, nic_record, plugged
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, join, name_in_config
 from virtnetplug.hotplug.plug.defining import expect_place, of_define, of_rewrite, of_undefine, warn_out
@@ -122,7 +122,9 @@ class _Listed(WaitingSwap):
 
     def define(self, came: Mapping[str, Interface]) -> None:
         leaving = _nets(self.request["config_leaving"])
-        taken_out = self._taken_out(leaving)
+        # somebody has taken these out, unless a call that ended before may have begun to do so itself
+        gone = [name_in_config(net) for net in leaving if standing(self.domain, net) is None]
+        taken_out = {name for name in gone if not self.tx.was_begun("undefine", name)}
         planned = {step.nic for step in self.tx.steps if step.name == "undefine"}
         for net in leaving:
             if name_in_config(net) in planned:
@@ -130,14 +132,6 @@ class _Listed(WaitingSwap):
         for net in _nets(self.request["config_entering"]):
             self._define(net, stays_out=name_in_config(net) in taken_out)
         self._remember_as_changed()
-
-    def _taken_out(self, leaving: Iterable[Interface]) -> frozenset[str]:
-        """The names of the NICs `leaving` that the definition lacks already: somebody has taken them out.
-
-        If a call that ended before may have begun to do so itself, the NIC does not count.
-        """
-        gone = [name_in_config(net) for net in leaving if standing(self.domain, net) is None]
-        return frozenset(name for name in gone if not self.tx.was_begun("undefine", name))
 
     def _undefine(self, net: Interface) -> None:
         def out() -> None:
@@ -183,12 +177,9 @@ class _Listed(WaitingSwap):
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
         journal = self.host.journal
-        rows = {row.alias: row for row in journal.nics(self.host.hypervisor.key, self.domain.uuid)}
-        for each in self.leaving:
-            keep_or_drop(self.host, self.domain, xml.interface(each.element), rows.get(each.name))
-        for net in _nets(self.request["config_leaving"]):
-            if self._is_defined_alone(net):
-                keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
+        gone = [xml.interface(each.element) for each in self.leaving]
+        gone += [net for net in _nets(self.request["config_leaving"]) if self._is_defined_alone(net)]
+        keep_or_drop_all(self.host, self.domain, gone)
         for net in _nets(self.request["config_entering"]):
             if self._is_defined_alone(net) and is_defined(self.domain, net):
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
@@ -197,7 +188,7 @@ class _Listed(WaitingSwap):
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
 
     def _is_defined_alone(self, net: Interface) -> bool:
-        """Whether the NIC of a definition has a lasting alias, and the guest has no NIC of it: the row would be that of the guest's NIC."""
+        """Whether the NIC of a definition has a lasting alias, and the guest has none of that alias: else the row is that of the guest's NIC."""
         return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
 
 

@@ -1,6 +1,6 @@
 """The engine of a swap: NICs leave a guest, others come in their place, the definition follows. All of it or nothing.
 
-Whatever fails, the NICs that left are restored, with the same device at the same guest address where that can be had.
+If anything fails, the NICs that left are restored, with the same device at the same guest address where that can be had.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ class _Wanted:
                 Refusal(
                     reason=NeedsReplace.reason,
                     nic=self.nic.name,
-                    message=f"libvirt cannot change {names} of a running guest's NIC in place. With --replace the NIC is taken out and put in again "
-                    f"with the same MAC and guest PCI address{kept}; the guest sees it leave and come back.",
+                    message=f"libvirt cannot change {names} of a running guest's NIC in place. If --replace is given, the NIC is taken out and put in again "
+                    f"with the same MAC and guest PCI address{kept}. The guest sees it leave and come back.",
                 )
             )
         if live is not None and live.on_device and self.device is not None:
@@ -490,8 +490,8 @@ class Update(Operation):
             return
         if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
             tx.warn(
-                f"{tx.record.domain_name} runs in another process than the one that the {tx.record.operation} was begun in, "
-                f"and {alias} does not have there what the {tx.record.operation} was to set. The guest is left as it is"
+                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} was begun, and {alias} does not have there "
+                f"what the {tx.record.operation} was to set: the guest is left as it is"
             )
             return
         if now is None:

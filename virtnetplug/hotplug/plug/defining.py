@@ -80,7 +80,7 @@ def of_rewrite(
     """Undo the step that replaced one element of the definition by another, in its place.
 
     Without `leaving`, both elements are of one NIC, which the step did not take out. `leaving` has the elements of the NICs that are restored in the
-    place of `after`, by their names in the steps: these NICs get what somebody has changed of `after` in the definition.
+    place of `after`, by their names in the steps. These NICs get what somebody has changed of `after` in the definition.
     """
     is_one = leaving is None
 

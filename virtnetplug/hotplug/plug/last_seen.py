@@ -1,4 +1,4 @@
-"""What the journal keeps of a NIC while its operation is open: the element that was seen last, and the host end of a NIC that came.
+"""What the journal keeps of a NIC while its operation is open: the element seen last, and the host end of a NIC that came.
 
 An administrator may change a NIC, or take it out and put it in again, until the operation ends. A NIC that is restored, or that comes in the place of
 another, has what was seen last. A change that nobody saw before the NIC left is lost.
@@ -23,13 +23,13 @@ from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_by_hand
 
 SEEN = "seen"
-"""Key of a request: the live elements, as they were seen last, of the NICs that the guest was asked for, by their names in the steps."""
+"""Key of a request: the live elements, as seen last, of the NICs that the guest was asked for, by their names in the steps."""
 
 DEFINED = "defined"
 """Key of a request: the last elements of the NICs that the operation takes out of the definition, by their names in the steps."""
 
 BESIDE = "beside"
-"""Key of a request: the definition's elements of NICs that only the guest is asked for, as they were at the beginning; by the same names."""
+"""Key of a request: the definition's elements, at the beginning, of NICs that only the guest is asked for; by the same names."""
 
 ENDS = "ends"
 """Key of a request: the host ends (`end_of`) of the NICs that came, by alias."""
@@ -85,7 +85,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
     """Keep for the NICs `leaving`, which an undo restores, what somebody has changed of the NIC that `came` in their place and is `now` so.
 
     `leaving` has the elements of the request by the names of the NICs in the steps; `key` is `SEEN` or `DEFINED`. A NIC that is connected to something
-    else may not be able to have every change: a warning names the fields that it does not get.
+    else may not be able to have every change. A warning names the fields that it does not get.
     What was changed of an assigned device by hand is not passed on.
     """
     changes = {name: getattr(now, name) for name in changes_by_hand(came, now)}

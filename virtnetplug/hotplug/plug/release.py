@@ -120,7 +120,7 @@ class GuestRelease:
         return self._ending
 
     def _note_hosts(self, tx: Transaction, is_between: bool) -> None:
-        """Keep in the record whether the run is between two hosts: a later look sees how the run ended, and not that it was between hosts."""
+        """Keep in the record whether the run is between two hosts. A later look sees how the run ended, and not that it was there."""
         if is_between != tx.record.run_asked.between_hosts:
             tx.amend(between_hosts=is_between)
 

@@ -1,4 +1,4 @@
-"""Restoring to a guest a NIC that it had a moment ago, in the process that took the NIC out or in the process that recovers."""
+"""Restoring a NIC that the guest had a moment ago, in the process that took the NIC out or in the process that recovers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def restore(
 ) -> None:
     """Restore the NIC whose live element was `element`, unless the guest has ended. Raises `LeftPending` if somebody has its place (`expect_free`).
 
-    An assigned device is lent again: the same device if nobody else has it, with its settings, which it also gets if the guest has it already.
+    An assigned device is lent again: the same device if nobody else has it. The device gets its settings, also if the guest has it already.
     `old` is what the journal held of the device, for the device may have been returned since. Without `old`, the device is still held, or was never ours.
     """
     net = xml.interface(element)

@@ -1,4 +1,4 @@
-"""The undos of the steps that change a guest: each is written once, for the process that ran the step and for the process that recovers.
+"""The undos of the steps that change a guest: each is written once, for the process that ran the step and for a recovery.
 
 Every function that returns `Undos` names the steps as the journal does. An undo takes all it needs from the journal, never from the process that ran
 the step.
@@ -128,7 +128,7 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
 
-        The NIC is taken out of whichever run has it: a run that was started between the look and the attach was given the NIC, too. But another run has
+        The NIC is taken out of whichever run has it. A run that was started between the look and the attach was given the NIC, too. But another run has
         what the definition has, whoever attached the NIC to the run before.
         """
         if left:
@@ -180,7 +180,7 @@ def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came:
 
 
 def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
-    """Raise if the NICs that left cannot be restored yet, before the NIC that came in their place is taken out: the guest would have neither.
+    """Raise if the NICs that left cannot be restored yet, before the NIC that came in their place is taken out. The guest would have neither.
 
     `name` is the name in the steps of the NIC that came.
     """
@@ -242,7 +242,7 @@ def _expect_over(site: Site, tx: Transaction, backend: Backend, net: Interface) 
 def _unplug(site: Site, tx: Transaction, backend: Backend, net: Interface) -> None:
     """Release the host end of the NIC.
 
-    The operation may have lent a device that is held for the NIC again since, to the NIC that was restored: the guest runs with that device.
+    The operation may have lent a device that is held for the NIC again since, to the restored NIC. The guest runs with that device.
     """
     if isinstance(tx.away, GuestMigrated):
         return
