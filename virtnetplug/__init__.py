@@ -41,7 +41,7 @@ __all__ = ["VirtnetplugError", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> object:
-    # Imported on first use: `virtnetplug --version` must not pay for libvirt.
+    # Imported on first use: printing the version must not pay for libvirt.
     if name not in _WHERE:
         raise AttributeError(f"module 'virtnetplug' has no attribute '{name}'")
     import importlib

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 if TYPE_CHECKING:
     from virtnetplug.demo.story import Machines
     from virtnetplug.hotplug.plugger import Plugger
-    from virtnetplug.model.diagnosis import Diagnosis
+    from virtnetplug.model.audit import Diagnosis
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.domain import Hypervisor
     from virtnetplug.ports.store import Journal

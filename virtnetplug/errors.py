@@ -1,25 +1,32 @@
 """Every error of virtnetplug, in one tree.
 
-`reason` is stable and machine-readable (JSON, metrics); `exit_code` is what the CLI exits with;
-the message is one paragraph that names the fault and the remedy.
+`reason` is stable and machine-readable (JSON, metrics). `exit_code` is the exit code of the command line.
+The message is one paragraph that names the fault and the remedy.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Sequence
 
 _LONG = re.compile(r"\S{241,}")
-"""A word longer than any name or path that a person could compare."""
+"""Longer than any name or path that a person could compare."""
 
 
 class VirtnetplugError(Exception):
-    """Any error virtnetplug raises on purpose."""
+    """Any error that virtnetplug raises on purpose."""
 
     reason = "internal"
     exit_code = 70
     result = ""
     """The operation's `Result`, where the exit code does not say it."""
+
+    def __init_subclass__(cls, reason: str = "", exit_code: int = 0, result: str = "") -> None:
+        """What the keywords of a subclass do not name is its base's."""
+        cls.reason = reason or cls.reason
+        cls.exit_code = exit_code or cls.exit_code
+        cls.result = result or cls.result
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         self.message = _LONG.sub(lambda word: f"{word.group()[:80]}… ({len(word.group())} characters)", message)
@@ -27,147 +34,101 @@ class VirtnetplugError(Exception):
         if reason is not None:
             self.reason = reason
         self.undo_failures: list[str] = []
-        """What could not be undone after this error, a sentence each."""
+        """What could not be undone after this error; each item is a sentence."""
         self.warnings: list[str] = []
-        """What the operation had to warn of until then, its undos included."""
+        """The operation's warnings up to this error, with those of its undos."""
 
 
-class UsageError(VirtnetplugError):
-    """The call itself makes no sense: flags that exclude each other, a name missing."""
-
-    reason = "usage"
-    exit_code = 2
+class UsageError(VirtnetplugError, reason="usage", exit_code=2):
+    """The call itself makes no sense: a name is missing, or flags exclude each other."""
 
 
-class Interrupted(VirtnetplugError):
-    """SIGINT (Ctrl-C), SIGTERM or SIGHUP: the message says what became of the operation. The exit code is 128 and the signal's number."""
-
-    reason = "interrupted"
-    exit_code = 130
+class Interrupted(VirtnetplugError, reason="interrupted", exit_code=130):
+    """SIGINT (Ctrl-C), SIGTERM or SIGHUP came. The message says how the operation ended; the exit code is 128 plus the signal's number."""
 
     def __init__(self, message: str, *, signal: int = 2) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
 
 
-class Refused(VirtnetplugError):
-    """Refused before anything was touched."""
-
-    reason = "refused"
-    exit_code = 3
+class Refused(VirtnetplugError, reason="refused", exit_code=3):
+    """The operation was refused before it changed anything."""
 
 
-class Failed(VirtnetplugError):
-    """Failed in the middle, and every step was undone."""
-
-    reason = "failed"
-    exit_code = 4
+class Failed(VirtnetplugError, reason="failed", exit_code=4):
+    """The operation failed halfway, and every step was undone."""
 
 
-class RollbackIncomplete(VirtnetplugError):
-    """Failed, and something could not be undone; the journal keeps it for `recover`."""
-
-    reason = "rollback-incomplete"
-    exit_code = 5
+class RollbackIncomplete(VirtnetplugError, reason="rollback-incomplete", exit_code=5):
+    """The operation failed, and a step could not be undone; the journal keeps it for `recover`."""
 
 
-class LeftPending(VirtnetplugError):
-    """The operation began and is neither done nor undone: the journal keeps it, and `recover` goes on with it."""
-
-    reason = "pending"
-    exit_code = 75
+class LeftPending(VirtnetplugError, reason="pending", exit_code=75):
+    """The operation began and is neither done nor undone: the journal keeps it, and `recover` continues it."""
 
 
-class GuestAway(LeftPending):
-    """The guest was saved: what it was asked is as open as before."""
-
-    reason = "guest-saved"
+class GuestAway(LeftPending, reason="guest-saved"):
+    """The guest was saved before it answered: the request to release the NIC is still open."""
 
 
-class EndUnknown(LeftPending):
-    """The run ended in a way that is not known: its guest may be no more, in an image, or on another host."""
-
-    reason = "end-unknown"
+class EndUnknown(LeftPending, reason="end-unknown"):
+    """How the run ended is unknown: the guest may have stopped, been saved or been migrated."""
 
 
-class GuestMigrated(LeftPending):
-    """The guest has gone to another host: nobody on this one can finish or undo the operation, and it is closed as left."""
-
-    reason = "guest-migrated"
-    result = "left"
+class GuestMigrated(LeftPending, reason="guest-migrated", result="left"):
+    """The guest moved to another host. Nobody here can finish or undo the operation, so it is closed as left."""
 
 
-class LeftInterrupted(LeftPending, Interrupted):
-    """A signal came, and the operation is left pending as it is: nothing was undone because of the signal."""
-
-    reason = "interrupted"
-    exit_code = 130
+class LeftInterrupted(LeftPending, Interrupted, reason="interrupted", exit_code=130):
+    """A signal came, and the operation stays pending: nothing was undone because of the signal."""
 
 
-class InvariantBroken(Failed):
-    """nets and hostdevs disagree: libvirt shows a device virtnetplug cannot account for."""
-
-    reason = "invariant-broken"
+class InvariantBroken(Failed, reason="invariant-broken"):
+    """Nets and hostdevs disagree: libvirt shows a device that virtnetplug cannot account for."""
 
 
-class IllegalTransition(Failed):
-    """A state change the lifecycle table does not allow."""
-
-    reason = "illegal-transition"
+class IllegalTransition(Failed, reason="illegal-transition"):
+    """The lifecycle table does not allow this change of state."""
 
 
 # -- requests: nothing was touched ---------------------------------------------------------------
 
 
-class MacInvalid(Refused):
-    reason = "mac-invalid"
+class MacInvalid(Refused, reason="mac-invalid"): ...
 
 
-class PciAddressInvalid(Refused):
-    reason = "pci-address-invalid"
+class PciAddressInvalid(Refused, reason="pci-address-invalid"): ...
 
 
-class XmlInvalid(Refused):
-    """Not well formed, a wrong root, or refused by the host's own schema."""
-
-    reason = "xml-invalid"
+class XmlInvalid(Refused, reason="xml-invalid"):
+    """The XML is not well formed, has the wrong root, or is refused by the host's own schema."""
 
 
-class XmlUnsafe(Refused):
-    """A DTD or an entity: never needed here, and a known way to attack a parser."""
-
-    reason = "xml-unsafe"
+class XmlUnsafe(Refused, reason="xml-unsafe"):
+    """The XML has a DTD or an entity. No caller needs these, and they are a known way to attack a parser."""
 
 
-class XmlTooLarge(Refused):
-    reason = "xml-too-large"
+class XmlTooLarge(Refused, reason="xml-too-large"): ...
 
 
-class InterfaceTypeUnknown(Refused):
-    reason = "interface-type-unknown"
+class InterfaceTypeUnknown(Refused, reason="interface-type-unknown"): ...
 
 
-class DomainMissing(Refused):
-    reason = "domain-missing"
+class DomainMissing(Refused, reason="domain-missing"): ...
 
 
-class DomainNotRunning(Refused):
-    reason = "domain-not-running"
+class DomainNotRunning(Refused, reason="domain-not-running"): ...
 
 
-class DomainTransient(Refused):
+class DomainTransient(Refused, reason="domain-transient"):
     """A transient domain has no config scope."""
 
-    reason = "domain-transient"
 
+class DomainBusy(Refused, reason="domain-busy"):
+    """A migration, a save or another job owns the domain, or another operation works on it.
 
-class DomainBusy(Refused):
-    """A migration, save or other job owns the domain, or another operation works on it.
-
-    `fact` is the message without its remedy; `interrupt` is a signal that came while the lock was waited for.
+    `fact` is the message without its remedy; `interrupt` is a signal that came during the wait for the lock.
     """
-
-    reason = "domain-busy"
 
     def __init__(self, message: str, *, reason: str | None = None, fact: str = "") -> None:
         super().__init__(message, reason=reason)
@@ -176,7 +137,10 @@ class DomainBusy(Refused):
 
 
 class LockTaken(DomainBusy):
-    """Another process or thread held the lock for as long as it was waited for; `process` is its id, if known. Callers of the API get `DomainBusy`."""
+    """Another process or thread held the lock during the whole wait; `process` is its id, if known.
+
+    Callers of the API get `DomainBusy`.
+    """
 
     def __init__(self, message: str, *, process: int | None = None) -> None:
         super().__init__(message)
@@ -184,373 +148,279 @@ class LockTaken(DomainBusy):
 
     @property
     def who(self) -> str:
-        """The process that has the lock, as messages name it."""
+        """The holder of the lock, as messages name it."""
         return "another process" if self.process is None else f"process {self.process}"
 
 
-class NicMissing(Refused):
-    reason = "nic-missing"
+class NicMissing(Refused, reason="nic-missing"): ...
 
 
-class NicAmbiguous(Refused):
-    reason = "nic-ambiguous"
+class NicAmbiguous(Refused, reason="nic-ambiguous"): ...
 
 
-class PlaceReserved(Refused):
+class PlaceReserved(Refused, reason="place-reserved"):
     """An open operation will need this guest PCI address."""
 
-    reason = "place-reserved"
+
+class NicPending(Refused, reason="nic-pending"):
+    """An open operation may still remove this NIC, or add a NIC with the same alias or MAC."""
 
 
-class NicPending(Refused):
-    """An open operation may still take the NIC out of its guest, or put in a NIC of that alias or MAC."""
-
-    reason = "nic-pending"
+class DuplicateMac(Refused, reason="duplicate-mac"): ...
 
 
-class DuplicateMac(Refused):
-    reason = "duplicate-mac"
+class DuplicateAlias(Refused, reason="duplicate-alias"): ...
 
 
-class DuplicateAlias(Refused):
-    reason = "duplicate-alias"
+class NetworkMissing(Refused, reason="network-missing"): ...
 
 
-class NetworkMissing(Refused):
-    reason = "network-missing"
+class NetworkInactive(Refused, reason="network-inactive"): ...
 
 
-class NetworkInactive(Refused):
-    reason = "network-inactive"
+class PortgroupMissing(Refused, reason="portgroup-missing"): ...
 
 
-class PortgroupMissing(Refused):
-    reason = "portgroup-missing"
+class BridgeMissing(Refused, reason="bridge-missing"): ...
 
 
-class BridgeMissing(Refused):
-    reason = "bridge-missing"
+class PortForeign(Refused, reason="port-foreign"):
+    """The network port that a NIC names belongs to another NIC."""
 
 
-class PortForeign(Refused):
-    """The network port that a NIC names is another NIC's."""
-
-    reason = "port-foreign"
+class TapForeign(Refused, reason="tap-foreign"):
+    """Another domain holds the tap that a NIC names, or no visible domain does."""
 
 
-class TapForeign(Refused):
-    """The tap that a NIC names is held by another domain, or by none that can be seen."""
-
-    reason = "tap-foreign"
+class TapMissing(Refused, reason="tap-missing"):
+    """The tap that a NIC names does not exist."""
 
 
-class TapMissing(Refused):
-    """The tap that a NIC names is not there."""
-
-    reason = "tap-missing"
+class TapElsewhere(Refused, reason="tap-elsewhere"):
+    """The tap is not in the bridge of its definition, or its network has another bridge now."""
 
 
-class TapElsewhere(Refused):
-    """A tap is in another bridge than the definition says, or should be in another than its network has now."""
-
-    reason = "tap-elsewhere"
+class VifUnfit(Refused, reason="vif-unfit"):
+    """The vif's driver cannot be reloaded: the guest is not connected, the vif is leaving, or its backend is in another domain."""
 
 
-class VifUnfit(Refused):
-    """A vif that cannot be bound anew: its guest is not connected, it is being taken out, or its backend is in another domain."""
-
-    reason = "vif-unfit"
+class ModelUnknown(Refused, reason="model-unknown"): ...
 
 
-class ModelUnknown(Refused):
-    reason = "model-unknown"
+class NoFreePort(Refused, reason="no-free-port"):
+    """The guest has no free PCIe hotplug port, or no free PCI slot."""
 
 
-class NoFreePort(Refused):
-    """No PCIe hotplug port, or no PCI slot, is left in the guest."""
-
-    reason = "no-free-port"
+class TeamingIncomplete(Refused, reason="teaming-incomplete"): ...
 
 
-class TeamingIncomplete(Refused):
-    reason = "teaming-incomplete"
+class NeedsReplace(Refused, reason="needs-replace"):
+    """libvirt cannot change this in place; a replacement of the NIC can."""
 
 
-class NeedsReplace(Refused):
-    """libvirt cannot change this in place; `--replace` would do it."""
-
-    reason = "needs-replace"
+class NotSupported(Refused, reason="not-supported"): ...
 
 
-class NotSupported(Refused):
-    reason = "not-supported"
-
-
-class ConnectionFailed(Refused):
+class ConnectionFailed(Refused, reason="connection-failed"):
     """The hypervisor did not answer at all; nothing was started."""
 
-    reason = "connection-failed"
+
+class EventLoopConflict(Refused, reason="event-loop-conflict"): ...
 
 
-class EventLoopConflict(Refused):
-    reason = "event-loop-conflict"
+class JournalReadOnly(Refused, reason="journal-read-only"): ...
 
 
-class JournalReadOnly(Refused):
-    reason = "journal-read-only"
+class JournalNewer(Refused, reason="journal-newer"): ...
 
 
-class JournalNewer(Refused):
-    reason = "journal-newer"
+class JournalFull(Refused, reason="journal-full"): ...
 
 
-class JournalFull(Refused):
-    reason = "journal-full"
+class JournalBroken(Refused, reason="journal-broken"): ...
 
 
-class JournalBroken(Refused):
-    reason = "journal-broken"
+class JournalMoved(JournalBroken, reason="journal-moved"):
+    """The journal's path leads to another file now, or to none."""
 
 
-class JournalMoved(JournalBroken):
-    """Another file has the journal's path by now, or none has."""
-
-    reason = "journal-moved"
+class ClaimTaken(Refused, reason="claim-taken"):
+    """Another NIC or operation holds this host device, or the device is quarantined."""
 
 
-class ClaimTaken(Refused):
-    """Another NIC or operation holds this host device, or it is quarantined."""
-
-    reason = "claim-taken"
-
-
-class HostDeviceMissing(Refused):
+class HostDeviceMissing(Refused, reason="host-device-missing"):
     """The host has no PCI device at this address."""
 
-    reason = "host-device-missing"
+
+class HostDeviceBusy(Refused, reason="host-device-busy"):
+    """A domain has this device, or a process holds its VFIO group."""
 
 
-class HostDeviceBusy(Refused):
-    """Somebody has this device: a domain, or a process that holds its VFIO group."""
-
-    reason = "host-device-busy"
+class HostDeviceUnfit(Refused, reason="host-device-unfit"):
+    """The device cannot be lent: it is no VF, lacks a requested setting, or shares its IOMMU group with a device in use."""
 
 
-class HostDeviceUnfit(Refused):
-    """A device that cannot be lent: no VF, in bad company in its IOMMU group, without a setting that was asked for."""
-
-    reason = "host-device-unfit"
+class VfChanged(Refused, reason="vf-changed"):
+    """The VF differs from the journal: somebody set its MAC or VLAN, or another VF has its address. The VF is not changed."""
 
 
-class VfChanged(Refused):
-    """A VF is not what the journal says: somebody set its MAC or VLAN, or another VF has its address. Nothing is written to it."""
-
-    reason = "vf-changed"
+class VfHeld(Refused, reason="vf-held"):
+    """A VF of the PF is quarantined, or the host, a process or a plain ``<hostdev>`` has it."""
 
 
-class VfHeld(Refused):
-    """A process, a plain ``<hostdev>``, the host or a quarantine has a VF of the PF."""
-
-    reason = "vf-held"
+class TooFewVfs(Refused, reason="too-few-vfs"):
+    """The guests have more VFs than would be left."""
 
 
-class TooFewVfs(Refused):
-    """Fewer VFs would be left than guests have."""
-
-    reason = "too-few-vfs"
+class PfInUse(Refused, reason="pf-in-use"):
+    """A VLAN, a macvtap or the like on the PF's network interface would be lost."""
 
 
-class PfInUse(Refused):
-    """A VLAN, a macvtap or the like uses the PF's network interface, and would be lost."""
-
-    reason = "pf-in-use"
-
-
-class PfPending(Refused):
+class PfPending(Refused, reason="pf-pending"):
     """Another operation on this PF is open."""
 
-    reason = "pf-pending"
+
+class Outage(Refused, reason="outage"):
+    """Guests without a teaming partner would lose their network meanwhile, unless the caller allows the outage."""
 
 
-class Outage(Refused):
-    """Guests without a teaming partner would be cut off meanwhile; `--allow-outage` allows it."""
-
-    reason = "outage"
-
-
-class PoolExhausted(Refused):
+class PoolExhausted(Refused, reason="pool-exhausted"):
     """No VF of the pool is free."""
 
-    reason = "pool-exhausted"
+
+class VlanInvalid(Refused, reason="vlan-invalid"): ...
 
 
-class VlanInvalid(Refused):
-    reason = "vlan-invalid"
+class MetadataInvalid(Refused, reason="metadata-invalid"):
+    """virtnetplug cannot read its element in the domain's metadata, and leaves the element unchanged."""
 
 
-class MetadataInvalid(Refused):
-    """The domain's metadata of ours is not as virtnetplug writes it; virtnetplug changes nothing of what it cannot read."""
-
-    reason = "metadata-invalid"
+class ForgetRefused(Refused, reason="forget-refused"):
+    """`recover` was asked to forget an operation that is not open, or that can be settled."""
 
 
-class ForgetRefused(Refused):
-    """`recover` was to forget an operation that is not open, or that can be settled."""
-
-    reason = "forget-refused"
-
-
-class MetadataTooNew(Refused):
+class MetadataTooNew(Refused, reason="metadata-too-new"):
     """A newer virtnetplug wrote the domain's metadata."""
 
-    reason = "metadata-too-new"
+
+class IdentityMissing(Refused, reason="identity-missing"):
+    """The domain's metadata has no identity of that NIC."""
 
 
-class IdentityMissing(Refused):
-    """Nothing is remembered of that NIC."""
-
-    reason = "identity-missing"
+class IdentityConflict(Refused, reason="identity-conflict"):
+    """Two NICs would have the same identity, or one NIC would have two."""
 
 
-class IdentityConflict(Refused):
-    """Two NICs would have one identity, or one NIC two."""
-
-    reason = "identity-conflict"
-
-
-class FilterLoss(Refused):
+class FilterLoss(Refused, reason="filter-loss"):
     """The NIC's traffic would no longer be filtered."""
-
-    reason = "filter-loss"
 
 
 # -- effects -------------------------------------------------------------------------------------
 
 
-class HypervisorFailed(Failed):
-    """The hypervisor refused or failed a call; the message is its own."""
-
-    reason = "hypervisor-failed"
+class HypervisorFailed(Failed, reason="hypervisor-failed"):
+    """The hypervisor refused or failed a call; the message is the hypervisor's."""
 
     def __init__(self, message: str, *, code: int = 0, reason: str | None = None) -> None:
         super().__init__(message, reason=reason)
         self.code = code
 
 
-class DeviceMissing(HypervisorFailed):
+class DeviceMissing(HypervisorFailed, reason="device-missing"):
     """The hypervisor has no such device (any more)."""
 
-    reason = "device-missing"
 
-
-class UnplugInProgress(HypervisorFailed):
-    """The guest has already been asked to let this device go."""
-
-    reason = "unplug-in-progress"
+class UnplugInProgress(HypervisorFailed, reason="unplug-in-progress"):
+    """The guest was asked to release this device before."""
 
 
 class EmulatorLost(HypervisorFailed):
-    """QEMU's monitor broke during the call: QEMU has died, or dies, and libvirt ends the domain."""
+    """QEMU's monitor broke during the call: QEMU died or is dying, and libvirt ends the domain."""
 
 
-class GuestBusy(HypervisorFailed):
-    """The guest's slot is busy just now (PCIe power indicator blinking); asking again later works."""
-
-    reason = "guest-busy"
+class GuestBusy(HypervisorFailed, reason="guest-busy"):
+    """The guest's slot is busy (its PCIe power indicator blinks); a later attempt works."""
 
 
-class RemovalFailed(Failed):
-    """The guest said no (DEVICE_REMOVAL_FAILED)."""
-
-    reason = "removal-failed"
+class RemovalFailed(Failed, reason="removal-failed"):
+    """The guest refused to release the device (DEVICE_REMOVAL_FAILED)."""
 
 
-class TwinGone(Failed):
-    """A policy was to take an emulated NIC out because its fast twin serves, and that twin has left, or may leave."""
-
-    reason = "twin-gone"
+class TwinGone(Failed, reason="twin-gone"):
+    """A policy wanted to unplug an emulated NIC because its fast twin serves, but the twin left or may leave."""
 
 
-class NotApplied(Failed):
-    """libvirt said success and changed nothing."""
-
-    reason = "not-applied"
+class NotApplied(Failed, reason="not-applied"):
+    """libvirt reported success and changed nothing."""
 
 
-class NicChanged(NotApplied):
-    """Somebody has connected the NIC to something else since it was looked at: it is left as it is."""
-
-    reason = "nic-changed"
+class NicChanged(NotApplied, reason="nic-changed"):
+    """Somebody connected the NIC elsewhere after virtnetplug looked at it: the NIC stays as it is."""
 
 
-class OperationGone(Failed):
-    """No row of the journal in place is the operation's: the journal was moved away, removed or restored. No other call can undo the operation."""
-
-    reason = "operation-gone"
+class OperationGone(Failed, reason="operation-gone"):
+    """The journal lacks the operation's row: the journal was moved, removed or restored. No other call can undo the operation."""
 
 
-class HookFailed(Failed):
-    """The firmware hook could not be run, or said by its exit status that it failed."""
-
-    reason = "hook-failed"
+class HookFailed(Failed, reason="hook-failed"):
+    """The firmware hook could not be run, or its exit status reports a failure."""
 
 
-class HostDeviceFailed(Failed):
-    """The kernel would not do to a host device what was asked; the message names what."""
-
-    reason = "host-device-failed"
+class HostDeviceFailed(Failed, reason="host-device-failed"):
+    """The kernel refused to change a host device; the message names the change."""
 
 
-class XenStoreFailed(Failed):
-    """xenstore could not be asked, or did not do what it was told; the message says why."""
-
-    reason = "xenstore-failed"
+class XenStoreFailed(Failed, reason="xenstore-failed"):
+    """xenstore did not answer, or did not do what virtnetplug asked; the message says why."""
 
 
-class VifNotConnected(RollbackIncomplete):
-    """A vif was bound anew, and backend and guest did not both connect again; the message has both states."""
-
-    reason = "vif-not-connected"
+class VifNotConnected(RollbackIncomplete, reason="vif-not-connected"):
+    """The vif's driver was reloaded, but backend and guest did not both connect again; the message has both states."""
 
 
-class OperationTaken(RollbackIncomplete):
-    """The operation is not this call's any more: another call has settled it, goes on with it, or may do so. Nothing was written."""
-
-    reason = "operation-taken"
+class OperationTaken(RollbackIncomplete, reason="operation-taken"):
+    """Another call settled the operation, continues it, or may do so. This call wrote nothing."""
 
 
-class Orphaned(RollbackIncomplete):
-    """The guest has a NIC that the hypervisor does not know; undoing is not complete while it has."""
-
-    reason = "orphan-tap"
+class Orphaned(RollbackIncomplete, reason="orphan-tap"):
+    """The guest has a NIC that the hypervisor does not know; the undo is incomplete as long as the guest has the NIC."""
 
 
-class ConnectionLost(RollbackIncomplete):
-    """The connection broke in the middle; the journal keeps the operation and `recover` settles it."""
+class ConnectionLost(RollbackIncomplete, reason="connection-lost"):
+    """The connection broke halfway; the journal keeps the operation, and `recover` settles it."""
 
-    reason = "connection-lost"
+
+def call(method: str, *arguments: object, **options: object) -> str:
+    """A call of the `Plugger`, as a message names it: ``recover('web1', wait=60)`` in backticks.
+
+    Parameters are named likewise, such as ``scope=Scope.CONFIG``. The command line puts its own command or flag there.
+    """
+    words = [*map(_word, arguments), *(f"{name}={_word(value)}" for name, value in options.items())]
+    return f"`{method}({', '.join(words)})`"
+
+
+def _word(value: object) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, enum.Enum) else repr(value).replace("`", "\\x60")
 
 
 def sentence(text: str) -> str:
-    """The text with a full stop, so that another sentence can follow it."""
+    """The text with a full stop, so that another sentence can follow."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def unfinished_from(first: VirtnetplugError, operation: str) -> RollbackIncomplete:
-    """`first`, reported of an operation that is past the point where it could be undone."""
+    """`first`, as the error of an operation that can no longer be undone."""
     left = f"The {operation} can no longer be undone, and it has not ended."
-    error = RollbackIncomplete(
-        f"{sentence(first.message)} {left} The journal keeps it: 'virtnetplug recover' goes on with it."
-    )
+    error = RollbackIncomplete(f"{sentence(first.message)} {left} The journal keeps it: `recover()` goes on with it.")
     error.undo_failures = [left]
     return error
 
 
 def incomplete_from(first: VirtnetplugError, failures: Sequence[str]) -> RollbackIncomplete:
-    """`first`, reported as a rollback that could not be finished, with what is left to do."""
+    """`first`, as the error of an operation whose undo failed; `failures` say which steps remain."""
     left = "; ".join(failures)
     error = RollbackIncomplete(
-        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run 'virtnetplug recover'."
+        f"{sentence(first.message)} Undoing it did not finish either ({left}). The journal keeps it: run `recover()`."
     )
     error.undo_failures = list(failures)
     return error

@@ -1,7 +1,7 @@
 """Signals that ask the process to stop: noted when they come, delivered where nothing is half done.
 
-While an operation runs, no signal raises an exception inside one of its effects, an undo or a write of the journal. It is delivered, as
-`Interrupt`, at a safe point (`check`) or inside a wait (`allowed`), and inside the undo of an operation nowhere (`held`).
+While an operation runs, no signal raises an exception inside an effect, an undo or a write of the journal. The signal is delivered, as
+`Interrupt`, at a safe point (`check`) or inside a wait (`allowed`), and nowhere inside the undo of an operation (`held`).
 
 Python runs the handlers of signals in the main thread, between two of its bytecodes. In any other thread, and in an application that
 has a handler of its own for SIGINT, everything here does nothing.
@@ -14,11 +14,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NamedTuple
 
 from virtnetplug.errors import Interrupted, LeftInterrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a command to stop: Ctrl-C, whoever ends processes, a terminal that is closed."""
+"""The signals that ask a command to stop: from Ctrl-C, from whoever ends processes, from a terminal that is closed."""
 
 
 class Interrupt(KeyboardInterrupt):
@@ -29,31 +30,48 @@ class Interrupt(KeyboardInterrupt):
         self.number = number
 
 
-class _Listener:
-    """The handlers of some signals, and the signal that came and is not delivered yet."""
+class _Mode(NamedTuple):
+    """How a signal is delivered: `raises` at once, `is_for_each` also during the clean-up after another, `is_held` not at all."""
 
-    def __init__(self, numbers: Sequence[int]) -> None:
+    raises: bool = False
+    is_for_each: bool = False
+    is_held: bool = False
+
+
+class _Listener:
+    """The handlers of some signals, which had others `before`, and the signal that came and is not delivered yet."""
+
+    def __init__(self, numbers: Sequence[int] = ()) -> None:
         self.pending = 0
-        self.raises = False
-        self.is_for_each = False
-        self.is_held = False
-        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        self.mode = _Mode()
+        self.before = {number: signal.signal(number, self._note) for number in numbers}
+
+    @contextmanager
+    def turned(self, mode: _Mode) -> Iterator[None]:
+        """Deliver signals as `mode` says inside."""
+        before, self.mode = self.mode, mode
+        try:
+            yield
+        finally:
+            self.mode = before
+
+    def taken(self) -> Interrupt | None:
+        """The signal that came, which counts as delivered now."""
+        number, self.pending = self.pending, 0
+        return Interrupt(number) if number else None
 
     def deliver(self) -> None:
         """Raise `Interrupt` if a signal came."""
-        number, self.pending = self.pending, 0
-        if number:
-            self.raises = self.is_for_each  # else the clean-up that follows is not interrupted
-            raise Interrupt(number)
-
-    def restore(self) -> None:
-        """Give the signals their earlier handlers."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        stop = self.taken()
+        if stop is not None:
+            self.mode = self.mode._replace(
+                raises=self.mode.is_for_each
+            )  # else the clean-up that follows is not interrupted
+            raise stop
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.pending = self.pending or number
-        if self.raises:
+        if self.mode.raises:
             self.deliver()
 
 
@@ -62,8 +80,9 @@ _listener: _Listener | None = None
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Note SIGINT, SIGTERM and SIGHUP inside, for a command; those that are ignored (nohup) or have a handler are left alone."""
-    with _listening([number for number in SIGNALS if _is_default(number)]):
+    """Note SIGINT, SIGTERM and SIGHUP inside, for a command, except signals that are ignored (nohup) or have a handler."""
+    by_default = (signal.SIG_DFL, signal.default_int_handler)
+    with _listening([number for number in SIGNALS if signal.getsignal(number) in by_default]):
         yield
 
 
@@ -76,35 +95,28 @@ def deferred() -> Iterator[None]:
     is_plain = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with _listening([signal.SIGINT] if is_plain else []) as is_own:
         listener = _mine()
-        if listener is None:
-            yield
-            return
-        before, listener.raises = listener.raises, False
+        is_awaited = is_own or listener.mode.raises
         try:
-            yield
+            with listener.turned(listener.mode._replace(raises=False)):
+                yield
         finally:
-            listener.raises = before
-            if is_own or before:
+            if is_awaited:
                 listener.deliver()
 
 
 @contextmanager
 def allowed(*, each: bool = False) -> Iterator[None]:
-    """A wait is inside: a signal ends it at once, also one that came before. Nothing inside may be left half done by that.
+    """A wait is inside: a signal ends the wait at once, also a signal that came before. The wait must leave nothing half done.
 
-    With `each` a second signal also ends the clean-up after the first one.
+    If `each` is true, a second signal also ends the clean-up after the first.
     """
     listener = _mine()
-    if listener is None or listener.is_held:
+    if listener.mode.is_held:
         yield
         return
-    before = listener.raises, listener.is_for_each
-    listener.raises, listener.is_for_each = True, each
-    try:
+    with listener.turned(_Mode(raises=True, is_for_each=each)):
         listener.deliver()
         yield
-    finally:
-        listener.raises, listener.is_for_each = before
 
 
 @contextmanager
@@ -115,53 +127,40 @@ def shortened() -> Iterator[None]:
             yield
     except Interrupt as stop:
         listener = _mine()
-        if listener is not None:
-            listener.pending = listener.pending or stop.number
+        listener.pending = listener.pending or stop.number
         raise
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """What must not be left half done is inside, as an undo: no wait in it is ended, no safe point is one."""
+    """Code that must not be left half done is inside, such as an undo: no wait in it ends early, and no safe point delivers."""
     listener = _mine()
-    if listener is None:
+    with listener.turned(listener.mode._replace(raises=False, is_held=True)):
         yield
-        return
-    before = listener.raises, listener.is_held
-    listener.raises, listener.is_held = False, True
-    try:
-        yield
-    finally:
-        listener.raises, listener.is_held = before
 
 
 def check() -> None:
     """A safe point: raise `Interrupt` if a signal came."""
     listener = _mine()
-    if listener is not None and not listener.is_held:
+    if not listener.mode.is_held:
         listener.deliver()
 
 
 def defer() -> None:
-    """From here on signals are only noted, but in waits: until the end of the `allowed` that this is in."""
+    """Only note signals from here on, except in waits, until the end of the `allowed` around the call."""
     listener = _mine()
-    if listener is not None:
-        listener.raises = False
+    listener.mode = listener.mode._replace(raises=False)
 
 
 def came() -> str:
     """The name of a signal that came and was not delivered, or nothing."""
-    listener = _mine()
-    return signal.Signals(listener.pending).name if listener is not None and listener.pending else ""
+    number = _mine().pending
+    return signal.Signals(number).name if number else ""
 
 
 def undelivered() -> Interrupt | None:
-    """The signal that came and was not delivered, which is delivered by this; None if there is none."""
-    listener = _mine()
-    if listener is None or not listener.pending:
-        return None
-    number, listener.pending = listener.pending, 0
-    return Interrupt(number)
+    """The signal that came and was not delivered, which counts as delivered now; None if there is none."""
+    return _mine().taken()
 
 
 def interrupted(message: str, stop: KeyboardInterrupt) -> Interrupted:
@@ -170,7 +169,7 @@ def interrupted(message: str, stop: KeyboardInterrupt) -> Interrupted:
 
 
 def left_open(message: str, stop: KeyboardInterrupt) -> LeftInterrupted:
-    """The same of an operation that stays pending."""
+    """The error of an operation that `stop` ended and that stays pending, with the exit code of its signal."""
     return LeftInterrupted(message, signal=_number(stop))
 
 
@@ -194,16 +193,13 @@ def _listening(numbers: Sequence[int]) -> Iterator[bool]:
         yield True
     finally:
         _listener = None
-        listener.restore()
+        for number, handler in listener.before.items():
+            signal.signal(number, handler)
 
 
-def _mine() -> _Listener | None:
-    return _listener if _is_main_thread() else None
+def _mine() -> _Listener:
+    return _listener if _listener is not None and _is_main_thread() else _Listener()
 
 
 def _is_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
-
-
-def _is_default(number: int) -> bool:
-    return signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)

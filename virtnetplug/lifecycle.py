@@ -1,11 +1,11 @@
-"""The state of one plugged NIC: the Xen bus states, and the one table of legal transitions.
+"""The state of a plugged NIC: the Xen bus states, and the one table of legal transitions.
 
-The table governs what virtnetplug *sets*. What it observes (of a guest, of Xen's netback) is recorded
+The table governs what virtnetplug *sets*. What virtnetplug observes of a guest, or of Xen's netback, is recorded
 as seen and never passes through here.
 
-States are those of Xen's ``xen/include/public/io/xenbus.h``. No move leaves Closed: a NIC that a guest is given again
-begins anew. Xen's own backends have one more move, from Closed once the frontend goes to Initialising, which virtnetplug
-observes (QEMU commit 67bc8e00f7, "fix xen-bus state model to allow frontend re-connection").
+The states are those of Xen's ``xen/include/public/io/xenbus.h``. No move leaves Closed: a NIC that a guest gets again
+begins anew. Xen's own backends leave Closed once the frontend goes to Initialising, which virtnetplug observes
+(QEMU commit 67bc8e00f7, "fix xen-bus state model to allow frontend re-connection").
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class State(enum.StrEnum):
 
 
 class End(enum.StrEnum):
-    """Which end of the NIC."""
+    """The two ends of a NIC."""
 
     FRONTEND = "frontend"
     BACKEND = "backend"
@@ -40,8 +40,8 @@ class Trigger(enum.StrEnum):
     """What virtnetplug did, or saw happen, that moves a state."""
 
     ATTACH = "attach"  # the guest has the device
-    ASK = "ask"  # the guest was asked to let go
-    GONE = "gone"  # the guest let go, or ended
+    ASK = "ask"  # the guest was asked to release the device
+    GONE = "gone"  # the guest released the device, or ended
 
 
 _S, _T = State, Trigger
@@ -74,10 +74,10 @@ def _after(*triggers: Trigger) -> tuple[State, State]:
 
 
 ATTACHED = _after(Trigger.ATTACH)
-"""Frontend and backend of a NIC that a guest was given."""
+"""Frontend and backend of a NIC that a guest got."""
 
 ASKED = _after(Trigger.ATTACH, Trigger.ASK)
-"""Frontend and backend of a NIC that the guest may let go of at any time."""
+"""Frontend and backend of a NIC that the guest may release at any time."""
 
 GONE = _after(Trigger.ATTACH, Trigger.ASK, Trigger.GONE)
 """Frontend and backend of a NIC that no guest has."""

@@ -1,4 +1,4 @@
-"""Every retry policy of the program, by name."""
+"""The retry policy for host state that no event announces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FIRST, MOST = 0.01, 0.25
 
 
 def until_true(look: Callable[[], bool], *, seconds: float) -> bool:
-    """Look until it is so or `seconds` have passed; for host state that no event announces."""
+    """Look again and again until `look` returns true; False if it does not within `seconds`."""
     if look():
         return True
     import tenacity  # imported here: most operations never look twice

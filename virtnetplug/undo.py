@@ -20,11 +20,11 @@ class UndoStack:
     _undos: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
 
     def add(self, name: str, undo: Callable[[], None]) -> None:
-        """Register what takes the latest effect back; `name` is the step's."""
+        """Register the undo of the latest effect; `name` is the step's."""
         self._undos.append((name, undo))
 
     def commit(self) -> None:
-        """All went well: forget the undos."""
+        """The operation succeeded: forget the undos."""
         self._undos.clear()
 
     def __len__(self) -> int:
@@ -32,9 +32,9 @@ class UndoStack:
 
     @interruption.held()
     def unwind(self, down_to: int = 0) -> list[tuple[str, VirtnetplugError]]:
-        """Run the undos, newest first, until only the oldest `down_to` are left; return the errors of those that failed, whatever they raised.
+        """Run the undos, newest first, until only the oldest `down_to` are left; return the errors of the undos that failed.
 
-        An undo that failed stays on the stack: an empty stack says that all is undone. No signal breaks an undo, nor a wait inside one.
+        An undo that failed stays on the stack: an empty stack means that everything is undone. No signal interrupts an undo, or a wait inside it.
         """
         failed: list[tuple[str, Callable[[], None]]] = []
         failures: list[tuple[str, VirtnetplugError]] = []
@@ -42,14 +42,13 @@ class UndoStack:
             name, undo = self._undos.pop()
             try:
                 undo()
+                continue
             except VirtnetplugError as error:
                 failures.append((name, error))
             except Exception as error:  # noqa: BLE001 - a fault in one undo must not keep the others from being tried
                 failure = VirtnetplugError(f"{type(error).__name__}: {error}")
                 failure.__cause__ = error
                 failures.append((name, failure))
-            else:
-                continue
             failed.append((name, undo))
         self._undos += reversed(failed)
         return failures

@@ -21,11 +21,10 @@ from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from tests.fakes.xen import FakeXen, Seat
 from virtnetplug.lifecycle import State
-from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.host_device import NetdevState, PciDevice, VfSettings
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.xen import Vif
 
 JOURNALS = Path(__file__).parents[1] / "golden" / "journals" / "v3"

@@ -355,7 +355,9 @@ def test_two_nics_of_one_mac_that_differ_are_two(world: World) -> None:
         ("ua-nic2", world.bridges[1], True, False),
         (None, world.bridges[0], False, True),
     ]
-    with pytest.raises(NicAmbiguous, match=r"you mean by the one definition that has it: --live .* --config"):
+    with pytest.raises(
+        NicAmbiguous, match=r"you mean by the one definition that has it: `scope=Scope.LIVE` .* `scope=Scope.CONFIG`"
+    ):
         world.plugger.update(world.name, MAC, {"link_state": "down"}, scope=Scope.BOTH)
     world.plugger.update(world.name, MAC, {"link_state": "down"}, scope=Scope.CONFIG)
     assert [_one(world, half).link_state for half in HALVES] == [None, "down"]

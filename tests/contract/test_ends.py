@@ -159,7 +159,7 @@ def test_an_operation_whose_image_was_removed_can_be_forgotten(fake: World) -> N
     fake.guest.managed_save()
     fake.guest.forget_image()
     outcome = _recovered(fake)
-    assert outcome.reason == "guest-saved" and f"--forget {operation}" in outcome.message
+    assert outcome.reason == "guest-saved" and f"forget={operation!r}" in outcome.message
     assert "to a file" in outcome.message and "was removed" in outcome.message
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
@@ -425,7 +425,7 @@ def test_a_run_without_a_mark_is_told_from_no_other_that_was_restored(
         _as_version_4(fake, operation)
     outcome = _recovered(fake, wait=5)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown") and "ua-nic1" in _names(fake)
-    assert f"--forget {operation}" in outcome.message
+    assert f"forget={operation!r}" in outcome.message
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
@@ -440,7 +440,7 @@ def test_a_later_run_that_was_saved_as_well_is_not_said_to_have_been_asked(fake:
     before = _names(fake)
     outcome = _recovered(fake, wait=10)
     assert (outcome.result, outcome.reason) == (Result.PENDING, "end-unknown")
-    assert "started anew" in outcome.message and f"--forget {operation}" in outcome.message
+    assert "started anew" in outcome.message and f"forget={operation!r}" in outcome.message
     assert _names(fake) == before and not fake.guest.copy_image().leaving
     assert _recovered(fake, forget=operation).reason == "forgotten" and _names(fake) == before
 
@@ -686,14 +686,14 @@ def test_audit_plan_and_recover_say_the_same_of_an_end_that_is_not_known(fake: W
         fake.guest.pause_and_go_on()
     (finding,) = fake.plugger.audit().findings
     (plan,) = fake.plugger.plan_recover()
-    assert finding.kind == "operation-open" and finding.remedy == f"Run 'virtnetplug recover {fake.name}'."
+    assert finding.kind == "operation-open" and finding.remedy == f"Run `recover({fake.name!r})`."
     outcome = _recovered(fake)
     if kind == "detach" and not is_off:  # whichever guest it is, it lacks the NIC
         assert plan.fits and outcome.result is Result.DONE and _is_clean(fake)
         return
     assert outcome.reason == "end-unknown" and [refusal.reason for refusal in plan.refusals] == ["end-unknown"]
     (finding,) = fake.plugger.audit().findings
-    assert "let go" not in finding.message and f"--forget {operation}" in finding.remedy
+    assert "let go" not in finding.message and f"forget={operation!r}" in finding.remedy
     assert _recovered(fake, forget=operation).reason == "forgotten" and _is_clean(fake)
 
 
@@ -851,7 +851,7 @@ def test_an_operation_of_a_domain_that_is_no_more_is_found_by_its_name(fake: Wor
     fake.guest.save()
     fake.guest.undefine()
     (finding,) = fake.plugger.audit().findings
-    assert f"recover {fake.name}'" in finding.remedy
+    assert f"recover({fake.name!r})" in finding.remedy
     (plan,) = fake.plugger.plan_recover(fake.name)
     assert plan.warnings[0].endswith("would be closed as left") and not plan.steps
     outcome = _recovered(fake, domain=fake.name)
@@ -1102,7 +1102,7 @@ def test_a_guest_that_left_is_told_of_and_closes_the_operation(fake: World, kind
     fake.guest.stop(HowEnded.MIGRATED)
     outcome = _recovered(fake)
     assert (outcome.result, outcome.reason) == (Result.LEFT, "guest-migrated")
-    assert f"recover {fake.host.hypervisor.domain(fake.name).uuid} --wait" in outcome.message, (
+    assert f"recover({fake.host.hypervisor.domain(fake.name).uuid!r}, wait=" in outcome.message, (
         "it may have another name there"
     )
     assert _state(fake, operation) is OperationState.LEFT and _is_clean(fake)
@@ -1346,7 +1346,7 @@ def test_what_an_operation_asked_whose_journal_is_lost_can_be_cleared(fake: Worl
     operation = _pending(fake, "detach")
     _lose_journal(fake)
     assert fake.plugger.recover(wait=1) == ()
-    assert any(f"--forget {operation}" in event.text for event in fake.events)
+    assert any(f"forget={operation!r}" in event.text for event in fake.events)
     (outcome,) = fake.plugger.recover(forget=operation)
     assert (outcome.result, outcome.reason) == (Result.LEFT, "forgotten") and operation in outcome.message
     assert not fake.carries().asked and {nic.pending for nic in fake.plugger.list(fake.name)} == {None}
@@ -1444,7 +1444,7 @@ def test_what_travels_does_not_go_on_without_the_alias_and_says_so(fake: World) 
     _pending(fake, "detach")
     copy, fake.guest.save = fake.guest.save, lambda: _without_aliases(copy())
     assert arrived(fake).recover(wait=1) == ()
-    assert any("that does not go on" in event.text for event in fake.events)
+    assert any("That request goes no further" in event.text for event in fake.events)
 
 
 def _cabled_anew(fake: World, image: Image) -> Image:
@@ -1492,7 +1492,7 @@ def test_a_nic_that_cannot_be_told_any_more_is_said(fake: World) -> None:
     fake.guest.attach(fake.bridge_nic(7), Half.LIVE)
     plugger = _arrived_cabled_anew(fake)
     assert plugger.recover(wait=1) == ()
-    assert any("that does not go on" in event.text and fake.bridges[0] in event.text for event in fake.events)
+    assert any("That request goes no further" in event.text and fake.bridges[0] in event.text for event in fake.events)
 
 
 # -- an administrator's hand between a crash and the recovery -------------------------------------------------

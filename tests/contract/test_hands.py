@@ -136,7 +136,7 @@ def test_a_vf_that_libvirt_forgot_is_said_and_taken_out_with_leave_to_taint(
     for _ in range(2):
         (outcome,) = pool.plugger.recover()
         assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "orphan-device")
-        assert str(address) in outcome.message and "--allow-taint" in outcome.message
+        assert str(address) in outcome.message and "allow_taint=True" in outcome.message
     assert "device-quarantined" in [finding.kind for finding in pool.plugger.audit().findings]
     (other,) = pool.plugger.attach(pool.name, [nic(2)]).nics
     assert other.host_address != address

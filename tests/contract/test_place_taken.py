@@ -76,8 +76,8 @@ def _assert_taken(world: World, act: Callable[[], Any], wanted: str) -> None:
     result, reason, message = _answer(act)
     assert (result, reason) == (Result.PENDING, "place-taken"), message
     assert "with 'virsh detach-device --" in message  # a detach of ours is refused as long as the operation is open
-    assert f"The {wanted} " in message and f"'virtnetplug recover {world.name}'" in message
-    assert ("--any-address" in message) == (wanted == "guest address")
+    assert f"The {wanted} " in message and f"`recover({world.name!r})`" in message
+    assert ("any_address=True" in message) == (wanted == "guest address")
     (record,) = world.host.journal.open_operations()
     assert (record.state, record.reason, record.error) == (OperationState.PENDING, "place-taken", message)
 

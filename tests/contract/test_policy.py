@@ -76,7 +76,7 @@ def test_the_only_copy_is_forgotten_by_force_alone(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic(1)])
     world.plugger.handover(world.name, "ua-nic1", world.network_nic(2))
     before = world.snapshot()
-    with pytest.raises(Refused, match=r"handback .* ua-nic1.*--force") as refused:
+    with pytest.raises(Refused, match=r"handback\(.* .ua-nic1.*`force=True`") as refused:
         world.plugger.forget_identity(world.name, "ua-nic1")
     assert refused.value.reason == "identity-only-copy"
     assert world.snapshot() == before
@@ -221,7 +221,7 @@ def test_detach_of_the_last_fast_one_says_so_and_the_emulated_one_comes_back_if_
     world.plugger.set_policy(world.name, force_unplug="NICS")
     world.plugger.attach(world.name, [world.network_nic(2)], twin_of="ua-nic1")
     plan = world.plugger.plan_detach(world.name, "ua-nic2")
-    assert plan.operation == "detach" and any("--restore-emulated" in text for text in plan.warnings)
+    assert plan.operation == "detach" and any("restore_emulated=True" in text for text in plan.warnings)
     outcome = world.plugger.detach(world.name, "ua-nic2", restore_emulated=True)
     assert (outcome.operation, outcome.enforced) == ("handback", ())
     assert {alias: net.element for alias, net in nets(world).items()} == {"ua-nic1": element}

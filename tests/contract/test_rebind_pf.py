@@ -288,7 +288,7 @@ def _forbidden(world: World) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[World], None], dict[str, Any], str, str]] = {
-    "no partner": (lambda w: None, {"allow_outage": False}, "outage", "second/ua-vf2 has no teaming partner.*--allow-outage"),
+    "no partner": (lambda w: None, {"allow_outage": False}, "outage", "second/ua-vf2 has no teaming partner.*allow_outage=True"),
     "plain hostdev": (_plain, {}, "vf-held", f"{VFS[2]} cannot be taken: domain second has it as a plain"),
     "process": (_process, {}, "vf-held", f"{VFS[2]} cannot be taken: process 4242"),
     "used by the host": (_used, {}, "vf-held", f"{VFS[2]} cannot be taken: the host uses it as eth"),

@@ -174,7 +174,7 @@ def test_a_definition_that_names_a_vf_which_will_be_gone_is_said(house: World) -
     fake.all["off"].destroy()
     said = [
         f"the definition of the next boot of {name} still names {vf}, which {PF} has no more with 3 VFs: {name} does not start with it. "
-        "'virtnetplug update --config' changes that"
+        "`update(scope=Scope.CONFIG)` changes that"
         for name, vf in ((house.name, VFS[3]), ("off", VFS[2]))
     ]
     plan = house.plugger.plan_rebind_pf(PF, numvfs=3, allow_outage=True)

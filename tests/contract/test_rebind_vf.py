@@ -298,8 +298,8 @@ def test_one_that_cannot_come_back_as_its_pool_is_gone_says_what_to_do(pool: Wor
     for _ in range(2):
         (outcome,) = pool.plugger.recover(wait=1)
         assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, reason)
-        assert remedy in outcome.message and f"Then 'virtnetplug recover {pool.name}'" in outcome.message
-    assert "--forget" in outcome.message
+        assert remedy in outcome.message and f"Then `recover({pool.name!r})`" in outcome.message
+    assert "forget=" in outcome.message
     nets["pool"] = before
     (outcome,) = [each for each in pool.plugger.recover(wait=1) if each.operation == "rebind-vf"]
     assert outcome.result is Result.UNDONE and one(pool).alias == "ua-vf1"
@@ -338,7 +338,7 @@ def test_one_that_cannot_come_back_stays_out_if_its_operation_is_forgotten(
     lose(pool)
     (left,) = [each for each in pool.plugger.recover(wait=1) if each.operation == "rebind-vf"]
     assert (left.result, left.reason) == (Result.INCOMPLETE, reason)
-    assert f"'virtnetplug recover {pool.name} --forget {record.id}' closes the rebind-vf" in left.message
+    assert f"`recover({pool.name!r}, forget={record.id!r})` closes the rebind-vf" in left.message
     forgotten, *given_back = pool.plugger.recover(forget=record.id)
     assert (forgotten.result, forgotten.reason) == (Result.LEFT, "forgotten")
     assert alias in forgotten.message and forgotten.message.endswith("stays out of the guest")

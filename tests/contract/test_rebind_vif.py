@@ -28,11 +28,12 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.vif import rebind_vif, vif_recovery, vif_rework
+from virtnetplug.hotplug.vif import netback
+from virtnetplug.hotplug.vif import rebind as rebind_vif
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Half, Result
-from virtnetplug.model.physical_function import NetdevState
 
 MACS = [f"00:16:3e:00:00:{number:02x}" for number in range(8)]
 
@@ -80,9 +81,9 @@ class Dom0:
 
 @pytest.fixture
 def dom0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(vif_rework, "ORPHAN_SECONDS", 0.05)
-    monkeypatch.setattr(vif_rework, "LOOK_AGAIN", 0.01)
-    monkeypatch.setattr(vif_recovery, "LEAST", 0.05)
+    monkeypatch.setattr(netback, "ORPHAN_SECONDS", 0.05)
+    monkeypatch.setattr(netback, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(rebind_vif, "CONNECT_SECONDS", 0.05)
     made = Dom0(FakeXen(), FakeHypervisor(), tmp_path / "state")
     made.hypervisor.add_bridge("br0")
     for name, numbers in (("web", (0, 1)), ("db", (0,))):
@@ -557,7 +558,7 @@ def test_it_is_for_xen_only(dom0: Dom0) -> None:
     with pytest.raises(UsageError, match="say what to connect the NIC to"):
         dom0.plugger.rebind_vif("web", "ua-web1")
     for call in (dom0.plugger.rebind_vif, dom0.plugger.plan_rebind_vif):
-        with pytest.raises(UsageError, match="--pf"):
+        with pytest.raises(UsageError, match="`pf`"):
             call("web", "ua-web1", reload_driver=True)
 
 

@@ -175,7 +175,7 @@ def test_a_nic_that_cannot_be_put_back_may_stay_out(fake: World, scope: Scope) -
     before = dict(bridges)
     bridges.clear()
     (left,) = fake.plugger.recover(wait=1)
-    assert left.result is Result.INCOMPLETE and f"--forget {record.id}' closes the update" in left.message
+    assert left.result is Result.INCOMPLETE and f"forget={record.id!r})` closes the update" in left.message
     bridges |= before
     fake.guest.attach(fake.bridge_nic(1), Half.LIVE)
     with pytest.raises(ForgetRefused):

@@ -80,7 +80,7 @@ def assert_agree(
             assert "touched" in said.message, what
         elif mine[0].state is OperationState.UNDONE:
             assert "was undone" in said.message or "Nothing was touched" in said.message, what
-        assert bool(open_ids) == ("virtnetplug recover" in said.message), (what, said.message)
+        assert bool(open_ids) == ("`recover(" in said.message), (what, said.message)
         assert said.undo_failures == [] or open_ids, what
         if not open_ids and name not in GOVERNED:
             steps._assert_as_before_or_complete(name, world, before, what)
@@ -153,7 +153,7 @@ def test_a_signal_ends_the_wait_of_a_recovery_and_the_operation_stays_pending(fa
     (fake.plugger.detach(fake.name, "ua-nic1", wait=0.1))
     fake.later(3.0, send)
     said, _ = act_under(fake, lambda world, plugger: plugger.recover(wait=600))
-    assert isinstance(said, Interrupted) and "virtnetplug recover" in said.message
+    assert isinstance(said, Interrupted) and "`recover(" in said.message
     (record,) = fake.host.journal.open_operations(fake.host.hypervisor.key)
     assert (record.state, record.reason) == (OperationState.PENDING, "interrupted")
     fake.guest.resume()
@@ -189,7 +189,7 @@ def test_a_signal_at_every_call_of_a_recovery(
         what = f"recovery of {name}, a signal {'after' if after else 'at'} call {k} ({trigger.calls[k]}): {said}"
         is_open = bool(fake.snapshot()["open"])
         assert is_open == isinstance(said, Interrupted), what
-        assert not isinstance(said, Interrupted) or "virtnetplug recover" in said.message, what
+        assert not isinstance(said, Interrupted) or "`recover(" in said.message, what
         fake.plugger.recover(wait=20)
         steps._assert_as_before_or_complete(name, fake, before, what)
         assert steps._is_complete(name, fake, before), what
@@ -301,7 +301,7 @@ def _taken(
 
 def _assert_interrupted(said: Outcome | Interrupted, number: int, record: OperationRecord) -> None:
     assert isinstance(said, Interrupted) and (said.reason, said.exit_code) == ("interrupted", 128 + number)
-    assert str(os.getpid()) in said.message and "virtnetplug recover" in said.message and said.undo_failures == []
+    assert str(os.getpid()) in said.message and "`recover(" in said.message and said.undo_failures == []
     assert (record.state, record.reason) == (OperationState.PENDING, "interrupted")
 
 
@@ -387,7 +387,7 @@ def test_a_signal_while_a_policy_is_at_work_does_not_hide_what_was_done(fake: Wo
     OPERATIONS["enforcement"][0](fake)
     said, _ = act_under(fake, act, Trigger(calls.index("detach"), "signal"))
     assert isinstance(said, Outcome) and said.result is Result.DONE
-    assert any("virtnetplug recover" in warning for warning in said.warnings)
+    assert any("`recover(" in warning for warning in said.warnings)
     fake.plugger.recover(wait=20)
     assert steps._is_complete("enforcement", fake, {})
 

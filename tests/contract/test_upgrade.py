@@ -23,7 +23,8 @@ from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.xen import FakeXen
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.vif import vif_recovery, vif_rework
+from virtnetplug.hotplug.vif import netback
+from virtnetplug.hotplug.vif import rebind as rebind_vif
 from virtnetplug.model.operation import OPEN_STATES, OperationState, Result
 
 BROKEN = {"killed", "incomplete", "lost"}
@@ -122,9 +123,9 @@ def seen_in(place: Path) -> Callable[[str, str], Any]:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovery waits for vifs in real time."""
-    monkeypatch.setattr(vif_rework, "ORPHAN_SECONDS", 0.05)
-    monkeypatch.setattr(vif_rework, "LOOK_AGAIN", 0.01)
-    monkeypatch.setattr(vif_recovery, "LEAST", 0.05)
+    monkeypatch.setattr(netback, "ORPHAN_SECONDS", 0.05)
+    monkeypatch.setattr(netback, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(rebind_vif, "CONNECT_SECONDS", 0.05)
 
 
 @pytest.mark.many(12)

@@ -203,7 +203,7 @@ def test_audit_says_so_and_its_repair_ends_the_row(pool: World, how: str) -> Non
     kept = set_by_hand(pool)
     (finding,) = [one for one in pool.plugger.audit().findings if one.kind == "vf-changed"]
     assert (finding.nic, finding.device) == ("ua-vf1", str(FIRST)) and words in finding.message
-    assert "virtnetplug recover" in finding.remedy
+    assert "`recover()`" in finding.remedy
     assert "vf-settings-differ" not in kinds(pool)
     mended = [one.repaired for one in pool.plugger.repair(pool.plugger.audit()).findings if one.kind == "vf-changed"]
     assert mended == [True]

@@ -14,10 +14,9 @@ from virtnetplug.errors import (
     HostDeviceUnfit,
     VirtnetplugError,
 )
-from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, Boot, PciDevice, VfCounters, VfIdentity, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import Boot, VfIdentity
 
 PFS = (PciAddress(0, 1, 0, 0), PciAddress(0, 2, 0, 0))
 PF_DRIVER, VF_DRIVER = "igb", "igbvf"

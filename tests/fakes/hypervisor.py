@@ -53,8 +53,7 @@ from virtnetplug.ports.domain import (
     WhatWasTold,
 )
 from virtnetplug.ports.links import Link, SwitchPort
-from virtnetplug.xml.metadata import NAMESPACE, PREFIX
-from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
+from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 BLINKING = 5.0
 """Seconds that the power indicator of a native PCIe slot blinks before the device goes: a second press of the button ends it."""

@@ -7,9 +7,8 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing
-from virtnetplug.model.host_device import PciDevice, VfSettings
+from virtnetplug.model.host_device import NetdevState, PciDevice, PfState, VfSettings
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import NetdevState, PfState
 
 
 class FakePhysicalFunctions:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from virtnetplug.errors import Failed, HostDeviceFailed
 from virtnetplug.lifecycle import State
-from virtnetplug.model.physical_function import NetdevState
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.ports.links import Link
 from virtnetplug.ports.xen import Vif
 

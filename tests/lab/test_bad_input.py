@@ -50,7 +50,7 @@ def refused(untouched: None, vm: Guest, tmp_path: Path) -> Callable[..., str]:
 DEVICES = {
     "a PF": (lambda: vf_nic(PFS[0], "yes"), "host-device-unfit", "it is a PF; name one of its VFs"),
     "no VF": (lambda: vf_nic("0000:00:00.0", "no"), "host-device-unfit", "it is no VF of an SR-IOV device"),
-    "nothing": (lambda: vf_nic("0000:7f:10.0", "yes"), "host-device-missing", "virtnetplug devices"),
+    "nothing": (lambda: vf_nic("0000:7f:10.0", "yes"), "host-device-missing", "`devices()`"),
     "VLAN 4095": (lambda: pool_nic(more="<vlan><tag id='4095'/></vlan>"), "vlan-invalid", "to 4094"),
     "VLAN 5000": (lambda: pool_nic(more="<vlan><tag id='5000'/></vlan>"), "xml-invalid", "from 0 to 4095"),
     "a trunk": (

@@ -105,7 +105,7 @@ def test_what_one_guest_gave_back_another_gets(plugger: Plugger, guest: Start, v
         assert plugger.detach(name, "ua-vf1", wait=600).warnings == ()
     plugger.attach(first.name, [vf_nic(vf, "yes")])
     first.destroy()
-    with pytest.raises(VirtnetplugError, match=f"held for {first.name}.*virtnetplug recover"):
+    with pytest.raises(VirtnetplugError, match=f"held for {first.name}.*`recover"):
         plugger.attach(vm.name, [vf_nic(vf, "yes")])
     plugger.recover()
     plugger.attach(vm.name, [vf_nic(vf, "yes")])

@@ -25,8 +25,8 @@ from virtnetplug import Plugger
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.xen.xenstore import XenStore
 from virtnetplug.errors import Refused, VifNotConnected
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Result
-from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.xen import Vif
 
 Attach = Callable[..., Nic]

@@ -12,7 +12,7 @@ import pytest
 from tests.real.namespace import wait_until
 from tests.real.test_links import inside, ip
 from virtnetplug.adapters.linux import netdev_state, rtnetlink
-from virtnetplug.model.physical_function import NetdevState, PfState
+from virtnetplug.model.host_device import NetdevState, PfState
 
 _MADE = "link add pf0 address 02:00:00:00:00:01 type veth peer name wire"
 

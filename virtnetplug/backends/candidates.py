@@ -145,5 +145,5 @@ def exhausted(actual: ActualDevice, pool: Pool, lost: Mapping[PciAddress, str]) 
     listed = "; ".join(reasons) or "it has no device at all"
     return (
         f"{what} has no device left to lend: {listed}. Detach one that is in use, mend what is quarantined, or have "
-        "'virtnetplug recover' give back what a domain that has ended still holds."
+        "`recover()` give back what a domain that has ended still holds."
     )

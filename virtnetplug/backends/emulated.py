@@ -77,7 +77,7 @@ class Emulated:
             return ()
         return [
             f"libvirt no longer lists {net.alias}, but the domain's QEMU still holds its tap {target}; "
-            f"'virtnetplug audit' follows it up"
+            f"`audit()` follows it up"
         ]
 
     def probe(self, ground: Ground, net: Interface) -> State | None:

@@ -98,7 +98,7 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
         whose = "It is lent to nobody" if user is None else f"It is lent to nobody once domain {user.name} lets it go"
         return Returned(
-            f"host device {holding.address} is quarantined: {fault}. {whose}; 'virtnetplug recover' tries again to give it back.",
+            f"host device {holding.address} is quarantined: {fault}. {whose}; `recover()` tries again to give it back.",
             user=None if user is None else user.name,
         )
     _delete_port(ground, holding)

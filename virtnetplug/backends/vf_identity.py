@@ -21,8 +21,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
-from virtnetplug.model.vf_identity import VfIdentity
+from virtnetplug.model.host_device import VFIO_DRIVER, VfIdentity, VfSettings
 from virtnetplug.ports.domain import Domain
 
 GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
@@ -57,7 +56,7 @@ def expect_same(ground: Ground, holding: Holding) -> None:
     if (why := _change(ground, holding, now)) is not None:
         raise VfChanged(
             f"{_other(holding)}: {why}. Nothing is written to it. "
-            "Run 'virtnetplug recover', which lets it go; then detach the NIC and attach it again."
+            "Run `recover()`, which lets it go; then detach the NIC and attach it again."
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import Screen, printable, table
+from virtnetplug.cli.table import Screen, printable, prose, table
 
 if TYPE_CHECKING:
-    from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
+    from virtnetplug.model.identity import CandidateView, IdentityView, PolicyView, TwinView
 
 _IDENTITIES = ("DOMAIN", "NIC", "IS IN", "HANDED OVER", "TWIN", "TWIN IS IN")
 _CANDIDATES = ("RANK", "NIC", "DEVICE", "ADDRESS", "LINK", "IS TO", "WHY")
@@ -43,7 +43,7 @@ def _twin(twin: TwinView) -> str:
     verdict = f"goes from {' and '.join(where)}" if where else "stays"
     if where and not twin.is_there:
         verdict += " (and has gone)"
-    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {printable(twin.why)}\n"
+    return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {prose(twin.why)}\n"
 
 
 def _candidate(each: CandidateView) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from virtnetplug.cli.output import silence
-from virtnetplug.cli.table import columns_of, printable
+from virtnetplug.cli.table import columns_of, prose
 
 if TYPE_CHECKING:
     from virtnetplug.model.operation import Event
@@ -76,9 +76,9 @@ class Progress:
             return
         with self._lock:
             if self._is_verbose:
-                self._write(f"{self._elapsed():8.3f} s  {printable(text)}\n")
+                self._write(f"{self._elapsed():8.3f} s  {prose(text)}\n")
             elif self._is_late and not self._is_terminal and text != self._text:
-                self._write(f"{printable(text)} ({self._elapsed():.0f} s)\n")
+                self._write(f"{prose(text)} ({self._elapsed():.0f} s)\n")
             self._text = text
 
     def _watch(self) -> None:
@@ -87,7 +87,7 @@ class Progress:
         with self._lock:
             self._is_late = True
             if not self._is_terminal:
-                self._write(f"{printable(self._text)} ({self._elapsed():.0f} s)\n")
+                self._write(f"{prose(self._text)} ({self._elapsed():.0f} s)\n")
                 return
         while not self._stop.is_set():
             with self._lock:
@@ -95,7 +95,7 @@ class Progress:
             self._stop.wait(_REDRAW)
 
     def _draw(self) -> None:
-        line = f"{printable(self._text)} ({self._elapsed():.0f} s)"
+        line = f"{prose(self._text)} ({self._elapsed():.0f} s)"
         self._is_drawn = True
         self._write(f"\r{line[: columns_of(self._stream) - 1]}\x1b[K")
 

@@ -8,16 +8,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from virtnetplug.cli.wording import in_commands
 from virtnetplug.errors import Refused, VirtnetplugError
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
-    from virtnetplug.model.audit import AuditReport
-    from virtnetplug.model.device_tree import DeviceTree, VfView
-    from virtnetplug.model.diagnosis import Diagnosis
-    from virtnetplug.model.host_device import PciDevice
+    from virtnetplug.model.audit import AuditReport, Diagnosis
+    from virtnetplug.model.host_device import DeviceTree, PciDevice, VfView
+    from virtnetplug.model.identity import IdentityView, PolicyView
     from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
-    from virtnetplug.model.policy import IdentityView, PolicyView
 
 Document = dict[str, Any]
 
@@ -37,9 +36,37 @@ _RESULT_OF_EXIT = {
 }  # fmt: skip
 
 
+_PROSE = frozenset(
+    [
+        "message",
+        "remedy",
+        "repair",
+        "warnings",
+        "undo_failures",
+        "detail",
+        "why",
+        "obstacle",
+        "problems",
+        "unseen",
+        "found",
+        "pending",
+        "quarantine",
+    ]
+)
+"""The keys of messages: sentences of the core, or lists of such."""
+
+
 def dump(document: Document) -> str:
-    """The document as ASCII JSON text, keys in their documented order."""
-    return json.dumps(document, indent=2, allow_nan=False)
+    """The document as ASCII JSON text, keys in their documented order, with commands where messages name calls."""
+    return json.dumps(_worded(document), indent=2, allow_nan=False)
+
+
+def _worded(value: Any, *, is_prose: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _worded(item, is_prose=key in _PROSE) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_worded(item, is_prose=is_prose) for item in value]
+    return in_commands(value) if is_prose and isinstance(value, str) else value
 
 
 def plain(value: Any) -> Any:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import Screen, printable, table
-from virtnetplug.hotplug.engine import migration, registry
+from virtnetplug.cli.table import Screen, printable, prose, table
+from virtnetplug.hotplug.engine import kinds, migration
 
 if TYPE_CHECKING:
     from virtnetplug.cli.wiring import NicDetail
@@ -39,7 +39,7 @@ def message_from_outcome(outcome: Outcome) -> str:
     result = outcome.result.value
     if outcome.message:
         return outcome.message
-    words = registry.words_of(outcome.operation)
+    words = kinds.words_of(outcome.operation)
     if words.bare and not outcome.nics and result in ("done", "already"):
         return f"{outcome.domain} {words.bare}" + (" already; nothing was changed" if result == "already" else "")
     if result == "pending":
@@ -58,8 +58,8 @@ def message_from_outcome(outcome: Outcome) -> str:
 
 def text_from_outcome(screen: Screen, outcome: Outcome) -> str:
     """The paragraph with its time, then the NICs as a table."""
-    text = f"{printable(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
-    if outcome.nics and outcome.result.value != "already" and registry.words_of(outcome.operation).shows_nics:
+    text = f"{prose(message_from_outcome(outcome))} ({outcome.seconds:.3f} s)\n"
+    if outcome.nics and outcome.result.value != "already" and kinds.words_of(outcome.operation).shows_nics:
         text += text_from_nics(screen, outcome.nics)
     return text
 
@@ -73,13 +73,13 @@ def text_from_recovery(outcomes: Sequence[Outcome]) -> str:
         result = outcome.result.value
         message = message_from_outcome(outcome).removeprefix(f"{result}: ")
         what = f"{outcome.operation} on {outcome.domain} ({outcome.operation_id}): {result}"
-        lines.append(f"{printable(what)}: {printable(message)}\n")
+        lines.append(f"{printable(what)}: {prose(message)}\n")
     return "".join(lines)
 
 
 def text_from_healing(outcomes: Sequence[Outcome]) -> str:
     """A line for each NIC that was cut off."""
-    lines = [f"{outcome.result.value}: {printable(message_from_outcome(outcome))}\n" for outcome in outcomes]
+    lines = [f"{outcome.result.value}: {prose(message_from_outcome(outcome))}\n" for outcome in outcomes]
     return "".join(lines) or "no NIC is cut off\n"
 
 
@@ -95,7 +95,7 @@ def text_from_nics(screen: Screen, nics: Sequence[Nic]) -> str:
 
 def text_from_list(screen: Screen, nics: Sequence[Nic]) -> str:
     """The table, then what keeps guests from a live migration."""
-    return text_from_nics(screen, nics) + "".join(f"{printable(text)}\n" for text in migration.obstacles(nics))
+    return text_from_nics(screen, nics) + "".join(f"{prose(text)}\n" for text in migration.obstacles(nics))
 
 
 def text_from_detail(screen: Screen, detail: NicDetail) -> str:
@@ -111,7 +111,7 @@ def text_from_detail(screen: Screen, detail: NicDetail) -> str:
         ("MIGRATES", next(iter(migration.obstacles([nic])), None)),
     ]
     text = "".join(
-        f"{name.lower() + ':':14}{printable(value)}\n" for name, value in pairs if value not in (None, "", "-")
+        f"{name.lower() + ':':14}{prose(str(value))}\n" for name, value in pairs if value not in (None, "", "-")
     )
     for half, element in (("live", detail.live), ("config", detail.config)):
         if element:
@@ -145,8 +145,8 @@ def text_from_plan(screen: Screen, plan: Plan) -> str:
     text = f"{plan.operation} on {printable(plan.domain)} ({plan.scope.value}): {verdict}\n"
     for refusal in plan.refusals:
         nic = f"{refusal.nic}: " if refusal.nic else ""
-        text += f"  refused: {printable(nic + refusal.message)} [{refusal.reason}]\n"
-    text += "".join(f"  warning: {printable(warning)}\n" for warning in plan.warnings)
+        text += f"  refused: {prose(nic + refusal.message)} [{refusal.reason}]\n"
+    text += "".join(f"  warning: {prose(warning)}\n" for warning in plan.warnings)
     text += "".join(f"  {number:2}. {_step(step)}\n" for number, step in enumerate(plan.steps, 1))
     for half, diff in plan.diff.items():
         if diff:
@@ -156,7 +156,7 @@ def text_from_plan(screen: Screen, plan: Plan) -> str:
 
 def text_from_refusal(operation: str, domain: str, message: str, reason: str) -> str:
     """A plan that was refused before there was one."""
-    return f"{operation} on {printable(domain)}: would be refused\n  refused: {printable(message)} [{reason}]\n"
+    return f"{operation} on {printable(domain)}: would be refused\n  refused: {prose(message)} [{reason}]\n"
 
 
 def text_from_plans(screen: Screen, plans: Sequence[Plan]) -> str:
@@ -167,7 +167,7 @@ def text_from_plans(screen: Screen, plans: Sequence[Plan]) -> str:
 def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
     """Each finding as a block, then what was looked at; with `has_plan`, what a repair would do."""
     text = "".join(_finding(finding, has_plan) for finding in report.findings)
-    text += "".join(f"not looked at: {printable(unseen)}\n" for unseen in report.unseen)
+    text += "".join(f"not looked at: {prose(unseen)}\n" for unseen in report.unseen)
     left = sum(finding.repaired is not True for finding in report.findings)
     repaired = len(report.findings) - left
     verdict = f"{left} disagreements remain" if left else "all views agree"
@@ -177,13 +177,13 @@ def text_from_audit(report: AuditReport, *, has_plan: bool = False) -> str:
 
 def _finding(finding: Finding, has_plan: bool) -> str:
     where = "/".join(part for part in (finding.domain, finding.nic) if part) or finding.network or finding.device
-    text = f"{printable(where)}: {finding.kind}: {printable(finding.message)}\n"
+    text = f"{printable(where)}: {finding.kind}: {prose(finding.message)}\n"
     if finding.repaired is not None:
         outcome = "repaired" if finding.repaired else "not repaired"
-        return f"{text}    {outcome}: {printable(finding.repair or finding.remedy)}\n"
+        return f"{text}    {outcome}: {prose(finding.repair or finding.remedy)}\n"
     if has_plan:
-        return f"{text}    --repair would: {printable(finding.repair or 'leave it; ' + finding.remedy)}\n"
-    return f"{text}    {printable(finding.remedy)}\n" if finding.remedy else text
+        return f"{text}    --repair would: {prose(finding.repair or 'leave it; ' + finding.remedy)}\n"
+    return f"{text}    {prose(finding.remedy)}\n" if finding.remedy else text
 
 
 def _called(nic: Nic) -> str:
@@ -205,7 +205,7 @@ def _row(nic: Nic) -> tuple[object, ...]:
 def _step(step: Step) -> str:
     half = f" [{step.half.value}]" if step.half else ""
     detail = f": {step.detail}" if step.detail else ""
-    return printable(f"{step.name} {step.nic}{half}{detail}")
+    return prose(f"{step.name} {step.nic}{half}{detail}")
 
 
 def _diff(screen: Screen, diff: str) -> str:

@@ -75,10 +75,10 @@ def _fail(session: Session, error: BaseException) -> int:
         if session.is_json and not isinstance(error, OutputFailed):
             session.write_document(document)
         else:
-            from virtnetplug.cli.table import printable
+            from virtnetplug.cli.table import prose
 
-            left = "".join(f"  not undone: {printable(failure)}\n" for failure in fault.undo_failures)
-            write_error(f"virtnetplug: {printable(fault.message)} [{fault.reason}]\n{left}")
+            left = "".join(f"  not undone: {prose(failure)}\n" for failure in fault.undo_failures)
+            write_error(f"virtnetplug: {prose(fault.message)} [{fault.reason}]\n{left}")
     except OutputFailed:
         pass  # the exit code still tells
     return fault.exit_code

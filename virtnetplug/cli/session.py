@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtnetplug.cli.render import Document
     from virtnetplug.cli.wiring import Plugger, Wiring
     from virtnetplug.lifecycle import State
-    from virtnetplug.model.device_tree import DeviceTree
+    from virtnetplug.model.host_device import DeviceTree
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
 
@@ -149,6 +149,6 @@ class Session:
     def warn(self, text: str) -> None:
         """A line on standard error for people; JSON carries it in its document instead."""
         if not self.is_json or self.verbosity:
-            from virtnetplug.cli.table import printable
+            from virtnetplug.cli.table import prose
 
-            write_error(f"virtnetplug: {printable(text)}\n")
+            write_error(f"virtnetplug: {prose(text)}\n")

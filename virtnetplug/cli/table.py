@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from virtnetplug.cli.wording import in_commands
+
 _STYLES = {
     "Connected": "green", "done": "green", "up": "green", "already": "green",
     "Closing": "yellow", "pending": "yellow", "running": "yellow", "down": "yellow", "Reconfiguring": "yellow",
@@ -28,6 +30,11 @@ class Screen:
 def printable(text: object) -> str:
     """`text` with control characters made visible: names come from outside and must not drive the terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+
+
+def prose(message: str) -> str:
+    """A message of the core, printable, with commands and flags where it names calls and parameters."""
+    return printable(in_commands(message))
 
 
 def table(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from virtnetplug.cli.table import printable
+from virtnetplug.cli.table import printable, prose
 
 if TYPE_CHECKING:
-    from virtnetplug.model.device_tree import DeviceTree, DeviceUser, PfView, VfView
-    from virtnetplug.model.diagnosis import Check, Diagnosis
-    from virtnetplug.model.host_device import VfSettings
+    from virtnetplug.model.audit import Check, Diagnosis
+    from virtnetplug.model.host_device import DeviceTree, DeviceUser, PfView, VfSettings, VfView
 
 
 def text_from_devices(tree: DeviceTree) -> str:
@@ -18,7 +17,7 @@ def text_from_devices(tree: DeviceTree) -> str:
     lines = [line for pf in tree.pfs for line in _pf(pf)] or [
         "no SR-IOV devices; 'virtnetplug doctor' says what is missing"
     ]
-    lines += [f"not looked at: {printable(unseen)}" for unseen in tree.unseen]
+    lines += [f"not looked at: {prose(unseen)}" for unseen in tree.unseen]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -38,7 +37,7 @@ def _pf(pf: PfView) -> Iterator[str]:
         f"VFs {device.num_vfs} of {device.total_vfs}{pools}"
     )
     yield printable(words)
-    yield from (f"│  ! {printable(problem)}" for problem in pf.problems)
+    yield from (f"│  ! {prose(problem)}" for problem in pf.problems)
     for vf in pf.vfs:
         is_last = vf is pf.vfs[-1]
         yield from _vf(vf, "└─ " if is_last else "├─ ", "   " if is_last else "│  ")
@@ -53,7 +52,7 @@ def _vf(vf: VfView, branch: str, below: str) -> Iterator[str]:
     yield branch + printable(words)
     if vf.settings is not None:
         yield f"{below}   {printable(_settings(vf.settings))}"
-    yield from (f"{below}   ! {printable(problem)}" for problem in vf.problems)
+    yield from (f"{below}   ! {prose(problem)}" for problem in vf.problems)
 
 
 def _place(group: int | None, node: int | None) -> str:
@@ -85,4 +84,4 @@ def _check(check: Check) -> Iterator[str]:
     subject = f" {check.subject}" if check.subject else ""
     yield printable(f"{check.verdict.value:8} {check.name}{subject}: {check.found}")
     if check.remedy:
-        yield f"{'':8} → {printable(check.remedy)}"
+        yield f"{'':8} → {prose(check.remedy)}"

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from virtnetplug.lifecycle import State
-    from virtnetplug.model.audit import AuditReport
-    from virtnetplug.model.device_tree import DeviceTree
-    from virtnetplug.model.diagnosis import Diagnosis
-    from virtnetplug.model.identity import UnplugPolicy
+    from virtnetplug.model.audit import AuditReport, Diagnosis
+    from virtnetplug.model.host_device import DeviceTree
+    from virtnetplug.model.identity import IdentityView, PolicyView, UnplugPolicy
     from virtnetplug.model.interface import Interface
     from virtnetplug.model.operation import Event, Nic, OperationRecord, Outcome, Plan, Scope
-    from virtnetplug.model.policy import IdentityView, PolicyView
     from virtnetplug.ports.store import Journal
 
 

@@ -12,13 +12,13 @@ READY = b"READY\n"
 """What the guest writes to its first serial port once it runs."""
 
 HOLD = b"h"
-"""Sent to the guest's first serial port: let no device go from now on. The guest echoes it once it holds."""
+"""Sent to the guest's first serial port: release no device from now on. The guest echoes the order once it obeys."""
 
 ACKNOWLEDGE = b"a"
-"""Sent to the guest's first serial port: let devices go again."""
+"""Sent to the guest's first serial port: release devices again."""
 
 TICKS_PER_SECOND = 1193182 / 65536
-"""Of the BIOS timer, at which the guest looks for requests."""
+"""The rate of the BIOS timer: the guest looks for requests at each tick."""
 
 IMAGE_BYTES = 1 << 20
 """A virtio disk of a single sector is none to a q35 BIOS."""
@@ -34,10 +34,10 @@ _CODE = bytes.fromhex(
 
 
 def image(mode: Literal["acknowledge", "hold"] = "acknowledge", delay_seconds: float = 0.0) -> bytes:
-    """A raw disk image to boot from, one for each VM, as QEMU locks it.
+    """A raw disk image to boot from. Each VM needs its own, as QEMU locks the image.
 
-    The guest lets go of a device `delay_seconds` (0 to 3000, to one 18th of a second) after it was asked; with
-    mode ``hold`` never, until it is told to or reset. Raises `ValueError` for a delay out of range.
+    The guest releases a device `delay_seconds` (0 to 3000, to one 18th of a second) after it was asked. In mode ``hold`` the guest
+    releases none until `ACKNOWLEDGE` or a reset. Raises `ValueError` for a delay out of range.
     """
     if not 0 <= delay_seconds <= 3000:  # the ticks have two bytes
         raise ValueError(f"a delay is from 0 to 3000 seconds, not {delay_seconds}")

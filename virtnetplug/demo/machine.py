@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -17,6 +18,9 @@ from xml.sax.saxutils import escape, quoteattr
 CAPABILITIES = Path("cache/qemu/capabilities")
 """Where the embedded driver keeps what it learnt of a QEMU binary, under its root."""
 
+_FOR_ANYONE = """\
+stdio_handler = "file"
+"""
 _FOR_ROOT = """\
 security_driver = "none"
 user = "root"
@@ -24,10 +28,6 @@ group = "root"
 cgroup_controllers = []
 remember_owner = 0
 namespaces = []
-"""
-
-_FOR_ANYONE = """\
-stdio_handler = "file"
 """
 
 
@@ -43,11 +43,11 @@ def domain_xml(
     memory_mib: int = 32,
     nets: Sequence[str] = (),
 ) -> str:
-    """The definition of an emulated VM that boots `image_path`, which has what `guest.image` gives.
+    """The definition of an emulated VM that boots `image_path`, a file with the bytes of `guest.image`.
 
-    It starts with the `nets`, each an ``<interface>`` element. Its first serial port is the unix socket
-    `serial_socket`, and all that comes out of it is also in `serial_log`.
-    On ``q35`` it has `root_ports` free ``pcie-root-port``; ``pc`` has its 32 slots.
+    The VM starts with the `nets`, each an ``<interface>`` element. Its first serial port is the unix socket
+    `serial_socket`, and all output of the port is also in `serial_log`.
+    On ``q35`` the VM has `root_ports` free ``pcie-root-port``; ``pc`` has its 32 slots.
     """
     ports = ""
     if machine == "q35":
@@ -97,8 +97,8 @@ def qemu_conf() -> str:
 def embedded_root(path: Path, cache: Path | None = None) -> str:
     """Make `path` a root for libvirt's embedded QEMU driver and give its URI; one process at a time may open it.
 
-    What an earlier root learnt of QEMU is taken from `cache` (default `default_cache()`), as learning it costs
-    seconds; libvirt itself drops what is out of date. Keep `path` short: sockets below it must stay under 108 bytes.
+    libvirt's knowledge of QEMU from an earlier root comes from `cache` (default `default_cache()`), as learning costs
+    seconds. libvirt drops outdated parts by itself. Keep `path` short: sockets below it must stay under 108 bytes.
     """
     config = path / "etc" / "qemu.conf"
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -109,10 +109,8 @@ def embedded_root(path: Path, cache: Path | None = None) -> str:
 
 def keep_capabilities(root: Path, cache: Path | None = None) -> None:
     """Save what the driver in `root` learnt of QEMU for the next root; an unwritable cache is no error."""
-    try:
+    with suppress(OSError):
         copy_capabilities(root / CAPABILITIES, cache or default_cache())
-    except OSError:
-        return
 
 
 def copy_capabilities(source: Path, target: Path) -> None:

@@ -41,19 +41,20 @@ class Tools(Protocol):
     """What the composition root lends to the demonstration."""
 
     def machines(self, uri: str) -> Machines:
-        """On that connection."""
+        """The machines of that connection."""
 
     def plugger(self, uri: str, state_dir: Path) -> Plugger:
-        """On that connection, with a journal of its own."""
+        """A `Plugger` on that connection, with a journal of its own."""
 
     def own_network(self) -> bool:
-        """Move this process into a network namespace of its own; False where it may not."""
+        """Move this process into a network namespace of its own; False where this is not permitted."""
 
 
 def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int:
-    """Run it all; 0 if everything went as told."""
-    place = _make_place()
-    # read when libvirt is first used, which is below: its warnings are not part of the story
+    """Run the whole story; 0 if everything happened as it says."""
+    is_deep = len(os.fsencode(tempfile.gettempdir())) > ROOM
+    place = Path(tempfile.mkdtemp(prefix="virtnetplug-demo-", dir="/tmp" if is_deep else None))  # noqa: S108 - made as a new one of ours
+    # libvirt reads this at its first use, which is below: its warnings are not part of the story
     os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", f"3:file:{place}/libvirt.log")
     try:
         with ExitStack() as stack:
@@ -68,8 +69,8 @@ def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int
 
 class _Story:
     def __init__(self, tools: Tools, say: Callable[[str], None], place: Path, stack: ExitStack) -> None:
-        self.say, self.place = say, place
-        self.bridged = tools.own_network() and _has_ip()
+        self.say = say
+        self.bridged = tools.own_network() and shutil.which("ip") is not None and os.geteuid() == 0
         if self.bridged:
             for bridge in BRIDGES:
                 _ip("link", "add", bridge, "type", "bridge")
@@ -79,17 +80,20 @@ class _Story:
         started = time.monotonic()
         self.machines = tools.machines(uri)
         stack.callback(self.machines.close)
-        self.machines.start(self._machine())
+        image = place / "guest.img"
+        image.write_bytes(guest.image())
+        self.log.write_bytes(b"")
+        self.machines.start(machine.domain_xml(NAME, image, serial_socket=self.serial, serial_log=self.log))
         machine.keep_capabilities(place / "root")
         self.plugger = stack.enter_context(tools.plugger(uri, place / "journal"))
-        self._await_boot(1)
+        self._await_boot()
         self.say(
             f"A virtual machine of 32 MB runs, emulated by QEMU, started by libvirt's embedded driver: no daemon, no KVM."
             f" ({time.monotonic() - started:.1f} s)"
         )
 
     def run(self) -> None:
-        """The life of a NIC, then that of one whose guest will not let go."""
+        """The life of a NIC, then the life of a NIC that its guest does not release."""
         self._attach("1. Attach a NIC while the machine runs.", "ua-one")
         self._list()
         with self._timed() as took:
@@ -102,9 +106,11 @@ class _Story:
         with self._timed() as took:
             outcome = self.plugger.detach(NAME, "ua-one")
         self._expect(outcome, Result.DONE)
-        self.say(f"3. Detach it. The guest acknowledged, and only then is this said: done. ({took()})")
+        self.say(f"3. Detach it. The guest acknowledged, and only then the answer is: done. ({took()})")
         self._stubborn()
-        self.say(f"The journal has it all: {self._operations()}.")
+        records = self.plugger.history(limit=100)
+        operations = ", ".join(f"{record.operation} {record.result}" for record in reversed(records))
+        self.say(f"The journal has it all: {operations}.")
 
     def _stubborn(self) -> None:
         self._order(guest.HOLD)
@@ -141,23 +147,13 @@ class _Story:
             states = f"frontend {nic.frontend}, backend {nic.backend}"
             self.say(f"   {nic.alias}  {nic.mac}  {behind}{tap}, at {nic.address} in the guest; {states}")
 
-    def _operations(self) -> str:
-        records = self.plugger.history(limit=100)
-        return ", ".join(f"{record.operation} {record.result}" for record in reversed(records))
-
     def _expect(self, outcome: Outcome, result: Result) -> None:
         if outcome.result is not result:
             raise RuntimeError(f"{outcome.operation} was {outcome.result} ({outcome.message}), and should be {result}")
 
-    def _machine(self) -> str:
-        image = self.place / "guest.img"
-        image.write_bytes(guest.image())
-        self.log.write_bytes(b"")
-        return machine.domain_xml(NAME, image, serial_socket=self.serial, serial_log=self.log)
-
-    def _await_boot(self, times: int) -> None:
+    def _await_boot(self) -> None:
         until = time.monotonic() + 30
-        while self.log.read_bytes().count(guest.READY) < times:
+        while guest.READY not in self.log.read_bytes():
             if time.monotonic() > until:
                 raise RuntimeError("the virtual machine did not boot within 30 s")
             time.sleep(0.01)
@@ -178,15 +174,5 @@ class _Story:
         ended.append(time.monotonic())
 
 
-def _make_place() -> Path:
-    """A new private directory, in TMPDIR unless that is too deep for libvirt's sockets."""
-    is_deep = len(os.fsencode(tempfile.gettempdir())) > ROOM
-    return Path(tempfile.mkdtemp(prefix="virtnetplug-demo-", dir="/tmp" if is_deep else None))  # noqa: S108 - made as a new one of ours
-
-
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL)
-
-
-def _has_ip() -> bool:
-    return shutil.which("ip") is not None and os.geteuid() == 0

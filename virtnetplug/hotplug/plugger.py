@@ -17,6 +17,7 @@ from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
 from virtnetplug.hotplug.recover import recover
+from virtnetplug.hotplug.recover.settling import settle_crashed
 from virtnetplug.hotplug.report import inventory
 from virtnetplug.hotplug.report.inventory import NicDetail
 from virtnetplug.model.identity import UnplugPolicy
@@ -28,8 +29,8 @@ from virtnetplug.ports.domain import Domain
 if TYPE_CHECKING:
     from virtnetplug.lifecycle import State
     from virtnetplug.model.audit import AuditReport
-    from virtnetplug.model.device_tree import DeviceTree
-    from virtnetplug.model.policy import IdentityView, PolicyView
+    from virtnetplug.model.host_device import DeviceTree
+    from virtnetplug.model.identity import IdentityView, PolicyView
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,10 +65,9 @@ _of_many = _interruptible(
 class Plugger:
     """Hot-plugs the NICs of one hypervisor's running guests; usable from many threads at once.
 
-    Made by `virtnetplug.open`. Every method raises a `virtnetplug.errors.VirtnetplugError` and nothing else:
-    its `reason` is stable, `exit_code` says whether anything was touched (3: nothing; 4: undone; 5: not all undone,
-    the journal keeps it). Domains are named by name, UUID or id; NICs by alias, MAC, host device name or PCI address
-    (guest or host), which must match exactly one. `wait` is in seconds.
+    Made by `virtnetplug.open`. Every method raises a `virtnetplug.errors.VirtnetplugError` and nothing else. Its `reason` is stable; `exit_code` says
+    whether anything was touched (3: nothing; 4: undone; 5: not all undone, the journal keeps it). A domain is named by name, UUID or id. A NIC is
+    named by alias, MAC, host device name or PCI address (guest or host), which must match exactly one NIC. `wait` is in seconds.
     """
 
     def __init__(self, host: Host, close: Callable[[], None]) -> None:
@@ -83,8 +83,9 @@ class Plugger:
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
         """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain: most methods here make one and run it.
 
-        The `Outcome` is ``done``, ``already`` or ``pending``. A pending operation is raised as `LeftPending` if it could not take the domain's lock again
-        (``domain-busy``) or if the place of its NIC was taken (``place-taken``). `wait` bounds each wait by itself: for the domain's lock (at least 5 s)
+        The `Outcome` is ``done``, ``already`` or ``pending``. Some pending operations are raised as `LeftPending`: an operation that could not take
+        the domain's lock again (``domain-busy``), or whose NIC's place was taken (``place-taken``). `wait` bounds each wait by itself: for the
+        domain's lock (at least 5 s)
         and for the guest.
         """
         return self._run(domain, operation, wait)
@@ -123,10 +124,10 @@ class Plugger:
     ) -> Outcome:
         """Detach NICs; done only when the guest has let go.
 
-        The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds: the journal keeps it,
-        and `recover` or the next operation on the domain finishes it. Naming a NIC that is pending already joins the wait.
-        The emulated NIC that a hand-over had put out for one of them comes back with it, as `handback` does, unless an unplug policy is
-        set; `restore_emulated` overrules both.
+        The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds. The journal keeps a pending detach, and
+        `recover` or the next operation on the domain finishes it. Naming a NIC that is pending already joins the wait.
+        If a hand-over had detached an emulated NIC for one of them, the emulated NIC returns, as by `handback`, unless an unplug policy is set.
+        `restore_emulated` overrules both.
         """
         return self._run(domain, _detach(nics, scope, restore_emulated), wait)
 
@@ -143,8 +144,8 @@ class Plugger:
     ) -> Outcome:
         """Change a NIC: `changes` maps fields of `Interface` to new values (None clears), or is the whole new element.
 
-        What libvirt cannot change in place raises `NeedsReplace` unless `replace`: then the NIC is taken out and put in again with its MAC,
-        alias and guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
+        What libvirt cannot change in place raises `NeedsReplace`. `replace` instead detaches the NIC and attaches it again with its MAC, alias and
+        guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
         """
 
         return self._run(domain, Update(nic, changes, scope=scope, replace=replace), wait)
@@ -179,9 +180,10 @@ class Plugger:
         network: str | None = None,
         bridge: str | None = None,
     ) -> tuple[Outcome, ...]:
-        """Put the taps and network ports of running guests back where their definitions say, after a network or bridge was made anew.
+        """Return the taps and network ports of running guests to where their definitions say, after a network or bridge was made anew.
 
-        Of one NIC, one domain or all, of one `network` or `bridge`. One `Outcome` for each NIC that was cut off; ``refused``, ``undone`` or
+        The call looks at one NIC, one domain or all, or at one `network` or `bridge`. One `Outcome` for each NIC that was cut off; ``refused``,
+        ``undone`` or
         ``incomplete`` tells one that could not be healed, which is raised if that NIC was named.
         """
         from virtnetplug.hotplug.audit import severed
@@ -196,8 +198,8 @@ class Plugger:
     def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Outcome:
         """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other one of the NIC's pool.
 
-        MAC, VLAN and all else that was set of the VF, alias and guest address stay; a teaming partner carries the traffic meanwhile, and without
-        one it stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
+        Alias, guest address, MAC, VLAN and all else that was set of the VF stay. A teaming partner carries the traffic meanwhile; without a partner
+        the traffic stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
         """
         from virtnetplug.hotplug.change.rebind_vf import RebindVf
 
@@ -205,15 +207,16 @@ class Plugger:
 
     @_single
     def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
-        """Take the backend's driver from a running Xen guest's vif, and give it back: the guest keeps its connections.
+        """Unbind the backend's driver from a running Xen guest's vif, and bind it again. The guest keeps its connections.
 
-        With `reload_driver` it is loaded anew, and so taken from every vif of the host, whichever domain has it: see the plan first. Raises `UsageError`
+        `reload_driver` also loads the driver anew. That unbinds it from every vif of the host, whichever domain has it: see the plan first. Raises
+        `UsageError`
         on any other host, and `VifNotConnected` with the states of both ends where they are not Connected again after `wait` seconds. The
         `Outcome` is ``done``; its `reason` is ``ring-renewed`` where a guest connected anew meanwhile.
         """
-        from virtnetplug.hotplug.vif import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
     @_single
     def rebind_pf(
@@ -228,17 +231,17 @@ class Plugger:
     ) -> Outcome:
         """Bind a PF's driver anew, let it have another number of VFs, or run a firmware hook, under guests that have its VFs.
 
-        All of them are taken out (`wait` bounds how long all guests together are waited for), and every guest gets a VF again, with its identity and
-        settings. `pf` is an address or a network interface; the hook is a program with its arguments, never a shell's line. Guests
+        All of them are detached, and every guest gets a VF again, with its identity and settings. `wait` bounds how long all guests together are
+        waited for. `pf` is an address or a network interface; the hook is a program with its arguments, never a shell's line. Guests
         without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
         the PF was left alone. Its `domain` is the PF's address.
         """
-        from virtnetplug.hotplug.pf import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
+        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
 
     @_single
     def handover(
@@ -263,7 +266,7 @@ class Plugger:
 
     @_single
     def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
-        """Put the emulated NIC back as it was before it was handed over; the one that served in its place leaves.
+        """Restore the emulated NIC as it was before it was handed over. The NIC that served in its place leaves.
 
         `scope` None means wherever it is out. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
@@ -308,7 +311,7 @@ class Plugger:
         policy = policies.asked(unplug, force_unplug)
         if domain is None:
             if policy is None or serve is not None:
-                raise UsageError("a host's default says when emulated NICs go: --unplug, or --force-unplug NICS")
+                raise UsageError("a host's default says when emulated NICs go: `unplug` or `force_unplug='NICS'`")
             return policies.set_host_policy(self._host, policy)
 
         def run(found: Domain, lock: DomainLock) -> Outcome:
@@ -399,9 +402,9 @@ class Plugger:
 
     def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
         """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.vif import rebind_vif
+        from virtnetplug.hotplug.vif import rebind
 
-        return rebind_vif.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
+        return rebind.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
 
     def plan_rebind_pf(
         self,
@@ -413,12 +416,12 @@ class Plugger:
         allow_outage: bool = False,
     ) -> Plan:
         """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.pf import pf_plan, rebind_pf
+        from virtnetplug.hotplug.pf import plan, rebind
 
-        wish = pf_plan.wish_of(
+        wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind_pf.plan_rebind_pf(self._host, pf, wish)
+        return rebind.plan_rebind_pf(self._host, pf, wish)
 
     def plan_handover(
         self,
@@ -474,10 +477,11 @@ class Plugger:
 
         An operation that a living call owns is left to it: ``pending`` with ``operation-busy``, or with ``operation-stalled`` if it
         makes no progress. A record that this version does not know stays open (``operation-newer``).
-        `wait` bounds each wait by itself: for each guest, for each lock (at least 5 s; not at all if `wait` is 0) and for each such call. `any_address` puts
+        `wait` bounds each wait by itself: for each guest, for each lock and for each such call. A lock is waited for at least 5 s, and not at all if
+        `wait` is 0. `any_address` puts
         a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
-        which taints the domain. `forget` is the id of an operation whose guest was saved, ended in a way that is not known, has its NIC connected to
-        something else, or lacks a NIC that could not be put back: it alone is closed, as ``left``; raises `ForgetRefused` for any other.
+        which taints the domain. `forget` is the id of the one operation to close, as ``left``. Its guest was saved, ended in a way that is not known,
+        has its NIC connected elsewhere, or lacks a NIC for good. Raises `ForgetRefused` for any other operation.
         """
         from virtnetplug.hotplug.identity import enforcement
 
@@ -489,7 +493,7 @@ class Plugger:
     def plan_recover(self, domain: str | None = None, *, forget: str = "") -> tuple[Plan, ...]:
         """What `recover` would do; nothing is touched."""
         if forget:
-            return (recover.plan_forget(self._host, domain, forget),)
+            return recover.plan_recover(self._host, domain, forget=forget)
         from virtnetplug.hotplug.identity import enforcement
 
         return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))
@@ -560,7 +564,7 @@ class Plugger:
         """The domain under its lock, with what a crash left of it settled; the lock is waited for `seconds`, and `LEAST`."""
         domain = self._host.hypervisor.domain(name)
         with DomainLock(self._host, domain, seconds) as lock:
-            recover.settle_crashed(self._host, domain, lock)
+            settle_crashed(self._host, domain, lock)
             yield domain, lock
 
 

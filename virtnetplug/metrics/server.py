@@ -36,7 +36,7 @@ class Server:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def stop(self) -> None:
-        """Make `serve` return; may be called from any thread, from a signal handler, and twice."""
+        """Make `serve` return; callable from any thread, from a signal handler, and twice."""
         self._stops.put(None)
 
     def run(self) -> None:
@@ -50,7 +50,7 @@ class Server:
             thread.join()
 
     def close(self) -> None:
-        """Let go of the socket; safe twice."""
+        """Close the socket; safe twice."""
         self._http.server_close()
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -99,25 +99,19 @@ def address_from_text(listen: str) -> tuple[str, int]:
 
 
 class _Listener(ThreadingWSGIServer):
-    """A thread per request; on every address, IPv4 and IPv6 alike, where no host is given."""
+    """A thread per request; without a host on every address, IPv4 and IPv6 alike."""
 
     def __init__(self, host: str, port: int, app: Callable[..., Iterable[bytes]]) -> None:
-        everywhere = not host and socket.has_dualstack_ipv6()
-        found = socket.getaddrinfo("::" if everywhere else host or "0.0.0.0", port, type=socket.SOCK_STREAM)  # noqa: S104 - asked for
-        self.address_family, *_, address = found[0]
-        super().__init__((str(address[0]), port), _Handler, bind_and_activate=False)
-        try:
-            if everywhere:
-                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self.server_bind()
-            self.server_activate()
-        except BaseException:
-            self.server_close()
-            raise
+        self._is_everywhere = not host and socket.has_dualstack_ipv6()
+        name = "::" if self._is_everywhere else host or "0.0.0.0"  # noqa: S104 - asked for
+        self.address_family, *_, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
+        super().__init__((str(address[0]), port), _Handler)
         self.set_app(app)
 
     def server_bind(self) -> None:
-        """As `HTTPServer` does, but for its DNS look-up of our own name, which can take seconds."""
+        """Bind as `HTTPServer` does, without its DNS look-up of the host's own name, which can take seconds."""
+        if self._is_everywhere:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
@@ -139,7 +133,7 @@ def _listen(host: str, port: int, app: Callable[..., Iterable[bytes]]) -> _Liste
             errno.EACCES: "ports below 1024 are root's; choose a higher one",
             errno.EADDRNOTAVAIL: "this machine has no such address; choose one that 'ip address' shows",
         }
-        remedy = remedies.get(error.errno or 0, f"{error.strerror}; choose another --listen")
+        remedy = remedies.get(error.errno or 0, f"{error.strerror}; choose another address (`listen`)")
         raise Refused(f"cannot listen on {host}:{port}: {remedy}.", reason="listen-failed") from error
 
 

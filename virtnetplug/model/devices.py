@@ -6,17 +6,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from virtnetplug.errors import InvariantBroken
-from virtnetplug.model.hostdev import Hostdev
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.pci import PciAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hostdev:
+    """An assigned PCI device. `parent` is the alias of the net it belongs to, or None for a plain ``<hostdev>``."""
+
+    host_address: PciAddress
+    managed: bool = False
+    alias: str | None = None
+    address: PciAddress | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DomainDevices:
     """A domain's `nets` and `hostdevs` (``def->nets`` and ``def->hostdevs`` in libvirt).
 
-    Invariants, checked at construction (`InvariantBroken`): aliases are unique over both lists
-    but for a net and its own hostdev; each hostdev net owns exactly one hostdev, whose parent it is;
-    each hostdev with a parent names a hostdev net; no host device is assigned twice.
+    The constructor checks these invariants (`InvariantBroken`). Aliases are unique over both lists, except that a net and its
+    hostdev share theirs. Each hostdev net owns exactly one hostdev, whose parent it is. Each hostdev with a parent names a hostdev
+    net. No host device is assigned twice.
     """
 
     nets: tuple[Interface, ...] = ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from virtnetplug.model.host_device import VfIdentity
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import VfIdentity
 
 Setting = str | int | bool | None
 
@@ -17,11 +17,11 @@ class Holding:
     """One row of the journal, unique by `address`: two processes can never hold the same device.
 
     `uri` is the connection's as it was dialled, `hypervisor` the key of what answers there (`Hypervisor.key`).
-    `snapshot` is the device's settings before it was changed, by field name of `VfSettings`: those that it has to have again;
-    `settings`, in the same way, what virtnetplug was asked to set of it for this NIC, beyond what libvirt sets. `port` is the uuid of its
-    port in `network`, both empty where it came from no pool. `quarantine` says why it could not be given back, and is empty
+    `snapshot` holds the device's settings from before virtnetplug changed them, by field name of `VfSettings`: they have to be restored.
+    `settings` holds, in the same way, what virtnetplug was asked to set for this NIC, beyond what libvirt sets. `port` is the uuid of its
+    port in `network`, both empty where it came from no pool. `quarantine` says why the device could not be restored, and is empty
     while it is in use. `since` in Unix seconds. `identity` says which VF was taken; None in a row that an older version wrote.
-    `unreadable` says what of the row is damaged; the journal has no column of it.
+    `unreadable` names the damaged part of the row; the journal has no column of this.
     """
 
     address: PciAddress
@@ -44,6 +44,6 @@ class Holding:
     unreadable: str = ""
 
     def is_behind(self, alias: str | None, mac: object, address: object) -> bool:
-        """Whether the NIC with these is the one that the device is held for: the device may be behind another NIC by now, of any domain."""
+        """Whether the device is held for the NIC with this alias, MAC and address. By now the device may be behind another NIC, of any domain."""
         is_named = alias == self.alias or not is_lasting(self.alias)
         return is_named and str(address) == str(self.address) and self.mac in ("", str(mac))

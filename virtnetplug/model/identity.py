@@ -1,4 +1,4 @@
-"""What a domain's metadata remembers of its emulated NICs, and what its owner has said about them."""
+"""What a domain's metadata remembers of its emulated NICs, what their owner has decided, and how policies answer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from virtnetplug.errors import InvariantBroken
+from virtnetplug.model.pci import PciAddress
 
 
 class UnplugPolicy(enum.StrEnum):
-    """When an emulated NIC goes by itself: never, when its fast twin is Connected, or when its fast twin is there at all."""
+    """When an emulated NIC is unplugged automatically: never, when its fast twin is Connected, or when its fast twin is there at all."""
 
     KEEP = "keep"
     ACTIVE = "active"
@@ -19,11 +20,11 @@ class UnplugPolicy(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """One emulated NIC E: who may take its identity, and all that is needed to put it back.
+    """An emulated NIC E: who may take its identity, and all that is needed to restore E.
 
-    `vif` is the marker: the alias of the fast device that may take it ("" for none). `live` and `config` are E's whole
-    ``<interface>`` as text, as last seen in the guest and in the persistent definition; `is_out` says that a hand-over has
-    put E out of the guest.
+    `vif` is the marker: the alias of the fast device that may take the identity ("" for none). `live` and `config` are E's whole
+    ``<interface>`` as text, as last seen in the guest and in the persistent definition. `is_out` says that a hand-over removed
+    E from the guest.
     """
 
     alias: str
@@ -35,10 +36,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainMetadata:
-    """All of one domain. `unplug` None is the host's default; `activation` are groups of aliases, of each of which one NIC is to serve.
+    """What is remembered of a domain. `unplug` None is the host's default; `activation` are groups of aliases: one NIC of each group serves.
 
-    Invariants, checked at construction (`InvariantBroken`): each identity has an alias, and no other one has it or its marker; no
-    NIC has a marker that names itself; no group is empty, and no NIC is in a group twice or in two of them.
+    The constructor checks these invariants (`InvariantBroken`). Each identity has an alias; no two share an alias or a marker. No marker
+    names its own NIC. No group is empty, and no NIC is named twice in the groups.
     """
 
     identities: tuple[Identity, ...] = ()
@@ -72,25 +73,89 @@ class DomainMetadata:
         return self == DomainMetadata()
 
     def identity(self, alias: str) -> Identity | None:
-        """That of the NIC called `alias`."""
+        """The identity of the NIC called `alias`."""
         return next((each for each in self.identities if each.alias == alias), None)
 
     def naming(self, vif: str) -> Identity | None:
-        """The one whose marker names the fast device `vif`; None, too, for no name at all."""
+        """The identity whose marker names the fast device `vif`; None, too, for an empty name."""
         return next((each for each in self.identities if vif and each.vif == vif), None)
 
     def with_identity(self, identity: Identity) -> DomainMetadata:
-        """With `identity` in the place of the one of the same alias, or at the end. Raises `InvariantBroken`."""
-        if self.identity(identity.alias) is None:
-            return replace(self, identities=(*self.identities, identity))
-        return replace(
-            self, identities=tuple(identity if each.alias == identity.alias else each for each in self.identities)
-        )
+        """The same metadata, with `identity` instead of the one of its alias, or at the end. Raises `InvariantBroken`."""
+        known = {each.alias: each for each in self.identities} | {identity.alias: identity}
+        return replace(self, identities=tuple(known.values()))
 
     def without_identity(self, alias: str) -> DomainMetadata:
-        """Without that of the NIC called `alias`; one not known is no error."""
+        """The same metadata, without the identity of the NIC called `alias`; an unknown alias is no error."""
         return replace(self, identities=tuple(each for each in self.identities if each.alias != alias))
 
 
 def _doubles(names: Sequence[str]) -> Sequence[str]:
     return sorted({name for name in names if names.count(name) > 1})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityView:
+    """An emulated NIC that a domain remembers.
+
+    `vif` is its marker, the alias of its fast twin ("" for none). `live`, `config`, `vif_live` and `vif_config` say which definition
+    has the NIC, or its twin. `is_out` says that a hand-over removed the NIC. The elements are as they were last seen.
+    """
+
+    domain: str
+    domain_uuid: str
+    alias: str
+    vif: str = ""
+    live: bool = False
+    config: bool = False
+    vif_live: bool = False
+    vif_config: bool = False
+    is_out: bool = False
+    live_element: str | None = None
+    config_element: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinView:
+    """What the unplug policy decides for an emulated NIC and its fast twin; `why` is a sentence.
+
+    `is_there` says that a definition has the NIC, `is_connected` that there is evidence of the guest driving the twin.
+    """
+
+    alias: str
+    vif: str
+    is_there: bool
+    is_connected: bool
+    unplug_live: bool
+    unplug_config: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateView:
+    """A NIC of a group in which one NIC serves: `rank` 1. A NIC that is no candidate now has no rank; `why` is a sentence.
+
+    `device` is vendor and device ("" where not known), `link_state` the link as it is now, ``up`` or ``down``. `is_held` says that the
+    policy wants the link down, and `obstacle` why this cannot be done.
+    """
+
+    alias: str
+    device: str = ""
+    address: PciAddress | None = None
+    rank: int | None = None
+    why: str = ""
+    link_state: str = ""
+    is_held: bool = False
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyView:
+    """All policies of a domain: `unplug` is the one that holds, `own` the domain's, `host` the host's default."""
+
+    domain: str
+    unplug: UnplugPolicy
+    own: UnplugPolicy | None
+    host: UnplugPolicy
+    twins: tuple[TwinView, ...] = ()
+    groups: tuple[tuple[CandidateView, ...], ...] = ()

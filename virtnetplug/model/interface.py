@@ -64,44 +64,43 @@ class Teaming:
 
 
 OF_DEVICES = ("trust", "spoofchk", "min_rate", "max_rate", "vlan_qos", "vlan_proto")
-"""Fields that are virtnetplug's own, of assigned devices alone: set through the PF, for libvirt has no place for them.
+"""Fields that are virtnetplug's own, of assigned devices alone: virtnetplug sets them through the PF, and no element ever has them.
 
-No element ever has them. Rates in Mbit/s, 0 for no limit; `vlan_qos` 0-7; `vlan_proto` ``802.1Q`` or ``802.1ad``.
+Rates in Mbit/s, 0 for no limit; `vlan_qos` 0-7; `vlan_proto` ``802.1Q`` or ``802.1ad``.
 """
 
 
 OF_POOLS = ("vf", "pf")
-"""Fields that are virtnetplug's own, too: which device of its network's pool a NIC gets, where that is not to be the best one.
+"""Fields that are virtnetplug's own, too: which device of its network's pool a NIC gets, instead of the best.
 
-`vf` is a VF's address, `pf` the address or the network interface of the PF whose VF it is to be.
+`vf` is a VF's address, `pf` the address or the network interface of the PF whose VF the NIC gets.
 """
 
-
 MINTED = "ua-vnp"
-"""What an alias begins with that virtnetplug made: it says by itself whose the NIC is."""
+"""The prefix of an alias that virtnetplug made: such an alias alone shows whose the NIC is."""
 
 
 def is_lasting(alias: str | None) -> bool:
-    """Whether somebody gave that alias. libvirt keeps only these (``ua-``); all others it makes anew, at each attach and each start."""
+    """Whether somebody gave that alias. libvirt keeps only these (``ua-``), and makes all others anew at each attach and each start."""
     return alias is not None and alias.startswith("ua-")
 
 
 def known_as(*parts: object) -> str:
-    """The parts of what a NIC is known by, as far as it has them, as one name."""
+    """The parts that are not empty, as one name."""
     return " ".join(str(part) for part in parts if part)
 
 
 def lasting_name(alias: str | None, mac: object, address: object) -> str:
-    """What a NIC is known by in every run: an alias that lasts and its MAC; without such an alias, its MAC and guest address."""
+    """The name of a NIC that holds in every run: an alias that lasts and the MAC, or else the MAC and the guest address."""
     return known_as(alias, mac) if is_lasting(alias) else known_as(mac, address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """What virtnetplug reasons about of one ``<interface>``; None means not said.
+    """The parts of an ``<interface>`` that virtnetplug reasons about; None means that the element has no such part.
 
-    `element` is the whole element as text. It is what goes to libvirt: whatever this
-    class does not name passes through in it untouched (`virtnetplug.xml`). The fields of `OF_DEVICES` and `OF_POOLS` are not in it.
+    `element` is the whole element as text. libvirt gets this text, so whatever this class does not name
+    passes through untouched (`virtnetplug.xml`). The fields of `OF_DEVICES` and `OF_POOLS` are not in it.
     """
 
     type: str
@@ -162,14 +161,6 @@ class Interface:
     @property
     def source(self) -> str:
         """What a person calls the source: the network, the bridge, the device, the address."""
-        for value in (
-            self.source_network,
-            self.source_bridge,
-            self.source_dev,
-            self.source_pci,
-            self.source_path,
-            self.source_name,
-        ):
-            if value is not None:
-                return str(value)
-        return "-"
+        names = ("network", "bridge", "dev", "pci", "path", "name")
+        sources = (getattr(self, f"source_{name}") for name in names)
+        return next((str(source) for source in sources if source is not None), "-")

@@ -17,8 +17,8 @@ QEMU_OUI = "52:54:00"
 class Mac:
     """A unicast Ethernet address, lower case, colon separated.
 
-    Raises `MacInvalid` for any other form, for a multicast address (lowest bit of
-    the first byte set, IEEE 802-2014 8.2) and for all zeroes: libvirt refuses those for a NIC.
+    Raises `MacInvalid` for any other form, and for what libvirt refuses for a NIC. These are multicast addresses (lowest bit
+    of the first byte set, IEEE 802-2014 8.2), and all zeroes.
     """
 
     text: str

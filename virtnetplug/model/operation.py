@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
@@ -13,9 +14,11 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.model.travelling import KnownNic
 
+T = TypeVar("T")
+
 
 class Half(enum.StrEnum):
-    """One of a domain's two definitions."""
+    """The two definitions of a domain."""
 
     LIVE = "live"
     CONFIG = "config"
@@ -31,11 +34,7 @@ class Scope(enum.StrEnum):
     @property
     def halves(self) -> tuple[Half, ...]:
         """The definitions this scope touches, live first."""
-        return {
-            Scope.LIVE: (Half.LIVE,),
-            Scope.CONFIG: (Half.CONFIG,),
-            Scope.BOTH: (Half.LIVE, Half.CONFIG),
-        }[self]
+        return tuple(half for half in Half if self in (half, Scope.BOTH))
 
 
 class Phase(enum.StrEnum):
@@ -49,7 +48,7 @@ class Phase(enum.StrEnum):
 
 
 class OperationState(enum.StrEnum):
-    """Of an operation in the journal. The first three are open: `recover` has work to do, or its owner has."""
+    """The state of an operation in the journal. The first three are open: its owner or `recover` has work to do."""
 
     RUNNING = "running"
     PENDING = "pending"
@@ -58,14 +57,14 @@ class OperationState(enum.StrEnum):
     UNDONE = "undone"
     REFUSED = "refused"
     LEFT = "left"
-    """Its guest has left this host, or its domain is no more: nobody here can finish it, and what became of it is not known here."""
+    """The guest left this host, or the domain is gone: nobody here can finish the operation, or knows how it ended."""
 
 
 OPEN_STATES = (OperationState.RUNNING, OperationState.PENDING, OperationState.INCOMPLETE)
 
 
 class StepState(enum.StrEnum):
-    """Of one step in the journal."""
+    """The state of a step in the journal."""
 
     PLANNED = "planned"
     STARTED = "started"
@@ -89,7 +88,7 @@ class Result(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of an operation. `seconds` is None until it has ended."""
+    """A step of an operation. `seconds` is None until the step has ended."""
 
     seq: int
     name: str
@@ -104,11 +103,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRecord:
-    """One row of the journal: all that `recover` needs to finish or undo it, times in Unix seconds.
+    """An operation as the journal keeps it: all that `recover` needs to finish or undo it, times in Unix seconds.
 
-    `request` is JSON-able and holds, per NIC, what was minted and what was there before
-    (the operation that wrote it says which keys). `uri` is the connection's as it was dialled; `hypervisor` the key of what
-    answers there (`Hypervisor.key`).
+    `request` is JSON-able and holds, per NIC, what was minted and what was there before. The operation that wrote the request
+    defines its keys. `uri` is the connection's as it was dialled; `hypervisor` the key of what answers there (`Hypervisor.key`).
     """
 
     id: str
@@ -131,80 +129,74 @@ class OperationRecord:
     ended: float | None = None
     steps: tuple[Step, ...] = ()
     unreadable: str = ""
-    """What of the row this version does not understand: a newer one wrote it, or it is damaged."""
+    """The part of the row that this version does not understand: a newer version wrote the row, or it is damaged."""
 
     @property
     def kind(self) -> str:
-        """Which operation of that name it is: a ``rebind`` is a ``move``, a ``heal`` or one of a ``vif``; others have none."""
+        """The kind of operation under one name: a ``rebind`` is a ``move``, a ``heal`` or a ``vif``; others have none."""
         return str(self.request.get("kind") or "")
 
     @property
     def goes_back(self) -> bool:
-        """Whether it had begun to be undone, where it would else be finished."""
+        """Whether its undo had begun, where `recover` would otherwise finish it."""
         return bool(self.request.get("back"))
 
     @property
     def touched(self) -> frozenset[tuple[str, str]]:
-        """The NICs it works on, by domain UUID and alias: one of a PF works on many guests' NICs, each with its domain."""
+        """The NICs it works on, by domain UUID and alias: an operation on a PF works on the NICs of many guests."""
         return frozenset((entry.get("domain_uuid", self.domain_uuid), entry["alias"]) for entry in self.named)
 
     @property
     def named(self) -> tuple[dict[str, Any], ...]:
-        """What its request says of each NIC that it names; nothing of what is no such thing in a row of a newer version."""
-        nics = self.request.get("nics", ())
-        known = [entry for entry in nics if isinstance(entry, dict)] if isinstance(nics, list | tuple) else []
-        return tuple(entry for entry in known if isinstance(entry.get("alias"), str))
+        """The entries of its request that name a NIC by alias. A row of a newer version may have entries of another form."""
+        return tuple(entry for entry in self._listed("nics", dict) if isinstance(entry.get("alias"), str))
 
     @property
     def asked(self) -> tuple[str, ...] | None:
-        """The aliases of the NICs that it asks its guest for; None if its request does not say."""
-        asked = self.request.get("asked")
-        return tuple(alias for alias in asked if isinstance(alias, str)) if isinstance(asked, list | tuple) else None
+        """The aliases of the NICs that it asks its guest to release; None if the request has no such list."""
+        return self._listed("asked", str) if isinstance(self.request.get("asked"), list | tuple) else None
 
     @property
     def asked_nics(self) -> tuple[KnownNic, ...]:
-        """The NICs that it asks its guest for, once for each guest address that its request has of them."""
-        found = []
-        for entry in self.named if self.asked else ():
-            mac, places = entry.get("mac"), entry.get("places")
-            if entry["alias"] in (self.asked or ()) and isinstance(mac, str):
-                known = places if isinstance(places, list) and places else ("",)
-                found += [KnownNic(entry["alias"], mac, "", str(place)) for place in known]
-        return tuple(found)
+        """The NICs that it asks its guest to release, once for each guest address in its request."""
+        asked = [entry for entry in self.named if entry["alias"] in (self.asked or ())]
+        return tuple(
+            KnownNic(entry["alias"], entry["mac"], "", str(place))
+            for entry in asked
+            if isinstance(entry.get("mac"), str)
+            for place in _places(entry)
+        )
 
     @property
     def names(self) -> frozenset[str]:
-        """What all NICs of its request are known by in every run (`names_of`)."""
+        """The names of all NICs of its request that hold in every run (`names_of`)."""
         return frozenset(name for entry in self.named for name in self.names_of(entry["alias"]))
 
     def names_of(self, alias: str) -> frozenset[str]:
-        """What the NICs of its request that have this alias are known by in every run (`lasting_name`).
+        """The names, which hold in every run (`lasting_name`), of the NICs of its request that have this alias.
 
-        A NIC whose two halves have two guest addresses has two names. A NIC that an operation of no one domain gives an alias has the names with
-        that alias and without it: it does not have the alias yet. The request may lack the addresses, and the MAC.
+        A NIC whose two halves have two guest addresses has two names. An operation without a domain of its own may give a NIC its alias later.
+        Such a NIC has the names with the alias and without it. The request may lack the addresses, and the MAC.
         """
         found = set[str]()
         for entry in self.named:
             if entry["alias"] != alias:
                 continue
-            mac, places = entry.get("mac"), entry.get("places")
-            mac = mac if isinstance(mac, str) else ""
+            mac = entry["mac"] if isinstance(entry.get("mac"), str) else ""
             if is_lasting(alias):
                 found.add(known_as(alias, mac))
             if mac and not (is_lasting(alias) and self.domain_uuid):
-                found.update(
-                    known_as(mac, place) for place in (places if isinstance(places, list) and places else ("",))
-                )
+                found.update(known_as(mac, place) for place in _places(entry))
         return frozenset(found or {alias})
 
     @property
     def run(self) -> Run:
-        """The run of its domain that it was begun with, and the mark that it may have left there."""
+        """The run of its domain in which it began, and the mark that it may have left there."""
         return self._marked(Run(self.domain_id, self.process, seen=self.started))
 
     @property
     def run_asked(self) -> Run:
-        """The run of its domain that was asked last to let go of its NICs."""
+        """The run of its domain that was asked last to release its NICs."""
         if "run" not in self.request:
             return self.run
         asked = (step.started or 0.0 for step in self.steps if step.name == "ask")
@@ -217,16 +209,26 @@ class OperationRecord:
     @property
     def remembers(self) -> frozenset[str]:
         """The NICs whose record in the domain's metadata it changes."""
-        changes = self.request.get("remembered", ())
-        known = [entry for entry in changes if isinstance(entry, dict)] if isinstance(changes, list | tuple) else []
-        return frozenset(entry["name"] for entry in known if isinstance(entry.get("name"), str))
+        changes = self._listed("remembered", dict)
+        return frozenset(entry["name"] for entry in changes if isinstance(entry.get("name"), str))
+
+    def _listed(self, key: str, kind: type[T]) -> tuple[T, ...]:
+        """The items of that kind in a list of the request; none where the request has no such list."""
+        items = self.request.get(key)
+        return tuple(item for item in items if isinstance(item, kind)) if isinstance(items, list | tuple) else ()
+
+
+def _places(entry: dict[str, Any]) -> Sequence[object]:
+    """The guest addresses of a NIC of a request, or an empty address where the request has none."""
+    places = entry.get("places")
+    return places if isinstance(places, list) and places else ("",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicRecord:
     """A NIC virtnetplug plugged, as the journal knows it: one per `hypervisor` (`Hypervisor.key`), domain UUID and alias. `since` in Unix seconds.
 
-    `process` names the run of the domain that it was last looked for in (`Run.process`). One that only the definition has is Closed at both ends.
+    `process` names the run of the domain in which it was last looked for (`Run.process`). A NIC that only the definition has is Closed at both ends.
     """
 
     uri: str
@@ -247,17 +249,17 @@ class NicRecord:
     operation_id: str = ""
     since: float = 0.0
     unreadable: str = ""
-    """What of the row is damaged; the journal has no column of it."""
+    """The damaged part of the row; the journal has no column of this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
     """A NIC as `list` and `show` give it.
 
-    `live` and `config` say in which definitions it is; `pending` is the id of the operation that waits for the guest
-    to let it go; `quarantine` why its host device could not be given back after it left; `origin` is ``virtnetplug``
-    when the journal knows it, else ``foreign``. `migrates` is false if the NIC does not go along when its guest is migrated; None if the
-    guest does not have the NIC.
+    `live` and `config` say in which definitions it is. `pending` is the id of the operation that waits for the guest to release
+    it. `quarantine` says why its host device could not be restored after it left. `origin` is ``virtnetplug`` when the journal
+    knows the NIC, else ``foreign``. `migrates` is false if the NIC stays behind when its guest is migrated; None if the guest does not
+    have the NIC.
     """
 
     domain: str
@@ -285,7 +287,7 @@ class Nic:
 
 
 class Deed(enum.StrEnum):
-    """What a policy has done to a NIC."""
+    """The change of a NIC that a policy made."""
 
     UNPLUG = "unplug"
     LINK_UP = "link-up"
@@ -294,7 +296,7 @@ class Deed(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enforced:
-    """One thing that a policy of the domain had done beside an operation, by one of its own, and what came of that."""
+    """A change that a policy of the domain made after an operation, by an operation of its own, and the result."""
 
     deed: Deed
     nic: str
@@ -306,7 +308,7 @@ class Enforced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an operation answers. `seconds` is its whole duration; `warnings` are sentences; `enforced` is what policies had done besides."""
+    """What an operation answers. `seconds` is its whole duration; `warnings` are sentences; `enforced` are the changes that policies made."""
 
     operation: str
     domain: str
@@ -323,7 +325,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """One thing that speaks against an operation, with its remedy in the message."""
+    """A reason against an operation, with its remedy in the message."""
 
     reason: str
     message: str
@@ -350,9 +352,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something an operation tells whoever listens, as it happens.
+    """Something that happens in an operation, for whoever listens.
 
-    `kind` is ``step`` (one began), ``waiting`` (for the guest or another process), ``state`` (a NIC's state changed) or ``warning``.
+    `kind` is ``step`` (a step began), ``waiting`` (for the guest or another process), ``state`` (a NIC's state changed) or ``warning``.
     """
 
     kind: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from virtnetplug.errors import PciAddressInvalid
 
 _FORM = re.compile(r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,4}):([0-9a-f]{1,4})\.([0-9a-f]{1,2})", re.IGNORECASE)
-_LIMITS = {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
+LIMITS = {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -25,7 +25,7 @@ class PciAddress:
     function: int
 
     def __post_init__(self) -> None:
-        for part, most in _LIMITS.items():
+        for part, most in LIMITS.items():
             value = getattr(self, part)
             if not 0 <= value <= most:
                 raise PciAddressInvalid(

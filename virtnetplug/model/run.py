@@ -1,4 +1,4 @@
-"""One run of a domain: from a start to its end, with what a save and a restore, or a migration, carry on."""
+"""A run of a domain: from a start to its end, across a save and a restore, or a migration."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 class Run:
     """What tells one run of a domain from the next.
 
-    `id` is libvirt's: after a restart of the host, or of libvirtd, ids begin anew. `process` names what runs the guest, with the boot of the host and
-    the moment of its start; it is empty where that cannot be seen, as on another host. `mark` is the id of the operation on this run, or
-    empty. An operation writes its id into the live metadata before it asks the guest, and only there does the id outlive a save and a restore, or a
-    migration. `is_marked` says that it is known to have been written: a call may die between the guest's metadata and the journal. `seen` is a moment at which
-    the run was there, in Unix seconds, or 0: records of journal version 4 say no process, and a process that began later is that of another run.
-    `between_hosts` says that the run was paused for a migration when it was last looked at: its guest may run on the other host, whatever became of
+    `id` is libvirt's: after a restart of the host, or of libvirtd, ids begin anew. `process` names the process of the guest, with the boot of the
+    host and the moment of its start. It is empty where nobody can see the process, as on another host.
+    `mark` is the id of the operation on this run, or empty. An operation writes its id into the live metadata before it asks the guest. There the id
+    outlives a save and a restore, or a migration. `is_marked` says that the id is known to be written: a call may die between that write
+    and the journal.
+    `seen` is a moment at which the run was there, in Unix seconds, or 0. Records of journal version 4 name no process: a process that
+    began later belongs to another run.
+    `between_hosts` says that the run was paused for a migration when virtnetplug last looked. Its guest may run on the other host, whatever happened to
     this half since.
     """
 
@@ -29,16 +31,16 @@ class Run:
     between_hosts: bool = field(default=False, compare=False)
 
     def marked(self, operation_id: str) -> Run:
-        """The same run, which carries the mark of that operation."""
+        """The same run, with the mark of that operation."""
         return dataclasses.replace(self, mark=operation_id, is_marked=True)
 
     def matches(self, other: Run) -> bool:
-        """Whether both may be the same run, by id and process; one without a process matches by its id."""
+        """Whether both may be the same run, by id and process; a run without a process matches by its id."""
         return self.id == other.id and ("" in (self.process, other.process) or self.process == other.process)
 
     @property
     def request(self) -> list[Any]:
-        """As the journal keeps it, without the mark."""
+        """The run as the journal keeps it, without the mark."""
         return [self.id, self.process]
 
     @classmethod
@@ -52,4 +54,4 @@ class Run:
 
 
 NO_RUN = Run()
-"""No run: that of a domain that does not run; or, where one is asked for, whichever there is."""
+"""No run: the run of a domain that does not run. As a condition it means any run."""

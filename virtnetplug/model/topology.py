@@ -1,4 +1,4 @@
-"""What a domain is built of, as far as plugging a NIC into it needs to know."""
+"""The parts of a domain that decide whether a NIC can be plugged."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PCIE_MODELS = frozenset({"virtio", "virtio-non-transitional", "e1000e", "igb"})
 CONVENTIONAL_MODELS = frozenset(
     {"e1000", "rtl8139", "ne2k_pci", "pcnet", "vmxnet3", "i82551", "i82557b", "i82559er", "i82562"}
 )
-"""Those of the others that QEMU has."""
+"""The other NIC models that QEMU has."""
 
 _X86 = frozenset({"x86_64", "i686"})
 _PORTS = frozenset({"pcie-root-port", "pcie-switch-downstream-port"})
-_BRIDGES = frozenset({"pci-bridge", "pcie-to-pci-bridge", "pci-expander-bus"})
+_CONVENTIONAL = frozenset({"pci-root", "pci-bridge", "pcie-to-pci-bridge", "pci-expander-bus"})
 _LAST_SLOT = 31
 
 
@@ -72,9 +72,9 @@ class Topology:
     def free_hotplug_slots(self, model: str | None = None) -> int | None:
         """How many more NICs of `model` (None is the hypervisor's default) can be hot-plugged.
 
-        None where that is not a matter of PCI. libvirt makes no controller for a hot-plugged device
-        (``virDomainPCIAddressGetNextAddr``): on a PCI Express machine a NIC of `PCIE_MODELS` needs a free root or
-        downstream port, any other a slot of a PCI bridge; on ``pc`` every NIC takes a slot of the root bus or a bridge.
+        None where the machine has no PCI. libvirt makes no controller for a hot-plugged device (``virDomainPCIAddressGetNextAddr``).
+        So on a PCI Express machine a NIC of `PCIE_MODELS` needs a free root or downstream port. Any other NIC needs a slot of a
+        PCI bridge there. On ``pc`` every NIC takes a slot of the root bus or of a bridge.
         """
         if not self.controllers:
             return None
@@ -94,12 +94,7 @@ def _free(bus: PciController, *, conventional: bool) -> frozenset[int]:
     """Free slots of one bus; slot 0 of a bridge is its own, slots 0 and 1 of ``pci-root`` the chipset's."""
     if bus.model in _PORTS:
         return frozenset() if conventional or bus.taken else frozenset({0})
-    if not conventional:
+    if not conventional or bus.model not in _CONVENTIONAL:
         return frozenset()
-    if bus.model == "pci-root":
-        reserved = {0, 1} if bus.index == 0 else {0}
-    elif bus.model in _BRIDGES:
-        reserved = {0}
-    else:
-        return frozenset()
+    reserved = {0, 1} if bus.model == "pci-root" and bus.index == 0 else {0}
     return frozenset(range(_LAST_SLOT + 1)) - reserved - bus.taken

@@ -1,6 +1,6 @@
-"""What a running guest carries with it in its metadata: which NICs are virtnetplug's, and what the guest was asked and has not answered.
+"""What a running guest carries with it in its metadata: which NICs are virtnetplug's, and which requests it has not answered.
 
-It goes where the guest goes: into a saved image and out of it, and to another host.
+The metadata goes where the guest goes: into a saved image and out of it, and to another host.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from virtnetplug.model.interface import is_lasting, lasting_name
 
 @dataclass(frozen=True, slots=True)
 class KnownNic:
-    """A NIC by what tells it from others: alias, MAC, what it is connected to (`Interface.source`), and its guest address, if it has one."""
+    """What distinguishes a NIC: its alias, its MAC, its source (`Interface.source`), and its guest address, if it has any."""
 
     alias: str
     mac: str
@@ -22,13 +22,13 @@ class KnownNic:
 
     @property
     def name(self) -> str:
-        """What the NIC is known by for good: libvirt gives ``netN`` anew at each restore."""
+        """The NIC's name that holds in every run: libvirt gives ``netN`` anew at each restore."""
         return lasting_name(self.alias, self.mac, self.address)
 
     def is_one_with(self, other: KnownNic) -> bool:
-        """Whether both are one NIC, whatever it is connected to: by MAC, and by an alias that lasts or by guest address.
+        """Whether both are one NIC, whatever its source: by MAC, and by an alias that lasts or by guest address.
 
-        An address that only one of them has is no difference, unless only one has an alias that lasts: the guest was restored without it.
+        An address that only one of them has is no difference. It is one if only one has an alias that lasts: the guest was restored without it.
         """
         if self.mac != other.mac:
             return False
@@ -42,9 +42,9 @@ class KnownNic:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An operation that asked the guest to let go of `nics`: its name, its id in the journal of the host it began on, its `Scope`.
+    """An operation that asked the guest to release `nics`: its name, its id in the journal of the host where it began, its `Scope`.
 
-    `process` names the run that was asked (`Run.process`): a guest that has come from elsewhere since, or from an image, has another one.
+    `process` names the run that was asked (`Run.process`): a guest that came from an image or another host since has another process.
     """
 
     operation: str
@@ -56,9 +56,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Travelling:
-    """All of one guest; `domain_uuid` is that of the domain it was written for, empty if nothing was.
+    """All that a guest carries; `domain_uuid` is the UUID of the domain it was written for, empty if nothing was written.
 
-    `ending` are the ids of operations whose question is withdrawn and whose journal does not say yet that they have ended: they still mark the run.
+    `ending` are the ids of operations that withdrew their request and are still open in their journal: they still mark the run.
     """
 
     domain_uuid: str = ""
@@ -67,9 +67,10 @@ class Travelling:
     ending: tuple[str, ...] = ()
 
     def with_nics(self, nics: Collection[KnownNic], operation_id: str = "") -> Travelling:
-        """With these as virtnetplug's, too, which that operation may have put in; one of the same alias is replaced.
+        """The same, with these NICs as virtnetplug's, which that operation may have attached. A NIC of the same alias is replaced.
 
-        What it asked for before is another NIC than the one of the same alias that has come since; its mark stays. What other operations asked stays.
+        The operation's request for such a NIC meant the earlier NIC of that alias: the request ends, and the operation's mark stays. Requests of
+        other operations stay.
         """
         names, asked, ending = {nic.alias for nic in nics}, [], self.ending
         come = {(nic.alias, nic.mac, nic.source) for nic in nics}
@@ -82,19 +83,19 @@ class Travelling:
         return replace(self, nics=(*known, *nics), asked=tuple(asked), ending=ending)
 
     def without_nics(self, nics: Collection[KnownNic]) -> Travelling:
-        """Without those of them that have the same alias and MAC."""
+        """The same, without the NICs that have the alias and MAC of one of these."""
         gone = {(nic.alias, nic.mac) for nic in nics}
         return replace(self, nics=tuple(nic for nic in self.nics if (nic.alias, nic.mac) not in gone))
 
     def with_asked(self, asked: Asked) -> Travelling:
-        """With the NICs of it among those that this operation asked for."""
+        """The same, with the NICs of `asked` among those that its operation asked for."""
         before = next((each.nics for each in self.asked if each.id == asked.id), ())
         others = tuple(each for each in self.asked if each.id != asked.id)
         more = tuple(nic for nic in asked.nics if nic not in before)
         return replace(self, asked=(*others, replace(asked, nics=(*before, *more))))
 
     def without_asked(self, operation_ids: Collection[str], answered: Collection[KnownNic] = ()) -> Travelling:
-        """Without what these operations asked and their marks, and without the NICs `answered`, which the guest has let go of, whoever had asked."""
+        """The same, without the requests and marks of these operations, and without the NICs `answered`, which the guest released for whomever."""
         asked = []
         for each in self.asked:
             left = tuple(nic for nic in each.nics if not any(nic.is_one_with(other) for other in answered))
@@ -103,7 +104,7 @@ class Travelling:
         return replace(self, asked=tuple(asked), ending=ending)
 
     def with_ending(self, operation_id: str, answered: Collection[KnownNic] = ()) -> Travelling:
-        """As `without_asked` of that operation, but its mark stays, if it is there."""
+        """As `without_asked` of that operation, but its mark stays, if there is any."""
         is_marked = operation_id in self.ending or any(each.id == operation_id for each in self.asked)
         left = self.without_asked([operation_id], answered)
         return replace(left, ending=(*left.ending, operation_id)) if is_marked else left
@@ -111,4 +112,4 @@ class Travelling:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to carry."""
-        return not self.nics and not self.asked and not self.ending
+        return not (self.nics or self.asked or self.ending)

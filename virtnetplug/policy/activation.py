@@ -1,7 +1,7 @@
-"""Which of several devices that could serve one NIC does: by what they are, and by nothing that happened before.
+"""Which of several NICs serves: the kinds of their devices decide, and nothing that happened before.
 
-The tables are data: a device that is to come before another stands before it. Names are those of the PCI ID repository; the IDs of emulated
-models are those QEMU 7.2 shows on its own bus (``info pci``), of igb those of its ``hw/net/e1000x_regs.h``.
+The tables are data, in order of precedence. Names are those of the PCI ID repository. The IDs of emulated models are those QEMU 7.2
+shows on its own bus (``info pci``), and for igb those of its ``hw/net/e1000x_regs.h``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from virtnetplug.model.pci import PciAddress
 
 DEVICES: Mapping[str, str] = {
-    # Functions of real adapters, the fastest first; of one vendor its own device before the one it has for all.
+    # Functions of real adapters, the fastest first. A vendor's specific device comes before its device for a whole family.
     "15b3:101c": "Mellanox ConnectX-6 VF",
     "15b3:101a": "Mellanox ConnectX-5 Ex VF",
     "15b3:1018": "Mellanox ConnectX-5 VF",
@@ -92,7 +92,7 @@ _CLASS_RANKS = {pci_class: place for place, pci_class in enumerate(CLASSES, star
 class Candidate:
     """A device that could serve: `vendor_device` as ``lspci -n`` writes it, `pci_class` its first four digits (``0200``), or "".
 
-    `address` is the guest's address of it, else the host's.
+    `address` is the device's address in the guest, else its address on the host.
     """
 
     alias: str
@@ -114,20 +114,21 @@ _Key = tuple[int, int, bool, PciAddress, str]
 
 
 def rank(candidates: Iterable[Candidate]) -> tuple[Ranked, ...]:
-    """All of them, the one that serves first. The same candidates come out the same, in whatever order they come in."""
+    """All candidates, first the candidate that serves. Their order before has no influence on the result."""
     ordered = sorted(candidates, key=_key)
     found: list[Ranked] = []
     for place, candidate in enumerate(ordered, start=1):
         ties = [other for other in ordered if other is not candidate and _key(other)[:2] == _key(candidate)[:2]]
-        why = _why(candidate) + (f"; of {len(ties) + 1} such, {_tie(candidate)}" if ties else "")
+        by = "alias" if candidate.address is None else f"PCI address, and it is at {candidate.address}"
+        why = _why(candidate) + (f"; of {len(ties) + 1} such, they go by {by}" if ties else "")
         found.append(Ranked(candidate, place, why))
     return tuple(found)
 
 
 def device_of_model(model: str | None, *, is_conventional: bool = False) -> str | None:
-    """The vendor and device of an emulated NIC model; None for one that is not known.
+    """The vendor and device of an emulated NIC model; None for an unknown model.
 
-    `is_conventional`: it is in a conventional PCI slot, where QEMU makes ``virtio`` a transitional device (``virtio_pci_realize``:
+    `is_conventional`: the NIC is in a conventional PCI slot, where QEMU makes ``virtio`` a transitional device (``virtio_pci_realize``:
     ``disable-legacy=auto`` means on for PCI Express ports).
     """
     if model == "virtio" and is_conventional:
@@ -149,12 +150,6 @@ def _why(candidate: Candidate) -> str:
     if place := _CLASS_RANKS.get(_class(candidate)):
         return f"{_device(candidate) or 'its device'} is not in the table of devices; as {CLASSES[_class(candidate)]} it is number {place} of the classes"
     return f"{_device(candidate) or 'its device'} is in no table, and comes after all that are"
-
-
-def _tie(candidate: Candidate) -> str:
-    return (
-        "they go by alias" if candidate.address is None else f"they go by PCI address, and it is at {candidate.address}"
-    )
 
 
 def _device(candidate: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""Whether an emulated NIC goes because its fast twin is there (XENBUS's forced unplug, with an owner's explicit opt-in)."""
+"""Whether an emulated NIC is unplugged because its fast twin is there (XENBUS's forced unplug, if the owner opted in)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISKS = "DISKS"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """From which definitions the emulated NIC goes, and why, as a sentence for people."""
+    """The definitions from which the emulated NIC is unplugged, and why, as a sentence for people."""
 
     unplug_live: bool
     unplug_config: bool
@@ -22,18 +22,18 @@ class Decision:
 
     @property
     def halves(self) -> tuple[Half, ...]:
-        """The definitions it goes from, live first."""
-        there = {Half.LIVE: self.unplug_live, Half.CONFIG: self.unplug_config}
-        return tuple(half for half, goes in there.items() if goes)
+        """The definitions from which the NIC is unplugged, live first."""
+        goes = {Half.LIVE: self.unplug_live, Half.CONFIG: self.unplug_config}
+        return tuple(half for half in Half if goes[half])
 
 
 def decide(
     policy: UnplugPolicy, *, twin_present: bool, twin_connected: bool, is_teaming_persistent: bool, scope: Scope
 ) -> Decision:
-    """What `policy` makes of an emulated NIC whose fast twin is in the definitions of `scope` (`twin_present`).
+    """What `policy` decides for an emulated NIC whose fast twin is in the definitions of `scope` (`twin_present`).
 
-    Nowhere does it go where no twin is to serve instead: from the config only with a twin there. `twin_connected` is evidence of
-    the running guest, so it says nothing of the config. The persistent half of a teaming pair stays, whatever the policy.
+    The NIC leaves no definition in which no twin can serve instead. `twin_connected` is evidence of the running guest, so it
+    decides nothing for the config. The persistent half of a teaming pair stays, whatever the policy.
     """
     if is_teaming_persistent:
         return _stays("it is the persistent half of a teaming pair, which the guest needs when its transient half goes")

@@ -1,7 +1,7 @@
-"""Which identity a fast device P has: whose marker names it, what of that emulated NIC E it can hold, and who may not claim one.
+"""Which identity a fast device P takes from an emulated NIC E: who may claim it, and which parts of it P can hold.
 
-What each kind of NIC can hold was tried on libvirt 9.0; for an assigned device the rest is that of ``virHostdevNetConfigVirtPortProfile``,
-``virHostdevSetNetConfig`` and ``virNetDevSetVfConfig``.
+What each kind of NIC can hold was tried on libvirt 9.0. For an assigned device ``virHostdevNetConfigVirtPortProfile``,
+``virHostdevSetNetConfig`` and ``virNetDevSetVfConfig`` show the rest.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.errors import call
+from virtnetplug.model.identity import DomainMetadata
 from virtnetplug.model.interface import Interface, VirtualPort, Vlan
 
 HOSTDEV = "hostdev"
 
 ALWAYS = ("mac", "address", "acpi_index", "boot_order")
-"""What every kind of NIC can hold: what the guest knows it by."""
+"""What every kind of NIC can hold: the guest recognises a NIC by these."""
 
 _FILTERED = frozenset({"network", "bridge", "ethernet"})
 _HOLDERS: Mapping[str, frozenset[str]] = {
@@ -26,17 +27,17 @@ _HOLDERS: Mapping[str, frozenset[str]] = {
     "port_isolated": frozenset({"network", "bridge"}),
     "vlan": frozenset({"network", "bridge", "direct", HOSTDEV}),
 }
-"""The types of NIC that can hold a field; all others are refused by libvirt, or, worse, dropped without a word."""
+"""The types of NIC that can hold a field. For all others libvirt refuses the field, or, worse, drops it silently."""
 
 _TAKEN = frozenset({*ALWAYS, *_HOLDERS, "link_state", "virtualport", "source_portgroup"})
-"""What of E's identity a NIC takes, as far as it can hold it; a VF also has its rate."""
+"""The fields of E's identity that a NIC takes, as far as it can hold them; a VF also takes E's rate."""
 
 _PORTS: Mapping[str, frozenset[str | None]] = {
     "bridge": frozenset({"openvswitch", "midonet"}),
     "direct": frozenset({"802.1Qbg", "802.1Qbh"}),
     HOSTDEV: frozenset({"802.1Qbh"}),
 }
-"""The virtualports of a type of NIC; what one of type ``network`` can have its network says."""
+"""The virtualports that a type of NIC can have; for the type ``network`` the network decides."""
 
 _CALLED = {"filterref": "filter", "mtu": "MTU", "port_isolated": "port isolation", "vlan": "VLAN"}
 _MOST_VLAN = 4094
@@ -44,7 +45,7 @@ _MOST_VLAN = 4094
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What P gets of E: `changes` are fields of `Interface` with their values, `left_out` fields with why P cannot hold them.
+    """What P takes from E: `changes` are fields of `Interface` with their values, `left_out` fields with why P cannot hold them.
 
     `loses_filter`: E's traffic is filtered, and P's would not be.
     """
@@ -54,50 +55,38 @@ class Taken:
     loses_filter: bool = False
 
 
-def aliased(metadata: DomainMetadata, fast_alias: str) -> Identity | None:
-    """The emulated NIC whose marker names this device; it has that identity whenever that NIC is out, and nothing of it before."""
-    return metadata.naming(fast_alias)
-
-
 def fault(metadata: DomainMetadata, e: str, p: str) -> str | None:
-    """Why P may not be E's fast device, each by its alias, as a sentence; None if it may be, or is already."""
-    known, taken, itself = metadata.identity(e), metadata.naming(p), metadata.identity(p)
+    """Why P may not be E's fast device, each by its alias, as a sentence; None if P may be, or is already."""
+    known, taken, itself, above = metadata.identity(e), metadata.naming(p), metadata.identity(p), metadata.naming(e)
     if e == p:
         return f"NIC {e} cannot have its own identity: name two NICs."
     if known is not None and known.vif not in ("", p):
-        return (
-            f"NIC {known.vif} has the claim on the identity of {e}, and one NIC can: two could come at once. "
-            f"'virtnetplug identity forget DOMAIN {e}' ends it."
+        what, whose = (
+            f"NIC {known.vif} has the claim on the identity of {e}, and one NIC can: two could come at once",
+            e,
         )
-    if taken is not None and taken.alias != e:
-        return (
-            f"NIC {p} has the claim on the identity of {taken.alias}, and can have one. "
-            f"'virtnetplug identity forget DOMAIN {taken.alias}' ends it."
-        )
-    if itself is not None and (itself.vif or itself.is_out):
-        return (
-            f"NIC {p} has an identity that {itself.vif or 'another NIC'} can take, and so cannot take one itself. "
-            f"'virtnetplug identity forget DOMAIN {p}' ends that."
-        )
-    if (above := metadata.naming(e)) is not None:
-        return (
-            f"NIC {e} has the claim on the identity of {above.alias}, and its own may go to nobody meanwhile. "
-            f"'virtnetplug identity forget DOMAIN {above.alias}' ends that."
-        )
-    return None
+    elif taken is not None and taken.alias != e:
+        what, whose = f"NIC {p} has the claim on the identity of {taken.alias}, and can have one", taken.alias
+    elif itself is not None and (itself.vif or itself.is_out):
+        taker = itself.vif or "another NIC"
+        what, whose = f"NIC {p} has an identity that {taker} can take, and so cannot take one itself", p
+    elif above is not None:
+        whose = above.alias
+        what = f"NIC {e} has the claim on the identity of {whose}, and its own may go to nobody meanwhile"
+    else:
+        return None
+    return f"{what}. {call('forget_identity', 'DOMAIN', whose)} ends that."
 
 
 def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
-    """What of E's identity P gets; P's own settings stay where E says nothing. `is_hostdev`: P's actual type is hostdev.
+    """What P takes of E's identity; P's own settings stay where E says nothing. `is_hostdev`: P's actual type is hostdev.
 
-    A VF gets E's outbound average as its `max_rate`, in Mbit/s and rounded up, the lower one where P has its own.
+    A VF gets E's outbound average as its `max_rate`, in Mbit/s and rounded up. Where P has its own rate, the lower one holds.
     """
     kind = HOSTDEV if is_hostdev else p.type
-    taken: dict[str, object] = {}
+    always = {name: getattr(e, name) for name in ALWAYS}
+    taken: dict[str, object] = {name: value for name, value in always.items() if value is not None}
     left_out: list[tuple[str, str]] = []
-    for name in ALWAYS:
-        if (value := getattr(e, name)) is not None:
-            taken[name] = value
     if (e.link_state or "up") != (p.link_state or "up"):
         taken["link_state"] = e.link_state or "up"
     for name, value, why in _offered(e, p, kind, taken):
@@ -105,13 +94,13 @@ def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
             taken[name] = value
         else:
             left_out.append((name, why))
-    if is_hostdev:
-        taken |= _rate(e, p)
+    if is_hostdev and (rate := _mbits(e)):
+        taken["max_rate"] = min(rate, p.max_rate or rate)
     return Taken(taken, tuple(left_out), loses_filter=e.filterref is not None and kind not in _FILTERED)
 
 
 def retake(before: Interface, now: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
-    """What P, which has taken the identity of E as that was `before`, gets of what somebody has changed of E `now`."""
+    """What P, which took the identity of E as E was `before`, takes of the changes that somebody made to E until `now`."""
     taken = take(now, p, is_hostdev=is_hostdev)
     changed = {name for name in _TAKEN if getattr(before, name) != getattr(now, name)}
     if "bandwidth_outbound" in changed:
@@ -125,7 +114,7 @@ def retake(before: Interface, now: Interface, p: Interface, *, is_hostdev: bool)
 def _offered(
     e: Interface, p: Interface, kind: str, taken: Mapping[str, object]
 ) -> Iterator[tuple[str, object, str | None]]:
-    """The fields that not every NIC can hold, with their values and why this one cannot; None where it can."""
+    """The fields that not every NIC can hold, with their values and why P cannot hold them; None where it can."""
     if e.virtualport is not None:
         yield "virtualport", e.virtualport, _port_fault(e.virtualport, kind)
     if e.source_portgroup is not None:
@@ -178,11 +167,6 @@ def _vlan_fault(vlan: Vlan, kind: str, *, has_port: bool) -> str | None:
     if vlan.tags[0].id > _MOST_VLAN:
         return f"a VF has a VLAN up to {_MOST_VLAN}"
     return "its port profile says which VLAN a VF has" if has_port else None
-
-
-def _rate(e: Interface, p: Interface) -> dict[str, object]:
-    rate = _mbits(e)
-    return {"max_rate": min(rate, p.max_rate or rate)} if rate else {}
 
 
 def _mbits(e: Interface) -> int:

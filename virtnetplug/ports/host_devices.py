@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from virtnetplug.model.host_device import PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import Boot, PciDevice, VfCounters, VfIdentity, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import Boot, VfIdentity
 from virtnetplug.ports.physical_functions import PhysicalFunctions
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
-from virtnetplug.model.physical_function import NetdevState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from virtnetplug.model.host_device import NetdevState, PfState
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import NetdevState, PfState
 
 
 class PhysicalFunctions(Protocol):

@@ -82,7 +82,7 @@ class VifStore(Protocol):
         """Of one domain, by number: all that have an area at either end or are recorded. No snapshot: look again before deciding on it."""
 
     def vif(self, domain_id: int, number: int) -> Vif | None:
-        """One of them."""
+        """An emulated NIC and its fast twin."""
 
     def process(self, domain_id: int) -> str:
         """What no other domain has had, on this host or after its next boot: boot of dom0, id, time of creation; empty if that is not there."""

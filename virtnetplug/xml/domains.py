@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import lru_cache
 
 from lxml import etree
 
 from virtnetplug.errors import XmlInvalid
-from virtnetplug.model.devices import DomainDevices
-from virtnetplug.model.hostdev import Hostdev
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.devices import DomainDevices, Hostdev
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.topology import PciController, Topology
-from virtnetplug.xml.elements import HostdevElement
+from virtnetplug.xml.elements import HOSTDEV
 from virtnetplug.xml.kinds import part, whole
+from virtnetplug.xml.mapping import Attribute
 from virtnetplug.xml.nets import net_from
 from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
 from virtnetplug.xml.written import slices
 
-_BUS = part("bus", 0xFF, 2)
-_SLOT = part("slot", 0x1F, 2)
-_INDEX = whole(0, 0xFFFF)
+_BUS = Attribute("@bus", part("bus"), default=0)
+_SLOT = Attribute("@slot", part("slot"), default=0)
+_INDEX = Attribute("@index", whole(0, 0xFFFF), default=0)
 
 
 @lru_cache(maxsize=32)  # an operation looks again and again, and mostly nothing has changed
@@ -30,28 +28,38 @@ def devices(domain_xml: str) -> DomainDevices:
     """All nets and PCI hostdevs of a domain definition; each net's `element` is its text, byte for byte.
 
     A hostdev net owns a `Hostdev` whose parent is the net's alias. In a config a net may have no alias: its host device
-    cannot name it then, and stands without a parent. Raises `InvariantBroken` where the lists disagree.
+    cannot name the net then, and has no parent. A net of a USB device owns none. Raises `InvariantBroken` where the lists disagree.
     """
-    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    root = _root(domain_xml)
     nodes = root.findall("devices/interface")
-    texts = slices(domain_xml, "interface", len(nodes))
+    texts = slices(domain_xml, root, nodes)
     nets = tuple(net_from(node, text) for node, text in zip(nodes, texts, strict=True))
-    owned = (_owned(net) for net in nets if net.is_hostdev)
-    return DomainDevices(nets, (*(dev for dev in owned if dev is not None), *_hostdevs(root)))
+    owned = tuple(
+        Hostdev(
+            host_address=net.source_pci,
+            managed=bool(net.managed),
+            alias=net.alias,
+            address=net.address,
+            parent=net.alias,
+        )
+        for net in nets
+        if net.is_hostdev and net.source_pci is not None
+    )
+    plain = (HOSTDEV.load(node) for node in root.iterfind("devices/hostdev[@type='pci']"))
+    return DomainDevices(nets, (*owned, *(device for device in plain if device.host_address is not None)))
 
 
 def host_addresses(domain_xml: str) -> frozenset[PciAddress]:
     """The host PCI devices a domain definition gives to the guest, those of its nets included; reads nothing else of it."""
-    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    root = _root(domain_xml)
     nodes = (*root.iterfind("devices/interface[@type='hostdev']"), *root.iterfind("devices/hostdev[@type='pci']"))
-    found = (HostdevElement.properties["host_address"].read(node) for node in nodes)
+    found = (HOSTDEV.properties["host_address"].read(node) for node in nodes)
     return frozenset(address for address in found if address is not None)
 
 
 def memory_nodes(domain_xml: str) -> frozenset[int]:
     """The host NUMA nodes the guest's memory is on (``<numatune><memory nodeset=>``); none where it may be on any."""
-    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
-    memory = root.find("numatune/memory[@nodeset]")
+    memory = _root(domain_xml).find("numatune/memory[@nodeset]")
     nodes: set[int] = set()
     for text in [] if memory is None else memory.get("nodeset", "").split(","):
         first, _, last = text.strip().lstrip("^").partition("-")
@@ -65,7 +73,7 @@ def lockable_memory(domain_xml: str) -> tuple[int, int] | None:
 
     None where nothing limits that, or where a device need not have all memory: the guest has a virtual IOMMU.
     """
-    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    root = _root(domain_xml)
     memory, limit = root.find("memory"), root.find("memtune/hard_limit")
     if memory is None or limit is None or root.find("devices/iommu") is not None:
         return None
@@ -81,13 +89,18 @@ def _kibibytes(node: etree._Element) -> int:
 
 def topology(domain_xml: str) -> Topology:
     """The machine, and which slots of its PCI buses are taken."""
-    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    root = _root(domain_xml)
     kind = root.find("os/type")
     taken: dict[int, set[int]] = defaultdict(set)
     for address in root.iterfind("devices//address[@type='pci'][@slot]"):
         parent = address.getparent()
         if parent is not None and parent.tag != "source":  # a <source> address is the host's
-            taken[_number(address, "bus", _BUS.read)].add(_number(address, "slot", _SLOT.read))
+            taken[_BUS.read(address)].add(_SLOT.read(address))
+    controllers = []
+    for node in root.iterfind("devices/controller[@type='pci']"):
+        index, target = _INDEX.read(node), node.find("target")
+        takes_hotplug = target is None or target.get("hotplug") != "off"
+        controllers.append(PciController(index, node.get("model", ""), frozenset(taken[index]), takes_hotplug))
     return Topology(
         name=root.findtext("name", ""),
         uuid=root.findtext("uuid", ""),
@@ -95,47 +108,9 @@ def topology(domain_xml: str) -> Topology:
         arch="" if kind is None else kind.get("arch", ""),
         machine="" if kind is None else kind.get("machine", ""),
         emulator=root.findtext("devices/emulator"),
-        controllers=tuple(
-            PciController(index, node.get("model", ""), frozenset(taken[index]), _takes_hotplug(node))
-            for index, node in _pci_controllers(root)
-        ),
+        controllers=tuple(controllers),
     )
 
 
-def _owned(net: Interface) -> Hostdev | None:
-    if net.source_pci is None:  # a USB device: no PCI device is assigned
-        return None
-    return Hostdev(
-        host_address=net.source_pci,
-        managed=bool(net.managed),
-        alias=net.alias,
-        address=net.address,
-        parent=net.alias,
-    )
-
-
-def _hostdevs(root: etree._Element) -> Iterator[Hostdev]:
-    for node in root.iterfind("devices/hostdev[@type='pci']"):
-        fields = {name: item.read(node) for name, item in HostdevElement.properties.items()}
-        if fields["host_address"] is not None:
-            yield Hostdev(**fields)
-
-
-def _pci_controllers(root: etree._Element) -> Iterator[tuple[int, etree._Element]]:
-    for node in root.iterfind("devices/controller[@type='pci']"):
-        yield _number(node, "index", _INDEX.read), node
-
-
-def _takes_hotplug(controller: etree._Element) -> bool:
-    target = controller.find("target")
-    return target is None or target.get("hotplug") != "off"
-
-
-def _number(node: etree._Element, name: str, read: object) -> int:
-    assert callable(read)
-    try:
-        return int(read(node.get(name, "0")))
-    except ValueError:
-        raise XmlInvalid(
-            f"line {node.sourceline}: <{node.tag} {name}='{node.get(name)}'> is not a number in range"
-        ) from None
+def _root(domain_xml: str) -> etree._Element:
+    return root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)

@@ -4,187 +4,168 @@ from __future__ import annotations
 
 from lxml import etree
 
-from virtnetplug.model.hostdev import Hostdev
+from virtnetplug.model.devices import Hostdev
 from virtnetplug.model.interface import FilterRef, Interface, Limit, Teaming, VirtualPort, Vlan, VlanTag
-from virtnetplug.model.network import NetworkPort, Portgroup
-from virtnetplug.model.pci import PciAddress
+from virtnetplug.model.network import Network, NetworkPort, Portgroup
+from virtnetplug.model.pci import LIMITS, PciAddress
 from virtnetplug.xml.kinds import MAC, ON_OFF, TEXT, WHOLE, YES_NO, choice, part, whole
-from virtnetplug.xml.mapping import Attribute, Mapped, Part, Parts, Text
+from virtnetplug.xml.mapping import Attribute, Element, Part, Parts, Text, namesakes
 
 
-class PciAddressElement(Mapped):
-    """``<address type='pci'>``; one without a slot asks libvirt to choose, and says nothing."""
+class _PciAddress(Element):
+    """``<address type='pci'>``. An address without a slot says nothing: it asks libvirt to choose."""
 
-    value = PciAddress
-    domain = Attribute("@domain", part("domain", 0xFFFF, 4), default=0)
-    bus = Attribute("@bus", part("bus", 0xFF, 2), default=0)
-    slot = Attribute("@slot", part("slot", 0x1F, 2), default=0)
-    function = Attribute("@function", part("function", 7, 1), default=0)
+    def is_said(self, node: etree._Element) -> bool:
+        return node.get("type", "pci") == "pci" and any(name in node.attrib for name in self.properties)
 
-    @classmethod
-    def is_said(cls, node: etree._Element) -> bool:
-        return node.get("type", "pci") == "pci" and any(name in node.attrib for name in cls.properties)
-
-    def store(self, value: PciAddress) -> None:
-        if self.node.get("type", "pci") != "pci":
-            self.node.attrib.clear()
-        if not self.node.attrib:
-            self.node.set("type", "pci")
-        for name, item in self.properties.items():
-            if name not in self.node.attrib:  # libvirt's schema wants all parts, also those that are 0
-                item.write(self.node, getattr(value, name))
-        super().store(value)
+    def store(self, node: etree._Element, value: PciAddress) -> None:
+        if node.get("type", "pci") != "pci":
+            node.attrib.clear()
+        if not node.attrib:
+            node.set("type", "pci")
+        for name, item in self.properties.items():  # libvirt's schema wants all parts, also those that are 0
+            write = item.set if name in node.attrib else item.write
+            write(node, getattr(value, name))
 
 
-class LimitElement(Mapped):
-    value = Limit
-    average = Attribute("@average", WHOLE)
-    peak = Attribute("@peak", WHOLE)
-    burst = Attribute("@burst", WHOLE)
-    floor = Attribute("@floor", WHOLE)
-
-
-class VlanTagElement(Mapped):
-    value = VlanTag
-    id = Attribute("@id", whole(0, 4095), needed=True)
-    native_mode = Attribute("@nativeMode", choice("tagged", "untagged"))
-
-
-class VlanElement(Mapped):
-    value = Vlan
-    trunk = Attribute("@trunk", YES_NO)
-    tags = Parts("tag", VlanTagElement)
-
-
-class VirtualPortElement(Mapped):
-    value = VirtualPort
-    type = Attribute("@type", TEXT)
-    managerid = Attribute("parameters/@managerid", TEXT)
-    typeid = Attribute("parameters/@typeid", TEXT)
-    typeidversion = Attribute("parameters/@typeidversion", TEXT)
-    instanceid = Attribute("parameters/@instanceid", TEXT)
-    profileid = Attribute("parameters/@profileid", TEXT)
-    interfaceid = Attribute("parameters/@interfaceid", TEXT)
-
-
-class ParameterElement(Mapped):
+class _Pair(Element):
     """``<parameter name= value=>``, as a pair."""
 
-    name = Attribute("@name", TEXT, needed=True)
-    text = Attribute("@value", TEXT, needed=True)
+    def load(self, node: etree._Element) -> tuple[str, ...]:
+        return tuple(self.fields(node).values())
 
-    def load(self) -> tuple[str | None, str | None]:
-        return self.name, self.text
-
-    def store(self, value: tuple[str, str]) -> None:
-        self.name, self.text = value
+    def store(self, node: etree._Element, value: tuple[str, str]) -> None:
+        for item, word in zip(self.properties.values(), value, strict=True):
+            item.set(node, word)
 
 
-class FilterRefElement(Mapped):
-    value = FilterRef
-    filter = Attribute("@filter", TEXT, needed=True)
-    parameters = Parts("parameter", ParameterElement)
+PCI_ADDRESS = _PciAddress(PciAddress, **{name: Attribute(f"@{name}", part(name), default=0) for name in LIMITS})
 
+LIMIT = Element(Limit, **namesakes("", WHOLE, "average", "peak", "burst", "floor"))
 
-class TeamingElement(Mapped):
-    value = Teaming
-    type = Attribute("@type", choice("persistent", "transient"), needed=True)
-    persistent = Attribute("@persistent", TEXT)
+VLAN_TAG = Element(
+    VlanTag,
+    id=Attribute("@id", whole(0, 4095), needed=True),
+    native_mode=Attribute("@nativeMode", choice("tagged", "untagged")),
+)
 
+VLAN = Element(
+    Vlan,
+    trunk=Attribute("@trunk", YES_NO),
+    tags=Parts("tag", VLAN_TAG),
+)
 
-class InterfaceElement(Mapped):
-    """``<interface>`` of a domain."""
+VIRTUALPORT = Element(
+    VirtualPort,
+    type=Attribute("@type", TEXT),
+    **namesakes("parameters/", TEXT, "managerid", "typeid", "typeidversion", "instanceid", "profileid", "interfaceid"),
+)
 
-    value = Interface
-    type = Attribute("@type", TEXT, needed=True)
-    managed = Attribute("@managed", YES_NO)
-    trust_guest_rx_filters = Attribute("@trustGuestRxFilters", YES_NO)
-    mac = Attribute("mac/@address", MAC, whole=True)
-    source_type = Attribute("source/@type", TEXT)
-    source_network = Attribute("source/@network", TEXT)
-    source_portgroup = Attribute("source/@portgroup", TEXT)
-    source_portid = Attribute("source/@portid", TEXT)
-    source_bridge = Attribute("source/@bridge", TEXT)
-    source_dev = Attribute("source/@dev", TEXT)
-    source_name = Attribute("source/@name", TEXT)
-    source_mode = Attribute("source/@mode", TEXT)
-    source_path = Attribute("source/@path", TEXT)
-    source_address = Attribute("source/@address", TEXT)
-    source_port = Attribute("source/@port", whole(0, 65535))
-    source_switchid = Attribute("source/@switchid", TEXT)
-    source_pci = Part("source/address", PciAddressElement)
-    vlan = Part("vlan", VlanElement)
-    virtualport = Part("virtualport", VirtualPortElement)
-    bandwidth_inbound = Part("bandwidth/inbound", LimitElement)
-    bandwidth_outbound = Part("bandwidth/outbound", LimitElement)
-    port_isolated = Attribute("port/@isolated", YES_NO)
-    script = Attribute("script/@path", TEXT, whole=True)
-    target_dev = Attribute("target/@dev", TEXT, whole=True)
-    target_managed = Attribute("target/@managed", YES_NO)
-    model = Attribute("model/@type", TEXT, whole=True)
-    driver_name = Attribute("driver/@name", TEXT)
-    driver_queues = Attribute("driver/@queues", whole(0, 65535))
-    filterref = Part("filterref", FilterRefElement)
-    link_state = Attribute("link/@state", choice("up", "down"), whole=True)
-    mtu = Attribute("mtu/@size", whole(0, 65535), whole=True)
-    coalesce_rx_frames = Attribute("coalesce/rx/frames/@max", WHOLE)
-    teaming = Part("teaming", TeamingElement)
-    boot_order = Attribute("boot/@order", WHOLE, whole=True)
-    alias = Attribute("alias/@name", TEXT, whole=True)
-    acpi_index = Attribute("acpi/@index", WHOLE)
-    rom_enabled = Attribute("rom/@enabled", YES_NO)
-    rom_bar = Attribute("rom/@bar", ON_OFF)
-    rom_file = Attribute("rom/@file", TEXT)
-    address = Part("address", PciAddressElement)
+PARAMETER = _Pair(tuple, name=Attribute("@name", TEXT, needed=True), text=Attribute("@value", TEXT, needed=True))
 
+FILTERREF = Element(
+    FilterRef,
+    filter=Attribute("@filter", TEXT, needed=True),
+    parameters=Parts("parameter", PARAMETER),
+)
 
-class HostdevElement(Mapped):
-    """``<hostdev mode='subsystem' type='pci'>``."""
+TEAMING = Element(
+    Teaming,
+    type=Attribute("@type", choice("persistent", "transient"), needed=True),
+    persistent=Attribute("@persistent", TEXT),
+)
 
-    value = Hostdev
-    managed = Attribute("@managed", YES_NO, default=False)
-    host_address = Part("source/address", PciAddressElement)
-    alias = Attribute("alias/@name", TEXT)
-    address = Part("address", PciAddressElement)
+INTERFACE = Element(
+    Interface,
+    type=Attribute("@type", TEXT, needed=True),
+    managed=Attribute("@managed", YES_NO),
+    trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
+    mac=Attribute("mac/@address", MAC, whole=True),
+    source_type=Attribute("source/@type", TEXT),
+    source_network=Attribute("source/@network", TEXT),
+    source_portgroup=Attribute("source/@portgroup", TEXT),
+    source_portid=Attribute("source/@portid", TEXT),
+    source_bridge=Attribute("source/@bridge", TEXT),
+    source_dev=Attribute("source/@dev", TEXT),
+    source_name=Attribute("source/@name", TEXT),
+    source_mode=Attribute("source/@mode", TEXT),
+    source_path=Attribute("source/@path", TEXT),
+    source_address=Attribute("source/@address", TEXT),
+    source_port=Attribute("source/@port", whole(0, 65535)),
+    source_switchid=Attribute("source/@switchid", TEXT),
+    source_pci=Part("source/address", PCI_ADDRESS),
+    vlan=Part("vlan", VLAN),
+    virtualport=Part("virtualport", VIRTUALPORT),
+    bandwidth_inbound=Part("bandwidth/inbound", LIMIT),
+    bandwidth_outbound=Part("bandwidth/outbound", LIMIT),
+    port_isolated=Attribute("port/@isolated", YES_NO),
+    script=Attribute("script/@path", TEXT, whole=True),
+    target_dev=Attribute("target/@dev", TEXT, whole=True),
+    target_managed=Attribute("target/@managed", YES_NO),
+    model=Attribute("model/@type", TEXT, whole=True),
+    driver_name=Attribute("driver/@name", TEXT),
+    driver_queues=Attribute("driver/@queues", whole(0, 65535)),
+    filterref=Part("filterref", FILTERREF),
+    link_state=Attribute("link/@state", choice("up", "down"), whole=True),
+    mtu=Attribute("mtu/@size", whole(0, 65535), whole=True),
+    coalesce_rx_frames=Attribute("coalesce/rx/frames/@max", WHOLE),
+    teaming=Part("teaming", TEAMING),
+    boot_order=Attribute("boot/@order", WHOLE, whole=True),
+    alias=Attribute("alias/@name", TEXT, whole=True),
+    acpi_index=Attribute("acpi/@index", WHOLE),
+    rom_enabled=Attribute("rom/@enabled", YES_NO),
+    rom_bar=Attribute("rom/@bar", ON_OFF),
+    rom_file=Attribute("rom/@file", TEXT),
+    address=Part("address", PCI_ADDRESS),
+)
+"""``<interface>`` of a domain."""
 
+HOSTDEV = Element(
+    Hostdev,
+    managed=Attribute("@managed", YES_NO, default=False),
+    host_address=Part("source/address", PCI_ADDRESS),
+    alias=Attribute("alias/@name", TEXT),
+    address=Part("address", PCI_ADDRESS),
+)
+"""``<hostdev mode='subsystem' type='pci'>``."""
 
-class PortgroupElement(Mapped):
-    value = Portgroup
-    name = Attribute("@name", TEXT, needed=True)
-    default = Attribute("@default", YES_NO, default=False)
-    trust_guest_rx_filters = Attribute("@trustGuestRxFilters", YES_NO)
-    vlan = Part("vlan", VlanElement)
-    virtualport = Part("virtualport", VirtualPortElement)
-    bandwidth_inbound = Part("bandwidth/inbound", LimitElement)
-    bandwidth_outbound = Part("bandwidth/outbound", LimitElement)
+PORTGROUP = Element(
+    Portgroup,
+    name=Attribute("@name", TEXT, needed=True),
+    default=Attribute("@default", YES_NO, default=False),
+    trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
+    vlan=Part("vlan", VLAN),
+    virtualport=Part("virtualport", VIRTUALPORT),
+    bandwidth_inbound=Part("bandwidth/inbound", LIMIT),
+    bandwidth_outbound=Part("bandwidth/outbound", LIMIT),
+)
 
+NETWORK = Element(
+    Network,
+    name=Text("name"),
+    uuid=Text("uuid"),
+    bridge=Attribute("bridge/@name", TEXT),
+    mac_table=Attribute("bridge/@macTableManager", TEXT),
+    pf=Attribute("forward/pf/@dev", TEXT),
+    managed=Attribute("forward/@managed", YES_NO, default=False),
+    mtu=Attribute("mtu/@size", WHOLE),
+    vlan=Part("vlan", VLAN),
+    virtualport=Part("virtualport", VIRTUALPORT),
+    port_isolated=Attribute("port/@isolated", YES_NO),
+    trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
+    portgroups=Parts("portgroup", PORTGROUP),
+)
+"""``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.networks`)."""
 
-class NetworkElement(Mapped):
-    """``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.networks`)."""
-
-    name = Text("name")
-    uuid = Text("uuid")
-    bridge = Attribute("bridge/@name", TEXT)
-    mac_table = Attribute("bridge/@macTableManager", TEXT)
-    pf = Attribute("forward/pf/@dev", TEXT)
-    managed = Attribute("forward/@managed", YES_NO, default=False)
-    mtu = Attribute("mtu/@size", WHOLE)
-    vlan = Part("vlan", VlanElement)
-    virtualport = Part("virtualport", VirtualPortElement)
-    port_isolated = Attribute("port/@isolated", YES_NO)
-    trust_guest_rx_filters = Attribute("@trustGuestRxFilters", YES_NO)
-    portgroups = Parts("portgroup", PortgroupElement)
-
-
-class NetworkPortElement(Mapped):
-    """``<networkport>``. It does not name its network: whoever fetched it knows."""
-
-    value = NetworkPort
-    uuid = Text("uuid")
-    owner_uuid = Text("owner/uuid")
-    owner_name = Text("owner/name")
-    mac = Attribute("mac/@address", MAC)
-    plug_type = Attribute("plug/@type", TEXT)
-    managed = Attribute("plug/@managed", YES_NO, default=False)
-    bridge = Attribute("plug/@bridge", TEXT)
-    host_address = Part("plug/address", PciAddressElement)
+NETWORK_PORT = Element(
+    NetworkPort,
+    uuid=Text("uuid"),
+    owner_name=Text("owner/name"),
+    owner_uuid=Text("owner/uuid"),
+    mac=Attribute("mac/@address", MAC),
+    plug_type=Attribute("plug/@type", TEXT),
+    managed=Attribute("plug/@managed", YES_NO, default=False),
+    bridge=Attribute("plug/@bridge", TEXT),
+    host_address=Part("plug/address", PCI_ADDRESS),
+)
+"""``<networkport>``. It does not name its network: whoever fetched it knows."""

@@ -66,12 +66,12 @@ class Grammar:
 
     def explain(self, root: etree._Element) -> str:
         """One sentence or two: the line, what is wrong there, and what would be right."""
-        for define in self._defines.get("interface", ()):
-            for item in self._items(define, None):
-                fault = self._fault(root, item)
-                if fault:
-                    return fault
-        return f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
+        items = (item for define in self._defines.get("interface", ()) for item in self._items(define, None))
+        fault = next(filter(None, (self._fault(root, item) for item in items)), None)
+        return (
+            fault
+            or f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
+        )
 
     # -- what is wrong ----------------------------------------------------------------------------
 
@@ -122,26 +122,22 @@ class Grammar:
     def _likeness(self, node: etree._Element, definition: _Item) -> tuple[int, int]:
         """How much of an element's definition the node has right, then how much it could say at all."""
         allowed = [item for item in self._items(definition.node, node) if item.is_attribute]
-        right = 0
-        for name, value in node.attrib.items():
-            known = [item for item in allowed if item.name == name]
-            right += any(self._accepts(item, str(name), str(value)) for item in known)
-        return right, len(allowed)
+        said = [(item, str(value)) for item in allowed for name, value in node.attrib.items() if item.name == name]
+        right = {item.name for item, value in said if self._accepts(item, item.name, value)}
+        return len(right), len(allowed)
 
     def _missing(self, node: etree._Element, attributes: Iterable[_Item], elements: Iterable[_Item]) -> str | None:
         here = f"line {node.sourceline}: {_context(node)}"
-        for item in attributes:
-            if item.required and node.get(item.name) is None:
-                return f"{here} needs the attribute '{item.name}'"
-        for item in elements:
-            if item.required and node.find(item.name) is None:
-                return f"{here} needs a <{item.name}> element"
-        return None
+        missing = [
+            f"the attribute '{item.name}'" for item in attributes if item.required and item.name not in node.attrib
+        ]
+        missing += [f"a <{item.name}> element" for item in elements if item.required and node.find(item.name) is None]
+        return f"{here} needs {missing[0]}" if missing else None
 
     # -- what would be right ----------------------------------------------------------------------
 
     def _items(self, pattern: etree._Element, node: etree._Element | None) -> Iterator[_Item]:
-        """What may stand in a pattern. With `node`, branches that its attributes rule out are left away."""
+        """The attributes and elements that a pattern allows, without the branches that the attributes of `node` rule out."""
         yield from self._walk(pattern.iterchildren(etree.Element), node, True, False, frozenset())
 
     def _walk(
@@ -180,9 +176,9 @@ class Grammar:
                 yield from self._walk(children, about, required, repeats, inside)
 
     def _fitting(self, child: etree._Element, known: Sequence[_Item]) -> Sequence[_Item]:
-        """Of several definitions of one element, those whose fixed attributes are the child's; all if none."""
-        nodes = _possible([item.node for item in known], child)
-        return [item for item in known if item.node in nodes]
+        """The definitions whose fixed attributes are the child's; all of `known` if none is."""
+        possible = _possible([item.node for item in known], child)
+        return [item for item in known if item.node in possible]
 
     def _accepts(self, item: _Item, name: str, value: str) -> bool:
         """Whether an attribute's definition takes a value: a grammar of that one attribute is asked."""

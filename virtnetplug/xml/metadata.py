@@ -1,171 +1,215 @@
-"""virtnetplug's own element in a domain's ``<metadata>``: read in every version there was, written in the newest.
+"""virtnetplug's own elements in a domain's ``<metadata>``: what it remembers of the domain, and what a running guest carries with it.
 
-libvirt gives it without its namespace, takes it only so (``virXMLInjectNamespace``), and puts whatever is in it into our
-namespace: an ``<interface>`` is kept as text. The form is that of ``xml_schemas/domain-metadata.rng``.
+libvirt gives and takes such an element without its namespace, and puts all that is inside into the same namespace
+(``virXMLInjectNamespace``). So an ``<interface>`` is kept as text. The forms are those of ``xml_schemas/domain-metadata.rng`` and
+``guest-metadata.rng``. Each element has its own namespace: early versions of virtnetplug know the first alone, and leave the second as it is.
 """
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from lxml import etree
 
-from virtnetplug.errors import InvariantBroken, MetadataInvalid, MetadataTooNew, Refused, XmlInvalid, XmlUnsafe
+from virtnetplug.errors import (
+    InvariantBroken,
+    MetadataInvalid,
+    MetadataTooNew,
+    Refused,
+    XmlInvalid,
+    XmlTooLarge,
+    XmlUnsafe,
+)
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
+from virtnetplug.model.travelling import Asked, KnownNic, Travelling
+from virtnetplug.xml.kinds import TEXT, YES_NO, Kind
+from virtnetplug.xml.mapping import Attribute, Element, Only, Parts, Text, namesakes
 from virtnetplug.xml.nets import interface
-from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
+from virtnetplug.xml.parser import MAX_BYTES, MAX_DEFINITION_BYTES, root_from
+from virtnetplug.xml.schema import own_schema
 from virtnetplug.xml.written import Written
 
 NAMESPACE = "urn:virtnetplug:domain"
-"""Of all that virtnetplug keeps with a domain."""
+"""The namespace of what virtnetplug remembers of a domain."""
 
 PREFIX = "virtnetplug"
-"""What libvirt writes before our elements (the key of ``virDomainSetMetadata``)."""
+"""What libvirt writes before the elements of `NAMESPACE` (the key of ``virDomainSetMetadata``)."""
 
-VERSION = 2
-"""The version that is written."""
+TRAVELLING = "urn:virtnetplug:guest"
+"""The namespace of what a running guest carries with it, in its live definition."""
 
-_ROOT = "domain"
+TRAVELLING_PREFIX = "virtnetplug-guest"
+"""What libvirt writes before the elements of `TRAVELLING`."""
+
 _MOST_DIGITS = 9  # of a version: Python turns no number of thousands of digits into an int
-_SCHEMA = Path(__file__).parent.parent / "xml_schemas" / "domain-metadata.rng"
-_VALIDATING = threading.Lock()
-_REMEDY = (
-    f"'virsh metadata DOMAIN {NAMESPACE}' (also with --config) shows it, --edit mends and --remove forgets it, "
-    f"with what it remembers of the domain's NICs"
+
+
+_NIC = Element(
+    KnownNic,
+    **namesakes("", TEXT, "alias", "mac", "source"),
+    address=Attribute("@address", TEXT, default=""),
+)
+_ASKED = Element(Asked, **namesakes("", TEXT, "operation", "id", "scope", "process"), nics=Parts("nic", _NIC))
+_GUEST = Element(
+    Travelling,
+    domain_uuid=Attribute("@uuid", TEXT),
+    nics=Parts("nic", _NIC),
+    asked=Parts("asked", _ASKED),
+    ending=Parts("ending", Only(id=Attribute("@id", TEXT))),
+)
+_IDENTITY = Element(
+    Identity,
+    alias=Attribute("@alias", TEXT),
+    vif=Attribute("@vif", TEXT, default=""),
+    is_out=Attribute("@out", YES_NO, default=False),
+    live=Text("live", missing=None),
+    config=Text("config", missing=None),
+)
+_DOMAIN = Element(
+    DomainMetadata,
+    identities=Parts("identity", _IDENTITY),
+    unplug=Attribute("unplug/@policy", Kind("a policy", UnplugPolicy)),
+    activation=Parts("activation", Only(nics=Parts("nic", Only(alias=Attribute("@alias", TEXT))))),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """An element of virtnetplug's own. `version` is the newest, which is written; `subject`, `remedy` and `upgrade` are for messages."""
+
+    namespace: str
+    tag: str
+    version: int
+    limit: int
+    schema: str
+    element: Element
+    subject: str
+    remedy: str
+    upgrade: str
+
+    def read(self, text: str) -> Any:
+        """The value of a document as libvirt gives it.
+
+        Raises `MetadataTooNew`, `XmlUnsafe`, `XmlTooLarge`, and `MetadataInvalid` for anything that virtnetplug would not have written.
+        """
+        try:
+            root = root_from(text, None, limit=self.limit)
+            self._check(root)
+            return self.element.load(root)
+        except (XmlInvalid, InvariantBroken) as fault:
+            raise self.broken(fault.message) from None
+
+    def _check(self, root: etree._Element) -> None:
+        """Refuse what virtnetplug did not write, and take the namespace from the nodes."""
+        for node in root.iter(etree.Element):
+            if etree.QName(node).namespace is None:
+                node.tag = f"{{{self.namespace}}}{node.tag}"
+        if root.tag != f"{{{self.namespace}}}{self.tag}":
+            raise self.broken(f"its root is <{etree.QName(root).localname}>, and <{self.tag}> is wanted")
+        written = root.get("version", "")
+        if not (written.isascii() and written.isdecimal()) or not written.strip("0"):
+            raise self.broken(f"its version is '{written}', and versions are numbers from 1")
+        if len(written) > _MOST_DIGITS or int(written) > self.version:
+            raise MetadataTooNew(
+                f"{self.subject} has version {written}, and this virtnetplug reads up to version {self.version}: "
+                f"a newer virtnetplug wrote it. Upgrade virtnetplug; {self.upgrade}."
+            )
+        fault = own_schema(self.schema).fault(root)
+        if fault is not None:
+            raise self.broken(f"{fault} ({self.schema})")
+        for node in root.iter(etree.Element):
+            node.tag = etree.QName(node).localname
+
+    def write(self, value: Any) -> str:
+        """The document of the newest version, without a namespace; the empty text where there is nothing to keep."""
+        if value.is_empty:
+            return ""
+        root = etree.Element(self.tag, version=str(self.version))
+        self.element.store(root, value)
+        return Written(root).write()
+
+    def broken(self, what: str) -> MetadataInvalid:
+        """The error of a document that cannot be read."""
+        return MetadataInvalid(f"{self.subject} cannot be read: {what}. {self.remedy}.")
+
+
+_REMEMBERED = _Document(
+    namespace=NAMESPACE,
+    tag="domain",
+    version=2,
+    limit=MAX_DEFINITION_BYTES,
+    schema="domain-metadata.rng",
+    element=_DOMAIN,
+    subject="what the domain's metadata remembers of its NICs",
+    remedy=f"'virsh metadata DOMAIN {NAMESPACE}' (also with --config) shows it, --edit mends and --remove forgets it, "
+    f"with what it remembers of the domain's NICs",
+    upgrade="nothing of the domain was changed",
+)
+_CARRIED = _Document(
+    namespace=TRAVELLING,
+    tag="guest",
+    version=1,
+    limit=MAX_BYTES // 4,  # some thousand NICs
+    schema="guest-metadata.rng",
+    element=_GUEST,
+    subject="what the guest carries with it in its metadata",
+    remedy=f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and --remove forgets it",
+    upgrade="what a guest was asked for on another host is not known here",
 )
 
 
 def metadata(text: str | None) -> DomainMetadata:
-    """What a document as libvirt gives it says; nothing, for None or an empty text.
+    """What virtnetplug remembers of a domain, by the document as libvirt gives it; nothing for None or an empty text.
 
-    Raises `MetadataTooNew` for a version that is not known yet, `XmlUnsafe` for a document type or an entity, also in the
-    elements it keeps, `XmlTooLarge`, and `MetadataInvalid` for anything that virtnetplug would not have written.
+    Raises `MetadataTooNew` for a version that is not known yet, `XmlTooLarge`, and `XmlUnsafe` for a document type or an entity, also in
+    the kept elements. Raises `MetadataInvalid` for anything that virtnetplug would not have written.
     """
-    if not text:
-        return DomainMetadata()
-    try:
-        root = root_from(text, None, limit=MAX_DEFINITION_BYTES)
-        _rename(root)
-        read = _READERS[_version(root)]
-        _validate(root)
-        return read(root)
-    except (XmlInvalid, InvariantBroken) as fault:
-        raise _broken(fault.message) from None
+    remembered: DomainMetadata = _REMEMBERED.read(text) if text else DomainMetadata()
+    for identity in remembered.identities:
+        for name, element in (("live", identity.live), ("config", identity.config)):
+            try:
+                if element is not None:
+                    interface(element)
+            except XmlUnsafe:
+                raise
+            except Refused as fault:
+                raise _REMEMBERED.broken(f"the {name} element of NIC {identity.alias}: {fault.message}") from None
+    return remembered
 
 
 def metadata_text(remembered: DomainMetadata) -> str:
     """The document of the newest version, without a namespace; the empty text where there is nothing to remember."""
-    if remembered.is_empty:
-        return ""
-    root = etree.Element(_ROOT, version=str(VERSION))
-    for identity in remembered.identities:
-        _put_identity(root, identity)
-    if remembered.unplug is not None:
-        etree.SubElement(root, "unplug", policy=remembered.unplug.value)
-    for group in remembered.activation:
-        node = etree.SubElement(root, "activation")
-        for alias in group:
-            etree.SubElement(node, "nic", alias=alias)
-    return Written(root).write()
+    return _REMEMBERED.write(remembered)
 
 
-def _put_identity(root: etree._Element, identity: Identity) -> None:
-    node = etree.SubElement(root, "identity", alias=identity.alias)
-    if identity.vif:
-        node.set("vif", identity.vif)
-    if identity.is_out:
-        node.set("out", "yes")
-    for name, element in (("live", identity.live), ("config", identity.config)):
-        if element is not None:
-            etree.SubElement(node, name).text = element
+def travelling(text: str | None) -> Travelling:
+    """What a running guest carries with it, by the document as libvirt gives it; nothing for None or an empty text.
 
-
-def _rename(root: etree._Element) -> None:
-    """Put what has no namespace into ours, as it is inside the domain's definition and in the schema."""
-    for node in root.iter(etree.Element):
-        if etree.QName(node).namespace is None:
-            node.tag = f"{{{NAMESPACE}}}{node.tag}"
-
-
-def _version(root: etree._Element) -> int:
-    if root.tag != f"{{{NAMESPACE}}}{_ROOT}":
-        raise _broken(f"its root is <{etree.QName(root).localname}>, and <{_ROOT}> is wanted")
-    written = root.get("version", "")
-    if not (written.isascii() and written.isdecimal()) or not written.strip("0"):
-        raise _broken(f"its version is '{written}', and versions are numbers from 1")
-    if len(written) > _MOST_DIGITS or int(written) > VERSION:
-        raise MetadataTooNew(
-            f"what the domain's metadata remembers of its NICs has version {written}, and this virtnetplug reads up to "
-            f"version {VERSION}: a newer virtnetplug wrote it. Upgrade virtnetplug; nothing of the domain was changed."
-        )
-    return int(written)
-
-
-def _validate(root: etree._Element) -> None:
-    with _VALIDATING:
-        schema = _schema()
-        if schema.validate(root):
-            return
-        fault = schema.error_log.last_error
-    line = "" if fault is None else f"line {fault.line}: "
-    raise _broken(f"{line}it is not as {_SCHEMA.name} has it" + ("" if fault is None else f" ({fault.message})"))
-
-
-@functools.cache
-def _schema() -> etree.RelaxNG:
-    return etree.RelaxNG(etree.fromstring(_SCHEMA.read_bytes()))
-
-
-def _read_version_1(root: etree._Element) -> DomainMetadata:
-    return DomainMetadata(identities=tuple(_identities(root)))
-
-
-def _read_version_2(root: etree._Element) -> DomainMetadata:
-    unplug = root.find(_tag("unplug"))
-    return DomainMetadata(
-        identities=tuple(_identities(root)),
-        unplug=None if unplug is None else UnplugPolicy(unplug.get("policy", "")),
-        activation=tuple(
-            tuple(nic.get("alias", "") for nic in group.iterfind(_tag("nic")))
-            for group in root.iterfind(_tag("activation"))
-        ),
-    )
-
-
-_READERS: Mapping[int, Callable[[etree._Element], DomainMetadata]] = {1: _read_version_1, VERSION: _read_version_2}
-"""From each version there was, what it says. One more is one more row here, and one more choice in the schema."""
-
-
-def _identities(root: etree._Element) -> Iterator[Identity]:
-    for node in root.iterfind(_tag("identity")):
-        yield Identity(
-            alias=node.get("alias", ""),
-            vif=node.get("vif", ""),
-            live=_element(node, "live"),
-            config=_element(node, "config"),
-            is_out=node.get("out") == "yes",
-        )
-
-
-def _element(node: etree._Element, name: str) -> str | None:
-    text = node.findtext(_tag(name))
-    if text is None:
-        return None
+    Raises `MetadataTooNew` for a later version, and `MetadataInvalid` for what virtnetplug would not have written.
+    """
     try:
-        interface(text)
-    except XmlUnsafe:
-        raise
-    except Refused as fault:
-        raise _broken(f"the {name} element of NIC {node.get('alias')}: {fault.message}") from None
-    return text
+        carried: Travelling = _CARRIED.read(text) if text else Travelling()
+    except XmlTooLarge as fault:
+        raise _CARRIED.broken(fault.message) from None
+    return carried
 
 
-def _tag(name: str) -> str:
-    return f"{{{NAMESPACE}}}{name}"
+def travelling_text(carried: Travelling) -> str:
+    """The document without its namespace, as libvirt takes it; empty where there is nothing to carry."""
+    return _CARRIED.write(carried)
 
 
-def _broken(what: str) -> MetadataInvalid:
-    return MetadataInvalid(f"what the domain's metadata remembers of its NICs cannot be read: {what}. {_REMEDY}.")
+def carried_in(domain_xml: str) -> Travelling:
+    """What the guest of a whole live definition carries with it; nothing if it was written for another domain."""
+    if TRAVELLING not in domain_xml:
+        return Travelling()
+    root = root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+    node = root.find(f"metadata/{{{TRAVELLING}}}guest")
+    found = Travelling() if node is None else travelling(etree.tostring(node, encoding="unicode", with_tail=False))
+    return found if found.domain_uuid == root.findtext("uuid") else Travelling()
+
+
+def is_marked(domain_xml: str, operation_id: str) -> bool:
+    """Whether a definition says that the operation asked its guest, also if the operation is ending."""
+    return TRAVELLING in domain_xml and f" id='{operation_id}'" in domain_xml.replace('"', "'")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from lxml import etree
 
 from virtnetplug.errors import InterfaceTypeUnknown, UsageError
-from virtnetplug.model.interface import Interface
-from virtnetplug.xml.elements import InterfaceElement
+from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.xml.elements import INTERFACE
 from virtnetplug.xml.order import remove
 from virtnetplug.xml.parser import root_from
 from virtnetplug.xml.written import Written
@@ -24,6 +24,7 @@ TYPES = (
 _LIBVIRT_NAMED = re.compile(r"(vnet|macvtap|macvlan|vif)[0-9]+(\.[0-9]+)?")
 """Host device names that libvirt makes, and drops from a config (``virDomainNetDefParseXML``)."""
 
+_LIVE_ONLY = (("source", "macTableManager"), ("bandwidth", "classID"))
 _FROM_NETWORK = ("source_portid", "source_bridge", "source_dev", "source_mode", "source_pci")
 
 
@@ -46,8 +47,7 @@ def net_from(node: etree._Element, element: str) -> Interface:
         raise InterfaceTypeUnknown(
             f"line {node.sourceline}: the <interface> {what}; the types known are {', '.join(TYPES)}"
         )
-    fields = {name: item.read(node) for name, item in InterfaceElement.properties.items()}
-    return Interface(element=element, **fields)
+    return Interface(element=element, **INTERFACE.fields(node))
 
 
 def element(interface: Interface) -> str:
@@ -55,7 +55,7 @@ def element(interface: Interface) -> str:
     if interface.element:
         return interface.element
     root = etree.Element("interface")
-    InterfaceElement(root).store(interface)
+    INTERFACE.store(root, interface)
     etree.indent(root)
     return Written(root).write()
 
@@ -63,54 +63,47 @@ def element(interface: Interface) -> str:
 def edit(element: str, changes: Mapping[str, Any]) -> str:
     """`element` with the fields of `Interface` that `changes` names set, or removed where the value is None.
 
-    Every byte that no change touches stays as it is. Raises what `interface` raises, and `UsageError` for a field that
-    there is not.
+    Every byte that no change touches stays as it is. Raises what `interface` raises, and `UsageError` for an unknown field.
     """
-    unknown = set(changes) - set(InterfaceElement.properties)
+    unknown = set(changes) - set(INTERFACE.properties)
     if unknown:
         raise UsageError(f"an interface has no field {', '.join(sorted(unknown))} to set")
     root = root_from(element, "interface")
     written = Written(root, element)
     # Removals last: an element that loses one attribute and gains another must not go and come back elsewhere.
     for name, value in sorted(changes.items(), key=lambda change: change[1] is None):
-        InterfaceElement.properties[name].set(root, value)
+        INTERFACE.properties[name].set(root, value)
     return written.write()
 
 
 def strip_live(element: str) -> str:
     """`element` without what libvirt adds only to a running NIC, ready to be attached again or put into config.
 
-    Undoes ``virDomainActualNetDefContentsFormat``: a net of a network is of type ``network`` again, without the bridge
-    or device the network gave it and without its port; host device names and aliases that libvirt made go.
-    What the network's portgroup gave (vlan, bandwidth) cannot be told from what was asked, and stays.
+    This undoes ``virDomainActualNetDefContentsFormat``. A net of a network is of type ``network`` again, without its port
+    and without the network's bridge or device. Host device names and aliases that libvirt made are removed.
+    A VLAN or bandwidth of the network's portgroup stays: nothing distinguishes it from one of the NIC's own.
     """
     root = root_from(element, "interface")
     written = Written(root, element)
-    net = InterfaceElement(root)
-    if net.source_network is not None:
-        net.type = "network"
+    fields = INTERFACE.properties
+    if fields["source_network"].read(root) is not None:
+        fields["type"].set(root, "network")
         for name in _FROM_NETWORK:
-            InterfaceElement.properties[name].set(root, None)
-        source = root.find("source")
-        if source is not None:
-            _drop(source, "macTableManager")
-    if net.target_dev is not None and _LIBVIRT_NAMED.fullmatch(net.target_dev) and net.target_managed is not False:
-        net.target_dev = None
-    if net.alias is not None and not net.alias.startswith("ua-"):
-        net.alias = None
-    for bandwidth in root.findall("bandwidth"):
-        _drop(bandwidth, "classID")
+            fields[name].set(root, None)
+    target = fields["target_dev"].read(root) or ""
+    if _LIBVIRT_NAMED.fullmatch(target) and fields["target_managed"].read(root) is not False:
+        fields["target_dev"].set(root, None)
+    if not is_lasting(fields["alias"].read(root)):
+        fields["alias"].set(root, None)
+    for tag, attribute in _LIVE_ONLY:
+        for node in root.iterchildren(tag):
+            node.attrib.pop(attribute, "")
     for actual in (*root.findall("actual"), *root.findall("guest[@actual]")):
         remove(actual)
     return written.write()
 
 
-def _drop(node: etree._Element, attribute: str) -> None:
-    if attribute in node.attrib:
-        del node.attrib[attribute]
-
-
 def properties_of(interface: Interface) -> dict[str, Any]:
-    """The mapped fields of `interface` that are said, by name."""
-    named = ((name, getattr(interface, name)) for name in InterfaceElement.properties)
-    return cast(dict[str, Any], {name: value for name, value in named if value is not None})
+    """The mapped fields of `interface` that are not None, by name."""
+    named = {name: getattr(interface, name) for name in INTERFACE.properties}
+    return {name: value for name, value in named.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Where a new child goes, and what happens to the white space when one comes or leaves."""
+"""Where a new child goes, and what happens to the white space when a child comes or leaves."""
 
 from __future__ import annotations
 
@@ -22,33 +22,31 @@ ORDER = (
     *("teaming", "boot", "alias", "acpi", "rom", "address"),
     *("inbound", "outbound"),
 )
-"""The order libvirt writes an ``<interface>``'s children in (``virDomainNetDefFormat``); its schema takes any."""
+"""The order in which libvirt writes an ``<interface>``'s children (``virDomainNetDefFormat``); its schema takes any."""
 
 _RANK = {tag: rank for rank, tag in enumerate(ORDER)}
 
 
 def insert(parent: etree._Element, tag: str) -> etree._Element:
-    """A new child at its place in `ORDER` (one not listed goes last), indented like its neighbours."""
+    """A new child at its place in `ORDER`, or last if it is not listed; indented like its neighbours."""
     new = etree.Element(tag)
     rank = _RANK.get(tag, len(ORDER))
     for sibling in parent.iterchildren(etree.Element):
         if _RANK.get(sibling.tag, -1) > rank:
-            new.tail = _before(sibling)
+            previous = sibling.getprevious()
+            new.tail = _blank(parent.text if previous is None else previous.tail)
             sibling.addprevious(new)
             return new
-    last = parent[-1] if len(parent) else None
-    if last is not None:
-        new.tail, last.tail = last.tail, _indent_of(parent)
+    if len(parent):
+        new.tail, parent[-1].tail = parent[-1].tail, _blank(parent.text)
     parent.append(new)
     return new
 
 
-def remove(node: etree._Element) -> None:
-    """Take a node out; words beside it stay, and the white space closes over it."""
-    parent = node.getparent()
-    if parent is None:
-        return
-    previous = node.getprevious()
+def remove(node: etree._Element) -> etree._Element:
+    """Take a node out of its parent, and return the parent. Words beside the node stay, and the white space closes over it."""
+    parent, previous = node.getparent(), node.getprevious()
+    assert parent is not None
     before = (parent.text if previous is None else previous.tail) or ""
     after = node.tail or ""
     if node.getnext() is None and not before.strip():
@@ -61,16 +59,9 @@ def remove(node: etree._Element) -> None:
         parent.text = joined or None
     else:
         previous.tail = joined or None
+    return parent
 
 
-def _before(sibling: etree._Element) -> str | None:
-    """The white space just before a child."""
-    previous = sibling.getprevious()
-    parent = sibling.getparent()
-    text = previous.tail if previous is not None else parent.text if parent is not None else None
-    return text if text is not None and not text.strip() else None
-
-
-def _indent_of(parent: etree._Element) -> str | None:
-    text = parent.text
+def _blank(text: str | None) -> str | None:
+    """The text, if it is white space only."""
     return text if text is not None and not text.strip() else None

@@ -1,4 +1,4 @@
-"""The one door text comes in by: size, document type and entities are judged before anything is believed."""
+"""How every text becomes XML: its size, document type and entities are checked first."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ _FAULTS = {
 def root_from(text: str, tag: str | None, *, limit: int = MAX_BYTES) -> etree._Element:
     """The root element of an untrusted document, which must be a `tag` (any, where that is None).
 
-    Raises `XmlTooLarge` above `limit` bytes (before parsing), `XmlUnsafe` for a document type or an entity,
-    `XmlInvalid` with the line for anything not well formed or with another root.
+    Raises `XmlTooLarge` above `limit` bytes (before parsing), and `XmlUnsafe` for a document type or an entity.
+    Raises `XmlInvalid` with the line for anything that is not well formed or has another root.
     """
     what = f"<{tag}> document" if tag else "XML"
     data = _bytes(text, what, limit)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise XmlUnsafe(
-            f"the {what} has a document type declaration or an entity, which libvirt never needs and which can be "
-            f"used to attack a parser; remove the line that begins with <!DOCTYPE or <!ENTITY"
+            f"the {what} has a document type declaration or an entity, which can be used to attack a parser. "
+            f"None is ever needed: remove the line that begins with <!DOCTYPE or <!ENTITY"
         )
     try:
         root = etree.fromstring(data, _PARSER)

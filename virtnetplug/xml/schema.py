@@ -1,7 +1,8 @@
-"""The host's own libvirt schema, asked about one ``<interface>``."""
+"""RELAX NG schemas: virtnetplug's own, and libvirt's as the host has them, asked about one ``<interface>``."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from pathlib import Path
@@ -14,25 +15,30 @@ from virtnetplug.xml.parser import root_from
 SCHEMAS = Path("/usr/share/libvirt/schemas")
 """Where libvirt installs its RELAX NG schemas."""
 
-_WRAPPER = Path(__file__).parent.parent / "xml_schemas" / "interface.rng"
+_OWN = Path(__file__).parent.parent / "xml_schemas"
 _COMPILING = threading.Lock()
-_compiled: dict[Path, Compiled | str] = {}
 
 
-class Compiled:
-    """The compiled schema of one directory; safe from many threads."""
+class Schema:
+    """A compiled schema; safe from many threads."""
 
-    def __init__(self, schemas: Path) -> None:
-        # The wrapper's include is relative: with this base it is the host's own domaincommon.rng.
-        wrapper = etree.fromstring(_WRAPPER.read_bytes(), base_url=str(schemas / "virtnetplug-interface.rng"))
-        self.schemas = schemas
-        self._schema = etree.RelaxNG(wrapper)
+    def __init__(self, text: bytes, base_url: str = "") -> None:
+        self._schema = etree.RelaxNG(etree.fromstring(text, base_url=base_url))
         self._lock = threading.Lock()
 
-    def accepts(self, root: etree._Element) -> bool:
-        """Whether the element is valid."""
+    def fault(self, root: etree._Element) -> str | None:
+        """The first thing that the schema refuses, in libxml2's words; None for a valid element."""
         with self._lock:
-            return bool(self._schema.validate(root))
+            if self._schema.validate(root):
+                return None
+            last = self._schema.error_log.last_error
+        return f"line {last.line}: {last.message}" if last is not None else "it is not valid"
+
+
+@functools.cache
+def own_schema(name: str) -> Schema:
+    """The schema of virtnetplug's own that has this file name."""
+    return Schema((_OWN / name).read_bytes())
 
 
 def validate(element: str, schemas: str | os.PathLike[str] = SCHEMAS) -> str | None:
@@ -42,27 +48,23 @@ def validate(element: str, schemas: str | os.PathLike[str] = SCHEMAS) -> str | N
     sentence of warning where the host has no usable schema and nothing was checked.
     """
     root = root_from(element, "interface")
-    schema = _schema_in(Path(schemas))
+    with _COMPILING:
+        schema = _schema_in(Path(schemas))
     if isinstance(schema, str):
         return schema
-    if schema.accepts(root):
+    if schema.fault(root) is None:
         return None
     from virtnetplug.xml.grammar import Grammar
 
-    raise XmlInvalid(Grammar(schema.schemas).explain(root))
+    raise XmlInvalid(Grammar(Path(schemas)).explain(root))
 
 
-def _schema_in(schemas: Path) -> Compiled | str:
-    with _COMPILING:
-        if schemas not in _compiled:
-            _compiled[schemas] = _compile(schemas)
-        return _compiled[schemas]
-
-
-def _compile(schemas: Path) -> Compiled | str:
+@functools.cache
+def _schema_in(schemas: Path) -> Schema | str:
     if not (schemas / "domaincommon.rng").is_file():
         return f"libvirt's schemas are not in {schemas}, so the element was not checked against them"
     try:
-        return Compiled(schemas)
+        # The wrapper's include is relative: with this base it is the host's own domaincommon.rng.
+        return Schema((_OWN / "interface.rng").read_bytes(), str(schemas / "virtnetplug-interface.rng"))
     except (etree.RelaxNGError, etree.XMLSyntaxError, OSError) as error:
         return f"libvirt's schemas in {schemas} cannot be used ({error}), so the element was not checked against them"

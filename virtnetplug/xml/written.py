@@ -6,14 +6,12 @@ lxml alone would turn libvirt's single quotes into double ones and ``<a></a>`` i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lxml import etree
 
-_MARK = r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*')*>"""
-_MARKUP = re.compile(_MARK, re.DOTALL)
-_TOKEN = re.compile(_MARK + "|[^<]+", re.DOTALL)
+_TOKEN = re.compile(r"""<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^<>"']|"[^"]*"|'[^']*')*>|[^<]+""", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(\s+)([^\s=/>]+)(\s*=\s*)("[^"]*"|'[^']*')""")
 _ELEMENT = r"""<{tag}(?:[^<>"']|"[^"]*"|'[^']*')*>(?:(?<=/>)|.*?</{tag}\s*>)"""
 _TAG_NAME = re.compile(r"<([^\s/>]+)")
@@ -43,7 +41,7 @@ class Written:
         open_nodes: list[etree._Element] = []
         place: tuple[etree._Element, bool] | None = None  # whose text (True) or tail (False) comes now
         words: list[str] = []
-        for token in _tokens(text):
+        for token in _TOKEN.findall(text):
             if not token.startswith("<") or token.startswith("<![CDATA["):
                 words.append(token)
                 continue
@@ -91,7 +89,8 @@ class Written:
         for child in node:
             yield from self._pieces(child)
             yield self._text(child, False)
-        yield original.end if original and original.end else f"</{_tag_name(node, original)}>"
+        tag = _tag_of(original.start) if original else node.tag
+        yield original.end if original and original.end else f"</{tag}>"
 
     def _start(self, node: etree._Element, original: _Original | None, has_body: bool) -> str:
         if original is None:
@@ -112,39 +111,18 @@ class Written:
         return _escaped(value or "")
 
 
-def slices(text: str, tag: str, number: int) -> list[str]:
-    """The text, as written, of each `tag` element in the ``<devices>`` of a well-formed domain definition, in order.
+def slices(text: str, root: etree._Element, nodes: Sequence[etree._Element]) -> list[str]:
+    """The text, as written, of each of these nodes of a document: the elements of one tag in its ``<devices>``, in order.
 
-    `number` is how many there are, by its parser. A text with no other mention of the tag need not be walked through.
+    A text with no other mention of the tag is not walked through.
     """
-    if number == 0:
+    if not nodes:
         return []
-    if text.count(f"<{tag}") == number and "<!" not in text and "<?" not in text:
+    tag = nodes[0].tag
+    if text.count(f"<{tag}") == len(nodes) and "<!" not in text and "<?" not in text:
         return re.findall(_ELEMENT.format(tag=tag), text, re.DOTALL)
-    return _among_devices(text, tag)
-
-
-def _among_devices(text: str, tag: str) -> list[str]:
-    found: list[str] = []
-    depth, start, is_among_devices = 0, -1, False
-    for match in _MARKUP.finditer(text):
-        token = match.group()
-        if token[1] in "!?":
-            continue
-        if token[1] == "/":
-            depth -= 1
-        else:
-            if depth < 3:
-                name = _tag_of(token)
-                if depth == 1:
-                    is_among_devices = name == "devices"
-                elif depth == 2 and is_among_devices and name == tag:
-                    start = match.start()
-            depth += token[-2] != "/"
-        if depth == 2 and start >= 0:
-            found.append(text[start : match.end()])
-            start = -1
-    return found
+    written = Written(root, text)
+    return [written.write(node) for node in nodes]
 
 
 def _tag_of(token: str) -> str:
@@ -152,16 +130,8 @@ def _tag_of(token: str) -> str:
     return match.group(1) if match else ""
 
 
-def _tokens(text: str) -> Iterator[str]:
-    return (match.group() for match in _TOKEN.finditer(text))
-
-
 def _attributes(node: etree._Element) -> dict[str, str]:
     return {str(name): str(value) for name, value in node.attrib.items()}
-
-
-def _tag_name(node: etree._Element, original: _Original | None) -> str:
-    return _tag_of(original.start) if original else str(node.tag)
 
 
 def _with_attributes(original: _Original, now: dict[str, str]) -> str:

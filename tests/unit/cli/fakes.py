@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from virtnetplug.lifecycle import State
-from virtnetplug.model.audit import AuditReport, Finding
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
-from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
-from virtnetplug.model.host_device import PciDevice, VfSettings
-from virtnetplug.model.identity import UnplugPolicy
+from virtnetplug.model.audit import AuditReport, Check, Diagnosis, Finding, Verdict
+from virtnetplug.model.host_device import DeviceState, DeviceTree, DeviceUser, PciDevice, PfView, VfSettings, VfView
+from virtnetplug.model.identity import CandidateView, IdentityView, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import (
     Deed,
     Enforced,
@@ -31,7 +29,6 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.policy import CandidateView, IdentityView, PolicyView, TwinView
 
 NIC = Nic(
     domain="web1",

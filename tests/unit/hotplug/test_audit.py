@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.stage import KEY, URI, Stage, StageDomain, definition, nic
 from virtnetplug.errors import DomainMissing, XenStoreFailed
-from virtnetplug.hotplug.audit import audit
+from virtnetplug.hotplug.audit.audit import audit
 from virtnetplug.hotplug.audit.repair import repair
 from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.lifecycle import State
@@ -542,7 +542,7 @@ def test_an_operation_left_open_is_for_recover(stage: Stage, state: OperationSta
     stage.open.append(operation(domain, state, "ua-1"))
     report = audit(stage.host())
     assert found(report) == [("operation-open", "ua-1")]
-    assert report.findings[0].remedy == "Run 'virtnetplug recover web'."
+    assert report.findings[0].remedy == "Run `recover('web')`."
     assert mended(stage, report) == [None]
 
 

@@ -9,9 +9,8 @@ import pytest
 from tests.fakes.stage import Stage
 from virtnetplug.errors import HostDeviceFailed, HostDeviceUnfit, HypervisorFailed, NotSupported
 from virtnetplug.hotplug.report.devices import device_tree
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, VfView
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VfCounters
+from virtnetplug.model.host_device import DeviceState, DeviceTree, DeviceUser, VfCounters, VfView
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress

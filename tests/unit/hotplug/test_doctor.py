@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.hotplug.report.doctor import Reach, diagnose
-from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
+from virtnetplug.model.audit import Check, Diagnosis, Verdict
 from virtnetplug.model.network import Network
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.host_facts import Memlock, ModuleFault

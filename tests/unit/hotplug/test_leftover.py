@@ -189,7 +189,7 @@ def test_what_it_has_not_is_refused(plugger: Plugger, domain: LeakyDomain) -> No
 
 def test_an_update_takes_it_out_and_puts_it_in(plugger: Plugger, domain: LeakyDomain) -> None:
     plugger.attach("web", [NIC])
-    with pytest.raises(NeedsReplace, match="With --replace"):
+    with pytest.raises(NeedsReplace, match="`replace=True`"):
         plugger.update("web", "ua-1", {"source_bridge": "br1"})
     assert plugger.update("web", "ua-1", {"source_bridge": "br1"}, replace=True).result is Result.DONE
     assert "host_net_add" in [step.name for step in plugger.history()[0].steps]

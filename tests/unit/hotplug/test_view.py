@@ -109,7 +109,9 @@ def test_without_an_alias_a_nic_is_one_by_mac_type_source_and_model(
 def test_of_two_nics_of_one_mac_the_scope_tells_which_is_meant() -> None:
     there, then = called(NET.format("bridge", "bridge='br0'", ""), "net0"), NET.format("bridge", "bridge='br1'", "")
     view = seen((there,), (then,))
-    with pytest.raises(NicAmbiguous, match=r"you mean by the one definition that has it: --live .* --config"):
+    with pytest.raises(
+        NicAmbiguous, match=r"you mean by the one definition that has it: `scope=Scope.LIVE` .* `scope=Scope.CONFIG`"
+    ):
         find(view, "52:54:00:00:00:05")
     live, config = find(view, "52:54:00:00:00:05", (Half.LIVE,)), find(view, "52:54:00:00:00:05", (Half.CONFIG,))
     assert [one and one.source for one in (*live, *config)] == ["br0", None, None, "br1"]

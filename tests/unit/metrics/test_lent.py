@@ -9,7 +9,7 @@ from tests.unit.metrics import tree
 from tests.unit.metrics.tree import PF, vf
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.metrics import exposition
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, PfView
+from virtnetplug.model.host_device import DeviceState, DeviceTree, PfView
 from virtnetplug.model.pci import PciAddress
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.metrics.journal import KEY, START, URI, UUID
-from virtnetplug.metrics.pending import since_when
+from virtnetplug.metrics.collector import since_when
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Phase, Step, StepState
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
-from virtnetplug.model.host_device import PciDevice, VfCounters
+from virtnetplug.model.host_device import DeviceState, DeviceTree, DeviceUser, PciDevice, PfView, VfCounters, VfView
 from virtnetplug.model.pci import PciAddress
 
 PF = PciDevice(address=PciAddress(0, 1, 0, 0), netdev="eth0", numa_node=0, total_vfs=4, num_vfs=2)

@@ -14,7 +14,7 @@ from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import FilterRef, Interface, Limit, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.policy.identity import ALWAYS, aliased, fault, take
+from virtnetplug.policy.identity import ALWAYS, fault, take
 
 MAC, ADDRESS = Mac("52:54:00:00:00:0e"), PciAddress(0, 0, 3, 0)
 OPENVSWITCH = VirtualPort(type="openvswitch", interfaceid="09b11c53-8b5c-4eeb-8f00-d84eaa0aaa50", profileid="web")
@@ -209,9 +209,9 @@ def test_what_is_taken_can_be_put_into_an_element() -> None:
 def test_the_marker_says_who_has_which_identity() -> None:
     e = Identity(alias="ua-e", vif="ua-p", live="<interface type='user'/>")
     metadata = DomainMetadata(identities=(Identity(alias="ua-f"), e))
-    assert aliased(metadata, "ua-p") == e
-    assert aliased(metadata, "ua-f") is None
-    assert aliased(metadata, "") is None
+    assert metadata.naming("ua-p") == e
+    assert metadata.naming("ua-f") is None
+    assert metadata.naming("") is None
 
 
 CLAIMS = DomainMetadata(

@@ -298,7 +298,9 @@ ONE = "<interface type='bridge'><mac address='52:54:00:00:00:01'/></interface>"
     ],
 )
 def test_each_net_is_sliced_as_it_is_written(body: str, written: list[str]) -> None:
-    assert slices(f"<domain>{body}</domain>", "interface", len(written)) == written
+    text = f"<domain>{body}</domain>"
+    root = etree.fromstring(text)
+    assert slices(text, root, root.findall("devices/interface")) == written
 
 
 def test_a_port_that_is_made_is_what_libvirts_schema_wants_and_reads_back() -> None:

@@ -15,7 +15,7 @@ from virtnetplug import xml
 from virtnetplug.errors import UsageError, XmlInvalid
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface, Vlan, VlanTag
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.xml.elements import InterfaceElement
+from virtnetplug.xml.elements import INTERFACE
 
 # those of OF_DEVICES are set through a PF, those of OF_POOLS choose one of a pool: libvirt's element has no place for them
 FIELDS = {field.name for field in dataclasses.fields(Interface)} - {"element", *OF_DEVICES, *OF_POOLS}
@@ -24,7 +24,7 @@ OTHERS = sorted(FIELDS - {"type"})
 
 
 def test_every_field_of_the_model_is_mapped_and_has_an_example() -> None:
-    assert set(InterfaceElement.properties) == FIELDS
+    assert set(INTERFACE.properties) == FIELDS
     assert set(EXAMPLES) == FIELDS
 
 

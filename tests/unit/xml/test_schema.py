@@ -130,14 +130,14 @@ def test_the_schemas_of_another_directory_are_used(tmp_path: Path) -> None:
 def test_many_threads_share_one_compiled_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = tmp_path / "schemas"
     shutil.copytree(schema.SCHEMAS, there)
-    made: list[Path] = []
+    made: list[str] = []
 
-    class Counted(schema.Compiled):
-        def __init__(self, schemas: Path) -> None:
-            made.append(schemas)
-            super().__init__(schemas)
+    class Counted(schema.Schema):
+        def __init__(self, text: bytes, base_url: str) -> None:
+            made.append(base_url)
+            super().__init__(text, base_url)
 
-    monkeypatch.setattr(schema, "Compiled", Counted)
+    monkeypatch.setattr(schema, "Schema", Counted)
     wrong: list[str] = []
 
     def ask(text: str, *, fits: bool) -> None:
@@ -165,4 +165,4 @@ def test_many_threads_share_one_compiled_schema(tmp_path: Path, monkeypatch: pyt
     for thread in threads:
         thread.join()
     assert not wrong
-    assert made == [there]
+    assert made == [str(there / "virtnetplug-interface.rng")]

@@ -144,7 +144,7 @@ class LibvirtHypervisor:
             if handle is not None:
                 return self._domain(handle)
         raise DomainMissing(
-            f"{self._uri} has no domain called '{name}'; 'virtnetplug -c {self._uri} list' shows those there are"
+            f"{self._uri} has no domain called '{name}'; `open({self._uri!r}).list()` shows those there are"
         )
 
     def domains(self) -> Iterable[LibvirtDomain]:

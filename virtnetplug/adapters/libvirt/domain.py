@@ -17,8 +17,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import FOR_MIGRATION, DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
-from virtnetplug.xml.metadata import NAMESPACE, PREFIX
-from virtnetplug.xml.travelling import TRAVELLING, TRAVELLING_PREFIX
+from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
 _POWER = {
@@ -124,14 +123,16 @@ class LibvirtDomain:
             text = str(self._handle.XMLDesc(0))
         if not _HAS_ID.match(text):
             raise DomainNotRunning(
-                f"domain {self._name} is not running, so it has no live definition; start it, or use --config"
+                f"domain {self._name} is not running, so it has no live definition; start it, or use `scope=Scope.CONFIG`"
             )
         return text
 
     def _config_xml(self) -> str:
         is_persistent, self._was_persistent = self._was_persistent or bool(self._handle.isPersistent()), False
         if not is_persistent:
-            raise DomainTransient(f"domain {self._name} is transient: it has no persistent definition, so use --live")
+            raise DomainTransient(
+                f"domain {self._name} is transient: it has no persistent definition, so use `scope=Scope.LIVE`"
+            )
         return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
     def attach(self, element: str, half: Half) -> None:

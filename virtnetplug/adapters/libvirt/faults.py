@@ -68,7 +68,7 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
     if _is_lost(error, text, connection):
         return ConnectionLost(f"the connection to libvirt broke ({text})")
     if code == libvirt.VIR_ERR_NO_DOMAIN:
-        return DomainMissing(f"libvirt has no such domain ({text}); 'virtnetplug list' shows those there are")
+        return DomainMissing(f"libvirt has no such domain ({text}); `list()` shows those there are")
     if code == libvirt.VIR_ERR_NO_NETWORK:
         return NetworkMissing(f"libvirt has no such network ({text}); 'virsh net-list --all' shows those there are")
     if code == libvirt.VIR_ERR_DEVICE_MISSING or "no device found with alias" in text:
@@ -84,9 +84,9 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
     if "is in use by driver" in text:  # virHostdevPreparePCIDevices
         return HostDeviceBusy(text)
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
-        return DomainNotRunning(text + "; start it, or use --config to change only its definition")
+        return DomainNotRunning(text + "; start it, or use `scope=Scope.CONFIG` to change only its definition")
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "transient domain" in text:
-        return DomainTransient(text + "; it has no persistent definition, so use --live")
+        return DomainTransient(text + "; it has no persistent definition, so use `scope=Scope.LIVE`")
     if code in (libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_ACCESS_DENIED, libvirt.VIR_ERR_AUTH_UNAVAILABLE):
         return PermissionDenied(f"libvirt does not allow it ({text}); join the libvirt group or run as root")
     if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:

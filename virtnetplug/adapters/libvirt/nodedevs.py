@@ -56,7 +56,7 @@ class LibvirtNodeDevices:
             text = (error.get_error_message() or str(error)).strip()
             if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
                 raise HostDeviceMissing(
-                    f"libvirt knows no PCI device {address}; 'virtnetplug devices' shows those there are"
+                    f"libvirt knows no PCI device {address}; `devices()` shows those there are"
                 ) from None
             if any(words in text for words in _BUSY):
                 raise HostDeviceBusy(f"{address} is in use, so libvirt does not {doing} it ({text})") from None

@@ -12,16 +12,15 @@ from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.pci import PciTree
 from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER, Boot, PciDevice, VfCounters, VfIdentity, VfSettings
 from virtnetplug.model.operation import Refusal
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import Boot, VfIdentity
 
 _ADDRESS, _MTU = 1, 4
 _WITHOUT_LINK_STATE = frozenset({"igb"})
 """PF drivers without ``ndo_set_vf_link_state``: the kernel says ``auto`` for their VFs, too."""
 
-_NO_VF = "{} is no VF; 'virtnetplug devices' shows the VFs of this host"
+_NO_VF = "{} is no VF; `devices()` shows the VFs of this host"
 
 Change = tuple[str, Callable[[], None]]
 

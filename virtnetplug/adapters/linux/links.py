@@ -10,8 +10,8 @@ from pathlib import Path
 from virtnetplug.adapters.linux import bridge_port, netdev_state, openvswitch, processes, rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
-from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.links import Link, SwitchPort
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from virtnetplug.adapters.linux import rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import attributes, items, packed
-from virtnetplug.model.physical_function import NetdevState
+from virtnetplug.model.host_device import NetdevState
 
 _UP, _PROMISCUOUS, _ALL_MULTICAST = 0x1, 0x100, 0x200
 _ADDRESS, _IFNAME, _MTU, _LINK, _QUEUE_LENGTH, _LINKINFO, _PROTINFO, _CARRIER = 1, 3, 4, 5, 13, 18, 12, 33

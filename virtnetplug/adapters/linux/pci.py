@@ -146,7 +146,7 @@ class PciTree:
 
 def _missing(address: PciAddress) -> HostDeviceMissing:
     return HostDeviceMissing(
-        f"this host has no PCI device {address}; 'virtnetplug devices' shows the SR-IOV devices, 'lspci -D' all"
+        f"this host has no PCI device {address}; `devices()` shows the SR-IOV devices, 'lspci -D' all"
     )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from virtnetplug.adapters.linux import netdev_state
 from virtnetplug.adapters.linux.pci import PciTree
 from virtnetplug.errors import HookFailed, HostDeviceFailed
+from virtnetplug.model.host_device import NetdevState, PfState
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import NetdevState, PfState
 from virtnetplug.retry import until_true
 
 NETDEV_SECONDS = 30.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from virtnetplug.errors import JournalBroken, JournalReadOnly
 
 FILE = "journal.db"
-ELSEWHERE = "choose another directory with --state-dir (or VIRTNETPLUG_STATE_DIR)"
+ELSEWHERE = "choose another directory with `state_dir` (or VIRTNETPLUG_STATE_DIR)"
 
 
 def default_directory() -> Path:

@@ -46,7 +46,7 @@ def moved(path: Path) -> JournalMoved:
     """The file at `path` is not the one that this process has open: what it wrote would be read by nobody."""
     return JournalMoved(
         f"the journal {path} was moved away, removed or restored while this process had it open, so nothing more was written. Run the command "
-        "again (or open the connection anew); 'virtnetplug recover' and 'virtnetplug audit' show what the journal of now does not know."
+        "again (or open the connection anew); `recover()` and `audit()` show what the journal of now does not know."
     )
 
 
@@ -54,7 +54,7 @@ def damaged(path: Path, why: str) -> JournalBroken:
     """The file at `path` is no database, or not whole."""
     return JournalBroken(
         f"the journal {path} is damaged ({why}). Move it away to start with an empty one, or restore it from a "
-        "backup; 'virtnetplug audit' then shows what libvirt and the host have that the journal does not know."
+        "backup; `audit()` then shows what libvirt and the host have that the journal does not know."
     )
 
 
@@ -89,7 +89,7 @@ def _from_kernel(path: Path, error: OSError) -> VirtnetplugError:
 def _full(path: Path) -> JournalFull:
     return JournalFull(
         f"the disk under the journal is full, so {path} cannot be written. No operation starts without its journal, "
-        f"and one already under way is settled by 'virtnetplug recover' later. Free some space there, or {ELSEWHERE}."
+        f"and one already under way is settled by `recover()` later. Free some space there, or {ELSEWHERE}."
     )
 
 

@@ -49,8 +49,7 @@ def _held_before(database: Database, wanted: Holding) -> Holding:
         return holder
     if holder.quarantine:
         raise ClaimTaken(
-            f"host device {holder.address} is quarantined: {holder.quarantine}. "
-            "'virtnetplug audit --repair' tries to give it back."
+            f"host device {holder.address} is quarantined: {holder.quarantine}. `repair()` tries to give it back."
         )
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
     raise ClaimTaken(

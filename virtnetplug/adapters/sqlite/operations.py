@@ -59,8 +59,8 @@ def expect_owner(database: Database, operation_id: str, owner: str) -> None:
             _expect(len(in_place.fetch(*wanted)), f"operation {operation_id}")
         raise OperationTaken(
             f"the journal {database.path} was moved away or restored while this call worked on operation {operation_id}. The journal in place has "
-            "the operation too, and another call may have gone on with it. This call did nothing more. Run 'virtnetplug recover', which settles the "
-            "operation if it is still open; 'virtnetplug history' shows how it stands.",
+            "the operation too, and another call may have gone on with it. This call did nothing more. Run `recover()`, which settles the "
+            "operation if it is still open; `history()` shows how it stands.",
             reason="journal-moved",
         ) from None
     _expect(len(found), f"operation {operation_id}")
@@ -69,7 +69,7 @@ def expect_owner(database: Database, operation_id: str, owner: str) -> None:
         who = "another call" if process is None else f"another call (process {process.pid})"
         raise OperationTaken(
             f"operation {operation_id} is not this call's any more: {who} {'has settled it' if found[0]['ended'] is not None else 'goes on with it'}. "
-            "This call did nothing more. 'virtnetplug history' shows how the operation stands."
+            "This call did nothing more. `history()` shows how the operation stands."
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.holding import Holding
+from virtnetplug.model.host_device import VfIdentity
 from virtnetplug.model.operation import (
     Half,
     NicRecord,
@@ -24,7 +25,6 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import VfIdentity
 
 _TEXT, _NUMBER = (str,), (int, float)
 _TYPES = {

@@ -206,12 +206,12 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     if application != APPLICATION_ID and (application or version or has_tables):
         raise JournalBroken(
             f"{path} is a SQLite database, but not a virtnetplug journal. "
-            "Choose another directory with --state-dir (or VIRTNETPLUG_STATE_DIR), or move that file away."
+            "Choose another directory with `state_dir` (or VIRTNETPLUG_STATE_DIR), or move that file away."
         )
     if version > VERSION:
         raise JournalNewer(
             f"the journal {path} has version {version}, and this virtnetplug reads up to version {VERSION}: a newer "
-            "virtnetplug wrote it. Upgrade virtnetplug, or choose another directory with --state-dir."
+            "virtnetplug wrote it. Upgrade virtnetplug, or choose another directory with `state_dir`."
         )
     return version
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.audit.disagreement import disagreements
+from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.audit.identity_findings import identity_findings
 from virtnetplug.hotplug.audit.lent import device_findings
 from virtnetplug.hotplug.call.host import Host
@@ -47,7 +49,8 @@ def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     yield from disagreements(whole)
     yield from device_findings(host, whole)
     yield from identity_findings(host, whole)
-    yield from map(_remains, sorted(whole.remains))
+    for domain_id in sorted(whole.remains):
+        yield finding("vif-remains", (f"id {domain_id}", ""), "", device=str(domain_id))
     if not any((whole.ports or {}).values()):
         return
     named = {net.portid for seen in whole.domains.values() for net in seen.live if net.portid is not None}
@@ -55,18 +58,6 @@ def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     for network, uuids in (whole.ports or {}).items():
         if not named.issuperset(uuids):
             yield from _orphaned_ports(host, whole, network, named)
-
-
-def _remains(domain_id: int) -> Finding:
-    return Finding(
-        kind="vif-remains",
-        domain=f"id {domain_id}",
-        nic="",
-        message=f"xenstore has what a hotplug script said of a vif of domain id {domain_id}, after that domain had ended.",
-        remedy="Remove it with 'virtnetplug audit --repair'.",
-        repair=f"remove what the script said of the vifs of domain id {domain_id}",
-        device=str(domain_id),
-    )
 
 
 def _orphaned_ports(host: Host, whole: Survey, network: str, named: set[str]) -> Iterator[Finding]:
@@ -81,14 +72,18 @@ def _orphaned_ports(host: Host, whole: Survey, network: str, named: set[str]) ->
         owner = whole.domains.get(port.owner_uuid)
         if owner is not None:
             yield from _orphaned(port, network, owner, whole)
-        elif whole.is_whole and not _lives_elsewhere(whole, port):
-            yield _ownerless(host, port, network)
+        elif whole.is_whole and (whole.taps is None or port.owner_uuid not in whole.taps):
+            # No QEMU of this host, of another connection, is the owner: safe only if the journal says that it was a domain of this connection.
+            was_ours = False
+            with suppress(VirtnetplugError):
+                was_ours = bool(host.journal.history(hypervisor=host.hypervisor.key, domain=port.owner_uuid, limit=1))
+            name = port.owner_name or port.owner_uuid or "nobody"
+            yield _orphan(port, network, name, "is not known here", is_safe=was_ours and port.plug_type != POOLED)
 
 
 def _orphaned(port: NetworkPort, network: str, owner: Seen, whole: Survey) -> Iterator[Finding]:
     mac = str(port.mac) if port.mac is not None else None
-    macs = {net.mac for net in (*owner.live, *owner.config)}
-    has_mac = mac is not None and mac in macs
+    has_mac = mac is not None and mac in {net.mac for net in (*owner.live, *owner.config)}
     if owner.is_active and has_mac and port.plug_type == POOLED:
         return  # a pool's claim of a NIC that was attached by address names no port
     why = "has no NIC in it" if owner.is_active else "is not running"
@@ -99,39 +94,13 @@ def _orphaned(port: NetworkPort, network: str, owner: Seen, whole: Survey) -> It
 
 def _has_orphan(whole: Survey, owner: Seen) -> bool:
     """Whether the host shows a NIC of the owner's that its definition does not have: the port may be that NIC's."""
-    if whole.strays.get(owner.uuid):
-        return True
     held = (whole.taps or {}).get(owner.uuid, frozenset())
-    return not held.issubset([net.target for net in owner.live])
-
-
-def _lives_elsewhere(whole: Survey, port: NetworkPort) -> bool:
-    """Whether a QEMU of this host, of another connection than this one, is the owner."""
-    return whole.taps is not None and port.owner_uuid in whole.taps
-
-
-def _ownerless(host: Host, port: NetworkPort, network: str) -> Finding:
-    """Its owner is not known here: safe to delete only if the journal says that it was a domain of this connection."""
-    try:
-        was_ours = bool(host.journal.history(hypervisor=host.hypervisor.key, domain=port.owner_uuid, limit=1))
-    except VirtnetplugError:
-        was_ours = False
-    name = port.owner_name or port.owner_uuid or "nobody"
-    return _orphan(port, network, name, "is not known here", is_safe=was_ours and port.plug_type != POOLED)
+    return bool(whole.strays.get(owner.uuid)) or not held.issubset([net.target for net in owner.live])
 
 
 def _orphan(port: NetworkPort, network: str, owner: str, why: str, *, is_safe: bool) -> Finding:
-    command = f"virsh net-port-delete {network} {port.uuid}"
-    return Finding(
-        kind="port-orphaned",
-        domain=owner,
-        domain_uuid=port.owner_uuid,
-        nic=str(port.mac or "-"),
-        message=f"Port {port.uuid} of network {network} belongs to {owner}, which {why}.",
-        remedy=f"Delete it with 'virtnetplug audit --repair' or '{command}'."
-        if is_safe
-        else f"Make sure that nothing uses it, then '{command}'.",
-        repair=f"delete port {port.uuid} of network {network}" if is_safe else "",
-        network=network,
-        device=port.uuid,
+    how = "Delete it with `repair()` or " if is_safe else "Make sure that nothing uses it, then "
+    nic, uuid = str(port.mac or "-"), port.uuid
+    return finding(
+        "port-orphaned", (owner, port.owner_uuid), nic, device=uuid, network=network, is_safe=is_safe, why=why, how=how
     )

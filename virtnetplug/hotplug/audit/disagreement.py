@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from virtnetplug import xml
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import VirtnetplugError, call
+from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
@@ -26,61 +27,37 @@ WITH_LINK = ON_BRIDGE | {"ethernet", "direct"}
 
 
 def disagreements(whole: Survey) -> Iterator[Finding]:
-    """All, but for ports of NICs nobody has (`orphaned_ports` in audit, which must read those ports)."""
+    """All, but for ports of NICs nobody has (`audit` reads those ports)."""
     aliases = {(nic.domain_uuid, nic.alias) for nic in whole.nics}
     known = {uuid for uuid, _alias in aliases}
     for seen in whole.domains.values():
         yield from _doubles(seen)
         if not seen.is_active:
             continue
+        for net in seen.live if whole.links is not None else ():
+            yield from _link(seen, net, whole, whole.links or {})
         if whole.links is not None:
-            yield from _links(seen, seen.live, whole, whole.links)
-            yield from _orphan_taps(seen, seen.live, whole)
+            yield from _orphan_taps(seen, whole)
         yield from _vifs(seen, whole)
-        if whole.ports is not None:
-            yield from _ports(seen, seen.live, whole.ports)
+        for net in seen.live if whole.ports is not None else ():
+            yield from _port(seen, net, whole.ports or {})
         if seen.uuid in known:
-            yield from _config(seen, seen.live, seen.config, aliases)
+            yield from _config(seen, aliases)
     yield from _operations(whole)
     yield from _gone(whole)
 
 
 def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
-    """Of each NIC of a running guest, what is wrong behind it."""
+    """For each NIC of a running guest, what is wrong behind it."""
     for seen in whole.domains.values():
         for net in seen.live:
-            for one in (*_links(seen, [net], whole, whole.links or {}), *_ports(seen, [net], whole.ports or {})):
-                yield seen, net, one
+            for found in (*_link(seen, net, whole, whole.links or {}), *_port(seen, net, whole.ports or {})):
+                yield seen, net, found
 
 
-def name_of(net: NetGlimpse) -> str:
+def _name(net: NetGlimpse) -> str:
     """A NIC by what it is best known by."""
     return net.alias or net.mac or net.target or net.type
-
-
-def finding(
-    kind: str,
-    seen: Seen,
-    nic: str,
-    message: str,
-    remedy: str = "",
-    *,
-    repair: str = "",
-    device: str = "",
-    network: str | None = None,
-) -> Finding:
-    """What is wrong with a NIC of that domain."""
-    return Finding(
-        kind=kind,
-        domain=seen.name,
-        domain_uuid=seen.uuid,
-        nic=nic,
-        message=message,
-        remedy=remedy,
-        repair=repair,
-        device=device,
-        network=network or "",
-    )
 
 
 def _twice(values: Iterable[str | None]) -> set[str]:
@@ -93,129 +70,68 @@ def _twice(values: Iterable[str | None]) -> set[str]:
 
 
 def _doubles(seen: Seen) -> Iterator[Finding]:
-    """Aliases and MACs that occur twice; one that does in both definitions is found in the live one."""
-    told: set[str] = set()
-    for half, text in ((Half.LIVE, seen.live_xml), (Half.CONFIG, seen.config_xml)):
+    """Aliases and MACs that occur twice; where both definitions have such a double, the finding is about the live one."""
+    found: set[str] = set()
+    for half, text, nets in ((Half.LIVE, seen.live_xml, seen.live), (Half.CONFIG, seen.config_xml, seen.config)):
         if text is None or not xml.may_have_doubles(text):
             continue
-        nets = seen.live if half is Half.LIVE else seen.config
-        for alias in sorted(_twice(net.alias for net in nets) - told):
-            told.add(alias)
-            yield _alias_double(seen, alias, half)
-        for mac in sorted(_twice(net.mac for net in nets) - told):
-            same = [net for net in nets if net.mac == mac]
-            if len(same) > 2 or not _are_teamed(seen, half, mac):
-                told.add(mac)
-                yield _mac_double(seen, mac, same, half)
+        for alias in sorted(_twice(net.alias for net in nets) - found):
+            found.add(alias)
+            yield finding("alias-duplicate", seen.owner, alias, half=half)
+        for mac in sorted(_twice(net.mac for net in nets) - found):
+            names = [_name(net) for net in nets if net.mac == mac]
+            if len(names) > 2 or not _are_teamed(text, mac):
+                found.add(mac)
+                yield finding("mac-duplicate", seen.owner, mac, half=half, count=len(names), names=", ".join(names))
 
 
-def _alias_double(seen: Seen, alias: str, half: Half) -> Finding:
-    return finding(
-        "alias-duplicate",
-        seen,
-        alias,
-        f"In the {half} definition of {seen.name} the alias {alias} names more than one NIC.",
-        "Give each NIC an alias of its own (virsh edit); by this one neither can be named.",
-    )
-
-
-def _mac_double(seen: Seen, mac: str, same: Sequence[NetGlimpse], half: Half) -> Finding:
-    return finding(
-        "mac-duplicate",
-        seen,
-        mac,
-        f"In the {half} definition of {seen.name} {len(same)} NICs have the MAC {mac}: "
-        f"{', '.join(map(name_of, same))}.",
-        "Detach all but one of them by alias, and attach them again with MACs of their own.",
-    )
-
-
-def _are_teamed(seen: Seen, half: Half, mac: str) -> bool:
+def _are_teamed(text: str, mac: str) -> bool:
     """A teaming pair shares its MAC by design."""
-    text = seen.live_xml if half is Half.LIVE else seen.config_xml
     try:
-        nets = xml.devices(text or "<domain/>").nets
+        nets = xml.devices(text).nets
     except VirtnetplugError:
         return False
     teaming = [net.teaming for net in nets if str(net.mac) == mac]
     return sorted(each.type for each in teaming if each is not None) == ["persistent", "transient"]
 
 
-def _links(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey, links: Mapping[str, Link]) -> Iterator[Finding]:
-    for net in nets:
-        target = net.target
-        if target is None or net.type not in WITH_LINK:
-            continue
-        link = links.get(target)
-        if link is None:
-            if not _holds(whole, seen, target):
-                yield _tap_missing(seen, net, target)
-        elif net.bridge is not None and link.master != net.bridge and net.type in ON_BRIDGE:
-            yield from _outside(seen, net, net.bridge, link, links)
-        elif net.is_isolated and link.isolated is False and net.type in ON_BRIDGE:
-            yield _not_isolated(seen, net, link)
-
-
-def _holds(whole: Survey, seen: Seen, target: str) -> bool:
-    """Whether the domain's QEMU has the tap after all: then it is in another network namespace than ours."""
-    return whole.taps is not None and target in whole.taps.get(seen.uuid, ())
-
-
-def _tap_missing(seen: Seen, net: NetGlimpse, target: str) -> Finding:
-    return finding(
-        "tap-missing",
-        seen,
-        name_of(net),
-        f"NIC {name_of(net)} of {seen.name} is said to have the host device {target}, and the host has no such link.",
-        "It carries no traffic: detach it and attach it again.",
-        device=target,
-        network=net.network,
-    )
-
-
-def _outside(seen: Seen, net: NetGlimpse, bridge: str, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:
-    """A tap that is not where the live definition says."""
-    there = links.get(bridge)
-    master = links.get(link.master) if link.master is not None else None
-    if _is_switched(there, master):
+def _link(seen: Seen, net: NetGlimpse, whole: Survey, links: Mapping[str, Link]) -> Iterator[Finding]:
+    """A tap that is gone, that is not where the live definition says, or that is not isolated."""
+    target, link = net.target, links.get(net.target or "")
+    if target is None or net.type not in WITH_LINK:
         return
-    nic = name_of(net)
-    more = {"device": link.name, "network": net.network or ""}
-    if there is None:
-        message = (
-            f"Host device {link.name} of NIC {nic} of {seen.name} should be in bridge {bridge}, which does not exist."
-        )
-        start = f"start network {net.network}" if net.network else f"make bridge {bridge}"
+    if link is None:
+        is_held = whole.taps is not None and target in whole.taps.get(seen.uuid, ())
+        if not is_held:  # QEMU may have the tap after all: then the tap is in another network namespace than ours
+            yield finding("tap-missing", seen.owner, _name(net), device=target, network=net.network)
+        return
+    if net.type not in ON_BRIDGE:
+        return
+    if net.bridge is not None and link.master != net.bridge:
+        yield from _outside(seen, net, link, links)
+    elif net.is_isolated and link.isolated is False:
         yield finding(
-            "bridge-missing", seen, nic, message, f"To have traffic again, {start}, then audit again.", **more
+            "tap-not-isolated", seen.owner, _name(net), device=link.name, network=net.network, master=link.master
         )
+
+
+def _outside(seen: Seen, net: NetGlimpse, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:
+    bridge, master = links.get(net.bridge or ""), links.get(link.master or "")
+    if _is_switched(bridge, master):
         return
-    where = f"is in bridge {link.master}" if link.master else "is in no bridge"
     kind = "tap-in-other-bridge" if link.master else "tap-not-in-bridge"
+    if bridge is None:
+        kind = "bridge-missing"
     yield finding(
         kind,
-        seen,
-        nic,
-        f"Host device {link.name} of NIC {nic} of {seen.name} {where}; its definition says {bridge}.",
-        "Put it back with 'virtnetplug audit --repair'"
-        + ("." if link.master else ", or heal all that are out with 'virtnetplug rebind --heal'."),
-        repair=f"put {link.name} into bridge {bridge}" if there.kind in (LINUX, OPEN_VSWITCH) else "",
+        seen.owner,
+        _name(net),
         device=link.name,
         network=net.network,
-    )
-
-
-def _not_isolated(seen: Seen, net: NetGlimpse, link: Link) -> Finding:
-    nic = name_of(net)
-    return finding(
-        "tap-not-isolated",
-        seen,
-        nic,
-        f"NIC {nic} of {seen.name} should be isolated from the other isolated NICs of its bridge, and its host device {link.name} is not.",
-        "Isolate it with 'virtnetplug audit --repair' or 'virtnetplug rebind --heal'.",
-        repair=f"isolate {link.name} in bridge {link.master} again",
-        device=link.name,
-        network=net.network,
+        is_safe=bridge is not None and bridge.kind in (LINUX, OPEN_VSWITCH),
+        bridge=net.bridge,
+        master=link.master,
+        start=f"start network {net.network}" if net.network else f"make bridge {net.bridge}",
     )
 
 
@@ -226,44 +142,30 @@ def _is_switched(bridge: Link | None, master: Link | None) -> bool:
     return bridge.kind != OPEN_VSWITCH or (master is not None and master.name == DATAPATH)
 
 
-def _ports(seen: Seen, nets: Sequence[NetGlimpse], networks: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    for net in nets:
-        if net.portid is None or net.network is None:
-            continue
-        if net.portid not in networks.get(net.network, ()):
-            is_defined = net.network in networks
-            can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
-            yield finding(
-                "port-missing",
-                seen,
-                name_of(net),
-                f"NIC {name_of(net)} of {seen.name} names port {net.portid} of network {net.network}, "
-                + ("which has no such port." if is_defined else "and there is no such network."),
-                "The network was stopped or restarted under it: start it, then 'virtnetplug rebind --heal' makes the port again."
-                if can_return
-                else "Detach the NIC and attach it again.",
-                repair=f"make port {net.portid} of network {net.network} again" if can_return else "",
-                network=net.network,
-                device=net.portid,
-            )
-
-
-def _orphan_taps(seen: Seen, nets: Sequence[NetGlimpse], whole: Survey) -> Iterator[Finding]:
-    held = whole.taps.get(seen.uuid) if whole.taps is not None else None
-    extra = held.difference([net.target for net in nets if net.target is not None]) if held else ()
-    if not extra or xml.has_own_netdevs(seen.live_xml or ""):
+def _port(seen: Seen, net: NetGlimpse, networks: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    if net.portid is None or net.network is None or net.portid in networks.get(net.network, ()):
         return
-    for tap in sorted(extra):
-        yield finding(
-            "orphan-tap",
-            seen,
-            tap,
-            f"The QEMU process of {seen.name} holds the host device {tap}, and its live definition has no NIC with it: "
-            "an attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
-            "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know; or "
-            f"let 'virtnetplug recover {seen.name} --allow-taint' have QEMU remove what an operation left.",
-            device=tap,
-        )
+    is_defined = net.network in networks
+    can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
+    start = "The network was stopped or restarted under it: start it, then `heal()` makes the port again."
+    yield finding(
+        "port-missing",
+        seen.owner,
+        _name(net),
+        device=net.portid,
+        network=net.network,
+        is_safe=can_return,
+        why="which has no such port" if is_defined else "and there is no such network",
+        how=start if can_return else "Detach the NIC and attach it again.",
+    )
+
+
+def _orphan_taps(seen: Seen, whole: Survey) -> Iterator[Finding]:
+    held = whole.taps.get(seen.uuid) if whole.taps is not None else None
+    extra = held.difference([net.target for net in seen.live if net.target is not None]) if held else ()
+    if extra and not xml.has_own_netdevs(seen.live_xml or ""):
+        for tap in sorted(extra):
+            yield finding("orphan-tap", seen.owner, tap, device=tap)
 
 
 def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
@@ -271,46 +173,30 @@ def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
     for stray in whole.strays.get(seen.uuid, ()):
         yield finding(
             "orphan-vif",
-            seen,
+            seen.owner,
             stray.mac or stray.name,
-            f"The host shows {stray.name} of {seen.name} (MAC {stray.mac or 'unknown'}, bridge {stray.bridge or 'unknown'}), and its live definition has no "
-            "NIC with it: an attach was cut off or failed half way, or 'xl' made it.",
-            f"'virtnetplug recover {seen.name}' removes what an operation left. One that is meant stays as it is; any other goes with "
-            f"'xl network-detach {seen.name} {stray.name.rpartition('.')[2]}'.",
             device=stray.name,
+            mac=stray.mac or "unknown",
+            bridge=stray.bridge or "unknown",
+            number=stray.name.rpartition(".")[2],
         )
     for net in seen.live:
         ends = whole.ends.get((seen.uuid, net.mac or "", net.target))
         missing = [] if ends is None else [name for name in ("frontend", "backend") if getattr(ends, name) is None]
         if missing:
-            yield finding(
-                "vif-missing",
-                seen,
-                name_of(net),
-                f"Of NIC {name_of(net)} of {seen.name} the host has no {' and no '.join(missing)}.",
-                "It carries no traffic: detach it and attach it again.",
-                device=net.target or "",
-                network=net.network,
-            )
+            target, lack = net.target or "", " and no ".join(missing)
+            yield finding("vif-missing", seen.owner, _name(net), device=target, network=net.network, missing=lack)
 
 
-def _config(
-    seen: Seen, live: Sequence[NetGlimpse], config: Sequence[NetGlimpse], known: set[tuple[str, str]]
-) -> Iterator[Finding]:
+def _config(seen: Seen, known: set[tuple[str, str]]) -> Iterator[Finding]:
     """Only NICs virtnetplug attached to both: between others' definitions a difference may be meant."""
-    for net in live:
+    config = {net.alias: net for net in reversed(seen.config)}
+    for net in seen.live:
         if net.alias is None or not net.alias.startswith("ua-") or (seen.uuid, net.alias) not in known:
             continue
-        other = next((each for each in config if each.alias == net.alias), None)
-        differing = _differences(net, other) if other is not None else []
-        if differing:
-            yield finding(
-                "config-differs",
-                seen,
-                net.alias,
-                f"NIC {net.alias} of {seen.name} will change at the next boot: {', '.join(differing)}.",
-                "If that is not meant, set the definition right with 'virtnetplug update --config'.",
-            )
+        changes = _differences(net, config[net.alias]) if net.alias in config else ()
+        if changes:
+            yield finding("config-differs", seen.owner, net.alias, changes=", ".join(changes))
 
 
 def _differences(live: NetGlimpse, config: NetGlimpse) -> list[str]:
@@ -331,44 +217,28 @@ def _source(net: NetGlimpse) -> str:
 
 def _operations(whole: Survey) -> Iterator[Finding]:
     for record in whole.operations:
+        about = ", ".join([entry["alias"] for entry in record.named] if record.asked is None else record.asked)
+        owner = record.domain_name, record.domain_uuid
         if (stalled := whole.stalled.get(record.id)) is not None:
-            message, remedy = stalled[0].upper() + stalled[1:], "Nobody else settles it as long as that process lives."
-            yield _of_operation("operation-stalled", record, message, remedy)
+            yield finding("operation-stalled", owner, about, device=record.id, why=stalled[0].upper() + stalled[1:])
         if record.id in whole.alive:
             continue
-        remedy = f"Run 'virtnetplug recover {record.domain_name}'."
+        why, how = _why_open(whole, record), f"Run {call('recover', record.domain_name)}."
         if operation_of(record) is None:
-            why, remedy = f"is not known to this version ({why_unknown(record)})", REMEDY
+            how = REMEDY
         elif record.state is OperationState.PENDING and (end := _end_seen(whole, record)) is not None:
             why = "waits for a guest of which nothing says how its run ended" if end is HowEnded.UNKNOWN else ""
-            remedy = (
+            how = (
                 f"Start {record.domain_name} if it is off, which decides it. If you know that the guest is no more, or is to stay as it is, "
-                f"'virtnetplug recover {record.domain_name} --forget {record.id}' closes the operation."
+                f"{call('recover', record.domain_name, forget=record.id)} closes the operation."
             )
-        elif record.state is OperationState.PENDING:
-            why = _why_pending_is_over(whole, record)
-        else:
-            why = "was left open by a process that is gone, or could not be undone"
         if why:
-            message = f"Operation {record.id} ({record.operation} on {record.domain_name}) {why}."
-            yield _of_operation("operation-open", record, message, remedy)
-
-
-def _of_operation(kind: str, record: OperationRecord, message: str, remedy: str) -> Finding:
-    about = [entry["alias"] for entry in record.named] if record.asked is None else record.asked
-    return Finding(
-        kind=kind,
-        domain=record.domain_name,
-        domain_uuid=record.domain_uuid,
-        nic=", ".join(about),
-        message=message,
-        remedy=remedy,
-        device=record.id,
-    )
+            operation = record.operation
+            yield finding("operation-open", owner, about, device=record.id, operation=operation, why=why, how=how)
 
 
 def _end_seen(whole: Survey, record: OperationRecord) -> HowEnded | None:
-    """How the run ended, as `recover` has said it: it could say no more now. A guest that was saved has the NIC wherever that is."""
+    """How the run ended, as `recover` has reported it: it could say no more now. A guest that was saved has the NIC wherever that is."""
     seen, operation = whole.domains.get(record.domain_uuid), operation_of(record)
     if seen is None or operation is None or record.reason not in REASONS.values():
         return None
@@ -376,8 +246,12 @@ def _end_seen(whole: Survey, record: OperationRecord) -> HowEnded | None:
     return ending.end if ending is not None and REASONS[ending.end] == record.reason else None
 
 
-def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
-    """Empty while the guest has the NIC: that is no disagreement. Once it let go, `recover` has to finish."""
+def _why_open(whole: Survey, record: OperationRecord) -> str:
+    """Why an open operation is a finding. Empty while the guest has the NIC; once it let go, `recover` has to finish."""
+    if operation_of(record) is None:
+        return f"is not known to this version ({why_unknown(record)})"
+    if record.state is not OperationState.PENDING:
+        return "was left open by a process that is gone, or could not be undone"
     if not record.domain_uuid:  # a PF's, of many guests
         there = {(seen.uuid, name) for seen in whole.domains.values() for net in seen.live for name in _names(net)}
         its = [{(uuid, name) for name in record.names_of(alias)} for uuid, alias in record.touched if uuid]
@@ -387,9 +261,8 @@ def _why_pending_is_over(whole: Survey, record: OperationRecord) -> str:
     if seen is None or not seen.is_active:
         return "waits for a guest that does not run any more"
     leaves = {(uuid, name) for _, uuid, name in leaving([record]) if uuid}
-    if not leaves.intersection((seen.uuid, name) for net in seen.live for name in _names(net)):
-        return "waits for the guest, which has let go meanwhile"
-    return ""
+    is_held = bool(leaves.intersection((seen.uuid, name) for net in seen.live for name in _names(net)))
+    return "" if is_held else "waits for the guest, which has let go meanwhile"
 
 
 def _names(net: NetGlimpse) -> tuple[str | None, ...]:
@@ -400,17 +273,15 @@ def _names(net: NetGlimpse) -> tuple[str | None, ...]:
 def _gone(whole: Survey) -> Iterator[Finding]:
     """NICs of the journal that are nowhere; those of an open operation are its own business."""
     busy = {nic for record in whole.operations for nic in record.touched}
-    aliases: dict[str, set[str | None]] = {}
     for nic in whole.nics:
+        owner = nic.domain_name, nic.domain_uuid
         seen = whole.domains.get(nic.domain_uuid)
         if nic.unreadable:
-            yield _damaged(nic)
+            yield finding("row-damaged", owner, nic.alias, why=nic.unreadable)
+        elif seen is None or (nic.domain_uuid, nic.alias) in busy:
             continue
-        if seen is not None and nic.domain_uuid not in aliases:
-            aliases[seen.uuid] = {net.alias for net in (*seen.live, *seen.config)}
-        is_nowhere = nic.alias not in aliases.get(nic.domain_uuid, ()) and (nic.domain_uuid, nic.alias) not in busy
-        if is_nowhere and seen is not None and _was_taken(nic, seen):
-            yield _nic_gone(nic, seen)
+        elif nic.alias not in seen.aliases and _was_taken(nic, seen):
+            yield finding("nic-gone", seen.owner, nic.alias, network=nic.network, mac=nic.mac)
 
 
 def _was_taken(nic: NicRecord, seen: Seen) -> bool:
@@ -423,29 +294,3 @@ def _was_taken(nic: NicRecord, seen: Seen) -> bool:
     if nic.process and process:
         return nic.process == process
     return not guest.began_after(seen.domain, nic.since)  # rows of journal version 4 name no process
-
-
-def _damaged(nic: NicRecord) -> Finding:
-    return Finding(
-        kind="row-damaged",
-        domain=nic.domain_name,
-        domain_uuid=nic.domain_uuid,
-        nic=nic.alias,
-        message=f"The journal's row of NIC {nic.alias} of {nic.domain_name} cannot be read: {nic.unreadable}.",
-        remedy="The NIC itself works on. 'virtnetplug show' has what the hypervisor says of it.",
-    )
-
-
-def _nic_gone(nic: NicRecord, seen: Seen | None) -> Finding:
-    name = seen.name if seen is not None else nic.domain_name
-    why = "does not exist any more" if seen is None else "does not have it any more"
-    return Finding(
-        kind="nic-gone",
-        domain=name,
-        domain_uuid=nic.domain_uuid,
-        nic=nic.alias,
-        message=f"The journal has NIC {nic.alias} ({nic.mac}) of {name}, and that domain {why}.",
-        remedy="The guest was shut down, or others detached it: 'virtnetplug audit --repair' forgets it.",
-        repair=f"forget NIC {nic.alias} in the journal",
-        network=nic.network,
-    )

@@ -34,8 +34,8 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
         yield finding_of(
             "device-missing",
             holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host: "
-            "someone changed sriov_numvfs of its PF, or removed it, while it was in use.",
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is gone from the host. "
+            "Someone changed sriov_numvfs of its PF, or removed it, while it was in use.",
             "Detach the NIC and attach it again once there are VFs, and change their number only while none is held.",
         )
         return
@@ -43,7 +43,7 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
         yield finding_of(
             "device-missing",
             holding,
-            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host: someone "
+            f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is being taken from the host. Someone "
             "changed sriov_numvfs of its PF while it was in use, and that now waits for the guest to let go.",
             "Detach the NIC; attach it again once there are VFs, and change their number only while none is held.",
         )
@@ -53,7 +53,7 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
             VfChanged.reason,
             holding,
             f"H{loss.message[1:]}. Nothing is written to it.",
-            "Run 'virtnetplug recover', then detach the NIC and attach it again.",
+            "Run `recover()`, then detach the NIC and attach it again.",
             repair=f"hold host device {holding.address} no longer for {holding.alias}, and delete its port",
         )
         return
@@ -62,7 +62,7 @@ def drift_findings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding
             "device-driver",
             holding,
             f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is on driver "
-            f"{device.driver or 'none'} and not on {VFIO_DRIVER}: someone bound it by hand, or changed sriov_numvfs of its PF, "
+            f"{device.driver or 'none'} and not on {VFIO_DRIVER}. Someone bound it by hand, or changed sriov_numvfs of its PF, "
             "which makes every VF anew.",
             "Detach the NIC and attach it again.",
         )
@@ -83,7 +83,7 @@ def _settings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding]:
             holding,
             f"How host device {holding.address} is set, which {holding.alias} of {holding.domain_name} has, cannot be seen: "
             f"{error.message}",
-            "Mend that; until then the device can neither be set nor be given back.",
+            "Mend that; until then the device can neither be set nor be returned.",
         )
         return
     missed = vf_settings.drift(vf_settings.of_lent(net, as_in_run(host, seen.domain, holding)), now)
@@ -93,7 +93,7 @@ def _settings(host: Host, seen: Seen, holding: Holding) -> Iterator[Finding]:
             holding,
             f"Host device {holding.address}, which {holding.alias} of {holding.domain_name} has, is not set as it should be: its "
             f"{vf_settings.told(missed, now)}. Someone set it by hand, or its PF forgot it at a reset.",
-            "Set it again with 'virtnetplug audit --repair'; if it is meant, say so with 'virtnetplug update'.",
+            "Set it again with `repair()`; if it is meant, say so with `update()`.",
             repair=f"set {', '.join(f'{name} {value}' for name, value in vf_settings.words(missed))} again through its PF",
         )
 
@@ -141,9 +141,9 @@ def _port(host: Host, holding: Holding) -> Iterator[Finding]:
         holding,
         f"Network {holding.network} has lost the port of host device {holding.address}, which {holding.alias} of "
         f"{holding.domain_name} has; it would lend the device again.",
-        "Run 'virtnetplug audit --repair'."
+        "Run `repair()`."
         if network.active
-        else f"Start the network ('virsh net-start {holding.network}'), then run 'virtnetplug audit --repair'.",
+        else f"Start the network ('virsh net-start {holding.network}'), then run `repair()`.",
         repair=f"reserve it in network {holding.network} again" if network.active else "",
     )
 

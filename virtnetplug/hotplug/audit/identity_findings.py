@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
-from virtnetplug.hotplug.audit.disagreement import finding
+from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, DomainLock
 from virtnetplug.hotplug.guest import guest
@@ -30,7 +30,7 @@ Kept = Mapping[Half, DomainMetadata]
 
 
 def identity_findings(host: Host, whole: Survey) -> Iterator[Finding]:
-    """Of every domain that keeps anything, or that the journal knows to have kept something; the others cost nothing."""
+    """The findings of every domain that has virtnetplug metadata, or that had some by the journal. Other domains cost nothing."""
     busy = {record.domain_uuid for record in whole.operations if record.id in whole.alive}
     kept: dict[str, Kept] = {}
     for seen in whole.domains.values():
@@ -41,9 +41,7 @@ def identity_findings(host: Host, whole: Survey) -> Iterator[Finding]:
             yield from _differing(seen, kept[seen.uuid])
             yield from _unmet(host, seen, kept[seen.uuid])
         except VirtnetplugError as error:
-            yield finding(
-                "metadata-unread", seen, "", f"What {seen.name} keeps of its NICs cannot be seen: {error.message}"
-            )
+            yield finding("metadata-unread", seen.owner, "", why=error.message)
     for record in _handed_over(host):
         found = whole.domains.get(record.domain_uuid)
         if found is not None and found.uuid not in busy:
@@ -97,22 +95,14 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
     live, config = kept[Half.LIVE], kept[Half.CONFIG]
     names = {each.alias for each in (*live.identities, *config.identities)}
     nics = sorted(name for name in names if live.identity(name) != config.identity(name))
-    what = f"of {', '.join(nics)}" if nics else "of its policies"
-    differs = f"What {seen.name} remembers {what} is not the same in the running guest and in its definition"
-    why = "which somebody replaced or edited"
+    why = "One of them was replaced or edited by somebody"
     if seen.domain.state().began is not HowBegan.BOOTED:
         why = (
-            "and nobody need have edited either: a guest that was restored or came from another host has what was remembered when it was saved or left, "
-            "and what was done or undone since is in the definition alone"
+            "Nobody need have edited either: a guest that was restored or came from another host has what was remembered when it was saved or left. "
+            "What was done or undone since is in the definition alone"
         )
-    yield finding(
-        "identity-differs",
-        seen,
-        ", ".join(nics),
-        f"{differs}, {why}.",
-        "Copy the running guest's with 'virtnetplug audit --repair'; or forget it with 'virtnetplug identity forget' or 'policy clear'.",
-        repair="copy what the running guest keeps to its definition",
-    )
+    what = f"of {', '.join(nics)}" if nics else "of its policies"
+    yield finding("identity-differs", seen.owner, ", ".join(nics), what=what, why=why)
 
 
 def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
@@ -120,19 +110,11 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
     metadata = kept[Half.LIVE] if Half.LIVE in kept else kept[Half.CONFIG]
     for due in dues(host, view, metadata):
         if not due.obstacle:
-            yield finding(
-                "policy-unmet",
-                seen,
-                due.nic,
-                f"By a policy of {seen.name}, {due.sentence}.",
-                f"'virtnetplug recover {seen.name}' has it so; 'virtnetplug policy explain {seen.name}' says why.",
-                repair=f"have it so: {due.deed} of {due.nic}",
-                device=due.deed.value,
-            )
+            yield finding("policy-unmet", seen.owner, due.nic, device=due.deed.value, why=due.sentence)
 
 
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
-    """Those hand-overs after which nothing of the same NIC was handed back or forgotten, and whose record can be read."""
+    """The hand-overs that no hand-back or forgetting of the same NIC followed, and whose record can be read."""
     records = host.journal.newest(host.hypervisor.key, HANDED)
     return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
 
@@ -147,12 +129,4 @@ def _lost(seen: Seen, record: OperationRecord, kept: Kept) -> Iterator[Finding]:
         return  # a transient domain keeps nothing over its end, and neither the NICs
     for known in _remembered(record):
         if all(metadata.identity(known.alias) is None for metadata in kept.values()):
-            yield finding(
-                "identity-lost",
-                seen,
-                known.alias,
-                f"{known.alias} of {seen.name} was handed over to {known.vif}, and {seen.name} does not remember that any more: "
-                "somebody defined it anew, or removed its metadata.",
-                f"'virtnetplug audit --repair' has it remembered again; 'virtnetplug identity forget {seen.name} {known.alias}' ends it.",
-                repair=f"remember {known.alias} again, as the journal has it",
-            )
+            yield finding("identity-lost", seen.owner, known.alias, vif=known.vif)

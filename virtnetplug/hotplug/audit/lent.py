@@ -14,7 +14,7 @@ from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.pci import PciAddress
 
-GIVE_BACK = "give it back to the host, and to its pool, with proof that it is as it was"
+GIVE_BACK = "return it to the host, and to its pool, with proof that it is as it was"
 
 
 def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def device_findings(host: Host, whole: Survey) -> Iterator[Finding]:
 
 
 def take_back(host: Host, finding: Finding) -> None:
-    """The repair: give the device back with proof; raises `Failed` with why it cannot be."""
+    """The repair: return the device with proof; raises `Failed` with the reason if that fails."""
     address = PciAddress.parse(finding.device)
     for outcome in return_devices(host, finding.domain_uuid):
         if outcome.reason == "quarantined" and str(address) in outcome.message:
@@ -45,7 +45,7 @@ def take_back(host: Host, finding: Finding) -> None:
 
 
 def reclaim_port(host: Host, finding: Finding) -> None:
-    """The repair: make the port of a device that is in use again, for its pool lost it and would lend the device a second time."""
+    """The repair: make the port of a device in use again, because its pool lost the port and would lend the device a second time."""
     for holding in host.journal.holdings():
         if str(holding.address) == finding.device and holding.network:
             make_port(host, holding)
@@ -58,14 +58,12 @@ def _has(seen: Seen, holding: Holding) -> bool:
 
 
 def _quarantined(holding: Holding) -> Finding:
-    why = (
-        f"cannot be given back: {holding.unreadable}" if holding.unreadable else f"is quarantined: {holding.quarantine}"
-    )
+    why = f"cannot be returned: {holding.unreadable}" if holding.unreadable else f"is quarantined: {holding.quarantine}"
     return finding_of(
         "device-quarantined",
         holding,
         f"Host device {holding.address}, last of {holding.alias} of {holding.domain_name}, {why}.",
-        "Mend that, then run 'virtnetplug audit --repair' or 'virtnetplug recover'.",
+        "Mend that, then run `repair()` or `recover()`.",
         repair=GIVE_BACK,
     )
 
@@ -75,6 +73,6 @@ def _leaked(holding: Holding) -> Finding:
         "device-leaked",
         holding,
         f"Host device {holding.address} is held for {holding.alias} of {holding.domain_name}, which does not have it any more.",
-        "Run 'virtnetplug recover'.",
+        "Run `recover()`.",
         repair=GIVE_BACK,
     )

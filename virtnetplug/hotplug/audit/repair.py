@@ -78,13 +78,13 @@ def forget(host: Host, finding: Finding) -> None:
 
 
 def clear_remains(host: Host, finding: Finding) -> None:
-    """Remove what a hotplug script said of the vifs of a domain that had ended."""
+    """Remove what a hotplug script wrote about the vifs of a domain that had ended."""
     store, domain_id = host.vif_store, int(finding.device)
     if store is None:
         return
     store.clear(domain_id)
     if domain_id in store.remains():
-        raise Failed(f"a script has said something of the vifs of domain id {domain_id} again; audit again.")
+        raise Failed(f"a script has written about the vifs of domain id {domain_id} again; audit again.")
 
 
 def _aliases(host: Host, uuid: str, half: Half) -> set[str | None]:

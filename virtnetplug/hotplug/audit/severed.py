@@ -25,7 +25,7 @@ _GONE = (DomainMissing, DomainNotRunning, NicMissing)
 
 
 def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[Outcome, ...]:
-    """Heal each; one that cannot be is told beside the others. One that went away meanwhile is left out."""
+    """Heal each NIC. The outcome of a NIC that cannot be healed says why; a NIC that went away meanwhile is left out."""
     outcomes = []
     for uuid, nic in places:
         try:
@@ -66,7 +66,7 @@ def plan_heal_severed(host: Host, places: Sequence[Place]) -> tuple[Plan, ...]:
 def severed(
     host: Host, domain: str | None = None, *, network: str | None = None, bridge: str | None = None
 ) -> tuple[Place, ...]:
-    """Those of one domain or of all, of one network, of one bridge; seen so twice, for something may be under way.
+    """The severed NICs of one domain or all, of one network, of one bridge. They are looked at twice, as something may be under way.
 
     Raises `NotSupported` where the host cannot be looked at.
     """

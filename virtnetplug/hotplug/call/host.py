@@ -20,7 +20,7 @@ from virtnetplug.ports.xen import VifDrivers, VifStore
 class Host:
     """One hypervisor connection with all that belongs to its host.
 
-    `publish` is told every `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None where the hypervisor is not the
+    `publish` gets every `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None where the hypervisor is not the
     Xen whose dom0 this is.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Protocol
@@ -71,17 +71,39 @@ def named_lock(host: Host, name: str, hypervisor: str, key: str, seconds: float)
         except LockTaken as error:
             fact = f"{error.who} is working on {name} and has not ended within {seconds:g} s."
             raise DomainBusy(
-                f"{fact} See what it does ('virtnetplug history', 'ps'), end it if it hangs, and try again; a longer --wait waits longer.",
+                f"{fact} See what it does (`history()`, 'ps'), end it if it hangs, and try again; a longer `wait` waits longer.",
                 fact=fact,
             ) from None
         yield
 
 
-@contextmanager
-def locks_of(host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> Iterator[None]:
-    """The locks of several domains at once, taken in the order in which everybody takes several: by UUID."""
-    with ExitStack() as stack:
+class DomainLocks:
+    """The locks of several domains, taken in the order in which everybody takes several: by UUID."""
+
+    def __init__(self, host: Host, domains: Iterable[Domain], seconds: float, *, least: float = LEAST) -> None:
         by_uuid = {domain.uuid: domain for domain in domains}
-        for domain in (by_uuid[uuid] for uuid in sorted(by_uuid)):
-            stack.enter_context(DomainLock(host, domain, seconds, least=least))
-        yield
+        self.domains = [by_uuid[uuid] for uuid in sorted(by_uuid)]
+        self._locks = [DomainLock(host, domain, seconds, least=least) for domain in self.domains]
+
+    def __enter__(self) -> DomainLocks:
+        self.take()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def take(self) -> None:
+        """Take all of them, or none; raises `DomainBusy`."""
+        try:
+            for lock in self._locks:
+                lock.take()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Release all of them; safe twice."""
+        for lock in reversed(self._locks):
+            lock.release()

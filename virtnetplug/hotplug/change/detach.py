@@ -18,6 +18,7 @@ from virtnetplug.errors import (
     NotApplied,
     TwinGone,
     UsageError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
@@ -122,7 +123,7 @@ class Detaching:
                 reason=NicPending.reason,
                 nic=nic.name,
                 message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {nic.name} stays, or a definition keeps "
-                f"it. 'virtnetplug recover {self.view.domain.name} --wait 60' settles that one; then detach what is left.",
+                f"it. {call('recover', self.view.domain.name, wait=60)} settles that one; then detach what is left.",
             )
             for nic in self.nics
             if not _takes_out(found, nic, self.scope)
@@ -465,8 +466,8 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
                 raise busy.interrupt or busy from None
             except KeyboardInterrupt as stop:
                 raise interruption.left_open(
-                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may go at any "
-                    f"moment; 'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end.",
+                    f"interrupted while {owner_of(host, now)} waits for the guest to let go (detach {now.id}). It has been asked, so the NIC may "
+                    f"go at any moment; {call('recover', domain.name, wait=60)} waits on, and finishes it should that one end.",
                     stop,
                 ) from None
 
@@ -493,7 +494,7 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
         )
     message = (
         f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
-        f"'virtnetplug recover {domain.name} --wait 60' waits on, and finishes it should that one end."
+        f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
     )
     return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
 
@@ -551,8 +552,11 @@ class Detach(Operation):
         for selector in self.nics_named:
             nic = find(view, selector, scope.halves)
             if all(nic.half(half) is None for half in scope.halves):
-                where, other = ("the guest", "--config") if scope is Scope.LIVE else ("the definition", "--live")
-                raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use {other}")
+                is_live = scope is Scope.LIVE
+                where, other = ("the guest", "CONFIG") if is_live else ("the definition", "LIVE")
+                raise NicMissing(
+                    f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use `scope=Scope.{other}`"
+                )
             if nic not in nics:
                 nics.append(nic)
         partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}

@@ -201,7 +201,7 @@ class Heal(Operation):
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """See `Operation.prepare`."""
         if not host.hypervisor.is_local:
-            raise NotSupported("taps and bridges can only be restored on the hypervisor's own host; run this there")
+            raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
         view = look(domain, BOTH)
         scope_for(None, view.state, domain.name)  # raises for one that does not run
         nic = find(view, self.nic, (Half.LIVE,))

@@ -152,14 +152,12 @@ class Rebind(update.Update):
         if not self.connection or not FIELDS.issuperset(self.connection):
             more = ", ".join(sorted(set(self.connection) - FIELDS)).replace("_", "-")
             raise UsageError(
-                f"rebind changes what is behind a NIC; {more} is for 'virtnetplug update'"
+                f"rebind changes what is behind a NIC; {more} is for `update()`"
                 if more
                 else "say what to connect the NIC to: a network or a bridge, or its VLAN"
             )
         if self.scope is Scope.CONFIG:
-            raise UsageError(
-                "rebind is for a running guest; 'virtnetplug update --config' changes the definition alone"
-            )
+            raise UsageError("rebind is for a running guest; `update(scope=Scope.CONFIG)` changes the definition alone")
         view = look(domain, BOTH)
         nic = find(view, self.nic, (self.scope or Scope.LIVE).halves)
         if nic.live is None and view.state.is_active:

@@ -52,7 +52,7 @@ def changed_by_others(nic: str, net: Interface, holding: Holding | None, now: Vf
             reason=VfChanged.reason,
             nic=nic,
             message=f"Host device {holding.address}, which {nic} is, is not as the journal says: its {told(missed, now)}. Someone set it by "
-            "hand: restore it with 'virtnetplug audit --repair', or keep what was set with 'virtnetplug update'.",
+            "hand; restore the setting with `repair()`, or confirm it with `update()`.",
         )
 
 
@@ -130,7 +130,7 @@ def _warnings(
         yield f"{describe(live)} has no teaming partner: its traffic stops until it has the other VF"
     if config is not None and (config.source_pci == old or config.source_network not in (None, pool)):
         there = f"network {config.source_network}" if config.source_network is not None else str(old)
-        yield f"the definition of the next boot still names {there}: 'virtnetplug update --config' changes that"
+        yield f"the definition of the next boot still names {there}: `update(scope=Scope.CONFIG)` changes that"
 
 
 def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:

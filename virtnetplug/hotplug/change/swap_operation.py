@@ -188,7 +188,7 @@ class _Listed(WaitingSwap):
             journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
 
     def _is_defined_alone(self, net: Interface) -> bool:
-        """Whether the NIC of a definition has a lasting alias, and the guest has none of that alias: else the row is that of the guest's NIC."""
+        """True if the NIC's alias lasts, and the guest has no NIC of that alias. Otherwise the row would be that of the guest's NIC."""
         return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
 
 

@@ -101,7 +101,7 @@ class _Wanted:
                 Refusal(
                     reason=NeedsReplace.reason,
                     nic=self.nic.name,
-                    message=f"libvirt cannot change {names} of a running guest's NIC in place. If --replace is given, the NIC is taken out and put in again "
+                    message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
                     f"with the same MAC and guest PCI address{kept}. The guest sees it leave and come back.",
                 )
             )
@@ -203,9 +203,9 @@ def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
     nic = find(view, selector, scope.halves)
     for half in scope.halves:
         if nic.half(half) is None:
-            other = "--config" if half is Half.LIVE else "--live"
+            other = "CONFIG" if half is Half.LIVE else "LIVE"
             raise NicMissing(
-                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use {other} alone"
+                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use `scope=Scope.{other}` alone"
             )
     return nic
 
@@ -490,8 +490,8 @@ class Update(Operation):
             return
         if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
             tx.warn(
-                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} was begun, and {alias} does not have there "
-                f"what the {tx.record.operation} was to set: the guest is left as it is"
+                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} does not have there "
+                f"what the {tx.record.operation} set. The guest is left as it is"
             )
             return
         if now is None:

@@ -67,7 +67,7 @@ def aliases(view: DomainView, nets: Sequence[Interface], scope: Scope) -> Iterat
 def macs(
     view: DomainView, nets: Sequence[Interface], scope: Scope, sharing: Collection[Interface] = ()
 ) -> Iterator[Refusal]:
-    """MACs that are taken; the two of a teaming pair may share theirs, and so may a NIC with those that shared it with one of `sharing` before."""
+    """MACs that are taken. The halves of a teaming pair may share a MAC. So may NICs that shared it with a NIC of `sharing` before."""
     shared = {net.mac for net in sharing}
     there = [
         (net, f"the {where} of {view.domain.name}") for where, devices in _halves(view, scope) for net in devices.nets
@@ -228,7 +228,7 @@ def no_place(nic: str, asked: Sequence[str]) -> Refusal:
         reason=NotSupported.reason,
         nic=nic,
         message=f"{nic}: libvirt's definition has no place for {names} of an assigned device, so the next boot would not "
-        "have it. Set it of the running guest alone (--live).",
+        "have it. Set it of the running guest alone (`scope=Scope.LIVE`).",
     )
 
 

@@ -1,4 +1,4 @@
-"""Why an attach cannot work, and what to do about it: said before anything is touched, and all of it at once."""
+"""Why an attach cannot work, and what to do about it: refused before anything is touched, and all of it at once."""
 
 from __future__ import annotations
 
@@ -136,12 +136,12 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
         yield Refusal(
             reason=DomainNotRunning.reason,
             message=f"Domain {name} is not running, so nothing can be hot-plugged into it. "
-            "Start it, or change its definition alone with --config.",
+            "Start it, or change its definition alone with `scope=Scope.CONFIG`.",
         )
     if Half.CONFIG in scope.halves and not view.state.persistent:
         yield Refusal(
             reason=DomainTransient.reason,
-            message=f"Domain {name} is transient: it has no persistent definition to change. Use --live.",
+            message=f"Domain {name} is transient: it has no persistent definition to change. Use `scope=Scope.LIVE`.",
         )
     if Half.LIVE in scope.halves and view.state.is_between_hosts and not view.state.job:
         yield Refusal(
@@ -158,7 +158,7 @@ def _scope(view: DomainView, scope: Scope) -> Iterator[Refusal]:
 
 
 def _element(net: Interface) -> Iterator[Refusal]:
-    """What makes one element no candidate at all: then nothing more is said of it."""
+    """What makes an element no candidate at all. Then nothing more of it is checked."""
     name = describe(net)
     try:
         if net.element:

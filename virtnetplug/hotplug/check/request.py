@@ -20,7 +20,7 @@ MOST_NICS = 64
 def parse(requests: Sequence[Interface | str]) -> tuple[Interface, ...]:
     """Each request as an `Interface`, with its whole element. Raises what `xml.interface` raises."""
     if not requests:
-        raise UsageError("no NIC was asked for: name at least one, by flags, --nic or --xml")
+        raise UsageError("no NIC was asked for: name at least one (`nics`)")
     if len(requests) > MOST_NICS:
         raise UsageError(f"{len(requests)} NICs in one call: at most {MOST_NICS}; split it")
     return tuple(
@@ -78,9 +78,9 @@ def partner_of(net: Interface) -> str | None:
 def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 
-    Both are known, and journaled, before the attach: libvirt would choose them itself, and a crash would leave a NIC that nobody
-    can name (an alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike: QEMU takes
-    no other device for the partner as long as it runs (``failover_hide_primary_device``).
+    Both are known, and journaled, before the attach. Otherwise libvirt would choose them, and a crash would leave a NIC that nobody can name (an
+    alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike. QEMU takes no other device for the
+    partner as long as it runs (``failover_hide_primary_device``).
     """
     changes: dict[str, object] = {}
     if net.mac is None:
@@ -92,11 +92,11 @@ def name(net: Interface) -> Interface:
 
 
 def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scope:
-    """The scope asked for, or live for a running domain. A domain that is off must be told what is meant."""
+    """The scope asked for, or live for a running domain. The caller must name the scope for a domain that is off."""
     if scope is not None:
         return scope
     if not state.is_active:
         raise DomainNotRunning(
-            f"domain {domain_name} is not running, so there is nothing to hot-plug; start it, or use --config to change its definition"
+            f"domain {domain_name} is not running, so there is nothing to hot-plug; start it, or use `scope=Scope.CONFIG` to change its definition"
         )
     return Scope.LIVE

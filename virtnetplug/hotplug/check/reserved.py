@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.errors import LeftPending, NicPending, PlaceReserved
+from virtnetplug.errors import LeftPending, NicPending, PlaceReserved, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check import fit
 from virtnetplug.hotplug.check.request import edited, partner_of, without_address
@@ -36,7 +36,7 @@ class Reservation:
 
 
 def reservations(records: Iterable[OperationRecord], domain_uuid: str) -> tuple[Reservation, ...]:
-    """Of the domain's open operations, and of those of no one domain that it has a VF in."""
+    """What the domain's open operations reserve, and the operations of no one domain that concern a VF of the domain."""
     found = []
     for record in records:
         if record.domain_uuid:
@@ -56,7 +56,7 @@ def refusals(view: DomainView, nets: Sequence[Interface], reserved: Sequence[Res
             is_same = (net.alias is not None and net.alias == its.alias) or (
                 net.mac is not None and net.mac == its.mac and not _is_partner(its, net) and not _is_partner(net, its)
             )
-            settle = f"'virtnetplug recover {view.domain.name} --wait 60' settles it first"
+            settle = f"{call('recover', view.domain.name, wait=60)} settles it first"
             belongs = f"the {each.operation} {each.operation_id}, which is not settled"
             if is_same:
                 yield Refusal(
@@ -81,7 +81,7 @@ def _is_partner(net: Interface, other: Interface) -> bool:
 
 
 def unsettled(host: Host, view: DomainView, pairs: Iterable[DomainNic], *names: str) -> Iterator[Refusal]:
-    """A refusal for each NIC of `pairs`, and for each of `names`, that an open operation may still take out, put in, or change in the metadata.
+    """A refusal for each NIC of `pairs` and `names` that an open operation may still detach, attach, or change in the metadata.
 
     What is seen of such a NIC need not last. Ask this before the answer that nothing is to be done, too.
     """
@@ -104,12 +104,12 @@ def unsettled(host: Host, view: DomainView, pairs: Iterable[DomainNic], *names: 
 
 
 def not_settled(view: DomainView, name: str, said: str, record: OperationRecord) -> Refusal:
-    """The refusal of what is asked for the NIC `name`, which is told as `said`: an open operation has it."""
+    """The refusal of what is asked for the NIC `name` (`said` to people): an open operation has the NIC."""
     message = f"{said} belongs to operation {record.id}, which is not settled"
     if operation_of(record) is None:
         message += f" and not known to this version: {why_unknown(record)}. {REMEDY}"
     else:
-        message += f"; 'virtnetplug recover {view.domain.name} --wait 60' settles it first."
+        message += f"; {call('recover', view.domain.name, wait=60)} settles it first."
     return Refusal(reason=NicPending.reason, nic=name, message=message)
 
 
@@ -118,8 +118,8 @@ def placed(
 ) -> tuple[Interface, ...]:
     """The nets; each that names no guest address gets one that is not reserved.
 
-    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free: and if it
-    is still in use, its guest may let go of it before libvirt chooses.
+    If nothing is reserved the nets are returned as they are, and libvirt chooses. A reserved address counts as taken although it is free. If it is
+    still in use, its guest may let go of it before libvirt chooses.
     """
     kept = {each.net.address for each in reserved if each.net.address is not None}
     topology = view.topology
@@ -152,7 +152,7 @@ class Taken:
 _ADDRESS = "guest address"
 
 SAME_MAC = "same_mac"
-"""Key of a request: the NICs that have the MAC of one of the operation's, such as the ports of a bond in the guest (`view.same_mac_as`)."""
+"""Key of a request: the NICs that share a MAC with a NIC of the operation, such as a bond's ports in the guest (`view.same_mac_as`)."""
 
 
 def expect_free(
@@ -166,12 +166,12 @@ def expect_free(
     if taken is None:
         return
     operation = record.operation
-    where, nic, recover = domain.name, describe(net), f"virtnetplug recover {domain.name}"
+    where, nic, recover = domain.name, describe(net), call("recover", domain.name)
     if half is Half.CONFIG:
         where = f"the definition of {where}"
-    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then '{recover}' goes on with the {operation}"
+    remedy = f"Remove {taken.who} there with 'virsh detach-device --{half.value}'; then {recover} goes on with the {operation}"
     if taken.what == _ADDRESS:
-        remedy += f". Or have '{recover} --any-address' put {nic} elsewhere"
+        remedy += f". Or let {call('recover', domain.name, any_address=True)} put {nic} elsewhere"
     raise LeftPending(
         f"The {taken.what} {taken.value} that {nic} is to have in {where} was taken by {taken.who} meanwhile, so the {operation} cannot go on. "
         f"The journal keeps it as pending. {remedy}.",
@@ -195,7 +195,7 @@ def taken_place(
 ) -> Taken | None:
     """Who has the alias, MAC or guest address of a NIC that is to come into that definition; None if nobody has.
 
-    Those that had its MAC when the operation began (`same_mac`) do not have it in its place, nor do the NICs that are to leave for it (`beside`).
+    A NIC that had the MAC when the operation began (`same_mac`) does not take the place. Neither does a NIC that will leave for it (`beside`).
     """
     view = look(domain, (half,))
     devices, address = view.live if half is Half.LIVE else view.config, net.address

@@ -68,7 +68,7 @@ def _backend(host: Host, net: Interface, network: Network | None, leaving: Inter
         actual = resolve(net, network)
         yield from backend_for(actual).refusals(host, net, actual, leaving)
     except (NotSupported, PortgroupMissing) as error:
-        if not isinstance(error, PortgroupMissing):  # said already
+        if not isinstance(error, PortgroupMissing):  # refused already
             yield _refusal(error.reason, net, error.message)
 
 

@@ -25,7 +25,7 @@ from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 
 Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
-"""The keys of a JSON object, with the types that their values may have; instead of a type, what says whether a value is of it."""
+"""The keys of a JSON object, with the types that their values may have. A predicate may stand for a type."""
 
 
 def _is_element(value: Any) -> bool:
@@ -72,7 +72,7 @@ class Site:
     def of(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Site:
         """Where an operation that was left open is undone: the run of the domain that it worked on.
 
-        Where it may have changed the definition, a run that was started since has what that said, and so it is that one.
+        Where the operation may have changed the definition, a run that was started since has what the definition had. Then the undo works on that run.
         """
         run = record.run_asked
         if any(step.half is Half.CONFIG and step.state is not StepState.PLANNED for step in record.steps):
@@ -108,7 +108,7 @@ class Operation:
     """The keys that the request of a record must have, with their JSON types; a record that lacks one is left open (``operation-newer``)."""
 
     entries: ClassVar[Mapping[str, Shape]] = {"nics": {"alias": (str,)}}
-    """The keys that each entry of a list in the request must have, or an object in it, by the key of that list or object."""
+    """The keys that each entry of a list (or an object) in the request must have, by the key of that list or object."""
 
     optional: ClassVar[Shape] = {
         "asked": LIST,
@@ -193,7 +193,7 @@ class Operation:
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request without the guest addresses that somebody has taken from NICs that are to be put in, or back in (``--any-address``)."""
+        """The request without the guest addresses that somebody has taken from NICs that are to be put in again (`any_address` of `recover`)."""
         return dict(request)
 
     @classmethod
@@ -208,7 +208,7 @@ class Operation:
 
     @classmethod
     def forget(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-        """Close a record for which `of_one_domain` is false, whose NICs could not be put back; None if it can be settled, or another call owns it."""
+        """Close a record of several domains whose NICs could not be restored. None if the record can be settled, or another call owns it."""
         return None
 
     @classmethod
@@ -275,6 +275,6 @@ def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_
 
 
 def direction_of_exchange(record: OperationRecord) -> Direction:
-    """The direction of an operation that takes NICs out and puts others in: forward if it was left pending and none of its steps was undone."""
+    """The direction of an operation that exchanges NICs: forward if it was left pending and none of its steps was undone."""
     is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
     return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

@@ -1,7 +1,7 @@
 """The owner of an open operation: the call that works on it or waits for it. Nobody else settles the operation while that call runs.
 
-The owner is the call, not its process. When a call has returned, with the operation pending or because its journal failed, the operation has no
-owner any more, even if the process lives on. The next call that comes takes it over.
+The owner is the call, not its process. A call may return with the operation pending, or because its journal failed. The operation then has no owner
+any more, even if the process lives on. The next call that comes takes it over.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_abandoned(host: Host, record: OperationRecord) -> bool:
 
 
 def as_named_now(host: Host, record: OperationRecord) -> OperationRecord:
-    """The record with the name that its domain has by now, if there is such a domain: another one may have the name that it was begun with."""
+    """The record with its domain's present name, if there is such a domain. Another domain may have the name of the beginning."""
     if not record.domain_uuid:
         return record
     try:

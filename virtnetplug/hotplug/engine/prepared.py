@@ -68,7 +68,9 @@ class Prepared:
             steps=() if is_so else self.steps,
             diff={} if is_so else self.diff(),
             actual=self.actual,
-            warnings=("it is so already",) if is_so else (*self.warnings, *obstacles_after(self.domain, self.steps)),
+            warnings=("everything is as asked already; nothing would be changed",)
+            if is_so
+            else (*self.warnings, *obstacles_after(self.domain, self.steps)),
         )
 
 

@@ -1,49 +1,13 @@
-"""Every kind of operation that the journal may have, and the module that knows it."""
+"""The class of an operation, found by the record that the journal has of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from virtnetplug.hotplug.engine.kinds import kind_of
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.model.operation import OperationRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of operation: its `module`, which has its class as `OPERATION`, and what people read of it.
-
-    `done` stands between its NICs and their domain once it is done, and `bare` after the domain if it had no NIC. `shows_nics` is whether its
-    NICs are in the domain afterwards, and so are shown; `keeps_nics` whether they are in the domain all the time.
-    """
-
-    module: str
-    done: str = ""
-    bare: str = ""
-    shows_nics: bool = True
-    keeps_nics: bool = False
-
-
-KINDS = {
-    "attach": Kind("change.attach", "attached to"),
-    "detach": Kind("change.detach", "detached from", shows_nics=False),
-    "update": Kind("change.update", "updated in"),
-    "rebind move": Kind("change.rebind", "rebound in"),
-    "rebind heal": Kind("change.heal", "rebound in"),
-    "rebind vif": Kind("vif.vif_recovery", "rebound in", keeps_nics=True),
-    "rebind-vf": Kind("change.rebind_vf", "on another VF in"),
-    "rebind-pf": Kind("pf.pf_recovery", "back on VFs of", bare="is as asked"),
-    "handover": Kind("identity.handover", "handed over in"),
-    "handback": Kind("identity.handback", "back in"),
-    "remember": Kind("change.amendment"),
-    "forget": Kind("change.amendment"),
-    "policy": Kind("change.amendment"),
-}
-"""Each kind by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
-
-A module is imported when the journal has a record of it, which few commands meet.
-"""
 
 
 def why_unknown(record: OperationRecord) -> str:
@@ -52,25 +16,9 @@ def why_unknown(record: OperationRecord) -> str:
 
 
 def operation_of(record: OperationRecord) -> type[Operation] | None:
-    """The class that finishes or undoes the record; None if this version does not know the record: a newer version wrote it, or it is damaged."""
+    """The class that finishes or undoes the record. None if this version does not know the record: a newer version wrote it, or it is damaged."""
     known = kind_of(record)
     if known is None:
         return None
     operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
     return operation if operation.knows(record) else None
-
-
-def kind_of(record: OperationRecord) -> Kind | None:
-    """The kind of the record; None if this version has none of that name."""
-    return KINDS.get(f"{record.operation} {record.kind}".strip())
-
-
-def keeps_nics(record: OperationRecord) -> bool:
-    """Whether its NICs are in their guest all the time, as those are whose vif gets its driver anew."""
-    return (known := kind_of(record)) is not None and known.keeps_nics
-
-
-def words_of(operation: str) -> Kind:
-    """What people read of operations of that name; those that share a name share the words, and one that is not known is called by its name."""
-    named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
-    return next(named, Kind("", done=operation))

@@ -1,7 +1,7 @@
 """One journaled operation: intents before effects, undone newest first when one fails.
 
 The operation's `Undos` has what undoes each step, by the step's name and NIC. The process that ran the step uses them, and so does a process that
-takes the operation over after a crash: it builds its undo stack from the steps in the journal.
+takes the operation over after a crash. It builds its undo stack from the steps in the journal.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from virtnetplug.errors import (
     Refused,
     RollbackIncomplete,
     VirtnetplugError,
+    call,
     incomplete_from,
     sentence,
     unfinished_from,
@@ -51,7 +52,7 @@ from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import UndoStack
 
-REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; 'virtnetplug history' shows its steps."
+REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; `history()` shows its steps."
 """What to do about a record that `operation_of` finds nothing for."""
 
 T = TypeVar("T")
@@ -75,15 +76,15 @@ class _Mark:
     at: float
 
 
-def recover_command(record: OperationRecord) -> str:
-    """The command that takes the operation up."""
-    return " ".join(["virtnetplug recover", *([record.domain_name] if record.domain_uuid else [])])
+def recover_command(record: OperationRecord, **options: object) -> str:
+    """The call that takes the operation up (`errors.call`)."""
+    return call("recover", *([record.domain_name] if record.domain_uuid else []), **options)
 
 
 class Transaction:
     """The steps of one operation, in the journal and undone by its undo stack.
 
-    `goes_on` says that `recover` finishes the operation as it stands; when it is undone, the journal is told first.
+    `goes_on` says that `recover` finishes the operation as it stands. Before it is undone, the journal gets a mark that it is being undone.
 
     An effect is journaled as started, durably, before it happens. That it ended is written with the next
     durable write: a crash between leaves it "started", which `recover` reads as "may have happened".
@@ -223,8 +224,8 @@ class Transaction:
     ) -> None:
         """The operation's end (or that it is pending), with what `also` writes, in one commit.
 
-        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Where the journal cannot be written, and has
-        the operation in that state for an earlier reason, raises that this is so.
+        Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Raises if the journal cannot be written, and has
+        the operation in that state for an earlier reason.
         """
         carrier = None
         try:
@@ -259,7 +260,7 @@ class Transaction:
                 forget(carrier, [self.record.id], ())
 
     def _forget_asked(self, *, are_out: bool) -> Domain | None:
-        """Have its guest no longer carry what it was asked, before the journal says that the operation has ended: else another host might go on with it.
+        """Delete the request from the guest's metadata before the journal says that the operation has ended. Else another host might go on with it.
 
         Returns the domain whose guest still has the mark, if there is one.
         """
@@ -366,12 +367,12 @@ class Transaction:
         """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
         what = f"The {self.record.operation} on {self.record.domain_name} was interrupted"
         if self._settled:
-            said = f"{what} when it had ended already: 'virtnetplug history {self.record.domain_name}' says how."
+            said = f"{what} when it had ended already: {call('history', self.record.domain_name)} says how."
             return interruption.interrupted(said, interrupt)
         if not self._may_stop:
             if self.record.state is not OperationState.PENDING:
                 self._leave_open(interruption.interrupted(f"{what}.", interrupt))
-            said = f"{what}, and stays open in the journal: '{recover_command(self.record)}' goes on with it."
+            said = f"{what}, and stays open in the journal: {recover_command(self.record)} goes on with it."
             return interruption.interrupted(said, interrupt)
         left = self.roll_back(interruption.interrupted(f"{what}.", interrupt))
         said = sentence(left.message)
@@ -411,7 +412,7 @@ class Transaction:
             return OperationGone(f"{said} This call undid what it had done.")
         left = RollbackIncomplete(
             f"{said} Undoing it did not finish ({'; '.join(failures)}), and no journal keeps it. Compare the guest with "
-            f"'virtnetplug list {self.record.domain_name}', and set it right by hand."
+            f"{call('list', self.record.domain_name)}, and set it right by hand."
         )
         left.undo_failures = failures
         return left
@@ -452,7 +453,7 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
-                f"run '{recover_command(self.record)}' once the connection is back."
+                f"run {recover_command(self.record)} once the connection is back."
             )
         return error
 
@@ -472,7 +473,7 @@ class Transaction:
             if state in (OperationState.UNDONE, OperationState.REFUSED) and not isinstance(fault, OperationTaken):
                 error = RollbackIncomplete(
                     f"{error.message} The journal could not be written ({fault.message}), so it has the {self.record.operation} as open: "
-                    f"'{recover_command(self.record)}' ends it there."
+                    f"{recover_command(self.record)} ends it there."
                 )
             error.undo_failures.append(f"the journal could not be written: {fault.message}")
         return error
@@ -594,7 +595,7 @@ def resumed(
     *,
     goes_on: bool = False,
 ) -> Iterator[Transaction]:
-    """As `transaction`, for an operation that was taken over (see `ownership`): a failure also undoes the steps that an earlier call ran."""
+    """A transaction of an operation that was taken over (see `ownership`). A failure also undoes the steps that an earlier call ran."""
     tx = Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
     with _undoing(tx):
         yield tx

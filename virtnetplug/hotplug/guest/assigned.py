@@ -1,7 +1,7 @@
 """The assigned device behind a NIC of a running guest, and what an update changes of it through its PF.
 
-libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"), so its live
-definition goes on saying what the NIC was attached with; what has been set since is in the journal, with the device.
+libvirt updates nothing of such a NIC (``qemuDomainChangeNet``: "cannot modify network device of type 'hostdev'"). Its live definition keeps what
+the NIC was attached with. The journal has what was set since, with the device.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def lending_pool(host: Host, domain: Domain, address: PciAddress) -> str | None:
 
 
 def held(host: Host, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
-    """What the journal holds of that device for that NIC; None if that is of another NIC, or was of another VF, which had its address before."""
+    """The journal's row of that device for that NIC. None if the row is of another NIC, or of an earlier VF at that address."""
     one = next((one for one in held_for(host, domain, alias) if one.is_behind(alias, mac, address)), None)
     loss = None if one is None else loss_of(host, one)
     return one if loss is None or loss.is_gone else None
@@ -111,7 +111,7 @@ def lost_by_hand(
                 else "neither libvirt nor virtnetplug set that for this NIC, and the device that it gets now need not be set so"
             )
             what = f"{name or describe(net)} has host device {net.source_pci}, whose {vf_settings.told(by_hand, now)}"
-            return (f"{what}: {who}. 'virtnetplug update' sets it again",)
+            return (f"{what}: {who}. `update()` sets it again",)
     return ()
 
 
@@ -155,7 +155,7 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     Raises `NicMissing` where the guest does not have the device behind that NIC any more, and what `vf_identity.expect_ours` raises.
     """
     address = PciAddress.parse(asked["address"])
-    before = vf_settings.before_attach(asked["before"])  # libvirt takes back its own
+    before = vf_settings.before_attach(asked["before"])  # libvirt resets its own settings
     known = held(host, domain, alias, asked["mac"], address)
     holding = known or Holding(
         address=address,
@@ -178,15 +178,15 @@ def change(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any], *, 
     changed = dataclasses.replace(holding, settings=asked["kept"], snapshot={**before, **holding.snapshot})
     if known is not None:
         host.journal.amend_holding(changed)
-    else:  # another program attached it: from now on it is ours to give back
+    else:  # another program attached it: from now on virtnetplug returns it
         changed = host.journal.hold(changed)
     vf_settings.put(host, changed, asked["after"])
 
 
 def change_back(host: Host, domain: Domain, alias: str, asked: Mapping[str, Any]) -> None:
-    """Take `change` back: what somebody set of the device since stays.
+    """Undo `change`. What somebody set of the device since stays.
 
-    One that was given back is as it was before all that. The row of one that another NIC has by now ends as that of any other (`return_devices`).
+    A returned device is as it was before all that. If another NIC has the device by now, its row ends as any other row (`return_devices`).
     """
     holding = held(host, domain, alias, asked["mac"], PciAddress.parse(asked["address"]))
     if holding is None:

@@ -1,4 +1,4 @@
-"""What takes effects back, in the process that made them or in the one that recovers after it died.
+"""Undoing effects, in the process that made them or in a process that recovers after its death.
 
 Each function makes a state so, whatever was before: gone, there, as it was. Running one twice does what running it once does.
 """
@@ -37,7 +37,7 @@ class WaitsForUndo(Failed):
 
 
 def causes_of(failures: Sequence[VirtnetplugError]) -> Sequence[VirtnetplugError]:
-    """Those of the failed undos that did not fail because of another one."""
+    """The failed undos that did not fail because of another failed undo."""
     return [error for error in failures if not isinstance(error, WaitsForUndo)] or failures
 
 
@@ -136,7 +136,7 @@ def standing(domain: Domain, *ones: Interface) -> Interface | None:
 
 
 def config_net(domain: Domain, like: Interface) -> Interface | None:
-    """The definition's net with the same alias; where it has none that lasts, the one without alias that has the same MAC, best with all the same."""
+    """The definition's net with the same alias. If the alias does not last: a net without alias that has the same MAC, preferably all the same."""
     try:
         nets = xml.devices(domain.xml(Half.CONFIG)).nets
     except (DomainTransient, DomainMissing):
@@ -144,6 +144,6 @@ def config_net(domain: Domain, like: Interface) -> Interface | None:
     if is_lasting(like.alias):
         return next((net for net in nets if net.alias == like.alias), None)
     named = [net for net in nets if net.alias is None and net.mac is not None and net.mac == like.mac]
-    if like.address is not None:  # two NICs of one MAC are told apart by their places
+    if like.address is not None:  # the places distinguish two NICs of one MAC
         named = [net for net in named if net.address in (None, like.address)]
     return next((net for net in named if is_alike(net, like)), named[0] if named else None)

@@ -34,7 +34,7 @@ def carried_over(host: Host, domain: Domain, holding: Holding) -> Holding:
 
 
 def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
-    """The row of a device that is set as the row says in the run that there is, as the journal has it from now on."""
+    """Write into the row of a device that the present run has it set as the row says. Return the row as it is now."""
     if guest.goes_on(domain, _run(host, holding)):
         return holding
     now = dataclasses.replace(holding, domain_id=guest.run_of(domain).id, since=host.clock.now())
@@ -43,7 +43,7 @@ def set_in_run(host: Host, domain: Domain, holding: Holding) -> Holding:
 
 
 def _run(host: Host, holding: Holding) -> Run:
-    """That of the operation that wrote the row; of a row that was carried over since, the domain's id and the moment: libvirt may give an id again."""
+    """The run of the operation that wrote the row. A row that was carried over has only the domain's id and the moment: libvirt may reuse an id."""
     record = host.journal.operation(holding.operation_id)
     known = (holding.domain_uuid, holding.domain_id)
     if (

@@ -1,7 +1,8 @@
 """How a run of a domain ended, and what follows for an operation that was under way in it.
 
-Evidence, in this order: what the events told a call that waited; the reason that libvirt keeps until its daemon is restarted; the managed image; the
-definition of whatever runs now. That a domain does not run, or is no more, says nothing of its guest: that may be in an image, or on another host.
+The first evidence that exists decides: the event, libvirt's shutoff reason (until its daemon is restarted), the managed image, the definition of
+whatever runs now. A domain that does not run, or is no more, says nothing of its guest. The guest may be in an image, or on
+another host.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from virtnetplug.errors import (
     LeftPending,
     NotApplied,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.leaving import is_any_of
@@ -87,7 +89,7 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
 
 
 def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
-    """What that end of the run says of its guest: nothing where it ended between two hosts, for the guest may run on the other one."""
+    """How the guest ended, by that end of its run. Not known if the run ended between two hosts: the guest may run on the other host."""
     told = None if watch is None else watch.is_between_hosts
     is_half = run.between_hosts if told is None else told
     return HowEnded.UNKNOWN if is_half and end.is_final else end
@@ -107,40 +109,40 @@ def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
 
 
 def message(record: OperationRecord, ending: Ending, nics: str) -> str:
-    """What is said of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
+    """The message for an operation on `nics` that was open when the run of its guest ended in a way that is not final."""
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = asked_guest(record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"'virsh start {name}', 'virtnetplug recover {name} --wait 60' goes on with it."
+            f"'virsh start {name}', {call('recover', name, wait=60)} goes on with it."
         )
     if ending.end is HowEnded.SAVED:
         return (
-            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
-            f"keeps {what}: after 'virsh restore' of the file, 'virtnetplug recover {name} --wait 60' goes on with it. If its managed image was removed, or "
-            f"the file was, the guest is no more: 'virtnetplug recover {name} --forget {record.id}' closes the operation, and so does 'virtnetplug recover "
-            f"{name}' once {name} was started anew."
+            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what the file has, so "
+            f"the journal keeps {what}. After 'virsh restore' of the file, {call('recover', name, wait=60)} goes on with it. If the managed image "
+            f"or the file was removed, the guest is no more. {call('recover', name, forget=record.id)} closes the operation, and so does "
+            f"{call('recover', name)} once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
             f"{name} was migrated {before}, and libvirt does not tell where to. Nobody on this host can finish {what}, "
-            f"so it is closed as left. On the host that has it, 'virtnetplug recover {record.domain_uuid} --wait 60' goes on with a detach, whatever {name} "
-            "is called there; look there at what any other operation was to change."
+            f"so it is closed as left. On the host that has it, {call('recover', record.domain_uuid, wait=60)} goes on with a detach, whatever {name} "
+            "is called there. Look there at what any other operation was to change."
         )
     if ending.is_active:
         return (
-            f"pending: {name} runs in another process than the one that {what} was begun in, and nothing says whether its guest is the one of then, or "
-            f"another one, from another image or started anew since. See whether {nics} is there as it is to be: "
-            f"'virtnetplug recover {name} --forget {record.id}' closes the operation and leaves the guest as it is"
+            f"pending: {name} runs in another process than when {what} began. Nothing says whether its guest is still the same, "
+            f"or came from another image, or was started anew. See whether {nics} is there as it should be: "
+            f"{call('recover', name, forget=record.id)} closes the operation and leaves the guest as it is"
             f"{', and then it can be asked again' if was_asked else ''}."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
         f"pending: {name} does not run any more, and nothing says whether its guest {answer}, was saved to a file, or has gone to another "
         f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
-        f"'virtnetplug recover {name} --forget {record.id}' closes it."
+        f"{call('recover', name, forget=record.id)} closes it."
     )
 
 
@@ -185,7 +187,7 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
 
 
 def is_between_hosts(domain: Domain, run: Run) -> bool:
-    """Whether that run, which may have ended since, was paused for a migration when it was last looked at, which it is now as long as it is there."""
+    """True if that run was paused for a migration at the last look. The look is made now as long as the run is there."""
     try:
         is_half = domain.state().is_between_hosts
     except DomainMissing:
@@ -209,10 +211,11 @@ def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     """The same of an operation on a run that is paused for a migration."""
     name = record.domain_name
     return "guest-between-hosts", (
-        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
-        f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
-        f"here: 'virtnetplug recover {name} --wait 60' goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left. If it does "
-        f"not, 'virsh resume {name}' lets the guest run on here, and 'virtnetplug recover {name} --wait 60' goes on then."
+        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the "
+        f"journal keeps the {record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not "
+        f"resume or reset what is left here. {call('recover', name, wait=60)} goes on with a detach on the other host, and 'virsh destroy {name}' "
+        f"removes what is left. If it does not, 'virsh resume {name}' lets the guest run on here, and {call('recover', name, wait=60)} goes on "
+        "then."
     )
 
 
@@ -234,7 +237,7 @@ def touched_guest(steps: tuple[Step, ...]) -> bool:
 
 
 def remembered_live(record: OperationRecord) -> bool:
-    """Whether the operation may have changed what the metadata of a guest that runs says of its NICs: an image of that guest has it, too."""
+    """True if the operation may have changed what a running guest's metadata says of its NICs. An image of that guest has the change, too."""
     begun = {step.nic for step in record.steps if step.state is not StepState.PLANNED}
     entries = record.request.get("remembered") or ()
     return any(entry["name"] in begun and Half.LIVE.value in entry["halves"] for entry in entries)

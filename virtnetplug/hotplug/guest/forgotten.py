@@ -34,4 +34,4 @@ def _is_open(host: Host, address: PciAddress) -> bool:
     try:
         return bool(host.host_devices.vfio_users(address))
     except VirtnetplugError:
-        return False  # gone, or not to be seen: then it is not given back either
+        return False  # gone, or not to be seen: then it is not returned either

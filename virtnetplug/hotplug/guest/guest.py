@@ -1,8 +1,8 @@
 """Making a guest let go of a NIC: ask, wait for its answer, and let the live XML decide.
 
 libvirt's own detach waits 5 s and then returns success with the device still there
-(``qemuDomainWaitForDeviceRemoval``). Here the watch is open before the guest is asked, and "gone" is only said of a NIC that the
-live definition no longer has.
+(``qemuDomainWaitForDeviceRemoval``). Here the watch is open before the guest is asked, and a NIC counts as gone only when the live definition no
+longer has it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def ask(
 ) -> None:
     """Ask the guest to let go of `net`; returns once it has been asked, or has nothing left to let go of.
 
-    With `run`, no other run of the domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is connected
+    If `run` is given, no other run of the domain is asked. Raises what the hypervisor raised where it refused to ask, and `NicChanged` if the NIC is
+    connected
     as none of `seen`.
     """
     while True:
@@ -132,7 +133,7 @@ def released(
     resumed: Callable[[], None] = lambda: None,
     seen: Callable[[Interface], None] = lambda now: None,
 ) -> Generator[Wait, GuestEvent | None, Answer]:
-    """Wait until the guest let go of `net`, said no (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
+    """Wait until the guest let go of `net`, refused (`RemovalFailed`), ended, or `deadline` (monotonic seconds) passed.
 
     The live definition is read each time that something happened, or `LOOK_AGAIN` has passed. A guest that `was_asked` by an earlier call is
     asked again once, after `GRACE`. `resumed` is called after each wait, before anything else is done, and `seen` with the NIC at each look at it.
@@ -181,7 +182,7 @@ def look_for(domain: Domain, net: Interface, *, run: Run) -> Answer:
 
 
 def now_of(domain: Domain, net: Interface, *, run: Run) -> Interface | None:
-    """That NIC as this run of the domain has it now, under whatever alias, or None."""
+    """The NIC as this run of the domain has it now, under whatever alias, or None."""
     return _look_for(domain, net, run=run)[0]
 
 
@@ -202,7 +203,8 @@ def expect_unchanged(now: Interface | None, *seen: Interface, where: str = "") -
     """Raise `NicChanged` where the NIC, if it is there, is connected to something else than it was seen with, or was to be connected to."""
     if now is not None and not any(has_source_of(now, each) for each in seen):
         raise NicChanged(
-            f"{describe(now)} is connected to {now.source}{where} by now, and not to {seen[0].source} as it was when it was looked at: it is left as it is"
+            f"{describe(now)} is connected to {now.source}{where} by now, and not to {seen[0].source} as it was when it was looked at: it is left "
+            "as it is"
         )
 
 
@@ -212,7 +214,7 @@ def is_asked(view: DomainView, record: OperationRecord) -> bool:
 
 
 def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[OperationRecord]:
-    """Those of the operations that may yet change a NIC of `view`: one of the live definition alone does not outlive its run."""
+    """The operations that may yet change a NIC of `view`. An operation of the live definition alone does not outlive its run."""
     return [
         record
         for record in records
@@ -221,7 +223,7 @@ def concerned(view: DomainView, records: Iterable[OperationRecord]) -> list[Oper
 
 
 def is_another(domain: Domain, now: Interface, end: str, *, run: Run) -> bool:
-    """Whether `now` was put in since by somebody, with the alias and MAC of a NIC of that run that had the host end `end`: see `has_other_end`."""
+    """True if somebody attached `now` since, with alias and MAC of the NIC of that run that had the host end `end` (see `has_other_end`)."""
     return has_other_end(now, end, run.process, domain.process())
 
 
@@ -229,8 +231,8 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     """Whether that live definition, which has just been read, is that run's.
 
     A run goes on in another process after a restore, and on another host after a migration: then its mark is in the live metadata.
-    A mark that the definition has as well proves nothing. A run goes on nowhere without its mark, also one that never was marked: the guest of a later
-    run, or of an earlier one, may have been saved and restored as well.
+    A mark that the definition has as well proves nothing. A run goes on nowhere without its mark, also a run that never was marked. The guest of a
+    later or an earlier run may have been saved and restored as well.
     """
     number = xml.run_of(live_xml)
     now = Run(domain.state().id if number is None else number, domain.process())
@@ -287,7 +289,7 @@ def withdraw(
     run: Run,
     was_asked: bool = False,
 ) -> Answer:
-    """Ask (unless it was asked a moment ago) and wait, in one: for taking an effect back."""
+    """Ask the guest (unless it was asked a moment ago) and wait, in one call, for an undo."""
     deadline = host.clock.monotonic() + seconds
     if (answer := look_for(domain, net, run=run)) is not Answer.HELD:
         return answer

@@ -1,7 +1,7 @@
 """What a hypervisor's daemon that died inside a call leaves behind, and does not know any more when it is back.
 
-libvirtd, killed a few milliseconds into an attach, leaves the guest with the NIC and its tap in the bridge, while the
-definition has neither; or, earlier, a network port that nobody is in. Its Xen driver leaves a vif also where an attach just failed.
+libvirtd, killed a few milliseconds into an attach, leaves the guest with the NIC and its tap in the bridge, while the definition has neither. Killed
+earlier, it leaves a network port that nobody is in. Its Xen driver leaves a vif also where an attach just failed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from virtnetplug import interruption, xml
-from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, NetworkMissing, Orphaned, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest.compensation import StillHeld
 from virtnetplug.hotplug.guest.forgotten import forgotten_devices
@@ -27,7 +27,7 @@ _POOLED = "hostdev-pci"
 def nets_of(record: OperationRecord) -> tuple[Interface, ...]:
     """Every NIC that the operation may have plugged, or may plug again: a detach that goes back puts in what it took out.
 
-    Of a record that is damaged, those whose element can be read.
+    A damaged record gives the NICs whose element can be read.
     """
     elements = [entry.get("element") for entry in record.named]
     elements += [entry.get(Half.LIVE.value) for entry in record.named if record.goes_back]
@@ -58,7 +58,7 @@ def orphans(host: Host, domain: Domain) -> frozenset[str]:
 
 
 def strays(domain: Domain, nets: Collection[Interface]) -> tuple[Stray, ...]:
-    """Those of `nets` that the host shows in the guest and the live definition does not have. Raises `XenStoreFailed`."""
+    """The NICs of `nets` that the host shows in the guest and the live definition does not have. Raises `XenStoreFailed`."""
     return tuple(stray for stray in domain.strays() if any(map(stray.is_of, nets)))
 
 
@@ -67,17 +67,17 @@ def orphaned(host: Host, domain: Domain, record: OperationRecord) -> Orphaned | 
     if found := strays(domain, nets_of(record)):
         return Orphaned(
             f"The host still shows {', '.join(stray.name for stray in found)} of domain {domain.name}, which no NIC of the live definition "
-            f"has, and it could not be removed: recover again, or shut the guest down when that suits."
+            f"has, and it could not be removed. Recover again, or shut the guest down when that suits."
         )
     taps = orphans(host, domain)
     devices = forgotten_devices(host, domain, nets_of(record))
     if not taps | devices:
         return None
     return Orphaned(
-        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has: "
-        f"the {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
-        f"guest down when that suits and recover again; or let 'virtnetplug recover {domain.name} --allow-taint' "
-        "have QEMU remove it, after which libvirt marks the running domain as tainted.",
+        f"QEMU of domain {domain.name} still holds {', '.join(sorted(taps | devices))}, which no NIC of the live definition has. "
+        f"The {record.operation} was cut off inside libvirt, which does not know that NIC and cannot remove it. Shut the "
+        f"guest down when that suits and recover again. Or let {call('recover', domain.name, allow_taint=True)} "
+        "have QEMU remove it; libvirt then marks the running domain as tainted.",
         reason=None if taps else "orphan-device",
     )
 
@@ -100,7 +100,7 @@ def evict(
     for alias, net in leaving.items():
         while not domain.evict(net):
             if host.clock.monotonic() >= deadline:
-                raise StillHeld(f"the host was told to remove {alias}, and the guest has not let go of it yet")
+                raise StillHeld(f"the host was asked to remove {alias}, and the guest has not let go of it yet")
             _wait(domain, _PAUSE)
 
 

@@ -69,9 +69,9 @@ def forget_asked(
 ) -> None:
     """Have the guest no longer carry what this operation asked, nor whose the NICs were that are `gone`.
 
-    The mark of one that `is_ending` stays, until `forget` has the guest carry nothing of that operation: if the call dies before its journal says that it
-    has ended, its run is still known.
-    Nor what anybody asked of those that it has `answered`, if it does not have such a NIC again: another operation may have died with its journal.
+    The mark of an operation that `is_ending` stays, until `forget` deletes all of that operation. If the call dies before its journal says that it
+    has ended, its run is still known. A request for a NIC that the guest has `answered` goes, too, whoever made it, unless the guest has such a NIC
+    again. Another operation may have died with its journal.
     A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
     """
 

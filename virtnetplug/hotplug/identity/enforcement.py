@@ -1,7 +1,7 @@
-"""Policies at work: emulated NICs go where their fast twin is there, and of several NICs that could serve one has its link up.
+"""Enforce the policies of a domain: unplug emulated NICs whose fast twin is there, and keep one link up of several NICs that could serve.
 
-Everything done is an operation of its own, journaled as any. What an operation that failed or a crash left undone, the next operation on
-the domain or `recover` does.
+Each change is an operation of its own, with a record in the journal. What a failure or a crash left undone is done by the next operation on the
+domain, or by `recover`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from virtnetplug.errors import (
     Interrupted,
     LeftPending,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock, least_of
@@ -43,7 +44,7 @@ _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One thing that a policy asks for and that is not so. `obstacle` says why it cannot be done; `twin` is the NIC that serves instead of one that goes."""
+    """A change that a policy asks for. `obstacle` says why it cannot be done; `twin` is the NIC that serves instead of a NIC that is unplugged."""
 
     deed: Deed
     nic: str
@@ -54,7 +55,7 @@ class Due:
 
     @property
     def sentence(self) -> str:
-        """What is to be so, to a person."""
+        """The change and its reason, for people."""
         if self.deed is Deed.UNPLUG:
             return f"{self.nic} is to go from {' and '.join(_WHERE[half] for half in self.halves)}: {self.why}"
         return f"the link of {self.nic} is to be {'up' if self.deed is Deed.LINK_UP else 'down'}: {self.why}"
@@ -62,7 +63,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What came of one, and the sentence that says so: the outcome of its operation, or the reason why there is none."""
+    """The result of a change, with a sentence for a person: the outcome of its operation, or the reason why there is none."""
 
     enforced: Enforced
     sentence: str
@@ -71,9 +72,9 @@ class Done:
 
 
 def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
-    """All that policies ask for, in the order in which it is done: links up, links down, NICs out.
+    """The changes that policies ask for, in the order in which they are made: links up, links down, NICs unplugged.
 
-    None of it can be done while an operation is open that will be undone: the policy, or the NIC that would serve, may go with it.
+    Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
     unplugs = [twin for twin in twins_of(host, view, metadata) if twin.halves]
     leaving = {twin.known.alias for twin in unplugs if Half.LIVE in twin.halves}
@@ -86,20 +87,20 @@ def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, .
 
 
 def _undone_first(host: Host, domain: Domain) -> str:
-    """Which open operation on the domain will be undone, to a person; empty if there is none."""
+    """A sentence that names an open operation on the domain that will be undone; empty if there is none."""
     for record in host.journal.open_operations(host.hypervisor.key, domain.uuid):
         operation = operation_of(record)
         if operation is not None and operation.direction(record) is Direction.BACK:
-            return f"the {record.operation} {record.id} is open and will be undone; 'virtnetplug recover {domain.name}' settles it first"
+            return f"the {record.operation} {record.id} is open and will be undone; {call('recover', domain.name)} settles it first"
     return ""
 
 
 def enforce(
     host: Host, domain: Domain, lock: DomainLock, *, seconds: float
 ) -> tuple[tuple[Done, ...], tuple[str, ...]]:
-    """Do what is due; what came of each, and what cannot be done, a sentence each. `lock` is held, and let go while a guest is waited for.
+    """Make the changes that are due. Returns their results, and a sentence for each change that cannot be made.
 
-    The domain is looked at anew before each: while a guest was waited for, others may have changed it.
+    `lock` is held, and released while a guest is waited for. The domain is looked at anew before each change, as others may have changed it.
     """
     done: list[Done] = []
     tried: set[tuple[Deed, str]] = set()
@@ -118,11 +119,11 @@ def enforce(
 
 
 def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
-    """The outcome of an operation that succeeded, with what policies had done after it; what they could not do is a warning."""
+    """The outcome of an operation that succeeded, with the changes that policies made after it. A change that could not be made is a warning."""
     try:
         done, said = enforce(host, domain, lock, seconds=seconds)
-    except Interrupted as error:  # what was asked for is done, and that is what the caller is told
-        text = f"not all that policies of {domain.name} ask for was done: {error.message} 'virtnetplug recover {domain.name}' does the rest."
+    except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
+        text = f"not all that policies of {domain.name} ask for was done: {error.message} {call('recover', domain.name)} does the rest."
         return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
     except VirtnetplugError as error:
         text = f"whether a policy of {domain.name} asks for anything could not be seen: {error.message}"
@@ -131,7 +132,7 @@ def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, sec
 
 
 def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) -> Outcome:
-    """The outcome with what was done besides."""
+    """The outcome, with what policies did as well."""
     if not done and not said:
         return outcome
     return dataclasses.replace(
@@ -145,9 +146,9 @@ def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) ->
 def standing_in(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, lock: DomainLock
 ) -> Iterator[list[Done]]:
-    """Before `pairs` leave the guest, have the links up of those that serve then: there is no moment in which none does.
+    """Before `pairs` leave the guest, set the links up of the NICs that serve then, so that one serves at each moment.
 
-    Where they do not leave after all, links are as they are to be with them.
+    If the NICs do not leave after all, the links are set as the policies want them with these NICs.
     """
     done: list[Done] = []
     metadata = metadata_of(view)
@@ -165,13 +166,13 @@ def standing_in(
 
 
 def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
-    """Have policies so again after something that failed; it is that error which counts, and `recover` does what this could not."""
+    """Enforce the policies again after a failure. The first error is the one that counts; `recover` does what this cannot."""
     with suppress(VirtnetplugError), interruption.held():
         enforce(host, domain, lock, seconds=0.0)
 
 
 def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[DomainNic]) -> list[Due]:
-    """The links that are to go up because `pairs` leave the guest."""
+    """The links that go up because `pairs` leave the guest."""
     leaving = {name_of(live) for live, _ in pairs if live is not None}
     groups = [group for group in metadata.activation if leaving.intersection(group)]
     links = [due for group in groups for due in _links(contenders(host, view, group, leaving))]
@@ -179,7 +180,7 @@ def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Seq
 
 
 def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]) -> tuple[Done, ...]:
-    """Take the links up of NICs that no group holds down any more."""
+    """Set the links up of NICs that no group holds down any more."""
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     why = "no group of NICs holds it any more"
@@ -193,7 +194,7 @@ def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]
 
 
 def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
-    """Do what is due in one domain, or in all: one `Outcome` for each. A domain of which that cannot be seen is said, and left."""
+    """Do what is due in one domain, or in all: one `Outcome` for each. A domain that cannot be looked at gets an `Outcome` that says so, and is left."""
     outcomes: list[Outcome] = []
     for domain in _due_domains(host, domain_name):
         try:
@@ -237,7 +238,7 @@ def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
 
 
 def _links(found: Sequence[Contender]) -> Iterator[Due]:
-    """What is due of the links of one group's NICs, the one that serves first."""
+    """The changes of links that one group needs; the NIC that serves comes first."""
     for each in found:
         if each.serves and not each.is_up:
             yield _link(each, Deed.LINK_UP, f"it serves: {each.ranked.why}")
@@ -261,7 +262,7 @@ def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float
         return Done(
             enforced=enforced, sentence=f"{due.sentence}. It could not be: {error.message}", reason=error.reason
         )
-    came = outcome.message if outcome.result is Result.PENDING else "it is so now"
+    came = outcome.message if outcome.result is Result.PENDING else "done"
     enforced = _enforced(due, outcome.result, outcome.operation_id)
     return Done(enforced=enforced, sentence=f"{due.sentence}; {came}", outcome=outcome)
 
@@ -273,7 +274,6 @@ def _enforced(due: Due, result: Result, operation_id: str = "") -> Enforced:
 
 
 def _operation(due: Due) -> Operation:
-    """What does it."""
     if due.deed is Deed.UNPLUG:
         scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
         return detach.Detach([due.nic], scope=scope, twin=due.twin)
@@ -285,7 +285,7 @@ def _changes(due: Due) -> dict[str, str]:
 
 
 def _keep(host: Host, view: DomainView, due: Due) -> None:
-    """What is remembered of a NIC, as it is before it goes or its link does: whatever has its identity next must have that of a NIC at work."""
+    """Bring E's record up to date before E is detached or its link goes down. The record must have the identity of a NIC at work."""
     pair = next(
         (pair for pair in view.nics if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
         None,
@@ -304,7 +304,7 @@ def _keep(host: Host, view: DomainView, due: Due) -> None:
 
 
 def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
-    """The domains that have metadata of ours, and something due."""
+    """The domains that have virtnetplug metadata, and a change that is due."""
     if domain_name is not None:
         try:
             one = host.hypervisor.domain(domain_name)
@@ -328,7 +328,7 @@ def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
 
 
 def _outcome(domain: Domain, done: Done) -> Outcome:
-    """Of one that came to no operation."""
+    """The outcome of a policy's change that failed before an operation began."""
     return Outcome(
         operation=detach.NAME if done.enforced.deed is Deed.UNPLUG else update.NAME,
         domain=domain.name,

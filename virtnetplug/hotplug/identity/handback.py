@@ -1,4 +1,4 @@
-"""Hand-back: an emulated NIC has its place and its identity again, however long it has been out."""
+"""Hand-back: an emulated NIC gets its place and its identity again, however long it has been out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from virtnetplug import xml
-from virtnetplug.errors import IdentityMissing
+from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
@@ -28,7 +28,7 @@ NAME = "handback"
 
 
 def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """What is remembered of that NIC, by its alias or MAC; raises `IdentityMissing`."""
+    """The remembered identity of the NIC with that alias or MAC; raises `IdentityMissing`."""
     for known in metadata.identities:
         nets = [xml.interface(text) for text in (known.live, known.config) if text is not None]
         if emulated == known.alias or any(str(net.mac) == emulated.lower() for net in nets):
@@ -36,7 +36,7 @@ def identity_of(view: DomainView, metadata: DomainMetadata, emulated: str) -> Id
     there = ", ".join(known.alias for known in metadata.identities) or "nothing"
     raise IdentityMissing(
         f"Domain {view.domain.name} remembers no NIC '{emulated}' (it remembers {there}): a hand-over, or the attach of its twin with "
-        f"--twin-of, makes it do so. 'virtnetplug identity show {view.domain.name}' lists them."
+        f"`twin_of`, makes it do so. {call('identities', view.domain.name)} lists them."
     )
 
 
@@ -58,7 +58,7 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
 
 
 def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Swap:
-    """The exchange that puts an emulated NIC back where it is not, and takes the one that has its identity out."""
+    """The exchange that restores an emulated NIC where it is missing, and detaches the NIC that has its identity."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
     emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
     twin = dict(zip(BOTH, twin_of(view, known.vif, rows, known), strict=True))
@@ -85,12 +85,12 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
 
 
 def _returned(element: str, half: Half) -> Interface:
-    """The element that puts it back: to the guest under an alias that an undo can name, to the definition byte for byte."""
+    """The element that restores the NIC: in the guest under an alias that an undo can name, in the definition byte for byte."""
     return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)
 
 
 class Handback(Swapping):
-    """Let the emulated NIC be as it was before it was handed over."""
+    """Restore the emulated NIC as it was before it was handed over."""
 
     is_governed = True
 

@@ -1,7 +1,7 @@
-"""Hand-over: a fast NIC takes an emulated one's place, and all that the guest knows it by.
+"""Hand-over: a fast NIC takes an emulated NIC's place, and all that the guest knows that NIC by.
 
-The two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96): a marker in the emulated NIC's own record names the fast one
-(`attach` writes it where both are there, and nothing is taken); with the emulated one out, whenever the marked one comes it has the identity.
+It has the two phases of xenvif's "Re-work identity stealing code" (commit 70f4bb96). First, `attach` writes a marker into the emulated NIC's record,
+which names the fast NIC; nothing is taken. Later, when the emulated NIC is out and the marked NIC comes, the marked NIC gets the identity.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from virtnetplug.errors import (
     NicMissing,
     NotSupported,
     TeamingIncomplete,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap, obstacles
@@ -75,7 +76,7 @@ def _handover(
 def _is_over(
     host: Host, view: DomainView, metadata: DomainMetadata, emulated: str, fast: Interface | str, scope: Scope
 ) -> tuple[DomainNic, ...] | None:
-    """The fast NIC, where `emulated` has been handed over to that one and it is there; None where `emulated` is back, as after a new start."""
+    """The fast NIC that is there and to which `emulated` was handed over. None if `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
     if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
         return None
@@ -85,7 +86,7 @@ def _is_over(
         return there
     raise IdentityConflict(
         f"{emulated} of domain {view.domain.name} has been handed over to {known.vif}, and is out of the guest: "
-        f"'virtnetplug handback {view.domain.name} {emulated}' first"
+        f"{call('handback', view.domain.name, emulated)} first"
         + ("." if wanted not in (None, known.vif) else f", or attach {known.vif} again, which has its identity then.")
         + "".join(f" {text}." for text in others)
     )
@@ -109,7 +110,7 @@ def _of(pair: DomainNic, half: Half) -> Interface:
 
 
 def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[DomainNic | None, Interface]:
-    """The NIC there is, if it is one, and the request for what is to come."""
+    """The fast NIC, if the guest has it already, and the request for the NIC that comes."""
     if isinstance(fast, str) and not fast.lstrip().startswith("<"):
         pair = _pair_in(view, fast, scope)
         return pair, xml.interface(xml.strip_live(_of(pair, scope.halves[0]).element))
@@ -117,7 +118,7 @@ def _fast(view: DomainView, fast: Interface | str, scope: Scope) -> tuple[Domain
 
 
 def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface:
-    """The request with an alias: its own, else one of the emulated NIC's family. Its MAC is the other's in the end."""
+    """The request with an alias: its own, or one derived from the emulated NIC's. It gets the MAC of the emulated NIC later."""
     if request.alias is not None:
         return request
     family = next((net.alias for net in e_pair if net is not None and (net.alias or "").startswith("ua-")), None)
@@ -127,26 +128,26 @@ def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface
 
 
 def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
-    """What speaks against `e` and the NIC called `p` as a pair, whatever the guest has room for."""
+    """Why `e` and the NIC called `p` cannot be a pair, whatever the guest has room for."""
     if e.is_hostdev:
         yield Refusal(
             reason=NotSupported.reason,
             nic=describe(e),
             message=f"{describe(e)} is an assigned device, and what is handed over is an emulated NIC's identity; "
-            f"'virtnetplug update {view.domain.name} {name_of(e)} --replace' changes what is behind a NIC.",
+            f"{call('update', view.domain.name, name_of(e), replace=True)} changes what is behind a NIC.",
         )
     elif (why := deciding.fault(metadata, name_of(e), p)) is not None:
         yield Refusal(reason=IdentityConflict.reason, nic=describe(e), message=why)
 
 
 def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_pair: DomainNic) -> Refusal:
-    """A device that cannot be set as asked may be asked for nothing but the link of the emulated NIC, and that can be told."""
+    """Add the remedy to the refusal of a device that has no link state, if only the emulated NIC's link needs that state."""
     live = e_pair.live
     if refusal.reason != HostDeviceUnfit.reason or live is None or unheld(metadata, live).link_state != "down":
         return refusal
     more = (
         f" The link of {describe(live)} is down, and what takes its identity has that, too: if the device has no link state, "
-        f"'virtnetplug update {view.domain.name} {name_of(live)} --link up' first."
+        f"{call('update', view.domain.name, name_of(live), {'link_state': 'up'})} first."
     )
     return dataclasses.replace(refusal, message=refusal.message + more)
 
@@ -154,14 +155,14 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
 ) -> Swap:
-    """Teaming: both are there, and the guest moves its traffic by itself."""
+    """The exchange of a teaming pair: both NICs are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
     remembered = (marked(view, metadata, e_pair, p, is_out=False),)
     if p_pair is not None:
         if partner_of(_of(p_pair, scope.halves[0])) != e.alias:
             raise TeamingIncomplete(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
-                f"Detach {p.alias}, and hand over with --to-network or --to-xml: it is made the transient half then."
+                f"Detach {p.alias}, and hand over to a NIC that is attached for it (`fast`): it is made the transient half then."
             )
         return Swap(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
@@ -183,7 +184,7 @@ def _instead(
     p: Interface,
     scope: Scope,
 ) -> Swap:
-    """No teaming: the fast NIC leaves first if it is there, then the emulated one, and the fast one comes at its address."""
+    """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
     sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
     warnings: list[str] = []
     again: PciAddress | None = None
@@ -211,7 +212,7 @@ def _instead(
 
 
 def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> Interface:
-    """How a NIC that is there would be asked for: one that a pool lent, of its pool, and in the guest with what was set of its device."""
+    """The request that would give the NIC that is there: from its pool if a pool lent it, in the guest with its device's settings."""
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.change.rebind_vf import moved
@@ -225,7 +226,7 @@ def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> 
 
 
 def _for_config(net: Interface) -> Interface:
-    """As the definition can keep it: without what is set through a PF, which an attach sets again."""
+    """The net without what is set through a PF: the definition cannot keep that, and an attach sets it again."""
     return xml.interface(net.element)
 
 
@@ -235,7 +236,7 @@ def marked(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p: Int
 
 
 def kept(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, *, vif: str, is_out: bool) -> Remembered:
-    """The emulated NIC's record with its elements as they are now; a link that is held down because another serves is none of its own."""
+    """The emulated NIC's record with its elements as they are now. A link that is held down because another NIC serves is not kept."""
     live, config = e_pair
     net = live or config
     assert net is not None
@@ -259,17 +260,17 @@ def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterat
             reason=FilterLoss.reason,
             nic=describe(e),
             message=f"{describe(e)} is filtered by {e.filterref.filter if e.filterref else 'a filter'}, and libvirt filters nothing of "
-            f"{kind_of(host, p)}: its traffic would be unfiltered. Say --allow-filter-loss if that is meant.",
+            f"{kind_of(host, p)}: its traffic would be unfiltered. Use `allow_filter_loss=True` if that is meant.",
         )
 
 
 def kind_of(host: Host, net: Interface) -> str:
-    """What the NIC is, as a message says what such a one cannot have."""
+    """The kind of the NIC, for a message that says what such a NIC cannot have."""
     return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
 
 
 def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
-    """The NICs remembered by that name."""
+    """The NICs that are remembered by that name."""
     return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 

@@ -1,11 +1,11 @@
-"""What domains remember of their emulated NICs: shown, and forgotten."""
+"""Show and forget what domains remember of their emulated NICs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainMissing, IdentityMissing, Refused
+from virtnetplug.errors import DomainMissing, IdentityMissing, Refused, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.check.reserved import unsettled
@@ -14,17 +14,16 @@ from virtnetplug.hotplug.identity import handback, handover
 from virtnetplug.hotplug.look.strangers import emulated_of, is_out, plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.identity import DomainMetadata, Identity, IdentityView
 from virtnetplug.model.operation import Outcome
-from virtnetplug.model.policy import IdentityView
 from virtnetplug.ports.domain import Domain
 
 HANDED = (handover.NAME, handback.NAME, FORGET)
-"""The operations after the newest of which it is known whether a domain has a NIC handed over."""
+"""The operations of which the newest one tells whether a NIC of a domain is handed over."""
 
 
 def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView, ...]:
-    """Every emulated NIC that one domain remembers, or that any does. Raises what `xml.metadata` raises."""
+    """The emulated NICs that one domain remembers, or all domains. Raises what `xml.metadata` raises."""
     domains = [host.hypervisor.domain(domain_name)] if domain_name is not None else list(host.hypervisor.domains())
     found: list[IdentityView] = []
     for domain in sorted(domains, key=lambda domain: domain.name):
@@ -37,9 +36,9 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
 
 
 def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) -> Outcome:
-    """Let go of what is remembered of that NIC, its marker with it; the domain's lock is held.
+    """Delete what is remembered of that NIC, and its marker. The caller holds the domain's lock.
 
-    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could put it back.
+    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could restore it.
     """
     view = look(domain, BOTH)
     metadata = metadata_of(view)
@@ -49,8 +48,8 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
     is_only = emulated_of(view, known, plugged_rows(host, view)) == (None, None)
     if is_only and (known.live or known.config) is not None and not force:
         raise Refused(
-            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be put "
-            f"back. 'virtnetplug handback {domain.name} {known.alias}' puts it back first; --force forgets it all the same.",
+            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be "
+            f"restored. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
             reason="identity-only-copy",
         )
     before = metadata.identity(known.alias)
@@ -62,7 +61,7 @@ def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) ->
 
 
 def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
-    """What is remembered of it; of one whose record somebody else removed, the name is all that there is to forget."""
+    """The remembered identity. If somebody else removed the record, only the name is left to forget."""
     try:
         return handback.identity_of(view, metadata, emulated)
     except IdentityMissing:

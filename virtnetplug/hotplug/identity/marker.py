@@ -1,11 +1,11 @@
-"""The marker that names a fast NIC, at work in an ordinary attach and detach: written, followed, and what goes back with it."""
+"""The marker that names a fast NIC, in an ordinary attach and detach: written, followed, and what a detach restores by it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from virtnetplug import xml
-from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError
+from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap
 from virtnetplug.hotplug.check.request import edited
@@ -23,13 +23,13 @@ from virtnetplug.policy import identity as deciding
 
 
 def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remembered:
-    """Discovery: what is to be remembered where the one NIC of `nets` comes beside the emulated one; nothing is taken.
+    """What the metadata remembers once the one NIC of `nets` comes beside the emulated NIC, which keeps its identity.
 
     Raises `IdentityConflict` where either belongs to another already.
     """
     if len(nets) != 1:
         raise UsageError(
-            f"--twin-of says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
+            f"`twin_of` says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
         )
     pair = find(view, emulated)
     net = pair.net
@@ -45,7 +45,7 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
 
 
 def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tuple[Interface, ...], tuple[str, ...]]:
-    """Theft: the nets, each that a marker names with the identity of its emulated NIC if that is out; and what it cannot have.
+    """The nets, and warnings. A net that a marker names gets the identity of its emulated NIC if that NIC is out; a warning names what it cannot have.
 
     Raises `IdentityConflict` where the request says another MAC or guest address.
     """
@@ -70,12 +70,12 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
         if None not in (asked, given) and asked != given:
             raise IdentityConflict(
                 f"{net.alias} is to have the identity of {known.alias}, which is out of the guest, and so its {field} {given}; the request says "
-                f"{asked}. Leave that out, or 'virtnetplug identity forget {view.domain.name} {known.alias}' first."
+                f"{asked}. Leave that out, or {call('forget_identity', view.domain.name, known.alias)} first."
             )
     if taken.loses_filter and not known.is_out:
         raise FilterLoss(
             f"{net.alias} is to have the identity of {known.alias}, which is filtered, and libvirt filters nothing of {kind_of(host, net)}. "
-            f"'virtnetplug handover {view.domain.name} --from {known.alias} --allow-filter-loss' says that this is meant."
+            f"{call('handover', view.domain.name, known.alias, net.alias or '', allow_filter_loss=True)} says that this is meant."
         )
     return edited(net, taken.changes), [f"{net.alias} cannot have its {field}: {why}" for field, why in taken.left_out]
 
@@ -83,9 +83,9 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 def goes_back(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
 ) -> Swap | None:
-    """The exchange that a detach of `pairs` comes to where emulated NICs come back for them; None if none does.
+    """The exchange that a detach of `pairs` becomes if emulated NICs are restored for them; None if none is.
 
-    One does where a hand-over had put it out and no unplug policy says that it is to stay so; `restore` overrules both.
+    A NIC is restored if a hand-over had put it out and no unplug policy keeps it out; `restore` overrules both.
     """
     metadata, rows = metadata_of(view), plugged_rows(host, view)
     known = [(each, pair) for pair in pairs if (each := _known(metadata, pair)) is not None]
@@ -114,7 +114,7 @@ def goes_back(
 
 
 def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope) -> list[str]:
-    """The sentences that say that a guest, or its next boot, will have no NIC where a fast one and its emulated twin were, or which one comes back."""
+    """A sentence for each half (guest, next boot) that will lack a NIC where a fast NIC and its emulated twin were."""
     metadata, uuid, rows = metadata_of(view), view.domain.uuid, plugged_rows(host, view)
     records = host.journal.open_operations(host.hypervisor.key, uuid)
     leaving = of_domain(records, uuid)
@@ -131,11 +131,11 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope
             whose = "the guest" if half is Half.LIVE else "the next boot"
             if leaves and record is not None and record.request.get("twin") == known.vif:
                 said.append(
-                    f"{whose} has {known.alias} again, which a policy was taking out, once the detach {record.id} is settled "
-                    f"('virtnetplug recover {view.domain.name}'), and may have no NIC in its place until then"
+                    f"{whose} has {known.alias} again once the detach {record.id} is settled ({call('recover', view.domain.name)}). "
+                    f"A policy was detaching it, and {whose} may have no NIC in its place until then"
                 )
             elif leaves or is_out_of(view, known, rows, half):
-                how = "leaving: 'handback' puts it back then" if leaves else "out: --restore-emulated puts it back"
+                how = "leaving: `handback()` restores it then" if leaves else "out: `restore_emulated=True` restores it"
                 said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said
 

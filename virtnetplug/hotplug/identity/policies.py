@@ -1,4 +1,4 @@
-"""What a domain's owner, or a host's, has said of its NICs: set, cleared, explained."""
+"""The policies of a domain, or a host's default: set, cleared, explained."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from virtnetplug.hotplug.identity.twins import NOWHERE, policy_of, twins_of
 from virtnetplug.hotplug.look.strangers import plugged_rows, strange_members
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
 from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, metadata_of, name_of
-from virtnetplug.model.identity import DomainMetadata, UnplugPolicy
+from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import Half, Outcome, Result
-from virtnetplug.model.policy import CandidateView, PolicyView, TwinView
 from virtnetplug.policy.forced_unplug import parse
 from virtnetplug.ports.domain import Domain
 
 
 def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy | None:
-    """The one unplug policy that two ways to say it come to. Raises what `parse` raises."""
+    """The unplug policy that a caller named in one of two ways. Raises what `parse` raises."""
     if force_unplug is None:
         return unplug
     if unplug is not None:
-        raise UsageError("--force-unplug NICS is --unplug present: say one of them")
+        raise UsageError("`force_unplug='NICS'` is `unplug='present'`: use one of them")
     return parse(force_unplug)
 
 
@@ -39,12 +38,12 @@ def set_policy(
     unplug: UnplugPolicy | None = None,
     serve: Sequence[str] | None = None,
 ) -> Outcome:
-    """Keep it with the domain, whose lock is held; what it asks for is due from then on (`enforcement`).
+    """Write the policy into the domain's metadata. From then on its changes are due (`enforcement`). The domain's lock is held.
 
     `serve` names the NICs of a group, of which one is to serve; a group that has one of them already is replaced by it.
     """
     if unplug is None and serve is None:
-        raise UsageError("say what the policy is: --unplug, --force-unplug NICS or --serve NIC,NIC")
+        raise UsageError("name the policy: `unplug`, `force_unplug='NICS'` or `serve`")
     view = look(domain, BOTH)
     before = after = metadata_of(view)
     if unplug is not None:
@@ -55,7 +54,7 @@ def set_policy(
 
 
 def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool = True, serve: bool = True) -> Outcome:
-    """Forget what was said of the one, of the other, or of both: the host's default holds again, and no link is held down."""
+    """Delete the policy of unplugging, the groups, or both. The host's default holds again, and no link is held down."""
     view = look(domain, BOTH)
     before = metadata_of(view)
     after = dataclasses.replace(
@@ -65,17 +64,17 @@ def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool =
 
 
 def set_host_policy(host: Host, unplug: UnplugPolicy) -> Outcome:
-    """Make it what holds of domains that have none of their own; of guests that run, with their next operation or by `recover`."""
+    """Set the default for domains without a policy. Guests that run get it with their next operation, or by `recover`."""
     if host.journal.host_policy() is unplug:
         message = f"the host's unplug policy is {unplug} already; nothing was changed"
         return Outcome(operation=POLICY, domain="", result=Result.ALREADY, reason="already", message=message)
     host.journal.set_host_policy(unplug)
-    message = f"the host's unplug policy is {unplug}; 'virtnetplug recover' has it so in the guests that run now"
+    message = f"the host's unplug policy is {unplug}; `recover()` applies it to the guests that run now"
     return Outcome(operation=POLICY, domain="", result=Result.DONE, message=message)
 
 
 def explain_policy(host: Host, domain: Domain) -> PolicyView:
-    """What every policy makes of the domain as it is, and why; nothing is touched."""
+    """What every policy wants of the domain as it is now, and why. Nothing is touched."""
     view = look(domain, BOTH)
     metadata = metadata_of(view)
     return PolicyView(
@@ -129,7 +128,7 @@ def _transient(view: DomainView) -> Sequence[str]:
 
 
 def _left(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[str]:
-    """Which NICs no policy is applied to, as they only have the alias of one."""
+    """A sentence for each NIC that has only the alias of a NIC of a policy: no policy is applied to it."""
     if policy_of(host, metadata) is not UnplugPolicy.KEEP:
         for twin in twins_of(host, view, metadata):
             yield from (f"{text}: no policy is applied to it" for text in twin.others)
@@ -146,7 +145,7 @@ def _told(domain: Domain, said: DomainMetadata) -> str:
 def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]) -> DomainMetadata:
     group = tuple(_named(view, name) for name in names)
     if len(group) < 2 or len(set(group)) < len(group):
-        raise UsageError("--serve takes at least two NICs, each once, of which one is to serve")
+        raise UsageError("`serve` takes at least two NICs, each once, of which one is to serve")
     others = tuple(one for one in metadata.activation if not set(one).intersection(group) or set(one) == set(group))
     if any(set(one) == set(group) for one in others):
         return metadata
@@ -154,7 +153,7 @@ def _with_group(view: DomainView, metadata: DomainMetadata, names: Sequence[str]
 
 
 def _named(view: DomainView, name: str) -> str:
-    """What a NIC of a group is known by for good: one that is there, or an alias of one that is to come."""
+    """The lasting name of a NIC of a group. The NIC is there, or it is an alias of a NIC that comes later."""
     try:
         pair = find(view, name)
     except NicMissing:
@@ -165,7 +164,7 @@ def _named(view: DomainView, name: str) -> str:
     assert net is not None
     if net.teaming is not None:
         raise NotSupported(
-            f"{describe(net)} is half of a teaming pair, and which half serves is the guest's own choice: a half whose link is held down "
+            f"{describe(net)} is half of a teaming pair, and which half serves is the guest's own choice. A half whose link is held down "
             "could not take over. Leave it out."
         )
     return name_of(net)

@@ -32,17 +32,18 @@ class Contender:
 
     @property
     def serves(self) -> bool:
-        """Whether it is the one; all others are held link-down."""
+        """Whether this NIC serves. The links of all others are held down."""
         return self.ranked.rank == 1
 
 
 def contenders(
     host: Host, view: DomainView, group: Collection[str], leaving: Collection[str] = ()
 ) -> tuple[Contender, ...]:
-    """Those of `group` that the running guest has, the one that serves first; `leaving` are names of NICs that are about to go.
+    """The NICs of `group` that the running guest has, the serving NIC first; `leaving` are names of NICs that are about to go.
 
     Another NIC that somebody gave the alias of one is none.
-    A NIC that waits for its guest to let go is none, nor is half of a teaming pair: which of its halves serves is the guest's choice.
+    A NIC that waits for its guest to let go is no candidate. Half of a teaming pair is no candidate either, because which half serves is the guest's
+    choice.
     """
     pending, rows, metadata = pending_nics(host, view.domain.uuid, view), plugged_rows(host, view), metadata_of(view)
     there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
@@ -53,12 +54,12 @@ def contenders(
 
 
 def by_name(view: DomainView) -> Mapping[str, Interface]:
-    """The NICs of the running guest, by what they are remembered by."""
+    """The NICs of the running guest, by the names that the metadata has."""
     return {name_of(net): net for net in (view.live.nets if view.live is not None else ())}
 
 
 def link_of(host: Host, net: Interface) -> tuple[bool, str]:
-    """Whether a NIC's link is up, and why that cannot be changed, if it cannot."""
+    """Whether a NIC's link is up; and if that cannot be changed, why."""
     if net.source_pci is None or not net.is_hostdev:
         return net.link_state != "down", ""
     if not host.hypervisor.is_local:
@@ -71,9 +72,9 @@ def link_of(host: Host, net: Interface) -> tuple[bool, str]:
 
 
 def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
-    """A NIC of the guest as it is without a link that is held down because another one serves.
+    """The NIC with its own link state, if its link is held down because another NIC serves.
 
-    While a NIC is in a group its link is the group's, so what is remembered of it, and what takes its identity, must not inherit that.
+    While a NIC is in a group, its link state is the group's. What is remembered of the NIC, and who takes its identity, must not inherit that state.
     """
     name = name_of(net)
     if net.link_state != "down" or not any(name in group for group in metadata.activation):

@@ -1,4 +1,4 @@
-"""Each emulated NIC that a domain remembers, its fast twin, and what the unplug policy makes of the two."""
+"""Each emulated NIC that a domain remembers, its fast twin, and what the unplug policy wants of the two."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOWHERE = DomainNic()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """One of them. `emulated` and `fast` are the NICs as they are there; one that waits for its guest to let go is not there any more."""
+    """An emulated NIC and its fast twin. `emulated` and `fast` are the NICs as they are there. A NIC that waits for its guest to let go does not count."""
 
     known: Identity
     emulated: DomainNic
@@ -37,24 +37,24 @@ class Twin:
     is_connected: bool
     decision: Decision
     others: tuple[str, ...] = ()
-    """A sentence for each alias of the two that another NIC has."""
+    """For each of the two aliases that another NIC has, a sentence."""
     others_in: tuple[Half, ...] = ()
     """The definitions in which another NIC has the alias of the emulated one, and stays."""
 
     @property
     def halves(self) -> tuple[Half, ...]:
-        """The definitions that the emulated NIC is to go from, and is in."""
+        """The definitions that have the emulated NIC, and that lose it by the policy."""
         there = dict(zip((Half.LIVE, Half.CONFIG), self.emulated, strict=True))
         return tuple(half for half in self.decision.halves if there[half] is not None)
 
 
 def policy_of(host: Host, metadata: DomainMetadata) -> UnplugPolicy:
-    """The domain's own, else the host's default."""
+    """The unplug policy of the domain, else the default of the host."""
     return metadata.unplug if metadata.unplug is not None else host.journal.host_policy()
 
 
 def twins_of(host: Host, view: DomainView, metadata: DomainMetadata) -> Iterator[Twin]:
-    """Every emulated NIC with a marker."""
+    """Every emulated NIC that has a marker, with its twin."""
     marked = [known for known in metadata.identities if known.vif]
     if not marked:
         return
@@ -94,6 +94,6 @@ def _there(view: DomainView, known: Identity, rows: Rows, pending: dict[str, str
 
 
 def _staying(pair: DomainNic, pending: dict[str, str]) -> DomainNic:
-    """Without the NIC of a guest that has been asked to let go of it."""
+    """The NIC without its live half, if the guest has been asked for it."""
     live, config = pair
     return DomainNic(None if operation_on(live, pending) is not None else live, config)

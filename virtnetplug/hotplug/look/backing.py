@@ -1,6 +1,7 @@
 """What is behind an emulated NIC of a running guest: its tap, the bridge that should have it, its network port.
 
-Nothing is taken for what it should be: a tap of another's, a port with another MAC, a tap in another bridge are refused, and both values said.
+Nothing is taken for what it should be. Another domain's tap, a port with another MAC and a tap in another bridge are refused, and the refusal names
+both values.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from virtnetplug.errors import (
     TapElsewhere,
     TapForeign,
     TapMissing,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import describe
@@ -127,7 +129,7 @@ def foreign(backing: Backing, *, is_held: bool = True) -> Iterator[Refusal]:
             TapForeign.reason,
             net,
             f"Tap {net.target_dev} of {describe(net)} is held by {who}, and should be by {domain.name} ({domain.uuid}). "
-            "It is left alone; 'virtnetplug audit' shows what else is wrong.",
+            "It is left alone; `audit()` shows what else is wrong.",
         )
     port = backing.port
     if port is not None and (port.mac not in (None, net.mac) or port.owner_uuid not in ("", domain.uuid)):
@@ -147,8 +149,8 @@ def elsewhere(backing: Backing) -> Iterator[Refusal]:
             TapElsewhere.reason,
             net,
             f"Tap {tap.name} of {describe(net)} is in bridge {tap.master}, and its definition says {net.source_bridge}. If it is in the wrong one, "
-            f"'virtnetplug audit --repair' puts it back; if it belongs there, 'virtnetplug rebind {backing.domain.name} {net.alias} --bridge "
-            f"{tap.master}' has the definition say so.",
+            f"`repair()` returns it. If it belongs there, {call('rebind', backing.domain.name, net.alias, {'source_bridge': tap.master})} "
+            "changes the definition.",
         )
 
 
@@ -156,13 +158,15 @@ def unfit(backing: Backing) -> Iterator[Refusal]:
     """What keeps it from being made whole: no tap, no bridge, an inactive network, what only libvirt can set."""
     net, name = backing.net, describe(backing.net)
     if net.type not in (*ON_BRIDGE, "direct"):
-        yield _refusal(NotSupported.reason, net, f"{name} is of type {net.type}, which nothing is put back for.")
+        yield _refusal(
+            NotSupported.reason, net, f"{name} is of type {net.type}, and nothing is restored for that type."
+        )
         return
     if backing.tap is None:
         yield _refusal(
             TapMissing.reason,
             net,
-            f"Tap {net.target_dev} of {name} is not on this host, so nothing can be put back. Detach the NIC and attach it again.",
+            f"Tap {net.target_dev} of {name} is not on this host, so nothing can be restored. Detach the NIC and attach it again.",
         )
     if backing.names_port:
         yield from _network(backing, net.source_network or "")
@@ -177,13 +181,13 @@ def unfit(backing: Backing) -> Iterator[Refusal]:
         yield _refusal(
             NotSupported.reason,
             net,
-            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not give back. Detach it and attach it again.",
+            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not restore. Detach it and attach it again.",
         )
     elif net.vlan is not None and backing.tap is not None and backing.tap.master not in (None, net.source_bridge):
         yield _refusal(
             NotSupported.reason,
             net,
-            f"{name} has a VLAN, and what VLANs its tap has in bridge {backing.tap.master} is not known, so it could not be taken back. "
+            f"{name} has a VLAN, and the VLANs of its tap in bridge {backing.tap.master} are not known, so the change could not be undone. "
             f"Take it out ('ip link set {backing.tap.name} nomaster'), then heal.",
         )
 
@@ -198,12 +202,15 @@ def _network(backing: Backing, name: str) -> Iterator[Refusal]:
         message = f"Network {name} of {describe(net)} is not active. Start it with 'virsh net-start {name}'."
         yield _refusal(NetworkInactive.reason, net, message)
     elif network.bridge is not None and network.bridge != net.source_bridge and net.type in ON_BRIDGE:
-        rebind = f"virtnetplug rebind {backing.domain.name} {net.alias}"
+        nic = (backing.domain.name, net.alias)
+        calls = [
+            call("rebind", *nic, change) for change in ({"source_bridge": network.bridge}, {"source_network": name})
+        ]
         yield _refusal(
             TapElsewhere.reason,
             net,
             f"Network {name} has bridge {network.bridge} now, and the definition of {describe(net)} says {net.source_bridge}. "
-            f"'{rebind} --bridge {network.bridge}' and then '{rebind} --network {name}' take it along.",
+            f"{' and then '.join(calls)} take it along.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a hypervisor would refuse of a NIC, or take and not do: said before anything is touched."""
+"""What a hypervisor would refuse of a NIC, or accept and not do: refused before anything is touched."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def of_hypervisor(
 def _actual_type(net: Interface, networks: Mapping[str, Network]) -> str:
     try:
         return resolve(net, networks.get(net.source_network or "")).type
-    except VirtnetplugError:  # said where the sources are looked at, if they are
+    except VirtnetplugError:  # refused where the sources are looked at, if they are
         return net.type
 
 
@@ -41,6 +41,6 @@ def hidden(view: DomainView, nets: Sequence[Interface]) -> Iterator[Refusal]:
             yield Refusal(
                 reason=DuplicateMac.reason,
                 nic=describe(net),
-                message=f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. 'virtnetplug audit' says "
+                message=f"The MAC {net.mac} is that of {name}, which {view.domain.name} has and libvirt does not know. `audit()` says "
                 "more of it; choose another MAC, or leave it out.",
             )

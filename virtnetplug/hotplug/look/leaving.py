@@ -50,7 +50,7 @@ def _with_ask(record: OperationRecord, *states: StepState) -> set[tuple[str, str
 
 
 def asked(records: Iterable[OperationRecord]) -> dict[Key, str]:
-    """Those of `leaving` but for the NICs that an operation is yet to ask its guest for."""
+    """What `leaving` has, without the NICs that an operation is yet to ask its guest for."""
     found: dict[Key, str] = {}
     for record in records:
         planned = _with_ask(record, StepState.PLANNED)

@@ -48,7 +48,7 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
     """Whether somebody has put a NIC of that alias and MAC, connected to something else, in the place of the one that was plugged.
 
     In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
-    the definition (`config`) has it. Of a guest that was restored, or a process that is not seen, nothing tells.
+    the definition (`config`) has it. For a restored guest, or a process that is not seen, nothing distinguishes the two.
     """
     if live.is_hostdev or is_of_row(live, row) or not row.process:
         return False
@@ -80,7 +80,7 @@ def is_out_of(view: DomainView, known: Identity, rows: Rows, half: Half) -> bool
 def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
     """Whether that is the emulated NIC: by its MAC, and by its alias if that lasts.
 
-    One whose alias libvirt made has an alias of ours once it is put back. Where its MAC is with another alias, the source decides: the fast twin has
+    A NIC whose alias libvirt made has an alias of ours once it is restored. Where its MAC is with another alias, the source decides: the fast twin has
     that MAC, and so may a NIC that somebody put in.
     """
     seen, is_named = _remembered(known), is_lasting(net.alias)
@@ -115,7 +115,7 @@ def without_strangers(alias: str, pair: DomainNic, known: Identity | None, rows:
 
 
 def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
-    """Whether that is the fast twin with the MAC of the emulated NIC; the row may be that of the guest's NIC, which has its own MAC still."""
+    """True if the net is the fast twin with the MAC of the emulated NIC. The row may be that of the guest's NIC, which still has its own MAC."""
     if config is None or row is None or known is None or not known.is_out or alias != known.vif:
         return False
     has_its_mac = config.mac in {one.mac for one in _remembered(known)}
@@ -136,7 +136,7 @@ def first_of(pairs: Sequence[DomainNic]) -> DomainNic:
 def strange(
     alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[DomainNic] | None = None
 ) -> tuple[str, ...]:
-    """The sentence that says that one of `pairs` (all, if None) only has `alias`, that of the emulated NIC or of its fast twin; none if none does.
+    """A sentence for a NIC of `pairs` (all, if None) that only has the `alias` of the emulated NIC or of its fast twin. Else nothing.
 
     A definition in which the emulated NIC was not handed over may have the fast one as it was before.
     """

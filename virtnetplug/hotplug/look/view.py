@@ -161,7 +161,7 @@ def _has_alias_of(net: Interface, other: Interface) -> bool:
 
 
 def _repeated(nets: Sequence[Interface]) -> set[tuple[Mac | None, Teaming | None]]:
-    """The MACs that several of these NICs have; the two halves of a teaming pair are told apart by what they are."""
+    """The MACs that several of these NICs have. Two halves of a teaming pair differ by their roles."""
     macs = [(net.mac, net.teaming) for net in nets]
     return {mac for mac in macs if macs.count(mac) > 1}
 
@@ -176,8 +176,8 @@ def _is_booted_from(live: Interface, config: Interface) -> bool:
 def is_alike(net: Interface, other: Interface) -> bool:
     """Whether two elements may be of one NIC: same MAC, type, source, model and teaming, and not two lasting aliases.
 
-    A model or part of a source that only one of them says is no difference: libvirt fills it in. Of a NIC of a network,
-    the live element has the type that came of it; of a NIC of a pool it does not name the pool any more.
+    A model or part of a source that only one of them says is no difference: libvirt fills it in. A network's NIC has, in the live element, the type
+    that the network gave. A pool's NIC does not name the pool there any more.
     """
     if is_lasting(net.alias) and is_lasting(other.alias) and net.alias != other.alias:
         return False
@@ -226,8 +226,8 @@ def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
 def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     """The one of `nets` that is the NIC `wanted`, where both are of one run of the domain; None if none is.
 
-    A NIC with a lasting alias is known by alias and MAC. Any other is known by MAC and guest address, whatever it is connected to: it keeps both in a
-    save and a migration, where libvirt may give it another alias, and an image has none. Where an address is not known, the alias decides.
+    A NIC with a lasting alias is known by alias and MAC. Any other NIC is known by MAC and guest address, whatever it is connected to. It keeps both
+    in a save and a migration. libvirt may then give it another alias, and an image has no alias. Where an address is not known, the alias decides.
     """
     if is_lasting(wanted.alias):
         return same(nets, wanted)
@@ -236,7 +236,7 @@ def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
 
 
 def carried(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
-    """As `still`, of a guest that is in an image, or goes on in another process: what it was restored or migrated with may lack the alias."""
+    """The NIC `wanted` as `still` finds it, in an image or in another process. A restored or migrated guest may lack the alias."""
     found = still(nets, wanted)
     return still(nets, replace(wanted, alias=None)) if found is None and is_lasting(wanted.alias) else found
 
@@ -301,7 +301,7 @@ def _names(pairs: Sequence[DomainNic]) -> str:
 
 
 def _told_apart(view: DomainView, matches: Sequence[DomainNic]) -> str:
-    """By what each of them is named alone: alias, MAC, or guest address, which is said with it; empty if nothing tells them all."""
+    """The names that mean one NIC each: alias, MAC or guest address, with their values. Empty if some NIC has no such name."""
 
     def is_named_alone(pair: DomainNic, name: str | None) -> bool:
         if name is None:
@@ -324,11 +324,11 @@ def _first(pair: DomainNic, field: str) -> str | None:
 
 
 def _by_half(matches: Sequence[DomainNic]) -> str:
-    """The one definition that has a NIC, as a name of that NIC: empty if both definitions have all of them, or one has two of those that it alone has."""
+    """The remedy that names a NIC by the one definition that has it. Empty if both definitions have all the NICs, or one alone has two."""
     alone = [live is None for live, config in matches if None in (live, config)]
     if not alone or max(alone.count(True), alone.count(False)) > 1:
         return ""
-    return "by the one definition that has it: --live for the guest's, --config for that of the next boot"
+    return "by the one definition that has it: `scope=Scope.LIVE` for the guest's, `scope=Scope.CONFIG` for that of the next boot"
 
 
 def places_of(halves: Iterable[Interface | None]) -> list[str]:

@@ -176,8 +176,8 @@ def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> N
     missed = [field for field in missed if field not in ("source_portid", "target_dev")]
     if missed:
         raise NotApplied(
-            f"libvirt answered that the update succeeded, but {', '.join(missed)} did not change; "
-            f"it may need --replace, or this hypervisor cannot do it"
+            f"libvirt reported success, but {', '.join(missed)} did not change; "
+            "the update may need `replace=True`, or this hypervisor cannot do it"
         )
 
 

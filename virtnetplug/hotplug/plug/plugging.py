@@ -89,7 +89,7 @@ def expect_attached(nets: Sequence[Interface], alias: str) -> Interface:
     found = next((net for net in nets if net.alias == alias), None)
     if found is None:
         raise NotApplied(
-            f"libvirt answered that {alias} was attached, but the guest's live definition does not have it"
+            f"libvirt reported that {alias} was attached, but the guest's live definition does not have it"
         )
     return found
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError
+from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, left_pending
 from virtnetplug.hotplug.engine.operation import Site
@@ -101,7 +101,7 @@ class GuestRelease:
         The record says from now on whether the run is between two hosts.
         """
         self._note_hosts(tx, is_between_hosts(self.domain, tx.record.run_asked))
-        kept = f"The journal keeps the {then}: 'virtnetplug recover {self.domain.name} --wait 60' waits for that."
+        kept = f"The journal keeps the {then}: {call('recover', self.domain.name, wait=60)} waits for that."
         reason, message = held(self.domain, tx.record, ", ".join(nics), kept)
         return pending(tx, reason, message, shown, also)
 
@@ -155,7 +155,7 @@ class GuestRelease:
         A signal leaves the operation pending. Raises `LeftPending` where the lock is not to be had again.
         """
         answers = {}
-        recover = f"'virtnetplug recover {self.domain.name} --wait 60'"
+        recover = call("recover", self.domain.name, wait=60)
         asked = f"The guest was asked to let go of {', '.join(aliases)}"
         with pending_if_busy(tx, asked, f"{recover} goes on with it"):
             try:

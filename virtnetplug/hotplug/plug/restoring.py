@@ -16,6 +16,7 @@ from virtnetplug.errors import (
     NotApplied,
     NotSupported,
     VirtnetplugError,
+    call,
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
@@ -162,7 +163,7 @@ def _lend(
 def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
     """Raise, with a remedy, where the pool of the NIC's device lends none now."""
     needs = f"{net.alias} comes back with a device of network {name}, which is"
-    then = f"Then 'virtnetplug recover {domain.name}' puts {net.alias} into the guest again."
+    then = f"Then {call('recover', domain.name)} puts {net.alias} into the guest again."
     try:
         network = host.networks.network(name)
     except NetworkMissing:

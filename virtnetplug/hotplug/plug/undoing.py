@@ -288,7 +288,7 @@ def _restore(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[Comin
                 run=site.run,
             )
         except (Refused, Failed) as error:
-            forget_it = f"'{recover_command(tx.record)} --forget {tx.record.id}' closes the {tx.record.operation}."
+            forget_it = f"{recover_command(tx.record, forget=tx.record.id)} closes the {tx.record.operation}."
             error.message = f"{sentence(error.message)} If {alias} is to stay out of the guest, {forget_it}"
             raise
         _warn_elsewhere(site, tx, net)
@@ -355,8 +355,8 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         return False
     end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
     tx.warn(
-        f"{describe(now)} with the {end} was put into the guest of {tx.record.domain_name} by somebody else, and is left as it is. "
-        f"The NIC of the {tx.record.operation} had been taken out before"
+        f"{describe(now)} with the {end} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
+        f"{tx.record.operation} was detached. It is left as it is"
     )
     return True
 

@@ -1,7 +1,7 @@
-"""What a running guest brings with it: NICs of ours, and what it was asked for elsewhere, or here before it was saved.
+"""What a running guest brings with it: NICs of virtnetplug, and questions that it was asked elsewhere, or here before it was saved.
 
-Whoever may write the journal takes it over, under the lock of the domain. What the metadata says is never more than a request to take out, or to keep, NICs
-that this guest has, by alias, MAC and source.
+A caller that may write the journal takes these over, under the lock of the domain. The metadata can only ask to detach, or to keep, NICs that this guest
+has, by alias, MAC and source.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.check.reserved import taken_place
@@ -58,9 +58,9 @@ def are_there(host: Host, domain: Domain) -> bool:
 
 
 def take_over(host: Host, domain: Domain) -> None:
-    """Have the journal know what the guest brings, and forget what has ended with an earlier run; the domain's lock is held.
+    """Write into the journal what the guest brings, and remove what has ended with an earlier run. The domain's lock is held.
 
-    What cannot be read is published as a warning, and stays as it is.
+    A warning names what cannot be read; that stays as it is.
     """
     try:
         carried, rows = _carried(domain), host.journal.nics(host.hypervisor.key, domain.uuid)
@@ -82,7 +82,7 @@ def take_over(host: Host, domain: Domain) -> None:
 
 
 def _end(host: Host, domain: Domain) -> None:
-    """Have the journal know that the guest is no more, and its NICs with it. One that was saved, or ended in a way that is not known, may come back."""
+    """Write into the journal that the guest and its NICs are gone. A guest that was saved, or ended in a way that is not known, may come back."""
     if not _are_plugged(host.journal.nics(host.hypervisor.key, domain.uuid)):
         return
     try:
@@ -127,9 +127,9 @@ def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
 
 
 def _refresh(host: Host, view: DomainView) -> None:
-    """The rows of NICs that were last seen in an earlier run, as the run that there is has them, or the definition of a domain that does not run.
+    """Rewrite the rows of NICs that were last seen in an earlier run, as the present run has them. If the domain does not run, the definition counts.
 
-    Those of an open operation are its own business.
+    Rows of NICs of an open operation stay.
     """
     busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
@@ -149,7 +149,7 @@ def _refresh(host: Host, view: DomainView) -> None:
 
 
 def forget_departed(host: Host) -> None:
-    """Forget NICs of domains that are not on this host any more: they ended with their domain, or went with it."""
+    """Remove the rows of NICs whose domains are not on this host any more."""
     rows = host.journal.nics(host.hypervisor.key)
     there = {domain.uuid for domain in host.hypervisor.domains()} if rows else ()
     busy = {uuid for record in host.journal.open_operations(host.hypervisor.key) for uuid, _ in record.touched}
@@ -184,7 +184,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
 
 
 class _Known(enum.Enum):
-    """What this host knows of what the guest carries that it was asked."""
+    """What this host knows of a question that the guest carries."""
 
     HERE = enum.auto()  # it is under way, by this journal
     ELSEWHERE = enum.auto()  # it was asked on this host: it is under way by another journal, or that is lost
@@ -204,7 +204,7 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
 
 
 def _is_back(view: DomainView, asked: Asked) -> bool:
-    """Whether the guest of an operation that has ended is back in another process, with the question: from a file that it was saved to, or a snapshot."""
+    """True if the guest of an ended operation is back with the request in another process: from a saved file, or a snapshot."""
     if asked.process and view.run.process:
         return asked.process != view.run.process
     return view.state.is_restored
@@ -216,13 +216,13 @@ def _said_unknown(view: DomainView, asked: Asked) -> str:
     again = f", or detach {', '.join(held)} again" if held else ""
     return (
         f"the guest of {name} was asked on this host to let go of {', '.join(travel.told(nic, nets) for nic in asked.nics)}, by the {asked.operation} "
-        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, 'virtnetplug recover {name} --forget {asked.id}' clears "
+        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears "
         f"what the guest carries{again}."
     )
 
 
 def coming(host: Host, domain: Domain) -> list[Plan]:
-    """What `take_over` would begin, one plan for each operation; nothing is touched."""
+    """What `take_over` would begin: one plan for each operation. Nothing is touched."""
     try:
         view, carried = look(domain, BOTH), _carried(domain)
         if view.live_xml is None or view.state.is_between_hosts:
@@ -259,7 +259,7 @@ def _has_come(view: DomainView, asked: Asked) -> bool:
 
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
-    """The journal's rows of NICs that the guest says are virtnetplug's; those of an open operation are its own business."""
+    """Write rows for the NICs that the guest marks as virtnetplug's, except those of an open operation."""
     busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
@@ -275,9 +275,10 @@ def _busy(host: Host, view: DomainView) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Which:
-    """The NICs that were asked for: those that are `there`, those that have `left`, and of the latter those that the definition has (`defined`).
+    """The NICs that the guest was asked for: `there` has them still, `left` has gone, and `defined` is what the definition has of the latter.
 
-    `config` are all of the definition that are connected as they were asked for, or as they are there; none of a detach that this journal has settled.
+    `config` are the NICs of the definition that are connected as in the question, or as they are there. It is empty for a detach that this journal has
+    settled.
     """
 
     there: Sequence[Interface]
@@ -287,7 +288,7 @@ class _Which:
 
 
 def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
-    """Of a NIC that the guest has let go of since, only the definition says what it was like."""
+    """Compare the question with the guest and its definition. Only the definition describes a NIC that the guest has released since."""
     busy = _busy(host, view)
     live, config = (devices.nets if devices is not None else () for devices in (view.live, view.config))
     nets = [net for net in live if any(travel.is_same(nic, net) for nic in asked.nics)]
@@ -314,7 +315,7 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
 
 
 def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
-    """Begin here what was begun elsewhere: a detach goes on; of anything else the guest is to keep its NICs, or to have them again."""
+    """Begin here what was begun elsewhere. A detach goes on. For any other operation the guest keeps its NICs, or gets them again."""
     which = _which(host, view, asked)
     for record in _records(host, view, asked, which):
         with host.journal.call() as owner, host.journal.batch():
@@ -337,8 +338,8 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
             _warn(
                 host,
                 view.domain,
-                f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}, and {travel.told(nic, ())}, which was "
-                f"connected to {nic.source}, is {describe(other)} at {other.source} by now: that does not go on. Detach it again if it is to leave.",
+                f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}. {travel.told(nic, ())} was connected to "
+                f"{nic.source}, and is {describe(other)} at {other.source} by now, so that does not go on. Detach it again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(
@@ -350,7 +351,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
 
 
 def _why_out(view: DomainView, nic: KnownNic) -> str:
-    """Why a NIC that the guest has let go of is not put in again, by what the definition says."""
+    """Why a NIC that the guest has released is not attached again, by its definition."""
     nets = view.config.nets if view.config is not None else ()
     net = next((net for net in nets if travel.is_same(nic, net)), None)
     if net is None:
@@ -363,8 +364,9 @@ def _why_out(view: DomainView, nic: KnownNic) -> str:
 
 
 def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
-    """The guest's NIC of that MAC and address that cannot be said to be the one that was asked for: its alias, which would last, is gone, or
-    libvirt made that, and the NIC is connected to something else.
+    """The guest's NIC of that MAC and address, if it may be another NIC than the one that was asked for.
+
+    A lasting alias is gone then, or libvirt made the alias, and the NIC is connected to something else.
     """
     nets = view.live.nets if view.live is not None else ()
     its = (net for net in nets if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
@@ -393,7 +395,7 @@ def _said(record: OperationRecord, asked: Asked) -> str:
         if asked.operation == detach.NAME
         else f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
     )
-    return f"{came}; {goes}, as {record.id}. 'virtnetplug recover {record.domain_name} --wait 60' waits for the guest."
+    return f"{came}; {goes}, as {record.id}. {call('recover', record.domain_name, wait=60)} waits for the guest."
 
 
 def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> OperationRecord:
@@ -418,7 +420,7 @@ def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> Operat
 
 
 def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_left: bool) -> OperationRecord:
-    """A replacement of the NIC by itself: the guest lets go of it, and has it again."""
+    """A replacement of the NIC by itself: the guest releases it, and gets it again."""
     alias = net.alias or ""
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
@@ -438,7 +440,7 @@ def _record(
     *,
     is_out: bool = False,
 ) -> OperationRecord:
-    """The operation as its journal would have it here; with `is_out` its NICs have left."""
+    """The operation as a record of this journal. `is_out`: its NICs have left the guest."""
     over = {
         "ask",
         *((step for step, _, phase, _ in planned if phase in (Phase.GUEST, Phase.RELEASE)) if is_out else ()),

@@ -23,13 +23,13 @@ from virtnetplug.ports.domain import Domain
 def return_devices(
     host: Host, domain_uuid: str | None = None, *, domain: Domain | None = None, seconds: float = 0.0
 ) -> list[Outcome]:
-    """Give back, with proof, every device of this connection (or domain) that its NIC does not have and no open operation works on.
+    """Return, with proof, every device of this connection (or domain) that its NIC does not have and no open operation works on.
 
-    One `Outcome` for each: ``done``, ``incomplete`` with the reason it is (still) quarantined, or ``pending`` where another call gives it back,
-    which is waited for `seconds`. With `domain`, whose devices those are, the others are looked at only if it does not have them all.
+    Each device gets an `Outcome`: ``done``; ``incomplete``, with the reason why it is quarantined; or ``pending`` while another call returns it. That
+    call is waited for `seconds`. If `domain` has all its devices, the other domains are not looked at.
     A row of a device that its NIC has in a later run is carried over to that run.
-    A device that libvirt has lent anew meanwhile is let go: only what was set of it beyond libvirt's own settings is taken back. One whose address
-    another VF has by now is let go, whoever has that VF: ``done``, with the reason ``vf-changed``.
+    libvirt may have lent the device anew. Then the device is released, and only what libvirt does not set is undone. A device whose address another
+    VF has by now is released, whoever has that VF: ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
     held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
@@ -52,7 +52,7 @@ def return_devices(
             continue
         returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
-            continue  # another call gave it back
+            continue  # another call returned it
         if returned.busy is not None:
             outcomes.append(_outcome(holding, Result.PENDING, "device-busy", returned.busy))
             continue
@@ -66,7 +66,7 @@ def return_devices(
 
 
 def _drop_nic(host: Host, holding: Holding) -> None:
-    """Drop the row of the NIC that had the device, and not that of another NIC which has its alias by now, nor one that stands for the definition."""
+    """Drop the row of the NIC that had the device. Rows of another NIC with that alias stay, and so does a row that stands for the definition."""
     rows = host.journal.nics(holding.hypervisor, holding.domain_uuid)
     if any(row.alias == holding.alias and (row.frontend, row.backend) != GONE for row in rows):
         address = str(holding.address)
@@ -82,7 +82,7 @@ class _Has(enum.Enum):
 
 
 def _how(host: Host, domain: Domain, holding: Holding) -> _Has:
-    """How the domain has the device. If libvirt made the alias, a later run has another NIC: libvirt has lent the device anew."""
+    """How the domain has the device. If libvirt made the alias, a later run has another NIC, as libvirt has lent the device anew."""
     live = live_with(domain, holding) if domain.uuid == holding.domain_uuid else None
     if live is None:
         return _Has.NOT
@@ -102,8 +102,8 @@ def _returned(holding: Holding, returned: Returned) -> Outcome:
             holding,
             Result.DONE,
             "",
-            f"libvirt has given host device {holding.address} to a NIC of {returned.user} since {holding.alias} of {holding.domain_name} had it: "
-            "what virtnetplug had set of it, and libvirt does not set itself, was taken back, and it is no longer held",
+            f"libvirt has given host device {holding.address} to a NIC of {returned.user} since {holding.alias} of {holding.domain_name} had it. "
+            "What virtnetplug had set of it, and libvirt does not set itself, was undone; it is no longer held",
         )
     back = f"host device {holding.address} is back as it was before {holding.alias} had it"
     return _outcome(holding, Result.DONE, "", back)

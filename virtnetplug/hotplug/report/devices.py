@@ -10,9 +10,18 @@ from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import NotSupported, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.model.device_tree import DeviceState, DeviceTree, DeviceUser, PfView, VfView
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfCounters, VfSettings
+from virtnetplug.model.host_device import (
+    VFIO_DRIVER,
+    DeviceState,
+    DeviceTree,
+    DeviceUser,
+    PciDevice,
+    PfView,
+    VfCounters,
+    VfSettings,
+    VfView,
+)
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
@@ -56,7 +65,7 @@ class _Look:
             if address not in there and (loss := loss_of(self._host, holding)) is not None and loss.is_gone:
                 self._unseen[
                     f"{address}, held for {holding.alias} of {holding.domain_name}: it is gone from the host; "
-                    "someone changed sriov_numvfs of its PF ('virtnetplug audit' says what to do)"
+                    "someone changed sriov_numvfs of its PF (`audit()` says what to do)"
                 ] = None
 
     def _pf(self, pf: PciDevice, vfs: Sequence[PciDevice]) -> PfView:
@@ -196,11 +205,11 @@ def _vf_problems(
     group: Sequence[PciDevice],
 ) -> Iterator[str]:
     if holding is not None and holding.quarantine:
-        yield f"quarantined: {holding.quarantine}; 'virtnetplug audit --repair' tries again to give it back"
+        yield f"quarantined: {holding.quarantine}; `repair()` tries again to return it"
     if state is DeviceState.ATTACHED and vf.driver != VFIO_DRIVER:
         yield f"a domain has it, and its driver is {vf.driver or 'none'} instead of {VFIO_DRIVER}"
     if state is DeviceState.FREE and vf.driver == VFIO_DRIVER:
-        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {_node_name(vf)}' gives it back"
+        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {_node_name(vf)}' returns it"
     if state is DeviceState.BUSY:
         pids = ", ".join(str(user.pid) for user in users if user.pid is not None)
         yield f"process {pids} has it open through VFIO, and no domain of this connection has it"
@@ -208,14 +217,14 @@ def _vf_problems(
         port = next(user for user in users if user.view == "port")
         yield (
             f"port {port.port} of network {port.network} keeps it for {port.domain or port.domain_uuid}, which does not have it; "
-            "'virtnetplug recover', then 'virtnetplug audit', settle that"
+            "`recover()`, then `audit()`, settle that"
         )
     company = [one for one in group if one.address != vf.address and not one.allows_company]
     if company:
         names = ", ".join(f"{one.address} (driver {one.driver})" for one in company)
         yield f"shares IOMMU group {vf.iommu_group} with {names}: VFIO refuses it while the host uses those"
     if vf.iommu_group is None:
-        yield "in no IOMMU group, so VFIO cannot lend it; 'virtnetplug doctor' says why"
+        yield "in no IOMMU group, so VFIO cannot lend it; `doctor()` says why"
 
 
 def _node_name(vf: PciDevice) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from virtnetplug.errors import VirtnetplugError
-from virtnetplug.model.diagnosis import Check, Diagnosis, Verdict
+from virtnetplug.model.audit import Check, Diagnosis, Verdict
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.ports.host_devices import HostDevices
 from virtnetplug.ports.host_facts import HostFacts
 from virtnetplug.ports.network import Networks
+
+OK, WARNING, UNKNOWN, MISSING = Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MISSING
 
 NEEDED_LIBVIRT = (5, 5, 0)
 """``virNetworkPortCreateXML``: without it no VF of a pool can be reserved."""
@@ -19,7 +21,6 @@ NEEDED_LIBVIRT = (5, 5, 0)
 TEAMING_LIBVIRT = (6, 1, 0)
 """``<teaming>``."""
 
-_IOMMU_OFF = frozenset({"iommu=off", "intel_iommu=off", "amd_iommu=off"})
 _GRUB = "in GRUB_CMDLINE_LINUX of /etc/default/grub, then update-grub and reboot"
 
 
@@ -50,33 +51,26 @@ def diagnose(facts: HostFacts, devices: HostDevices, reach: Reach) -> Diagnosis:
 
 def _privileges(facts: HostFacts) -> Iterator[Check]:
     if facts.is_root():
-        yield Check(name="privileges", verdict=Verdict.OK, found="root")
-        return
-    yield Check(
-        name="privileges",
-        verdict=Verdict.WARNING,
-        found="not root: nothing can be set of a VF, and not everything can be seen",
-        remedy="run virtnetplug as root for hostdev NICs",
-    )
+        yield Check("privileges", OK, "root")
+    else:
+        found = "not root: nothing can be set of a VF, and not everything can be seen"
+        yield Check("privileges", WARNING, found, remedy="run virtnetplug as root for hostdev NICs")
 
 
 def _iommu(facts: HostFacts) -> Iterator[Check]:
     groups = facts.iommu_groups()
     if not groups:
-        yield Check(name="iommu", verdict=Verdict.MISSING, found="off: no IOMMU groups", remedy=_iommu_remedy(facts))
+        yield Check("iommu", MISSING, "off: no IOMMU groups", remedy=_iommu_remedy(facts))
         return
-    yield Check(name="iommu", verdict=Verdict.OK, found=f"on: {groups} groups")
+    yield Check("iommu", OK, f"on: {groups} groups")
     if facts.remaps_interrupts() is False:
-        yield Check(
-            name="interrupt-remapping",
-            verdict=Verdict.MISSING,
-            found="the IOMMU does not remap interrupts, so VFIO refuses every device",
-            remedy="switch it on in the firmware (x2APIC, interrupt remapping), or on a virtual machine with intremap=on",
-        )
+        found = "the IOMMU does not remap interrupts, so VFIO refuses every device"
+        remedy = "switch it on in the firmware (x2APIC, interrupt remapping), or on a virtual machine with intremap=on"
+        yield Check("interrupt-remapping", MISSING, found, remedy=remedy)
 
 
 def _iommu_remedy(facts: HostFacts) -> str:
-    off = sorted(_IOMMU_OFF.intersection(facts.kernel_arguments()))
+    off = sorted({"iommu=off", "intel_iommu=off", "amd_iommu=off"}.intersection(facts.kernel_arguments()))
     if off:
         return f"take {' '.join(off)} off the kernel's arguments ({_GRUB})"
     if facts.is_virtual():
@@ -93,67 +87,44 @@ def _iommu_remedy(facts: HostFacts) -> str:
 
 def _vfio(facts: HostFacts) -> Iterator[Check]:
     if facts.has_driver(VFIO_DRIVER):
-        yield Check(name="vfio", verdict=Verdict.OK, found=f"{VFIO_DRIVER} is loaded")
-        return
-    fault = facts.module_fault(VFIO_DRIVER)
-    if fault is None:
-        yield Check(
-            name="vfio", verdict=Verdict.OK, found=f"{VFIO_DRIVER} is there; libvirt loads it when it is needed"
-        )
+        yield Check("vfio", OK, f"{VFIO_DRIVER} is loaded")
+    elif (fault := facts.module_fault(VFIO_DRIVER)) is None:
+        yield Check("vfio", OK, f"{VFIO_DRIVER} is there; libvirt loads it when it is needed")
     else:
-        verdict = Verdict.MISSING if fault.is_certain else Verdict.UNKNOWN
-        yield Check(name="vfio", verdict=verdict, found=fault.found, remedy=fault.remedy)
+        yield Check("vfio", MISSING if fault.is_certain else UNKNOWN, fault.found, remedy=fault.remedy)
 
 
 def _functions(devices: HostDevices) -> Iterator[Check]:
     found = list(devices.devices())
     pfs = [device for device in found if device.is_pf]
     if not pfs:
-        yield Check(
-            name="sriov",
-            verdict=Verdict.MISSING,
-            found="no network device with SR-IOV",
-            remedy="switch SR-IOV on in the firmware of the host and of its network card, and load the card's driver",
-        )
+        remedy = "switch SR-IOV on in the firmware of the host and of its network card, and load the card's driver"
+        yield Check("sriov", MISSING, "no network device with SR-IOV", remedy=remedy)
         return
-    yield Check(name="sriov", verdict=Verdict.OK, found=f"{len(pfs)} PFs with {len(found) - len(pfs)} VFs")
+    yield Check("sriov", OK, f"{len(pfs)} PFs with {len(found) - len(pfs)} VFs")
     up = {pf.address for pf in pfs if devices.is_link_up(pf.address)}
     has_usable = any(pf.num_vfs and pf.address in up for pf in pfs)
     for pf in pfs:
-        yield from _function(pf, is_up=pf.address in up, fault=Verdict.WARNING if has_usable else Verdict.MISSING)
+        yield from _function(pf, is_up=pf.address in up, fault=WARNING if has_usable else MISSING)
     yield from _companies(devices, [device for device in found if device.is_vf])
 
 
 def _function(pf: PciDevice, *, is_up: bool, fault: Verdict) -> Iterator[Check]:
     name = f"{pf.address} ({pf.netdev})" if pf.netdev else str(pf.address)
     if pf.num_vfs:
-        yield Check(name="numvfs", subject=name, verdict=Verdict.OK, found=f"{pf.num_vfs} of {pf.total_vfs} VFs")
+        yield Check("numvfs", OK, f"{pf.num_vfs} of {pf.total_vfs} VFs", name)
     else:
-        yield Check(
-            name="numvfs",
-            subject=name,
-            verdict=fault,
-            found=f"no VFs, of {pf.total_vfs} it can have",
-            remedy=f"echo {pf.total_vfs} > /sys/bus/pci/devices/{pf.address}/sriov_numvfs, and in a udev rule for every boot",
-        )
+        path = f"/sys/bus/pci/devices/{pf.address}/sriov_numvfs"
+        remedy = f"echo {pf.total_vfs} > {path}, and in a udev rule for every boot"
+        yield Check("numvfs", fault, f"no VFs, of {pf.total_vfs} it can have", name, remedy)
     if pf.netdev is None:
-        yield Check(
-            name="link",
-            subject=name,
-            verdict=fault,
-            found=f"no network interface (driver {pf.driver or 'missing'})",
-            remedy="load its driver, and keep its interface in the host's own network namespace",
-        )
+        remedy = "load its driver, and keep its interface in the host's own network namespace"
+        yield Check("link", fault, f"no network interface (driver {pf.driver or 'missing'})", name, remedy)
     elif is_up:
-        yield Check(name="link", subject=name, verdict=Verdict.OK, found="up")
+        yield Check("link", OK, "up", name)
     else:
-        yield Check(
-            name="link",
-            subject=name,
-            verdict=fault,
-            found="down: none of its VFs is lent",
-            remedy=f"ip link set {pf.netdev} up, and look at the cable and the switch",
-        )
+        remedy = f"ip link set {pf.netdev} up, and look at the cable and the switch"
+        yield Check("link", fault, "down: none of its VFs is lent", name, remedy)
 
 
 def _companies(devices: HostDevices, vfs: Sequence[PciDevice]) -> Iterator[Check]:
@@ -163,65 +134,44 @@ def _companies(devices: HostDevices, vfs: Sequence[PciDevice]) -> Iterator[Check
         company = [one for one in devices.group(vf.address) if one.address != vf.address and not one.allows_company]
         if company and vf.iommu_group is not None:
             bad[vf.iommu_group] = company
-    unfit = [vf for vf in vfs if vf.iommu_group in bad]
+    has_fit = any(vf.iommu_group not in bad for vf in vfs)
+    remedy = "switch on ACS in the firmware, or put the card into another slot; or unbind the other devices from their drivers"
     for group, company in sorted(bad.items()):
         names = ", ".join(f"{one.address} (driver {one.driver})" for one in company)
-        yield Check(
-            name="iommu-group",
-            subject=str(group),
-            verdict=Verdict.MISSING if len(unfit) == len(vfs) else Verdict.WARNING,
-            found=f"its VFs are not alone: {names}",
-            remedy="switch on ACS in the firmware, or put the card into another slot; "
-            "or unbind the other devices from their drivers",
-        )
+        verdict = WARNING if has_fit else MISSING
+        yield Check("iommu-group", verdict, f"its VFs are not alone: {names}", str(group), remedy)
 
 
 def _libvirt(reach: Reach) -> Iterator[Check]:
     if reach.version is None:
-        yield Check(
-            name="libvirt",
-            verdict=Verdict.MISSING,
-            found=reach.fault or "it does not say its version",
-            remedy="start libvirt's daemon (libvirtd or virtqemud), or name another hypervisor with -c",
-        )
+        remedy = "start libvirt's daemon (libvirtd or virtqemud), or name another hypervisor with -c"
+        yield Check("libvirt", MISSING, reach.fault or "it does not say its version", remedy=remedy)
         return
-    version = ".".join(map(str, reach.version))
+    version, needed, teaming = (".".join(map(str, each)) for each in (reach.version, NEEDED_LIBVIRT, TEAMING_LIBVIRT))
     if reach.version < NEEDED_LIBVIRT:
-        needed = ".".join(map(str, NEEDED_LIBVIRT))
-        found, remedy = f"{version} has no network ports", f"install libvirt {needed} or newer"
-        yield Check(name="libvirt", verdict=Verdict.MISSING, found=found, remedy=remedy)
+        yield Check("libvirt", MISSING, f"{version} has no network ports", remedy=f"install libvirt {needed} or newer")
     elif reach.version < TEAMING_LIBVIRT:
-        needed = ".".join(map(str, TEAMING_LIBVIRT))
-        found, remedy = f"{version} has no teaming", f"install libvirt {needed} or newer to use teaming pairs"
-        yield Check(name="libvirt", verdict=Verdict.WARNING, found=found, remedy=remedy)
+        remedy = f"install libvirt {teaming} or newer to use teaming pairs"
+        yield Check("libvirt", WARNING, f"{version} has no teaming", remedy=remedy)
     else:
-        yield Check(name="libvirt", verdict=Verdict.OK, found=version)
+        yield Check("libvirt", OK, version)
     if urlsplit(reach.uri).path == "/session":
-        yield Check(
-            name="connection",
-            subject=reach.uri,
-            verdict=Verdict.MISSING,
-            found="a session of one user, which cannot bind PCI devices",
-            remedy="use the system's: -c qemu:///system",
-        )
+        found = "a session of one user, which cannot bind PCI devices"
+        yield Check("connection", MISSING, found, reach.uri, "use the system's: -c qemu:///system")
 
 
 def _memlock(facts: HostFacts, reach: Reach) -> Iterator[Check]:
     """libvirt raises QEMU's limit to the guest's memory and 1 GiB (``qemuDomainGetMemLockLimitBytes``), if it may."""
     limit = None if reach.version is None else facts.memlock(own=urlsplit(reach.uri).path == "/embed")
     if limit is None:
-        yield Check(name="memlock", verdict=Verdict.UNKNOWN, found="no daemon of libvirt's was reached and seen")
+        yield Check("memlock", UNKNOWN, "no daemon of libvirt's was reached and seen")
     elif limit.hard is None or limit.may_raise:
         found = "no limit" if limit.hard is None else "libvirt may raise it as it needs"
-        yield Check(name="memlock", subject=limit.process, verdict=Verdict.OK, found=found)
+        yield Check("memlock", OK, found, limit.process)
     else:
-        yield Check(
-            name="memlock",
-            subject=limit.process,
-            verdict=Verdict.MISSING,
-            found=f"at most {limit.hard // 1024} KiB may be locked, and it takes a guest's whole memory and 1 GiB",
-            remedy="set LimitMEMLOCK=infinity in the daemon's unit (systemctl edit), or in a container give it CAP_SYS_RESOURCE",
-        )
+        found = f"at most {limit.hard // 1024} KiB may be locked, and it takes a guest's whole memory and 1 GiB"
+        remedy = "set LimitMEMLOCK=infinity in the daemon's unit (systemctl edit), or in a container give it CAP_SYS_RESOURCE"
+        yield Check("memlock", MISSING, found, limit.process, remedy)
 
 
 def _pools(reach: Reach) -> Iterator[Check]:
@@ -230,18 +180,16 @@ def _pools(reach: Reach) -> Iterator[Check]:
     try:
         networks = [reach.networks.network(name) for name in reach.networks.names()]
     except VirtnetplugError as error:
-        yield Check(name="pool", verdict=Verdict.UNKNOWN, found=error.message)
+        yield Check("pool", UNKNOWN, error.message)
         return
     pools = [network for network in networks if network.forward == "hostdev"]
     for pool in pools:
-        remedy = "" if pool.active else f"virsh net-start {pool.name}; virsh net-autostart {pool.name}"
-        verdict = Verdict.OK if pool.active else Verdict.WARNING
-        found = "active" if pool.active else "not active, so it lends nothing"
-        yield Check(name="pool", subject=pool.name, verdict=verdict, found=found, remedy=remedy)
+        if pool.active:
+            yield Check("pool", OK, "active", pool.name)
+        else:
+            remedy = f"virsh net-start {pool.name}; virsh net-autostart {pool.name}"
+            yield Check("pool", WARNING, "not active, so it lends nothing", pool.name, remedy)
     if not pools:
-        yield Check(
-            name="pool",
-            verdict=Verdict.WARNING,
-            found="no network is a pool of VFs; they can only be attached by address",
-            remedy="define one: <network><name>vfs</name><forward mode='hostdev' managed='yes'><pf dev='PF'/></forward></network>",
-        )
+        network = "<network><name>vfs</name><forward mode='hostdev' managed='yes'><pf dev='PF'/></forward></network>"
+        found = "no network is a pool of VFs; they can only be attached by address"
+        yield Check("pool", WARNING, found, remedy=f"define one: {network}")

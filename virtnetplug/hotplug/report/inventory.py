@@ -84,7 +84,7 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
 
 
 def _touches(record: OperationRecord, pair: DomainNic) -> bool:
-    """Whether the operation worked on the NIC. One that was called so by libvirt in another run was another NIC."""
+    """Whether the operation worked on the NIC. A NIC to which libvirt gave that alias in another run was another NIC."""
     nics = {step.nic for step in record.steps}
     aliases = nics.intersection(alias for _, alias in record.touched) | {nic for nic in nics if is_lasting(nic)}
     names = {name for alias in aliases for name in record.names_of(alias)}
@@ -96,7 +96,7 @@ def nics_of(
 ) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
-    Of those that `are_new` nothing is asked that a guest cannot have done yet.
+    NICs that `are_new` are not asked for what a guest cannot have done yet.
     """
     said = _said(host, view)
     chosen = view.nics if pairs is None else pairs
@@ -108,13 +108,13 @@ class _Said:
     """What the journal and the guest say of the NICs of one domain."""
 
     rows: Mapping[str, NicRecord]
-    """Of NICs that were plugged, by alias."""
+    """The rows of NICs that were plugged, by alias."""
     pending: Mapping[str, str]
     """Name (see `leaving`) to the id of the operation that may take the NIC out."""
     operations: Mapping[str, OperationRecord]
     """The journal's open operations of `pending`, by id."""
     closing: Mapping[str, str]
-    """Those of `pending` that this run was asked for."""
+    """The NICs of `pending` that this run was asked for."""
     ours: Collection[KnownNic]
     """NICs without a row that are virtnetplug's all the same."""
 
@@ -144,7 +144,7 @@ def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
 
 
 def nics_now(host: Host, domain: Domain, is_one: Callable[[DomainNic], bool]) -> list[Nic]:
-    """Those NICs as they are once an operation has ended; nothing where they cannot be seen, for what was done stands."""
+    """The chosen NICs as they are once an operation has ended. Nothing if they cannot be seen, because what was done stands."""
     try:
         view = look(domain, BOTH)
     except VirtnetplugError:
@@ -174,9 +174,9 @@ def nics_after(host: Host, view: DomainView, pairs: Sequence[DomainNic], *, are_
 
 
 def pending_nics(host: Host, domain_uuid: str, view: DomainView | None = None) -> dict[str, str]:
-    """Name (see `leaving`) to the id of the operation that still may take the NIC out: one that is not settled, or waits for the guest now.
+    """Name (see `leaving`) to the id of the operation that may still detach the NIC: it is not settled, or waits for the guest now.
 
-    With `view`, of what the domain has there: an operation on the guest of an earlier run is none.
+    If `view` is given, only operations on what the domain has there count, and none on the guest of an earlier run.
     """
     records = host.journal.open_operations(host.hypervisor.key, domain_uuid, "")
     return of_domain(records if view is None else guest.concerned(view, records), domain_uuid)
@@ -231,8 +231,8 @@ def _nic(
 
 
 def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) -> bool:
-    """Whether somebody has put in the guest's NIC once the guest had let go of the operation's: it has the lasting alias and the MAC of that one,
-    and has another host end, or is connected to something else.
+    """True if somebody attached the guest's NIC after the guest had let go of the operation's NIC. It has the lasting alias and the MAC of that NIC,
+    but another host end, or it is connected to something else.
     """
     if not record.domain_uuid or not is_lasting(live.alias):
         return False
@@ -279,8 +279,8 @@ def _states(
 def frontend(host: Host, domain: Domain, live: Interface) -> State:
     """Connected on evidence that taints nothing, else Unknown.
 
-    The host shows the guest's end by itself; or the guest has sent packets since the plug, which made the host's end; of an assigned device,
-    its driver has switched MSI-X on.
+    The host shows the guest's end by itself, or the guest has sent packets since the plug, which made the host's end. The guest's driver of an
+    assigned device has switched MSI-X on.
     """
     if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED
@@ -295,7 +295,7 @@ def frontend(host: Host, domain: Domain, live: Interface) -> State:
 
 
 def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:
-    """Of the NICs in the journal, by domain UUID and alias, where the hypervisor's host shows both ends by itself."""
+    """The states of the NICs in the journal, by domain UUID and alias, if the hypervisor's host shows both ends by itself."""
     records: dict[str, list[NicRecord]] = {}
     for record in host.journal.nics(host.hypervisor.key):
         records.setdefault(record.domain_uuid, []).append(record)

@@ -39,6 +39,16 @@ class Seen:
         """The nets of the next boot."""
         return () if self.config_xml is None else xml.glimpse(self.config_xml)
 
+    @cached_property
+    def aliases(self) -> frozenset[str | None]:
+        """The aliases of its NICs in either definition."""
+        return frozenset(net.alias for net in (*self.live, *self.config))
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Its name and its UUID, as findings give them."""
+        return self.name, self.uuid
+
     @property
     def is_active(self) -> bool:
         """Whether it runs, or did a moment ago."""

@@ -17,9 +17,8 @@ from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
-from virtnetplug.model.host_device import NO_MAC, VfCounters, VfSettings
+from virtnetplug.model.host_device import NO_MAC, Boot, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.vf_identity import Boot
 from virtnetplug.ports.host_facts import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)

@@ -11,8 +11,8 @@ from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
 from virtnetplug.adapters.linux import netdev_state, physical_functions
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.errors import HookFailed, HostDeviceFailed, HostDeviceMissing
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import NetdevState
 
 FIRST, BARE = PciAddress.parse(PF), PciAddress.parse(BARE_PF)
 

@@ -255,7 +255,7 @@ def test_a_newer_journal_is_left_alone(directory: Path, written: SqliteJournal, 
     with pytest.raises(JournalNewer) as caught:
         opened(read_only=read_only)
     assert is_a_paragraph(
-        caught.value, directory, f"version {VERSION + 1}", f"version {VERSION}:", "Upgrade", "--state-dir"
+        caught.value, directory, f"version {VERSION + 1}", f"version {VERSION}:", "Upgrade", "`state_dir`"
     )
     assert (directory / "journal.db").read_bytes() == before
 
@@ -280,7 +280,7 @@ def test_another_programs_database_is_left_alone(directory: Path, opened: Open, 
     before = (directory / "journal.db").read_bytes()
     with pytest.raises(JournalBroken) as caught:
         opened(read_only=read_only)
-    assert is_a_paragraph(caught.value, directory / "journal.db", "not a virtnetplug journal", "--state-dir")
+    assert is_a_paragraph(caught.value, directory / "journal.db", "not a virtnetplug journal", "`state_dir`")
     assert (directory / "journal.db").read_bytes() == before
 
 
@@ -307,7 +307,7 @@ def test_a_directory_that_is_none_is_told(directory: Path, opened: Open, make: C
     make(directory)
     with pytest.raises(JournalBroken) as caught:
         opened()
-    assert is_a_paragraph(caught.value, directory, "no directory", "--state-dir")
+    assert is_a_paragraph(caught.value, directory, "no directory", "`state_dir`")
 
 
 # -- where it lives ------------------------------------------------------------------------------

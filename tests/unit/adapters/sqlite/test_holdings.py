@@ -12,7 +12,7 @@ import pytest
 from tests.unit.adapters.sqlite.records import holding
 from virtnetplug.adapters.sqlite import SqliteJournal
 from virtnetplug.errors import ClaimTaken
-from virtnetplug.model.vf_identity import VfIdentity
+from virtnetplug.model.host_device import VfIdentity
 
 
 def test_what_is_held_reads_as_it_was_written_and_outlives_the_process(tmp_path: Path) -> None:

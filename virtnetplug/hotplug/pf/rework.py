@@ -15,43 +15,42 @@ from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.transaction import Transaction
-from virtnetplug.hotplug.pf.pf_guests import identities, keep_new, renew
+from virtnetplug.hotplug.pf.guests import identities, keep_new, renew
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, VfSettings
+from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, PciDevice, PfState, VfIdentity, VfSettings
 from virtnetplug.model.operation import Half, OperationRecord, Phase
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.physical_function import PfState
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.retry import until_true
 
 CARRIER_SECONDS = 5.0
-"""How long the PF's link is waited for that was up before."""
+"""Seconds to wait for the PF's link, if it was up before."""
 
 DONE = "restore_vfs"
-"""The last of the steps: once it is done, the PF is as it is to be."""
+"""The last step: once it is done, the PF is as wished."""
 
 STEPS = ("run_hook", "unbind_pf", "bind_pf", "set_numvfs", "restore_pf", DONE)
-"""In order; the first of them that is planned is where the PF stops being as it was."""
+"""The steps in order. The first of them that is planned is where the PF stops being as it was."""
 
 _MAKING = ("unbind_pf", "bind_pf", "set_numvfs")
-"""Those that make VFs; that of the last is in the journal once it is done."""
+"""The steps that make VFs. The journal has the VFs of the last one once that step is done."""
 
 _BY_LIBVIRT = ("admin_mac", "vlan")
 
 
 def steps(pf: str, *, has_hook: bool, reload_driver: bool) -> list[tuple[str, str, Phase, Half | None]]:
-    """For plans and the journal."""
+    """The steps for plans and the journal."""
     names = ["run_hook"] * has_hook + ["unbind_pf", "bind_pf"] * reload_driver + ["set_numvfs", "restore_pf", DONE]
     return [(name, pf, Phase.PLUG, None) for name in names]
 
 
 def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
-    """How the PF and each of its VFs are now, none of which a guest has; raises `Failed` if the PF is not as it was `seen` before its guests were asked."""
+    """The state of the PF and of each VF, once no guest has one. Raises `Failed` if the PF differs from what was `seen` before its guests were asked."""
     pf, now = seen.address, host.host_devices.pf_state(seen.address)
     if (now.driver, now.num_vfs) != (seen.driver, seen.num_vfs):
         raise Failed(
-            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody changed it "
-            "while its guests were asked. It was left alone. VFs that are gone come back once it is as it was: make it so, then run 'virtnetplug recover'."
+            f"{pf} was on driver {seen.driver} with {seen.num_vfs} VFs, and is on driver {now.driver or 'none'} with {now.num_vfs}: somebody "
+            "changed it while its guests were asked. It was left alone. Set driver and number of VFs as they were, so that VFs that are gone "
+            "come again; then run `recover()`."
         )
     vfs = [
         {
@@ -65,7 +64,7 @@ def snapshot(host: Host, seen: PciDevice) -> dict[str, Any]:
 
 
 def check_free(host: Host, pf: PciAddress) -> None:
-    """Raise `HostDeviceBusy` while somebody has a VF: the kernel would wait for that one, and everybody for the kernel."""
+    """Raise `HostDeviceBusy` while somebody has a VF: the kernel would wait for that VF, and everybody for the kernel."""
     users = users_of_devices(host)
     for vf in host.host_devices.vfs(pf):
         if (domain := users.get(vf.address)) is not None:
@@ -77,7 +76,7 @@ def check_free(host: Host, pf: PciAddress) -> None:
 
 
 def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """Run those steps."""
+    """Run the steps."""
     name, devices, request = str(pf), host.host_devices, tx.record.request
     before, hook = PfState.from_request(request["before"]), request["hook"]
     if hook:
@@ -93,7 +92,7 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
 
 
 def _run_hook(host: Host, pf: PciAddress, hook: Sequence[str], tx: Transaction) -> None:
-    """The VFs that there are when it has ended, well or not, are the operation's."""
+    """Run the hook. The VFs that the PF has afterwards are the operation's, even if the hook failed."""
     try:
         host.host_devices.run_hook(pf, hook)
     finally:
@@ -119,10 +118,10 @@ def _set_number(host: Host, pf: PciAddress, tx: Transaction, number: int) -> Non
 
 
 def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """Whatever became of the PF: driver, number of VFs, interface and every VF's settings as they were; nothing in another boot.
+    """Restore the PF: its driver, the number of its VFs, its interface, and the settings of every VF. Does nothing in another boot.
 
-    If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own. VFs that were made
-    anew while its hook ran, or since, and are not in the journal may be somebody else's: they are left as they are, with a warning.
+    If the operation was cut off between making the VFs and writing down which they are, the VFs that are there count as its own. VFs that the journal
+    does not have may be somebody else's: made anew while the hook ran, or since. Such a VF is left alone, with a warning.
     """
     if not is_of_this_boot(host, tx.record):
         return
@@ -148,7 +147,7 @@ def is_of_this_boot(host: Host, record: OperationRecord) -> bool:
 
 
 def is_in_shape(host: Host, pf: PciAddress, record: OperationRecord) -> bool:
-    """Whether the PF has the driver and as many VFs as before; so it is if nothing was done to it yet, and in another boot."""
+    """Whether the PF has its driver and as many VFs as before. True if nothing was done to it yet, and in another boot."""
     request = record.request
     if "before" not in request or not is_of_this_boot(host, record):
         return True
@@ -157,7 +156,7 @@ def is_in_shape(host: Host, pf: PciAddress, record: OperationRecord) -> bool:
 
 
 def restore_pf(host: Host, pf: PciAddress, before: PfState) -> None:
-    """Its network interface, and its link where that was up."""
+    """Restore the network interface of the PF, and wait for its link if that was up."""
     if before.netdev is None:
         return
     host.host_devices.restore_netdev(pf, before.netdev)
@@ -166,9 +165,9 @@ def restore_pf(host: Host, pf: PciAddress, before: PfState) -> None:
 
 
 def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
-    """Each VF that there was and is, by index, as it was; raises `HostDeviceFailed` naming what is not. Returns warnings.
+    """Restore the settings of each VF, by index. Raises `HostDeviceFailed`, which names what could not be restored. Returns warnings.
 
-    One that a guest has by now is that guest's, and one that somebody has made anew since is left as it is, with a warning.
+    A VF that a guest has by now is left alone, and so is a VF that somebody has made anew since. The latter gets a warning.
     """
     vfs, users = host.host_devices.vfs(pf), users_of_devices(host)
     lent = {row.address for row in host.journal.holdings() if row.operation_id != tx.record.id}
@@ -193,14 +192,15 @@ def restore_vfs(host: Host, pf: PciAddress, tx: Transaction) -> list[str]:
 
 
 def check_unchanged(host: Host, vf: PciAddress, entry: Mapping[str, Any] | None) -> None:
-    """Raise `VfChanged` where somebody set the VF's MAC or VLAN since it was made as `entry` says: nothing overwrites that."""
+    """Raise `VfChanged` if somebody has set the VF's MAC or VLAN since it was made as in `entry`: nothing overwrites that."""
     if entry is None:
         return
     wanted = {name: entry["settings"][name] for name in _BY_LIBVIRT}
     now = host.host_devices.settings(vf)
     if missed := drift(wanted, now):
         raise VfChanged(
-            f"host device {vf} is not as the journal says: its {told(missed, now)}. Someone set it by hand; make it so again, then run 'virtnetplug recover'."
+            f"host device {vf} is not as the journal says: its {told(missed, now)}. Somebody set it by hand. "
+            "Set it again as it was, then run `recover()`."
         )
 
 
@@ -223,7 +223,7 @@ def _restore_vf(host: Host, vf: PciDevice, entry: Mapping[str, Any], held: Holdi
 
 
 def _lent_as(address: PciAddress, entry: Mapping[str, Any], record: OperationRecord) -> Holding:
-    """A row of the VF that the operation made; an older version did not write down which those are."""
+    """The row of a VF that the operation made. An older version did not write down which VFs it made."""
     made = record.request.get("made", {}).get(str(address))
     return Holding(
         address=address, uri="", hypervisor="", domain_uuid="", domain_name="", domain_id=-1, alias="", mac="", managed=True,
@@ -245,7 +245,7 @@ def _await_libvirt(host: Host, vf: PciAddress) -> None:
 
 
 def _refresh_pools(host: Host, pf: PciAddress, vfs: Sequence[PciAddress]) -> list[str]:
-    """Have the pools of this PF lend the VFs that there are: libvirt lists them once, when such a network starts."""
+    """Make the pools of this PF lend the VFs that it has now: libvirt lists them once, when such a network starts."""
     netdev, said = host.host_devices.device(pf).netdev, []
     for name in host.networks.names():
         network = host.networks.network(name)

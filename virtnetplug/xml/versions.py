@@ -1,18 +1,37 @@
-"""A three-way merge of elements: what one change did to an element, done to the element as somebody else has changed it since."""
+"""Versions of one element or definition: their difference for a person, and a three-way merge."""
 
 from __future__ import annotations
 
 from lxml import etree
 
 from virtnetplug.xml.order import insert, remove
-from virtnetplug.xml.parser import root_from
+from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
 from virtnetplug.xml.written import Written
 
 
-def merged(now: str, before: str, after: str) -> str:
-    """The ``<interface>`` `now` with what differs between `before` and `after` as `after` has it; whatever else `now` says stays.
+def diff(before: str, after: str, name: str) -> str:
+    """A unified diff of two pieces of XML, empty if they say the same; each of its lines ends with a newline. Either may be empty text.
 
-    Attributes and elements are compared one by one. Elements of which a parent has several, such as ``<tag>`` of a VLAN, are compared together.
+    Both are brought to one form first (indentation, quotes), so only what differs in meaning or order shows.
+    """
+    import difflib
+
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"{name} (before)", f"{name} (after)", lineterm="")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    if not text.strip():
+        return []
+    root = root_from(text, None, limit=MAX_DEFINITION_BYTES)
+    etree.indent(root)
+    return Written(root).write().splitlines()
+
+
+def merged(now: str, before: str, after: str) -> str:
+    """The ``<interface>`` `now`, changed as `after` differs from `before`; whatever else somebody changed in `now` meanwhile stays.
+
+    Attributes and elements are compared each for itself. Elements of which a parent has several, such as ``<tag>`` of a VLAN, are compared together.
     """
     if now == before:
         return after
@@ -29,8 +48,8 @@ def _merge(now: etree._Element, before: etree._Element, after: etree._Element) -
             continue
         if value is not None:
             now.set(name, value)
-        elif name in now.attrib:
-            del now.attrib[name]
+        else:
+            now.attrib.pop(name, "")
     if (text := (after.text or "").strip()) != (before.text or "").strip():
         now.text = text or None
     for tag in dict.fromkeys(child.tag for child in (*before.iterchildren("*"), *after.iterchildren("*"))):
@@ -38,7 +57,6 @@ def _merge(now: etree._Element, before: etree._Element, after: etree._Element) -
 
 
 def _merge_children(now: etree._Element, before: etree._Element, after: etree._Element, tag: str) -> None:
-    """The children of that tag."""
     ours, was, new = (list(node.iterchildren(tag)) for node in (now, before, after))
     if [_said(node) for node in was] == [_said(node) for node in new]:
         return
@@ -60,7 +78,7 @@ def _copy(node: etree._Element, to: etree._Element) -> None:
 
 
 def _said(node: etree._Element) -> object:
-    """What the element says, whatever white space it is written with."""
+    """What the element says, without its white space."""
     return (
         node.tag,
         sorted(node.attrib.items()),

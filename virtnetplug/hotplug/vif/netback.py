@@ -1,4 +1,4 @@
-"""A vif bound, put where it belongs and seen to be connected, by whoever needs it so: a rebind, its undo, or what finishes it after a crash."""
+"""The driver of a vif (xen-netback) unbound and bound, its link put where it belongs, and its connection verified."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 from virtnetplug.errors import HostDeviceFailed, NicChanged, VifNotConnected
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.vif.vif_nics import VifNic, as_its_script_made_it, xen
+from virtnetplug.hotplug.vif.nics import VifNic, as_its_script_made_it, xen
 from virtnetplug.ports.xen import Vif
 from virtnetplug.retry import until_true
 
 LOOK_AGAIN = 2.0
-"""Seconds after which xenstore is read even without a change."""
+"""Seconds after which xenstore is read again even if nothing changed."""
 
 ORPHAN_SECONDS = 15.0
-"""How long a ``modprobe -r`` may go on that outlived the process which had begun it, and keep what is loaded from staying."""
+"""Seconds that a ``modprobe -r`` may outlive the process that began it. Until then it may unload what was loaded."""
 
 
 PLUMBED = "connected"
-"""What a vif's hotplug script says in xenstore once the link is where it belongs. The kernel removes it at unbind."""
+"""What a vif's hotplug script writes into xenstore once the link is where it belongs. The kernel removes that at unbind."""
 
 
 def unbind(host: Host, nic: VifNic) -> None:
-    """Take the driver from the vif; nothing if it is gone: another run, or another NIC, may have its name.
+    """Unbind the driver from the vif. Does nothing if the vif is gone: another run, or another NIC, may have its name.
 
     Raises `NicChanged` if somebody has moved its link since it was looked at, and `HostDeviceFailed`.
     """
@@ -42,7 +42,7 @@ def unbind(host: Host, nic: VifNic) -> None:
 
 
 def bind(host: Host, nic: VifNic) -> None:
-    """It has its driver again, and with it a link; nothing if it has it, or is gone. Raises `HostDeviceFailed`."""
+    """Bind the driver to the vif, which gives it a link. Does nothing if it has its driver, or is gone. Raises `HostDeviceFailed`."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return  # another vif may have its name by now
@@ -54,7 +54,7 @@ def bind(host: Host, nic: VifNic) -> None:
 
 
 def bind_surely(host: Host, nic: VifNic) -> None:
-    """The same where the driver may not be loaded, or be going to be unloaded by what somebody left behind."""
+    """Bind the driver even if it is not loaded, or if a ``modprobe -r`` that was left behind unloads it."""
     _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return
@@ -74,9 +74,9 @@ def bind_surely(host: Host, nic: VifNic) -> None:
 
 
 def plumb(host: Host, nic: VifNic) -> None:
-    """Its link is as it was and in its bridge, and the backend knows that, as from its hotplug script; nothing for one that was nowhere.
+    """Restore the vif's link, put it into its bridge, and tell the backend, as its hotplug script does. Does nothing if the link was in no bridge.
 
-    A link that somebody has put into a bridge since the vif was bound stays as that left it (see `moved`).
+    A link that somebody has put into a bridge since the vif was bound stays there (see `moved`).
     What netback reads of xenstore itself, the rate, is not set here. Each write looks again first: another vif may have the name by now.
     """
     if nic.wanted is None or (seen := _seen(host, nic)) is None:
@@ -98,7 +98,7 @@ def plumb(host: Host, nic: VifNic) -> None:
 
 
 def moved(host: Host, nics: Sequence[VifNic]) -> list[str]:
-    """A sentence for each whose link somebody has put into another bridge than it was in, where it is left."""
+    """A sentence for each vif whose link somebody has put into another bridge; it is left there."""
     found = []
     for nic in nics:
         name = None if nic.wanted is None or is_gone(host, nic) else xen(host)[1].link(nic.vif.name)
@@ -111,7 +111,7 @@ def moved(host: Host, nics: Sequence[VifNic]) -> list[str]:
 
 
 def check(host: Host, nic: VifNic, deadline: float) -> None:
-    """Both ends are connected, or there is nothing left to connect; else `VifNotConnected` with both states, at `deadline` (monotonic seconds)."""
+    """Wait until both ends are connected, or nothing is left to connect. Raises `VifNotConnected`, with both states, at `deadline` (monotonic seconds)."""
     store, _ = xen(host)
     if nic.rings is None or _is_well(_seen(host, nic)):
         return
@@ -124,14 +124,14 @@ def check(host: Host, nic: VifNic, deadline: float) -> None:
 
 
 def complete(host: Host, nic: VifNic, seconds: float) -> None:
-    """All of it, however far it was; raises what kept it from that, `VifNotConnected` at the end of `seconds`."""
+    """Bind the vif, put its link into its bridge, and wait for its connection, however far it was. Raises `VifNotConnected` after `seconds`."""
     bind_surely(host, nic)
     plumb(host, nic)
     check(host, nic, host.clock.monotonic() + seconds)
 
 
 def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozenset()) -> list[str]:
-    """A sentence for each that is connected, but whose guest began anew instead of being taken as it was found; `moved` is what a watch saw of that."""
+    """A sentence for each vif whose guest connected anew, so that its ring was not taken over. `moved` has the vifs of which a watch saw that."""
     store, _ = xen(host)
     found = []
     for nic in nics:
@@ -147,12 +147,12 @@ def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozense
 
 
 def is_gone(host: Host, nic: VifNic) -> bool:
-    """Whether there is nothing left to bind: its guest has ended, or it was detached, and another vif may have its name (see `is_replaced`)."""
+    """Whether nothing is left to bind: the guest has ended, or the NIC was detached. Another vif may have the name (see `is_replaced`)."""
     return _seen(host, nic) is None
 
 
 def is_replaced(host: Host, nic: VifNic) -> bool:
-    """Whether its guest goes on, and has another NIC under the vif's number, or the same one elsewhere."""
+    """Whether the guest goes on, and has another NIC under the vif's number, or the same NIC in another bridge."""
     return (now := _of_number(host, nic)) is not None and not _is_same(now, nic)
 
 
@@ -170,7 +170,7 @@ def _of_number(host: Host, nic: VifNic) -> Vif | None:
 
 
 def _is_same(now: Vif, nic: VifNic) -> bool:
-    """By MAC and bridge, which libxl writes when libvirt attaches a NIC, and nobody after that. Records of earlier versions have neither."""
+    """Compare MAC and bridge. libxl writes them when libvirt attaches a NIC, and nobody changes them later. Records of earlier versions have neither."""
     return nic.vif.mac in (None, now.mac) and nic.vif.bridge in (None, now.bridge)
 
 

@@ -1,4 +1,4 @@
-"""Why a vif cannot be bound anew: nothing is taken for what it should be, and where two disagree both are said."""
+"""Why a vif cannot be bound anew. Definition, xenstore and link must agree; a refusal names both values."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _AGAIN = "Detach it and attach it again."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A vif with what libvirt has of it, its domain and its net of the live definition, each None where libvirt does not know it.
+    """A vif with its domain and its net of the live definition. Both are None if libvirt does not know the vif.
 
-    `link` is None while it has no driver. `is_placed` says whether it is to be in its bridge afterwards.
+    `link` is None while the vif has no driver. `is_placed` is true if the vif gets into its bridge again.
     """
 
     vif: Vif
@@ -41,33 +41,33 @@ class Candidate:
 
     @property
     def alias(self) -> str:
-        """Of the NIC, else its MAC; of a vif that is none, its name."""
+        """The alias of the NIC, else its MAC. For a vif that is no NIC, the name of the vif."""
         return (self.net.alias or str(self.net.mac)) if self.net is not None else self.vif.name
 
     @property
     def bridge(self) -> str | None:
-        """Where it belongs: by its definition, else by what its toolstack wrote."""
+        """The bridge where the vif belongs: by its definition, else by what its toolstack wrote."""
         return (self.net.source_bridge if self.net is not None else None) or self.vif.bridge
 
 
 def no_single(label: str, vifs: Sequence[Vif]) -> Refusal:
-    """For a NIC that is no vif, or several."""
+    """The refusal of a NIC that is no vif, or several."""
     names = ", ".join(vif.name for vif in vifs) or "no vif"
     return _refusal(VifUnfit.reason, label, f"xenstore has {names} with its MAC, and one is needed. {_AGAIN}")
 
 
 def unknown(domain_id: int, number: int) -> Refusal:
-    """For a vif that has the driver and that xenstore does not have."""
+    """The refusal of a vif that has the driver and that xenstore does not have."""
     name = f"vif-{domain_id}-{number}"
     return _refusal(VifUnfit.reason, name, "xenstore has nothing of it. Try again once its domain has ended.")
 
 
 def refusals(host: Host, candidate: Candidate, *, must_connect: bool) -> Iterator[Refusal]:
-    """All of it. `must_connect`: its guest must be connected, too."""
+    """Every refusal. `must_connect`: its guest must be connected, too."""
     label, vif = candidate.label, candidate.vif
     pending = pending_nics(host, candidate.domain_uuid) if candidate.domain_uuid else {}
     if (operation := operation_on(candidate.net, pending)) is not None:
-        why = f"operation {operation} of it is not settled; 'virtnetplug recover' settles it first."
+        why = f"operation {operation} of it is not settled; `recover()` settles it first."
         yield _refusal(NicPending.reason, label, why)
     states = f"backend {vif.backend or 'gone'}, frontend {vif.frontend or 'gone'}"
     if vif.backend_domain:
@@ -83,13 +83,13 @@ def refusals(host: Host, candidate: Candidate, *, must_connect: bool) -> Iterato
 
 
 def _of_bridge(host: Host, candidate: Candidate) -> Iterator[Refusal]:
-    """All that name a bridge must name the same one, and the link be in that, or in none."""
+    """Definition and xenstore must name the same bridge, and the link must be in that bridge, or in none."""
     label, vif, net, link, wanted = candidate.label, candidate.vif, candidate.net, candidate.link, candidate.bridge
     if net is not None and (net.vlan is not None or net.virtualport is not None):
-        why = f"it has a VLAN or a virtual port, which joining its bridge alone would not give back. {_AGAIN}"
+        why = f"it has a VLAN or a virtual port, which joining its bridge alone would not restore. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
     if wanted is None:
-        why = f"it is in no bridge, and what its script {vif.script} has made otherwise cannot be put back. {_AGAIN}"
+        why = f"it is in no bridge, and what its script {vif.script} has made otherwise cannot be restored. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
         return
     if vif.bridge not in (None, wanted):
@@ -104,7 +104,7 @@ def _of_bridge(host: Host, candidate: Candidate) -> Iterator[Refusal]:
             BridgeMissing.reason, label, f"its bridge {wanted} is not on this host. Make it, then try again."
         )
     elif bridge.kind != LINUX:
-        why = f"{wanted} is no Linux bridge but of kind {bridge.kind}, which it could not be put back into. {_AGAIN}"
+        why = f"{wanted} is no Linux bridge but of kind {bridge.kind}, which it could not join again. {_AGAIN}"
         yield _refusal(NotSupported.reason, label, why)
 
 

@@ -1,4 +1,4 @@
-"""Who has the VFs of a PF, and what of that keeps the PF from being taken apart: said before anything is touched."""
+"""Who has the VFs of a PF, and which of these users forbid to take the PF apart. Nothing is touched here."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from virtnetplug.ports.domain import Domain, PowerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfNic:
-    """A guest's NIC that is one of the PF's VFs; `index` is the VF's, `old` what `restoring.restore` has to know.
+    """A guest's NIC that is one of the PF's VFs. `index` is the number of the VF, `old` what attaching it again needs.
 
-    The NIC comes back as `alias`. That is the alias which it has, or one of ours where libvirt made that: the next one of libvirt's would be
-    another. `same_mac` are the NICs of its guest that have its MAC (`view.same_mac_as`).
+    The NIC is attached again as `alias`. That is a minted alias if libvirt made the present one, as libvirt would make another one.
+    `same_mac` are the NICs of its guest that have its MAC (`view.same_mac_as`).
     """
 
     domain: Domain
@@ -58,23 +58,23 @@ class PfNic:
 
     @property
     def label(self) -> str:
-        """What steps call it: aliases are each guest's own."""
+        """What steps call the NIC, as two guests may have the same alias."""
         return f"{self.domain.name}/{self.net.alias or self.alias}"
 
     @property
     def net(self) -> Interface:
-        """As its guest had it."""
+        """The NIC as its guest had it."""
         return xml.interface(self.element)
 
     @property
     def mac(self) -> Mac | None:
-        """What it is known by beside its alias."""
+        """The MAC of the NIC."""
         return self.net.mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfView:
-    """One look: the PF, its VFs by index, the NICs that are made of them, and what speaks against taking them out."""
+    """One look at the PF: its VFs by index, the NICs that have them, and the refusals."""
 
     pf: PciDevice
     vfs: Sequence[PciDevice]
@@ -89,7 +89,7 @@ class PfView:
 
 
 def pf_called(host: Host, name: PciAddress | str) -> PciAddress:
-    """The PF of that address, or of that network interface; raises `HostDeviceMissing`, and `Refused` (``not-local``) for another host's."""
+    """The PF of that address or network interface. Raises `HostDeviceMissing`, or `Refused` (``not-local``) for a PF of another host."""
     if not host.hypervisor.is_local:  # before a PF of this host is looked for
         message = f"PF {name} would be taken apart on this host, and the guests of {host.hypervisor.uri} run on another host. Run virtnetplug there."
         raise Refused(message, reason="not-local")
@@ -108,7 +108,7 @@ def pf_called(host: Host, name: PciAddress | str) -> PciAddress:
 
 
 def look_at(host: Host, address: PciAddress) -> PfView:
-    """Every running guest and every VF; raises `HostDeviceMissing`, and what looking at guests raises."""
+    """Look at every running guest and every VF. Raises `HostDeviceMissing`, and what looking at guests raises."""
     pf, vfs = host.host_devices.device(address), host.host_devices.vfs(address)
     known = {vf.address: vf for vf in vfs}
     holdings = {one.address: one for one in host.journal.holdings() if one.address in known}
@@ -141,7 +141,7 @@ def look_at(host: Host, address: PciAddress) -> PfView:
 
 
 def defined_with(host: Host, addresses: Collection[PciAddress]) -> Iterator[tuple[str, PciAddress]]:
-    """Each domain whose definition of the next boot names one of these VFs by its address, running or not, with the VF."""
+    """Each domain, running or not, whose definition names one of these VFs by address; with the VF."""
     for domain, state in host.hypervisor.definitions() if addresses else ():
         try:
             text = domain.xml(Half.CONFIG) if state.persistent else ""
@@ -173,7 +173,7 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
 def _nic_refusals(
     host: Host, view: DomainView, net: Interface, nic: PfNic, holding: Holding | None
 ) -> Iterator[Refusal]:
-    """Why this NIC cannot be taken out and put in again as it is."""
+    """Why this NIC cannot be detached and attached again as it is."""
     name = f"{describe(net)} of {view.domain.name}"
     yield from check_scope(view, Scope.LIVE)
     if view.state.power is PowerState.PAUSED:
@@ -187,14 +187,14 @@ def _nic_refusals(
         yield Refusal(
             reason=NicPending.reason,
             nic=nic.label,
-            message=f"{name} belongs to operation {operation}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
+            message=f"{name} belongs to operation {operation}, which is not settled; `recover(wait=60)` settles it first.",
         )
         return
     if holding is None and not net.managed:
         yield Refusal(
             reason=NotSupported.reason,
             nic=nic.label,
-            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be put back as it is. "
+            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be restored as it is. "
             f"Detach {nic.address} from it, and attach it with virtnetplug.",
         )
     try:
@@ -204,14 +204,14 @@ def _nic_refusals(
 
 
 def _vf_refusals(host: Host, vf: PciDevice, holding: Holding | None) -> Iterator[Refusal]:
-    """Who has a VF that is no NIC of a guest of this connection."""
+    """The refusals of a VF that is no NIC of a guest of this connection."""
     if holding is not None:
         why = (
             f"quarantined: {holding.quarantine}"
             if holding.quarantine
             else f"held for {holding.alias} of {holding.domain_name}"
         )
-        yield _held(vf.address, f"{why}; 'virtnetplug recover' settles what is left of it")
+        yield _held(vf.address, f"{why}; `recover()` settles what is left of it")
         return
     if vf.driver is not None and "vfio" in vf.driver:
         try:

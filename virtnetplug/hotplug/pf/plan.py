@@ -1,4 +1,4 @@
-"""What is to be done to a PF and its guests, what speaks against it, and in which steps it would go."""
+"""What is done to a PF and its guests, the refusals, and the steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from virtnetplug.errors import HostDeviceUnfit, NotSupported, Outage, PfInUse, P
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC
 from virtnetplug.hotplug.engine.transaction import plan_steps
-from virtnetplug.hotplug.pf import pf_rework
-from virtnetplug.hotplug.pf.pf_guests import entry_of, entry_of_free
-from virtnetplug.hotplug.pf.pf_users import PfView, defined_with
+from virtnetplug.hotplug.pf import rework
+from virtnetplug.hotplug.pf.guests import entry_of, entry_of_free
+from virtnetplug.hotplug.pf.users import PfView, defined_with
 from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
 
 NAME = "rebind-pf"
@@ -22,7 +22,7 @@ NAME = "rebind-pf"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be done to a PF; `numvfs` None is as many as it has, `hook` is a program with its arguments."""
+    """What a caller asks for. `numvfs` None keeps the number of VFs; `hook` is a program with its arguments."""
 
     reload_driver: bool = False
     numvfs: int | None = None
@@ -33,7 +33,7 @@ class Wish:
 def wish_of(
     *, reload_driver: bool, numvfs: int | None, firmware_hook: str | Sequence[str] | None, allow_outage: bool
 ) -> Wish:
-    """As a caller says it; a hook in one string is split as a shell would, and no shell ever sees it. Raises `UsageError`."""
+    """The wish of a caller. A hook in one string is split as a shell splits it, but no shell runs. Raises `UsageError`."""
     try:
         words = shlex.split(firmware_hook) if isinstance(firmware_hook, str) else list(firmware_hook or ())
     except ValueError as error:
@@ -48,33 +48,31 @@ def wish_of(
 
 
 def refusals(host: Host, view: PfView, wish: Wish) -> tuple[Refusal, ...]:
-    """All that speaks against it; nothing does where nothing is to be done."""
+    """Every refusal; none if the PF is as wished already."""
     if is_so(view, wish):
         return ()
     return (*_unfit(host, view, wish), *view.refusals, *(() if wish.allow_outage else _cut_off(view)))
 
 
 def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
-    """What speaks against doing this to the PF, whoever has its VFs."""
+    """The refusals that do not depend on who has the VFs."""
     pf, name = view.pf, str(view.pf.address)
 
     def refusal(reason: str, why: str) -> Refusal:
         return Refusal(reason=reason, nic=name, message=f"{name} {why}")
 
     if not pf.is_pf:
-        yield refusal(HostDeviceUnfit.reason, "is no PF; 'virtnetplug devices' shows those of this host.")
+        yield refusal(HostDeviceUnfit.reason, "is no PF; `devices()` shows those of this host.")
         return
     if (why := host.host_devices.obstacle(pf.address)) is not None:
         yield refusal(NotSupported.reason, f"cannot be changed: {why}.")
     if pf.driver is None:
-        yield refusal(
-            HostDeviceUnfit.reason, "has no driver, so there is nothing to be put back. Bind one to it first."
-        )
+        yield refusal(HostDeviceUnfit.reason, "has no driver, so no driver could be restored. Bind one to it first.")
     for record in host.journal.open_operations(host.hypervisor.key, ""):
         if record.operation == NAME and record.domain_name == name:
             yield refusal(
                 PfPending.reason,
-                f"belongs to operation {record.id}, which is not settled; 'virtnetplug recover --wait 60' settles it first.",
+                f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first.",
             )
     if wish.hook and (fault := host.host_devices.hook_fault(wish.hook)) is not None:
         yield refusal(NotSupported.reason, f"has a firmware hook that cannot be run: {fault}.")
@@ -101,17 +99,17 @@ def _cut_off(view: PfView) -> Iterator[Refusal]:
             reason=Outage.reason,
             nic=alone[0],
             message=f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
-            "Say --allow-outage if that is meant.",
+            "Use `allow_outage=True` if that is meant.",
         )
 
 
 def is_so(view: PfView, wish: Wish) -> bool:
-    """Whether nothing is to be done."""
+    """Whether the PF is as wished already."""
     return view.pf.is_pf and not wish.reload_driver and not wish.hook and wish.numvfs in (None, view.pf.num_vfs)
 
 
 def _targets(view: PfView, wish: Wish) -> dict[str, int]:
-    """The index of the VF that each NIC is to have: its own if that will be there, else the lowest that is free."""
+    """The index of the VF that each NIC gets: its own if that will be there, else the lowest that is free."""
     number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
     stay = {nic.label: nic.index for nic in view.nics if nic.index < number}
     spare = iter(index for index in range(number) if index not in stay.values())
@@ -119,7 +117,7 @@ def _targets(view: PfView, wish: Wish) -> dict[str, int]:
 
 
 def told(view: PfView, wish: Wish) -> Iterator[str]:
-    """What becomes of each guest, a sentence each."""
+    """For each guest a sentence that says what happens to it."""
     targets = (
         _targets(view, wish) if len(view.nics) <= (view.pf.num_vfs if wish.numvfs is None else wish.numvfs) else {}
     )
@@ -131,29 +129,29 @@ def told(view: PfView, wish: Wish) -> Iterator[str]:
 
 
 def still_named(host: Host, view: PfView, wish: Wish) -> Iterator[str]:
-    """Each definition that names a VF which will be gone, a sentence each."""
+    """For each definition that names a VF which will be gone, a sentence."""
     number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
     for domain, vf in defined_with(host, [each.address for each in view.vfs[number:]]):
         yield (
             f"the definition of the next boot of {domain} still names {vf}, which {view.pf.address} has no more with {number} VFs: {domain} does not "
-            "start with it. 'virtnetplug update --config' changes that"
+            "start with it. `update(scope=Scope.CONFIG)` changes that"
         )
 
 
 def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:
-    """In their order."""
+    """The steps in their order."""
     pf = str(view.pf.address)
     parts: list[tuple[str, str, Phase, Half | None]] = [("fence", pf, Phase.ALLOCATE, None)]
     for name, phase in (("ask", Phase.UNPLUG), ("guest_release", Phase.GUEST), ("pci_reattach", Phase.RELEASE)):
         parts += [(name, nic.label, phase, Half.LIVE) for nic in view.nics]
     parts += [("snapshot", pf, Phase.PLUG, None)]
-    parts += pf_rework.steps(pf, has_hook=bool(wish.hook), reload_driver=wish.reload_driver)
+    parts += rework.steps(pf, has_hook=bool(wish.hook), reload_driver=wish.reload_driver)
     parts += [("attach_hostdev", nic.label, Phase.PLUG, Half.LIVE) for nic in view.nics]
     return plan_steps(*parts, ("unfence", pf, Phase.RELEASE, None))
 
 
 def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -> OperationRecord:
-    """For the journal. It is no domain's operation: each NIC in it says whose it is."""
+    """The record for the journal. It names no domain: each NIC in it has its own."""
     targets = _targets(view, wish)
     return OperationRecord(
         id=uuid.uuid4().hex[:12],

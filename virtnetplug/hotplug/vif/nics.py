@@ -1,4 +1,4 @@
-"""The vifs of a rebind: each with the NIC it is, and with how its link is to be again."""
+"""The vifs of a rebind: each with its NIC, and with the state that its link gets again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from virtnetplug.errors import DomainMissing, NicMissing, NotSupported, UsageErr
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
-from virtnetplug.hotplug.vif.vif_fit import Candidate, no_single, refusals, unknown
+from virtnetplug.hotplug.vif.refusals import Candidate, no_single, refusals, unknown
 from virtnetplug.lifecycle import State
+from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.operation import Refusal, Scope
-from virtnetplug.model.physical_function import NetdevState
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import Link
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
 
 VIF_MAC = "fe:ff:ff:ff:ff:ff"
-"""Of the backend's link, as hotplug scripts set it: a bridge never takes it for its own."""
+"""The MAC of the backend's link, as hotplug scripts set it. A bridge never takes this MAC for its own."""
 
 _LISTS = ("addresses", "routes")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VifNic:
-    """A vif to be bound anew. `wanted` is how its link is to be then; None where it was nowhere, and is only bound.
+    """A vif to be bound anew. `wanted` is the state that its link gets; None if the link was in no bridge, and the vif is only bound.
 
-    `domain_uuid` is empty, and `alias` the vif's own name, for one that libvirt does not know. `rings` is None where its guest was not connected.
+    For a vif that libvirt does not know, `domain_uuid` is empty and `alias` is the vif's own name. `rings` is None if its guest was not connected.
     `process` names the run of its domain (`VifStore.process`): domain ids are used again after a start of the host.
     """
 
@@ -43,7 +43,7 @@ class VifNic:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """As the journal keeps it."""
+        """The entry that the journal keeps."""
         return {
             "domain_uuid": self.domain_uuid,
             "domain_id": self.vif.domain_id,
@@ -60,7 +60,7 @@ class VifNic:
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> VifNic:
-        """What the journal has."""
+        """The vif of an entry of the journal."""
         wanted = entry["wanted"]
         lists = {name: tuple(wanted[name]) for name in _LISTS} if wanted is not None else {}
         return cls(
@@ -82,7 +82,7 @@ class VifNic:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The vifs, that which was named first, with their domains; and all that speaks against it. `kind` is the type of the NIC that was named."""
+    """The vifs with their domains, the named vif first, and the refusals. `kind` is the type of the NIC that was named."""
 
     domain_id: int
     kind: str
@@ -92,7 +92,7 @@ class Found:
 
 
 def xen(host: Host) -> tuple[VifStore, VifDrivers]:
-    """What this dom0 has for vifs; raises `UsageError` on any other host."""
+    """The store and the drivers of this dom0. Raises `UsageError` on any other host."""
     if host.vif_store is None or host.vif_drivers is None:
         raise UsageError(
             "say what to connect the NIC to: a network or a bridge, or its VLAN. (Only a Xen guest's vif can be bound anew where it is, "
@@ -102,7 +102,7 @@ def xen(host: Host) -> tuple[VifStore, VifDrivers]:
 
 
 def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = False) -> Found:
-    """The vif of the NIC that `selector` means, called after its domain, too, if it is one `among_all`."""
+    """The vif of the NIC that `selector` means. Its label has the name of its domain, too, if it is one `among_all`."""
     store, drivers = xen(host)
     view = look(domain, BOTH)
     live, config = find(view, selector)
@@ -129,7 +129,7 @@ def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = Fal
 
 
 def find_all(host: Host, domain: Domain, selector: str) -> Found:
-    """That one, and every other that has the driver, of whichever domain."""
+    """The vif that `selector` means, and every other vif that has the driver, of all domains."""
     named = find_one(host, domain, selector, among_all=True)
     if not named.nics:
         return named
@@ -157,7 +157,7 @@ def find_all(host: Host, domain: Domain, selector: str) -> Found:
 
 
 def told(nics: Sequence[VifNic]) -> Iterator[str]:
-    """What becomes of each, a sentence each."""
+    """For each vif a sentence that says what happens to it."""
     for nic in nics:
         where = f" in {nic.wanted.master}" if nic.wanted is not None else ", in no bridge"
         guest = "cut off meanwhile" if nic.rings is not None else "whose guest is not connected"
@@ -210,7 +210,7 @@ def _nic(host: Host, candidate: Candidate) -> VifNic:
 
 
 def as_its_script_made_it(host: Host, vif: Vif) -> VifNic:
-    """A vif that has lost its driver, of whichever toolstack, to be bound and put where its hotplug script had put it."""
+    """A vif of any toolstack that has lost its driver, to be bound and put where its hotplug script had put it."""
     wanted = _wanted(host, Candidate(vif=vif, label=vif.name)) if vif.bridge is not None else None
     return VifNic(
         vif=vif,
@@ -225,7 +225,7 @@ def as_its_script_made_it(host: Host, vif: Vif) -> VifNic:
 
 
 def _wanted(host: Host, candidate: Candidate) -> NetdevState:
-    """The link as it is now; out of its bridge, as the hotplug script would make it (Xen's ``vif-bridge``, ``xen-network-common.sh``)."""
+    """The state of the link now. If it is in no bridge: as the hotplug script would make it (Xen's ``vif-bridge``, ``xen-network-common.sh``)."""
     vif = candidate.vif
     now = host.links.state(candidate.link.name) if candidate.link is not None else None
     if now is not None and now.master is not None:

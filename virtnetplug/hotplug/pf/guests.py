@@ -1,11 +1,11 @@
-"""The guests of a PF: their VFs out of them and in again, and all of its VFs kept from everybody else meanwhile."""
+"""The guests of a PF: how they release their VFs and get VFs again. Meanwhile nobody else can get a VF of the PF."""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from virtnetplug import xml
@@ -16,70 +16,32 @@ from virtnetplug.backends.vf_identity import loss_of, taker_of
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, named_lock
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import how
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
 from virtnetplug.hotplug.look.view import places_of
-from virtnetplug.hotplug.pf.pf_users import PfNic
+from virtnetplug.hotplug.pf.users import PfNic
 from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
+from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
 from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import Half, OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.model.vf_identity import VfIdentity
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 
-class PfLocks:
-    """The locks of a PF and of every domain that has a VF of it: those of the domains are let go while guests are waited for.
-
-    Whoever takes several takes them in this order: the PF's, then the domains' by UUID.
-    """
-
-    def __init__(self, host: Host, domains: Sequence[Domain], seconds: float, *, least: float = LEAST) -> None:
-        self.domains = sorted({domain.uuid: domain for domain in domains}.values(), key=lambda domain: domain.uuid)
-        self._locks = {domain.uuid: DomainLock(host, domain, seconds, least=least) for domain in self.domains}
-
-    def of(self, domain: Domain) -> DomainLock:
-        """That domain's."""
-        return self._locks[domain.uuid]
-
-    def take(self) -> None:
-        """All of the domains', in their order."""
-        try:
-            for lock in self._locks.values():
-                lock.take()
-        except BaseException:
-            self.release()  # none of them alone
-            raise
-
-    def release(self) -> None:
-        """Let them go; safe twice."""
-        for lock in reversed(self._locks.values()):
-            lock.release()
-
-    @contextmanager
-    def held(self) -> Iterator[PfLocks]:
-        """With them."""
-        with ExitStack() as stack:
-            stack.callback(self.release)
-            self.take()
-            yield self
-
-
 def pf_lock(host: Host, pf: PciAddress, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
-    """The PF's own, which is not let go; raises `DomainBusy`."""
+    """The lock of the PF, which is held to the end of the operation; raises `DomainBusy`."""
     return named_lock(host, str(pf), "", f"pf {pf}", max(seconds, least))
 
 
 def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
-    """What the journal keeps of a NIC, which is to have the VF `index` in the end."""
+    """What the journal keeps of a NIC. `index` is the VF that the NIC gets in the end."""
     return {
         "domain_uuid": nic.domain.uuid,
         "domain_name": nic.domain.name,
@@ -115,7 +77,7 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
 
 
 def _run_of(domain: Domain, run: Run) -> Run:
-    """The run that the NIC is to be in again. No guest is saved with an assigned device: one that was restored since lacks it, and gets it again."""
+    """The run that gets the NIC again. No guest is saved with an assigned device, so a guest that was restored since lacks the NIC, and gets it."""
     is_restored = not guest.goes_on(domain, run) and how(domain, run).is_active
     return guest.run_of(domain) if is_restored else run
 
@@ -133,7 +95,7 @@ def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: st
 
 
 def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """The same for VFs that there were not before."""
+    """Hold the VFs that the PF has made since."""
     known = {holding.address for holding in host.journal.holdings()}
     new = [vf.address for vf in host.host_devices.vfs(pf) if vf.address not in known]
     if new:
@@ -143,7 +105,7 @@ def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
 
 
 def renew(host: Host, pf: PciAddress, tx: Transaction) -> None:
-    """The VFs that there are count as made by the operation: the journal has in `made` which they are, and so has what it holds of them."""
+    """Write into the journal which VFs the PF has now (`made`, and the rows that the operation holds): the operation has made them."""
     made = identities(host, pf)
     tx.amend(made=made)
     for holding in host.journal.holdings():
@@ -164,16 +126,17 @@ def entry_of_free(vf: PciAddress) -> dict[str, Any]:
 
 
 def let_go(host: Host, operation_id: str) -> None:
-    """What `keep` held, for anybody again."""
+    """Release what `keep` held."""
     for holding in host.journal.holdings():
         if holding.operation_id == operation_id and not holding.domain_uuid:
             host.journal.let_go(holding)
 
 
 def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: Transaction) -> int:
-    """The index of the VF that a NIC is to have: `target`, or if somebody else has that VF the lowest that is held for nobody or kept for no other NIC.
+    """The index of the VF that a NIC gets: `target`, or another VF if somebody else has that one.
 
-    Another one is in the journal before it is returned, and warned of. Raises `VfHeld` if there is none.
+    The other VF is the lowest that is held for nobody, or that is kept for no other NIC. The journal has it before this returns, and a warning names it.
+    Raises `VfHeld` if there is none.
     """
     users = users_of_devices(host)
     rows = {holding.address: holding for holding in host.journal.holdings()}
@@ -199,17 +162,17 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
     raise VfHeld(
-        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run 'virtnetplug recover'."
+        f"{nic.label} cannot have VF {target} ({vf}): {who} it by now, and no other VF of that PF is free. Detach it there, then run `recover()`."
     )
 
 
 def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
-    """The VF that the guest let go is as it was before it was lent, and still held for that NIC; raises `Failed` without proof of that."""
+    """Restore the VF that the guest has released, and keep it held for that NIC. Raises `Failed` without proof that the VF is as it was before."""
     holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
     kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
     if holding is not None:
         kept = dataclasses.replace(kept, identity=holding.identity)
-    if holding is None:  # another program had attached it, and libvirt gives it back
+    if holding is None:  # another program had attached it, and libvirt returns it to its host driver
         host.journal.hold(kept)
         is_back = until_true(
             lambda: host.host_devices.device(nic.address).driver != VFIO_DRIVER, seconds=HOST_DRIVER_SECONDS
@@ -227,10 +190,9 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
 
 
 def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
-    """Give back those of the VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
+    """Return those VFs that are held for a NIC whose guest has ended. Raises `Failed` without proof.
 
-    One that a guest has by now is that guest's. If the next run has it behind the same NIC, by a lasting alias, and it still is as it was set, it
-    stays held (see `return_devices`).
+    A VF stays held if the next run has it behind the same NIC, by a lasting alias, with the same settings (see `return_devices`).
     """
     for holding in held_for(host, nic.domain, nic.alias):
         if holding.address in vfs and not _goes_on(host, nic, holding):
@@ -252,9 +214,9 @@ def put_in(
     address: PciAddress | None = None,
     snapshot: Settings | None = None,
 ) -> None:
-    """The guest has the NIC again, on its VF or on the one at `address`; nothing if it has it. If it has ended, its VFs are given back.
+    """Attach the NIC again, on its own VF or on the VF at `address`. Does nothing if the guest has the NIC.
 
-    `snapshot` is how that one is before it is lent.
+    If the guest has ended, its VFs are returned to the host. `snapshot` has the settings of the VF at `address` before it is lent.
     """
     address = nic.address if address is None else address
     if address != nic.address:
@@ -274,7 +236,7 @@ def put_in(
 
 
 def _leave_to_taker(host: Host, nic: PfNic) -> None:
-    """The VF that the NIC had is let go where another NIC has it by now, without what was set of it. Raises `Failed` if that cannot be taken back."""
+    """Release the VF that the NIC had, if another NIC has it by now, and undo what was set of it. Raises `Failed` if that cannot be undone."""
     for holding in (one for name in {nic.alias, nic.net.alias or ""} for one in held_for(host, nic.domain, name)):
         if holding.address == nic.address and loss_of(host, holding) is None and taker_of(host, holding) is not None:
             returned = give_back(host, holding)
@@ -283,15 +245,15 @@ def _leave_to_taker(host: Host, nic: PfNic) -> None:
 
 
 def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) -> None:
-    """Hold the VF of a NIC that could not be put in, so that nobody else gets it before the next try; nothing where somebody has it."""
-    with suppress(VirtnetplugError):  # that the NIC could not be put in is what is reported
+    """Hold the VF of a NIC that could not be attached, so that nobody else gets it before the next try. Does nothing if somebody has the VF."""
+    with suppress(VirtnetplugError):  # that the NIC could not be attached is what is reported
         host.host_devices.device(address)
         if address not in users_of_devices(host):
             host.journal.hold(_held_for(host, nic, address, operation_id, {}))
 
 
 def remember(host: Host, nics: Sequence[PfNic]) -> None:
-    """What the journal knows of the NICs from now on."""
+    """Write the rows of the NICs into the journal, as the guests have them now."""
     for nic in nics:
         net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
         if net is not None:
@@ -299,7 +261,7 @@ def remember(host: Host, nics: Sequence[PfNic]) -> None:
 
 
 def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> Holding:
-    """The device held for the NIC, its port not made yet; `snapshot` is what it has to be again one day."""
+    """The row of a device that is held for the NIC. Its port is not made yet. `snapshot` has the settings that it gets in the end."""
     network = nic.old["network"]
     return Holding(
         address=address,
@@ -322,9 +284,9 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
 
 
 def _hold_instead(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> None:
-    """The VF that the NIC is to have, out of those that are kept, for the one it had, or was to have before.
+    """Hold the VF at `address` for the NIC, in the place of the VF that it had, or that an earlier try chose.
 
-    Any other that is held under the NIC's name is none that is moved: one in quarantine, of this PF or another.
+    Other rows under the NIC's name stay, such as a VF in quarantine.
     """
     its = host.hypervisor.key, nic.domain.uuid, nic.alias
     with host.journal.batch():

@@ -1,0 +1,135 @@
+"""The words of every kind of finding, and what makes a `Finding` of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from virtnetplug.model.audit import Finding
+
+
+class Words(NamedTuple):
+    """The sentences of a kind of finding: what is wrong, what a person can do, and what a repair does (empty if none is safe).
+
+    Their fields for `str.format` are those of the finding (`domain`, `nic`, `device`, `network`) and the values that the check adds.
+    """
+
+    message: str
+    remedy: str = ""
+    repair: str = ""
+
+
+_DETACH = "It carries no traffic: detach it and attach it again."
+_REPAIR = "Restore that with `repair()`"
+
+WORDS = {
+    "alias-duplicate": Words(
+        "In the {half} definition of {domain} the alias {nic} names more than one NIC.",
+        "Give each NIC an alias of its own (virsh edit). By this alias neither of them can be named.",
+    ),
+    "mac-duplicate": Words(
+        "In the {half} definition of {domain} {count} NICs have the MAC {nic}: {names}.",
+        "Detach all but one of them by alias, and attach them again with MACs of their own.",
+    ),
+    "tap-missing": Words(
+        "The definition of NIC {nic} of {domain} names the host device {device}, and the host has no such link.",
+        _DETACH,
+    ),
+    "bridge-missing": Words(
+        "Host device {device} of NIC {nic} of {domain} should be in bridge {bridge}, which does not exist.",
+        "To have traffic again, {start}, then audit again.",
+    ),
+    "tap-in-other-bridge": Words(
+        "Host device {device} of NIC {nic} of {domain} is in bridge {master}; its definition says {bridge}.",
+        f"{_REPAIR}.",
+        "put {device} into bridge {bridge}",
+    ),
+    "tap-not-in-bridge": Words(
+        "Host device {device} of NIC {nic} of {domain} is in no bridge; its definition says {bridge}.",
+        f"{_REPAIR}, or heal all that are out with `heal()`.",
+        "put {device} into bridge {bridge}",
+    ),
+    "tap-not-isolated": Words(
+        "NIC {nic} of {domain} should be isolated from the other isolated NICs of its bridge. Its host device {device} is not.",
+        "Isolate it with `repair()` or `heal()`.",
+        "isolate {device} in bridge {master} again",
+    ),
+    "port-missing": Words(
+        "NIC {nic} of {domain} names port {device} of network {network}, {why}.",
+        "{how}",
+        "make port {device} of network {network} again",
+    ),
+    "port-orphaned": Words(
+        "Port {device} of network {network} belongs to {domain}, which {why}.",
+        "{how}'virsh net-port-delete {network} {device}'.",
+        "delete port {device} of network {network}",
+    ),
+    "orphan-tap": Words(
+        "The QEMU process of {domain} holds the host device {device}, and its live definition has no NIC with it. "
+        "An attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
+        "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know. "
+        "Or let `recover({domain!r}, allow_taint=True)` have QEMU remove what an operation left.",
+    ),
+    "orphan-vif": Words(
+        "The host shows {device} of {domain} (MAC {mac}, bridge {bridge}), and its live definition has no NIC with it. "
+        "An attach was cut off or failed half way, or 'xl' made it.",
+        "`recover({domain!r})` removes what an operation left. A vif that is meant can stay. "
+        "Any other goes with 'xl network-detach {domain} {number}'.",
+    ),
+    "vif-missing": Words("For NIC {nic} of {domain} the host has no {missing}.", _DETACH),
+    "vif-remains": Words(
+        "xenstore has what a hotplug script wrote about a vif of domain id {device}, after that domain had ended.",
+        "Remove it with `repair()`.",
+        "remove what the script wrote about the vifs of domain id {device}",
+    ),
+    "config-differs": Words(
+        "NIC {nic} of {domain} will change at the next boot: {changes}.",
+        "If that is not meant, set the definition right with `update(scope=Scope.CONFIG)`.",
+    ),
+    "operation-stalled": Words("{why}", "Nobody else settles it as long as that process lives."),
+    "operation-open": Words("Operation {device} ({operation} on {domain}) {why}.", "{how}"),
+    "row-damaged": Words(
+        "The journal's row of NIC {nic} of {domain} cannot be read: {why}.",
+        "The NIC itself works on. `show()` has what the hypervisor knows of it.",
+    ),
+    "nic-gone": Words(
+        "The journal has NIC {nic} ({mac}) of {domain}, and that domain does not have it any more.",
+        "The guest was shut down, or others detached it: `repair()` forgets it.",
+        "forget NIC {nic} in the journal",
+    ),
+    "metadata-unread": Words("What {domain} keeps of its NICs cannot be seen: {why}"),
+    "identity-differs": Words(
+        "What {domain} remembers {what} is not the same in the running guest and in its definition. {why}.",
+        "Copy the running guest's with `repair()`; or forget it with `forget_identity()` or `clear_policy()`.",
+        "copy what the running guest keeps to its definition",
+    ),
+    "identity-lost": Words(
+        "{nic} of {domain} was handed over to {vif}, and {domain} does not remember that any more: somebody defined it anew, or removed its metadata.",
+        "`repair()` has it remembered again; `forget_identity({domain!r}, {nic!r})` ends it.",
+        "remember {nic} again, as the journal has it",
+    ),
+    "policy-unmet": Words(
+        "By a policy of {domain}, {why}.",
+        "`recover({domain!r})` does that; `explain_policy({domain!r})` says why.",
+        "do what the policy asks for: {device} of {nic}",
+    ),
+}
+"""By the kind of the finding."""
+
+
+def finding(
+    kind: str,
+    owner: tuple[str, str],
+    nic: str,
+    *,
+    device: str = "",
+    network: str | None = None,
+    is_safe: bool = True,
+    **values: object,
+) -> Finding:
+    """The finding, in the words of its kind. `owner` is the domain's name and UUID; a repair that is not safe is not offered."""
+    values |= {"domain": owner[0], "nic": nic, "device": device, "network": network}
+    message, remedy, repair = (text.format(**values) for text in WORDS[kind])
+    return Finding(
+        kind=kind, domain=owner[0], domain_uuid=owner[1], nic=nic, message=message, remedy=remedy,
+        repair=repair if is_safe else "", network=network or "", device=device,
+    )  # fmt: skip

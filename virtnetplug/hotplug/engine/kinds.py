@@ -1,0 +1,59 @@
+"""Every kind of operation that the journal may have, and the module that has its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtnetplug.model.operation import OperationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of operation: its `module`, which has its class as `OPERATION`, and what people read of it.
+
+    `done` stands between its NICs and their domain once it is done, and `bare` after the domain if it had no NIC. `shows_nics` is whether its
+    NICs are in the domain afterwards, and so are shown; `keeps_nics` whether they are in the domain all the time.
+    """
+
+    module: str
+    done: str = ""
+    bare: str = ""
+    shows_nics: bool = True
+    keeps_nics: bool = False
+
+
+KINDS = {
+    "attach": Kind("change.attach", "attached to"),
+    "detach": Kind("change.detach", "detached from", shows_nics=False),
+    "update": Kind("change.update", "updated in"),
+    "rebind move": Kind("change.rebind", "rebound in"),
+    "rebind heal": Kind("change.heal", "rebound in"),
+    "rebind vif": Kind("vif.rebind", "rebound in", keeps_nics=True),
+    "rebind-vf": Kind("change.rebind_vf", "on another VF in"),
+    "rebind-pf": Kind("pf.rebind", "back on VFs of", bare="is as asked"),
+    "handover": Kind("identity.handover", "handed over in"),
+    "handback": Kind("identity.handback", "back in"),
+    "remember": Kind("change.amendment"),
+    "forget": Kind("change.amendment"),
+    "policy": Kind("change.amendment"),
+}
+"""Each kind by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
+
+A module is imported when the journal has a record of it, which few commands meet.
+"""
+
+
+def kind_of(record: OperationRecord) -> Kind | None:
+    """The kind of the record; None if this version has none of that name."""
+    return KINDS.get(f"{record.operation} {record.kind}".strip())
+
+
+def keeps_nics(record: OperationRecord) -> bool:
+    """Whether its NICs are in their guest all the time, as those are whose vif gets its driver anew."""
+    return (known := kind_of(record)) is not None and known.keeps_nics
+
+
+def words_of(operation: str) -> Kind:
+    """The words for people of operations of that name. Operations that share a name share the words; an unknown operation has its name alone."""
+    named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
+    return next(named, Kind("", done=operation))
