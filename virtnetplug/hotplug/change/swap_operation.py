@@ -12,7 +12,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.swap import Swap, lost_settings, predecessor, request_of, steps_of
-from virtnetplug.hotplug.change.swap_run import Change, WaitingSwap
+from virtnetplug.hotplug.change.swap_run import Change, SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.reserved import expect_free, freed
 from virtnetplug.hotplug.engine.operation import (
@@ -23,11 +23,8 @@ from virtnetplug.hotplug.engine.operation import (
     OBJECT_OR_NOTHING,
     REMEMBERED,
     TEXT,
-    Direction,
-    Operation,
     Shape,
     Site,
-    direction_of_exchange,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
@@ -52,7 +49,7 @@ from virtnetplug.lifecycle import GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, OperationRecord, Refusal
+from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
@@ -340,10 +337,10 @@ def prepared(
     )
 
 
-class Swapping(Operation):
-    """A hand-over, a hand-back or a change of VF: a record that waits for its guest goes on from there, any other is undone."""
+class Swapping(SwapOperation):
+    """A hand-over, a hand-back or a change of VF."""
 
-    needs_its_run = True
+    runner = _Listed
 
     request: ClassVar[Shape] = {
         **dict.fromkeys(("nics", "leaving", "entering", "remembered"), LIST),
@@ -356,11 +353,6 @@ class Swapping(Operation):
         "remembered": REMEMBERED,
     }
 
-    @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
-        """Forward as long as it waits for the NICs that leave."""
-        return direction_of_exchange(record)
-
     undos = staticmethod(undos)
 
     @classmethod
@@ -372,9 +364,3 @@ class Swapping(Operation):
         }
         config_leaving = [freed(domain, element, request, Half.CONFIG) for element in request["config_leaving"]]
         return {**request, **live, "config_leaving": config_leaving}
-
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """Take up a swap that waits for its guest and was taken over, and go forward with it."""
-        with under_way(host, domain, record, seconds, undos, is_taken_up=True) as (tx, release):
-            return (yield from _Listed(tx, release).run())

@@ -12,6 +12,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Order
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, Work
+from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.compensation import config_net
@@ -20,14 +21,14 @@ from virtnetplug.hotplug.look.leaving import is_any_of
 from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.last_seen import BESIDE, expect_same_source, keep_end, warn_unseen
 from virtnetplug.hotplug.plug.plugging import expect_attached, plug
-from virtnetplug.hotplug.plug.release import GuestRelease
+from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.remembering import keep, remember
 from virtnetplug.hotplug.plug.undoing import Leaving
 from virtnetplug.hotplug.report.inventory import nics_now
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Nic, OperationState, Outcome, Result
+from virtnetplug.model.operation import Nic, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, GuestEvent
@@ -188,3 +189,22 @@ class WaitingSwap(SwapRun):
         if came:  # an undo leaves to another run what its definition gave it
             run, watch = self.guest_run(), self.release.watch
             expect_run(self.domain, run, self.tx.record, ", ".join(came), "there for good", watch)
+
+
+class SwapOperation(Operation):
+    """An operation that goes on from where it waits for its guest to let go; any other record that was left open is undone."""
+
+    needs_its_run = True
+    runner: ClassVar[type[WaitingSwap]]
+
+    @classmethod
+    def heading(cls, record: OperationRecord) -> Direction:
+        """Forward if it was left pending and none of its steps was undone: it waits for the NICs that leave."""
+        is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
+        return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK
+
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """Take up a swap that waits for its guest and was taken over, and go forward with it."""
+        with under_way(host, domain, record, seconds, cls.undos, is_taken_up=True) as (tx, release):
+            return (yield from cls.runner(tx, release).run())

@@ -14,7 +14,7 @@ from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
-from virtnetplug.hotplug.change.swap_run import WaitingSwap
+from virtnetplug.hotplug.change.swap_run import SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.preflight import check_scope, check_update
 from virtnetplug.hotplug.check.request import scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, freed, unsettled
@@ -25,10 +25,8 @@ from virtnetplug.hotplug.engine.operation import (
     NICS,
     TEXT,
     Direction,
-    Operation,
     Shape,
     Site,
-    direction_of_exchange,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of
@@ -374,7 +372,7 @@ def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> 
     return True
 
 
-class Update(Operation):
+class Update(SwapOperation):
     """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other record that was left open is undone."""
 
     is_governed = True
@@ -430,8 +428,6 @@ class Update(Operation):
             warnings=warnings,
         )
 
-    needs_its_run = True
-
     request: ClassVar[Shape] = {"nics": NICS, "asked": LIST, "replace": FLAG}
     entries: ClassVar[Mapping[str, Shape]] = {
         "nics": {"alias": TEXT},
@@ -441,7 +437,7 @@ class Update(Operation):
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
-        return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
+        return super().heading(record) if record.request["replace"] else Direction.BACK
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
@@ -515,12 +511,6 @@ class Update(Operation):
             **request,
             Half.LIVE.value: live | {key: freed(domain, live[key], request) for key in ("before", "after")},
         }
-
-    @classmethod
-    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """Take up a replacement that waits for its guest and was taken over, and go forward with it."""
-        with under_way(host, domain, record, seconds, cls.undos, is_taken_up=True) as (tx, release):
-            return (yield from UpdateRun(tx, release).run())
 
 
 OPERATION = Update
