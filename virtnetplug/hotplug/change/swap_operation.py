@@ -14,7 +14,7 @@ from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.swap import Swap, lost_settings, predecessor, request_of, steps_of
 from virtnetplug.hotplug.change.swap_run import Change, SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.request import edited
-from virtnetplug.hotplug.check.reserved import expect_free, freed
+from virtnetplug.hotplug.check.reserved import freed
 from virtnetplug.hotplug.engine.operation import (
     ELEMENT,
     ELEMENTS,
@@ -66,16 +66,9 @@ class _Listed(WaitingSwap):
     def __init__(self, tx: Transaction, release: GuestRelease) -> None:
         super().__init__(tx, release)
         self.remembered, self.leaving = self.request["remembered"], _leaving(self.request)
+        self.coming = [entry["element"] for entry in self.request["entering"]]
         self.identities = _identities(self.request)
-
-    def then(self) -> str:
-        return f"{self.tx.record.operation}, which goes on when the guest lets go"
-
-    def expect_places(self, staying: Sequence[Leaving]) -> None:
-        nets = [xml.interface(each.element) for each in staying]
-        beside = [now for net in nets if (now := guest.now_of(self.domain, net, run=self.release.run)) is not None]
-        for entry in self.request["entering"]:
-            expect_free(self.domain, xml.interface(entry["element"]), self.tx.record, beside=beside)
+        self.then = f"{tx.record.operation}, which goes on when the guest lets go"
 
     def enter(self) -> dict[str, Interface]:
         self._remember_as_changed()

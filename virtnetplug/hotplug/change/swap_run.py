@@ -12,6 +12,7 @@ from virtnetplug import xml
 from virtnetplug.backends import Order
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, Work
+from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
@@ -140,7 +141,16 @@ class WaitingSwap(SwapRun):
     aim: ClassVar[str]
     """What happens to a NIC that leaves, as a message says it."""
 
+    then: str
+    """What the journal keeps, and what happens once the guest lets go."""
+
     leaving: Sequence[Leaving] = ()
+    coming: Sequence[str] = ()
+    """The elements of the NICs that come, if several NICs leave."""
+
+    keeps_source = True
+    """Whether a NIC that leaves must be connected to what it was at the beginning."""
+
     remembered: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, tx: Transaction, release: GuestRelease) -> None:
@@ -150,17 +160,6 @@ class WaitingSwap(SwapRun):
     def guest_run(self) -> Run:
         return self.release.run
 
-    def then(self) -> str:
-        """What the journal keeps, and what happens once the guest lets go."""
-        raise NotImplementedError
-
-    def keeps_source(self) -> bool:
-        """Whether a NIC that leaves must be connected to what it was at the beginning."""
-        return True
-
-    def expect_places(self, staying: Sequence[Leaving]) -> None:
-        """Raise `LeftPending` where somebody has the place of a NIC that comes: then the guest keeps those that were not asked for (`staying`)."""
-
     def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
         tx, release = self.tx, self.release
         for each in self.leaving[:1] if tx.is_resumed else ():
@@ -168,13 +167,20 @@ class WaitingSwap(SwapRun):
         remember(self.domain, tx, self.remembered)
         for number, each in enumerate(self.leaving):
             if number and not tx.is_done("ask", each.name):
-                self.expect_places(self.leaving[number:])
+                self._expect_places(self.leaving[number:])
             if not (yield from release.out(tx, each.name, each.element, self.aim)):
-                return release.left_pending(tx, [each.name], self.then(), self.nics)
-            if self.keeps_source():
+                return release.left_pending(tx, [each.name], self.then, self.nics)
+            if self.keeps_source:
                 expect_same_source(tx, each.name, each.element)
             keep(self.domain, self.remembered)
         return None
+
+    def _expect_places(self, staying: Sequence[Leaving]) -> None:
+        """Raise `LeftPending` where somebody has the place of a NIC that comes: then the guest keeps the NICs that were not asked for (`staying`)."""
+        nets = [xml.interface(each.element) for each in staying]
+        beside = [now for net in nets if (now := guest.now_of(self.domain, net, run=self.guest_run())) is not None]
+        for element in self.coming:
+            expect_free(self.domain, xml.interface(element), self.tx.record, beside=beside)
 
     def changed_unseen(self) -> list[Change]:
         """What somebody has changed in the definition of NICs that only the guest was asked for."""

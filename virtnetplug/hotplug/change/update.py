@@ -215,6 +215,7 @@ class UpdateRun(WaitingSwap):
     """
 
     aim = "replaced"
+    then = "replacement; the new NIC goes in when the guest lets go of the old one"
 
     def __init__(self, tx: Transaction, release: GuestRelease, inherited: Collection[str] = ()) -> None:
         super().__init__(tx, release)
@@ -225,13 +226,8 @@ class UpdateRun(WaitingSwap):
         self.is_replacement = self.live is not None and self.request["replace"]
         if self.live is not None and self.is_replacement:
             self.leaving = (Leaving(self.alias, self.live["before"]),)
-
-    def then(self) -> str:
-        return "replacement; the new NIC goes in when the guest lets go of the old one"
-
-    def keeps_source(self) -> bool:
-        assert self.live is not None
-        return not has_source_of(xml.interface(self.live["before"]), xml.interface(self.live["after"]))
+            before, after = xml.interface(self.live["before"]), xml.interface(self.live["after"])
+            self.keeps_source = not has_source_of(before, after)
 
     def enter(self) -> dict[str, Interface]:
         if self.live is not None and self.is_replacement:
