@@ -168,13 +168,10 @@ def _changes_source(before: Interface, changes: Mapping[str, Any]) -> bool:
 
 def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> None:
     """Raise `NotApplied` naming the fields that are not as wanted."""
-    missed = [field for field in fields if _value(wanted, field) != _value(now, field)]
-    if (
-        wanted.type == "network" and now.source_network is not None
-    ):  # libvirt shows what came of the network: its own bridge, another type
-        missed = [field for field in missed if field not in ("source_bridge", "type")]
-    missed = [field for field in missed if field not in ("source_portid", "target_dev")]
-    if missed:
+    of_libvirt = ["source_portid", "target_dev"]
+    if wanted.type == "network" and now.source_network is not None:
+        of_libvirt += ["source_bridge", "type"]  # what came of the network: its own bridge, another type
+    if missed := [f for f in fields if f not in of_libvirt and _value(wanted, f) != _value(now, f)]:
         raise NotApplied(
             f"libvirt reported success, but {', '.join(missed)} did not change; "
             "the update may need `replace=True`, or this hypervisor cannot do it"
