@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -31,7 +31,7 @@ def open(  # noqa: A001 - it is what it does
     `uri` is libvirt's (None: ``LIBVIRT_DEFAULT_URI``, else libvirt's own choice). `state_dir` holds the journal
     (None: ``VIRTNETPLUG_STATE_DIR``, else ``/var/lib/virtnetplug`` for root, the XDG state directory for others). `read_only` opens both
     for looking only. `event_loop` says who runs libvirt's event loop: a thread made here, or the ``caller``, who then must have registered one
-    before. `on_event` is told what happens while it happens; what it raises is ignored.
+    before. `on_event` is called with each event as it happens; what it raises is ignored.
     """
     from virtnetplug.adapters.clock import SystemClock
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
@@ -77,8 +77,8 @@ def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers |
     """libvirt's Xen driver with what it leaves out, and, where this is the host's dom0, what that has."""
     from virtnetplug.adapters.xen.connection import XenHypervisor
     from virtnetplug.adapters.xen.domain import Dom0
+    from virtnetplug.adapters.xen.netback import XenVifDrivers
     from virtnetplug.adapters.xen.toolstack import Toolstack
-    from virtnetplug.adapters.xen.vifs import XenVifDrivers
     from virtnetplug.adapters.xen.xenstore import XenStore
 
     store, drivers = (XenStore(), XenVifDrivers()) if libvirt.is_local else (None, None)
@@ -121,45 +121,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     from virtnetplug import interruption
 
     with interruption.listening():
-        from virtnetplug import cli
+        from virtnetplug import app, cli
 
-        code = cli.main(_Wiring(), list(sys.argv[1:] if arguments is None else arguments))
+        code = cli.main(app, arguments)
         # All is written and closed, and to take the interpreter apart is a fifth of a command's time.
         os._exit(code)
 
 
-class _Wiring:
-    """What the CLI gets (`cli.wiring.Wiring`)."""
+def demo(say: Callable[[str], None], *, keep: bool) -> int:
+    """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
+    from virtnetplug.demo.story import tell
 
-    def open(
-        self,
-        uri: str | None,
-        *,
-        state_dir: Path | None,
-        read_only: bool,
-        on_event: Callable[[Event], None] | None,
-    ) -> Plugger:
-        return open(uri, state_dir=state_dir, read_only=read_only, on_event=on_event)
+    return tell(_DemoTools(), say, keep=keep)
 
-    def journal(self, state_dir: Path | None, read_only: bool) -> Journal:
-        return journal(state_dir, read_only=read_only)
 
-    def doctor(self, uri: str | None) -> Diagnosis:
-        return doctor(uri)
+def domains(uri: str | None = None) -> Mapping[str, str]:
+    """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
+    from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 
-    def demo(self, say: Callable[[str], None], keep: bool) -> int:
-        from virtnetplug.demo.story import tell
-
-        return tell(_DemoTools(), say, keep=keep)
-
-    def domains(self, uri: str | None) -> Mapping[str, str]:
-        from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
-
-        hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
-        try:
-            return {domain.uuid: domain.name for domain in hypervisor.domains()}
-        finally:
-            hypervisor.close()
+    with closing(LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)) as hypervisor:
+        return {domain.uuid: domain.name for domain in hypervisor.domains()}
 
 
 class _DemoTools:
@@ -174,9 +155,9 @@ class _DemoTools:
         return open(uri, state_dir=state_dir)
 
     def own_network(self) -> bool:
-        from virtnetplug.adapters.linux import namespaces
+        from virtnetplug.adapters.linux.links import leave_network
 
-        return namespaces.leave_network()
+        return leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

@@ -622,7 +622,7 @@ def test_a_guest_that_does_not_have_that_change_is_left_as_it_is(fake: World, ki
     before = fake.guest.xml(Half.LIVE)
     outcome = _recovered(fake)
     assert outcome.result is Result.UNDONE and fake.guest.xml(Half.LIVE) == before
-    assert any("does not have there what the" in text for text in outcome.warnings)
+    assert any("there does not have what the" in text for text in outcome.warnings)
 
 
 @pytest.mark.parametrize("kind", ["update", "rebind"])

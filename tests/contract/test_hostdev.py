@@ -26,7 +26,7 @@ from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
 from virtnetplug.model.interface import Interface, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
-from virtnetplug.model.network import Network
+from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, Result, Scope
 from virtnetplug.model.pci import PciAddress
 
@@ -494,10 +494,10 @@ def test_a_vf_whose_port_somebody_makes_meanwhile_is_left_and_the_next_one_lent(
     hypervisor: Any = pool.host.hypervisor
     create = hypervisor.create_port
 
-    def lose_first(network: str, **asked: Any) -> Any:
-        if asked["host_address"] == FIRST:
-            raise ClaimTaken(f"{FIRST} is in use: a port of network {network} holds it")
-        return create(network, **asked)
+    def lose_first(port: NetworkPort) -> Any:
+        if port.host_address == FIRST:
+            raise ClaimTaken(f"{FIRST} is in use: a port of network {port.network} holds it")
+        return create(port)
 
     hypervisor.create_port = lose_first
     (attached,) = pool.plugger.attach(pool.name, [nic()]).nics

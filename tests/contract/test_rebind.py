@@ -85,7 +85,7 @@ def test_twice_is_once(world: World) -> None:
         before = world.snapshot()
         assert world.plugger.rebind(world.name, alias, changes).result is Result.ALREADY
         plan = world.plugger.plan_rebind(world.name, alias, changes)
-        assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+        assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("already as asked; nothing would be changed",))
         assert world.snapshot() == before
 
 

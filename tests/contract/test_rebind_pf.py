@@ -24,6 +24,8 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import NetworkPort
 from virtnetplug.model.operation import Half, Outcome, Result, Scope
 from virtnetplug.model.pci import PciAddress
 
@@ -134,7 +136,7 @@ def test_more_vfs(house: World) -> None:
     assert house.host.host_devices.pf_state(PF).netdev == before["pfs"][PF][2]
     assert rebind(house, numvfs=6, allow_outage=False).result is Result.ALREADY
     plan = house.plugger.plan_rebind_pf(PF, numvfs=6)
-    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("it is so already",))
+    assert (plan.fits, plan.steps, plan.warnings) == (True, (), ("already as asked; nothing would be changed",))
     with pytest.raises(Refused, match="is no PF"):
         house.plugger.rebind_pf(VFS[0], numvfs=0)
 
@@ -157,8 +159,11 @@ def test_a_pool_that_listed_its_vfs_lists_the_new_ones(house: World) -> None:
     networks.nets["pool"] = dataclasses.replace(networks.nets["pool"], addresses=tuple(VFS))
     assert rebind(house, numvfs=6).result is Result.DONE
     assert len(networks.network("pool").addresses) == 6
+    mac = Mac("02:00:00:00:00:09")
     networks.create_port(
-        "pool", uuid="1", owner_uuid="1", owner_name="x", mac="02:00:00:00:00:09", host_address=VFS[3], managed=True
+        NetworkPort(
+            uuid="1", network="pool", owner_uuid="1", owner_name="x", mac=mac, host_address=VFS[3], managed=True
+        )
     )
     (said, *_) = [text for text in rebind(house, numvfs=5).warnings if "network" in text]
     assert "has ports" in said

@@ -96,7 +96,9 @@ def test_the_vf_it_has_is_already_so(pool: World) -> None:
     before = state_of(pool)
     outcome = pool.plugger.rebind_vf(pool.name, "ua-vf1", FIRST)
     assert (outcome.result, [each.alias for each in outcome.nics]) == (Result.ALREADY, ["ua-vf1"])
-    assert pool.plugger.plan_rebind_vf(pool.name, "ua-vf1", FIRST).warnings == ("it is so already",)
+    assert pool.plugger.plan_rebind_vf(pool.name, "ua-vf1", FIRST).warnings == (
+        "already as asked; nothing would be changed",
+    )
     assert state_of(pool) == before
 
 

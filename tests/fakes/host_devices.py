@@ -23,14 +23,14 @@ PF_DRIVER, VF_DRIVER = "igb", "igbvf"
 
 
 class FakeHostDevices(FakePhysicalFunctions):
-    """`ports.host_devices.HostDevices` and `ports.nodedev.NodeDevices` of one imaginary host.
+    """`HostDevices` and `NodeDevices` of `ports.host_devices`, of one imaginary host.
 
     ``0000:01:00.0`` (eth0, node 0) and ``0000:02:00.0`` (eth1, node 1) with VFs at ``0000:01:10.0``, ``.2``, ``.4``, ``.6`` and
     likewise on bus 2, each alone in its IOMMU group. `set` are the settings of the VFs, which outlive their drivers.
 
-    A fault for a test: ``fake.faults["apply"] = HostDeviceFailed("…")`` is raised by each call of that method until it is taken
-    out; `unsettable` are settings that `apply` cannot set; `driven` those that a guest has a driver for; `held` are pids by
-    device, as of a QEMU that has not let go; `counted` is what VFs have carried (igb counts nothing).
+    A fault for a test: each call of `apply` raises ``fake.faults["apply"] = HostDeviceFailed("…")`` until the fault is removed.
+    `unsettable` are settings that `apply` cannot set; `driven` are VFs that a guest has a driver for. `held` are pids by device, as of a
+    QEMU that has not released the device. `counted` is what VFs have carried (igb counts nothing).
     """
 
     def __init__(self, *, vfs: int = 4) -> None:

@@ -49,8 +49,8 @@ from virtnetplug.ports.domain import (
     HowEnded,
     Lack,
     PowerState,
+    RunEvents,
     Stray,
-    WhatWasTold,
 )
 from virtnetplug.ports.links import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
@@ -117,30 +117,16 @@ class Image:
     leaving: tuple[int, ...]
 
 
-class FakeWatch:
+class FakeWatch(RunEvents):
     """`ports.domain.Watch`: to wait on it moves the host's clock."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
         self._clock = clock
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
-        self.told = WhatWasTold()
-
-    @property
-    def end(self) -> HowEnded:
-        return self.told.end
-
-    @property
-    def is_between_hosts(self) -> bool | None:
-        return self.told.is_between_hosts
-
-    def has_removed(self, alias: str) -> bool:
-        return alias in self.told.removed
-
-    def forget(self) -> None:
-        self.told = WhatWasTold()
 
     def put(self, event: GuestEvent) -> None:
-        self.told.hear(event)
+        self.hear(event)
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
@@ -154,12 +140,12 @@ class FakeWatch:
 class FakeDomain:
     """`ports.domain.Domain`, with the knobs of the boot-sector guest: hold, resume, reset, destroy.
 
-    Guest: one that `holds` lets go of nothing, one that `refuses` says so, one that `blinks` lets go after `BLINKING` seconds unless it is
-    asked again meanwhile, one whose slot is `busy_until` (monotonic seconds) cannot be asked.
+    Knobs of the guest: a guest that `holds` releases nothing, and a guest that `refuses` answers so. A guest that `blinks` releases a NIC
+    after `BLINKING` seconds unless it is asked again meanwhile. A guest whose slot is `busy_until` (monotonic seconds) cannot be asked.
 
-    libvirt, where that is wrong: a live attach leaves out the children `dropped` and says nothing, or (`gives_nothing`) everything; an
-    update that `changes_nothing` succeeds; where it is `behind`, it has DEVICE_DELETED still in its queue when it forgets a NIC, and takes
-    the next one of that alias for the one that was deleted, unless somebody waits (`await_idle`).
+    Knobs of a wrong libvirt: a live attach silently leaves out the children `dropped`, or (`gives_nothing`) everything. An update that
+    `changes_nothing` succeeds. A libvirt that is `behind` has DEVICE_DELETED still in its queue when it forgets a NIC. It takes the
+    next NIC of that alias for the deleted NIC, unless somebody waits (`await_idle`).
     """
 
     def __init__(self, hypervisor: FakeHypervisor, name: str, *, machine: str = "pc", persistent: bool = True) -> None:
@@ -407,7 +393,7 @@ class FakeDomain:
         self._let_go()
 
     def let_go(self, alias: str) -> None:
-        """Of this one alone."""
+        """Release this NIC alone."""
         self._leaving.remove(alias)
         self._remove(alias)
 
@@ -490,7 +476,7 @@ class FakeDomain:
         self._leaving = [nics[place].find("alias").get("name") for place in image.leaving]
         self._begin(HowBegan.MIGRATED if has_migrated else HowBegan.RESTORED)
         for watch in self._watches:
-            watch.told.go_on()
+            watch.go_on()
         if not self.holds and not self.paused:
             self._let_go()
 
@@ -546,13 +532,13 @@ class FakeDomain:
         """The client of a migration dies between its last two steps: this half stays paused, and the guest runs on the other host, or nowhere."""
         self.paused, self.paused_reason = True, FOR_MIGRATION
         for watch in self._watches:
-            watch.told.is_between_hosts = True
+            watch.is_between_hosts = True
 
     def run_again(self) -> None:
         """``virsh resume`` of a half that is not on another host."""
         self.paused, self.paused_reason = False, ""
         for watch in self._watches:
-            watch.told.is_between_hosts = False
+            watch.is_between_hosts = False
 
     def pause_and_go_on(self) -> None:
         """``virsh suspend`` and ``virsh resume``: libvirt keeps one reason, and forgets that the guest was booted or restored."""
@@ -677,7 +663,7 @@ class FakeDomain:
 class FakeHypervisor:
     """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host.
 
-    With `devices`, that host also has VFs: NICs of type hostdev, and pools of them, behave as libvirt makes them. `clock` is the host's.
+    A host that gets `devices` also has VFs: NICs of type hostdev, and pools of VFs, behave as libvirt makes them. `clock` is the host's.
     """
 
     uri = "fake:///host"
@@ -697,16 +683,16 @@ class FakeHypervisor:
         self.all: dict[str, FakeDomain] = {}
         self.bridges: dict[str, set[str]] = {}
         self.switches: dict[str, dict[str, SwitchPort]] = {}
-        """Those of the bridges that are Open vSwitch's, with what was said of their ports beside libvirt's attach."""
+        """Open vSwitch's bridges, with what was set of their ports beside libvirt's attach."""
         self.taps: dict[str, str] = {}
-        """Each with the UUID of the domain whose QEMU has it."""
+        """Each tap with the UUID of the domain whose QEMU has it."""
         self.isolated: set[str] = set()
         self.only_macs: dict[str, str] = {}
         self.vlans: dict[str, Vlan] = {}
-        """Set beside libvirt's attach, of ports of Linux bridges."""
+        """The VLANs of Linux bridges' ports that were set beside libvirt's attach."""
         self.introduced: list[tuple[str, str]] = []
         self.macs: dict[str, str] = {}
-        """The port behind which a bridge has learnt each; guests here send nothing, so a test says it."""
+        """The port behind which a bridge has learnt each MAC; guests here send nothing, so a test sets it."""
         self.forgotten: list[tuple[str, str]] = []
         self.nets: dict[str, Network] = {}
         self.net_ports: dict[str, NetworkPort] = {}
@@ -886,8 +872,10 @@ class FakeHypervisor:
         mac = nic.find("mac").get("address")
         self._allocated[free] = f"00000000-0000-4000-8000-{next(self._ports):012d}"
         self.create_port(
-            network.name, uuid=self._allocated[free], owner_uuid=owner, owner_name="",
-            mac=mac, host_address=free, managed=network.managed,
+            NetworkPort(
+                uuid=self._allocated[free], network=network.name, owner_uuid=owner, mac=Mac(mac), managed=network.managed,
+                host_address=free,
+            )
         )  # fmt: skip
         nic.set("type", "hostdev")
         nic.set("managed", "yes" if network.managed else "no")
@@ -948,32 +936,19 @@ class FakeHypervisor:
     def port_uuids(self, name: str) -> frozenset[str]:
         return frozenset(port.uuid for port in self.ports(name))
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
-        pool = self.network(network)
+    def create_port(self, port: NetworkPort) -> NetworkPort:
+        pool, address = self.network(port.network), port.host_address
         if not pool.active:
-            raise NetworkInactive(f"network {network} is not active")
+            raise NetworkInactive(f"network {pool.name} is not active")
         if pool.forward != "hostdev":
-            raise NotSupported(f"network {network} is no pool of PCI devices")
-        if host_address not in self._pool(pool):
-            raise HostDeviceUnfit(f"network {network} does not have the device {host_address}")
-        for port in self.net_ports.values():
-            if port.host_address == host_address and port.uuid != uuid:
-                raise ClaimTaken(f"{host_address} is in use: a port of network {network} holds it")
-        self.net_ports[uuid] = NetworkPort(
-            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
-            plug_type="hostdev-pci", managed=managed, host_address=host_address,
-        )  # fmt: skip
-        return self.net_ports[uuid]
+            raise NotSupported(f"network {pool.name} is no pool of PCI devices")
+        if address not in self._pool(pool):
+            raise HostDeviceUnfit(f"network {pool.name} does not have the device {address}")
+        for other in self.net_ports.values():
+            if other.host_address == address and other.uuid != port.uuid:
+                raise ClaimTaken(f"{address} is in use: a port of network {pool.name} holds it")
+        self.net_ports[port.uuid] = dataclasses.replace(port, plug_type="hostdev-pci")
+        return self.net_ports[port.uuid]
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
         return next((port for port in self.ports(self.network(network).name) if port.uuid == uuid), None)

@@ -12,10 +12,10 @@ from virtnetplug.model.pci import PciAddress
 
 
 class FakePhysicalFunctions:
-    """`ports.physical_functions.PhysicalFunctions` of `FakeHostDevices`.
+    """The PFs' part of `ports.host_devices.HostDevices`, for `FakeHostDevices`.
 
-    A PF that is unbound while somebody has one of its VFs makes the kernel wait, here an `AssertionError`, kept in `deadlocks`: that must never
-    happen. `above` are links on a PF's interface, `hooks` what a hook does, `forbidden` why a PF cannot be changed.
+    A PF that is unbound while somebody has one of its VFs makes the kernel wait. This must never happen: here it is an `AssertionError`,
+    kept in `deadlocks`. `above` are links on a PF's interface, `hooks` what a hook does, `forbidden` why a PF cannot be changed.
     """
 
     found: dict[PciAddress, PciDevice]

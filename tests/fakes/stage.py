@@ -26,7 +26,7 @@ KEY = "stage:socket=/run/libvirt"
 def nic(
     number: int, *, kind: str = "bridge", source: str = "bridge='br0'", target: str | None = "", extra: str = ""
 ) -> str:
-    """An ``<interface>`` called ``ua-N`` with MAC ``…:0N`` and, unless told otherwise, the target ``vnetN``."""
+    """An ``<interface>`` called ``ua-N`` with MAC ``…:0N`` and, by default, the target ``vnetN``."""
     name = f"vnet{number}" if target == "" else target
     return (
         f"<interface type='{kind}'><mac address='52:54:00:00:00:{number:02x}'/><source {source}/>"

@@ -1,4 +1,4 @@
-"""A dom0 in memory: its vifs as xenstore has them, netback, and the links that come and go with it, as a real one was seen to behave."""
+"""A dom0 in memory, which behaves as a real dom0 was seen to: vifs in xenstore, netback, and netback's links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEW_PORT, ISOLATED_PORT = "00", "01"
 
 @dataclass
 class Seat:
-    """One vif. `state` is its link's, None while it has no driver."""
+    """A vif. `state` is the state of its link, None while the vif has no driver."""
 
     vif: Vif
     rings: dict[str, str]
@@ -53,13 +53,13 @@ class FakeXen:
     obstacle: str | None = None
     boot: str = "boot"
     left: set[int] = field(default_factory=set)
-    """Ids of domains that ended, and of whose vifs xenstore has something."""
+    """Ids of ended domains for whose vifs xenstore has something."""
     on_bind: Callable[[str], None] = lambda name: None
     """What happens in the middle of each `bind`; it may raise."""
     _channels: Iterator[int] = field(default_factory=lambda: itertools.count(5))
 
     def add(self, domain_id: int, number: int, mac: str, *, bridge: str = "br0", **more: object) -> Seat:
-        """One whose guest is connected and whose script has put it there."""
+        """A vif whose guest is connected and whose script has put the link into its bridge."""
         vif = Vif(
             domain_id=domain_id, number=number, backend=State.CONNECTED, frontend=State.CONNECTED, is_recorded=True,
             is_online=True, mac=mac, bridge=bridge, script="/etc/xen/scripts/vif-bridge", hotplug_status="connected",
@@ -140,7 +140,7 @@ class FakeXen:
         return seat.state.name if seat is not None and seat.state is not None else None
 
     def unbind(self, name: str) -> None:
-        """Both ends stay as they are; what the script said goes."""
+        """Both ends stay as they are; the script's status goes."""
         seat = self.seats.get(name)
         if seat is not None and seat.state is not None:
             seat.state = None
@@ -196,7 +196,7 @@ class FakeXen:
         for seat in self.seats.values():
             if seat.state is not None and seat.state.name == name:
                 if wanted.master is not None and wanted.master not in self.bridges:
-                    raise Failed(f"Link '{name}' did not get back being in {wanted.master}", reason="link-not-set")
+                    raise Failed(f"Link '{name}' was restored without being in {wanted.master}", reason="link-not-set")
                 port = wanted.port or (NEW_PORT if wanted.master is not None else "")
                 queue_length = wanted.queue_length or seat.state.queue_length
                 seat.state = replace(wanted, port=port, queue_length=queue_length)
@@ -210,7 +210,7 @@ class FakeXen:
 
     @property
     def links(self) -> _Links:
-        """As `ports.links.HostLinks`."""
+        """This host as `ports.links.HostLinks`."""
         return _Links(self)
 
 

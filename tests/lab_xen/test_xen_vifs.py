@@ -17,7 +17,7 @@ from tests.lab_xen.guest import BRIDGE, PACE, Guest, Nic
 from tests.real.namespace import wait_until
 from tests.real.stream import Stream
 from virtnetplug import Plugger
-from virtnetplug.adapters.xen.vifs import XenVifDrivers
+from virtnetplug.adapters.xen.netback import XenVifDrivers
 from virtnetplug.adapters.xen.xenstore import XenStore
 from virtnetplug.errors import HostDeviceFailed
 from virtnetplug.lifecycle import State

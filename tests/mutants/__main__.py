@@ -223,7 +223,7 @@ def _warm_up() -> None:
     """Import what tests need and is none of the package, so that no fork has to."""
     import concurrent.futures, sqlite3, xml.etree.ElementTree  # noqa: E401, F401, I001
 
-    import click, hypothesis.strategies, libvirt, lxml.etree, prometheus_client, pyroute2, rich.console, tenacity  # noqa: E401, F401
+    import click, hypothesis.strategies, libvirt, lxml.etree, prometheus_client, pyroute2, tenacity  # noqa: E401, F401
 
     assert "virtnetplug" not in sys.modules, "a module that a fork is to import with its fault was imported here"
 

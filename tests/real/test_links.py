@@ -274,10 +274,10 @@ def test_what_a_link_did_not_get_is_said() -> None:
         links = LinuxLinks()
         wanted = links.state("vnet0")
         assert wanted is not None
-        with pytest.raises(Failed, match="'vnet1' did not get back its name vnet0: another link has it"):
+        with pytest.raises(Failed, match="'vnet1' was restored without its name vnet0: another link has it"):
             links.restore("vnet1", wanted)
         ip("link del br0")
-        with pytest.raises(Failed, match=r"'vnet1' did not get back being in br0: ") as caught:
+        with pytest.raises(Failed, match=r"'vnet1' was restored without being in br0: ") as caught:
             links.restore("vnet1", wanted)
         assert caught.value.reason == "link-not-set"
         assert links.state("vnet1").mtu == 1400  # type: ignore[union-attr]

@@ -15,6 +15,7 @@ from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 from virtnetplug.adapters.libvirt.faults import PermissionDenied
 from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
 from virtnetplug.errors import ClaimTaken, HostDeviceUnfit, NetworkInactive, NetworkMissing, NotSupported
+from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import NetworkPort
 from virtnetplug.model.pci import PciAddress
 
@@ -62,8 +63,10 @@ def reserve(
     networks: LibvirtNetworks, address: PciAddress = FIRST, *, name: str = "vfs", port: str | None = None
 ) -> NetworkPort:
     return networks.create_port(
-        name, uuid=port or str(uuid.uuid4()), owner_uuid=OWNER, owner_name="web & co", mac="52:54:00:00:00:01",
-        host_address=address, managed=True,
+        NetworkPort(
+            uuid=port or str(uuid.uuid4()), network=name, owner_uuid=OWNER, owner_name="web & co",
+            mac=Mac("52:54:00:00:00:01"), host_address=address, managed=True,
+        )
     )  # fmt: skip
 
 

@@ -67,8 +67,9 @@ def diagram() -> str:
 # The life of a plugged NIC
 
 Both ends of a NIC have the states of the Xen bus. The table in `virtnetplug/lifecycle.py` governs what virtnetplug
-sets. `list`, the journal and `virtnetplug_device_info` have these states from it: a NIC that was attached, a NIC that its
-guest may let go of at any time, and a NIC that is gone. A trigger that is not drawn here is refused, and changes nothing.
+sets. `list`, the journal and `virtnetplug_device_info` take a NIC's states from the table in three cases. The NIC was
+attached, its guest may let go of it at any time, or it is gone. A trigger that is not drawn here is refused, and changes
+nothing.
 
 What virtnetplug observes is reported as seen: `list` shows a frontend as Connected on evidence, and a backend as the host
 shows it.
@@ -105,9 +106,9 @@ def observed() -> list[str]:
         "",
         "## What a real netback does",
         "",
-        "A vif of Xen has these states by itself, set by xen-netback and the guest's netfront (Linux 6.12 at both ends, Xen 4.20), and not by",
-        "virtnetplug: `list`, `show`, `audit` and `metrics -c` tell them as xenstore has them. They are recorded, never refused. A test in",
-        "the Xen lab holds this to what xenstored says was written.",
+        "A vif of Xen has these states by itself: xen-netback and the guest's netfront set them. This holds for Linux 6.12 at both ends and",
+        "Xen 4.20. `list`, `show`, `audit` and `metrics -c` show them as xenstore has them. They are recorded, never refused. A test in the",
+        "Xen lab holds this to what xenstored says was written.",
         "",
         "| what is done | frontend | backend |",
         "|---|---|---|",
@@ -117,9 +118,9 @@ def observed() -> list[str]:
         "- A frontend that Xen takes away goes to Closed at once. Only a driver that its guest unbinds passes through Closing.",
         "- A backend that is Closed waits for its frontend to go to Initialising, and only then goes to InitWait. So it does where a guest takes",
         "  its driver away and back.",
-        "- A backend whose driver was unbound is Connected all the while, and goes to InitWait from there once it is bound again, its frontend",
-        "  Connected: the ring is taken as it was found.",
-        "- A guest that reboots is another domain, whose vifs are new ones. Those that its definition has not are gone.",
+        "- A backend whose driver was unbound is Connected all the while. Once the driver is bound again, the backend goes to InitWait from",
+        "  there, while its frontend is Connected. The backend takes the ring as it finds it.",
+        "- A guest that reboots is another domain, whose vifs are new ones. A vif that the definition does not have is gone.",
     ]
 
 

@@ -9,9 +9,7 @@ class SystemClock:
     """`ports.clock.Clock` by ``CLOCK_REALTIME`` and ``CLOCK_MONOTONIC``."""
 
     def now(self) -> float:
-        """Unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never runs backwards."""
         return time.monotonic()

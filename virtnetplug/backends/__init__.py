@@ -25,10 +25,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
-from virtnetplug.ports.host_devices import HostDevices
+from virtnetplug.ports.host_devices import HostDevices, NodeDevices
 from virtnetplug.ports.links import HostLinks
 from virtnetplug.ports.network import Networks
-from virtnetplug.ports.nodedev import NodeDevices
 from virtnetplug.ports.store import Journal
 
 T = TypeVar("T")

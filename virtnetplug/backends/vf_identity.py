@@ -22,6 +22,8 @@ from virtnetplug.errors import (
 )
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, VfIdentity, VfSettings
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import NetworkPort
 from virtnetplug.ports.domain import Domain
 
 GONE = "is gone from the host, so there was nothing to give back; change sriov_numvfs only while no VF is held"
@@ -114,13 +116,15 @@ def make_port(ground: Ground, holding: Holding) -> None:
     if holding.network:
         expect_ours(ground, holding, User.ITS_NIC)
         ground.networks.create_port(
-            holding.network,
-            uuid=holding.port,
-            owner_uuid=holding.domain_uuid,
-            owner_name=holding.domain_name,
-            mac=holding.mac,
-            host_address=holding.address,
-            managed=holding.managed,
+            NetworkPort(
+                uuid=holding.port,
+                network=holding.network,
+                owner_uuid=holding.domain_uuid,
+                owner_name=holding.domain_name,
+                mac=Mac(holding.mac),
+                managed=holding.managed,
+                host_address=holding.address,
+            )
         )
 
 

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import Wiring
-
-__all__ = ["main"]
+    from virtnetplug.cli.session import Wiring
 
 
 def main(wiring: Wiring, argv: Sequence[str] | None = None) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -14,12 +13,10 @@ if TYPE_CHECKING:
     from virtnetplug.cli.session import Session
 
 PATIENCE = 1.0
-"""Seconds a hypervisor may take to answer before the shell gets its prompt back."""
+"""Seconds that a hypervisor may take to answer; then the shell shows its prompt again."""
 VARIABLE = "_VIRTNETPLUG_COMPLETE"
 """The environment variable by which the shell's script asks for completions."""
 Answer = TypeVar("Answer")
-
-SHELLS = ("bash", "zsh", "fish")
 
 
 def domains(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -40,45 +37,6 @@ def nics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
         return [name for nic in found for name in (nic.alias or nic.mac, nic.target) if name]
 
     return _beginning(incomplete, soon(names)) if domain else []
-
-
-def script(shell: str) -> str:
-    """The shell's own script, to be sourced by it."""
-    from click.shell_completion import ShellComplete, get_completion_class
-
-    from virtnetplug.cli.commands import root
-
-    completer = get_completion_class(shell)
-    assert completer is not None, shell
-    # The base class's: bash's own first starts a bash to ask for its version.
-    return ShellComplete.source(completer(root(), {}, "virtnetplug", VARIABLE))
-
-
-def answer(session: Session, instruction: str) -> int:
-    """Do what the shell's script asked through the environment; standard error stays silent."""
-    from click.shell_completion import shell_complete
-
-    from virtnetplug.cli.commands import root
-
-    with _silent_stderr():
-        try:
-            return shell_complete(root(), {"obj": session}, "virtnetplug", VARIABLE, instruction)
-        except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
-            return 1
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """The descriptor itself, since libvirt's C code writes to it too."""
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 def soon(ask: Callable[[], Iterable[Answer]]) -> list[Answer]:

@@ -1,4 +1,4 @@
-"""The properties of a NIC that can be said on the command line: one table for flags, ``--nic`` and update."""
+"""The properties of a NIC that the command line knows: one table for flags, ``--nic`` and update."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from virtnetplug.cli import values
 from virtnetplug.cli.values import Parser
+from virtnetplug.model.interface import FilterRef
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.pci import PciAddress
 
 TYPES = (
     "network", "bridge", "direct", "ethernet", "user", "vhostuser", "hostdev", "vdpa",
@@ -14,24 +17,33 @@ TYPES = (
 """Interface types a newer libvirt may offer; an older one refuses what it does not know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Key:
-    """One property: its name (``--name``, ``name=`` in ``--nic``), and the field of `Interface` it sets.
+    """One property: its `name` (``--name``, ``name=`` in ``--nic``), how its text is parsed, and what help says of it.
 
-    A dotted field is one part of a value made of several keys. `is_list` values may hold commas, also in
-    ``--nic``; `is_boolean` ones may be said without a value. `can_clear`: ``none`` removes it in an update.
+    `field` is the field of `Interface` that the property sets; without it, the field is called as the property. A dotted field is one part of a value
+    that several keys make up. The values of `is_list` may hold commas, also in ``--nic``. `can_clear`: ``none`` removes the property in an update.
+    An update takes only properties that are `for_update`. `spellings` are further names.
     """
 
     name: str
-    field: str
     parse: Parser
     metavar: str
     help: str
+    field: str = ""
     is_list: bool = False
-    is_boolean: bool = False
-    can_clear: bool = False
+    can_clear: bool = True
     for_update: bool = True
     spellings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.field:
+            object.__setattr__(self, "field", self.name.replace("-", "_"))
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether the property may stand without a value, which means yes."""
+        return self.parse is values.yes_no
 
 
 _MOST_RATE = 2**32 - 1  # a __u32 in ``struct ifla_vf_rate``
@@ -39,279 +51,143 @@ _RATE = "average[,peak[,burst"
 
 KEYS: tuple[Key, ...] = (
     Key(
-        name="type",
-        field="type",
-        parse=values.choice(*TYPES),
-        metavar="TYPE",
-        help="Kind of interface, as in libvirt's <interface type=>; follows from the source by itself.",
+        "type",
+        values.choice(*TYPES),
+        "TYPE",
+        "Kind of interface, as in libvirt's <interface type=>; follows from the source by itself.",
+        can_clear=False,
     ),
+    Key("network", str, "NAME", "libvirt network to connect to.", field="source_network", can_clear=False),
+    Key("bridge", str, "NAME", "Host bridge to connect to.", field="source_bridge", can_clear=False),
     Key(
-        name="network", field="source_network", parse=values.text, metavar="NAME", help="libvirt network to connect to."
-    ),
-    Key(name="bridge", field="source_bridge", parse=values.text, metavar="NAME", help="Host bridge to connect to."),
-    Key(
-        name="dev",
+        "dev",
+        str,
+        "DEV",
+        "Host device to connect to directly (macvtap, type direct).",
         field="source_dev",
-        parse=values.text,
-        metavar="DEV",
-        help="Host device to connect to directly (macvtap, type direct).",
         spellings=("direct",),
+        can_clear=False,
     ),
     Key(
-        name="source",
-        field="source",
-        parse=values.text,
-        metavar="NAME",
-        help="As virsh has it: the network, bridge or device, whichever --type says.",
+        "source", str, "NAME", "As virsh has it: the network, bridge or device, whichever --type says.", can_clear=False
     ),
     Key(
-        name="mode",
+        "mode",
+        values.choice("vepa", "bridge", "private", "passthrough"),
+        "MODE",
+        "Mode of a direct (macvtap) interface: vepa, bridge, private or passthrough.",
         field="source_mode",
-        parse=values.choice("vepa", "bridge", "private", "passthrough"),
-        metavar="MODE",
-        help="Mode of a direct (macvtap) interface: vepa, bridge, private or passthrough.",
+        can_clear=False,
     ),
+    Key("portgroup", str, "NAME", "Portgroup of the network.", field="source_portgroup"),
+    Key("mac", Mac, "MAC", "Unicast MAC address; attach makes one if none is given.", can_clear=False),
+    Key("model", str, "MODEL", "NIC model the guest sees: virtio, e1000e, …", can_clear=False),
+    Key("target", str, "DEV", "Name of the host's end (tap or macvtap).", field="target_dev"),
     Key(
-        name="portgroup",
-        field="source_portgroup",
-        parse=values.text,
-        metavar="NAME",
-        help="Portgroup of the network.",
-        can_clear=True,
-    ),
-    Key(
-        name="mac",
-        field="mac",
-        parse=values.mac,
-        metavar="MAC",
-        help="Unicast MAC address; attach makes one if none is given.",
-    ),
-    Key(
-        name="model",
-        field="model",
-        parse=values.text,
-        metavar="MODEL",
-        help="NIC model the guest sees: virtio, e1000e, …",
-    ),
-    Key(
-        name="target",
-        field="target_dev",
-        parse=values.text,
-        metavar="DEV",
-        help="Name of the host's end (tap or macvtap).",
-        can_clear=True,
-    ),
-    Key(
-        name="alias",
-        field="alias",
-        parse=values.text,
-        metavar="ua-NAME",
-        help="Alias, beginning with ua-; attach makes one if none is given.",
+        "alias",
+        str,
+        "ua-NAME",
+        "Alias, beginning with ua-; attach makes one if none is given.",
         for_update=False,
+        can_clear=False,
     ),
     Key(
-        name="vlan",
-        field="vlan",
-        parse=values.vlan,
-        metavar="ID[,ID…]",
-        help="VLAN tag; several make a trunk; ID:untagged or ID:tagged says the native one.",
+        "vlan",
+        values.vlan,
+        "ID[,ID…]",
+        "VLAN tag; several make a trunk; ID:untagged or ID:tagged says the native one.",
         is_list=True,
-        can_clear=True,
     ),
+    Key("mtu", values.number(68, 65535), "BYTES", "MTU in bytes."),
+    Key("link", values.choice("up", "down"), "up|down", "Link state the guest sees.", field="link_state"),
+    Key("boot-order", values.number(1, 65535), "N", "Place in the boot order, from 1."),
+    Key("queues", values.number(1, 256), "N", "Number of queue pairs (virtio).", field="driver_queues"),
     Key(
-        name="mtu",
-        field="mtu",
-        parse=values.number(68, 65535),
-        metavar="BYTES",
-        help="MTU in bytes.",
-        can_clear=True,
-    ),
-    Key(
-        name="link",
-        field="link_state",
-        parse=values.choice("up", "down"),
-        metavar="up|down",
-        help="Link state the guest sees.",
-        can_clear=True,
-    ),
-    Key(
-        name="boot-order",
-        field="boot_order",
-        parse=values.number(1, 65535),
-        metavar="N",
-        help="Place in the boot order, from 1.",
-        can_clear=True,
-    ),
-    Key(
-        name="queues",
-        field="driver_queues",
-        parse=values.number(1, 256),
-        metavar="N",
-        help="Number of queue pairs (virtio).",
-        can_clear=True,
-    ),
-    Key(
-        name="inbound",
+        "inbound",
+        values.limit(has_floor=True),
+        f"{_RATE}[,floor]]]",
+        "Limit on traffic to the guest, in kilobytes (1000 bytes) a second; burst in KiB.",
         field="bandwidth_inbound",
-        parse=values.limit(has_floor=True),
-        metavar=f"{_RATE}[,floor]]]",
-        help="Limit on traffic to the guest, in kilobytes (1000 bytes) a second; burst in KiB.",
         is_list=True,
-        can_clear=True,
     ),
     Key(
-        name="outbound",
+        "outbound",
+        values.limit(has_floor=False),
+        f"{_RATE}]]",
+        "Limit on traffic from the guest, in kilobytes (1000 bytes) a second; burst in KiB.",
         field="bandwidth_outbound",
-        parse=values.limit(has_floor=False),
-        metavar=f"{_RATE}]]",
-        help="Limit on traffic from the guest, in kilobytes (1000 bytes) a second; burst in KiB.",
         is_list=True,
-        can_clear=True,
     ),
+    Key("filter", FilterRef, "NAME", "Network filter (nwfilter) to apply.", field="filterref"),
     Key(
-        name="filter",
-        field="filterref",
-        parse=values.filterref,
-        metavar="NAME",
-        help="Network filter (nwfilter) to apply.",
-        can_clear=True,
-    ),
-    Key(
-        name="virtualport-type",
+        "virtualport-type",
+        str,
+        "TYPE",
+        "Virtual port type: openvswitch, midonet, 802.1Qbg, 802.1Qbh.",
         field="virtualport.type",
-        parse=values.text,
-        metavar="TYPE",
-        help="Virtual port type: openvswitch, midonet, 802.1Qbg, 802.1Qbh.",
-        can_clear=True,
     ),
     Key(
-        name="interfaceid",
+        "interfaceid",
+        str,
+        "UUID",
+        "Interface id of the virtual port.",
         field="virtualport.interfaceid",
-        parse=values.text,
-        metavar="UUID",
-        help="Interface id of the virtual port.",
+        can_clear=False,
     ),
+    Key("profileid", str, "NAME", "Profile id of the virtual port.", field="virtualport.profileid", can_clear=False),
+    Key("address", PciAddress.parse, "PCI", "PCI address in the guest, as 0000:01:00.0.", can_clear=False),
+    Key("acpi-index", values.number(1, 16383), "N", "ACPI index, from which the guest names the NIC."),
     Key(
-        name="profileid",
-        field="virtualport.profileid",
-        parse=values.text,
-        metavar="NAME",
-        help="Profile id of the virtual port.",
-    ),
-    Key(
-        name="address",
-        field="address",
-        parse=values.pci,
-        metavar="PCI",
-        help="PCI address in the guest, as 0000:01:00.0.",
-    ),
-    Key(
-        name="acpi-index",
-        field="acpi_index",
-        parse=values.number(1, 16383),
-        metavar="N",
-        help="ACPI index, from which the guest names the NIC.",
-        can_clear=True,
-    ),
-    Key(
-        name="isolated",
+        "isolated",
+        values.yes_no,
+        "[yes|no]",
+        "Let no frame pass between it and the other isolated ports of its bridge.",
         field="port_isolated",
-        parse=values.yes_no,
-        metavar="[yes|no]",
-        help="Let no frame pass between it and the other isolated ports of its bridge.",
-        is_boolean=True,
-        can_clear=True,
     ),
     Key(
-        name="trust-guest-rx-filters",
-        field="trust_guest_rx_filters",
-        parse=values.yes_no,
-        metavar="[yes|no]",
-        help="Let the guest change its MAC address and receive filters.",
-        is_boolean=True,
-        can_clear=True,
+        "trust-guest-rx-filters", values.yes_no, "[yes|no]", "Let the guest change its MAC address and receive filters."
     ),
     Key(
-        name="rx-frames",
+        "rx-frames",
+        values.number(0, 2**32 - 1),
+        "N",
+        "Most received frames coalesced into one interrupt.",
         field="coalesce_rx_frames",
-        parse=values.number(0, 2**32 - 1),
-        metavar="N",
-        help="Most received frames coalesced into one interrupt.",
-        can_clear=True,
     ),
     Key(
-        name="vf",
-        field="vf",
-        parse=values.pci,
-        metavar="PCI",
-        help="The VF to assign, by its PCI address on the host; with --network the network must have it.",
+        "vf",
+        PciAddress.parse,
+        "PCI",
+        "VF to assign, by its PCI address on the host; a --network beside it must have this VF.",
         for_update=False,
+        can_clear=False,
     ),
     Key(
-        name="pf",
-        field="pf",
-        parse=values.text,
-        metavar="PF",
-        help="With --network, a pool of VFs: assign a VF of this PF (its PCI address or network interface).",
+        "pf",
+        str,
+        "PF",
+        "VFs to choose from, if --network is a pool: those of this PF (PCI address or network interface).",
         for_update=False,
+        can_clear=False,
     ),
+    Key("trust", values.yes_no, "[yes|no]", "Whether an assigned VF may change its MAC and receive all traffic."),
     Key(
-        name="trust",
-        field="trust",
-        parse=values.yes_no,
-        metavar="[yes|no]",
-        help="Of an assigned device (VF): let it change its MAC and receive everything.",
-        is_boolean=True,
-        can_clear=True,
+        "spoofchk", values.yes_no, "[yes|no]", "Whether frames of an assigned VF from another MAC or VLAN are dropped."
     ),
+    Key("max-rate", values.number(0, _MOST_RATE), "MBIT/S", "Most that an assigned VF may send, 0 for no limit."),
     Key(
-        name="spoofchk",
-        field="spoofchk",
-        parse=values.yes_no,
-        metavar="[yes|no]",
-        help="Of an assigned device: drop what it sends from a MAC or VLAN not its own.",
-        is_boolean=True,
-        can_clear=True,
+        "min-rate",
+        values.number(0, _MOST_RATE),
+        "MBIT/S",
+        "What an assigned VF can always send, 0 for nothing promised.",
     ),
+    Key("vlan-qos", values.number(0, 7), "0-7", "Priority (PCP) of the VLAN of an assigned VF."),
+    Key("vlan-proto", values.choice("802.1Q", "802.1ad"), "802.1Q|802.1ad", "Protocol of the VLAN of an assigned VF."),
     Key(
-        name="max-rate",
-        field="max_rate",
-        parse=values.number(0, _MOST_RATE),
-        metavar="MBIT/S",
-        help="Of an assigned device: most it may send, 0 for no limit.",
-        can_clear=True,
-    ),
-    Key(
-        name="min-rate",
-        field="min_rate",
-        parse=values.number(0, _MOST_RATE),
-        metavar="MBIT/S",
-        help="Of an assigned device: what it can always send, 0 for nothing promised.",
-        can_clear=True,
-    ),
-    Key(
-        name="vlan-qos",
-        field="vlan_qos",
-        parse=values.number(0, 7),
-        metavar="0-7",
-        help="Of an assigned device: priority (PCP) of its VLAN.",
-        can_clear=True,
-    ),
-    Key(
-        name="vlan-proto",
-        field="vlan_proto",
-        parse=values.choice("802.1Q", "802.1ad"),
-        metavar="802.1Q|802.1ad",
-        help="Of an assigned device: protocol of its VLAN.",
-        can_clear=True,
-    ),
-    Key(
-        name="teaming",
-        field="teaming",
-        parse=values.teaming,
-        metavar="persistent|transient:ALIAS",
-        help="Half of a failover pair; a transient half names its persistent partner.",
-        can_clear=True,
+        "teaming",
+        values.teaming,
+        "persistent|transient:ALIAS",
+        "Half of a failover pair; a transient half names its persistent partner.",
     ),
 )
 

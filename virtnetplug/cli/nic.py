@@ -1,14 +1,18 @@
-"""From keys and their texts to model values: an `Interface` to attach, or the changes of an update."""
+"""What a person hands in: keys and their texts become an `Interface` to attach, or the changes of an update; XML is read from files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 from virtnetplug.cli.keys import BY_NAME, Key
-from virtnetplug.errors import UsageError
+from virtnetplug.cli.values import parsed
+from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 from virtnetplug.model.interface import Interface, VirtualPort
 
+MAX_XML = 1 << 20
+"""Bytes; a NIC's element is a few hundred."""
 _SOURCE_TYPES = {"network": "network", "bridge": "bridge", "dev": "direct"}
 _NOT_OF_DIRECT = ("source_network", "source_portgroup", "source_portid", "source_bridge")
 
@@ -16,7 +20,7 @@ _NOT_OF_DIRECT = ("source_network", "source_portgroup", "source_portid", "source
 def values_from_text(text: str) -> dict[str, str]:
     """``key=value,key=value,…`` as a mapping by canonical key name.
 
-    A part without ``=`` continues the list before it (``vlan=10,20``) or is a boolean key said alone (``isolated``).
+    A part without ``=`` continues the list before it (``vlan=10,20``) or is a boolean key alone (``isolated``).
     Raises `UsageError` for an unknown or repeated key.
     """
     found: dict[str, str] = {}
@@ -31,14 +35,14 @@ def values_from_text(text: str) -> dict[str, str]:
         if not equals and not key.is_boolean:
             raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.metavar}.")
         if key.name in found:
-            raise UsageError(f"--nic {text}: '{key.name}' is said twice; a NIC has one.")
+            raise UsageError(f"--nic {text}: '{key.name}' is there twice; a NIC has one.")
         found[key.name] = value.strip() if equals else "yes"
         last = key
     return found
 
 
 def interface_from_values(values: Mapping[str, str]) -> Interface:
-    """The NIC that `values` (texts by key name) describe; its type follows from its source if it is not said.
+    """The NIC that `values` (texts by key name) describe; its type follows from its source if `values` lack the type.
 
     Raises `UsageError` where they contradict each other or say too little.
     """
@@ -120,9 +124,9 @@ def _fields(values: Mapping[str, str], *, clearing: bool) -> dict[str, Any]:
         elif not value:
             raise UsageError(f"{name} needs a value: {key.metavar}.")
         elif key.field.startswith("virtualport."):
-            port[key.field.partition(".")[2]] = key.parse(name, value)
+            port[key.field.partition(".")[2]] = parsed(name, key.parse, value)
         else:
-            fields[key.field] = key.parse(name, value)
+            fields[key.field] = parsed(name, key.parse, value)
     if port:
         if "virtualport" in fields:
             raise UsageError(
@@ -132,3 +136,41 @@ def _fields(values: Mapping[str, str], *, clearing: bool) -> dict[str, Any]:
             raise UsageError("A virtual port is replaced as a whole: say its --virtualport-type too.")
         fields["virtualport"] = VirtualPort(**port)
     return fields
+
+
+def read_elements(names: Sequence[str]) -> list[str]:
+    """The text of each file, ``-`` (once) being standard input; raises `XmlTooLarge` after `MAX_XML` + 1 bytes."""
+    if names.count("-") > 1:
+        raise UsageError("Standard input can be read once; give --xml - only once, and files for the rest.")
+    return [_read(name) for name in names]
+
+
+def _read(name: str) -> str:
+    called = "standard input" if name == "-" else f"'{name}'"
+    try:
+        if name == "-":
+            data = _limited(sys.stdin.buffer)
+        else:
+            with open(name, "rb", buffering=0) as file:
+                data = _limited(file)
+    except OSError as error:
+        raise UsageError(
+            f"{called} cannot be read ({error.strerror}); give --xml a readable file, or - for standard input."
+        ) from error
+    if len(data) > MAX_XML:
+        raise XmlTooLarge(
+            f"The XML in {called} is larger than {MAX_XML // 1024} KiB, and a NIC's is a few hundred bytes; "
+            "give the <interface> element alone."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise XmlInvalid(f"The XML in {called} is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+
+
+def _limited(file: BinaryIO) -> bytes:
+    """All of `file`, but never more than one byte above the limit; an unbuffered read may return less than asked."""
+    data = bytearray()
+    while len(data) <= MAX_XML and (piece := file.read(MAX_XML + 1 - len(data))):
+        data += piece
+    return bytes(data)

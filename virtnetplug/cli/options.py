@@ -1,52 +1,55 @@
-"""Options that several commands share, and the command class that gives every one the global ones."""
+"""The classes of commands and groups, which give each command the global options, and the options that several commands share."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from virtnetplug.cli import complete, values
+from virtnetplug.cli import complete
 from virtnetplug.cli.keys import KEYS
 from virtnetplug.cli.output import write
 from virtnetplug.cli.session import Session
+from virtnetplug.cli.values import parsed, seconds
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
 
 class GlobalOption(click.Option):
-    """An option that may stand before or after the command; the one after wins."""
+    """An option that may stand before or after the command; the option after the command wins."""
 
 
 class WithGlobals(click.Command):
-    """A command that also takes the global options, and shows them last in its help."""
+    """A command that also takes the global options, and shows them last in its help, before the `notes` and `examples`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, examples: Sequence[str] = (), notes: Sequence[str] = (), **attributes: Any) -> None:
+        attributes["context_settings"] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+        shown = ["Examples:", *(f"  {example}" for example in examples)] if examples else []
+        epilog = "\n\n".join("\n".join(("\b", *lines)) for lines in (notes, shown) if lines)
+        super().__init__(epilog=epilog, **attributes)
         self.params.extend(_global_options())
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """click's own, written as all answers are: one that cannot be written is no bug."""
+        """Replace click's callback: help is written as all answers are, so that a failure to write is no internal error."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.callback = _write_help
         return option
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Its own options, then those of all commands."""
-        params = self.get_params(ctx)
-        own = [param for param in params if isinstance(param, click.Option) and not isinstance(param, GlobalOption)]
-        shared = [param for param in params if isinstance(param, GlobalOption)]
-        for title, group in (("Options", own), ("Global options", [*shared])):
-            records = [record for param in group if (record := param.get_help_record(ctx))]
-            if records:
+        """List the options of the command, the global ones, and the commands of a group."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for title, is_global in (("Options", False), ("Global options", True)):
+            group = [option for option in options if isinstance(option, GlobalOption) is is_global]
+            if records := [record for option in group if (record := option.get_help_record(ctx))]:
                 with formatter.section(title):
                     formatter.write_dl(records)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
 
 
 def _write_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -56,18 +59,30 @@ def _write_help(ctx: click.Context, param: click.Parameter, value: bool) -> None
 
 
 class Command(WithGlobals):
-    """One command. Boolean NIC flags may be said without ``yes``."""
+    """A command, whose function gets the `Session` first. Boolean NIC flags need no ``yes``."""
+
+    def __init__(self, *, callback: Callable[..., Any], **attributes: Any) -> None:
+        super().__init__(callback=click.pass_obj(callback), **attributes)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, once ``--isolated`` alone has become ``--isolated=yes``."""
+        """Parse as click does, after ``--isolated`` alone has become ``--isolated=yes``."""
         return super().parse_args(ctx, _complete_booleans(args))
 
 
-def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with the global options; `epilog` lines are kept as they are."""
-    if "epilog" in attributes:
-        attributes["epilog"] = "\b\n" + attributes["epilog"]
-    return click.command(name, cls=Command, context_settings=CONTEXT, **attributes)
+class Group(WithGlobals, click.Group):
+    """A command that has commands of its own, such as ``virtnetplug identity show``."""
+
+    command_class = Command
+
+
+def command(name: str, *examples: str, hidden: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a command."""
+    return click.command(name, cls=Command, examples=examples, hidden=hidden)
+
+
+def group(name: str, *examples: str) -> Callable[[Callable[..., Any]], Group]:
+    """Make a function a group of commands."""
+    return click.group(name, cls=Group, examples=examples, subcommand_metavar="COMMAND [ARGS]...")
 
 
 def domain_argument(*, required: bool = True) -> Callable[[_F], _F]:
@@ -84,21 +99,20 @@ def nic_argument(*, many: bool = False, required: bool = True) -> Callable[[_F],
 
 
 def scope_options(function: _F) -> _F:
-    """``--live``, ``--config``, ``--persistent``; `scope_from_flags` reads them."""
+    """``--live``, ``--config``, ``--persistent``: the function gets them as `scope`, which is None if none of them was given."""
+
+    @functools.wraps(function)
+    def scoped(*args: Any, live: bool, config: bool, persistent: bool, **others: Any) -> Any:
+        scope = Scope.LIVE if live else Scope.CONFIG if config else None
+        return function(*args, scope=Scope.BOTH if persistent or (live and config) else scope, **others)
+
     for name, text in (
         ("--persistent", "Change the running guest and its next boot (live and config)."),
         ("--config", "Change the persistent definition: what the next boot has."),
         ("--live", "Change the running guest."),
     ):
-        function = click.option(name, is_flag=True, help=text)(function)
-    return function
-
-
-def scope_from_flags(*, live: bool, config: bool, persistent: bool) -> Scope | None:
-    """The scope the flags say; None where none was given (live)."""
-    if persistent or (live and config):
-        return Scope.BOTH
-    return Scope.LIVE if live else Scope.CONFIG if config else None
+        scoped = click.option(name, is_flag=True, help=text)(scoped)
+    return scoped  # type: ignore[return-value]
 
 
 _LOCK = ". The lock of the domain is waited for as long, and at least 5 s"
@@ -106,57 +120,55 @@ _LOCK = ". The lock of the domain is waited for as long, and at least 5 s"
 
 def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F], _F]:
     """``--wait SECONDS``; its help says `text`, the default, and (`lock`) how long a lock is waited for."""
-    said = f"{text} (default {default:g}){lock}."
-    return click.option("--wait", default=f"{default:g}", metavar="SECONDS", callback=_seconds, help=said)
+    return click.option(
+        "--wait", default=f"{default:g}", metavar="SECONDS",
+        callback=lambda ctx, param, value: parsed("--wait", seconds, value), help=f"{text} (default {default:g}){lock}.",
+    )  # fmt: skip
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
-    return values.seconds("--wait", value)
+def replace_option(function: _F) -> _F:
+    """``--replace``."""
+    return click.option(
+        "--replace", is_flag=True,
+        help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
+    )(function)  # fmt: skip
 
 
 def xml_option(*, multiple: bool) -> Callable[[_F], _F]:
     """``--xml FILE``."""
     text = "Read an <interface> element from FILE, or from standard input for -"
+    several = "; repeat it for several NICs" if multiple else ""
+    return click.option("--xml", multiple=multiple, metavar="FILE|-", help=f"{text}{several}.")
+
+
+_PLAN = "Print what the command would do, or why it would be refused (exit code 3), and touch nothing."
+
+
+def plan_option(text: str = _PLAN) -> Callable[[_F], _F]:
+    """``--plan``: the session then plans."""
     return click.option(
-        "--xml",
-        "xml",
-        multiple=multiple,
-        metavar="FILE|-",
-        help=f"{text}{'; repeat it for several NICs' if multiple else ''}.",
+        "--plan", "--dry-run", "is_plan", is_flag=True, expose_value=False, callback=_set_in_session, help=text
     )
 
 
-def plan_option(function: _F) -> _F:
-    """``--plan``."""
-    return click.option(
-        "--plan", "--dry-run", "plan", is_flag=True,
-        help="Print what the command would do, or why it would be refused (exit code 3), and touch nothing.",
-    )(function)  # fmt: skip
-
-
 def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Callable[[_F], _F]:
-    """A flag per key, or per key of `only`; `said` picks those that were given."""
+    """A flag for each key, or each key of `only`: the function gets the texts of those that were given, by key name, as `texts`."""
+    keys = [key for key in KEYS if (key.for_update or not for_update) and (only is None or key.name in only)]
+    parameters = {key.name: f"nic_{key.name.replace('-', '_')}" for key in keys}
 
     def decorate(function: _F) -> _F:
-        for key in reversed(KEYS):
-            if (for_update and not key.for_update) or (only is not None and key.name not in only):
-                continue
-            names = [f"--{spelling}" for spelling in (key.name, *key.spellings)]
+        @functools.wraps(function)
+        def with_texts(*args: Any, **others: Any) -> Any:
+            given = {name: others.pop(parameter) for name, parameter in parameters.items()}
+            return function(*args, texts={name: text for name, text in given.items() if text is not None}, **others)
+
+        for key in reversed(keys):
+            flags = [f"--{spelling}" for spelling in (key.name, *key.spellings)]
             text = f"{key.help[:-1]}; 'none' removes it." if for_update and key.can_clear else key.help
-            function = click.option(*names, _parameter(key.name), metavar=key.metavar, help=text)(function)
-        return function
+            with_texts = click.option(*flags, parameters[key.name], metavar=key.metavar, help=text)(with_texts)
+        return with_texts  # type: ignore[return-value]
 
     return decorate
-
-
-def said(parameters: dict[str, Any]) -> dict[str, str]:
-    """The texts of the NIC flags that were given, by key name."""
-    found = {key.name: parameters.get(_parameter(key.name)) for key in KEYS}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _parameter(name: str) -> str:
-    return f"nic_{name.replace('-', '_')}"
 
 
 def _complete_booleans(args: list[str]) -> list[str]:
@@ -172,47 +184,35 @@ def _complete_booleans(args: list[str]) -> list[str]:
 
 
 def _global_options() -> list[click.Parameter]:
+    """The options that every command takes, each named as the field of the `Session` that it sets."""
+    common: dict[str, Any] = {"expose_value": False, "callback": _set_in_session}
     return [
         GlobalOption(
-            ["-c", "--connect"], metavar="URI", expose_value=False, callback=_set_connect,
+            ["-c", "--connect", "connect"], metavar="URI", **common,
             help="Hypervisor to connect to; else LIBVIRT_DEFAULT_URI, else libvirt's own choice.",
         ),
         GlobalOption(
-            ["--state-dir"], metavar="DIR", expose_value=False, callback=_set_state,
+            ["--state-dir", "state"], metavar="DIR", type=click.Path(path_type=Path), **common,
             help="Directory of the journal; else VIRTNETPLUG_STATE_DIR, else /var/lib/virtnetplug for root, the XDG state directory for others.",
         ),
         GlobalOption(
-            ["--json"], is_flag=True, expose_value=False, callback=_set_json,
+            ["--json", "is_json"], is_flag=True, **common,
             help="Answer with one JSON document on standard output, errors too.",
         ),
         GlobalOption(
-            ["-v", "--verbose"], count=True, expose_value=False, callback=_set_verbosity,
+            ["-v", "--verbose", "verbosity"], count=True, **common,
             help="Say each step with its time; -vv adds debug logging and tracebacks.",
         ),
         GlobalOption(
-            ["--no-color"], is_flag=True, expose_value=False, callback=_set_colour,
+            ["--no-color", "is_colourless"], is_flag=True, **common,
             help="No colour on a terminal; the environment's NO_COLOR does the same.",
         ),
     ]  # fmt: skip
 
 
-def _set_connect(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.ensure_object(Session).connect = value
-
-
-def _set_state(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.ensure_object(Session).state = Path(value)
-
-
-def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.ensure_object(Session).is_json |= value
-
-
-def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
-    ctx.ensure_object(Session).verbosity += value
-
-
-def _set_colour(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.ensure_object(Session).wants_colour &= not value
+def _set_in_session(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep an option that was given in the session; a count adds to the same option before the command."""
+    if value is not None and value is not False:
+        session, name = ctx.ensure_object(Session), str(param.name)
+        is_count = isinstance(param, click.Option) and param.count
+        setattr(session, name, getattr(session, name) + value if is_count else value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from virtnetplug.cli.output import silence
@@ -20,11 +19,11 @@ _REDRAW = 0.25
 
 
 class Progress:
-    """Hears events from any thread and says them.
+    """Hears events from any thread and writes them.
 
-    `is_verbose`: every event at once, a line each with the seconds since the start. Otherwise, after `patience`
-    seconds: on a terminal one line that is redrawn and taken away at the end, in a pipe a line per new event.
-    With `is_quiet` nothing at all (JSON), unless `is_verbose`. A stream that cannot be written is left alone.
+    `is_verbose` writes every event at once, a line each with the seconds since the start. Otherwise nothing is written for `patience` seconds. After
+    that, a terminal gets one line that is redrawn and removed at the end, and a pipe gets a line for each new event. `is_quiet` (JSON) writes
+    nothing, unless `is_verbose`. A stream that cannot be written is left alone.
     """
 
     def __init__(
@@ -56,9 +55,7 @@ class Progress:
             self._timer.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._timer is not None:
             self._timer.join()

@@ -1,4 +1,4 @@
-"""JSON: the one place that decides its keys. Every document has `result`, `reason`, `message` and `exit_code` first."""
+"""JSON: every document has `result`, `reason`, `message` and `exit_code` first, then what the command found, by its model's names."""
 
 from __future__ import annotations
 
@@ -8,51 +8,34 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from virtnetplug.cli import report
 from virtnetplug.cli.wording import in_commands
 from virtnetplug.errors import Refused, VirtnetplugError
+from virtnetplug.model.operation import Plan, Refusal, Scope
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import NicDetail
+    from virtnetplug.cli.report import Several
+    from virtnetplug.hotplug.report.inventory import NicDetail
     from virtnetplug.model.audit import AuditReport, Diagnosis
     from virtnetplug.model.host_device import DeviceTree, PciDevice, VfView
-    from virtnetplug.model.identity import IdentityView, PolicyView
-    from virtnetplug.model.operation import Nic, OperationRecord, Outcome, Plan
+    from virtnetplug.model.operation import OperationRecord, Outcome
 
 Document = dict[str, Any]
 
 DONE, PENDING, DISAGREEMENT, UNFIT = 0, 75, 1, 1
 _EXIT_OF_RESULT = {
-    "done": DONE,
-    "already": DONE,
-    "pending": PENDING,
-    "left": PENDING,
-    "undone": 4,
-    "incomplete": 5,
-    "refused": 3,
-}
+    "done": DONE, "already": DONE, "pending": PENDING, "left": PENDING, "undone": 4, "incomplete": 5, "refused": 3,
+}  # fmt: skip
 _RESULT_OF_EXIT = {
     2: "usage", 3: "refused", 4: "undone", 5: "incomplete", PENDING: "pending",
     129: "interrupted", 130: "interrupted", 143: "interrupted",
 }  # fmt: skip
 
 
-_PROSE = frozenset(
-    [
-        "message",
-        "remedy",
-        "repair",
-        "warnings",
-        "undo_failures",
-        "detail",
-        "why",
-        "obstacle",
-        "problems",
-        "unseen",
-        "found",
-        "pending",
-        "quarantine",
-    ]
-)
+_PROSE = frozenset((
+    "message", "remedy", "repair", "warnings", "undo_failures", "detail", "why", "obstacle", "problems", "unseen", "found",
+    "pending", "quarantine",
+))  # fmt: skip
 """The keys of messages: sentences of the core, or lists of such."""
 
 
@@ -107,137 +90,79 @@ def document_from_error(error: VirtnetplugError) -> Document:
     )
 
 
-def document_from_outcome(outcome: Outcome, message: str) -> Document:
-    """An attach, detach or update, or one operation that recover took up."""
-    return {
-        **document(outcome.result.value, reason=outcome.reason, message=message, exit_code=exit_code_of(outcome)),
-        **{key: value for key, value in plain(outcome).items() if key not in ("result", "reason", "message")},
-    }
+def document_from_outcome(outcome: Outcome) -> Document:
+    """The outcome of one operation."""
+    result, reason = outcome.result.value, outcome.reason
+    exit_code = DONE if reason == "forgotten" else _EXIT_OF_RESULT[result]
+    first = document(result, reason=reason, message=report.message_from_outcome(outcome), exit_code=exit_code)
+    return {**first, **{key: value for key, value in plain(outcome).items() if key not in first}}
 
 
 def warnings_of(document: Document) -> list[str]:
-    """The warnings of the operations in the document. Those of a plan are in its text."""
+    """The warnings of the operations in the document; the warnings of a plan are in its text."""
     operations = document.get("operations", [document])
     return [text for operation in operations if "fits" not in operation for text in operation.get("warnings", ())]
 
 
-def document_from_recovery(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
-    """All operations that recover took up; the exit code is the worst of theirs, an undone one being a success."""
-    operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
-    results = [outcome.result.value for outcome in outcomes]
-    worst = next((result for result in ("incomplete", "pending", "left", "refused") if result in results), "done")
-    if worst == "left" and all(outcome.reason == "forgotten" for outcome in outcomes if outcome.result.value == "left"):
-        worst = "done"  # it was asked for
-    reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst), "")
-    message = f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover"
-    exit_code = _EXIT_OF_RESULT[worst]
+def document_from_outcomes(words: Several, outcomes: Sequence[Outcome]) -> Document:
+    """All operations of a recovery or a healing. The exit code is the worst of theirs; `words.faults` says what counts."""
+    left = [outcome for outcome in outcomes if outcome.reason != "forgotten"]  # a caller asked for what is forgotten
+    first = {outcome.result.value: outcome for outcome in reversed(left)}
+    worst = next((result for result in words.faults if result in first), "done")
     return document(
         worst,
-        reason="" if exit_code == DONE else reason,
-        message=message,
-        exit_code=exit_code,
-        operations=operations,
+        reason=first[worst].reason if worst != "done" else "",
+        message=words.summary(outcomes),
+        exit_code=_EXIT_OF_RESULT[worst],
+        operations=[document_from_outcome(outcome) for outcome in outcomes],
         warnings=[],
     )
-
-
-def document_from_healing(outcomes: Sequence[Outcome], messages: Sequence[str]) -> Document:
-    """All NICs that were cut off; the exit code is the worst of theirs."""
-    operations = [document_from_outcome(outcome, message) for outcome, message in zip(outcomes, messages, strict=True)]
-    results = [outcome.result.value for outcome in outcomes]
-    worst = next((result for result in ("incomplete", "undone", "refused") if result in results), "done")
-    reason = next((outcome.reason for outcome in outcomes if outcome.result.value == worst != "done"), "")
-    healed = sum(result == "done" for result in results)
-    message = f"{healed} of {len(outcomes)} NICs healed" if outcomes else "no NIC is cut off"
-    return document(
-        worst, reason=reason, message=message, exit_code=_EXIT_OF_RESULT[worst], operations=operations, warnings=[]
-    )
-
-
-def document_from_heal_plans(plans: Sequence[Plan]) -> Document:
-    """What a healing would do, one plan per NIC."""
-    return _document_from_plans(plans, f"{len(plans)} NICs to heal" if plans else "no NIC is cut off")
 
 
 def document_from_plan(plan: Plan) -> Document:
     """What an operation would do; exit code 3 if it would be refused."""
-    first = plan.refusals[0] if plan.refusals else None
-    return document(
-        "planned" if plan.fits else "refused",
-        reason="" if plan.fits or first is None else first.reason,
-        message="" if plan.fits or first is None else first.message,
-        exit_code=DONE if plan.fits else 3,
-        **plain(plan),
-    )
+    if plan.fits:
+        return document("planned", **plain(plan))
+    first = plan.refusals[0]
+    return document("refused", reason=first.reason, message=first.message, exit_code=3, **plain(plan))
 
 
 def document_from_refusal(operation: str, domain: str, error: Refused) -> Document:
-    """A plan that was refused before there was one: the same keys, nothing in them."""
-    refusal = {"reason": error.reason, "message": error.message, "nic": ""}
-    return {
-        **document("refused", reason=error.reason, message=error.message, exit_code=3),
-        "operation": operation, "domain": domain, "scope": None, "fits": False, "refusals": [refusal],
-        "steps": [], "diff": {}, "actual": [], "warnings": [],
-    }  # fmt: skip
+    """A plan that was refused before there was a plan: the same keys, without a scope."""
+    refusal = Refusal(reason=error.reason, message=error.message)
+    refused = Plan(operation=operation, domain=domain, scope=Scope.LIVE, fits=False, refusals=(refusal,))
+    return {**document_from_plan(refused), "scope": None}
 
 
-def document_from_plans(plans: Sequence[Plan]) -> Document:
-    """What recover would do, one plan per operation."""
-    return _document_from_plans(plans, f"{len(plans)} operations to take up" if plans else "nothing to recover")
-
-
-def _document_from_plans(plans: Sequence[Plan], message: str) -> Document:
+def document_from_plans(words: Several, plans: Sequence[Plan]) -> Document:
+    """What a recovery or a healing would do, one plan for each operation."""
     documents = [document_from_plan(plan) for plan in plans]
     refused = next((one for one in documents if one["exit_code"]), None)
     if refused is None:
+        message = words.planned.format(len(plans)) if plans else words.nothing
         return document("planned", message=message, plans=documents)
     return document("refused", reason=refused["reason"], message=refused["message"], exit_code=3, plans=documents)
 
 
-def document_from_nics(nics: Sequence[Nic]) -> Document:
-    """What list answers."""
-    return document(nics=nics)
-
-
 def document_from_detail(detail: NicDetail) -> Document:
     """What show answers."""
-    history = [plain_record(record) for record in detail.history]
-    return document(nic=detail.nic, live=detail.live, config=detail.config, history=history)
+    return document(nic=detail.nic, live=detail.live, config=detail.config, history=plain_records(detail.history))
 
 
-def document_from_identities(found: Sequence[IdentityView]) -> Document:
-    """What identity show answers."""
-    return document(identities=found)
-
-
-def document_from_policy(found: PolicyView) -> Document:
-    """What policy explain answers."""
-    return document(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
-
-
-def document_from_history(records: Sequence[OperationRecord]) -> Document:
-    """What history answers, newest first."""
-    return document(operations=[plain_record(record) for record in records])
-
-
-def plain_record(record: OperationRecord) -> Document:
-    """A journal record without what is the journal's own business (its request, its owner)."""
+def plain_records(records: Sequence[OperationRecord]) -> list[Document]:
+    """Records of the journal, without what is the journal's own business (such as the request and the owner)."""
     own = ("request", "owner", "domain_id", "process", "hypervisor", "unreadable")
-    return {key: value for key, value in plain(record).items() if key not in own}
+    return [{key: value for key, value in plain(record).items() if key not in own} for record in records]
 
 
-def document_from_audit(report: AuditReport) -> Document:
+def document_from_audit(found: AuditReport) -> Document:
     """What audit answers; exit code 1 while a finding is not repaired."""
-    left = sum(finding.repaired is not True for finding in report.findings)
-    agrees = not left
-    return document(
-        "done" if agrees else "disagreement",
-        reason="" if agrees else "disagreement",
-        message="all views agree" if agrees else f"{left} of {len(report.findings)} findings remain",
-        exit_code=DONE if agrees else DISAGREEMENT,
-        **plain(report),
-        warnings=[],
-    )
+    left = sum(finding.repaired is not True for finding in found.findings)
+    rest = {**plain(found), "warnings": []}
+    if not left:
+        return document(message="all views agree", **rest)
+    message = f"{left} of {len(found.findings)} findings remain"
+    return document("disagreement", reason="disagreement", message=message, exit_code=DISAGREEMENT, **rest)
 
 
 def document_from_devices(tree: DeviceTree) -> Document:
@@ -265,18 +190,8 @@ def _vf(vf: VfView) -> Document:
 def document_from_diagnosis(diagnosis: Diagnosis) -> Document:
     """What doctor answers; exit code 1 for a host that is not fit."""
     missing = [check.name for check in diagnosis.checks if check.verdict.value == "missing"]
-    return document(
-        "unfit" if missing else "done",
-        reason="host-unfit" if missing else "",
-        message=f"not fit for SR-IOV hot-plug: {', '.join(dict.fromkeys(missing))}"
-        if missing
-        else "fit for SR-IOV hot-plug",
-        exit_code=UNFIT if missing else DONE,
-        fit=diagnosis.fit,
-        checks=diagnosis.checks,
-    )
-
-
-def exit_code_of(outcome: Outcome) -> int:
-    """The exit code of an attach, detach or update that answered."""
-    return DONE if outcome.reason == "forgotten" else _EXIT_OF_RESULT[outcome.result.value]
+    rest: dict[str, Any] = {"fit": diagnosis.fit, "checks": diagnosis.checks}
+    if not missing:
+        return document(message="fit for SR-IOV hot-plug", **rest)
+    message = f"not fit for SR-IOV hot-plug: {', '.join(dict.fromkeys(missing))}"
+    return document("unfit", reason="host-unfit", message=message, exit_code=UNFIT, **rest)

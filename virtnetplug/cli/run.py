@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
 
 from virtnetplug import interruption
+from virtnetplug.cli import complete
 from virtnetplug.cli.commands import root
-from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, write_error
+from virtnetplug.cli.output import OutputFailed, open_closed_streams, settle, silence, write_error
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError, VirtnetplugError
 
 if TYPE_CHECKING:
-    from virtnetplug.cli.wiring import Wiring
-
-INTERRUPTED = "Interrupted; nothing was touched."
-INTERRUPTED_MIDWAY = (
-    "Interrupted. What could be undone was undone; whatever is left is in the journal, "
-    "and 'virtnetplug recover' finishes or undoes it."
-)
+    from virtnetplug.cli.session import Wiring
 
 
 def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
@@ -40,10 +36,8 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name outside the terminal's encoding is no error
-    if instruction := os.environ.get("_VIRTNETPLUG_COMPLETE"):
-        from virtnetplug.cli.complete import answer
-
-        return answer(session, instruction)
+    if instruction := os.environ.get(complete.VARIABLE):
+        return _complete(session, instruction)
     try:
         with interruption.allowed(each=True):
             program = root()
@@ -58,11 +52,24 @@ def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
     return session.exit_code
 
 
+def _complete(session: Session, instruction: str) -> int:
+    """Do what the shell's script asked through the environment. Standard error is silent until the process ends."""
+    from click.shell_completion import shell_complete
+
+    silence(sys.stderr)  # the descriptor itself, since libvirt's C code writes to it too
+    try:
+        return shell_complete(root(), {"obj": session}, "virtnetplug", complete.VARIABLE, instruction)
+    except Exception:  # noqa: BLE001 - completion must not disturb the shell, whatever went wrong
+        return 1
+
+
 def _fail(session: Session, error: BaseException) -> int:
     """Answer the error as text or JSON, and return its exit code."""
     interruption.defer()
     if session.verbosity > 1:
-        _write_traceback(error)
+        import traceback
+
+        write_error("".join(traceback.format_exception(error)))
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not session.is_json:
         write_error(error.format_message() + "\n")
         return UsageError.exit_code
@@ -92,7 +99,13 @@ def _fault(error: BaseException, session: Session) -> VirtnetplugError:
         return UsageError(_usage(error))
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         stop = error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
-        return interruption.interrupted(INTERRUPTED_MIDWAY if session.may_have_effects else INTERRUPTED, stop)
+        message = "Interrupted; nothing was touched."
+        if session.may_have_effects:
+            message = (
+                "Interrupted. What could be undone was undone; whatever is left is in the journal, "
+                "and 'virtnetplug recover' finishes or undoes it."
+            )
+        return interruption.interrupted(message, stop)
     if isinstance(error, OutputFailed):
         return VirtnetplugError(
             f"The answer could not be written ({error}); what the command did stands. "
@@ -114,11 +127,4 @@ def _usage(error: click.ClickException) -> str:
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     """Whether ``--json`` is there, before anything is parsed: a usage error is answered in JSON too."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return "--json" in arguments[:end]
-
-
-def _write_traceback(error: BaseException) -> None:
-    import traceback
-
-    write_error("".join(traceback.format_exception(error)))
+    return "--json" in takewhile(lambda argument: argument != "--", arguments)

@@ -1,27 +1,54 @@
-"""One run of the program: what was asked of all commands alike, and the one way out for their answers."""
+"""One run of the program: the global options, what the composition root gives, and the one way out for answers."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
-from virtnetplug.cli.table import Screen, screen_of
+from virtnetplug.cli.table import may_colour, prose
 
 if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
     from virtnetplug.cli.render import Document
-    from virtnetplug.cli.wiring import Plugger, Wiring
+    from virtnetplug.hotplug.plugger import Plugger
     from virtnetplug.lifecycle import State
+    from virtnetplug.model.audit import Diagnosis
     from virtnetplug.model.host_device import DeviceTree
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
+
+
+class Wiring(Protocol):
+    """The composition root, as the commands see it; each call imports only what it needs."""
+
+    def open(
+        self,
+        uri: str | None,
+        *,
+        state_dir: Path | None,
+        read_only: bool,
+        on_event: Callable[[Event], None] | None,
+    ) -> Plugger:
+        """Connect; `uri` None means the hypervisor's own default."""
+
+    def journal(self, state_dir: Path | None, *, read_only: bool) -> Journal:
+        """The journal alone, with no hypervisor connection."""
+
+    def doctor(self, uri: str | None) -> Diagnosis:
+        """Look at this host; libvirt's absence is a finding, not an error. Needs no journal."""
+
+    def demo(self, say: Callable[[str], None], *, keep: bool) -> int:
+        """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
+
+    def domains(self, uri: str | None) -> Mapping[str, str]:
+        """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
 
 
 class Looks(TypedDict, total=False):
@@ -41,7 +68,7 @@ class Session:
     is_json: bool = False
     is_plan: bool = False
     verbosity: int = 0
-    wants_colour: bool = True
+    is_colourless: bool = False
     exit_code: int = 0
     may_have_effects: bool = False
     heard: list[str] = field(default_factory=list)
@@ -58,32 +85,33 @@ class Session:
         named = os.environ.get("VIRTNETPLUG_STATE_DIR")
         return self.state or (Path(named) if named else None)
 
-    @property
-    def screen(self) -> Screen:
-        """Standard output, as it is."""
-        return screen_of(sys.stdout, wants_colour=self.wants_colour)
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Progress]:
+        """Progress on standard error, as the options want it; with -vv also debug logging."""
+        from virtnetplug.cli import progress
 
-    def log(self) -> None:
-        """With -vv, debug logging to standard error."""
         if self.verbosity > 1:
             import logging
 
             logging.basicConfig(
                 level=logging.DEBUG, format="%(relativeCreated)8.0f ms  %(name)s: %(message)s", force=True
             )
+        with progress.Progress(
+            sys.stderr, is_quiet=self.is_json, is_verbose=self.verbosity > 0, patience=progress.PATIENCE
+        ) as shown:
+            shown.say(doing)
+            yield shown
 
     @contextmanager
     def plugger(self, doing: str, *, read_only: bool) -> Iterator[Plugger]:
         """An open plugger; `doing` says for what, should it take long."""
-        self.log()
-        with self.progress() as progress:
+        with self.progress(f"connecting to {self.uri or 'the default hypervisor'}") as progress:
 
             def hear(event: Event) -> None:
                 if event.kind == "warning":
                     self.heard.append(event.text)
                 progress.hear(event)
 
-            progress.say(f"connecting to {self.uri or 'the default hypervisor'}")
             with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=read_only, on_event=hear) as plugger:
                 progress.say(doing)
                 if not read_only:
@@ -91,34 +119,9 @@ class Session:
                     interruption.defer()  # from here on the plugger says what becomes of an interruption
                 yield plugger
 
-    def warned(self, document: Document) -> Document:
-        """The document with every warning that was published. The warnings go to standard error, once each; a plan has its own in its text."""
-        from virtnetplug.cli.render import warnings_of
-
-        of_operations = warnings_of(document)
-        own = document.get("warnings", [])
-        others = [text for text in dict.fromkeys(self.heard) if text not in (*of_operations, *own)]
-        self.heard.clear()
-        for text in dict.fromkeys((*others, *of_operations)):
-            self.warn(f"warning: {text}")
-        return {**document, "warnings": [*others, *own]} if others else document
-
-    def progress(self) -> Progress:
-        """Progress on standard error, as the options want it."""
-        from virtnetplug.cli import progress
-
-        return progress.Progress(
-            sys.stderr, is_quiet=self.is_json, is_verbose=self.verbosity > 0, patience=progress.PATIENCE
-        )
-
-    @contextmanager
-    def journal(self) -> Iterator[Journal]:
+    def journal(self) -> closing[Journal]:
         """The journal for reading, with no hypervisor connection."""
-        journal = self.wiring.journal(self.state_dir, True)
-        try:
-            yield journal
-        finally:
-            journal.close()
+        return closing(self.wiring.journal(self.state_dir, read_only=True))
 
     @contextmanager
     def looks(self) -> Iterator[Looks]:
@@ -129,7 +132,7 @@ class Session:
         with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
             yield {"devices": plugger.devices, "states": plugger.states}
 
-    def answer(self, document: Document, text: Callable[[Screen], str]) -> None:
+    def answer(self, document: Document, text: Callable[[bool], str]) -> None:
         """Write the document (JSON) or the text for people to standard output, and the warnings; the document's exit code is the run's."""
         self.exit_code = document["exit_code"]
         document = self.warned(document)
@@ -138,7 +141,19 @@ class Session:
         if self.is_json:
             self.write_document(document)
         else:
-            write(text(self.screen))
+            write(text(may_colour(sys.stdout, wants_colour=not self.is_colourless)))
+
+    def warned(self, document: Document) -> Document:
+        """Write every warning to standard error, once, and return the document with those that were published. The text of a plan has the plan's own."""
+        from virtnetplug.cli.render import warnings_of
+
+        of_operations = warnings_of(document)
+        own = document.get("warnings", [])
+        others = [text for text in dict.fromkeys(self.heard) if text not in (*of_operations, *own)]
+        self.heard.clear()
+        for text in dict.fromkeys((*others, *of_operations)):
+            self.warn(f"warning: {text}")
+        return {**document, "warnings": [*others, *own]} if others else document
 
     def write_document(self, document: Document) -> None:
         """Write the document to standard output as JSON."""
@@ -149,6 +164,4 @@ class Session:
     def warn(self, text: str) -> None:
         """A line on standard error for people; JSON carries it in its document instead."""
         if not self.is_json or self.verbosity:
-            from virtnetplug.cli.table import prose
-
             write_error(f"virtnetplug: {prose(text)}\n")

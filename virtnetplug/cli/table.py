@@ -1,30 +1,22 @@
-"""Tables: with colour on a terminal (rich, imported only then), plain aligned text in a pipe; nothing is folded."""
+"""Tables as aligned text, coloured on a terminal; nothing is folded, because a folded MAC could not be copied."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TextIO
+
+import click
 
 from virtnetplug.cli.wording import in_commands
 
-_STYLES = {
+_COLOURS = {
     "Connected": "green", "done": "green", "up": "green", "already": "green",
     "Closing": "yellow", "pending": "yellow", "running": "yellow", "down": "yellow", "Reconfiguring": "yellow",
     "incomplete": "red", "undone": "red", "refused": "red", "failed": "red",
 }  # fmt: skip
-
-_UNBOUNDED = 100_000
-"""Columns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """Where text goes, and whether colour is wanted there."""
-
-    is_terminal: bool = False
-    has_colour: bool = False
 
 
 def printable(text: object) -> str:
@@ -37,41 +29,35 @@ def prose(message: str) -> str:
     return printable(in_commands(message))
 
 
-def table(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """The table as text that ends in a newline; an empty cell is shown as ``-``."""
+def table(has_colour: bool, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> str:
+    """The table as text that ends in a newline, or `empty` if there are no rows; an empty cell is shown as ``-``."""
+    if not rows:
+        return empty
     cells = [[printable(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
-    return _paint(screen, headings, cells) if screen.is_terminal else _align(headings, cells)
+    widths = [max(map(_width, column)) for column in zip(headings, *cells, strict=True)]
+
+    def line(row: Sequence[str], style: Callable[[str], str]) -> str:
+        parts = (style(cell) + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        return "  ".join(parts).rstrip() + "\n"
+
+    if not has_colour:
+        return "".join(line(row, str) for row in (headings, *cells))
+    return line(headings, partial(click.style, bold=True)) + "".join(line(row, _coloured) for row in cells)
 
 
-def _align(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (headings, *rows))
-    return "".join(line.rstrip() + "\n" for line in lines)
+def _coloured(cell: str) -> str:
+    return paint(cell, _COLOURS.get(cell.partition(" ")[0]))
 
 
-def _paint(screen: Screen, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from io import StringIO
+def paint(text: str, colour: str | None) -> str:
+    """The text in a colour of `click.style`, or as it is."""
+    return text if colour is None else click.style(text, fg=colour)
 
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        grid.add_column(heading, no_wrap=True)
-    for row in rows:
-        grid.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in row))
-    out = StringIO()
-    console = Console(
-        file=out,
-        width=_UNBOUNDED,  # a long row wraps where the terminal ends: a folded MAC could not be copied
-        force_terminal=screen.has_colour,
-        no_color=not screen.has_colour,
-        legacy_windows=False,
-        color_system="standard" if screen.has_colour else None,
-    )
-    console.print(grid)
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+def _width(text: str) -> int:
+    """Columns of a terminal: an East Asian character may take two, and a combining one takes none."""
+    wide = sum(unicodedata.east_asian_width(char) in ("F", "W") for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
 
 
 def columns_of(stream: TextIO) -> int:
@@ -82,9 +68,7 @@ def columns_of(stream: TextIO) -> int:
         return 80
 
 
-def screen_of(stream: TextIO, *, wants_colour: bool) -> Screen:
-    """The screen that text stream is; NO_COLOR (no-color.org) and TERM=dumb switch colour off."""
-    if not stream.isatty():
-        return Screen()
-    allowed = wants_colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Screen(is_terminal=True, has_colour=allowed)
+def may_colour(stream: TextIO, *, wants_colour: bool) -> bool:
+    """Whether text for the stream may have colour: on a terminal, unless NO_COLOR (no-color.org) or TERM=dumb forbids it."""
+    forbids = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return wants_colour and stream.isatty() and not forbids

@@ -10,54 +10,35 @@ import re
 import shlex
 from typing import Any
 
+_SAME = (
+    "attach", "audit", "detach", "devices", "doctor", "handback", "handover", "history", "list", "rebind", "recover",
+    "show", "update",
+)  # fmt: skip
 COMMANDS = {
-    "attach": "attach",
-    "audit": "audit",
+    **{name: name for name in _SAME},
     "clear_policy": "policy clear",
-    "detach": "detach",
-    "devices": "devices",
-    "doctor": "doctor",
     "explain_policy": "policy explain",
     "forget_identity": "identity forget",
-    "handback": "handback",
-    "handover": "handover",
     "heal": "rebind --heal",
-    "history": "history",
     "identities": "identity show",
-    "list": "list",
     "plan_recover": "recover --plan",
-    "rebind": "rebind",
-    "recover": "recover",
     "repair": "audit --repair",
-    "show": "show",
-    "update": "update",
 }
 """The command for each method that messages name."""
 
+_LIKE_ITS_FLAG = (
+    "allow_filter_loss", "allow_outage", "allow_taint", "any_address", "force", "force_unplug", "forget", "listen", "pf",
+    "replace", "restore_emulated", "serve", "state_dir", "twin_of", "unplug", "wait",
+)  # fmt: skip
 FLAGS = {
-    "allow_filter_loss": "--allow-filter-loss",
-    "allow_outage": "--allow-outage",
-    "allow_taint": "--allow-taint",
-    "any_address": "--any-address",
+    **{name: f"--{name.replace('_', '-')}" for name in _LIKE_ITS_FLAG},
     "changes['link_state']": "--link",
     "changes['source_bridge']": "--bridge",
     "changes['source_network']": "--network",
     "fast": "--to-network or --to-xml",
-    "force": "--force",
-    "force_unplug": "--force-unplug",
-    "forget": "--forget",
-    "listen": "--listen",
     "nics": "flags, --nic or --xml",
-    "pf": "--pf",
-    "replace": "--replace",
-    "restore_emulated": "--restore-emulated",
     "scope=Scope.CONFIG": "--config",
     "scope=Scope.LIVE": "--live",
-    "serve": "--serve",
-    "state_dir": "--state-dir",
-    "twin_of": "--twin-of",
-    "unplug": "--unplug",
-    "wait": "--wait",
 }
 """The flag for each parameter that messages name, or for one value of a parameter."""
 

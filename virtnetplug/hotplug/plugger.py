@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from virtnetplug import interruption
 from virtnetplug.errors import UsageError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, DomainLock
+from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
 from virtnetplug.hotplug.call.notice import Notice
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
@@ -32,42 +31,18 @@ if TYPE_CHECKING:
     from virtnetplug.model.host_device import DeviceTree
     from virtnetplug.model.identity import IdentityView, PolicyView
 
-P = ParamSpec("P")
-T = TypeVar("T")
+# What attach and detach do not need is imported where it is used: it costs start-up time.
 
-
-def _interruptible(
-    said: str,
-) -> Callable[[Callable[Concatenate[Plugger, P], T]], Callable[Concatenate[Plugger, P], T]]:
-    """Decorate a method that changes something: a signal ends it at its safe points. `said` is the message of a signal outside any operation."""
-
-    def decorate(method: Callable[Concatenate[Plugger, P], T]) -> Callable[Concatenate[Plugger, P], T]:
-        @functools.wraps(method)
-        def run(self: Plugger, /, *args: P.args, **named: P.kwargs) -> T:
-            with interruption.deferred():
-                try:
-                    return method(self, *args, **named)
-                except interruption.Interrupt as stop:
-                    raise interruption.interrupted(said, stop) from None
-
-        return run
-
-    return decorate
-
-
-_single = _interruptible("Interrupted before the operation began; nothing of it was touched.")
-_of_many = _interruptible(
-    "Interrupted between two operations: what was done before stands, and what was left is not touched or still in the "
-    "journal. Run it again to go on."
-)
+Single = Asked[Outcome, Plan]
+Several = Asked[tuple[Outcome, ...], tuple[Plan, ...]]
 
 
 class Plugger:
     """Hot-plugs the NICs of one hypervisor's running guests; usable from many threads at once.
 
-    Made by `virtnetplug.open`. Every method raises a `virtnetplug.errors.VirtnetplugError` and nothing else. Its `reason` is stable; `exit_code` says
-    whether anything was touched (3: nothing; 4: undone; 5: not all undone, the journal keeps it). A domain is named by name, UUID or id. A NIC is
-    named by alias, MAC, host device name or PCI address (guest or host), which must match exactly one NIC. `wait` is in seconds.
+    `virtnetplug.open` makes it. Every method raises a `virtnetplug.errors.VirtnetplugError` and nothing else. The error's `reason` is stable. Its
+    `exit_code` says whether anything was touched (3: nothing; 4: undone; 5: not all undone, the journal keeps the rest). Domains are named by name,
+    UUID or id. NICs are named by alias, MAC, host device name or PCI address (guest or host), which must match exactly one NIC. `wait` is in seconds.
     """
 
     def __init__(self, host: Host, close: Callable[[], None]) -> None:
@@ -79,14 +54,13 @@ class Plugger:
         """The hypervisor's canonical URI."""
         return self._host.hypervisor.uri
 
-    @_single
+    @interruptible(ONE)
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain: most methods here make one and run it.
+        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain. Most methods here make such an object and run it.
 
-        The `Outcome` is ``done``, ``already`` or ``pending``. Some pending operations are raised as `LeftPending`: an operation that could not take
-        the domain's lock again (``domain-busy``), or whose NIC's place was taken (``place-taken``). `wait` bounds each wait by itself: for the
-        domain's lock (at least 5 s)
-        and for the guest.
+        The `Outcome` is ``done``, ``already`` or ``pending``. `LeftPending` is raised for an operation that could not take the domain's lock again
+        (``domain-busy``), or whose NIC has lost its place (``place-taken``). `wait` bounds each wait by itself: for the domain's lock
+        (at least 5 s) and for the guest.
         """
         return self._run(domain, operation, wait)
 
@@ -94,7 +68,7 @@ class Plugger:
         """What `run` would do, with every refusal; nothing is touched, and no lock is taken."""
         return operation.prepare(self._host, self._host.hypervisor.domain(domain)).plan()
 
-    @_single
+    @RunsOne
     def attach(
         self,
         domain: str,
@@ -103,16 +77,18 @@ class Plugger:
         scope: Scope | None = None,
         twin_of: str | None = None,
         wait: float = 30.0,
-    ) -> Outcome:
-        """Attach NICs: all of `nics` (models, or ``<interface>`` XML) or none.
+    ) -> Single:
+        """Attach all of `nics` (models, or ``<interface>`` XML), or none of them.
 
-        `scope` None means live, for a running domain. A MAC and a ``ua-`` alias are minted where a request has none. `twin_of` is the emulated NIC
-        whose identity the one NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``; `wait` bounds how long the
-        guest is waited for if something has to be undone.
+        `scope` None means live, for a running domain. A NIC without a MAC or alias gets a new MAC, and an alias that begins with ``ua-``. `twin_of` is the
+        emulated NIC whose identity the only NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``. `wait` bounds how
+        long the guest is waited for if something has to be undone.
         """
-        return self._run(domain, AttachBeside(nics, scope=scope, twin_of=twin_of), wait)
+        return self._asked(domain, AttachBeside(nics, scope=scope, twin_of=twin_of), wait)
 
-    @_single
+    plan_attach = attach.plan
+
+    @RunsOne
     def detach(
         self,
         domain: str,
@@ -121,17 +97,19 @@ class Plugger:
         scope: Scope | None = None,
         restore_emulated: bool | None = None,
         wait: float = 30.0,
-    ) -> Outcome:
+    ) -> Single:
         """Detach NICs; done only when the guest has let go.
 
-        The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds. The journal keeps a pending detach, and
-        `recover` or the next operation on the domain finishes it. Naming a NIC that is pending already joins the wait.
-        If a hand-over had detached an emulated NIC for one of them, the emulated NIC returns, as by `handback`, unless an unplug policy is set.
-        `restore_emulated` overrules both.
+        The `Outcome` is ``done``, or ``pending`` if the guest still holds a NIC after `wait` seconds. The journal keeps a pending detach, and `recover`
+        or the next operation on the domain finishes it. A second detach of a pending NIC joins the wait. If the NIC had replaced an emulated NIC in a
+        hand-over, the emulated NIC is attached again, unless an unplug policy is set. `restore_emulated` overrules both.
         """
-        return self._run(domain, _detach(nics, scope, restore_emulated), wait)
+        names = [nics] if isinstance(nics, str) else list(nics)
+        return self._asked(domain, DetachBeside(names, scope=scope, restore_emulated=restore_emulated), wait)
 
-    @_single
+    plan_detach = detach.plan
+
+    @RunsOne
     def update(
         self,
         domain: str,
@@ -141,16 +119,17 @@ class Plugger:
         scope: Scope | None = None,
         replace: bool = False,
         wait: float = 30.0,
-    ) -> Outcome:
+    ) -> Single:
         """Change a NIC: `changes` maps fields of `Interface` to new values (None clears), or is the whole new element.
 
-        What libvirt cannot change in place raises `NeedsReplace`. `replace` instead detaches the NIC and attaches it again with its MAC, alias and
+        What libvirt cannot change in place raises `NeedsReplace` unless `replace`. `replace` takes the NIC out and puts it in again with its MAC, alias and
         guest PCI address. The `Outcome` is ``done``, ``already`` or (a replacement only) ``pending``.
         """
+        return self._asked(domain, Update(nic, changes, scope=scope, replace=replace), wait)
 
-        return self._run(domain, Update(nic, changes, scope=scope, replace=replace), wait)
+    plan_update = update.plan
 
-    @_single
+    @RunsOne
     def rebind(
         self,
         domain: str,
@@ -161,17 +140,20 @@ class Plugger:
         replace: bool = False,
         flap_link: bool = False,
         wait: float = 30.0,
-    ) -> Outcome:
+    ) -> Single:
         """Change what is behind a running guest's NIC (`rebind.FIELDS` of `Interface`) while its connections live.
 
         The guest's link does not flap unless `flap_link`. What libvirt cannot change in place raises `NeedsReplace` unless `replace`, as `update`
-        does. A NIC that is connected so already, but cut off, is healed. The `Outcome` is ``done``, ``already`` or (a replacement) ``pending``.
+        does. A NIC that has these connections in its definition, but has lost them on the host, is healed. The `Outcome` is ``done``, ``already`` or
+        (a replacement) ``pending``.
         """
         from virtnetplug.hotplug.change.rebind import Rebind
 
-        return self._run(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link), wait)
+        return self._asked(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link), wait)
 
-    @_of_many
+    plan_rebind = rebind.plan
+
+    @RunsSeveral
     def heal(
         self,
         domain: str | None = None,
@@ -179,46 +161,60 @@ class Plugger:
         *,
         network: str | None = None,
         bridge: str | None = None,
-    ) -> tuple[Outcome, ...]:
-        """Return the taps and network ports of running guests to where their definitions say, after a network or bridge was made anew.
+    ) -> Several:
+        """Reconnect the taps and network ports of running guests as their definitions say, after a network or bridge was made anew.
 
-        The call looks at one NIC, one domain or all, or at one `network` or `bridge`. One `Outcome` for each NIC that was cut off; ``refused``,
-        ``undone`` or
-        ``incomplete`` tells one that could not be healed, which is raised if that NIC was named.
+        Heals one NIC, the NICs of one domain, or all; `network` or `bridge` restricts them to NICs of that network or bridge. Returns an `Outcome` for
+        each NIC that was cut off. The result is ``refused``, ``undone`` or ``incomplete`` for a NIC that could not be healed. If the caller named the NIC,
+        the error is raised instead.
         """
         from virtnetplug.hotplug.audit import severed
         from virtnetplug.hotplug.change import heal
 
         if nic is not None and domain is not None:
-            return (self._run(domain, heal.Heal(nic), 0.0),)
+            named = self._asked(domain, heal.Heal(nic), 0.0)
+            return Asked(run=lambda: (named.run(),), plan=lambda: (named.plan(),))
         places = severed.severed(self._host, domain, network=network, bridge=bridge)
-        return severed.heal_severed(self._host, self._locked, places)
+        return Asked(
+            run=partial(severed.heal_severed, self._host, self._locked, places),
+            plan=partial(severed.plan_heal_severed, self._host, places),
+        )
 
-    @_single
-    def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Outcome:
-        """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other one of the NIC's pool.
+    plan_heal = heal.plan
 
-        Alias, guest address, MAC, VLAN and all else that was set of the VF stay. A teaming partner carries the traffic meanwhile; without a partner
-        the traffic stops. The `Outcome` is ``done``, ``already`` or ``pending``; whatever fails, the old VF is back.
+    @RunsOne
+    def rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto", *, wait: float = 30.0) -> Single:
+        """Move an assigned NIC to another VF: `to` is its address, or ``auto`` for the best other VF of the NIC's pool.
+
+        The new VF gets the MAC, the VLAN and all other settings of the old VF; alias and guest address stay. A teaming partner carries the traffic
+        meanwhile; without a partner the traffic stops. The `Outcome` is ``done``, ``already`` or ``pending``. If the move fails, the old VF is assigned
+        again.
         """
         from virtnetplug.hotplug.change.rebind_vf import RebindVf
 
-        return self._run(domain, RebindVf(nic, to), wait)
+        return self._asked(domain, RebindVf(nic, to), wait)
 
-    @_single
-    def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Outcome:
-        """Unbind the backend's driver from a running Xen guest's vif, and bind it again. The guest keeps its connections.
+    plan_rebind_vf = rebind_vf.plan
 
-        `reload_driver` also loads the driver anew. That unbinds it from every vif of the host, whichever domain has it: see the plan first. Raises
-        `UsageError`
-        on any other host, and `VifNotConnected` with the states of both ends where they are not Connected again after `wait` seconds. The
-        `Outcome` is ``done``; its `reason` is ``ring-renewed`` where a guest connected anew meanwhile.
+    @RunsOne
+    def rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False, wait: float = 30.0) -> Single:
+        """Unbind the backend driver from a running Xen guest's vif, and bind it again; the guest keeps its connections.
+
+        `reload_driver` also reloads the driver, which unbinds it from every vif of the host, of all domains: see the plan first. Raises `UsageError` on any
+        other host. Raises `VifNotConnected`, with the states of both ends, if they are not Connected again after `wait` seconds. The `Outcome` is ``done``;
+        its `reason` is ``ring-renewed`` if a guest made a new connection meanwhile.
         """
         from virtnetplug.hotplug.vif import rebind
 
-        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+        ask = {"reload_driver": reload_driver}
+        return Asked(
+            run=partial(rebind.rebind_vif, self._host, domain, nic, **ask, seconds=wait),
+            plan=partial(rebind.plan_rebind_vif, self._host, domain, nic, **ask),
+        )
 
-    @_single
+    plan_rebind_vif = rebind_vif.plan
+
+    @RunsOne
     def rebind_pf(
         self,
         pf: PciAddress | str,
@@ -228,22 +224,27 @@ class Plugger:
         firmware_hook: str | Sequence[str] | None = None,
         allow_outage: bool = False,
         wait: float = 30.0,
-    ) -> Outcome:
-        """Bind a PF's driver anew, let it have another number of VFs, or run a firmware hook, under guests that have its VFs.
+    ) -> Single:
+        """Reload a PF's driver, change its number of VFs, or run a firmware hook, while guests have its VFs.
 
-        All of them are detached, and every guest gets a VF again, with its identity and settings. `wait` bounds how long all guests together are
-        waited for. `pf` is an address or a network interface; the hook is a program with its arguments, never a shell's line. Guests
-        without a teaming partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` where a guest holds on: then
-        the PF was left alone. Its `domain` is the PF's address.
+        All VFs leave their guests; `wait` bounds how long all guests together are waited for. Then every guest gets a VF again, with its identity and
+        settings. `pf` is an address or a network interface. The hook is a program with its arguments, never a shell's line. Guests without a teaming
+        partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` if a guest does not let go: then the PF was left
+        alone. The outcome's `domain` is the PF's address.
         """
         from virtnetplug.hotplug.pf import plan, rebind
 
         wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
+        return Asked(
+            run=partial(rebind.rebind_pf, self._host, pf, wish, seconds=wait),
+            plan=partial(rebind.plan_rebind_pf, self._host, pf, wish),
+        )
 
-    @_single
+    plan_rebind_pf = rebind_pf.plan
+
+    @RunsOne
     def handover(
         self,
         domain: str,
@@ -253,34 +254,37 @@ class Plugger:
         scope: Scope | None = None,
         allow_filter_loss: bool = False,
         wait: float = 30.0,
-    ) -> Outcome:
-        """Let `fast` serve in place of the emulated NIC, with its MAC, guest PCI address and all else that it can have of it.
+    ) -> Single:
+        """Let `fast` serve in place of the emulated NIC, with its MAC, its guest PCI address and all other properties that `fast` can have.
 
-        `fast` names a NIC that the guest has, or is one to be attached (a model, or ``<interface>`` XML). Where `emulated` is a teaming
-        pair's persistent half it stays, and `fast` becomes the transient one. The `Outcome` is ``done``, ``already`` or ``pending``.
+        `fast` names a NIC of the guest, or is a new NIC to attach (a model, or ``<interface>`` XML). If `emulated` is the persistent half of a teaming pair,
+        `emulated` stays and `fast` becomes the transient half. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
         from virtnetplug.hotplug.identity.handover import Handover
 
-        wanted = Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss)
-        return self._run(domain, wanted, wait)
+        return self._asked(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss), wait)
 
-    @_single
-    def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Outcome:
-        """Restore the emulated NIC as it was before it was handed over. The NIC that served in its place leaves.
+    plan_handover = handover.plan
 
-        `scope` None means wherever it is out. The `Outcome` is ``done``, ``already`` or ``pending``.
+    @RunsOne
+    def handback(self, domain: str, emulated: str, *, scope: Scope | None = None, wait: float = 30.0) -> Single:
+        """Restore the emulated NIC as it was before the hand-over; the NIC that served in its place leaves.
+
+        `scope` None means every definition that lacks the emulated NIC. The `Outcome` is ``done``, ``already`` or ``pending``.
         """
         from virtnetplug.hotplug.identity.handback import Handback
 
-        return self._run(domain, Handback(emulated, scope=scope), wait)
+        return self._asked(domain, Handback(emulated, scope=scope), wait)
+
+    plan_handback = handback.plan
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
-        """What one domain, or all, remember of their emulated NICs, and where these and their fast twins are now."""
+        """What the metadata of one domain, or of all, keeps of emulated NICs, and where these NICs and their fast twins are now."""
         from virtnetplug.hotplug.identity import identities
 
         return identities.identities(self._host, domain)
 
-    @_single
+    @interruptible(ONE)
     def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome:
         """Delete what the domain's metadata keeps of an emulated NIC, and with it the claim of its fast twin; nothing of the guest changes.
 
@@ -291,7 +295,7 @@ class Plugger:
         with self._locked(domain) as (found, _):
             return identities.forget(self._host, found, emulated, force=force)
 
-    @_single
+    @interruptible(ONE)
     def set_policy(
         self,
         domain: str | None,
@@ -313,13 +317,9 @@ class Plugger:
             if policy is None or serve is not None:
                 raise UsageError("a host's default says when emulated NICs go: `unplug` or `force_unplug='NICS'`")
             return policies.set_host_policy(self._host, policy)
+        return self._governed(domain, partial(policies.set_policy, self._host, unplug=policy, serve=serve), wait)
 
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return policies.set_policy(self._host, found, lock, unplug=policy, serve=serve)
-
-        return self._governed(domain, run, wait)
-
-    @_single
+    @interruptible(ONE)
     def clear_policy(
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
@@ -328,132 +328,13 @@ class Plugger:
 
         if domain is None:
             return policies.set_host_policy(self._host, UnplugPolicy.KEEP)
-
-        def run(found: Domain, lock: DomainLock) -> Outcome:
-            return policies.clear_policy(self._host, found, lock, unplug=unplug, serve=serve)
-
-        return self._governed(domain, run, wait)
+        return self._governed(domain, partial(policies.clear_policy, self._host, unplug=unplug, serve=serve), wait)
 
     def explain_policy(self, domain: str) -> PolicyView:
         """Which emulated NICs are unplugged, which NIC carries the traffic, and why, for the domain as it is now; nothing is touched."""
         from virtnetplug.hotplug.identity import policies
 
         return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
-
-    def plan_attach(
-        self,
-        domain: str,
-        nics: Sequence[Interface | str],
-        *,
-        scope: Scope | None = None,
-        twin_of: str | None = None,
-    ) -> Plan:
-        """What `attach` would do, with every refusal; nothing is touched."""
-        return self.plan(domain, AttachBeside(nics, scope=scope, twin_of=twin_of))
-
-    def plan_detach(
-        self,
-        domain: str,
-        nics: str | Sequence[str],
-        *,
-        scope: Scope | None = None,
-        restore_emulated: bool | None = None,
-    ) -> Plan:
-        """What `detach` would do; nothing is touched."""
-        return self.plan(domain, _detach(nics, scope, restore_emulated))
-
-    def plan_rebind(
-        self,
-        domain: str,
-        nic: str,
-        changes: Mapping[str, Any],
-        *,
-        scope: Scope | None = None,
-        replace: bool = False,
-        flap_link: bool = False,
-    ) -> Plan:
-        """What `rebind` would do; nothing is touched."""
-        from virtnetplug.hotplug.change.rebind import Rebind
-
-        return self.plan(domain, Rebind(nic, changes, scope=scope, replace=replace, flap_link=flap_link))
-
-    def plan_heal(
-        self,
-        domain: str | None = None,
-        nic: str | None = None,
-        *,
-        network: str | None = None,
-        bridge: str | None = None,
-    ) -> tuple[Plan, ...]:
-        """What `heal` would do, one plan for each NIC that is cut off; nothing is touched."""
-        from virtnetplug.hotplug.audit import severed
-        from virtnetplug.hotplug.change import heal
-
-        if nic is not None and domain is not None:
-            return (self.plan(domain, heal.Heal(nic)),)
-        places = severed.severed(self._host, domain, network=network, bridge=bridge)
-        return severed.plan_heal_severed(self._host, places)
-
-    def plan_rebind_vf(self, domain: str, nic: str, to: PciAddress | str = "auto") -> Plan:
-        """What `rebind_vf` would do; nothing is touched."""
-        from virtnetplug.hotplug.change.rebind_vf import RebindVf
-
-        return self.plan(domain, RebindVf(nic, to))
-
-    def plan_rebind_vif(self, domain: str, nic: str, *, reload_driver: bool = False) -> Plan:
-        """What `rebind_vif` would do, and to which vifs of the host (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.vif import rebind
-
-        return rebind.plan_rebind_vif(self._host, domain, nic, reload_driver=reload_driver)
-
-    def plan_rebind_pf(
-        self,
-        pf: PciAddress | str,
-        *,
-        reload_driver: bool = False,
-        numvfs: int | None = None,
-        firmware_hook: str | Sequence[str] | None = None,
-        allow_outage: bool = False,
-    ) -> Plan:
-        """What `rebind_pf` would do, and what becomes of each guest meanwhile (its `warnings`); nothing is touched."""
-        from virtnetplug.hotplug.pf import plan, rebind
-
-        wish = plan.wish_of(
-            reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
-        )
-        return rebind.plan_rebind_pf(self._host, pf, wish)
-
-    def plan_handover(
-        self,
-        domain: str,
-        emulated: str,
-        fast: Interface | str,
-        *,
-        scope: Scope | None = None,
-        allow_filter_loss: bool = False,
-    ) -> Plan:
-        """What `handover` would do; nothing is touched."""
-        from virtnetplug.hotplug.identity.handover import Handover
-
-        return self.plan(domain, Handover(emulated, fast, scope=scope, allow_filter_loss=allow_filter_loss))
-
-    def plan_handback(self, domain: str, emulated: str, *, scope: Scope | None = None) -> Plan:
-        """What `handback` would do; nothing is touched."""
-        from virtnetplug.hotplug.identity.handback import Handback
-
-        return self.plan(domain, Handback(emulated, scope=scope))
-
-    def plan_update(
-        self,
-        domain: str,
-        nic: str,
-        changes: Mapping[str, Any] | str,
-        *,
-        scope: Scope | None = None,
-        replace: bool = False,
-    ) -> Plan:
-        """What `update` would do; nothing is touched."""
-        return self.plan(domain, Update(nic, changes, scope=scope, replace=replace))
 
     def list(self, domain: str | None = None) -> tuple[Nic, ...]:
         """Every NIC of one domain, or of all, as long as the guest or its definition has it."""
@@ -463,7 +344,7 @@ class Plugger:
         """One NIC with its elements and its history."""
         return inventory.show_nic(self._host, domain, nic)
 
-    @_of_many
+    @RunsSeveral
     def recover(
         self,
         domain: str | None = None,
@@ -472,41 +353,44 @@ class Plugger:
         allow_taint: bool = False,
         any_address: bool = False,
         forget: str = "",
-    ) -> tuple[Outcome, ...]:
+    ) -> Several:
         """Finish or undo the open operations of one domain or of all, then enforce policies that are not met. Returns an `Outcome` for each.
 
-        An operation that a living call owns is left to it: ``pending`` with ``operation-busy``, or with ``operation-stalled`` if it
+        An operation that belongs to a living call is left to that call: ``pending`` with ``operation-busy``, or with ``operation-stalled`` if the call
         makes no progress. A record that this version does not know stays open (``operation-newer``).
-        `wait` bounds each wait by itself: for each guest, for each lock and for each such call. A lock is waited for at least 5 s, and not at all if
-        `wait` is 0. `any_address` puts
-        a NIC whose guest address somebody has taken (``place-taken``) at another one. `allow_taint` has QEMU remove a NIC that libvirt does not know any more,
-        which taints the domain. `forget` is the id of the one operation to close, as ``left``. Its guest was saved, ended in a way that is not known,
-        has its NIC connected elsewhere, or lacks a NIC for good. Raises `ForgetRefused` for any other operation.
+        `wait` bounds each wait by itself: for each guest, for each lock and for each such call. A lock is waited for at least 5 s, but not at all if `wait`
+        is 0. `any_address` puts a NIC whose guest address somebody has taken (``place-taken``) at another address. `allow_taint` has QEMU remove a NIC
+        that libvirt does not know any more, which taints the domain.
+
+        `forget` is the id of an operation to close as ``left``; no other operation is looked at then. Its guest was saved, ended in an unknown
+        way, has its NIC connected to something else, or lacks a NIC that cannot be re-attached. Raises `ForgetRefused` for any other operation.
         """
         from virtnetplug.hotplug.identity import enforcement
 
+        host, settle = self._host, partial(recover.recover, self._host, domain, seconds=wait)
         if forget:
-            return recover.recover(self._host, domain, seconds=wait, forget=forget)
-        settled = recover.recover(self._host, domain, seconds=wait, allow_taint=allow_taint, any_address=any_address)
-        return (*settled, *enforcement.finish(self._host, domain, seconds=wait))
+            return Asked(
+                run=partial(settle, forget=forget), plan=partial(recover.plan_recover, host, domain, forget=forget)
+            )
+        return Asked(
+            run=lambda: (
+                *settle(allow_taint=allow_taint, any_address=any_address),
+                *enforcement.finish(host, domain, seconds=wait),
+            ),
+            plan=lambda: (*recover.plan_recover(host, domain), *enforcement.plan_finish(host, domain)),
+        )
 
-    def plan_recover(self, domain: str | None = None, *, forget: str = "") -> tuple[Plan, ...]:
-        """What `recover` would do; nothing is touched."""
-        if forget:
-            return recover.plan_recover(self._host, domain, forget=forget)
-        from virtnetplug.hotplug.identity import enforcement
-
-        return (*recover.plan_recover(self._host, domain), *enforcement.plan_finish(self._host, domain))
+    plan_recover = recover.plan
 
     def audit(self, domain: str | None = None) -> AuditReport:
         """Compare live XML, config XML, network ports, taps, bridges and the journal; nothing is touched."""
-        from virtnetplug.hotplug.audit import audit  # as those below: no attach or detach needs it
+        from virtnetplug.hotplug.audit import audit
 
         return audit.audit(self._host, domain)
 
-    @_of_many
+    @interruptible(SEVERAL)
     def repair(self, report: AuditReport) -> AuditReport:
-        """Mend what is safe to mend of `report`; each finding says whether it was."""
+        """Mend what is safe to mend of `report`; each finding says whether it was mended."""
         from virtnetplug.hotplug.audit import repair
 
         return repair.repair(self._host, report)
@@ -522,22 +406,23 @@ class Plugger:
         return inventory.shown_states(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
-        """The newest operations first; those of `domain` under whatever name it had."""
+        """The newest operations first; the operations on `domain` are found under whatever name it had."""
         hypervisor = self._host.hypervisor
         names = {each.uuid: each.name for each in hypervisor.domains()} if domain is not None else {}
         return tuple(self._host.journal.history(hypervisor=hypervisor.key, domain=domain, names=names, limit=limit))
 
     def close(self) -> None:
-        """Let go of the connection and the journal; safe twice."""
+        """Close the connection and the journal; safe twice."""
         self._close()
 
-    def __enter__(self) -> Plugger:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _asked(self, domain: str, operation: Operation, seconds: float) -> Single:
+        return Asked(run=partial(self._run, domain, operation, seconds), plan=partial(self.plan, domain, operation))
 
     def _run(self, name: str, operation: Operation, seconds: float) -> Outcome:
         def run(found: Domain, lock: DomainLock) -> Outcome:
@@ -549,10 +434,10 @@ class Plugger:
             return run(found, lock)
 
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
-        """The operation on the domain, and what policies of the domain have done after it; one that keeps none costs nothing more."""
+        """Run the operation, then enforce the policies of the domain. A domain without a policy costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
             notice = Notice(found)
-            outcome = run(notice.watched, lock)
+            outcome = run(cast(Domain, notice), lock)
             if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
             from virtnetplug.hotplug.identity import enforcement
@@ -561,13 +446,8 @@ class Plugger:
 
     @contextmanager
     def _locked(self, name: str, seconds: float = LEAST) -> Iterator[tuple[Domain, DomainLock]]:
-        """The domain under its lock, with what a crash left of it settled; the lock is waited for `seconds`, and `LEAST`."""
+        """Lock the domain and settle what a crash left open on it. The lock is waited for `seconds`, and at least `LEAST`."""
         domain = self._host.hypervisor.domain(name)
         with DomainLock(self._host, domain, seconds) as lock:
             settle_crashed(self._host, domain, lock)
             yield domain, lock
-
-
-def _detach(nics: str | Sequence[str], scope: Scope | None, restore_emulated: bool | None) -> DetachBeside:
-    names = [nics] if isinstance(nics, str) else list(nics)
-    return DetachBeside(names, scope=scope, restore_emulated=restore_emulated)

@@ -1,4 +1,4 @@
-"""Time, so that tests need none."""
+"""The time, behind a port so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two clocks: one to write down, one to measure with."""
+    """Two clocks: `now` for records, `monotonic` for durations."""
 
     def now(self) -> float:
         """Unix seconds."""

@@ -1,4 +1,4 @@
-"""What operations need of a hypervisor. Implemented by `adapters.libvirt`, and by a fake in the tests."""
+"""What operations need of a hypervisor. `adapters.libvirt` implements it, and so does a fake in the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from virtnetplug.model.operation import Half
 
 
 class PowerState(enum.StrEnum):
-    """Of a domain (``virDomainState``, folded to what matters here)."""
+    """The power state of a domain: ``virDomainState``, reduced to what matters here."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -23,44 +23,44 @@ class PowerState(enum.StrEnum):
 
 
 class HowEnded(enum.StrEnum):
-    """How a run of a domain ended, as far as it is known."""
+    """How a run of a domain ended, as far as anybody knows."""
 
     SHUT_DOWN = "shutdown"
     DESTROYED = "destroyed"
     CRASHED = "crashed"
     OVER = "over"
-    """It is not known how, but the domain was started anew since: the guest was not saved, and has not left."""
+    """The end is not known, but the domain was started anew since: the guest was not saved, and has not left."""
     SAVED = "saved"
     MIGRATED = "migrated"
     UNKNOWN = "unknown"
 
     @property
     def is_final(self) -> bool:
-        """Whether the guest is no more, and its hot-plugged NICs with it."""
+        """Whether the guest is gone for good, and its hot-plugged NICs with it."""
         return self in (HowEnded.SHUT_DOWN, HowEnded.DESTROYED, HowEnded.CRASHED, HowEnded.OVER)
 
 
 class HowBegan(enum.StrEnum):
-    """How the process that runs a domain came to its guest, as far as the hypervisor still says it."""
+    """How the process that runs a domain came to its guest, as far as the hypervisor still knows."""
 
     BOOTED = "booted"
     RESTORED = "restored"
-    """From an image or a snapshot of its memory."""
+    """The guest comes from an image or a snapshot of its memory."""
     MIGRATED = "migrated"
     UNKNOWN = "unknown"
-    """libvirt keeps one reason: that a guest was resumed takes the place of that it was booted or restored."""
+    """libvirt keeps one reason: when a guest is resumed, "resumed" replaces "booted" or "restored"."""
 
 
 FOR_MIGRATION = "paused for a migration"
-"""`DomainState.paused_reason` of a guest that is on its way from or to another host, or was when its migration broke off."""
+"""`DomainState.paused_reason` of a guest that is being migrated, or whose migration broke off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainState:
-    """`id` is -1 when it does not run; `job` names a running job (migration, save, …), else empty.
+    """The state of a domain. `id` is -1 when the domain does not run; `job` names a running job (migration, save, …), else empty.
 
-    `end` says how the last run ended, of a domain that does not run: the hypervisor's daemon forgets it when it is restarted. `began` says how a running
-    domain came to its guest.
+    `end` is how the last run ended, if the domain does not run: the hypervisor's daemon forgets the end when the daemon is restarted.
+    `began` is how a running domain came to its guest.
     """
 
     power: PowerState
@@ -73,27 +73,27 @@ class DomainState:
 
     @property
     def is_restored(self) -> bool:
-        """Whether its guest was there before, in an image or on another host."""
+        """Whether the guest existed before, in an image or on another host."""
         return self.began in (HowBegan.RESTORED, HowBegan.MIGRATED)
 
     @property
     def has_migrated(self) -> bool:
-        """Whether its guest came from another host."""
+        """Whether the guest came from another host."""
         return self.began is HowBegan.MIGRATED
 
     @property
     def is_between_hosts(self) -> bool:
-        """Whether it is paused for a migration: its guest runs on the other host, or may, and this half of it may be of no more use."""
+        """Whether the domain is paused for a migration: its guest may run on the other host, and this half may be of no more use."""
         return self.power is PowerState.PAUSED and self.paused_reason == FOR_MIGRATION
 
     @property
     def is_active(self) -> bool:
-        """Running or paused: it has a live definition."""
+        """Whether the domain runs or is paused: then it has a live definition."""
         return self.power is not PowerState.SHUTOFF
 
 
 class GuestEventKind(enum.StrEnum):
-    """What a watch reports."""
+    """The kinds of events that a watch reports."""
 
     REMOVED = "removed"  # DEVICE_REMOVED
     REMOVAL_FAILED = "removal-failed"  # DEVICE_REMOVAL_FAILED
@@ -112,7 +112,7 @@ class GuestEvent:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The states of a NIC's ends, as the hypervisor's host itself shows them; None for an end that is not there."""
+    """The states of a NIC's ends, as the hypervisor's host itself shows them; None for an end that does not exist."""
 
     frontend: State | None
     backend: State | None
@@ -120,44 +120,51 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A NIC that the hypervisor's host shows in a running guest, and the live definition does not. `mac` is None where it cannot be read."""
+    """A NIC that the hypervisor's host shows in a running guest, and the live definition does not. `mac` is None if it cannot be read."""
 
     name: str
     mac: str | None
     bridge: str | None = None
 
     def is_of(self, net: Interface) -> bool:
-        """Whether it may be what is left of `net`: it has the MAC, and no other bridge, as far as both are known."""
+        """Whether the stray may be what is left of `net`: the same MAC, and the same bridge if both bridges are known."""
         has_mac = net.mac is not None and self.mac == str(net.mac)
         return has_mac and (None in (self.bridge, net.source_bridge) or self.bridge == net.source_bridge)
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """One thing asked of a NIC that the hypervisor does not do: the field of `Interface`, and why, with what to do, in a sentence."""
+    """One wish that the hypervisor does not fulfil: the field of `Interface`, and why, with what to do, in a sentence."""
 
     field: str
     why: str
 
 
-class WhatWasTold:
-    """What the events of one run told so far: how it ended, and which devices its guest has let go of."""
+class RunEvents:
+    """What the events of one run have reported so far; a `Watch` that receives events is one."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """See `Watch.forget`."""
         self.end = HowEnded.UNKNOWN
         self.removed: set[str] = set()
         self.is_between_hosts: bool | None = None
-        """True from a pause for a migration until the guest is resumed; None if no event told of either."""
+
+    def has_removed(self, alias: str) -> bool:
+        """See `Watch.has_removed`."""
+        return alias in self.removed
 
     def hear(self, event: GuestEvent) -> None:
-        """Note an event. Of several ends the first is that of the run: what follows tells of later ones, or that the domain was undefined."""
+        """Note an event. The first end is the end of the run; later ends are of later runs, or mean that the domain was undefined."""
         if self.end is HowEnded.UNKNOWN:
             self.end = event.end
             if event.kind is GuestEventKind.REMOVED:
                 self.removed.add(event.alias)
 
     def go_on(self) -> None:
-        """The domain was restored, or has come back: an end after which a guest may go on was none."""
+        """Note that the domain was restored, or that the guest has returned: then a save or a migration was no end."""
         if self.end in (HowEnded.SAVED, HowEnded.MIGRATED):
             self.end = HowEnded.UNKNOWN
         self.is_between_hosts = False
@@ -168,17 +175,17 @@ class Watch(Protocol):
 
     @property
     def end(self) -> HowEnded:
-        """How the run ended that is watched, as the events told it; `HowEnded.UNKNOWN` if they did not, or its guest goes on since."""
+        """How the watched run ended, from the events; `HowEnded.UNKNOWN` if no event shows it, or if its guest goes on since."""
 
     @property
     def is_between_hosts(self) -> bool | None:
-        """Whether the events told last that the run was paused for a migration; None if they told neither that nor that it was resumed."""
+        """Whether the newest event is a pause for a migration; None if there was neither such a pause nor a resumption."""
 
     def has_removed(self, alias: str) -> bool:
-        """Whether the events told that the guest of that run has let go of this device."""
+        """Whether the events show that the guest of that run has released this device."""
 
     def forget(self) -> None:
-        """Watch the run that there is now: what was told of an earlier one says nothing of it."""
+        """Watch the current run: events of an earlier run are forgotten."""
 
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
@@ -189,29 +196,29 @@ class Domain(Protocol):
 
     @property
     def name(self) -> str:
-        """As libvirt has it."""
+        """The domain's name in libvirt."""
 
     @property
     def uuid(self) -> str:
-        """Lower case, with dashes."""
+        """The domain's UUID: lower case, with dashes."""
 
     def state(self) -> DomainState:
-        """Now; raises `DomainMissing` once it is gone altogether."""
+        """The current state; raises `DomainMissing` once the domain does not exist any more."""
 
     def process(self) -> str:
-        """What runs the guest now, named so that no other run has the same name; empty if that cannot be seen, or it does not run."""
+        """A name for what runs the guest now, which no other run has; empty if that cannot be seen, or the domain does not run."""
 
     def process_began(self) -> float | None:
-        """When that process began, in Unix seconds by the clock of now; None if that cannot be seen."""
+        """When that process began, in Unix seconds by the current clock; None if that cannot be seen."""
 
     def xml(self, half: Half) -> str:
-        """The whole definition; live raises `DomainNotRunning`, config `DomainTransient`, where there is none."""
+        """The whole definition. Raises `DomainNotRunning` if there is no live definition, `DomainTransient` if there is no config."""
 
     def attach(self, element: str, half: Half) -> None:
         """``virDomainAttachDeviceFlags``."""
 
     def detach(self, alias: str, half: Half) -> None:
-        """``virDomainDetachDeviceAlias``: live, it only asks the guest. Raises `DeviceMissing`, `UnplugInProgress`, `GuestBusy`."""
+        """``virDomainDetachDeviceAlias``: live, this only asks the guest. Raises `DeviceMissing`, `UnplugInProgress`, `GuestBusy`."""
 
     def detach_element(self, element: str, half: Half = Half.CONFIG) -> None:
         """``virDomainDetachDeviceFlags``, for a NIC without an alias in the config, or a hypervisor that knows none."""
@@ -220,71 +227,68 @@ class Domain(Protocol):
         """``virDomainUpdateDeviceFlags``."""
 
     def metadata(self, half: Half) -> str | None:
-        """virtnetplug's own element of that definition's ``<metadata>``, without its namespace; None where there is none.
+        """virtnetplug's own element in that definition's ``<metadata>``, without its namespace; None if there is none.
 
         Raises `DomainNotRunning` or `DomainTransient` as `xml` does.
         """
 
     def set_metadata(self, half: Half, text: str | None) -> None:
-        """Replace it by this element, written without a namespace; None or an empty text removes it, and one not there is no error."""
+        """Replace that element by `text`, written without a namespace; None or an empty text removes the element, if there is one."""
 
     def travelling(self) -> str | None:
-        """What the running guest carries with it (`xml.travelling`), without its namespace; None where it carries nothing.
+        """The element that the running guest carries with it (`xml.travelling`), without its namespace; None if there is none.
 
         Raises `DomainNotRunning`.
         """
 
     def set_travelling(self, text: str | None) -> None:
-        """Replace it by this element, in the live definition alone; None or an empty text removes it."""
+        """Replace that element by `text`, in the live definition alone; None or an empty text removes the element."""
 
     def packets_sent(self, target: str) -> int:
-        """Packets the guest sent through the host device `target` so far (``virDomainInterfaceStats``)."""
+        """How many packets the guest has sent through the host device `target` (``virDomainInterfaceStats``)."""
 
     def evict(self, net: Interface) -> bool:
-        """Have what is below libvirt remove a NIC that libvirt does not know; True once it has gone."""
+        """Remove a NIC that libvirt does not know, by the means below libvirt; True once the NIC has gone."""
 
     @property
     def evicts_cleanly(self) -> bool:
-        """Whether `evict` leaves the domain as good as before; else it taints it."""
+        """Whether `evict` leaves the domain untainted."""
 
     def strays(self) -> Sequence[Stray]:
-        """NICs of the running guest that are none of the live definition, by MAC and bridge; none where the hypervisor's host shows no NICs by itself.
+        """NICs of the running guest that are not in the live definition; none if the hypervisor's host shows no NICs by itself.
 
         Raises `XenStoreFailed` if the host could not be asked.
         """
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        """Of a NIC, as of the last look at the live definition; None where the hypervisor's host shows no such thing.
+        """The ends of a NIC, as of the last look at the live definition; None if the hypervisor's host shows no ends.
 
-        `target` is the name of its link, as the live definition says it. A NIC without one has no end.
+        `target` is the name of the NIC's link in the live definition. A NIC without a link has no end.
         """
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
-        """What `net` asks for and this domain's hypervisor refuses, or would take and not do. `actual_type` is that of its `ActualDevice`."""
+        """What `net` asks for and this domain's hypervisor refuses, or takes and ignores. `actual_type` is the type of the `ActualDevice`."""
 
     @property
     def takes_by_force(self) -> bool:
-        """Whether a detach takes the NIC from a guest that does not let go; else it waits for that guest."""
+        """Whether a detach removes a NIC that the guest does not release; else the detach waits for the guest."""
 
     @property
     def changes_in_place(self) -> bool:
-        """Whether anything of a running guest's NIC can be changed (`update`) without taking it out."""
+        """Whether anything of a running guest's NIC can be changed (`update`) without a detach."""
 
     def saved_image(self) -> str | None:
-        """The definition in the managed image that the domain was saved to; None if there is no such image.
-
-        Empty if there is one whose definition cannot be read.
-        """
+        """The definition in the domain's managed-save image; None without an image, empty if the definition cannot be read."""
 
     def await_idle(self) -> None:
-        """Return once no other call is changing the domain: a killed client does not cancel the call it made."""
+        """Return once no other call changes the domain: the call of a killed client goes on."""
 
     def watch(self) -> AbstractContextManager[Watch]:
         """Begin to collect this domain's events."""
 
 
 class Hypervisor(Protocol):
-    """One connection."""
+    """A connection to a hypervisor."""
 
     @property
     def uri(self) -> str:
@@ -292,9 +296,9 @@ class Hypervisor(Protocol):
 
     @property
     def key(self) -> str:
-        """Which hypervisor it is, however its URI is spelled: the driver, and the daemon that answers. Another daemon, or one of another user, has another key.
+        """The identity of the hypervisor, however its URI is spelled: the driver, and the daemon that answers.
 
-        It is the same after a restart of the daemon. On this host it asks the hypervisor nothing.
+        Each daemon, and each user's daemon, has a key of its own, which is the same after a restart. On this host the key costs no call.
         """
 
     @property
@@ -302,19 +306,19 @@ class Hypervisor(Protocol):
         """Whether the hypervisor's host is this one, so that taps and bridges can be looked at."""
 
     def domain(self, name: str) -> Domain:
-        """By name, UUID or id; raises `DomainMissing`."""
+        """The domain of that name, UUID or id; raises `DomainMissing`."""
 
     def domains(self) -> Iterable[Domain]:
-        """All of them."""
+        """All domains."""
 
     def running(self) -> Iterable[Domain]:
-        """Those that run, as one look has them."""
+        """The domains that run, from one look."""
 
     def definitions(self) -> Iterable[tuple[Domain, DomainState]]:
         """All domains with their states, as cheaply as the hypervisor can."""
 
     def nic_models(self, domain_xml: str) -> frozenset[str] | None:
-        """The NIC models this domain's emulator offers, or None where it cannot be known."""
+        """The NIC models that this domain's emulator offers; None if they cannot be known."""
 
     def close(self) -> None:
-        """Let go of the connection; safe twice."""
+        """Release the connection; safe twice."""

@@ -1,4 +1,4 @@
-"""What a diagnosis needs to know of the host's kernel and daemons."""
+"""Facts of the host's kernel and daemons, for a diagnosis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memlock:
-    """How much memory a process may let its children lock: `hard` in bytes, None without a limit; `may_raise` if the limit binds it not at all."""
+    """How much memory a process may let its children lock: `hard` in bytes, None without a limit; `may_raise` if the process may exceed the limit."""
 
     process: str
     hard: int | None
@@ -18,7 +18,7 @@ class Memlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleFault:
-    """Why a driver is not in the kernel and cannot be loaded, and what to do; not `is_certain` where that cannot be seen."""
+    """Why a driver is not in the kernel and cannot be loaded, and what to do; `is_certain` is False if that cannot be seen."""
 
     found: str
     remedy: str
@@ -26,7 +26,7 @@ class ModuleFault:
 
 
 class HostFacts(Protocol):
-    """Facts of this host; none of them needs root."""
+    """Facts of this host; no method needs root."""
 
     def is_root(self) -> bool:
         """Whether this process may do what only root may."""
@@ -35,25 +35,22 @@ class HostFacts(Protocol):
         """Whether the host itself is a virtual machine."""
 
     def cpu_vendor(self) -> str:
-        """As ``/proc/cpuinfo`` has it (``GenuineIntel``, ``AuthenticAMD``), empty if it does not say."""
+        """The vendor in ``/proc/cpuinfo`` (``GenuineIntel``, ``AuthenticAMD``), empty if there is none."""
 
     def kernel_arguments(self) -> Sequence[str]:
-        """What the kernel was booted with."""
-
-    def kernel_release(self) -> str:
-        """As ``uname -r`` says."""
+        """The words of the kernel's command line."""
 
     def iommu_groups(self) -> int:
-        """How many there are; 0 while no IOMMU is on."""
+        """How many IOMMU groups there are; 0 while no IOMMU is on."""
 
     def remaps_interrupts(self) -> bool | None:
-        """Whether the IOMMU can keep a guest's interrupts apart; None where the kernel does not say."""
+        """Whether the IOMMU can keep a guest's interrupts apart; None if the kernel does not show it."""
 
     def has_driver(self, name: str) -> bool:
         """Whether this PCI driver is in the kernel now."""
 
     def module_fault(self, name: str) -> ModuleFault | None:
-        """What keeps this PCI driver from being loaded when it is needed; None if it is in the kernel or can be loaded."""
+        """What keeps this PCI driver from being loaded when it is needed; None if the driver is in the kernel or can be loaded."""
 
     def memlock(self, *, own: bool) -> Memlock | None:
-        """Of libvirt's QEMU daemon (`own`: of this process, in which an embedded driver runs); None while none runs."""
+        """The limit of libvirt's QEMU daemon, None while no daemon runs; `own`: of this process, in which an embedded driver runs."""

@@ -12,9 +12,9 @@ from virtnetplug.model.interface import Vlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One network device of the host: `master` is the bridge it is a port of, `kind` as ``ip -d link`` names it.
+    """One network device of the host: `master` is the bridge whose port the link is, `kind` as ``ip -d link`` names it.
 
-    Of an Open vSwitch bridge's port, whose master in the kernel is the datapath, it is that bridge, unless Open vSwitch could not be asked.
+    The kernel's master of an Open vSwitch port is the datapath; `master` is the port's bridge, unless Open vSwitch could not be asked.
     `isolated` and `learning` are flags of a Linux bridge's port, None for any other link.
     """
 
@@ -31,7 +31,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchPort:
-    """What an Open vSwitch bridge keeps of a NIC that is its port: whose it is, the parameters of its virtual port, its VLAN."""
+    """What Open vSwitch keeps of a port: its NIC and domain, the parameters of its virtual port, its VLAN."""
 
     mac: str
     domain_uuid: str
@@ -41,49 +41,49 @@ class SwitchPort:
 
 
 class HostLinks(Protocol):
-    """Links of the network namespace virtnetplug runs in."""
+    """Links of the network namespace in which virtnetplug runs."""
 
     def links(self) -> Mapping[str, Link]:
-        """All, by name."""
+        """All links, by name."""
 
     def link(self, name: str) -> Link | None:
-        """One, or None."""
+        """The link of that name, or None."""
 
     def is_bridge(self, name: str) -> bool:
-        """A Linux bridge or an Open vSwitch bridge."""
+        """Whether the link is a Linux bridge or an Open vSwitch bridge."""
 
     def set_master(self, name: str, master: str | None) -> None:
-        """Put a link into a Linux bridge, or out of the one it is in."""
+        """Move a link into a Linux bridge, or (None) out of its bridge."""
 
     def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
-        """Make a link a port of an Open vSwitch bridge, and of no other, as libvirt does; it must be in no Linux bridge. Raises `Failed`."""
+        """Make a link a port of this Open vSwitch bridge only, as libvirt does; the link must be in no Linux bridge. Raises `Failed`."""
 
     def leave_switch(self, name: str) -> None:
-        """Take a link out of whichever Open vSwitch bridge it is a port of; none is no error. Raises `Failed`."""
+        """Remove a link from its Open vSwitch bridge; a link in no bridge is no error. Raises `Failed`."""
 
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
-        """Set what a bridge's port may do; with `only_mac` it neither learns nor is flooded, and only what is for that MAC goes there."""
+        """Set what a bridge's port may do; with `only_mac`, the port neither learns nor is flooded, and gets frames for that MAC only."""
 
     def set_vlans(self, name: str, vlan: Vlan) -> None:
-        """Have a Linux bridge's port that has just joined be in these VLANs, instead of the one that it begins in."""
+        """Put a Linux bridge's new port into these VLANs, instead of the VLAN in which a port begins."""
 
     def introduce(self, name: str, mac: str) -> None:
-        """Tell the bridge that `name` is a port of, and all beyond it, that `mac` is behind this port now."""
+        """Announce to the bridge of the port `name`, and beyond the bridge, that `mac` is behind this port now."""
 
     def learned(self, name: str, mac: str) -> str | None:
-        """The port behind which the bridge that `name` is a port of last saw `mac`; None if nobody has sent from it lately, or `name` does not learn."""
+        """The port behind which the bridge of `name` last saw `mac`; None if nobody has sent from `mac` lately, or `name` does not learn."""
 
     def forget(self, name: str, mac: str) -> None:
-        """Have the bridge not look for `mac` behind its port `name` any more, but everywhere, until it sends; nothing if it does not."""
+        """Have the bridge look for `mac` everywhere, and not behind its port `name` any more, until `mac` sends."""
 
     def state(self, name: str) -> NetdevState | None:
-        """All of a link that goes with its driver; None if there is none of that name."""
+        """The state that a link loses with its driver; None if there is no such link."""
 
     def restore(self, name: str, wanted: NetdevState) -> None:
-        """Make the link so, its name, too, as far as it is not. Raises `Failed` naming what it did not get."""
+        """Restore what differs from `wanted`, including the name. Raises `Failed` naming what could not be restored."""
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
-        """Host devices the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""
+        """Host devices that the domain's QEMU process holds open (``iff:`` in ``/proc/PID/fdinfo``); empty if that cannot be seen."""
 
     def taps_by_domain(self) -> Mapping[str, frozenset[str]]:
-        """The same for every domain at once, by UUID; a domain whose process cannot be looked at is not in it."""
+        """The same for every domain at once, by UUID; domains whose process cannot be looked at are left out."""

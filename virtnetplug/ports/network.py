@@ -7,55 +7,44 @@ from typing import Protocol
 
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.pci import PciAddress
 
 
 class Networks(Protocol):
     """The networks a domain's NICs may name."""
 
     def network(self, name: str) -> Network:
-        """By name; raises `NetworkMissing`. An inactive one is returned, with ``active=False``."""
+        """The network of that name, active or not; raises `NetworkMissing`."""
 
     def names(self) -> Sequence[str]:
-        """All that are defined."""
+        """The names of all defined networks."""
 
     def ports(self, name: str) -> Sequence[NetworkPort]:
-        """The ports of an active network; none for an inactive one."""
+        """The ports of an active network; none for an inactive network."""
 
     def port_uuids(self, name: str) -> frozenset[str]:
-        """The UUIDs of those ports alone, without reading each port (``virNetworkListAllPorts``)."""
+        """The UUIDs of these ports alone, without a look at each port (``virNetworkListAllPorts``)."""
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
-        """Reserve exactly the device `host_address` of a pool (``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``).
+    def create_port(self, port: NetworkPort) -> NetworkPort:
+        """Reserve exactly the device `port.host_address` of a pool (``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``).
 
-        Raises `ClaimTaken` where a port has it already, `HostDeviceUnfit` where the pool does not have it, `NetworkInactive`,
-        `NetworkMissing`, `NotSupported` for a network that is no pool of PCI devices.
+        Raises `ClaimTaken` if a port has the device already, and `HostDeviceUnfit` if the pool does not have it. Raises `NotSupported` for a
+        network that is no pool of PCI devices, `NetworkInactive`, and `NetworkMissing`.
         """
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
-        """One, or None; none of an inactive network. Raises `NetworkMissing`."""
+        """The port of that UUID, or None; always None for an inactive network. Raises `NetworkMissing`."""
 
     def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
-        """Make the port that `net`, of a live definition, names by its portid, with that UUID; one that is there is no error.
+        """Make the port whose UUID is the portid of `net`, from a live definition; a port that exists is no error.
 
-        Raises `PortForeign` if that one has another MAC or owner, `NetworkInactive`, `NetworkMissing`.
+        Raises `PortForeign` if the port has another MAC or owner, `NetworkInactive`, `NetworkMissing`.
         """
 
     def restart(self, name: str) -> None:
-        """Stop a network and start it again, so that a pool lists the VFs there are now; raises `Failed`, nothing changed, while it has ports.
+        """Stop a network and start it again, so that a pool lists the current VFs; raises `Failed`, nothing changed, while the network has ports.
 
-        Raises `NetworkMissing`, and `NotSupported` for a transient network, which would be gone.
+        Raises `NetworkMissing`, and `NotSupported` for a transient network, which would vanish.
         """
 
     def delete_port(self, network: str, uuid: str) -> None:
-        """``virNetworkPortDelete``; one that is gone already, or whose network is not active, is no error. Raises `NetworkMissing`."""
+        """``virNetworkPortDelete``; a port that is gone, or whose network is not active, is no error. Raises `NetworkMissing`."""

@@ -1,7 +1,7 @@
-"""The journal: what is going on, what was promised, and what became of it.
+"""The journal: the operations that are going on, what they promised, and how they ended.
 
-Nothing else in the program remembers anything. A write is durable when the call returns (SQLite WAL with
-``synchronous=FULL``); inside `batch` it is durable when the batch ends, and all of a batch is written or none.
+Nothing else in the program remembers anything. A write is durable when the call returns (SQLite WAL with ``synchronous=FULL``).
+Writes inside a `batch` are durable when the batch ends, and all of a batch is written or none.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """All observations."""
+        """The number of all observations."""
         return self.buckets[-1][1]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerProcess:
-    """The process of a living call; one that is stopped (SIGSTOP, a debugger) gets on with nothing."""
+    """The process of a living call; a process that is stopped (SIGSTOP, a debugger) makes no progress."""
 
     pid: int
     is_stopped: bool
 
 
 class Journal(Protocol):
-    """Every method raises `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken` where it must."""
+    """Every method may raise `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken`."""
 
     def batch(self) -> AbstractContextManager[None]:
         """Group the writes of this thread into one durable commit."""
 
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps, as its `owner`'s."""
+        """Write a new operation of the record's `owner`, with its planned steps."""
 
     def amend(self, operation_id: str, request: Mapping[str, Any], *, owner: str = "") -> None:
-        """Replace the request of an open operation of `owner`; raises `OperationTaken`, and writes nothing, as `finish` does."""
+        """Replace the request of an open operation of `owner`; raises `OperationTaken` as `finish` does."""
 
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
         """Move one step at Unix time `at` (None: now): STARTED sets its start, DONE and FAILED its end."""
@@ -64,34 +64,34 @@ class Journal(Protocol):
     ) -> None:
         """Set the state; a state that is not open also sets the end time.
 
-        Raises `OperationTaken`, and writes nothing, if the operation has ended or is not `owner`'s.
+        Raises `OperationTaken`, and writes nothing, if the operation has ended or has another owner.
         """
 
     def call(self) -> AbstractContextManager[str]:
-        """A new owner of operations, by name, that lives while inside and no longer than its process: a call that works on one or waits for it."""
+        """The name of a new owner: a call that works on operations or waits for them. It lives inside the context, and dies with its process."""
 
     def adopt(self, operation_id: str, owner: str) -> bool:
-        """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another call was first."""
+        """Make `owner` the owner of an open operation whose owner is dead; False if the operation has ended, or another call was first."""
 
     def expect_owner(self, operation_id: str, owner: str) -> None:
-        """Raise `OperationTaken` unless the operation is open and `owner`'s."""
+        """Raise `OperationTaken` unless the operation is open and its owner is `owner`."""
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
-        """Whether the call that works on this operation, or waits for it, still runs."""
+        """Whether the operation's owner still runs."""
 
     def process_of(self, record: OperationRecord) -> OwnerProcess | None:
-        """That call's process; None where it is not known."""
+        """The process of the operation's owner; None if it is not known."""
 
     def operation(self, operation_id: str) -> OperationRecord | None:
-        """One, with its steps."""
+        """The operation of that id, with its steps, or None."""
 
     def recognise(self, uri: str, hypervisor: str) -> None:
-        """`hypervisor` is what answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
+        """Note that `hypervisor` answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
 
     def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
-        """Those not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all.
+        """The operations that are not settled, oldest first, with their steps: of these domains, or of all.
 
-        `hypervisor` is a `Hypervisor.key`, here and below.
+        The domain "" stands for operations on no single domain. `hypervisor` is a `Hypervisor.key`, here and below.
         """
 
     def history(
@@ -103,17 +103,17 @@ class Journal(Protocol):
         names: Mapping[str, str] | None = None,
         limit: int = 20,
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a name or UUID, `names` the names that domains have now, by UUID.
+        """The newest operations first, with their steps; `domain` is a name or UUID, `names` the current names of domains by UUID.
 
-        A name means the domains that have it, under whatever name they were worked on; if none has it, those that had it. A domain that `names`
-        does not have has the name of its newest operation. Who has no connection names the hypervisor by its `uri`, in any spelling.
+        A name means the domains that have it now, whatever their names were; if no domain has the name, the domains that had it. A domain
+        outside `names` has the name of its newest operation. A caller without a connection gives the `uri`, in any spelling, as hypervisor.
         """
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
-        """The operations on that domain that began later than that; if the journal was moved, those of the journal in place."""
+        """The operations on that domain that began later than `started`; if the journal was moved, from the journal in place."""
 
     def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
-        """Of each domain, and of each NIC that was to be remembered, the newest operation of those names that is done."""
+        """For each domain, and for each remembered NIC, the newest finished operation with one of these names."""
 
     def put_nic(self, record: NicRecord) -> None:
         """Insert or replace, by hypervisor, domain UUID and alias."""
@@ -121,25 +121,25 @@ class Journal(Protocol):
     def drop_nic(
         self, hypervisor: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
     ) -> None:
-        """Forget one, where it has that MAC and source: else another NIC bears its alias by now. One not known is no error."""
+        """Forget a NIC, if it has that MAC and source (None: any): another NIC may have its alias by now. An unknown NIC is no error."""
 
     def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
-        """Those virtnetplug plugged and that are not known to be gone."""
+        """The NICs that virtnetplug plugged and that are not known to be gone."""
 
     def hold(self, holding: Holding) -> Holding:
-        """Take a host device, or raise `ClaimTaken` naming who has it or why it is quarantined.
+        """Hold a host device, or raise `ClaimTaken` naming who has the device or why it is quarantined.
 
-        What is held: an older row where the same operation took the device for the same NIC before.
+        Returns the holding: the older row if the same operation held the device for the same NIC before.
         """
 
     def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
-        """Replace what is written of a device that is held.
+        """Replace the row of a held device.
 
-        Raises `ClaimTaken`, and writes nothing, where its row is not `was` any more: of that operation and that moment (None: of its own).
+        Raises `ClaimTaken`, and writes nothing, if the row is not of the operation and moment of `was` any more (None: of `holding`).
         """
 
     def let_go(self, holding: Holding) -> bool:
-        """The device is nobody's any more; False, and nothing is written, where its row is another operation's or moment's by now."""
+        """Release a device; False, and nothing is written, if its row is of another operation or moment by now."""
 
     def holdings(self) -> Sequence[Holding]:
         """Every device held or quarantined on this host, by address."""
@@ -148,14 +148,14 @@ class Journal(Protocol):
         """The unplug policy of domains that have none of their own; ``keep`` where it was never set."""
 
     def set_host_policy(self, policy: UnplugPolicy) -> None:
-        """Make it this one."""
+        """Set the unplug policy of domains that have none of their own."""
 
     def lock(
         self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes. `on_wait()` is called once if it has to be waited for.
+        """The lock of one domain, between threads and processes. `on_wait()` is called once if the caller has to wait.
 
-        Raises `LockTaken` where it is not free within `seconds` (None: for as long as it takes).
+        Raises `LockTaken` if the lock is not free within `seconds` (None: wait without a limit).
         """
 
     # -- what metrics read: counters never go back, whatever retention has removed ------------------
@@ -168,9 +168,6 @@ class Journal(Protocol):
 
     def compensation_totals(self) -> Iterable[tuple[str, str, int]]:
         """(step name, ``done`` or ``failed``, count)."""
-
-    def prune(self, *, keep_seconds: float) -> int:
-        """Remove operations that ended longer ago; their counts are kept. Returns how many."""
 
     def close(self) -> None:
         """Release the connections; safe twice."""

@@ -142,8 +142,8 @@ _REMEMBERED = _Document(
     schema="domain-metadata.rng",
     element=_DOMAIN,
     subject="what the domain's metadata remembers of its NICs",
-    remedy=f"'virsh metadata DOMAIN {NAMESPACE}' (also with --config) shows it, --edit mends and --remove forgets it, "
-    f"with what it remembers of the domain's NICs",
+    remedy=f"'virsh metadata DOMAIN {NAMESPACE}' shows it ('virsh metadata --config' that of the next boot); "
+    "'virsh metadata --edit' mends it, and 'virsh metadata --remove' deletes it, with what it remembers of the domain's NICs",
     upgrade="nothing of the domain was changed",
 )
 _CARRIED = _Document(
@@ -154,7 +154,7 @@ _CARRIED = _Document(
     schema="guest-metadata.rng",
     element=_GUEST,
     subject="what the guest carries with it in its metadata",
-    remedy=f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and --remove forgets it",
+    remedy=f"'virsh metadata DOMAIN {TRAVELLING} --live' shows it, and 'virsh metadata --remove' deletes it",
     upgrade="what a guest was asked for on another host is not known here",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tests.unit.cli.fakes import (
     FakeWiring,
 )  # fmt: skip
 from virtnetplug.cli import main, progress
+from virtnetplug.hotplug.plugger import Plugger
 
 
 @dataclass
@@ -42,6 +44,22 @@ class Ran:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, no command is so late that it says what it waits for."""
     monkeypatch.setattr(progress, "PATIENCE", 3600.0)
+
+
+@pytest.fixture(autouse=True)
+def _real_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of the fake plugger is one that the real plugger takes."""
+    methods = {name for name in vars(Plugger) if not name.startswith("_")} & vars(FakePlugger).keys()
+    for name in methods:
+        monkeypatch.setattr(FakePlugger, name, _checked(getattr(FakePlugger, name), getattr(Plugger, name)))
+
+
+def _checked(method: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **named: Any) -> Any:
+        inspect.signature(real).bind(*args, **named)
+        return method(*args, **named)
+
+    return call
 
 
 @pytest.fixture

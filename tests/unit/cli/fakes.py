@@ -231,7 +231,7 @@ class FakePlugger:
         self._do("heal", domain, nic, network, bridge)
         return (self._outcome("rebind"),) if self.outcomes is None else self.outcomes
 
-    def plan_rebind(self, domain, nic, changes, *, scope=None, replace=False, flap_link=False):  # type: ignore[no-untyped-def]
+    def plan_rebind(self, domain, nic, changes, *, scope=None, replace=False, flap_link=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_rebind", domain, nic, changes, scope, replace, flap_link)
         return self._plan("rebind")
 
@@ -243,7 +243,7 @@ class FakePlugger:
         self._do("rebind_vf", domain, nic, to, wait)
         return self._outcome("rebind-vf")
 
-    def plan_rebind_vf(self, domain, nic, to="auto"):  # type: ignore[no-untyped-def]
+    def plan_rebind_vf(self, domain, nic, to="auto", *, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_rebind_vf", domain, nic, to)
         return self._plan("rebind-vf")
 
@@ -251,7 +251,7 @@ class FakePlugger:
         self._do("rebind_vif", domain, nic, reload_driver, wait)
         return self._outcome("rebind")
 
-    def plan_rebind_vif(self, domain, nic, *, reload_driver=False):  # type: ignore[no-untyped-def]
+    def plan_rebind_vif(self, domain, nic, *, reload_driver=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_rebind_vif", domain, nic, reload_driver)
         return self._plan("rebind")
 
@@ -259,7 +259,7 @@ class FakePlugger:
         self._do("rebind_pf", pf, wish)
         return self._outcome("rebind-pf")
 
-    def plan_rebind_pf(self, pf, **wish):  # type: ignore[no-untyped-def]
+    def plan_rebind_pf(self, pf, *, wait=30.0, **wish):  # type: ignore[no-untyped-def]
         self._do("plan_rebind_pf", pf, wish)
         return self._plan("rebind-pf")
 
@@ -291,23 +291,23 @@ class FakePlugger:
         self._do("explain_policy", domain)
         return self.policies
 
-    def plan_handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False):  # type: ignore[no-untyped-def]
+    def plan_handover(self, domain, emulated, fast, *, scope=None, allow_filter_loss=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_handover", domain, emulated, fast, scope, allow_filter_loss)
         return self._plan("handover")
 
-    def plan_handback(self, domain, emulated, *, scope=None):  # type: ignore[no-untyped-def]
+    def plan_handback(self, domain, emulated, *, scope=None, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_handback", domain, emulated, scope)
         return self._plan("handback")
 
-    def plan_attach(self, domain, nics, *, scope=None, twin_of=None):  # type: ignore[no-untyped-def]
+    def plan_attach(self, domain, nics, *, scope=None, twin_of=None, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_attach", domain, nics, scope, *([twin_of] if twin_of else []))
         return self._plan("attach")
 
-    def plan_detach(self, domain, nics, *, scope=None, restore_emulated=None):  # type: ignore[no-untyped-def]
+    def plan_detach(self, domain, nics, *, scope=None, restore_emulated=None, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_detach", domain, nics, scope, *([] if restore_emulated is None else [restore_emulated]))
         return self._plan("detach")
 
-    def plan_update(self, domain, nic, changes, *, scope=None, replace=False):  # type: ignore[no-untyped-def]
+    def plan_update(self, domain, nic, changes, *, scope=None, replace=False, wait=30.0):  # type: ignore[no-untyped-def]
         self._do("plan_update", domain, nic, changes, scope, replace)
         return self._plan("update")
 
@@ -325,7 +325,7 @@ class FakePlugger:
         )
         return (self._outcome("detach"),) if self.outcomes is None else self.outcomes
 
-    def plan_recover(self, domain=None, *, forget=""):  # type: ignore[no-untyped-def]
+    def plan_recover(self, domain=None, *, wait=0.0, allow_taint=False, any_address=False, forget=""):  # type: ignore[no-untyped-def]
         self._do("plan_recover", domain, **({"forget": forget} if forget else {}))
         return (self._plan("detach"),)
 
@@ -380,11 +380,11 @@ class FakeWiring:
         self.plugger.on_event = on_event
         return self.plugger
 
-    def journal(self, state_dir, read_only):  # type: ignore[no-untyped-def]
+    def journal(self, state_dir, *, read_only):  # type: ignore[no-untyped-def]
         self.journals.append((state_dir, read_only))
         return self.fake_journal
 
-    def demo(self, say, keep):  # type: ignore[no-untyped-def]
+    def demo(self, say, *, keep):  # type: ignore[no-untyped-def]
         say(f"keep: {keep}")
         return self.demo_code
 

@@ -154,7 +154,7 @@ def test_booleans_may_stand_alone(run, plugger):
         ("zzzzzz=1", "Known are"),
         ("network", "network=NAME"),
         ("network=a,b", "no key 'b'"),
-        ("network=a,network=b", "said twice"),
+        ("network=a,network=b", "there twice"),
         ("", "no key ''"),
     ],
 )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from virtnetplug.cli.source import MAX_XML, read_elements
+from virtnetplug.cli.nic import MAX_XML, read_elements
 from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 
 

@@ -6,15 +6,17 @@ import ast
 import inspect
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.prose_rules import texts_of_python
 from tests.unit.test_documents import parse
+from virtnetplug.cli import render
 from virtnetplug.cli.wording import COMMANDS, FLAGS, in_commands
-from virtnetplug.errors import call
+from virtnetplug.errors import Refused, call
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Scope
 
@@ -87,7 +89,8 @@ def calls() -> Iterator[str]:
                     yield f"`recover({', '.join(map(_option, options))})`"
         for text in texts_of_python(path.read_text()):
             if text.kind in ("message", "fragment"):
-                yield from (span.replace("(X)", "('X')") for span in re.findall(r"`\w[^`]*`", text.text))
+                spans = re.findall(r"`\w[^`]*`", text.text)
+                yield from (re.sub(r"\{\w+!r\}|(?<=\()X(?=\))", "'X'", span) for span in spans)
 
 
 def test_messages_name_what_both_the_library_and_the_command_line_have() -> None:
@@ -109,3 +112,17 @@ def test_methods_and_parameters_are_those_of_the_plugger() -> None:
     }
     named = {re.split(r"[=\[]", name)[0] for name in FLAGS}
     assert named - every == {"state_dir", "listen"}, "these are of `open` and of the metrics server"
+
+
+def test_people_and_json_read_the_command_lines_own_words(run: Callable[..., Any], plugger: Any) -> None:
+    plugger.raises = Refused(f"It waits. {call('recover', 'web1', wait=60)} settles it; or use `scope=Scope.CONFIG`.")
+    words = "It waits. 'virtnetplug recover web1 --wait 60' settles it; or use --config."
+    assert run("detach", "web1", "x").err == f"virtnetplug: {words} [refused]\n"
+    assert run("detach", "web1", "x", "--json").document["message"] == words
+    plugger.raises, plugger.warnings = None, (f"{call('repair')} mends it",)
+    assert "virtnetplug: warning: 'virtnetplug audit --repair' mends it\n" in run("detach", "web1", "x").err
+    assert run("detach", "web1", "x", "--json").document["warnings"] == ["'virtnetplug audit --repair' mends it"]
+
+
+def test_a_name_in_a_document_stays_as_it_is() -> None:
+    assert '"domain": "`wait`"' in render.dump({"domain": "`wait`", "message": "`wait`"})

@@ -8,7 +8,8 @@ from tests.fakes.host_devices import FakeHostDevices
 from tests.fakes.hypervisor import FakeDomain, FakeHypervisor
 from virtnetplug.errors import ClaimTaken, HostDeviceBusy, HostDeviceFailed, HostDeviceUnfit, HypervisorFailed
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER, VfSettings
-from virtnetplug.model.network import Network
+from virtnetplug.model.mac import Mac
+from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 
@@ -42,8 +43,10 @@ def nic(address: PciAddress = FIRST, *, managed: str = "yes", alias: str = "ua-1
 
 def port(hypervisor: FakeHypervisor, address: PciAddress, number: int = 1) -> None:
     hypervisor.create_port(
-        "vfs", uuid=f"port-{number}", owner_uuid="o", owner_name="web1", mac="52:54:00:00:00:01", host_address=address,
-        managed=True,
+        NetworkPort(
+            uuid=f"port-{number}", network="vfs", owner_uuid="o", owner_name="web1", mac=Mac("52:54:00:00:00:01"),
+            host_address=address, managed=True,
+        )
     )  # fmt: skip
 
 

@@ -22,9 +22,7 @@ from virtnetplug.errors import (
     PortForeign,
 )
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
-from virtnetplug.model.pci import PciAddress
 
 
 class LibvirtNetworks:
@@ -68,28 +66,15 @@ class LibvirtNetworks:
         with translated(connection):
             return frozenset(port.UUIDString() for port in self._handles(self._look_up(connection, name)))
 
-    def create_port(
-        self,
-        network: str,
-        *,
-        uuid: str,
-        owner_uuid: str,
-        owner_name: str,
-        mac: str,
-        host_address: PciAddress,
-        managed: bool,
-    ) -> NetworkPort:
+    def create_port(self, port: NetworkPort) -> NetworkPort:
         """``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``: this very device, or an error.
 
         Asked again for a port that is there already with this UUID and device, it gives that one.
         """
-        wanted = NetworkPort(
-            uuid=uuid, network=network, owner_uuid=owner_uuid, owner_name=owner_name, mac=Mac(mac),
-            plug_type="hostdev-pci", managed=managed, host_address=host_address,
-        )  # fmt: skip
+        wanted = dataclasses.replace(port, plug_type="hostdev-pci")
         connection = self._connection()
         with translated(connection):
-            handle = self._look_up(connection, network)
+            handle = self._look_up(connection, port.network)
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
@@ -98,7 +83,7 @@ class LibvirtNetworks:
                     return there
                 _raise_refusal(error, handle, wanted)
                 raise
-            return xml.network_port(made.XMLDesc(0), network)
+            return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
         """``virNetworkPortLookupByUUID``; None if there is none."""

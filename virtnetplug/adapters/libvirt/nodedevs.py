@@ -20,7 +20,7 @@ _BUSY = ("is in use by driver", "is still in use", "is still active", "Not detac
 
 
 class LibvirtNodeDevices:
-    """`ports.nodedev.NodeDevices` on the connection of a hypervisor."""
+    """`ports.host_devices.NodeDevices` on the connection of a hypervisor."""
 
     def __init__(self, hypervisor: LibvirtHypervisor) -> None:
         self._hypervisor = hypervisor

@@ -12,7 +12,7 @@ from typing import Any
 import libvirt
 
 from virtnetplug.adapters.libvirt.faults import translated
-from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, WhatWasTold
+from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, RunEvents
 
 _GOES_ON = (libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED)
 """The details of a STARTED event that continue a run."""
@@ -35,43 +35,17 @@ _ENDS = {
 """By the detail of a STOPPED event."""
 
 
-class DomainWatch:
-    """A queue of one domain's events (`ports.domain.Watch`)."""
+class DomainWatch(RunEvents):
+    """A queue of one domain's events (`ports.domain.Watch`), filled from the event loop's thread."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._events: queue.SimpleQueue[GuestEvent] = queue.SimpleQueue()
-        self._told = WhatWasTold()
-
-    @property
-    def end(self) -> HowEnded:
-        """See `ports.domain.Watch.end`."""
-        return self._told.end
-
-    @property
-    def is_between_hosts(self) -> bool | None:
-        """See `ports.domain.Watch.is_between_hosts`."""
-        return self._told.is_between_hosts
-
-    def has_removed(self, alias: str) -> bool:
-        """Whether DEVICE_REMOVED came for it."""
-        return alias in self._told.removed
-
-    def forget(self) -> None:
-        """See `ports.domain.Watch.forget`."""
-        self._told = WhatWasTold()
 
     def put(self, event: GuestEvent) -> None:
-        """Called from the event loop's thread."""
-        self._told.hear(event)
+        """Note an event, and queue it."""
+        self.hear(event)
         self._events.put(event)
-
-    def tell_hosts(self, *, is_between: bool) -> None:
-        """The guest was paused for a migration, or runs again. Called from the event loop's thread."""
-        self._told.is_between_hosts = is_between
-
-    def go_on(self) -> None:
-        """The guest of the run that had ended is back. Called from the event loop's thread."""
-        self._told.go_on()
 
     def next(self, timeout: float) -> GuestEvent | None:
         """The next event, or None after `timeout` seconds."""
@@ -167,9 +141,9 @@ class EventHub:
             if event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:
                 watch.go_on()
             elif event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail in _FOR_MIGRATION:
-                watch.tell_hosts(is_between=True)
+                watch.is_between_hosts = True
             elif event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
-                watch.tell_hosts(is_between=False)
+                watch.is_between_hosts = False
 
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
         self._tell(None, GuestEvent(GuestEventKind.LOST))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from virtnetplug.adapters.linux import files
 from virtnetplug.ports.host_facts import Memlock, ModuleFault
 
 _DAEMONS = frozenset({"virtqemud", "libvirtd"})
@@ -27,41 +28,43 @@ class LinuxHostFacts:
 
     def is_virtual(self) -> bool:
         """By the CPU's flag ``hypervisor``."""
-        return "hypervisor" in self._cpu("flags").split()
+        return "hypervisor" in _field(self._proc / "cpuinfo", "flags").split()
 
     def cpu_vendor(self) -> str:
-        """Of the first CPU."""
-        return self._cpu("vendor_id")
+        """The vendor of the first CPU."""
+        return _field(self._proc / "cpuinfo", "vendor_id")
 
     def kernel_arguments(self) -> Sequence[str]:
         """``/proc/cmdline``."""
-        return _text(self._proc / "cmdline").split()
+        return files.text(self._proc / "cmdline").split()
 
     def kernel_release(self) -> str:
         """``/proc/sys/kernel/osrelease``."""
-        return _text(self._proc / "sys/kernel/osrelease").strip()
+        return files.text(self._proc / "sys/kernel/osrelease")
 
     def iommu_groups(self) -> int:
         """``/sys/kernel/iommu_groups``."""
-        return len(_listed(self._sys / "kernel/iommu_groups"))
+        return len(files.names(self._sys / "kernel/iommu_groups"))
 
     def remaps_interrupts(self) -> bool | None:
-        """From the capabilities of Intel's units; no other IOMMU's tells."""
+        """From the capabilities of Intel's units; no other IOMMU shows it."""
         units = self._sys / "class/iommu"
-        capabilities = [_text(units / name / "intel-iommu/ecap").strip() for name in _listed(units)]
-        said = [int(text, 16) for text in capabilities if text]
-        return all(value >> _ECAP_INTERRUPT_REMAPPING & 1 for value in said) if said else None
+        texts = [files.text(units / name / "intel-iommu/ecap") for name in files.names(units)]
+        capabilities = [int(text, 16) for text in texts if text]
+        return all(value >> _ECAP_INTERRUPT_REMAPPING & 1 for value in capabilities) if capabilities else None
 
     def has_driver(self, name: str) -> bool:
         """``/sys/bus/pci/drivers``."""
         return (self._sys / "bus/pci/drivers" / name).is_dir()
 
     def module_fault(self, name: str) -> ModuleFault | None:
-        """By the lists that ``depmod`` and the kernel's build left, and by what ``modprobe -b``, which is how libvirt loads it, would obey."""
+        """By the lists that ``depmod`` and the kernel's build left, and by the rules of ``modprobe -b``, which is how libvirt loads a module."""
         if self.has_driver(name):
             return None
         release = self.kernel_release()
-        known = self._known_modules(release)
+        lists = [self._modules / release / file for file in ("modules.dep", "modules.builtin")]
+        lines = (line for path in lists for line in files.text(path).splitlines())
+        known = {_module(os.path.basename(line.partition(":")[0])) for line in lines}
         if not known:
             return ModuleFault(
                 found=f"{name} is not loaded, and which modules kernel {release or 'of this host'} has cannot be seen",
@@ -73,63 +76,52 @@ class LinuxHostFacts:
                 found=f"kernel {release} has no module {name}",
                 remedy="install a kernel that has it (CONFIG_VFIO_PCI): Debian's linux-image-amd64 does, its cloud kernel does not",
             )
-        if _text(self._proc / "sys/kernel/modules_disabled").strip() == "1":
+        if files.text(self._proc / "sys/kernel/modules_disabled") == "1":
             return ModuleFault(
                 found=f"{name} is not loaded, and this kernel loads no modules any more (kernel.modules_disabled)",
                 remedy="load it at boot, by a line in /etc/modules-load.d, and reboot",
             )
         if (where := self._forbidden(name)) is not None:
             return ModuleFault(
-                found=f"{name} is not to be loaded, says {where}", remedy=f"take that line out, or 'modprobe {name}'"
+                found=f"a line in {where} forbids to load {name}", remedy=f"take that line out, or 'modprobe {name}'"
             )
         return None
 
-    def _known_modules(self, release: str) -> frozenset[str]:
-        folder = self._modules / release
-        lines = (_text(folder / list_).splitlines() for list_ in ("modules.dep", "modules.builtin"))
-        return frozenset(_module(os.path.basename(line.partition(":")[0])) for some in lines for line in some)
-
     def _forbidden(self, name: str) -> str | None:
         """The file of ``modprobe.d(5)`` that blacklists the module, or installs nothing in its place."""
-        for folder in self._rules:
-            for file in _listed(folder):
-                for line in _text(folder / file).splitlines() if file.endswith(".conf") else ():
-                    words = line.split()
-                    if len(words) < 2 or _module(words[1]) != _module(name):
-                        continue
-                    is_nothing = (
-                        words[0] == "install" and words[2:3] and os.path.basename(words[2]) in ("false", "true")
-                    )
-                    if words[0] == "blacklist" or is_nothing:
-                        return f"/{folder.relative_to(self._root)}/{file}"
+        places = (folder / file for folder in self._rules for file in files.names(folder) if file.endswith(".conf"))
+        for place in places:
+            for words in map(str.split, files.text(place).splitlines()):
+                if len(words) < 2 or _module(words[1]) != _module(name):
+                    continue
+                is_nothing = words[0] == "install" and os.path.basename("".join(words[2:3])) in ("false", "true")
+                if words[0] == "blacklist" or is_nothing:
+                    return f"/{place.relative_to(self._root)}"
         return None
 
     def memlock(self, *, own: bool) -> Memlock | None:
         """From ``limits`` and ``status`` of the process."""
-        for pid in [str(os.getpid())] if own else self._daemons():
-            limits, status = _text(self._proc / pid / "limits"), _text(self._proc / pid / "status")
-            hard = next((line.split()[4] for line in limits.splitlines() if line.startswith("Max locked memory")), None)
+        for process in [self._proc / str(os.getpid())] if own else self._daemons():
+            limits = files.text(process / "limits").splitlines()
+            hard = next((line.split()[4] for line in limits if line.startswith("Max locked memory")), None)
             if hard is not None:
-                effective = int(_field(status, "CapEff") or "0", 16)
+                effective = int(_field(process / "status", "CapEff") or "0", 16)
                 return Memlock(
-                    process="this process" if own else f"{_text(self._proc / pid / 'comm').strip()} ({pid})",
+                    process="this process" if own else f"{files.text(process / 'comm')} ({process.name})",
                     hard=None if hard == "unlimited" else int(hard),
                     may_raise=bool(effective >> _CAP_SYS_RESOURCE & 1),
                 )
         return None
 
-    def _daemons(self) -> Iterator[str]:
-        for pid in _listed(self._proc):
-            if pid.isdigit() and _text(self._proc / pid / "comm").strip() in _DAEMONS:
-                yield pid
-
-    def _cpu(self, name: str) -> str:
-        return _field(_text(self._proc / "cpuinfo"), name)
+    def _daemons(self) -> Iterator[Path]:
+        for pid in files.names(self._proc):
+            if pid.isdigit() and files.text(self._proc / pid / "comm") in _DAEMONS:
+                yield self._proc / pid
 
 
-def _field(text: str, name: str) -> str:
-    """The value of the first line ``NAME : VALUE``."""
-    for line in text.splitlines():
+def _field(path: Path, name: str) -> str:
+    """The value of the first line ``NAME : VALUE`` of a file."""
+    for line in files.text(path).splitlines():
         key, colon, value = line.partition(":")
         if colon and key.strip() == name:
             return value.strip()
@@ -137,19 +129,5 @@ def _field(text: str, name: str) -> str:
 
 
 def _module(name: str) -> str:
-    """As the kernel calls it: ``vfio-pci.ko.xz`` and ``vfio_pci`` are the same."""
+    """The kernel's name of a module: ``vfio-pci.ko.xz`` and ``vfio_pci`` are the same."""
     return name.partition(".ko")[0].replace("-", "_")
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

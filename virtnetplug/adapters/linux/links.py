@@ -1,8 +1,9 @@
-"""The host's links, over netlink."""
+"""The host's links and their network namespace, over netlink."""
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
 from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
-from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.links import Link
 
 
 class LinuxLinks:
@@ -22,15 +23,14 @@ class LinuxLinks:
         self._proc = proc
 
     def links(self) -> Mapping[str, Link]:
-        """All, by name, from one dump."""
-        raw = rtnetlink.dump()
+        """All links by name, from one dump."""
+        raw = rtnetlink.links()
         known = {link.index: link for link in raw}
         masters = {link.name: known.get(link.master) for link in raw}
         switches = openvswitch.bridges() if any(map(_is_datapath, masters.values())) else {}
         return {link.name: _link(link, masters[link.name], switches) for link in raw}
 
     def link(self, name: str) -> Link | None:
-        """One, or None."""
         raw = rtnetlink.get(name)
         if raw is None:
             return None
@@ -51,7 +51,7 @@ class LinuxLinks:
         """Put a link into a Linux bridge (``IFLA_MASTER``), or out of any; raises `BridgeMissing` or `Failed`, nothing changed."""
         link = rtnetlink.get(name)
         bridge = rtnetlink.get(master) if master is not None else None
-        # Checked first: the kernel lets the old bridge go before it finds that the new one is none (do_set_master).
+        # Checked first: the kernel releases the port from its old bridge before it sees that the new master is no bridge (do_set_master).
         if master is not None and (bridge is None or bridge.kind != "bridge"):
             raise BridgeMissing(f"There is no Linux bridge '{master}' on this host; make it, or name another.")
         if link is None:
@@ -59,38 +59,30 @@ class LinuxLinks:
                 f"There is no link '{name}' on this host to put into bridge '{master}'.", reason="link-missing"
             )
         with _permitted(f"put '{name}' into {f'bridge {master!r}' if master is not None else 'no bridge'}"):
-            rtnetlink.set_master(link.index, bridge.index if bridge is not None else 0)
+            rtnetlink.write_number(link.index, rtnetlink.MASTER, bridge.index if bridge is not None else 0)
 
-    def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
-        """``virNetDevOpenvswitchAddPort``."""
-        openvswitch.join(name, bridge, port)
-
-    def leave_switch(self, name: str) -> None:
-        """``virNetDevOpenvswitchRemovePort``."""
-        openvswitch.leave(name)
+    join_switch = staticmethod(openvswitch.join)
+    leave_switch = staticmethod(openvswitch.leave)
 
     def set_port(self, name: str, *, isolated: bool, only_mac: str | None = None) -> None:
         """Set flags and table of a Linux bridge's port as libvirt does (``virNetDevBridgeFDBAdd``); raises `Failed`."""
-        link = _port(name)
-        with _permitted(f"set the flags of bridge port '{name}'"):
+        with _port(name, f"set the flags of bridge port '{name}'") as link:
             bridge_port.set_flags(link.index, isolated=isolated, learning=only_mac is None)
             if only_mac is not None:
                 bridge_port.learn(link.index, only_mac, for_good=True)
 
     def set_vlans(self, name: str, vlan: Vlan) -> None:
-        """Over netlink; raises `Failed`, also of a kernel whose bridges know no VLANs."""
-        link = _port(name)
-        with _permitted(f"set the VLANs of bridge port '{name}'"):
+        """Over netlink; raises `Failed`, also for a kernel whose bridges know no VLANs."""
+        with _port(name, f"set the VLANs of bridge port '{name}'") as link:
             bridge_port.set_vlans(link.index, vlan)
 
     def introduce(self, name: str, mac: str) -> None:
-        """Tell the bridge that `mac` is behind its port `name`, and all beyond it by a RARP frame, as QEMU does after a migration.
+        """Announce that `mac` is behind the port `name`: to the bridge, and beyond by a RARP frame, as QEMU does after a migration.
 
         Raises `Failed`.
         """
-        link = _port(name)
-        with _permitted(f"say in the bridge of '{name}' that {mac} is there"):
-            if link.learning:  # else what the bridge knows of it lasts
+        with _port(name, f"announce in the bridge of '{name}' that {mac} is there") as link:
+            if link.learning:  # else what the bridge knows of the MAC lasts
                 with suppress(PermissionError):  # a port that does not forward yet; an ordinary user fails below
                     bridge_port.learn(link.index, mac)
             bridge_port.announce(link.master, mac)
@@ -106,22 +98,20 @@ class LinuxLinks:
 
     def forget(self, name: str, mac: str) -> None:
         """Delete what the bridge has learnt (``RTM_DELNEIGH``); raises `Failed`."""
-        link = _port(name)
-        with _permitted(f"forget in the bridge of '{name}' that {mac} is there"):
+        with _port(name, f"forget in the bridge of '{name}' that {mac} is there") as link:
             bridge_port.forget(link.index, mac)
 
     def state(self, name: str) -> NetdevState | None:
-        """One, or None."""
         raw = rtnetlink.get(name)
         try:
             return netdev_state.read(raw.index) if raw is not None else None
         except OSError as error:
             if error.errno == errno.ENODEV:
-                return None  # it went since
-            raise Failed(f"The kernel does not say how link '{name}' is: {error.args[-1]}.") from error
+                return None  # the link is gone by now
+            raise Failed(f"The kernel does not report the state of link '{name}': {error.args[-1]}.") from error
 
     def restore(self, name: str, wanted: NetdevState) -> None:
-        """Over netlink, one thing after the other; one that fails keeps none of the others from being tried."""
+        """Over netlink, one thing after the other; a change that fails does not stop the others."""
         raw = rtnetlink.get(name)
         if raw is None:
             raise Failed(f"There is no link '{name}' on this host, which was '{wanted.name}'.", reason="link-missing")
@@ -133,10 +123,9 @@ class LinuxLinks:
         except OSError as error:
             faults = [str(error.args[-1])]
         if faults:
-            raise Failed(f"Link '{name}' did not get back {'; '.join(faults)}.", reason="link-not-set")
+            raise Failed(f"Link '{name}' was restored without {'; '.join(faults)}.", reason="link-not-set")
 
     def taps_of(self, domain_uuid: str) -> frozenset[str]:
-        """Taps the domain's QEMU process holds open; empty if that cannot be seen."""
         return self.taps_by_domain().get(domain_uuid.lower(), frozenset())
 
     def taps_by_domain(self) -> Mapping[str, frozenset[str]]:
@@ -156,11 +145,13 @@ def _link(raw: RawLink, master: RawLink | None, switches: Mapping[str, str]) -> 
     )  # fmt: skip
 
 
-def _port(name: str) -> RawLink:
+@contextmanager
+def _port(name: str, what: str) -> Iterator[RawLink]:
     link = rtnetlink.get(name)
     if link is None or not link.master:
         raise Failed(f"There is no link '{name}' in a bridge of this host.", reason="link-missing")
-    return link
+    with _permitted(what):
+        yield link
 
 
 @contextmanager
@@ -172,3 +163,13 @@ def _permitted(what: str) -> Iterator[None]:
             f"The kernel would not {what}: {error.args[-1]}. It takes CAP_NET_ADMIN and CAP_NET_RAW: run this as root.",
             reason="link-not-set",
         ) from error
+
+
+def leave_network() -> bool:
+    """Move this process into a new, empty network namespace (``unshare(2)``); False for a user other than root, or if that fails.
+
+    Call it before any thread is started: existing threads stay behind.
+    """
+    import ctypes
+
+    return os.geteuid() == 0 and bool(ctypes.CDLL(None).unshare(0x40000000) == 0)  # CLONE_NEWNET

@@ -1,25 +1,26 @@
 """Open vSwitch, through ``ovs-vsctl`` as libvirt does (``src/util/virnetdevopenvswitch.c``): the kernel knows its datapath only.
 
-All bridges share one datapath, ``ovs-system``, which is the master of each of their ports; in which bridge one is, the database says.
+All bridges share one datapath, ``ovs-system``, which is the master of each of their ports; the database knows the bridge of a port.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from virtnetplug.errors import Failed
 from virtnetplug.model.interface import Vlan
 from virtnetplug.ports.links import SwitchPort
 
 KIND = "openvswitch"
-"""Of the datapath's link, and of each bridge's."""
+"""The kind of the datapath's link, and of each bridge's."""
 
 _SECONDS = 5
 
 
 def is_bridge(name: str) -> bool | None:
-    """Whether Open vSwitch has a bridge of that name; None if it cannot be asked."""
+    """Whether Open vSwitch has a bridge of that name; None if Open vSwitch cannot be asked."""
     answer = _run("--", "br-exists", name)
     return None if answer is None else answer[0] == 0
 
@@ -37,30 +38,29 @@ def bridges() -> Mapping[str, str]:
 
 
 def join(name: str, bridge: str, port: SwitchPort) -> None:
-    """Make a link a port of `bridge`, and of no other, in one transaction of the database; raises `Failed`."""
+    """Make a link a port of `bridge`, and of no other, in one transaction (``virNetDevOpenvswitchAddPort``); raises `Failed`."""
     ids = {
         "attached-mac": port.mac, "iface-id": port.interface_id, "vm-id": port.domain_uuid, "port-profile": port.profile_id,
         "iface-status": "active",
     }  # fmt: skip
-    told = [f"external-ids:{key}={json.dumps(value)}" for key, value in ids.items() if value]
+    external = [f"external-ids:{key}={json.dumps(value)}" for key, value in ids.items() if value]
     _order(
         f"put '{name}' into the Open vSwitch bridge '{bridge}'",
         "--", "--if-exists", "del-port", name,
         "--", "add-port", bridge, name, *_vlan(port.vlan),
-        "--", "set", "Interface", name, *told,
+        "--", "set", "Interface", name, *external,
     )  # fmt: skip
 
 
 def leave(name: str) -> None:
-    """Take a link out of whichever bridge it is a port of; none is no error. Raises `Failed`."""
+    """Remove a link from its Open vSwitch bridge; a link in none is no error (``virNetDevOpenvswitchRemovePort``). Raises `Failed`."""
     _order(f"take '{name}' out of its Open vSwitch bridge", "--", "--if-exists", "del-port", name)
 
 
-def _members(value: Sequence[object]) -> list[str]:
-    """UUIDs of a column that refers to others: one alone is written without its set (RFC 7047, 5.1)."""
+def _members(value: Sequence[Any]) -> list[str]:
+    """UUIDs of a column that refers to others: a single UUID is written without its set (RFC 7047, 5.1)."""
     kind, content = value
-    found = content if kind == "set" else [value]
-    return [uuid for _, uuid in found]  # type: ignore[attr-defined]
+    return [uuid for _, uuid in (content if kind == "set" else [value])]
 
 
 def _vlan(vlan: Vlan | None) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from virtnetplug.adapters.linux import netdev_state
@@ -14,74 +15,75 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.retry import until_true
 
 NETDEV_SECONDS = 30.0
-"""How long a driver may take to make its network interface (seen: 0.5 s, with the driver's own wait for its firmware more)."""
+"""How long a driver may take to make its network interface (seen: 0.5 s, and more where the driver waits for its firmware)."""
 
 UDEV_SECONDS = 5.0
-"""How long udev may take to be done with a new interface, which it may rename."""
+"""How long udev may take to finish with a new interface, which it may rename."""
 
 
-class LinuxPhysicalFunctions:
-    """`ports.physical_functions.PhysicalFunctions`."""
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise `HostDeviceFailed` if the kernel does not let `what` be read."""
+    try:
+        yield
+    except OSError as error:
+        raise HostDeviceFailed(f"{what} cannot be read: {error.strerror}") from None
 
-    _tree: PciTree
-    _sys: Path
+
+class LinuxPhysicalFunctions(PciTree):
+    """The PFs' part of `ports.host_devices.HostDevices`."""
+
     _udev: Path = Path("/run/udev/data")
 
     def pf_state(self, pf: PciAddress) -> PfState:
-        """From sysfs, and the interface from netlink."""
-        device = self._tree.device(pf)
+        """From sysfs; the interface from netlink."""
+        device = self.device(pf)
         return PfState(driver=device.driver, num_vfs=device.num_vfs, netdev=self.netdev_state(pf))
 
     def netdev_state(self, address: PciAddress) -> NetdevState | None:
-        """Of this network namespace."""
-        index = self._tree.interface_index(self._tree.device(address))
-        if index is None:
-            return None
-        try:
-            return netdev_state.read(index)
-        except OSError as error:
-            raise HostDeviceFailed(f"the network interface of {address} cannot be read: {error.strerror}") from None
+        """The interface in this network namespace."""
+        index = self._index(address)
+        with readable(f"the network interface of {address}"):
+            return None if index is None else netdev_state.read(index)
 
     def links_above(self, address: PciAddress) -> Sequence[str]:
         """By one look at each link."""
-        index = self._tree.interface_index(self._tree.device(address))
+        index = self._index(address)
         return [] if index is None else netdev_state.above(index)
 
     def obstacle(self, pf: PciAddress) -> str | None:
         """Whether sysfs may be written."""
-        if os.access(Path(self._tree.place(pf)) / "sriov_numvfs", os.W_OK):
+        if os.access(Path(self.place(pf)) / "sriov_numvfs", os.W_OK):
             return None
         return "its driver and VFs can only be changed by root; run this as root"
 
     def unbind(self, address: PciAddress) -> None:
-        """``driver/unbind``: that returns once it is done."""
-        if self._tree.device(address).driver is not None:
-            self._write(
-                Path(self._tree.place(address)) / "driver/unbind", str(address), f"take {address} from its driver"
-            )
+        """``driver/unbind``; the kernel returns once the driver is unbound."""
+        if self.device(address).driver is not None:
+            self._write(Path(self.place(address)) / "driver/unbind", str(address), f"take {address} from its driver")
 
     def bind(self, address: PciAddress, driver: str) -> None:
         """``drivers/NAME/bind``."""
-        if self._tree.device(address).driver == driver:
+        if self.device(address).driver == driver:
             return
         self.unbind(address)
         self._write(self._sys / "bus/pci/drivers" / driver / "bind", str(address), f"give {address} to driver {driver}")
-        if not until_true(lambda: self._tree.device(address).driver == driver, seconds=NETDEV_SECONDS):
+        if not until_true(lambda: self.device(address).driver == driver, seconds=NETDEV_SECONDS):
             raise HostDeviceFailed(f"{address} was given to driver {driver}, which did not take it; see 'dmesg'")
 
     def set_num_vfs(self, pf: PciAddress, number: int) -> None:
         """``sriov_numvfs``: by way of 0, as the kernel refuses every other change of a number that is not 0."""
-        now = self._tree.device(pf).num_vfs
+        now = self.device(pf).num_vfs
         if now == number:
             return
-        place = Path(self._tree.place(pf)) / "sriov_numvfs"
+        place = Path(self.place(pf)) / "sriov_numvfs"
         for value in (0, number) if now and number else (number,):
             self._write(place, str(value), f"let {pf} have {value} VFs")
-        if not until_true(lambda: len(self._tree.vfs(pf)) == number, seconds=NETDEV_SECONDS):
-            raise HostDeviceFailed(f"{pf} was to have {number} VFs, and has {len(self._tree.vfs(pf))}; see 'dmesg'")
+        if not until_true(lambda: len(self.vfs(pf)) == number, seconds=NETDEV_SECONDS):
+            raise HostDeviceFailed(f"{pf} was to have {number} VFs, and has {len(self.vfs(pf))}; see 'dmesg'")
 
     def restore_netdev(self, address: PciAddress, state: NetdevState) -> None:
-        """Once udev is done with it: only then does it keep the name that it is given."""
+        """Once udev has finished with the interface: only then does the interface keep a restored name."""
         if not until_true(lambda: self._index(address) is not None, seconds=NETDEV_SECONDS):
             raise HostDeviceFailed(f"the driver of {address} made no network interface, which was {state.name}")
         index = self._index(address) or 0
@@ -91,7 +93,9 @@ class LinuxPhysicalFunctions:
         except OSError as error:
             faults = [str(error.strerror)]
         if faults:
-            raise HostDeviceFailed(f"{state.name}, the interface of {address}, did not get back {'; '.join(faults)}")
+            raise HostDeviceFailed(
+                f"{state.name}, the interface of {address}, was restored without {'; '.join(faults)}"
+            )
 
     def hook_fault(self, command: Sequence[str]) -> str | None:
         """Whether there is such a program."""
@@ -102,10 +106,10 @@ class LinuxPhysicalFunctions:
         return None if shutil.which(command[0]) else f"there is no program '{command[0]}' that can be run"
 
     def run_hook(self, pf: PciAddress, command: Sequence[str]) -> None:
-        """What it says is shown if it fails, its last words."""
+        """The error of a hook that fails shows the last line of the hook's output."""
         import subprocess
 
-        netdev = self._tree.device(pf).netdev or ""
+        netdev = self.device(pf).netdev or ""
         environment = {**os.environ, "VIRTNETPLUG_PF": str(pf), "VIRTNETPLUG_NETDEV": netdev}
         try:
             done = subprocess.run(
@@ -115,11 +119,11 @@ class LinuxPhysicalFunctions:
         except OSError as error:
             raise HookFailed(f"the firmware hook '{command[0]}' could not be run: {error.strerror}") from None
         if done.returncode:
-            words = done.stdout.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            words = done.stdout.decode(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
             raise HookFailed(f"the firmware hook '{command[0]}' ended with status {done.returncode}: {words[0]}")
 
     def _index(self, address: PciAddress) -> int | None:
-        return self._tree.interface_index(self._tree.device(address))
+        return self.interface_index(self.device(address))
 
     def _is_known_to_udev(self, index: int) -> bool:
         return not self._udev.is_dir() or (self._udev / f"n{index}").exists()

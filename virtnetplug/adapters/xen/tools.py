@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from virtnetplug.errors import XenStoreFailed
 
 ANSWER_SECONDS = 20.0
-"""For one answer. Without a xenstored the tools wait for ever, as they then ask the kernel, which waits for it."""
+"""How long one answer may take. Without a xenstored the tools wait for ever: they then ask the kernel, which waits for a xenstored."""
 
 _LISTINGS = 5
-"""How often a listing is begun anew in which something was removed."""
+"""How often a listing is tried in which something was removed."""
 
 _LINE = re.compile(r'(?P<path>/[^ :]*)(?: = "(?P<value>.*)"|:)')
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|([0-7]{3})|(.))")
@@ -29,8 +29,8 @@ Done = subprocess.CompletedProcess[str]
 Run = Callable[[Sequence[str]], Done]
 
 
-def run_tool(words: Sequence[str]) -> Done:
-    """Run one to its end. Raises `XenStoreFailed` if it is not there or does not answer."""
+def run_program(words: Sequence[str], package: str, seconds: float, late: str) -> Done:
+    """Run a program of `package` to its end. Raises `XenStoreFailed` if it is not installed, or, with the message `late`, if it does not end."""
     environment = {**os.environ, "LC_ALL": "C"}
     try:
         return subprocess.run(
@@ -40,29 +40,35 @@ def run_tool(words: Sequence[str]) -> Done:
             text=True,
             errors="replace",
             env=environment,
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
             process_group=0,
         )
     except FileNotFoundError:
-        raise XenStoreFailed(f"'{words[0]}' is not installed. Install xenstore-utils.") from None
+        raise XenStoreFailed(f"'{words[0]}' is not installed. Install {package}.") from None
     except subprocess.TimeoutExpired:
-        raise XenStoreFailed(
-            f"xenstore has not answered for {ANSWER_SECONDS:g} s. Check that xenstored runs; if it has ended, only a "
-            "reboot of the host brings it back."
-        ) from None
+        raise XenStoreFailed(late) from None
+
+
+def run_tool(words: Sequence[str]) -> Done:
+    """Run a tool of xenstore's to its end. Raises `XenStoreFailed` if the tool is not there, or xenstore does not answer."""
+    late = (
+        f"xenstore has not answered for {ANSWER_SECONDS:g} s. Check that xenstored runs; if it has ended, only a "
+        "reboot of the host starts it again."
+    )
+    return run_program(words, "xenstore-utils", ANSWER_SECONDS, late)
 
 
 class Tools:
-    """xenstore as paths with values."""
+    """xenstore as paths with values. Every method raises `XenStoreFailed` if xenstore cannot be asked."""
 
     def __init__(self, run: Run = run_tool) -> None:
         self._run = run
 
     def tree(self, path: str) -> Mapping[str, str | None]:
-        """Everything below `path`, by the part of its path behind that; empty if it is not there.
+        """The values of all nodes below `path`, by the rest of their paths; empty if there is no such path.
 
-        None is the value of a node that was removed during the listing or may not be read. ``xenstore-ls`` reads node by node: this is
-        no snapshot.
+        None is the value of a node that was removed during the listing or may not be read. ``xenstore-ls`` reads node by node: the answer
+        is no snapshot.
         """
         for _ in range(_LISTINGS):
             done = self._run(["xenstore-ls", "-f", path])
@@ -72,35 +78,34 @@ class Tools:
                 break
             if f"({path})" in done.stderr:
                 return {}
-        raise XenStoreFailed(f"{path} cannot be listed ({_said(done)}). {_remedy(done)}")
+        raise _failed(f"{path} cannot be listed", done)
 
     def children(self, path: str) -> frozenset[str]:
-        """Names of the nodes directly below `path`; empty if it is not there."""
+        """Names of the nodes directly below `path`; empty if there is no such path."""
         done = self._run(["xenstore-list", path])
         if done.returncode and "could not list path" not in done.stderr:
-            raise XenStoreFailed(f"{path} cannot be listed ({_said(done)}). {_remedy(done)}")
+            raise _failed(f"{path} cannot be listed", done)
         return frozenset(done.stdout.split())
 
     def read(self, path: str) -> str | None:
-        """The value of one node; None if it is not there."""
+        """The value of one node; None if there is no such node."""
         done = self._run(["xenstore-read", path])
         if done.returncode and "couldn't read path" not in done.stderr:
-            raise XenStoreFailed(f"{path} cannot be read ({_said(done)}). {_remedy(done)}")
+            raise _failed(f"{path} cannot be read", done)
         return None if done.returncode else done.stdout.removesuffix("\n")
 
-    def write(self, values: Mapping[str, str]) -> None:
-        """Write them, all in one transaction if there are several."""
-        words = [word for path, value in values.items() for word in (path, _escaped(value))]
-        done = self._run(["xenstore-write", *words])
+    def write(self, path: str, value: str) -> None:
+        """Write the value of one node; the tool would take a backslash for the beginning of an escape."""
+        done = self._run(["xenstore-write", path, value.replace("\\", "\\\\")])
         if done.returncode:
-            raise XenStoreFailed(f"{', '.join(values)} cannot be written ({_said(done)}). {_remedy(done)}")
+            raise _failed(f"{path} cannot be written", done)
 
     def remove(self, path: str) -> None:
-        """Remove it and all that is below; nothing if it is not there. The tool says the same of what is not there and of what cannot be removed."""
+        """Remove a node and all below it; nothing if it is not there. The tool reports a node that is not there like a node that cannot be removed."""
         done = self._run(["xenstore-rm", path])
         above, _, name = path.rpartition("/")
         if done.returncode and name in self.children(above):
-            raise XenStoreFailed(f"{path} cannot be removed ({_said(done)}). {_remedy(done)}")
+            raise _failed(f"{path} cannot be removed", done)
 
 
 def _nodes(listing: str, path: str) -> Iterator[tuple[str, str | None]]:
@@ -118,22 +123,15 @@ def _unescaped(found: re.Match[str]) -> str:
     return _LETTERS.get(letter, letter)
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\")
-
-
-def _said(done: Done) -> str:
-    return done.stderr.strip().removeprefix(f"{done.args[0]}: ") or f"code {done.returncode}"
-
-
-def _remedy(done: Done) -> str:
-    if "Permission denied" in done.stderr:
-        return "Run this as root."
-    return "Check that this is a Xen host's dom0, and that xenstored runs."
+def _failed(what: str, done: Done) -> XenStoreFailed:
+    words = done.stderr.strip().removeprefix(f"{done.args[0]}: ") or f"code {done.returncode}"
+    is_refused = "Permission denied" in done.stderr
+    remedy = "Run this as root." if is_refused else "Check that this is a Xen host's dom0, and that xenstored runs."
+    return XenStoreFailed(f"{what} ({words}). {remedy}")
 
 
 class ToolWatch:
-    """What ``xenstore-watch`` tells; to be made by `watch`."""
+    """The output of ``xenstore-watch``; made by `watch`."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -141,7 +139,7 @@ class ToolWatch:
         self._pending = b""
 
     def next(self, timeout: float) -> bool:
-        """Wait for a change; all that came by then is told as one. False after `timeout` seconds."""
+        """Wait for a change; several changes may be reported as one. False after `timeout` seconds."""
         return bool(self.read(timeout))
 
     def read(self, timeout: float) -> list[str]:
@@ -159,9 +157,9 @@ class ToolWatch:
 
 @contextmanager
 def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
-    """Watch all that is below `paths`, which need not be there; returns once no change can be missed.
+    """Watch all that is below `paths`, which need not exist; returns once no change can be missed.
 
-    xenstored tells of each watch once, at once: that is how it is known to be set. Raises `XenStoreFailed`.
+    xenstored reports each path once, as soon as its watch is set. Raises `XenStoreFailed`.
     """
     try:
         process = subprocess.Popen(
@@ -173,18 +171,18 @@ def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
         )
     except FileNotFoundError:
         raise XenStoreFailed("'xenstore-watch' is not installed. Install xenstore-utils.") from None
-    with process:  # one whose parent was killed ends with the next change it has to tell
+    with process:  # if this process is killed, xenstore-watch ends with the next change it reports
         try:
             changes = ToolWatch(process)
             unset = set(paths)
             deadline = time.monotonic() + ANSWER_SECONDS
             while unset:
-                told = changes.read(deadline - time.monotonic())
-                if not told:
+                reported = changes.read(deadline - time.monotonic())
+                if not reported:
                     raise XenStoreFailed(
                         f"xenstore has set no watch for {ANSWER_SECONDS:g} s. Check that xenstored runs."
                     )
-                unset.difference_update(told)
+                unset.difference_update(reported)
             yield changes
         finally:
             process.kill()

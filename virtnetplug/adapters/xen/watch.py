@@ -1,12 +1,11 @@
-"""Events of a Xen domain: libvirt's, and those it does not send, from xenstore."""
+"""Events of a Xen domain: libvirt's, and the removals that libvirt does not report, from xenstore."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 
 from virtnetplug.errors import XenStoreFailed
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, Watch
@@ -16,23 +15,18 @@ TURN = 0.25
 """Seconds for which xenstore is listened to before libvirt's own events are looked for."""
 
 
-class Listing(Protocol):
-    """What a watch asks of its domain."""
-
-    def __call__(self) -> Collection[str]:
-        """The MACs of all its vifs now."""
-
-
 class XenWatch:
-    """libvirt's events; and REMOVED for each of `aliases` (to MAC) of which xenstore has nothing left.
+    """libvirt's events of the run `domain_id`; and REMOVED for each of `aliases` (to MAC) of which xenstore has nothing left.
 
-    xenstore is watched from the first wait on, by a process of its own: most operations end without one, as libvirt's detach on Xen waits by itself.
+    xenstore is watched from the first wait on, by a process of its own that ends with `stack`. Most operations end without such a process,
+    as libvirt's detach on Xen waits by itself.
     """
 
     def __init__(
-        self, inner: Watch, aliases: Mapping[str, str], macs: Listing, begin: Callable[[], VifWatch | None]
+        self, inner: Watch, aliases: Mapping[str, str], store: VifStore, domain_id: int, stack: ExitStack
     ) -> None:
-        self._inner, self._macs, self._begin = inner, macs, begin
+        self._inner, self._store, self._domain_id, self._stack = inner, store, domain_id, stack
+        self.has_removed, self.forget = inner.has_removed, inner.forget
         self._left = dict(aliases)
         self._changes: VifWatch | None = None
         self._has_begun = False
@@ -40,28 +34,19 @@ class XenWatch:
 
     @property
     def end(self) -> HowEnded:
-        """libvirt's events say it."""
+        """As libvirt's events report it."""
         return self._inner.end
 
     @property
     def is_between_hosts(self) -> bool | None:
-        """libvirt's events say it."""
+        """As libvirt's events report it."""
         return self._inner.is_between_hosts
 
-    def has_removed(self, alias: str) -> bool:
-        """libvirt's events say it, or xenstore had nothing left of it."""
-        return self._inner.has_removed(alias)
-
-    def forget(self) -> None:
-        """See `ports.domain.Watch.forget`."""
-        self._inner.forget()
-
     def next(self, timeout: float) -> GuestEvent | None:
-        """The next event, or None after `timeout` seconds."""
         until = time.monotonic() + timeout
         if not self._has_begun:
-            self._has_begun, self._changes = True, self._begin()
-            self._look()
+            self._has_begun = True
+            self._begin()
         while True:
             if (event := self._inner.next(0.0)) is not None:
                 return event
@@ -74,34 +59,21 @@ class XenWatch:
                 return self._inner.next(left)
             self._listen(self._changes, min(left, TURN))
 
+    def _begin(self) -> None:
+        with suppress(XenStoreFailed):
+            self._changes = self._stack.enter_context(self._store.watch(self._domain_id))
+        self._look()
+
     def _listen(self, changes: VifWatch, seconds: float) -> None:
         try:
             if changes.next(seconds):
                 self._look()
         except XenStoreFailed:
-            self._changes = None  # libvirt's events are left, and whoever waits looks by himself, too
+            self._changes = None  # libvirt's events are left, and the caller looks at the vifs, too
 
     def _look(self) -> None:
-        try:
-            there = self._macs()
-        except XenStoreFailed:
-            return
-        for alias in [alias for alias, mac in self._left.items() if mac not in there]:
-            del self._left[alias]
-            self._events.append(GuestEvent(GuestEventKind.REMOVED, alias))
-
-
-@contextmanager
-def xen_watch(
-    inner: Watch, aliases: Mapping[str, str], macs: Listing, store: VifStore | None, domain_id: int
-) -> Iterator[XenWatch]:
-    """`XenWatch` on the run `domain_id` of a domain; without a `store` it has libvirt's events only."""
-    with ExitStack() as stack:
-
-        def begin() -> VifWatch | None:
-            try:
-                return stack.enter_context(store.watch(domain_id)) if store is not None and domain_id >= 0 else None
-            except XenStoreFailed:
-                return None
-
-        yield XenWatch(inner, aliases if store is not None else {}, macs, begin)
+        with suppress(XenStoreFailed):
+            macs = {vif.mac for vif in self._store.vifs(self._domain_id)}
+            for alias in [alias for alias, mac in self._left.items() if mac not in macs]:
+                del self._left[alias]
+                self._events.append(GuestEvent(GuestEventKind.REMOVED, alias))

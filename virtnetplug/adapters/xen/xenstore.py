@@ -18,7 +18,6 @@ from virtnetplug.ports.xen import FrontendWatch, Vif
 
 _STATES = tuple(State)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_BACKENDS = "/local/domain/0/backend/vif"
 _BACKEND = re.compile(r"/local/domain/(\d+)/backend/vif/(\d+)/(\d+)")
 _RING = re.compile(r"(queue-\d+/)?((tx-|rx-)?ring-ref|event-channel(-tx|-rx)?)|multi-queue-num-queues")
 """What ``xennet_connect`` of ``xen-netfront.c`` writes of its rings."""
@@ -36,11 +35,11 @@ class XenStore:
 
     def vifs(self, domain_id: int) -> Sequence[Vif]:
         """From three listings, one after the other."""
-        records = _areas(self._store.tree(f"/libxl/{domain_id}/device/vif"))
-        backends = {0: _areas(self._store.tree(f"{_BACKENDS}/{domain_id}"))}
+        records = _areas(self._store.tree(_records(domain_id)))
+        backends = {0: _areas(self._store.tree(_backends(domain_id)))}
         for elsewhere in {_backend_domain(record, domain_id, number) for number, record in records.items()} - {0}:
-            backends[elsewhere] = _areas(self._store.tree(f"/local/domain/{elsewhere}/backend/vif/{domain_id}"))
-        frontends = _areas(self._store.tree(f"/local/domain/{domain_id}/device/vif"))
+            backends[elsewhere] = _areas(self._store.tree(_backends(domain_id, elsewhere)))
+        frontends = _areas(self._store.tree(_frontends(domain_id)))
         numbers = sorted({*records, *frontends, *(number for areas in backends.values() for number in areas)})
         return [_vif(domain_id, number, records.get(number), backends, frontends.get(number)) for number in numbers]
 
@@ -51,56 +50,49 @@ class XenStore:
         return f"{_BOOT.read_text().strip()} {domain_id} {made}" if made is not None else ""
 
     def vif(self, domain_id: int, number: int) -> Vif | None:
-        """One of `vifs`."""
         return next((vif for vif in self.vifs(domain_id) if vif.number == number), None)
 
     def remains(self) -> frozenset[int]:
-        """Looks at backends in dom0 alone. libxl makes a domain's own area before those of its vifs, and removes it after them."""
-        names = self._store.children(_BACKENDS)  # first: a domain that begins after this look is not among them
+        """Looks at backends in dom0 alone. libxl makes a domain's own area before the areas of its vifs, and removes it after them."""
+        names = self._store.children(_backends())  # first: a domain that begins after this look is not among them
         if not names:
             return frozenset()
         living = self._store.children("/local/domain")
-        if "0" not in living:  # dom0 always is, and xenstore-list tells no failure from an area that is not there
+        if "0" not in living:  # dom0 always is, and xenstore-list reports a failure like an area that is not there
             raise XenStoreFailed("/local/domain cannot be listed. Check that xenstored runs.")
         gone = names - living - self._store.children("/libxl")
-        return frozenset(int(name) for name in gone if name.isdecimal() and self._is_said_by_script(name))
+        return frozenset(int(name) for name in gone if name.isdecimal() and self._is_by_script(int(name)))
 
-    def _is_said_by_script(self, domain_id: str) -> bool:
-        """Whether there are no areas but those that a script made: libxl's have the states of both ends, and where the other one is."""
-        areas = _areas(self._store.tree(f"{_BACKENDS}/{domain_id}")).values()
+    def _is_by_script(self, domain_id: int) -> bool:
+        """Whether all areas are a script's: libxl's areas have the states of both ends, and where the other end is."""
+        areas = _areas(self._store.tree(_backends(domain_id))).values()
         return any(areas) and not any({"state", "frontend"} & area.keys() for area in areas)
 
     def clear(self, domain_id: int) -> None:
         """Looks again first."""
         if domain_id in self.remains():
-            self._store.remove(f"{_BACKENDS}/{domain_id}")
+            self._store.remove(_backends(domain_id))
 
     def watch(self, domain_id: int) -> AbstractContextManager[ToolWatch]:
-        """Of both ends in dom0 and of the records."""
-        return self._watch(
-            [
-                f"{_BACKENDS}/{domain_id}",
-                f"/local/domain/{domain_id}/device/vif",
-                f"/libxl/{domain_id}/device/vif",
-            ]
-        )
+        """Watches both ends in dom0 and the records."""
+        return self._watch([_backends(domain_id), _frontends(domain_id), _records(domain_id)])
 
     def rings(self, vif: Vif) -> Mapping[str, str]:
         """From the guest's area."""
-        area = self._store.tree(_frontend(vif))
+        area = self._store.tree(f"{_frontends(vif.domain_id)}/{vif.number}")
         return {key: value for key, value in sorted(area.items()) if value is not None and _RING.fullmatch(key)}
 
     @contextmanager
     def watch_frontends(self, vifs: Sequence[Vif]) -> Iterator[FrontendWatch]:
-        """A guest that connects anew writes its state several times, and one that does not, never."""
-        paths = {f"{_frontend(vif)}/state": vif.name for vif in vifs}
+        """A guest that connects anew writes its state several times; a guest that does not, writes no state."""
+        paths = {f"{_frontends(vif.domain_id)}/{vif.number}/state": vif.name for vif in vifs}
         with self._watch(list(paths)) as changes:
             yield _Frontends(changes, paths)
 
     def set_plumbed(self, vif: Vif) -> None:
         """Write ``hotplug-status``, as ``success`` in Xen's ``xen-hotplug-common.sh`` does."""
-        area = f"/local/domain/{vif.backend_domain}/backend/vif/{vif.domain_id}/{vif.number}"
-        self._store.write({f"{area}/hotplug-status": "connected"})
+        area = f"{_backends(vif.domain_id, vif.backend_domain)}/{vif.number}"
+        self._store.write(f"{area}/hotplug-status", "connected")
 
 
 class _Frontends:
@@ -109,17 +101,27 @@ class _Frontends:
         self._moved: set[str] = set()
 
     def moved(self) -> frozenset[str]:
-        while told := self._changes.read(0):
-            self._moved.update(self._paths[path] for path in told if path in self._paths)
+        while paths := self._changes.read(0):
+            self._moved.update(self._paths[path] for path in paths if path in self._paths)
         return frozenset(self._moved)
 
 
-def _frontend(vif: Vif) -> str:
-    return f"/local/domain/{vif.domain_id}/device/vif/{vif.number}"
+def _backends(domain_id: int | None = None, backend_domain: int = 0) -> str:
+    """The area of the backends of one domain's vifs, or of all vifs."""
+    area = f"/local/domain/{backend_domain}/backend/vif"
+    return area if domain_id is None else f"{area}/{domain_id}"
+
+
+def _frontends(domain_id: int) -> str:
+    return f"/local/domain/{domain_id}/device/vif"
+
+
+def _records(domain_id: int) -> str:
+    return f"/libxl/{domain_id}/device/vif"
 
 
 def _areas(tree: Area) -> Mapping[int, dict[str, str | None]]:
-    """The part of each vif, by its number; what is not a vif's is left out."""
+    """The area of each vif, by the vif's number; nodes that are in no vif's area are left out."""
     found: dict[int, dict[str, str | None]] = {}
     for path, value in tree.items():
         number, _, key = path.partition("/")
@@ -129,7 +131,7 @@ def _areas(tree: Area) -> Mapping[int, dict[str, str | None]]:
 
 
 def _backend_domain(record: Area, domain_id: int, number: int) -> int:
-    """By the record alone: the guest could write into its own area that its backend is another's."""
+    """From the record alone: the guest could name another guest's backend in its own area."""
     found = _BACKEND.fullmatch(record.get("backend") or "")
     return int(found[1]) if found and (int(found[2]), int(found[3])) == (domain_id, number) else 0
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from virtnetplug.model.operation import Event
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Hypervisor
-from virtnetplug.ports.host_devices import HostDevices
+from virtnetplug.ports.host_devices import HostDevices, NodeDevices
 from virtnetplug.ports.links import HostLinks
 from virtnetplug.ports.network import Networks
-from virtnetplug.ports.nodedev import NodeDevices
 from virtnetplug.ports.store import Journal
 from virtnetplug.ports.xen import VifDrivers, VifStore
 

@@ -1,8 +1,8 @@
-"""Whether an operation has seen that a domain keeps anything of ours: then its policies are looked at, and no other domain pays for that."""
+"""A domain that notes whether it keeps metadata of virtnetplug. Only such a domain can have policies, so no other domain pays for a look at them."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.model.operation import Half
@@ -10,30 +10,22 @@ from virtnetplug.ports.domain import Domain
 
 
 class Notice:
-    """A domain, as `watched` gives it to an operation, and what was seen of it."""
+    """Stands for `domain` in an operation: every call goes through to the domain."""
 
     def __init__(self, domain: Domain) -> None:
-        self.domain = domain
+        self._domain = domain
         self.has_metadata = False
 
-    @property
-    def watched(self) -> Domain:
-        """The domain for an operation: every call goes through."""
-        return cast(Domain, _Watched(self))
-
-
-class _Watched:
-    def __init__(self, notice: Notice) -> None:
-        self._notice = notice
-
     def xml(self, half: Half) -> str:
-        text = self._notice.domain.xml(half)
-        self._notice.has_metadata |= xml.NAMESPACE in text
+        """See `Domain.xml`."""
+        text = self._domain.xml(half)
+        self.has_metadata |= xml.NAMESPACE in text
         return text
 
     def set_metadata(self, half: Half, text: str | None) -> None:
-        self._notice.has_metadata = True
-        self._notice.domain.set_metadata(half, text)
+        """See `Domain.set_metadata`."""
+        self.has_metadata = True
+        self._domain.set_metadata(half, text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._notice.domain, name)
+        return getattr(self._domain, name)

@@ -49,7 +49,7 @@ def kind_of(record: OperationRecord) -> Kind | None:
 
 
 def keeps_nics(record: OperationRecord) -> bool:
-    """Whether its NICs are in their guest all the time, as those are whose vif gets its driver anew."""
+    """True if the operation's NICs are in their guest all the time, as in a rebind of a vif."""
     return (known := kind_of(record)) is not None and known.keeps_nics
 
 

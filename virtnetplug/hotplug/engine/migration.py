@@ -18,7 +18,7 @@ def obstacles(nics: Iterable[Nic]) -> Iterator[str]:
 
 
 def obstacles_after(domain: str, steps: Iterable[Step]) -> Iterator[str]:
-    """The same of the NICs that have an assigned device after these steps, and had none before."""
+    """A sentence for each NIC that has an assigned device after these steps, and had none before."""
     named = {(step.name, step.nic) for step in steps}
     new = sorted(nic for name, nic in named if name == ATTACH_ASSIGNED and (RELEASE_ASSIGNED, nic) not in named)
     return iter([_sentence(domain, new)] if new else [])

@@ -99,10 +99,10 @@ class Operation:
     """Whether the policies of the domain are enforced after this operation: see `enforcement`."""
 
     without_domain: ClassVar[OperationState] = OperationState.UNDONE
-    """How one ends whose domain no longer exists: done if there was nothing but to take NICs out of it."""
+    """How an operation ends whose domain no longer exists: as done if it only detaches NICs."""
 
     needs_its_run: ClassVar[bool] = False
-    """Whether it is undone, where it would be finished, if the run of the domain that it was begun with has ended."""
+    """True if an operation that would be finished is undone instead once the run of the domain in which it began has ended."""
 
     request: ClassVar[Shape] = {"nics": NICS}
     """The keys that the request of a record must have, with their JSON types; a record that lacks one is left open (``operation-newer``)."""
@@ -127,7 +127,7 @@ class Operation:
         "seen": ELEMENTS_BY_NAME,
         "twin": TEXT,
     }
-    """What those keys of the request may be that a record can lack."""
+    """The types of the keys of the request that a record can lack."""
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """Look at the domain and decide what to do; nothing is touched. `Plugger.run` calls this under the domain's lock, `Plugger.plan` without.
@@ -161,7 +161,7 @@ class Operation:
 
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:
-        """The same of a record that had not begun to be undone, by its state and its steps."""
+        """The direction of a record that had not begun to be undone, by its state and its steps."""
         return Direction.BACK
 
     @classmethod
@@ -178,7 +178,7 @@ class Operation:
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
-        """Whether a NIC tells by itself if it has what the operation did, so that it is undone in whichever guest runs."""
+        """True if the NIC itself shows whether it has the operation's effect. The operation is then undone in whichever guest runs."""
         return False
 
     @classmethod
@@ -229,7 +229,7 @@ class Operation:
 
 
 def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
-    """What came of one that could not be undone because of `error`: the journal keeps it."""
+    """The outcome of an operation that could not be undone because of `error`. The journal keeps the operation."""
     if isinstance(error, GuestMigrated):
         tx.finish(OperationState.LEFT, Result.LEFT, reason=error.reason, error=error.message)
         return tx.outcome(Result.LEFT, reason=error.reason, message=error.message, nics=nics)
@@ -240,7 +240,7 @@ def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()
 
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
-    """The one to report: that a place is taken only where nothing else went wrong; that an undo waits for another one never."""
+    """The failure to report. A taken place is reported only if nothing else went wrong; an undo that waits for another undo is never reported."""
     failures = causes_of(failures)
     left = next((error for error in failures if isinstance(error, GuestMigrated)), failures[0])
     return next((error for error in failures if not isinstance(error, LeftPending)), left)

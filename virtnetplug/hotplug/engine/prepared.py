@@ -68,7 +68,7 @@ class Prepared:
             steps=() if is_so else self.steps,
             diff={} if is_so else self.diff(),
             actual=self.actual,
-            warnings=("everything is as asked already; nothing would be changed",)
+            warnings=("already as asked; nothing would be changed",)
             if is_so
             else (*self.warnings, *obstacles_after(self.domain, self.steps)),
         )

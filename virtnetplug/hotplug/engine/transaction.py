@@ -53,7 +53,7 @@ from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import UndoStack
 
 REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; `history()` shows its steps."
-"""What to do about a record that `operation_of` finds nothing for."""
+"""What to do about a record for which `operation_of` finds no class."""
 
 T = TypeVar("T")
 
@@ -279,7 +279,7 @@ class Transaction:
         return None
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
-        """What the caller of the operation gets."""
+        """The `Outcome` that the caller of the operation gets."""
         return Outcome(
             operation=self.record.operation,
             domain=self.record.domain_name,
@@ -388,7 +388,7 @@ class Transaction:
             self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
 
     def _lost(self) -> OperationTaken | OperationGone | None:
-        """Why the journal does not have the operation as this call's any more; None if it has, or cannot be read."""
+        """Why the operation no longer belongs to this call, by the journal; None if it does, or if the journal cannot be read."""
         try:
             if self._is_begun:
                 self.expect_mine()
@@ -399,7 +399,7 @@ class Transaction:
         return None
 
     def _undo_unknown(self, error: VirtnetplugError, gone: OperationGone) -> VirtnetplugError:
-        """Undo everything of an operation that only this call knows; the error to raise says both what failed and that.
+        """Undo everything of an operation that only this call knows. The error to raise says what failed, and that only this call knew the operation.
 
         Nothing is undone if the journal that is there has a later operation on one of its NICs: what that has done stands.
         """
@@ -434,7 +434,7 @@ class Transaction:
         return self.undo.unwind()
 
     def _turn_back(self) -> None:
-        """Have the journal say that the operation is being undone, before anything is, where `recover` would else finish it."""
+        """If `recover` would finish the operation, write to the journal that it is being undone, before anything is undone."""
         if not self._goes_on or not len(self.undo):
             return
         self._is_begun = self._is_begun or self._written() is not None
@@ -491,7 +491,7 @@ class Transaction:
         return seq
 
     def _written(self) -> OperationRecord | None:
-        """What the journal has of it: a commit that failed may have been written all the same."""
+        """The operation as the journal has it. A commit that failed may have been written all the same."""
         return self.host.journal.operation(self.record.id)
 
     def _planned(self, name: str, nic: str, half: Half | None = None) -> Step:

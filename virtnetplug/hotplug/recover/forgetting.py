@@ -29,7 +29,7 @@ from virtnetplug.ports.domain import Domain, HowEnded
 def forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:
     """Close an operation that cannot be settled.
 
-    Its guest was saved, ended in a way that is not known, has the NIC connected elsewhere, or lacks a lost NIC.
+    Its guest was saved, ended in a way that is not known, has the NIC connected elsewhere, or lacks a NIC for good.
     What is held for the operation is returned. Raises `ForgetRefused` if the operation can be settled.
     """
     wanted = wanted_uuids(host, domain_name)

@@ -1,4 +1,4 @@
-"""The host's VFs and their settings: a /sys made here, and a kernel that keeps what it is told."""
+"""The host's VFs and their settings: a /sys made here, and a kernel that keeps what is set."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
-from virtnetplug.adapters.linux import rtnetlink, vf
+from virtnetplug.adapters.linux import host_devices, rtnetlink, vf
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
-from virtnetplug.adapters.linux.vf import RawVf
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import NO_MAC, Boot, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
@@ -23,8 +22,8 @@ from virtnetplug.ports.host_facts import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
 MAC = "52:54:00:12:34:56"
-PLAIN = RawVf(
-    mac=NO_MAC,
+PLAIN = VfSettings(
+    admin_mac=NO_MAC,
     vlan=0,
     qos=0,
     vlan_proto="802.1Q",
@@ -37,14 +36,14 @@ PLAIN = RawVf(
 
 
 class Kernel:
-    """Of eth0 (index 2) with two VFs; `refuses` maps a setter to the error it gets."""
+    """The kernel's view of eth0 (index 2) with two VFs; `refuses` maps a setter to its error."""
 
     def __init__(self) -> None:
         self.vfs = {0: PLAIN, 1: PLAIN}
         self.log: list[str] = []
         self.refuses: dict[str, int] = {}
 
-    def read(self, pf: int) -> Mapping[int, RawVf]:
+    def read(self, pf: int) -> Mapping[int, VfSettings]:
         assert pf == 2
         return dict(self.vfs)
 
@@ -70,11 +69,11 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     one = Kernel()
     monkeypatch.setattr(vf, "read", one.read)
     monkeypatch.setattr(rtnetlink, "write", one.write)
-    for name, fields in (
-        ("mac", ("mac",)), ("vlan", ("vlan", "qos", "vlan_proto")), ("rate", ("min_rate", "max_rate")),
-        ("spoofchk", ("spoofchk",)), ("trust", ("trust",)), ("link_state", ("link_state",)),
-    ):  # fmt: skip
-        monkeypatch.setattr(vf, f"set_{name}", one.setter(name, *fields))
+    settings = [
+        (label, one.setter(setter.__name__.removeprefix("set_"), *fields), fields)
+        for label, setter, fields in host_devices._SETTINGS
+    ]
+    monkeypatch.setattr(host_devices, "_SETTINGS", settings)
     return one
 
 
@@ -109,7 +108,7 @@ def test_only_what_differs_and_is_said_is_set(host: LinuxHostDevices, kernel: Ke
     assert kernel.log == []
     host.apply(FIRST, dataclasses.replace(now, vlan=7, max_rate=100, admin_mac=MAC, spoofchk=False, trust=True))
     assert kernel.log == ["mac", "vlan", "rate", "spoofchk", "trust"]
-    assert kernel.vfs[0] == dataclasses.replace(PLAIN, vlan=7, max_rate=100, mac=MAC, spoofchk=False, trust=True)
+    assert kernel.vfs[0] == dataclasses.replace(PLAIN, vlan=7, max_rate=100, admin_mac=MAC, spoofchk=False, trust=True)
     assert kernel.vfs[1] == PLAIN
     host.apply(FIRST, now)
     assert kernel.vfs[0] == PLAIN, "back as it was"
@@ -207,7 +206,7 @@ def test_counters_that_cannot_be_read_are_a_failure(host: LinuxHostDevices, monk
 
 
 class Facts(LinuxHostFacts):
-    """Of a host where all is well unless a test says otherwise."""
+    """Facts of a host where all is well unless a test changes them."""
 
     root = True
     fault: ModuleFault | None = None
@@ -252,7 +251,7 @@ def test_whether_a_guests_driver_has_switched_msix_on(host: LinuxHostDevices, tr
 
 
 def test_which_vf_it_is(host: LinuxHostDevices, tree: Tree, tmp_path: Path) -> None:
-    """Its own driver does not make it another one; its PF's does, and so does a directory made anew."""
+    """A VF stays the same under another driver of its own. A new binding of its PF or a new directory makes another VF."""
     was = host.identity(FIRST)
     assert (was.boot, was.pf, was.driver, was.index) == ("", PF, "igb", 0)
     assert (

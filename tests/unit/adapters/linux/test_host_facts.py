@@ -61,8 +61,8 @@ def test_a_host_that_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "told"),
     [
-        ("etc/modprobe.d/local.conf", "# no\nblacklist vfio_pci\n", "says /etc/modprobe.d/local.conf"),
-        ("usr/lib/modprobe.d/x.conf", "install vfio-pci /bin/false\n", "says /usr/lib/modprobe.d/x.conf"),
+        ("etc/modprobe.d/local.conf", "# no\nblacklist vfio_pci\n", "a line in /etc/modprobe.d/local.conf"),
+        ("usr/lib/modprobe.d/x.conf", "install vfio-pci /bin/false\n", "a line in /usr/lib/modprobe.d/x.conf"),
         ("proc/sys/kernel/modules_disabled", "1\n", "loads no modules any more"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is asked of ``ovs-vsctl`` and told to it; that a real one takes it is shown in the lab."""
+"""The questions and orders to ``ovs-vsctl``; the lab shows that a real one takes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NIC = SwitchPort(mac="52:54:00:00:00:01", domain_uuid="0fd3b5c7-d7b4-4611-8274-1
 
 
 class Program:
-    """An ``ovs-vsctl`` that answers as it is told to, and keeps what it was given."""
+    """An ``ovs-vsctl`` that answers as a test wants, and keeps its arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ def test_a_link_says_its_bridge_instead_of_the_datapath(program: Program, monkey
         RawLink("vnet1", 8, True, 4, 1500, None, "tun"),
         RawLink("vnet2", 9, True, 5, 1500, None, "tun", isolated=False, learning=True),
     ]
-    monkeypatch.setattr(rtnetlink, "dump", lambda: there)
+    monkeypatch.setattr(rtnetlink, "links", lambda: there)
     monkeypatch.setattr(rtnetlink, "get", lambda name: next((one for one in there if one.name == name), None))
     monkeypatch.setattr(rtnetlink, "get_index", lambda index: next(one for one in there if one.index == index))
     expected = {"ovs-system": None, "br0": None, "vnet0": "ovsbr0", "vnet1": "ovs-system", "vnet2": "br0"}
@@ -86,7 +86,7 @@ def test_a_link_says_its_bridge_instead_of_the_datapath(program: Program, monkey
 def test_without_it_the_datapath_is_the_master(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     datapath = RawLink("ovs-system", 4, False, 0, 1500, None, "openvswitch")
     tap = RawLink("vnet0", 7, True, 4, 1500, None, "tun")
-    monkeypatch.setattr(rtnetlink, "dump", lambda: [datapath, tap])
+    monkeypatch.setattr(rtnetlink, "links", lambda: [datapath, tap])
     program.answer("", status=1)
     assert LinuxLinks().links()["vnet0"].master == "ovs-system"
     (program.folder / "ovs-vsctl").unlink()

@@ -23,7 +23,7 @@ def at(text: str) -> PciAddress:
 
 
 def test_every_network_pf_with_its_vfs_and_nothing_else(tree: Tree) -> None:
-    found = list(PciTree(tree.root).sriov())
+    found = list(PciTree(tree.root).devices())
     assert [str(device.address) for device in found] == [PF, VF0, VF1, BARE_PF]
     assert found[0] == PciDevice(
         address=at(PF), vendor="8086", device="10c9", driver="igb", iommu_group=10, numa_node=0, netdev="eth0",
@@ -45,7 +45,7 @@ def test_numvfs_itself_is_never_read(tree: Tree) -> None:
 
 def test_one_device_is_the_same_alone(tree: Tree) -> None:
     look = PciTree(tree.root)
-    assert [look.device(device.address) for device in look.sriov()] == list(look.sriov())
+    assert [look.device(device.address) for device in look.devices()] == list(look.devices())
     plain = look.device(at("0000:00:03.0"))
     assert (plain.is_pf, plain.is_vf, plain.iommu_group, plain.numa_node) == (False, False, None, None)
 
@@ -65,7 +65,7 @@ def test_what_is_not_there_is_missing(tree: Tree) -> None:
     for call in (look.device, look.vfs, look.group, look.is_link_up, look.vfio_names):
         with pytest.raises(HostDeviceMissing, match=r"0000:09:00\.0"):
             call(at("0000:09:00.0"))
-    assert list(PciTree(tree.root / "empty").sriov()) == []
+    assert list(PciTree(tree.root / "empty").devices()) == []
 
 
 def test_a_group_has_its_company(tree: Tree) -> None:

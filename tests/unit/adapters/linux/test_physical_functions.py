@@ -70,7 +70,7 @@ def test_a_driver_is_taken_and_given(kernel: Kernel) -> None:
     kernel.unbind(FIRST)
     kernel.unbind(FIRST)
     assert kernel.written == [(f"bus/pci/devices/{PF}/driver/unbind", PF)]
-    assert kernel._tree.device(FIRST).driver is None
+    assert kernel.device(FIRST).driver is None
     kernel.bind(FIRST, "igb")
     assert kernel.written[1:] == [("bus/pci/drivers/igb/bind", PF)] and kernel.device(FIRST).driver == "igb"
     kernel.obeys = False
@@ -99,7 +99,7 @@ def test_an_interface_is_waited_for_and_what_it_did_not_get_is_named(
     with pytest.raises(HostDeviceFailed, match="made no network interface, which was eth0"):
         kernel.restore_netdev(BARE, state)
     monkeypatch.setattr(netdev_state, "restore", lambda index, wanted: ["being in br0: gone"] if index == 2 else [])
-    with pytest.raises(HostDeviceFailed, match=r"eth0, the interface of .*, did not get back being in br0: gone"):
+    with pytest.raises(HostDeviceFailed, match=r"eth0, the interface of .*, was restored without being in br0: gone"):
         kernel.restore_netdev(FIRST, state)
 
 
@@ -138,7 +138,7 @@ def test_a_hook_is_told_which_pf_and_sees_no_shell(kernel: Kernel, tmp_path: Pat
     ("command", "said"),
     [
         (["sh", "-c", "echo one; echo two >&2; exit 7"], "'sh' ended with status 7: two"),
-        (["false"], "'false' ended with status 1: it said nothing"),
+        (["false"], "'false' ended with status 1: it printed nothing"),
         (["/nosuch/flash"], "'/nosuch/flash' could not be run: No such file or directory"),
     ],
 )

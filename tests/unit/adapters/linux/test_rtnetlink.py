@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from virtnetplug.adapters.linux.rtnetlink import RawLink, links_from
+from virtnetplug.adapters.linux.rtnetlink import RawLink, link_from, messages
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -27,7 +27,7 @@ NAME = attribute(3, b"vnet0\0")
 
 
 def parse(chunk: bytes) -> list[RawLink]:
-    return list(links_from(memoryview(chunk)))
+    return [link_from(body) for kind, _, body in messages(chunk) if kind == 16]
 
 
 def test_a_link_with_everything_said() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from virtnetplug.adapters.linux import rtnetlink, vf
-from virtnetplug.adapters.linux.rtnetlink import acknowledge, attributes, packed
-from virtnetplug.adapters.linux.vf import RawVf
-from virtnetplug.model.host_device import VfCounters
+from virtnetplug.adapters.linux.rtnetlink import attributes, messages, packed
+from virtnetplug.model.host_device import VfCounters, VfSettings
 
 MAC = "52:54:00:12:34:56"
 
@@ -38,15 +38,21 @@ def info(
     )
 
 
-def parse(*infos: bytes) -> dict[int, RawVf]:
-    chunk = memoryview(b"".join(infos))
-    return dict(vf.vfs_from(chunk, (0, len(chunk))))
+def answered(infos: tuple[bytes, ...], look: Callable[[], Mapping[int, Any]]) -> Mapping[int, Any]:
+    """What `look` sees of a PF with these VFs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rtnetlink, "attributes_with_vfs", lambda pf, **_: (0, {22: b"".join(infos)}))
+        return look()
+
+
+def parse(*infos: bytes) -> dict[int, VfSettings]:
+    return dict(answered(infos, lambda: vf.read(2)))
 
 
 def test_everything_the_kernel_says_of_a_vf() -> None:
     assert parse(info(3, vlan=42, proto=b"\x88\xa8", state=2, trust=1)) == {
-        3: RawVf(
-            mac=MAC, vlan=42, qos=3, vlan_proto="802.1ad", spoofchk=True, trust=True, min_rate=10, max_rate=200,
+        3: VfSettings(
+            admin_mac=MAC, vlan=42, qos=3, vlan_proto="802.1ad", spoofchk=True, trust=True, min_rate=10, max_rate=200,
             link_state="disable",
         )
     }  # fmt: skip
@@ -60,8 +66,8 @@ def test_a_switch_the_driver_does_not_tell_is_none() -> None:
 
 def test_an_old_kernel_says_less() -> None:
     bare = packed(1, packed(1, struct.pack("=I32s", 0, b"")) + packed(2, struct.pack("=III", 0, 5, 0)))
-    assert parse(bare)[0] == RawVf(
-        mac="00:00:00:00:00:00", vlan=5, qos=0, vlan_proto="802.1Q", spoofchk=None, trust=None, min_rate=0, max_rate=0,
+    assert parse(bare)[0] == VfSettings(
+        admin_mac="00:00:00:00:00:00", vlan=5, qos=0, vlan_proto="802.1Q", spoofchk=None, trust=None, min_rate=0, max_rate=0,
         link_state="auto",
     )  # fmt: skip
 
@@ -75,8 +81,7 @@ def stats(index: int, *values: int) -> bytes:
 
 
 def count(*infos: bytes) -> dict[int, VfCounters]:
-    chunk = memoryview(b"".join(infos))
-    return dict(vf.counters_from(chunk, (0, len(chunk))))
+    return dict(answered(infos, lambda: vf.read_counters(2)))
 
 
 def test_what_a_vf_has_carried() -> None:
@@ -152,26 +157,25 @@ def test_what_is_sent_is_what_is_meant(
     told = message.get_attr("IFLA_VFINFO_LIST").get_attr("IFLA_VF_INFO").get_attr(name)
     if name == "IFLA_VF_VLAN_LIST":
         told = told.get_attr("IFLA_VF_VLAN_INFO")
-        spans = attributes(memoryview(attribute), 8, len(attribute))
-        start, end = attributes(memoryview(attribute), *spans[12])[1]
-        assert end - start == 16, "a kernel that checks the size refuses the struct without its padding"
+        (value,) = attributes(attributes(attribute, 8)[12]).values()
+        assert len(value) == 16, "a kernel that checks the size refuses the struct without its padding"
     assert index == 2
     assert {key: told[key] for key in fields} == fields
 
 
-def nack(number: int, tlvs: bytes = b"", *, capped: bool = False, request: bytes = b"") -> memoryview:
+def nack(number: int, tlvs: bytes = b"", *, capped: bool = False, request: bytes = b"") -> bytes:
     original = struct.pack("=IHHII", 16 + len(request), 19, 5, 1, 0) + (b"" if capped else request)
     flags = (0x100 if capped else 0) | (0x200 if tlvs else 0)
     body = struct.pack("=i", -number) + original + tlvs
-    return memoryview(struct.pack("=IHHII", 16 + len(body), 2, flags, 1, 0) + body)
+    return struct.pack("=IHHII", 16 + len(body), 2, flags, 1, 0) + body
 
 
 @pytest.mark.parametrize("capped", [True, False])
 def test_the_kernels_own_words_are_told(capped: bool) -> None:
     words = packed(1, b"mtu less than device minimum\0")
     with pytest.raises(OSError, match=r"mtu less than device minimum \(Invalid argument\)") as caught:
-        acknowledge(nack(errno.EINVAL, words, capped=capped, request=b"12345678"))
+        list(messages(nack(errno.EINVAL, words, capped=capped, request=b"12345678")))
     assert caught.value.errno == errno.EINVAL
     with pytest.raises(OSError, match="Operation not supported"):
-        acknowledge(nack(errno.EOPNOTSUPP))
-    acknowledge(nack(0))
+        list(messages(nack(errno.EOPNOTSUPP)))
+    assert list(messages(nack(0))) == []

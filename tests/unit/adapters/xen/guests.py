@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from virtnetplug.adapters.xen.domain import Dom0, XenDomain
-from virtnetplug.adapters.xen.toolstack import Done, Toolstack
+from virtnetplug.adapters.xen.tools import Done
+from virtnetplug.adapters.xen.toolstack import Toolstack
 from virtnetplug.errors import DeviceMissing, DomainNotRunning, HostDeviceFailed, HypervisorFailed, XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half
@@ -19,13 +20,13 @@ MACS = {f"ua-{number}": f"00:16:3e:08:00:0{number}" for number in range(4)}
 
 
 def net(number: int, extra: str = "") -> str:
-    """``ua-N``."""
+    """The NIC ``ua-N``."""
     mac, alias = MACS[f"ua-{number}"], f"ua-{number}"
     return f"<interface type='bridge'><mac address='{mac}'/><source bridge='br0'/>{extra}<alias name='{alias}'/></interface>"
 
 
 def vif(number: int, **more: object) -> Vif:
-    """That of ``ua-N``, connected."""
+    """The vif of ``ua-N``, connected."""
     made = Vif(
         domain_id=7,
         number=number,
@@ -57,6 +58,9 @@ class Guest:
     @property
     def domain(self) -> XenDomain:
         return XenDomain(self, Dom0(self, self, Toolstack(self.xl)))  # type: ignore[arg-type]
+
+    state = metadata = set_metadata = travelling = set_travelling = None  # of libvirt's domain, and not asked for here
+    saved_image = packets_sent = await_idle = has_removed = forget = None
 
     # -- libvirt ----------------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ import pytest
 
 from tests.unit.adapters.xen.guests import MACS, Guest, net, vif
 from virtnetplug import xml
-from virtnetplug.adapters.xen.toolstack import Done, Toolstack
+from virtnetplug.adapters.xen.domain import Dom0, XenDomain
+from virtnetplug.adapters.xen.tools import Done
+from virtnetplug.adapters.xen.toolstack import Toolstack
 from virtnetplug.errors import DeviceMissing, HypervisorFailed, NotSupported, XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half
@@ -16,7 +18,7 @@ FIRST = net(0, "<target dev='vif7.0'/>")
 
 
 def guest(*nets: str, config: tuple[str, ...] = ()) -> Guest:
-    """With a vif for each of its NICs."""
+    """A guest with a vif for each of its NICs."""
     vifs = [vif(number) for number in range(4) if any(MACS[f"ua-{number}"] in one for one in nets)]
     return Guest(live=list(nets), config=list(config), vifs_there=vifs)
 
@@ -165,7 +167,7 @@ def test_a_vif_without_a_driver_gets_it_before() -> None:
 
 
 def test_what_libvirt_lists_for_ever_is_given_something_to_remove() -> None:
-    """The driver cannot be given back: libxl fails after the deed, and libvirt still lists the NIC."""
+    """The driver cannot be bound again: libxl fails after the deed, and libvirt still lists the NIC."""
     there = guest(net(1))
     there.unbound, there.cannot_bind = {"vif-7-1"}, True
     there.domain.detach("ua-1", Half.LIVE)
@@ -335,3 +337,11 @@ def test_without_xenstore_libvirts_events_are_left() -> None:
         there.events = [GuestEvent(GuestEventKind.LOST)]
         assert watch.next(5) == GuestEvent(GuestEventKind.LOST)
         assert watch.next(0) is None
+
+
+def test_on_another_host_than_dom0_there_are_libvirts_events_only() -> None:
+    there = guest(net(1))
+    there.events = [GuestEvent(GuestEventKind.LOST)]
+    with XenDomain(there, Dom0(None, None, Toolstack(there.xl))).watch() as watch:  # type: ignore[arg-type]
+        assert watch.next(0.0) == GuestEvent(GuestEventKind.LOST)
+    assert there.calls == []

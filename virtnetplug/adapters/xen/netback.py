@@ -1,13 +1,12 @@
-"""dom0's drivers of vifs, in sysfs: xen-netback, taken from a vif and given back while its guest runs.
+"""dom0's drivers of vifs, in sysfs: xen-netback, unbound from a vif and bound again while the vif's guest runs.
 
-Since Linux 5.6 (``allow_rebind`` of xen-netback, "xen-netback: support dynamic unbind/bind") the rings are taken as they are found;
-an older kernel has no such flag, closes the backend at unbind, and the guest loses its NIC.
+Since Linux 5.6 (``allow_rebind`` of xen-netback, "xen-netback: support dynamic unbind/bind") the driver takes the rings as it finds them.
+An older kernel has no such flag, closes the backend at unbind, and the guest loses its NIC.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ Run = Callable[[Sequence[str]], None]
 
 
 def run_modprobe(words: Sequence[str]) -> None:
-    """Raises `HostDeviceFailed` with what it said."""
+    """Raises `HostDeviceFailed` with the program's own words."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LOAD_SECONDS, process_group=0
@@ -68,26 +67,23 @@ class XenVifDrivers:
         return (self._driver / name).exists()
 
     def link(self, name: str) -> str | None:
-        """From the device's directory, so it is found under any name."""
-        try:
-            return next(iter(sorted(os.listdir(self._devices / name / "net"))), None)
-        except OSError:
-            return None
+        """From the device's directory, whatever the name of the link."""
+        return min((place.name for place in self._devices.glob(f"{name}/net/*")), default=None)
 
     def unbind(self, name: str) -> None:
         """The kernel returns when the link is gone."""
-        self._write("unbind", name, unless=lambda: not self.is_bound(name))
+        self._write("unbind", name)
 
     def bind(self, name: str) -> None:
         """The link comes when the guest's end has been read, at once or a little later."""
-        self._write("bind", name, unless=lambda: self.is_bound(name))
+        self._write("bind", name)
         if not retry.until_true(lambda: self.link(name) is not None, seconds=_LINK_SECONDS):
             raise HostDeviceFailed(
                 f"{name} has its driver, but no link after {_LINK_SECONDS:g} s. The kernel's log ('dmesg') says why."
             )
 
     def load(self) -> None:
-        """By ``modprobe``, which does nothing where it is loaded."""
+        """By ``modprobe``, which does nothing where the module is loaded."""
         self._run(["modprobe", MODULE])
 
     def reload(self) -> None:
@@ -95,25 +91,23 @@ class XenVifDrivers:
         self._run(["modprobe", "-r", MODULE])
         self.load()
 
-    def _write(self, file: str, name: str, *, unless: Callable[[], bool]) -> None:
-        if unless():
+    def _write(self, file: str, name: str) -> None:
+        is_bind = file == "bind"
+        if self.is_bound(name) is is_bind:
             return
         try:
             (self._driver / file).write_text(name)
         except OSError as error:
-            if unless():  # somebody else did it meanwhile
-                return
-            raise HostDeviceFailed(f"{name} cannot be {_PARTICIPLES[file]} ({_reason(error, file)})") from None
-
-
-_PARTICIPLES = {"bind": "bound", "unbind": "unbound"}
+            if self.is_bound(name) is not is_bind:  # else somebody else did it meanwhile
+                participle = "bound" if is_bind else "unbound"
+                raise HostDeviceFailed(f"{name} cannot be {participle} ({_reason(error, file)})") from None
 
 
 def _reason(error: OSError, file: str) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "only root can; run this as root"
-    if error.errno == errno.ENODEV:
-        return "the kernel knows no such vif"
-    if error.errno == errno.ENOENT:
-        return f"{MODULE} is not loaded: 'modprobe {MODULE}'"
-    return f"{error.strerror} from {file}"
+    reasons = {
+        errno.EACCES: "only root can; run this as root",
+        errno.EPERM: "only root can; run this as root",
+        errno.ENODEV: "the kernel knows no such vif",
+        errno.ENOENT: f"{MODULE} is not loaded: 'modprobe {MODULE}'",
+    }
+    return reasons.get(error.errno or 0, f"{error.strerror} from {file}")

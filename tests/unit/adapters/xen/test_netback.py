@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from virtnetplug.adapters.xen import vifs
-from virtnetplug.adapters.xen.vifs import XenVifDrivers
+from virtnetplug.adapters.xen import netback
+from virtnetplug.adapters.xen.netback import XenVifDrivers
 from virtnetplug.errors import HostDeviceFailed
 
 VIF = "vif-1-0"
@@ -109,7 +109,7 @@ def test_a_refusal_says_why(sys: Sys, drivers: XenVifDrivers, number: int, why: 
 
 
 def test_a_link_that_never_comes_is_an_error(sys: Sys, drivers: XenVifDrivers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vifs, "_LINK_SECONDS", 0.05)
+    monkeypatch.setattr(netback, "_LINK_SECONDS", 0.05)
     sys.unbind(VIF)
     sys.bind = lambda name: (sys.driver / name).symlink_to(sys.devices / name)  # type: ignore[method-assign]
     with pytest.raises(HostDeviceFailed, match="no link after"):

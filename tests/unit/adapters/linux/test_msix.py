@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from virtnetplug.adapters.linux.config_space import is_msix_enabled
+from virtnetplug.adapters.linux.pci import is_msix_enabled
 
 
 def config(*, msix: int | None = 0x0002, status: int = 0x0010, first: int = 0x70, size: int = 256) -> bytearray:
-    """That of a VF: `msix` is its message control, None without the capability."""
+    """The configuration space of a VF: `msix` is its message control, None without the capability."""
     found = bytearray(256)
     found[0x06:0x08] = status.to_bytes(2, "little")
     found[0x34] = first
