@@ -552,11 +552,9 @@ class Detach(Operation):
         for selector in self.nics_named:
             nic = find(view, selector, scope.halves)
             if all(nic.half(half) is None for half in scope.halves):
-                is_live = scope is Scope.LIVE
-                where, other = ("the guest", "CONFIG") if is_live else ("the definition", "LIVE")
-                raise NicMissing(
-                    f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use `scope=Scope.{other}`"
-                )
+                where = "the guest" if scope is Scope.LIVE else "the definition"
+                other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
+                raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use {other}")
             if nic not in nics:
                 nics.append(nic)
         partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}

@@ -201,9 +201,9 @@ def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
     nic = find(view, selector, scope.halves)
     for half in scope.halves:
         if nic.half(half) is None:
-            other = "CONFIG" if half is Half.LIVE else "LIVE"
+            other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(
-                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use `scope=Scope.{other}` alone"
+                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use {other} alone"
             )
     return nic
 
