@@ -250,7 +250,6 @@ class Attach(Operation):
         return ()
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
         needs_config = self.needs_config or self.scope in (Scope.CONFIG, Scope.BOTH)
         view = look(domain, BOTH if needs_config else (Half.LIVE,))
         scope = scope_for(self.scope, view.state, domain.name)
@@ -302,7 +301,6 @@ class Attach(Operation):
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
-        """See `Operation.is_told_by_nic`."""
         return True
 
     undos = staticmethod(undos)

@@ -68,7 +68,6 @@ def _obstacles(backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
 
 
 def _request(net: Interface, backing: Backing) -> dict[str, Any]:
-    """What the journal keeps of it."""
     tap = backing.tap
     before: dict[str, Any] = {"master": None, "isolated": False, "learning": True}
     if tap is not None:
@@ -199,7 +198,6 @@ class Heal(Operation):
         self.nic, self.may_move = nic, may_move
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
         if not host.hypervisor.is_local:
             raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
         view = look(domain, BOTH)

@@ -134,7 +134,6 @@ class Rebind(update.Update):
         self.connection, self.flap_link = changes, flap_link
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
         nic = self._look(domain)
         net = nic.net
         has_tap = host.hypervisor.is_local and net.target_dev is not None and not net.is_hostdev
@@ -165,7 +164,6 @@ class Rebind(update.Update):
         return nic
 
     def after_change(self, host: Host) -> Sequence[str]:
-        """See `Update.after_change`."""
         on_host = ("join_bridge", "verify") if host.hypervisor.is_local else ()
         return ("confirm", *on_host, *(("flap_link",) if self.flap_link else ()))
 
@@ -181,7 +179,6 @@ class Rebind(update.Update):
 
     @classmethod
     def complete_undo(cls, site: Site, net: Interface) -> None:
-        """See `Update.complete_undo`."""
         now = guest.there(site.domain, net, Half.LIVE)
         if site.host.hypervisor.is_local and now is not None:
             _complete(site.host, site.domain, now)

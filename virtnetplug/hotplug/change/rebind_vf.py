@@ -146,7 +146,6 @@ class RebindVf(Swapping):
         self.nic, self.to = nic, to
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
         view = look(domain, BOTH)
         refuse(check_scope(view, Scope.LIVE))
         nic = find(view, self.nic, (Half.LIVE,))

@@ -89,7 +89,6 @@ class _Wanted:
         return self.live if self.live is not None and self.live.by_replacement else None
 
     def refusals(self) -> tuple[Refusal, ...]:
-        """What speaks against it."""
         found = list(check_scope(self.view, self.scope))
         live = self.live
         if live is not None and live.by_replacement and not self.update.replace:
@@ -132,7 +131,6 @@ class _Wanted:
         return found
 
     def steps(self) -> tuple[Step, ...]:
-        """Its steps, for plans and the journal."""
         alias, edit, parts = self.nic.name, self.live, list[Part]()
         if edit is not None and edit.by_replacement:
             actual = actual_of(self.host, edit.after)
@@ -149,7 +147,6 @@ class _Wanted:
         return plan_steps(*parts)
 
     def record(self, steps: Sequence[Step]) -> OperationRecord:
-        """A new operation for the journal."""
         return record_of(
             self.host,
             self.update.name,
@@ -383,7 +380,6 @@ class Update(SwapOperation):
     runner: ClassVar[type[UpdateRun]] = UpdateRun
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
         return self.prepared(host, domain)
 
     def after_change(self, host: Host) -> Sequence[str]:
