@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
-from virtnetplug.errors import NotApplied
+from virtnetplug.backends import backend_for, backend_of, faults
+from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
@@ -21,22 +22,23 @@ from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Oper
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
-from virtnetplug.hotplug.plug.plugging import Part, actual_of, expect_attached, settings_of, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, actual_of, expect_attached, steps_in
 from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
 from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
     Nic,
+    NicRecord,
     OperationRecord,
     Phase,
     Refusal,
@@ -91,7 +93,7 @@ def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Sco
 
 def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
     """Alias of each assigned device to the network that lent it, which its live element does not name."""
-    if view.live is None or not any(net.is_hostdev for net in view.live.nets):
+    if view.live is None or not any(backend_of(net).is_lent for net in view.live.nets):
         return {}
     return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
 
@@ -102,7 +104,7 @@ def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> 
         return False
     if request.mac not in (None, there.mac) or request.alias not in (None, there.alias):
         return False
-    if there.is_hostdev and request.type == "network":
+    if backend_of(there).is_lent and request.type == "network":
         return pools.get(there.alias or "") == request.source_network
     kind = "network" if there.source_network is not None else there.type  # live, its type is what came of its network
     return (request.type, request.source) == (kind, there.source)
@@ -119,6 +121,7 @@ class _Attach(SwapRun):
         super().__init__(tx, host, view.domain)
         self.view, self.nets, self.halves = view, nets, tx.record.scope.halves
         self.runs: set[int | None] = set()
+        self.rows: dict[str, NicRecord] = {}
 
     def enter(self) -> dict[str, Interface]:
         remember(self.domain, self.tx, self.request["remembered"])
@@ -127,7 +130,8 @@ class _Attach(SwapRun):
             self.tx.note("allocate_actual_device", alias, lambda: None)
         live = self.nets if Half.LIVE in self.halves else {}
         return {
-            alias: self.attach(alias, net, actual, settings_of(net, actual)) for alias, (net, actual) in live.items()
+            alias: self.attach(alias, net, actual, backend_for(actual).settings_of(net))
+            for alias, (net, actual) in live.items()
         }
 
     def attached(self, alias: str) -> Interface:
@@ -136,15 +140,24 @@ class _Attach(SwapRun):
         if len(self.runs) > 1:
             raise NotApplied(f"domain {self.domain.name} ended, and was started anew, while {alias} was attached")
         now = expect_attached(self.view.live.nets if self.view.live is not None else (), alias)
-        self.tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
+        self.tx.tell("state", f"{alias}: {'/'.join(ATTACHED)}", alias)
         return now
 
     def expect_there(self, came: Mapping[str, Interface]) -> None:
-        if came and Half.CONFIG in self.halves and guest.run_of(self.domain).id not in self.runs:
-            for alias in came:  # the definition may have given it to another run
-                if guest.net_of(self.domain, alias, Half.LIVE) is None:
-                    raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
-        say_ours(self.domain, list(came.values()))
+        if came and Half.CONFIG in self.halves:
+            self._expect_run(came)
+        say_ours(self.domain, list(came.values()), live_xml=self.view.live_xml)
+
+    def _expect_run(self, came: Mapping[str, Interface]) -> None:
+        """Raise `NotApplied` where another run has come, and the definition did not give it all of the NICs."""
+        there: set[str | None] = set()
+        with suppress(DomainMissing):
+            now = look_again(self.view, Half.LIVE)
+            if now.live_xml is not None and xml.run_of(now.live_xml) in self.runs:
+                return
+            there = {net.alias for net in now.live.nets} if now.live is not None else set()
+        if (gone := next((alias for alias in came if alias not in there), None)) is not None:
+            raise NotApplied(f"domain {self.domain.name} ended before {gone} had come for good")
 
     def define(self, came: Mapping[str, Interface]) -> None:
         """Define each NIC at its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
@@ -175,13 +188,16 @@ class _Attach(SwapRun):
         journal = self.host.journal
         for alias, (net, actual) in self.nets.items():
             if alias in came:
-                journal.put_nic(nic_record(self.host, self.domain, came[alias], actual.network, *plugged()))
-            elif guest.net_of(self.domain, alias, Half.LIVE) is None:  # the definition alone has it
+                process = self.tx.record.process
+                row = nic_record(self.host, self.domain, came[alias], actual.network, *ATTACHED, process=process)
+                self.rows[alias] = row
+                journal.put_nic(row)
+            elif guest.net_of(self.domain, alias) is None:  # the definition alone has it
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
 
     def nics(self) -> Sequence[Nic]:
         nics = [nic for nic in self.view.nics if any(net.alias in self.nets for net in nic.nets)]
-        return nics_after(self.host, self.view, nics, are_new=True)
+        return nics_after(self.host, self.view, nics, new=self.rows or None)
 
 
 def _why_unpinned(net: Interface, live: Interface | None, defined: Topology) -> str:
@@ -204,7 +220,7 @@ def _record(
     for alias in nets:
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
     for alias, (net, actual) in nets.items() if Half.LIVE in scope.halves else ():
-        parts += steps_in(backend_for(actual), alias, has_settings=bool(settings_of(net, actual)))
+        parts += steps_in(backend := backend_for(actual), alias, backend.settings_of(net))
     for alias in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", alias, Phase.PLUG, Half.CONFIG)]
     entries = [
@@ -267,7 +283,7 @@ class Attach(Operation):
         elif not refusals:
             refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
         if not there:
-            pools = [source for source, network in networks.items() if network.forward == "hostdev"]
+            pools = [source for source, network in networks.items() if network.is_pool]
             nets = placed(view, tuple(name(net) for net in nets), kept, pools)
         actuals = () if refusals or there else tuple(actual_of(host, net, networks) for net in nets)
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
@@ -296,7 +312,7 @@ class Attach(Operation):
             steps=() if record is None else record.steps,
             diff=diff,
             actual=actuals,
-            warnings=tuple(warnings),
+            warnings=(*warnings, *faults()),
         )
 
     @classmethod

@@ -24,7 +24,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
@@ -37,15 +37,15 @@ from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop
-from virtnetplug.hotplug.look.leaving import is_any_of, operation_of_alias, operation_on
-from virtnetplug.hotplug.look.strangers import plugged_rows, twin_of
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import (
     BOTH,
     DomainNic,
     DomainView,
     describe,
-    find,
     look,
     named,
     places_of,
@@ -145,7 +145,7 @@ class Detaching:
         leaving = [
             (half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half)) is not None
         ]
-        return tuple(fit.widows(self.view, leaving))
+        return tuple(conflicts.widows(self.view, leaving))
 
     def all_warnings(self) -> tuple[str, ...]:
         """What a caller should know before the detach begins."""
@@ -402,7 +402,7 @@ class _Detach(SwapRun):
         return (yield from self._release(given))
 
     def _is_there(self, element: str) -> bool:
-        return guest.there(self.domain, xml.interface(element), Half.LIVE) is not None
+        return guest.there(self.domain, xml.interface(element)) is not None
 
     def _undefine(self, alias: str, net: Interface) -> None:
         def out() -> None:
@@ -593,14 +593,18 @@ class Detach(Operation):
 
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:
-        """Also whether the record has every step that a detach of its NICs has."""
+        """Also whether the record has every step that a detach of its NICs has; another backend's release has another name."""
         if not super().knows(record):
             return False
-        has = {(step.name, step.nic) for step in record.steps}
+
+        def named(step: Step) -> str:
+            return Phase.RELEASE if (step.phase, step.half) == (Phase.RELEASE, Half.LIVE) else step.name
+
+        has = {(named(step), step.nic) for step in record.steps}
         for entry in record.request["nics"]:
             live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
             steps = _steps([DomainNic(live, config)], Scope.BOTH) if live or config else ()
-            if any((step.name, entry["alias"]) not in has for step in steps):
+            if any((named(step), entry["alias"]) not in has for step in steps):
                 return False
         return True
 

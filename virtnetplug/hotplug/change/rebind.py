@@ -13,16 +13,18 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import heal, update
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos
-from virtnetplug.hotplug.guest import compensation, guest
+from virtnetplug.hotplug.guest import definition, guest
 from virtnetplug.hotplug.look.backing import backing_of, elsewhere, foreign
-from virtnetplug.hotplug.look.strangers import end_of
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, carried, describe, find, has_source_of, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import end_of
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, carried, describe, has_source_of, look
 from virtnetplug.hotplug.plug.announcement import announce
 from virtnetplug.hotplug.plug.last_seen import is_put_in
 from virtnetplug.model.interface import Interface
@@ -109,7 +111,7 @@ def _end_flap(site: Site, tx: Transaction, alias: str, after: Interface) -> None
     down = xml.edit(after.element, {"link_state": "down"})
     now = carried(guest.nets_of(site.domain), after)
     if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, end_of(after)):
-        compensation.change(site.domain, now, down, after.element)
+        definition.change(site.domain, now, down, after.element)
 
 
 class Rebind(update.Update):
@@ -136,7 +138,7 @@ class Rebind(update.Update):
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         nic = self._look(domain)
         net = nic.net
-        has_tap = host.hypervisor.is_local and net.target_dev is not None and not net.is_hostdev
+        has_tap = host.hypervisor.is_local and net.target_dev is not None and not backend_of(net).is_lent
         backing = backing_of(host, domain, net) if has_tap else None
         # what is behind the NIC must be its own; that something is missing there is no obstacle
         refusals = (*foreign(backing, is_held=False), *elsewhere(backing)) if backing is not None else ()
@@ -179,7 +181,7 @@ class Rebind(update.Update):
 
     @classmethod
     def complete_undo(cls, site: Site, net: Interface) -> None:
-        now = guest.there(site.domain, net, Half.LIVE)
+        now = guest.there(site.domain, net)
         if site.host.hypervisor.is_local and now is not None:
             _complete(site.host, site.domain, now)
 

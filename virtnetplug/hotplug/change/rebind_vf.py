@@ -7,19 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import Choice, backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
 from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.hotplug.plug.plugging import actual_of
 from virtnetplug.model.holding import Holding
@@ -62,7 +63,7 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
     pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
     for pool in host.networks.names():
         network = host.networks.network(pool)
-        if not network.active or network.forward != "hostdev":
+        if not network.active or not network.is_pool:
             continue
         if address in network.addresses or (pf is not None and network.pf == pf):
             return pool
@@ -158,7 +159,7 @@ class RebindVf(Swapping):
         pool = device.network if target is None else owning_pool(host, target)
         refusals = [
             *open_ones,
-            *fit.widows(view, [(Half.LIVE, live)]),
+            *conflicts.widows(view, [(Half.LIVE, live)]),
             *changed_by_others(describe(live), live, device.holding, device.now),
             *_unfit(host, live, device, target, pool),
         ]
@@ -168,8 +169,7 @@ class RebindVf(Swapping):
             operation=NAME,
             leaving=(live,),
             entering=(name(moved(live, device.settings, target, pool)),),
-            only=target,
-            avoid=device.address,
+            choice=Choice(only=target, avoid=device.address),
             warnings=tuple(_warnings(view, live, nic.config, device.address, pool)),
         )
         return prepared(host, view, swap, obstacles(host, view, swap))

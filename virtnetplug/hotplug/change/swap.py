@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import NO_CHOICE, Choice, backend_for, backend_of
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_attach
 from virtnetplug.hotplug.check.reserved import SAME_MAC, reservations
@@ -17,21 +17,19 @@ from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.look.view import DomainView, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.defining import ORDER, order_of
 from virtnetplug.hotplug.plug.last_seen import beside
-from virtnetplug.hotplug.plug.plugging import Part, actual_of, settings_of, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, actual_of, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
 from virtnetplug.hotplug.plug.remembering import Remembered, steps_remembering
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope, Step
-from virtnetplug.model.pci import PciAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
     """The NICs that leave and come, in order, in each definition. Every net that comes to the guest has a ``ua-`` alias and a MAC.
 
-    `again` is the host device of a NIC that leaves: the NIC that comes gets the same device. `only` is the one device of its pool that it may get, and
-    `avoid` a device that it may not get. `remembered` is what the domain's metadata says from now on.
+    `choice` says which host device the NIC that comes gets. `remembered` is what the domain's metadata says from now on.
     """
 
     operation: str
@@ -39,9 +37,7 @@ class Swap:
     entering: tuple[Interface, ...] = ()
     config_leaving: tuple[Interface, ...] = ()
     config_entering: tuple[Interface, ...] = ()
-    again: PciAddress | None = None
-    only: PciAddress | None = None
-    avoid: PciAddress | None = None
+    choice: Choice = NO_CHOICE
     remembered: tuple[Remembered, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -74,8 +70,8 @@ def steps_of(host: Host, swap: Swap) -> tuple[Step, ...]:
     for net in swap.leaving:
         found += steps_out(net, net.alias or "")
     for net in swap.entering:
-        actual = actual_of(host, net)
-        found += steps_in(backend_for(actual), net.alias or "", has_settings=bool(settings_of(net, actual)))
+        backend = backend_for(actual_of(host, net))
+        found += steps_in(backend, net.alias or "", backend.settings_of(net))
     replaced = [predecessor(net, swap.config_leaving) for net in swap.config_entering]
     gone = [net for net in swap.config_leaving if net not in replaced]
     found += [("undefine", name_in_config(net), Phase.UNPLUG, Half.CONFIG) for net in gone]
@@ -110,13 +106,13 @@ def request_of(host: Host, view: DomainView, swap: Swap) -> dict[str, Any]:
 
 def _entry(host: Host, net: Interface, swap: Swap) -> dict[str, Any]:
     actual = actual_of(host, net)
-    wishes = {"again": swap.again, "only": swap.only, "avoid": swap.avoid}
+    backend = backend_for(actual)
     return {
         **named(net.alias, net),
         "element": net.element,
         "type": actual.type,
-        "settings": dict(settings_of(net, actual)),
-        **{name: str(wish) if wish is not None and actual.is_hostdev else "" for name, wish in wishes.items()},
+        "settings": dict(backend.settings_of(net)),
+        **(swap.choice if backend.is_lent else NO_CHOICE).written,
     }
 
 
@@ -139,7 +135,7 @@ def obstacles(host: Host, view: DomainView, swap: Swap) -> tuple[Refusal, ...]:
     """What speaks against the NICs that come, once the others have left."""
     live_xml, config_xml = _cut(view.live_xml, swap.leaving), _cut(view.config_xml, swap.config_leaving)
     then = dataclasses.replace(view, live_xml=live_xml, config_xml=config_xml)
-    leaving = next((net for net in swap.leaving if net.is_hostdev), None)
+    leaving = min(swap.leaving, key=lambda net: not backend_of(net).is_lent, default=None)
     sharing = () if swap.remembered else swap.leaving  # an identity may be remembered by its MAC alone
     uuid = view.domain.uuid
     kept = reservations(host.journal.open_operations(host.hypervisor.key, uuid, ""), uuid)
@@ -159,7 +155,7 @@ def _cut(text: str | None, nets: Sequence[Interface]) -> str | None:
 
 def lost_settings(host: Host, view: DomainView, swap: Swap) -> Iterator[str]:
     """What somebody set by hand of a device that leaves, where a device comes."""
-    leaving = [net for net in swap.leaving if net.is_hostdev]
-    if leaving and any(actual_of(host, net).is_hostdev for net in swap.entering):
+    leaving = [net for net in swap.leaving if backend_of(net).is_lent]
+    if leaving and any(backend_for(actual_of(host, net)).is_lent for net in swap.entering):
         for net in leaving:
             yield from lost_by_hand(host, view.domain, net)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from virtnetplug import xml
+from virtnetplug.backends import Choice, backend_for
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -29,8 +30,8 @@ from virtnetplug.hotplug.engine.operation import (
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all, nic_record, plugged
+from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all, nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, join, name_in_config
 from virtnetplug.hotplug.plug.defining import expect_place, of_define, of_rewrite, of_undefine, warn_out
@@ -40,17 +41,15 @@ from virtnetplug.hotplug.plug.last_seen import (
     as_seen,
     see_defined,
 )
-from virtnetplug.hotplug.plug.plugging import actual_of, settings_of
+from virtnetplug.hotplug.plug.plugging import actual_of, holder_of
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.remembering import Remembered, name_of, remember_again
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_remembering, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
-from virtnetplug.lifecycle import GONE
-from virtnetplug.model.actual import ActualDevice
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Refusal
-from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
 
@@ -77,12 +76,12 @@ class _Listed(WaitingSwap):
     def _enter(self, entry: Mapping[str, Any]) -> Interface:
         net = self._as_changed(xml.interface(entry["element"]), _seen(self.request))
         actual = actual_of(self.host, net)
+        settings = self._settings(entry, backend_for(actual).settings_of(net))
 
         def check(_sent: Interface, now: Interface) -> None:
             check_applied(net, now, [name for name in _TAKEN_OVER if getattr(net, name) is not None])
 
-        wishes = {key: PciAddress.parse(entry[key]) for key in ("again", "only", "avoid") if entry.get(key)}
-        return self.attach(entry["alias"], net, actual, self._settings(entry, net, actual), check, **wishes)
+        return self.attach(entry["alias"], net, actual, settings, check, Choice.read(entry))
 
     def _as_changed(self, net: Interface, changed: Iterable[Change]) -> Interface:
         """See `_as_changed`; a warning names what the NIC cannot have."""
@@ -91,10 +90,10 @@ class _Listed(WaitingSwap):
             self.tx.warn(f"{name_in_config(net)} cannot have its {field.replace('_', ' ')}: {why}")
         return net
 
-    def _settings(self, entry: Mapping[str, Any], net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:
+    def _settings(self, entry: Mapping[str, Any], asked: Mapping[str, Setting]) -> Mapping[str, Setting]:
         """The settings of the NIC's device. An operation that was to set nothing has no step for it."""
         planned: Mapping[str, Setting] = entry["settings"]
-        settings = {**planned, **settings_of(net, actual)}
+        settings = {**planned, **asked}
         if planned or not settings:
             return settings
         self.tx.warn(f"{', '.join(settings)} of {entry['alias']} was changed meanwhile, and is not set of its device")
@@ -175,11 +174,11 @@ class _Listed(WaitingSwap):
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
-            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
+            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *ATTACHED))
 
     def _is_defined_alone(self, net: Interface) -> bool:
         """True if the NIC's alias lasts, and the guest has no NIC of that alias. Otherwise the row would be that of the guest's NIC."""
-        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
+        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -254,18 +253,18 @@ def _as_changed(
         if name == name_in_config(net):
             net = xml.interface(xml.merged(net.element, before.element, now.element))
         elif name_of(before) in identities:
-            taken = retake(before, now, net, is_hostdev=_is_hostdev(host, net))
+            taken = retake(before, now, net, _holder(host, net))
             net = edited(net, taken.changes)
             left_out += taken.left_out
     return net, left_out
 
 
-def _is_hostdev(host: Host, net: Interface) -> bool:
-    """Whether the NIC is an assigned device. An undo must not fail where the network that would tell is gone."""
+def _holder(host: Host, net: Interface) -> str:
+    """Return `holder_of`. An undo must not fail where the network that would tell is gone."""
     try:
-        return actual_of(host, net).is_hostdev
+        return holder_of(host, net)
     except VirtnetplugError:
-        return net.is_hostdev
+        return net.type
 
 
 def _identities(request: Mapping[str, Any]) -> Mapping[str, Remembered]:

@@ -9,16 +9,16 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order
+from virtnetplug.backends import NO_CHOICE, Choice, Order
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net
+from virtnetplug.hotplug.guest.definition import config_net
 from virtnetplug.hotplug.guest.ending import expect_run
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.last_seen import BESIDE, expect_same_source, keep_end, warn_unseen
 from virtnetplug.hotplug.plug.plugging import expect_attached, plug
@@ -30,7 +30,6 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Nic, OperationRecord, OperationState, Outcome, Result, StepState
-from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, GuestEvent
 
@@ -111,7 +110,7 @@ class SwapRun:
         actual: ActualDevice,
         settings: Mapping[str, Setting],
         check: Callable[[Interface, Interface], None] = lambda sent, now: None,
-        **wishes: PciAddress | None,
+        choice: Choice = NO_CHOICE,
     ) -> Interface:
         """Attach one NIC, and look for it in the guest. `check` is called with the net as it went to the guest, and as the guest has it."""
         order = Order(
@@ -121,7 +120,7 @@ class SwapRun:
             actual=actual,
             operation_id=self.tx.record.id,
             settings=settings,
-            **wishes,
+            choice=choice,
         )
         sent = plug(self.host, self.tx, order, has_waited=self.has_waited)
 

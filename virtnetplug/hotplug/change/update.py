@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -30,18 +30,18 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of
-from virtnetplug.hotplug.guest import assigned, compensation, guest
-from virtnetplug.hotplug.guest.compensation import rewrite, standing
+from virtnetplug.hotplug.guest import assigned, definition, guest
+from virtnetplug.hotplug.guest.definition import rewrite, standing
 from virtnetplug.hotplug.guest.ending import how, may_look
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import (
     BOTH,
     DomainNic,
     DomainView,
     carried,
     describe,
-    find,
     has_source_of,
     look,
     named,
@@ -50,12 +50,12 @@ from virtnetplug.hotplug.look.view import (
 from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
-from virtnetplug.hotplug.plug.plugging import Part, actual_of, settings_of, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, actual_of, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
-from virtnetplug.lifecycle import State
+from virtnetplug.lifecycle import ATTACHED, State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
@@ -113,7 +113,9 @@ class _Wanted:
     def lost(self) -> tuple[str, ...]:
         """What somebody set by hand of the device that another device replaces."""
         edit = self.replaced
-        if edit is None or not (edit.before.is_hostdev and actual_of(self.host, edit.after).is_hostdev):
+        if edit is None or not backend_of(edit.before).is_lent:
+            return ()
+        if not backend_for(actual_of(self.host, edit.after)).is_lent:
             return ()
         return assigned.lost_by_hand(self.host, self.view.domain, edit.before, edit.kept)
 
@@ -134,10 +136,9 @@ class _Wanted:
         alias, edit, parts = self.nic.name, self.live, list[Part]()
         if edit is not None and edit.by_replacement:
             actual = actual_of(self.host, edit.after)
-            has_settings = bool(_settings(edit, actual))
             new = edit.after.alias or alias
             parts += steps_out(edit.before, alias)
-            parts += steps_in(backend_for(actual), new, has_settings=has_settings, name=alias)
+            parts += steps_in(backend_for(actual), new, _settings(edit, actual), name=alias)
         elif edit is not None and edit.on_device:
             parts += [("change_device", alias, Phase.PLUG, Half.LIVE)]
         elif edit is not None:
@@ -191,7 +192,8 @@ class _Wanted:
 
 def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
     """The settings of the new device: as the old one has them, or as an attach would ask."""
-    return edit.kept if edit.kept and actual.is_hostdev else settings_of(edit.after, actual)
+    backend = backend_for(actual)
+    return edit.kept if edit.kept and backend.is_lent else backend.settings_of(edit.after)
 
 
 def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
@@ -241,7 +243,7 @@ class UpdateRun(WaitingSwap):
         after = xml.interface(live["after"])
 
         def check(sent: Interface, now: Interface) -> None:
-            if sent.is_hostdev:  # its element names the device, whatever was asked for
+            if backend_of(sent).is_lent:  # its element names the device, whatever was asked for
                 rest = [name for name in live["changed"] if not name.startswith(("type", "managed", "source_"))]
                 check_applied(sent, now, rest)
             else:
@@ -255,9 +257,9 @@ class UpdateRun(WaitingSwap):
         before, after = xml.interface(live["before"]), xml.interface(live["after"])
 
         def change() -> None:
-            now = guest.there(self.domain, before, Half.LIVE)
+            now = guest.there(self.domain, before)
             guest.expect_unchanged(now, before, after)
-            compensation.change(self.domain, now, before.element, after.element)
+            definition.change(self.domain, now, before.element, after.element)
 
         self.tx.effect("change", self.alias, change, half=Half.LIVE)
         self.confirm(live)
@@ -268,7 +270,7 @@ class UpdateRun(WaitingSwap):
 
     def applied(self, live: Mapping[str, Any]) -> Interface:
         """The NIC after the change. libvirt answers success to some changes that it does not make; the NIC as it is now decides."""
-        now = guest.net_of(self.domain, self.alias, Half.LIVE)
+        now = guest.net_of(self.domain, self.alias)
         if now is None:
             raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
         changed = [name for name in live["changed"] if name not in self.inherited]
@@ -320,17 +322,17 @@ class UpdateRun(WaitingSwap):
         if live is None:
             return
         after = xml.interface(live["after"])
-        now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None else None
+        now = guest.net_of(self.domain, self.alias) if known is not None else None
         if known is not None and now is not None:
             # the pool of an assigned device, which its live element does not name
             pool = (after.source_network or "") if self.is_replacement else known.network
-            network = pool if now.is_hostdev else None
+            network = pool if backend_of(now).is_lent else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             journal.put_nic(dataclasses.replace(record, since=known.since))
         elif known is None and self.alias in came and after.alias not in (None, self.alias):
             # a NIC that came under an alias of ours is one that virtnetplug plugged; the NIC that it replaced was not
             new = came[self.alias]
-            journal.put_nic(nic_record(self.host, self.domain, new, after.source_network, *plugged()))
+            journal.put_nic(nic_record(self.host, self.domain, new, after.source_network, *ATTACHED))
 
     def names(self) -> Collection[str]:
         afters = [xml.interface(half["after"]) for half in (self.live, self.config) if half is not None]
@@ -486,7 +488,7 @@ class Update(SwapOperation):
             tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
             return
         old = xml.interface(xml.edit(before.element, {"alias": now.alias, "address": now.address}))
-        compensation.change(site.domain, guest.there(site.domain, old, Half.LIVE), live["after"], old.element)
+        definition.change(site.domain, guest.there(site.domain, old), live["after"], old.element)
         cls.complete_undo(site, old)
 
     @classmethod

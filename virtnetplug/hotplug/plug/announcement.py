@@ -17,7 +17,6 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -43,7 +42,7 @@ def announce_partner(host: Host, domain: Domain, left: Interface, tx: Transactio
     if partner is None or not host.hypervisor.is_local:
         return
     with _as_warning(tx, partner):
-        there = guest.net_of(domain, partner, Half.LIVE)
+        there = guest.net_of(domain, partner)
         if there is not None:
             _announce(host, there, tx)
 
@@ -62,7 +61,7 @@ def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transact
     with suppress(KeyboardInterrupt, ConnectionLost), interruption.shortened():  # the operation itself is done
         for alias, partner in pairs.items():
             with _as_warning(tx, alias):
-                net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
+                net, standby = (guest.net_of(domain, each) for each in (alias, partner))
                 if net is not None and standby is not None and standby.target_dev is not None:
                     _make_way(host, net, standby.target_dev)
 

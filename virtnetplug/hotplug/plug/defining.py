@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from virtnetplug import xml
+from virtnetplug.backends import are_lent
 from virtnetplug.errors import ConnectionLost, DomainMissing, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos
-from virtnetplug.hotplug.guest.compensation import (
+from virtnetplug.hotplug.guest.definition import (
     config_net,
     define,
     is_defined,
@@ -118,7 +119,7 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     """Whether somebody has connected the NIC `now`, which may be one of `ours`, to something else: it is left as it is, with a warning."""
     if now is None or now.mac not in {one.mac for one in ours}:
         return False
-    if any(has_source_of(now, one) or (now.is_hostdev and one.is_hostdev) for one in ours):  # a pool may lend any VF
+    if any(has_source_of(now, one) or are_lent(now, one) for one in ours):
         return False
     tx.warn(
         f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"

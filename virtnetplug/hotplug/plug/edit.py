@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import updatable
 from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, settings_from
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
-from virtnetplug.hotplug.check.fit import no_place
+from virtnetplug.hotplug.check.conflicts import no_place
 from virtnetplug.hotplug.check.request import edited, name
 from virtnetplug.hotplug.guest.assigned import Assigned
 from virtnetplug.hotplug.look.view import DomainNic, describe
@@ -93,7 +94,7 @@ def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | No
         raise NotSupported(no_place(describe(before), tuple(own)).message)
     fields = {name: value for name, value in wanted.items() if name not in OF_DEVICES}
     after = replace(xml.interface(xml.edit(before.element, _with_source(before, fields))), **own)
-    in_place, by_replacement = fits_in_place(replace(before, **own), after)
+    in_place, by_replacement = fits_in_place(replace(before, **own), after, updatable(before, after))
     if half is Half.CONFIG:
         in_place, by_replacement = (*in_place, *by_replacement), ()
     if own and not by_replacement:  # else it may become an assigned device
@@ -202,7 +203,7 @@ def _edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assign
     kept = {name: value for name, value in {**device.settings, **settings}.items() if name not in cleared}
     asked = {name: value for name, value in fields.items() if value is not None}
     after = xml.interface(xml.edit(before.element, _with_source(before, rest)))
-    by_replacement = fits_in_place(before, after)[1]
+    by_replacement = fits_in_place(before, after, updatable(before, after))[1]
     if not by_replacement:
         on_device = differences(settings, device.now)
         return Edit(before, replace(before, **asked), on_device=on_device, kept=kept) if on_device else None

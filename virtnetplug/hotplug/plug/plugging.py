@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from virtnetplug.backends import Backend, Order, backend_for
-from virtnetplug.errors import HostDeviceBusy, NetworkMissing, NotApplied, VfChanged
+from virtnetplug.backends import Backend, Order, backend_for, faults
+from virtnetplug.errors import HostDeviceBusy, NetworkMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -35,20 +35,19 @@ def actual_of(host: Host, net: Interface, networks: Mapping[str, Network] | None
     return resolve(net, network or host.networks.network(net.source_network))
 
 
-def settings_of(net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:
-    """What the request sets of an assigned device through its PF; nothing for any other NIC."""
-    if not actual.is_hostdev:
-        return {}
-    from virtnetplug.backends.vf_settings import of_request
-
-    return of_request(net)
+def holder_of(host: Host, net: Interface) -> str:
+    """The type that decides which settings the NIC can hold (see `policy.identity.take`)."""
+    actual = actual_of(host, net)
+    return actual.type if backend_for(actual).is_lent else net.type
 
 
-def steps_in(backend: Backend, alias: str, *, has_settings: bool, name: str = "") -> list[Part]:
-    """The steps that attach a NIC and look for it in the guest. `name` is what the last step calls the NIC, if that is not its alias."""
+def steps_in(backend: Backend, alias: str, settings: Mapping[str, Setting], *, name: str = "") -> list[Part]:
+    """The steps that attach a NIC with these settings (see `Order`) and look for it in the guest.
+
+    `name` is what the last step calls the NIC, if that is not its alias.
+    """
     own = [*backend.plug_steps, (backend.attach_step, Phase.PLUG)]
-    if has_settings:
-        own.append(("change_device", Phase.PLUG))
+    own += [("change_device", Phase.PLUG)] if settings else []
     parts: list[Part] = [(step, alias, phase, Half.LIVE) for step, phase in own]
     return [*parts, ("confirm", name or alias, Phase.PLUG, Half.LIVE)]
 
@@ -65,9 +64,15 @@ def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False)
             expect_run(order.domain, order.run, tx.record, alias, "attached")
         order.domain.attach(element, Half.LIVE)
 
+    def configure(plugged: Interface) -> Interface:
+        if order.settings:
+            tx.effect("change_device", alias, partial(backend.configure, host, order, plugged), half=Half.LIVE)
+        return plugged
+
+    for text in faults():
+        tx.warn(text)
     if (there := _plugged_before(tx, backend, order)) is not None:
-        _set(host, tx, order, there)
-        return there
+        return configure(there)
     if has_waited:
         expect_free(order.domain, order.net, tx.record)
     for is_last in (False,) * MOST_RACES + (True,):
@@ -80,8 +85,7 @@ def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False)
             # another domain got that device meanwhile: release the device, and the pool lends the next one
             if is_last or order.net.source_pci is not None or tx.undo.unwind(undone_to):
                 raise
-    _set(host, tx, order, plugged)
-    return plugged
+    return configure(plugged)
 
 
 def expect_attached(nets: Sequence[Interface], alias: str) -> Interface:
@@ -99,25 +103,8 @@ def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interfac
     alias = order.net.alias or ""
     if not tx.was_begun(backend.attach_step, alias):
         return None
-    there = guest.net_of(order.domain, alias, Half.LIVE)
+    there = guest.net_of(order.domain, alias)
     if there is None or there.mac != order.net.mac:
         return None
     tx.end(backend.attach_step, alias)
     return there
-
-
-def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
-    address, alias = plugged.source_pci, order.net.alias or ""
-    if not order.settings or address is None:
-        return
-    from virtnetplug.backends.vf_settings import put
-    from virtnetplug.hotplug.guest.assigned import held
-
-    def set_device() -> None:
-        holding = held(host, order.domain, alias, order.net.mac, address)
-        if holding is None:
-            raise VfChanged(f"host device {address} is not the VF any more that was lent to {alias}.")
-        put(host, holding, order.settings)
-
-    # again, for libvirt has set the VLAN since; nothing to undo, for a device is returned as it was before it was lent
-    tx.effect("change_device", alias, set_device, half=Half.LIVE)

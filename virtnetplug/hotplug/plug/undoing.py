@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import Backend, backend_for
-from virtnetplug.backends.candidates import devices_of
+from virtnetplug.backends import Backend, are_lent, backend_for, backend_of
+from virtnetplug.backends.vf_identity import devices_of
 from virtnetplug.errors import (
+    BackendMissing,
     Failed,
     GuestMigrated,
     LeftPending,
@@ -26,12 +27,13 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, recover_command
-from virtnetplug.hotplug.guest import guest, leftover
-from virtnetplug.hotplug.guest.compensation import WaitsForUndo, config_net, is_defined, take_out
+from virtnetplug.hotplug.guest import guest, orphans
+from virtnetplug.hotplug.guest.asking import take_out
+from virtnetplug.hotplug.guest.definition import config_net, is_defined
 from virtnetplug.hotplug.guest.ending import expect_over
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.travel import forget_ours
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of, is_alike, name_in_config, same
 from virtnetplug.hotplug.plug.announcement import announce_partner
 from virtnetplug.hotplug.plug.defining import leaves
@@ -50,9 +52,10 @@ from virtnetplug.hotplug.plug.remembering import forget
 from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, StepState
+from virtnetplug.model.operation import Half, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.resolve import changes_between
+from virtnetplug.undo import WaitsForUndo
 
 
 def is_next(site: Site, tx: Transaction) -> bool:
@@ -152,7 +155,7 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
             forget_ours(site.domain, net)
         announce_partner(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
-            leftover.evict(site.host, site.domain, [net], site.seconds)
+            orphans.evict(site.host, site.domain, [net], site.seconds)
         if run != NO_RUN and tx.was_begun("define", alias):
             raise WaitsForUndo(
                 f"{alias} is out for good once the definition has it no more, which gives it to the next run"
@@ -161,7 +164,25 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return undos
+    return {
+        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
+        **undos,
+    }
+
+
+def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
+    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+    own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
+    phases = (Phase.ALLOCATE, Phase.PLUG)
+    planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
+    return [step.name for step in planned if step.name not in own]
+
+
+def _expect_backend(step: str, alias: str) -> None:
+    raise BackendMissing(
+        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+        "Install the package of that backend, then run `recover()`"
+    )
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
@@ -172,11 +193,11 @@ def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came:
     """
     if leaving.name not in tx.record.request.get(RETURNED, ()) and guest.goes_on(site.domain, tx.record.run_asked):
         return False
-    if is_alike(now, came) or (now.is_hostdev and came.is_hostdev):
+    if is_alike(now, came) or are_lent(now, came):
         return False
     elements = {leaving.known(site, tx), leaving.defined or leaving.element}
     its = [net for net in map(xml.interface, elements) if same([now], net) is not None]
-    return any(is_alike(now, net) or (now.is_hostdev and net.is_hostdev) for net in its)
+    return any(is_alike(now, net) or are_lent(now, net) for net in its)
 
 
 def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
@@ -202,7 +223,7 @@ def _is_redefined(tx: Transaction) -> bool:
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
     """The NIC that a definition with `after` in the place of `before` gave to a run that was started since. None if the run has the NIC as it was before.
 
-    The NIC may lack the alias of `after`: a rewrite that dies between its two calls leaves it so (see `compensation.rewrite`).
+    The NIC may lack the alias of `after`: a rewrite that dies between its two calls leaves it so (see `definition.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))
@@ -300,10 +321,10 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[Comin
     for new in came:
         alias = new.net.alias or ""
         is_begun = (new.backend.attach_step, alias) in begun
-        now = guest.net_of(site.domain, alias, Half.LIVE) if is_begun else None
+        now = guest.net_of(site.domain, alias) if is_begun else None
         if now is None or now.mac != new.net.mac or is_back(site, tx, leaving, now, new.net):
             continue
-        is_elsewhere = not now.is_hostdev and not has_source_of(now, new.net)
+        is_elsewhere = backend_of(now).updatable and not has_source_of(now, new.net)
         if is_elsewhere or is_put_in(site.domain, tx, alias, now, end_that_came(tx, new.net)):
             return now
     return None
@@ -312,7 +333,7 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[Comin
 def _warn_elsewhere(site: Site, tx: Transaction, net: Interface) -> None:
     """Warn if the definition connects a NIC that is back in the guest to something else: somebody has changed that while the NIC was out."""
     defined = config_net(site.domain, net) if is_defined(site.domain, net) else None
-    now = guest.there(site.domain, net, Half.LIVE)
+    now = guest.there(site.domain, net)
     if defined is not None and now is not None and not has_source_of(defined, now):
         tx.warn(
             f"{describe(net)} is connected to {now.source} in the guest, as it was seen last there, and to {defined.source} in the definition"
@@ -353,9 +374,9 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         return True
     if now is None or now.mac not in {one.mac for one in ours} or not is_put_in(site.domain, tx, name, now, end):
         return False
-    end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
+    end = f"{'host device' if backend_of(now).is_lent else 'tap'} {end_of(now)}"
     tx.warn(
-        f"{describe(now)} with the {end} was put into the guest of {tx.record.domain_name} by somebody else, after the NIC of the "
+        f"somebody else attached {describe(now)} with the {end} to the guest of {tx.record.domain_name}, after the NIC of the "
         f"{tx.record.operation} was detached. It is left as it is"
     )
     return True
