@@ -480,7 +480,7 @@ class Update(SwapOperation):
             return
         if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
             tx.warn(
-                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} does not have there "
+                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} there does not have "
                 f"what the {tx.record.operation} set. The guest is left as it is"
             )
             return
