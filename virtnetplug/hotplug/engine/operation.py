@@ -273,9 +273,3 @@ def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_
     except VirtnetplugError as fault:
         return orphans.orphaned(host, domain, tx.record) or fault
     return None
-
-
-def direction_of_exchange(record: OperationRecord) -> Direction:
-    """The direction of an operation that exchanges NICs: forward if it was left pending and none of its steps was undone."""
-    is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
-    return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

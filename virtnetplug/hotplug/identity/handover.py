@@ -22,9 +22,8 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
-from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
-from virtnetplug.hotplug.change.exchanging import Exchanging
+from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import unsettled
@@ -34,8 +33,8 @@ from virtnetplug.hotplug.identity.serving import unheld
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out, plugged_rows, strange
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
+from virtnetplug.hotplug.plug.plugging import holder_of
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of, name_of
-from virtnetplug.hotplug.plug.replacement import holder_of
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.operation import Half, Refusal, Scope
@@ -52,7 +51,7 @@ def _handover(
     view = look(domain, BOTH)
     scope = scope_for(scope, view.state, domain.name)
     metadata = metadata_of(view)
-    nothing = Exchange(operation=NAME)
+    nothing = Swap(operation=NAME)
     refuse(check_scope(view, scope))
     if refusals := list(unsettled(host, view, pairs_called(view, emulated), emulated)):
         return prepared(host, view, nothing, refusals)
@@ -157,7 +156,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
-) -> Exchange:
+) -> Swap:
     """The exchange of a teaming pair: both NICs are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
     remembered = (marked(view, metadata, e_pair, p, is_out=False),)
@@ -167,10 +166,10 @@ def _beside(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
                 f"Detach {p.alias}, and hand over to a NIC that is attached for it (`fast`): it is made the transient half then."
             )
-        return Exchange(operation=NAME, remembered=remembered)
+        return Swap(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
     p = edited(p, {field: value for field, value in team.items() if getattr(p, field) is None})
-    return Exchange(
+    return Swap(
         operation=NAME,
         entering=(p,) if Half.LIVE in scope.halves else (),
         config_entering=(p,) if Half.CONFIG in scope.halves else (),
@@ -186,7 +185,7 @@ def _instead(
     p_pair: DomainNic | None,
     p: Interface,
     scope: Scope,
-) -> Exchange:
+) -> Swap:
     """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
     sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
     warnings: list[str] = []
@@ -202,7 +201,7 @@ def _instead(
         leaving = tuple(net for net in (there, _of(e_pair, half)) if net is not None)
         sides[half] = leaving, edited(request, taken.changes)
     live, config = sides.get(Half.LIVE), sides.get(Half.CONFIG)
-    return Exchange(
+    return Swap(
         operation=NAME,
         leaving=live[0] if live else (),
         entering=(live[1],) if live else (),
@@ -277,7 +276,7 @@ def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
     return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 
-class Handover(Exchanging):
+class Handover(Swapping):
     """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`."""
 
     is_governed = True

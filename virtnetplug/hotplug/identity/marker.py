@@ -8,7 +8,7 @@ from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
+from virtnetplug.hotplug.change.swap import Swap
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
@@ -16,8 +16,8 @@ from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias
 from virtnetplug.hotplug.look.recognition import Rows, is_out, plugged_rows, strange, without_strangers
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe
+from virtnetplug.hotplug.plug.plugging import holder_of
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
-from virtnetplug.hotplug.plug.replacement import holder_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
@@ -84,7 +84,7 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 
 def goes_back(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
-) -> Exchange | None:
+) -> Swap | None:
     """The exchange that a detach of `pairs` becomes if emulated NICs are restored for them; None if none is.
 
     A NIC is restored if a hand-over had put it out and no unplug policy keeps it out; `restore` overrules both.
@@ -105,7 +105,7 @@ def goes_back(
         return None
     entering = [net for each in backs for net in each.entering]
     in_config = [net for each in backs for net in each.config_entering]
-    return Exchange(
+    return Swap(
         operation=handback.NAME,
         leaving=tuple(live for live, _ in pairs if live is not None and Half.LIVE in scope.halves),
         entering=tuple(entering),

@@ -23,7 +23,7 @@ from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
-from virtnetplug.hotplug.plug.reinstatement import put_back
+from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
@@ -227,7 +227,7 @@ def put_in(
             host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
     element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
     try:
-        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
+        restore(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise

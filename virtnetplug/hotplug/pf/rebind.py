@@ -41,7 +41,7 @@ from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
 from virtnetplug.hotplug.pf.users import PfNic, PfView, look_at, pf_called
-from virtnetplug.hotplug.plug.introduction import make_way
+from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
 from virtnetplug.hotplug.recover.several import settled_and_locked

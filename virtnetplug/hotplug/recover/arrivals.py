@@ -24,7 +24,7 @@ from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.open_operations import is_any_of, names_of
 from virtnetplug.hotplug.look.recognition import is_anothers
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look, named
-from virtnetplug.hotplug.plug.plugging import Part, parts
+from virtnetplug.hotplug.plug.plugging import Part, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.interface import Interface, is_lasting
@@ -425,8 +425,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
     request = {"nics": [named(alias, net)], "asked": [alias], "replace": True, "live": live}
-    entering = parts(backend_of(net), alias, {})
-    steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    steps = [*steps_out(net, alias), *steps_in(backend_of(net), alias, {})]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
 
 
