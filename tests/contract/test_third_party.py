@@ -19,7 +19,7 @@ from tests.fakes.vdpa import GUEST_DRIVER, HOST_DRIVER, FakeVdpaBus
 from virtnetplug import backends, xml
 from virtnetplug.errors import BackendFailed, HypervisorFailed, Refused, RollbackIncomplete, VirtnetplugError
 from virtnetplug.hotplug.engine.migration import obstacles
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half, Result, Scope
@@ -165,7 +165,7 @@ def _clear(world: World) -> None:
 def test_broken_at_every_call(
     fake: World, bus: FakeVdpaBus, monkeypatch: pytest.MonkeyPatch, act: str, kind: str
 ) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
     prepare, run = ACTS[act]
     prepare(fake)
     trigger = Trigger(-1, "none")
@@ -214,7 +214,7 @@ FAULTS: dict[str, Callable[[FakeVdpaBus, Trigger], Callable[[], None]]] = {
 def test_broken_at_every_write_to_the_kernel(
     fake: World, bus: FakeVdpaBus, monkeypatch: pytest.MonkeyPatch, act: str, after: bool, fault: str
 ) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
     prepare, run = ACTS[act]
     for number in range(3):
         prepare(fake)

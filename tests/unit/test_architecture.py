@@ -109,7 +109,7 @@ def imports_of(source: str, module: str, *, is_package: bool, modules: set[str])
                 yield node.lineno, full if full in modules else base
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             if module == REGISTRY:
-                continue  # the names are in its table, and `Operation` is all that it knows of them
+                continue  # the names are in the table of `kinds`, and `Operation` is all that it knows of them
             yield node.lineno, _computed(node.args[0])
 
 

@@ -1,0 +1,1 @@
+"""Where the views of a NIC disagree, and the repairs."""

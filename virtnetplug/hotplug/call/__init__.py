@@ -1,0 +1,1 @@
+"""What one call works with: the ports of its host, its locks and its waits."""

@@ -1,0 +1,1 @@
+"""The operations on one domain: attach, detach, update, rebind, heal."""

@@ -1,0 +1,1 @@
+"""What forbids an operation, gathered before anything is touched."""

@@ -1,0 +1,1 @@
+"""Who takes whose identity: hand-over, hand-back and policies."""

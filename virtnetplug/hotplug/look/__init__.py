@@ -1,0 +1,1 @@
+"""One look at a domain: its definitions, its NICs, and whose each NIC is."""

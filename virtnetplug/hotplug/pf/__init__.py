@@ -1,0 +1,1 @@
+"""The rebind of a PF under its guests."""

@@ -1,0 +1,1 @@
+"""The rebind of the driver of Xen vifs under their guests."""
