@@ -29,6 +29,10 @@ class Wish:
     hook: tuple[str, ...] = ()
     allow_outage: bool = False
 
+    def vfs_of(self, view: PfView) -> int:
+        """The number of VFs that the PF gets."""
+        return view.pf.num_vfs if self.numvfs is None else self.numvfs
+
 
 def wish_of(
     *, reload_driver: bool, numvfs: int | None, firmware_hook: str | Sequence[str] | None, allow_outage: bool
@@ -51,7 +55,15 @@ def refusals(host: Host, view: PfView, wish: Wish) -> tuple[Refusal, ...]:
     """Every refusal; none if the PF is as wished already."""
     if is_so(view, wish):
         return ()
-    return (*_unfit(host, view, wish), *view.refusals, *(() if wish.allow_outage else _cut_off(view)))
+    found = [*_unfit(host, view, wish), *view.refusals]
+    alone = [nic.label for nic in view.nics if not nic.has_partner]
+    if alone and not wish.allow_outage:
+        message = (
+            f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
+            "Use `allow_outage=True` if that is meant."
+        )
+        found.append(Refusal(reason=Outage.reason, nic=alone[0], message=message))
+    return tuple(found)
 
 
 def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
@@ -70,37 +82,20 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
         yield refusal(HostDeviceUnfit.reason, "has no driver, so no driver could be restored. Bind one to it first.")
     for record in host.journal.open_operations(host.hypervisor.key, ""):
         if record.operation == NAME and record.domain_name == name:
-            yield refusal(
-                PfPending.reason,
-                f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first.",
-            )
+            why = f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first."
+            yield refusal(PfPending.reason, why)
     if wish.hook and (fault := host.host_devices.hook_fault(wish.hook)) is not None:
         yield refusal(NotSupported.reason, f"has a firmware hook that cannot be run: {fault}.")
     if wish.reload_driver and (above := host.host_devices.links_above(pf.address)):
-        yield refusal(
-            PfInUse.reason,
-            f"carries {', '.join(above)}, which would be gone with its network interface. Remove what is on it first.",
-        )
-    number = pf.num_vfs if wish.numvfs is None else wish.numvfs
+        why = f"carries {', '.join(above)}, which would be gone with its network interface. Remove what is on it first."
+        yield refusal(PfInUse.reason, why)
+    number = wish.vfs_of(view)
     if number > pf.total_vfs:
         yield refusal(HostDeviceUnfit.reason, f"can have {pf.total_vfs} VFs, not {number}.")
     if number < len(view.nics):
         names = ", ".join(nic.label for nic in view.nics)
-        yield refusal(
-            TooFewVfs.reason,
-            f"would have {number} VFs, and guests have {len(view.nics)} ({names}). Detach some, or ask for more.",
-        )
-
-
-def _cut_off(view: PfView) -> Iterator[Refusal]:
-    alone = [nic.label for nic in view.nics if not nic.has_partner]
-    if alone:
-        yield Refusal(
-            reason=Outage.reason,
-            nic=alone[0],
-            message=f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
-            "Use `allow_outage=True` if that is meant.",
-        )
+        why = f"would have {number} VFs, and guests have {len(view.nics)} ({names}). Detach some, or ask for more."
+        yield refusal(TooFewVfs.reason, why)
 
 
 def is_so(view: PfView, wish: Wish) -> bool:
@@ -110,7 +105,7 @@ def is_so(view: PfView, wish: Wish) -> bool:
 
 def _targets(view: PfView, wish: Wish) -> dict[str, int]:
     """The index of the VF that each NIC gets: its own if that will be there, else the lowest that is free."""
-    number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
+    number = wish.vfs_of(view)
     stay = {nic.label: nic.index for nic in view.nics if nic.index < number}
     spare = iter(index for index in range(number) if index not in stay.values())
     return {nic.label: stay[nic.label] if nic.label in stay else next(spare) for nic in view.nics}
@@ -118,9 +113,7 @@ def _targets(view: PfView, wish: Wish) -> dict[str, int]:
 
 def told(view: PfView, wish: Wish) -> Iterator[str]:
     """For each guest a sentence that says what happens to it."""
-    targets = (
-        _targets(view, wish) if len(view.nics) <= (view.pf.num_vfs if wish.numvfs is None else wish.numvfs) else {}
-    )
+    targets = _targets(view, wish) if len(view.nics) <= wish.vfs_of(view) else {}
     for nic in view.nics:
         how = "its teaming partner carries its traffic meanwhile" if nic.has_partner else "it is cut off meanwhile"
         where = targets.get(nic.label, nic.index)
@@ -130,7 +123,7 @@ def told(view: PfView, wish: Wish) -> Iterator[str]:
 
 def still_named(host: Host, view: PfView, wish: Wish) -> Iterator[str]:
     """For each definition that names a VF which will be gone, a sentence."""
-    number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
+    number = wish.vfs_of(view)
     for domain, vf in defined_with(host, [each.address for each in view.vfs[number:]]):
         yield (
             f"the definition of the next boot of {domain} still names {vf}, which {view.pf.address} has no more with {number} VFs: {domain} does not "
