@@ -80,6 +80,16 @@ class DomainView:
         """The nets and hostdevs of the next boot."""
         return None if self.config_xml is None else xml.devices(self.config_xml)
 
+    @property
+    def live_nets(self) -> tuple[Interface, ...]:
+        """The NICs that the guest has; none if it does not run."""
+        return self.live.nets if self.live is not None else ()
+
+    @property
+    def config_nets(self) -> tuple[Interface, ...]:
+        """The NICs of the next boot."""
+        return self.config.nets if self.config is not None else ()
+
     @cached_property
     def topology(self) -> Topology | None:
         """Machine and free slots of the running guest, else of the next boot."""
@@ -89,9 +99,7 @@ class DomainView:
     @cached_property
     def nics(self) -> tuple[DomainNic, ...]:
         """Every NIC once: those of the live definition, then those only the config has."""
-        live = self.live.nets if self.live is not None else ()
-        config = self.config.nets if self.config is not None else ()
-        return join(live, config, xml.serving(self.live_xml or ""))
+        return join(self.live_nets, self.config_nets, xml.serving(self.live_xml or ""))
 
     def host_address(self, net: Interface) -> PciAddress | None:
         """The host PCI device behind `net`, if it is an assigned one."""

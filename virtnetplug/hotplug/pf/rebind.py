@@ -44,7 +44,7 @@ from virtnetplug.hotplug.pf.users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.plug.introduction import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
-from virtnetplug.hotplug.recover.several import settled_and_locked
+from virtnetplug.hotplug.recover.settling import settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.model.operation import (
     Half,

@@ -126,11 +126,10 @@ def look_at(host: Host, address: PciAddress) -> PfView:
             view = replace(view, domain=host.hypervisor.domain(domain.uuid))
         except DomainMissing:
             continue  # it ended since it was listed
-        nets, hostdevs = (view.live.nets, view.live.hostdevs) if view.live is not None else ((), ())
-        for hostdev in hostdevs:
-            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in nets):
+        for hostdev in view.live.hostdevs if view.live is not None else ():
+            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in view.live_nets):
                 refusals.append(_held(hostdev.host_address, f"domain {domain.name} has it as a plain <hostdev>"))
-        for net in nets:
+        for net in view.live_nets:
             if net.source_pci in known:
                 holding = holdings.get(net.source_pci)
                 nic = _nic(host, view, net, known[net.source_pci], holding)
@@ -168,7 +167,7 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
         index=vf.vf_index or 0,
         old={"network": network, "settings": settings},
         managed=holding.managed if holding is not None else bool(net.managed),
-        has_partner=has_partner(net, view.live.nets if view.live is not None else ()),
+        has_partner=has_partner(net, view.live_nets),
         same_mac=same_mac_as(view, [net]),
     )
 

@@ -199,7 +199,7 @@ def _other(host: Host, vif: Vif, view: DomainView | None) -> VifNic:
     is_placed = vif.hotplug_status == "connected"
     if view is None:
         return _nic(host, vif, None, is_placed=is_placed)
-    its = [net for net in (view.live.nets if view.live is not None else ()) if vif.mac == str(net.mac)]
+    its = [net for net in view.live_nets if vif.mac == str(net.mac)]
     net = next((net for net in its if vif.has_link(net.target_dev)), its[0] if its else None)
     uuid = view.domain.uuid if net is not None else ""
     return _nic(host, vif, net, uuid, f"{view.domain.name}/", is_placed=is_placed)

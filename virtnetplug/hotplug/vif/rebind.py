@@ -31,7 +31,7 @@ from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operatio
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.recover.several import settled_and_locked
+from virtnetplug.hotplug.recover.settling import settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif.nics import Found, VifNic, find_all, find_one, told, xen
