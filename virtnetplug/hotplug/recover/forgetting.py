@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from virtnetplug.hotplug.guest import guest, leftover, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how
 from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
 from virtnetplug.hotplug.look.view import describe, has_source_of
+from virtnetplug.hotplug.recover.arrivals import plan_of
 from virtnetplug.hotplug.recover.returns import return_devices
 from virtnetplug.hotplug.recover.settling import domains_of, names_of, settle_without_domain, wanted_uuids
 from virtnetplug.model.interface import Interface
@@ -40,20 +41,19 @@ def forget(host: Host, domain_name: str | None, operation_id: str, seconds: floa
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         return _forget_of_several(host, record, operation, wanted, seconds)
     _expect_forgettable(domain_name, wanted, record, _lost(host, record))
-    taken = ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
         outcome = settle_without_domain(host, record, OperationState.LEFT)
         if outcome is None:
-            raise taken from None
+            raise _taken(operation_id) from None
         return (outcome,)
     with DomainLock(host, domain, seconds):
         lost = _lost(host, record)
         _expect_undecided(domain, record, lost)
         with taken_over(host, record.id) as mine:
             if mine is None:
-                raise taken
+                raise _taken(operation_id)
             _clear_guest(domain, operation_id, lost.out)
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_what_is_known(domain, mine, lost)}"
             with resumed(host, mine) as tx:
@@ -64,31 +64,31 @@ def forget(host: Host, domain_name: str | None, operation_id: str, seconds: floa
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
 
 
+def _taken(operation_id: str) -> ForgetRefused:
+    return ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
+
+
 def plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan:
     """What `forget` would do; raises `ForgetRefused`."""
     wanted = wanted_uuids(host, domain_name)
-    for domain in _carriers(host, wanted) if host.journal.operation(operation_id) is None else ():
+    for domain in domains_of(host, wanted) if host.journal.operation(operation_id) is None else ():
         with suppress(DomainNotRunning, DomainMissing):
             if (asked := _asked_in(domain, operation_id)) is not None:
                 text = f"the guest of {domain.name} would not carry the {asked.operation} {asked.id} any more, which this journal does not have"
-                return _plan(domain.name, Scope(asked.scope), text)
+                return plan_of(domain.name, Scope(asked.scope), text)
     record = _open_record(host, operation_id)
     if not is_abandoned(host, record):
-        raise ForgetRefused(f"another call works on the operation {operation_id}, or has settled it")
+        raise _taken(operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be restored"
-        return _plan("", record.scope, text)
+        return plan_of("", record.scope, text)
     lost = _lost(host, record)
     _expect_forgettable(domain_name, wanted, record, lost)
     with suppress(DomainMissing):
         _expect_undecided(host.hypervisor.domain(record.domain_uuid), record, lost)
     text = f"{record.operation} {record.id} of {record.domain_name}, left {record.state}, would be closed and forgotten"
     left = [f"{', '.join(map(describe, lost.out))} stays out of the guest"] if lost.out else []
-    return _plan(record.domain_name, record.scope, text, *left)
-
-
-def _plan(domain: str, scope: Scope, *warnings: str) -> Plan:
-    return Plan(operation="recover", domain=domain, scope=scope, fits=True, warnings=warnings)
+    return plan_of(record.domain_name, record.scope, text, *left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,8 @@ def _expect_forgettable(
 ) -> None:
     """Raise `ForgetRefused` if the operation is not one of the domain, or can be settled."""
     if wanted is not None and record.domain_uuid not in wanted:
-        raise ForgetRefused(
-            f"operation {record.id} is one of {record.domain_name or 'no one domain'}, not of {domain_name}"
-        )
+        whose = record.domain_name or "no one domain"
+        raise ForgetRefused(f"operation {record.id} is one of {whose}, not of {domain_name}")
     is_unknown = record.reason in (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED]) or bool(lost.elsewhere)
     if not lost.out and not (record.state is OperationState.PENDING and is_unknown):
         raise _can_be_settled(record)
@@ -162,9 +161,8 @@ def _expect_undecided(domain: Domain, record: OperationRecord, lost: _Lost) -> N
         return
     run = record.run_asked
     if guest.goes_on(domain, run) or how(domain, run).end is not HowEnded.UNKNOWN:
-        raise ForgetRefused(
-            f"{record.domain_name} runs, which decides the operation {record.id}: {recover_command(record, wait=60)} goes on with it"
-        )
+        remedy = f"{recover_command(record, wait=60)} goes on with it"
+        raise ForgetRefused(f"{record.domain_name} runs, which decides the operation {record.id}: {remedy}")
 
 
 def _what_is_known(domain: Domain, record: OperationRecord, lost: _Lost) -> str:
@@ -213,7 +211,7 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
 
 def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds: float) -> Outcome | None:
     """Remove from a guest what an operation asked that the journal does not have; None if no guest carries it."""
-    for domain in _carriers(host, wanted):
+    for domain in domains_of(host, wanted):
         with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
             if (asked := _asked_in(domain, operation_id)) is None:
                 continue
@@ -238,11 +236,6 @@ def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds:
 def _clear_guest(domain: Domain, operation_id: str, out: Sequence[Interface] = ()) -> None:
     if (why := travel.forget(domain, [operation_id], [travel.known(net) for net in out])) is not None:
         raise ForgetRefused(f"{domain.name} cannot be made to forget {operation_id}: {why}")
-
-
-def _carriers(host: Host, wanted: Sequence[str] | None) -> Iterable[Domain]:
-    """The domains whose guests may carry what an operation asked."""
-    return host.hypervisor.running() if wanted is None else domains_of(host, wanted)
 
 
 def _asked_in(domain: Domain, operation_id: str) -> Asked | None:

@@ -55,6 +55,6 @@ def plan_recover(host: Host, domain_name: str | None = None, *, forget: str = ""
     if forget:
         return (plan_forget(host, domain_name, forget),)
     wanted = settling.wanted_uuids(host, domain_name)
-    domains = host.hypervisor.running() if wanted is None else settling.domains_of(host, wanted)
-    came = [plan for domain in domains if arrivals.are_there(host, domain) for plan in arrivals.coming(host, domain)]
+    domains = [domain for domain in settling.domains_of(host, wanted) if arrivals.are_there(host, domain)]
+    came = [plan for domain in domains for plan in arrivals.coming(host, domain)]
     return (*came, *(settling.plan(host, record) for record in settling.open_records(host, wanted)))

@@ -73,9 +73,13 @@ def wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
     return sorted(its | gone)
 
 
-def domains_of(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
-    """The domains of these UUIDs that exist."""
-    for uuid in wanted:
+def domains_of(host: Host, wanted: Sequence[str] | None) -> Iterable[Domain]:
+    """The domains of these UUIDs that exist, or all that run."""
+    return host.hypervisor.running() if wanted is None else _existing(host, wanted)
+
+
+def _existing(host: Host, uuids: Iterable[str]) -> Iterator[Domain]:
+    for uuid in uuids:
         with suppress(DomainMissing):
             yield host.hypervisor.domain(uuid)
 
