@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from virtnetplug.errors import (
@@ -52,36 +52,6 @@ from virtnetplug.model.operation import (
 from virtnetplug.ports.domain import Domain, HowEnded
 
 T = TypeVar("T")
-
-
-def wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
-    """The UUIDs of the domains of that name, None for all. Only the journal knows the names of domains that are gone. Raises `DomainMissing`."""
-    if domain_name is None:
-        return None
-    known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
-    known |= {
-        (one.domain_uuid, one.domain_name) for one in host.journal.holdings() if one.hypervisor == host.hypervisor.key
-    }
-    named = {uuid for uuid, name in known if uuid and domain_name in (uuid, name)}
-    try:
-        its, missing = {host.hypervisor.domain(domain_name).uuid}, None
-    except DomainMissing as error:
-        its, missing = set[str](), error
-    gone = named - its and named - {domain.uuid for domain in host.hypervisor.domains()}
-    if missing is not None and not gone:
-        raise missing
-    return sorted(its | gone)
-
-
-def domains_of(host: Host, wanted: Sequence[str] | None) -> Iterable[Domain]:
-    """The domains of these UUIDs that exist, or all that run."""
-    return host.hypervisor.running() if wanted is None else _existing(host, wanted)
-
-
-def _existing(host: Host, uuids: Iterable[str]) -> Iterator[Domain]:
-    for uuid in uuids:
-        with suppress(DomainMissing):
-            yield host.hypervisor.domain(uuid)
 
 
 def open_records(host: Host, wanted: Sequence[str] | None) -> Sequence[OperationRecord]:
