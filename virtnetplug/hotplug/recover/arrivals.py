@@ -51,7 +51,7 @@ def are_there(host: Host, domain: Domain) -> bool:
         rows = host.journal.nics(host.hypervisor.key, domain.uuid)
         return _are_stale(domain, rows) or _is_news(host, rows, _carried(domain))
     except DomainNotRunning:
-        return _are_plugged(rows)
+        return any((row.frontend, row.backend) != GONE for row in rows)
     except DomainMissing:
         return False
     except VirtnetplugError:
@@ -61,44 +61,26 @@ def are_there(host: Host, domain: Domain) -> bool:
 def take_over(host: Host, domain: Domain) -> None:
     """Write into the journal what the guest brings, and remove what has ended with an earlier run. The domain's lock is held.
 
-    A warning names what cannot be read; that stays as it is.
+    A warning names what cannot be read; that stays as it is. A guest that was saved, or ended in a way that is not known, may come back: its NICs stay.
     """
+    if not are_there(host, domain):
+        return
     try:
-        carried, rows = _carried(domain), host.journal.nics(host.hypervisor.key, domain.uuid)
-        is_news = _is_news(host, rows, carried)
-        if not is_news and not _are_stale(domain, rows):
-            return
         view = look(domain, BOTH)
+        if not view.state.is_active:
+            if view.state.end.is_final or view.state.end is HowEnded.MIGRATED:
+                _refresh(host, view)
+            return
         if view.live_xml is None or view.state.is_between_hosts:
             return
-        if is_news:
+        carried = _carried(domain)
+        if _is_news(host, host.journal.nics(host.hypervisor.key, domain.uuid), carried):
             _adopt(host, view, carried)
         _refresh(host, view)
-    except DomainNotRunning:
-        _end(host, domain)
-    except DomainMissing:
+    except (DomainMissing, DomainNotRunning):
         return
     except VirtnetplugError as error:
         _warn(host, domain, error.message)
-
-
-def _end(host: Host, domain: Domain) -> None:
-    """Write into the journal that the guest and its NICs are gone. A guest that was saved, or ended in a way that is not known, may come back."""
-    if not _are_plugged(host.journal.nics(host.hypervisor.key, domain.uuid)):
-        return
-    try:
-        view = look(domain, BOTH)
-        if not view.state.is_active and (view.state.end.is_final or view.state.end is HowEnded.MIGRATED):
-            _refresh(host, view)
-    except DomainMissing:
-        return
-    except VirtnetplugError as error:
-        _warn(host, domain, error.message)
-
-
-def _are_plugged(rows: Sequence[NicRecord]) -> bool:
-    """Whether the journal has any of these NICs as one that a guest has."""
-    return any((row.frontend, row.backend) != GONE for row in rows)
 
 
 def _carried(domain: Domain) -> Travelling:
@@ -168,7 +150,7 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
             case _Known.HERE:
                 continue
             case _Known.ELSEWHERE:
-                _warn(host, view.domain, _said_unknown(view, asked))
+                _warn_of_other_journal(host, view, asked)
                 continue
             case _Known.COME:
                 _take_up(host, view, asked)
@@ -196,7 +178,9 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
         return _Known.HERE
     if record is not None and record.state is not OperationState.LEFT and not _is_back(view, asked):
         return _Known.OVER
-    return _Known.COME if _has_come(view, asked) else _Known.OVER
+    # A guest that began with a definition, into which its metadata was copied, is another than the guest that was asked.
+    has_come = view.state.is_restored or not xml.is_marked(view.config_xml or "", asked.id)
+    return _Known.COME if has_come else _Known.OVER
 
 
 def _is_back(view: DomainView, asked: Asked) -> bool:
@@ -206,15 +190,16 @@ def _is_back(view: DomainView, asked: Asked) -> bool:
     return view.state.is_restored
 
 
-def _said_unknown(view: DomainView, asked: Asked) -> str:
+def _warn_of_other_journal(host: Host, view: DomainView, asked: Asked) -> None:
     name, nets = view.domain.name, view.live_nets
+    asked_for = ", ".join(travel.told(nic, nets) for nic in asked.nics)
     held = [now.alias or str(now.mac) for nic in asked.nics if (now := travel.there(nic, nets)) is not None]
     again = f", or detach {', '.join(held)} again" if held else ""
-    return (
-        f"the guest of {name} was asked on this host to let go of {', '.join(travel.told(nic, nets) for nic in asked.nics)}, by the {asked.operation} "
-        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears "
-        f"what the guest carries{again}."
+    text = (
+        f"the guest of {name} was asked on this host to let go of {asked_for}, by the {asked.operation} {asked.id}, which this journal does not have. "
+        f"Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears what the guest carries{again}."
     )
+    _warn(host, view.domain, text)
 
 
 def plan_of(domain: str, scope: Scope, *warnings: str, steps: Iterable[Step] = ()) -> Plan:
@@ -249,11 +234,6 @@ def _is_local(view: DomainView, asked: Asked) -> bool:
     if not asked.process or not view.run.process:
         return not view.state.has_migrated
     return asked.process.split()[0] == view.run.process.split()[0]
-
-
-def _has_come(view: DomainView, asked: Asked) -> bool:
-    """Whether it is the guest that was asked: one that began with a definition, into which its metadata was copied, is another."""
-    return view.state.is_restored or not xml.is_marked(view.config_xml or "", asked.id)
 
 
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:

@@ -5,7 +5,7 @@ The owner of an operation that nothing can settle may have it forgotten: `forget
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.recover import arrivals, settling
 from virtnetplug.hotplug.recover.returns import return_devices
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Plan, Result, Scope, StepState
 from virtnetplug.model.travelling import Asked
@@ -47,7 +48,7 @@ def recover(
         return _forget(host, domain_name, forget, seconds)
     wanted = _wanted_uuids(host, domain_name)
     outcomes: list[Outcome] = []
-    for domain in host.hypervisor.domains() if wanted is None else _domains_of(host, wanted):
+    for domain in host.hypervisor.domains() if wanted is None else settling.existing(host, wanted):
         if arrivals.are_there(host, domain):  # a domain that is busy is left for the next time
             with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
                 arrivals.take_over(host, domain)
@@ -79,11 +80,10 @@ def _wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
     """The UUIDs of the domains of that name, None for all. Only the journal knows the names of domains that are gone. Raises `DomainMissing`."""
     if domain_name is None:
         return None
-    known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
-    known |= {
-        (one.domain_uuid, one.domain_name) for one in host.journal.holdings() if one.hypervisor == host.hypervisor.key
-    }
-    named = {uuid for uuid, name in known if uuid and domain_name in (uuid, name)}
+    key = host.hypervisor.key
+    held = [row for row in host.journal.holdings() if row.hypervisor == key]
+    rows: list[OperationRecord | Holding] = [*host.journal.open_operations(key), *held]
+    named = {row.domain_uuid for row in rows if domain_name in (row.domain_uuid, row.domain_name)} - {""}
     try:
         its, missing = {host.hypervisor.domain(domain_name).uuid}, None
     except DomainMissing as error:
@@ -96,13 +96,7 @@ def _wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
 
 def _domains_of(host: Host, wanted: Sequence[str] | None) -> Iterable[Domain]:
     """The domains of these UUIDs that exist, or all that run."""
-    return host.hypervisor.running() if wanted is None else _existing(host, wanted)
-
-
-def _existing(host: Host, uuids: Iterable[str]) -> Iterator[Domain]:
-    for uuid in uuids:
-        with suppress(DomainMissing):
-            yield host.hypervisor.domain(uuid)
+    return host.hypervisor.running() if wanted is None else settling.existing(host, wanted)
 
 
 def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: float) -> tuple[Outcome, ...]:

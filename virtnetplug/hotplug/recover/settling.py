@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from virtnetplug.errors import (
@@ -52,6 +52,13 @@ from virtnetplug.model.operation import (
 from virtnetplug.ports.domain import Domain, HowEnded
 
 T = TypeVar("T")
+
+
+def existing(host: Host, uuids: Iterable[str]) -> Iterator[Domain]:
+    """The domains of these UUIDs that exist."""
+    for uuid in uuids:
+        with suppress(DomainMissing):
+            yield host.hypervisor.domain(uuid)
 
 
 def open_records(host: Host, wanted: Sequence[str] | None) -> Sequence[OperationRecord]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
 
 from virtnetplug.errors import (
-    DomainMissing,
     HostDeviceFailed,
     NicChanged,
     UsageError,
@@ -31,7 +30,7 @@ from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operatio
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.recover.settling import settled_and_locked
+from virtnetplug.hotplug.recover.settling import existing, settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif.nics import Found, VifNic, find_all, find_one, told, xen
@@ -268,19 +267,16 @@ class RebindVif(Operation):
     @classmethod
     def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
         """See `Operation.settle`. `seconds` bounds the wait for each vif to be connected."""
-        found: dict[str, Domain] = {}
-        for its in {nic.domain_uuid for nic in _nics(record)} - {""}:
-            with suppress(DomainMissing):
-                found[its] = host.hypervisor.domain(its)
+        domains = list(existing(host, {nic.domain_uuid for nic in _nics(record)} - {""}))
         least = least_of(seconds)
         with (
             _driver_lock(host, seconds, least=least),
-            DomainLocks(host, found.values(), seconds, least=least),
+            DomainLocks(host, domains, seconds, least=least),
             taken_over(host, record.id) as now,
         ):
             if now is None:
                 return None
-            for domain in found.values():
+            for domain in domains:
                 domain.await_idle()
             return cls._finish(host, now, seconds)
 
