@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from virtnetplug import xml
@@ -61,12 +62,7 @@ def _name(net: NetGlimpse) -> str:
 
 
 def _twice(values: Iterable[str | None]) -> set[str]:
-    known: set[str] = set()
-    twice: set[str] = set()
-    for value in values:
-        if value is not None:
-            (twice if value in known else known).add(value)
-    return twice
+    return {value for value, count in Counter(values).items() if value is not None and count > 1}
 
 
 def _doubles(seen: Seen) -> Iterator[Finding]:

@@ -33,6 +33,9 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.retry import until_true
 
+_KEPT = ("alias", "element", "index", "old", "managed")
+"""What the journal keeps of a NIC under the same names."""
+
 
 def pf_lock(host: Host, pf: PciAddress, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
     """The lock of the PF, which is held to the end of the operation; raises `DomainBusy`."""
@@ -45,15 +48,11 @@ def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
         "domain_uuid": nic.domain.uuid,
         "domain_name": nic.domain.name,
         "run": nic.run.request,
-        "alias": nic.alias,
         "label": nic.label,
         **({} if nic.net.alias == nic.alias else {"mac": str(nic.net.mac or ""), "places": places_of([nic.net])}),
-        "element": nic.element,
         "address": str(nic.address),
-        "index": nic.index,
         "target": index,
-        "old": nic.old,
-        "managed": nic.managed,
+        **{name: getattr(nic, name) for name in _KEPT},
     }
 
 
@@ -74,12 +73,8 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
     return PfNic(
         domain=domain,
         run=guest.run_of(domain) if is_restored else run,
-        alias=entry["alias"],
-        element=entry["element"],
         address=PciAddress.parse(entry["address"]),
-        index=entry["index"],
-        old=entry["old"],
-        managed=entry["managed"],
+        **{name: entry[name] for name in _KEPT},
     )
 
 

@@ -81,8 +81,7 @@ def _wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
     if domain_name is None:
         return None
     key = host.hypervisor.key
-    held = [row for row in host.journal.holdings() if row.hypervisor == key]
-    rows: list[OperationRecord | Holding] = [*host.journal.open_operations(key), *held]
+    rows: list[OperationRecord | Holding] = [*host.journal.open_operations(key), *host.journal.holdings(key)]
     named = {row.domain_uuid for row in rows if domain_name in (row.domain_uuid, row.domain_name)} - {""}
     try:
         its, missing = {host.hypervisor.domain(domain_name).uuid}, None
