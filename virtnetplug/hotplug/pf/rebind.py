@@ -16,6 +16,7 @@ from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLocks, Lock, least_of
+from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.check.reserved import freed
 from virtnetplug.hotplug.engine.operation import (
@@ -58,29 +59,20 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import Domain, GuestEvent, Watch
+from virtnetplug.ports.domain import GuestEvent, Watch
 
 
-def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 30.0) -> Outcome:
+def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float) -> Asked[Outcome, Plan]:
     """Rebind the PF, or raise the refusals. Guests are waited for until `seconds` have passed."""
     address = pf_called(host, pf)
     look = partial(look_at, host, address)
-    with (
-        pf_lock(host, address, seconds),
-        settled_and_locked(host, lambda: _guests(look().nics), look, lambda view: _guests(view.nics), seconds) as seen,
-    ):
-        view, locks = seen
-        return _prepared(host, view, wish).run(host, locks, seconds)
 
+    def run() -> Outcome:
+        locked = settled_and_locked(host, lambda: look().guests, look, lambda view: view.guests, seconds)
+        with pf_lock(host, address, seconds), locked as (view, locks):
+            return _prepared(host, view, wish).run(host, locks, seconds)
 
-def _guests(nics: Sequence[PfNic]) -> list[Domain]:
-    return [nic.domain for nic in nics]
-
-
-def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
-    """What `rebind_pf` would do to which guests; nothing is touched."""
-    view = look_at(host, pf_called(host, pf))
-    return _prepared(host, view, wish).plan()
+    return Asked(run=run, plan=lambda: _prepared(host, look(), wish).plan())
 
 
 def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
@@ -325,7 +317,7 @@ def _locked(host: Host, record: OperationRecord, seconds: float) -> Iterator[Ope
     least = least_of(seconds)
     with (
         pf_lock(host, PciAddress.parse(record.request["pf"]), seconds, least=least),
-        DomainLocks(host, _guests(_nics(host, record)), seconds, least=least),
+        DomainLocks(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
         taken_over(host, record.id) as now,
     ):
         yield now

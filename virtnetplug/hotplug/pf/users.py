@@ -88,6 +88,11 @@ class PfView:
     refusals: tuple[Refusal, ...]
 
     @property
+    def guests(self) -> list[Domain]:
+        """The domain of each NIC."""
+        return [nic.domain for nic in self.nics]
+
+    @property
     def free(self) -> tuple[PciDevice, ...]:
         """The VFs no guest has."""
         taken = {nic.address for nic in self.nics}

@@ -10,7 +10,7 @@ A guest whose vif has no driver has no network. So each vif is bound and put int
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
@@ -25,6 +25,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, DomainLocks, Lock, least_of, named_lock
+from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Work, at_once
 from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.engine.ownership import taken_over
@@ -60,33 +61,28 @@ CONNECT_SECONDS = 10.0
 """Seconds that backends get to connect in a recovery. They wait for no guest."""
 
 
-def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
-    """Rebind the vif, or load the driver anew for all vifs of the host. `seconds` bounds the wait for each vif to be connected."""
-    domain, look = _look(host, name, selector, reload_driver=reload_driver)
+def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool, seconds: float) -> Asked[Outcome, Plan]:
+    """Rebind the vif, or load the driver anew for all vifs of the host: then the plan names them in its `warnings`.
 
-    def first() -> Sequence[Domain]:
-        return look().domains if reload_driver else [domain]
-
-    locked = settled_and_locked(host, first, look, lambda found: found.domains, seconds)
-    with _driver_lock(host, seconds), locked as (found, lock):
-        return _prepared(host, found).run(host, lock, seconds)
-
-
-def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False) -> Plan:
-    """What `rebind_vif` would do. If it rebinds all vifs, `warnings` names them. Nothing is touched."""
-    _, look = _look(host, name, selector, reload_driver=reload_driver)
-    return _prepared(host, look()).plan()
-
-
-def _look(host: Host, name: str, selector: str, *, reload_driver: bool) -> tuple[Domain, Callable[[], Found]]:
-    """The domain, and a function that looks at the vifs. Raises `UsageError` on a host that has no vifs."""
+    `seconds` bounds the wait for each vif to be connected. Raises `UsageError` on a host that has no vifs.
+    """
     if reload_driver and host.vif_drivers is None:
         raise UsageError(
             "the driver of a NIC is reloaded on a Xen host only; to reload a PF's driver, name the PF (`pf`)"
         )
     xen(host)
     domain = host.hypervisor.domain(name)
-    return domain, partial(find_all if reload_driver else find_one, host, domain, selector)
+    look = partial(find_all if reload_driver else find_one, host, domain, selector)
+
+    def first() -> Sequence[Domain]:
+        return look().domains if reload_driver else [domain]
+
+    def run() -> Outcome:
+        locked = settled_and_locked(host, first, look, lambda found: found.domains, seconds)
+        with _driver_lock(host, seconds), locked as (found, lock):
+            return _prepared(host, found).run(host, lock, seconds)
+
+    return Asked(run=run, plan=lambda: _prepared(host, look()).plan())
 
 
 def _prepared(host: Host, found: Found) -> Prepared:
