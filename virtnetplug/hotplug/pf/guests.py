@@ -86,7 +86,6 @@ def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: st
 
 
 def _row(host: Host, vf: PciAddress, operation_id: str, **its: Any) -> Holding:
-    """A row of a VF that the operation holds from now on."""
     key, uri, now, identity = host.hypervisor.key, host.hypervisor.uri, host.clock.now(), host.host_devices.identity(vf)
     return Holding(address=vf, uri=uri, hypervisor=key, operation_id=operation_id, since=now, identity=identity, **its)
 
@@ -166,8 +165,6 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
     """Restore the VF that the guest has released, and keep it held for that NIC. Raises `Failed` without proof that the VF is as it was before."""
     holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
     kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
-    if holding is not None:
-        kept = dataclasses.replace(kept, identity=holding.identity)
     if holding is None:  # another program had attached it, and libvirt returns it to its host driver
         host.journal.hold(kept)
         is_back = until_true(
@@ -175,7 +172,7 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         )
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
-        returned = give_back(host, holding, kept)
+        returned = give_back(host, holding, dataclasses.replace(kept, identity=holding.identity))
         if returned.loss is not None:
             raise Failed(f"{returned.loss.told}.", reason=VfChanged.reason)
         if returned.user is not None and returned.fault is None:

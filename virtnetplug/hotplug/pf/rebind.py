@@ -98,7 +98,6 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
 
 
 def _run(host: Host, view: PfView, said: Sequence[str], seconds: float, record: OperationRecord) -> Work:
-    """Guests out, the PF, guests in."""
     nics, pf, deadline = view.nics, view.pf.address, host.clock.monotonic() + seconds
     with ExitStack() as watches, transaction(host, record, partial(_undos, host, nics)) as tx:
         alone = [nic.label for nic in nics if not nic.has_partner]
@@ -243,7 +242,6 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 
 def _nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
-    """The NICs as they are now. A NIC that cannot be seen is left out."""
     return nics_named(host, ((nic.domain.uuid, name) for nic in nics for name in nic.names))
 
 
@@ -351,7 +349,6 @@ def _undo(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
 
 
 def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[str]) -> Outcome:
-    """Leave the operation pending, as guests hold on."""
     message = (
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."

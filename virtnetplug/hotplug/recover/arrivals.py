@@ -10,6 +10,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
@@ -98,7 +99,6 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
 
 
 def _is_over(host: Host, operation_id: str) -> bool:
-    """Whether the journal does not have that operation, or has it as ended."""
     record = host.journal.operation(operation_id)
     return record is None or record.ended is not None
 
@@ -338,13 +338,11 @@ def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
 
 
 def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Iterator[OperationRecord]:
-    there, defined = which.there, which.defined
-    if asked.operation == detach.NAME:
-        if there or (defined and asked.scope == Scope.BOTH.value):
-            yield _detach(host, view, asked, which)
-        return
-    yield from (_kept(host, view, asked, net, has_left=False) for net in there)
-    yield from (_kept(host, view, asked, net, has_left=True) for net in defined)
+    if asked.operation != detach.NAME:
+        yield from (_kept(host, view, asked, net, has_left=False) for net in which.there)
+        yield from (_kept(host, view, asked, net, has_left=True) for net in which.defined)
+    elif which.there or (which.defined and asked.scope == Scope.BOTH.value):
+        yield _detach(host, view, asked, which)
 
 
 def _said(record: OperationRecord, asked: Asked) -> str:
@@ -359,23 +357,22 @@ def _said(record: OperationRecord, asked: Asked) -> str:
 
 
 def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> OperationRecord:
-    there, defined = which.there, which.defined
     config = which.config if asked.scope == Scope.BOTH.value else ()
     entries: list[dict[str, Any]] = []
     steps: list[Part] = []
-    for net in there:
+    for net in which.there:
         alias = net.alias or ""
         kept = next((other for live, other in view.nics if live is net and other in config), None)
         halves = {"live": net.element, "config": None if kept is None else kept.element}
         entries.append({**named(alias, net, kept), **halves})
         steps += steps_out(net, alias)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
-    for net in defined:
+    for net in which.defined:
         alias = net.alias or str(net.mac)
         entries.append({**named(alias, net), "live": None, "config": net.element})
         steps.append(("undefine", alias, Phase.RELEASE, Half.CONFIG))
-    request = {"nics": entries, "asked": [net.alias for net in there], "held": []}
-    return _record(host, view, detach.NAME, asked, [*there, *defined], request, steps)
+    request = {"nics": entries, "asked": [net.alias for net in which.there], "held": []}
+    return _record(host, view, detach.NAME, asked, [*which.there, *which.defined], request, steps)
 
 
 def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_left: bool) -> OperationRecord:
@@ -404,11 +401,8 @@ def _record(
     over = {"ask"}
     if is_out:
         over |= {step for step, _, phase, _ in planned if phase in (Phase.GUEST, Phase.RELEASE)}
-    ended = {"state": StepState.DONE, "started": host.clock.now(), "seconds": 0.0}
-    steps = [
-        dataclasses.replace(step, **ended) if step.name in over else step  # type: ignore[arg-type]
-        for step in plan_steps(*planned)
-    ]
+    done = partial(dataclasses.replace, state=StepState.DONE, started=host.clock.now(), seconds=0.0)
+    steps = [done(step) if step.name in over else step for step in plan_steps(*planned)]
     return record_of(
         host,
         operation,

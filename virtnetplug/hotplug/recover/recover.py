@@ -310,6 +310,5 @@ def _clear_guest(domain: Domain, operation_id: str, out: Sequence[Interface] = (
 
 
 def _asked_in(domain: Domain, operation_id: str) -> Asked | None:
-    """What the guest carries of that operation."""
     carried = travel.carried_in(domain, domain.travelling()).asked
     return next((each for each in carried if each.id == operation_id), None)

@@ -99,7 +99,6 @@ def _how(host: Host, domain: Domain, holding: Holding) -> _Has:
 
 
 def _answer(holding: Holding, returned: Returned) -> tuple[Result, str, str]:
-    """The result, its reason and its message."""
     if returned.busy is not None:
         return Result.PENDING, "device-busy", returned.busy
     if returned.fault is not None:

@@ -313,6 +313,5 @@ def _away(domain: Domain, record: OperationRecord, operation: type[Operation]) -
 
 
 def _refused(record: OperationRecord, left: Outcome) -> Plan:
-    """The plan for an operation that would be left as it is."""
     refusal = Refusal(reason=left.reason, message=left.message)
     return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=False, refusals=(refusal,))

@@ -166,7 +166,6 @@ def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -
 
 
 def _warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
-    """Warn of each vif whose link somebody has moved: it is left there."""
     for text in netback.moved(host, nics):
         tx.warn(text)
 
@@ -234,7 +233,6 @@ def _why_gone(host: Host, nic: VifNic) -> str:
 
 
 def _nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
-    """The NICs as they are now. A NIC that cannot be seen is left out."""
     return nics_named(host, ((nic.domain_uuid, nic.alias) for nic in nics if nic.domain_uuid))
 
 
