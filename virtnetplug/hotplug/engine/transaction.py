@@ -309,12 +309,12 @@ class Transaction:
         self._only_forward = True
         self._may_stop = False
 
-    def warn(self, text: str) -> None:
-        """Add a sentence to the outcome's warnings, and publish it; once, although several steps find the same."""
-        if text in self.warnings:
-            return
-        self.warnings.append(text)
-        self.tell("warning", text)
+    def warn(self, *texts: str) -> None:
+        """Add sentences to the outcome's warnings, and publish them; each once, although several steps find the same."""
+        for text in texts:
+            if text not in self.warnings:
+                self.warnings.append(text)
+                self.tell("warning", text)
 
     def tell(self, kind: str, text: str, nic: str = "") -> None:
         """Publish an event of this operation."""

@@ -101,11 +101,9 @@ def _run(host: Host, view: PfView, said: Sequence[str], seconds: float, record: 
     nics, pf, deadline = view.nics, view.pf.address, host.clock.monotonic() + seconds
     with ExitStack() as watches, transaction(host, record, partial(_undos, host, nics)) as tx:
         alone = [nic.label for nic in nics if not nic.has_partner]
-        for text in (
-            *(f"{label} has no teaming partner: its traffic stops until it has a VF again" for label in alone),
-            *said,
-        ):
-            tx.warn(text)
+        tx.warn(
+            *(f"{label} has no teaming partner: its traffic stops until it has a VF again" for label in alone), *said
+        )
         free = [vf.address for vf in view.free]
         tx.effect("fence", str(pf), lambda: keep(host, pf, free, record.id))
         eyes = [(nic, watches.enter_context(nic.domain.watch())) for nic in nics]

@@ -120,8 +120,7 @@ class GuestRelease:
         net = xml.interface(element)
         backend = backend_of(net)
         if not tx.is_done(backend.release_step, alias):
-            for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
-                tx.warn(text)
+            tx.warn(*tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)))
 
     def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
         """Ask the guest to let go of the NIC `alias`, whose live element was `element`.

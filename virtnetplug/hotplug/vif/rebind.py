@@ -160,14 +160,9 @@ def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -
 
     def complete(nic: VifNic) -> None:
         netback.complete(host, nic, seconds)
-        _warn_of_moved(host, [nic], tx)
+        tx.warn(*netback.moved(host, [nic]))
 
     return {("unbind_vif", nic.label): partial(complete, nic) for nic in nics}
-
-
-def _warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
-    for text in netback.moved(host, nics):
-        tx.warn(text)
 
 
 def _bind_all(host: Host, nics: Sequence[VifNic], tx: Transaction, *, surely: bool = False) -> None:
@@ -219,8 +214,7 @@ def _end(
         tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
         return tx.outcome(Result.UNDONE, reason=reason, message=message)
     renewed = netback.renewed(host, nics, moved)
-    for text in (*gone, *netback.moved(host, nics), *renewed):
-        tx.warn(text)
+    tx.warn(*gone, *netback.moved(host, nics), *renewed)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
     tx.finish(OperationState.DONE, Result.DONE, reason=reason)
     return tx.outcome(Result.DONE, reason=reason, message=said, nics=_nics_now(host, nics))
@@ -296,7 +290,7 @@ class RebindVif(Operation):
             _verify(host, nics, tx, max(seconds, CONNECT_SECONDS))
             if cls.heading(tx.record) is Direction.FORWARD:
                 return _end(host, nics, tx, said="the rebind that was left open has been finished")
-            _warn_of_moved(host, nics, tx)
+            tx.warn(*netback.moved(host, nics))
             message = "the rebind that was left open has been undone: every vif has its driver"
             if tx.was_begun("reload_driver", DRIVER):
                 message += ", and whether that was loaded anew is not known"
