@@ -48,7 +48,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.model.run import Run
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import UndoStack
 
@@ -637,23 +637,23 @@ def plan_steps(*parts: tuple[str, str, Phase, Half | None]) -> tuple[Step, ...]:
 def record_of(
     host: Host,
     operation: str,
-    domain: Domain,
+    domain: Domain | str,
     *,
-    run: Run,
-    scope: Scope,
+    run: Run = NO_RUN,
+    scope: Scope = Scope.LIVE,
     device_types: Sequence[str],
     request: dict[str, Any],
     steps: Sequence[Step],
 ) -> OperationRecord:
-    """A new operation for the journal."""
+    """A new operation for the journal. An operation of no one domain has a name instead of the domain."""
     kinds = set(device_types)
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
         operation=operation,
         uri=host.hypervisor.uri,
         hypervisor=host.hypervisor.key,
-        domain_uuid=domain.uuid,
-        domain_name=domain.name,
+        domain_uuid="" if isinstance(domain, str) else domain.uuid,
+        domain_name=domain if isinstance(domain, str) else domain.name,
         domain_id=run.id,
         process=run.process,
         scope=scope,

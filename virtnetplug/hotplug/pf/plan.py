@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from virtnetplug.errors import HostDeviceUnfit, NotSupported, Outage, PfInUse, PfPending, TooFewVfs, UsageError
 from virtnetplug.hotplug.call.host import Host
@@ -14,7 +14,7 @@ from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import entry_of, entry_of_free
 from virtnetplug.hotplug.pf.users import PfView, defined_with
-from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
+from virtnetplug.model.operation import Half, Phase, Refusal, Step
 
 NAME = "rebind-pf"
 """The operation that is no one domain's."""
@@ -143,28 +143,15 @@ def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:
     return plan_steps(*parts, ("unfence", pf, Phase.RELEASE, None))
 
 
-def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -> OperationRecord:
-    """The record for the journal. It names no domain: each NIC in it has its own."""
+def request_of(view: PfView, wish: Wish) -> dict[str, Any]:
+    """The request for the journal: each NIC in it has its own domain."""
     targets = _targets(view, wish)
-    return OperationRecord(
-        id=uuid.uuid4().hex[:12],
-        operation=NAME,
-        uri=host.hypervisor.uri,
-        hypervisor=host.hypervisor.key,
-        domain_uuid="",
-        domain_name=str(view.pf.address),
-        device_type="hostdev",
-        request={
-            "pf": str(view.pf.address),
-            "reload_driver": wish.reload_driver,
-            "numvfs": wish.numvfs,
-            "hook": list(wish.hook),
-            "nics": [
-                *(entry_of(nic, targets[nic.label]) for nic in view.nics),
-                *(entry_of_free(vf.address) for vf in view.free),
-            ],
-            SAME_MAC: sorted({name for nic in view.nics for name in nic.same_mac}),
-        },
-        steps=planned,
-        started=host.clock.now(),
-    )
+    entries = [entry_of(nic, targets[nic.label]) for nic in view.nics]
+    return {
+        "pf": str(view.pf.address),
+        "reload_driver": wish.reload_driver,
+        "numvfs": wish.numvfs,
+        "hook": list(wish.hook),
+        "nics": [*entries, *(entry_of_free(vf.address) for vf in view.free)],
+        SAME_MAC: sorted({name for nic in view.nics for name in nic.same_mac}),
+    }

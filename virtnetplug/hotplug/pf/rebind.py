@@ -32,7 +32,7 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest, travel
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.guest.compensation import StillHeld
@@ -40,7 +40,7 @@ from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
-from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
+from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
 from virtnetplug.hotplug.pf.users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.plug.introduction import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
@@ -83,7 +83,9 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
         named += lost_by_hand(host, nic.domain, nic.net, name=nic.label)
 
     def start(lock: Lock, seconds: float) -> Work:
-        return _run(host, view, named, seconds, record_of(host, view, wish, planned))
+        request, kinds = request_of(view, wish), ["hostdev"]
+        record = record_of(host, NAME, str(view.pf.address), device_types=kinds, request=request, steps=planned)
+        return _run(host, view, named, seconds, record)
 
     return Prepared(
         operation=NAME,

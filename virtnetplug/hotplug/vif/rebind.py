@@ -9,7 +9,6 @@ A guest whose vif has no driver has no network. So each vif is bound and put int
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -128,13 +127,11 @@ def _steps(found: Found) -> tuple[Step, ...]:
 
 
 def _record(host: Host, found: Found, steps: tuple[Step, ...]) -> OperationRecord:
-    """The record for the journal. An operation on all vifs names no domain: each NIC in it has its own."""
+    """The record for the journal. An operation on all vifs is of no one domain: each NIC in it has its own."""
+    domain, run, kinds = found.domains[0], Run(found.domain_id), [found.kind]
     request = {"kind": KIND, "reload": found.has_all, "nics": [nic.entry for nic in found.nics]}
-    run, kinds = Run(found.domain_id), [found.kind]
-    record = record_of(
-        host, NAME, found.domains[0], run=run, scope=Scope.LIVE, device_types=kinds, request=request, steps=steps
-    )
-    return dataclasses.replace(record, domain_uuid="") if found.has_all else record
+    whose = domain.name if found.has_all else domain
+    return record_of(host, NAME, whose, run=run, device_types=kinds, request=request, steps=steps)
 
 
 def _run(host: Host, found: Found, tx: Transaction, guests: FrontendWatch, seconds: float) -> Outcome:
