@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from contextlib import suppress
+from functools import partial
 
 from virtnetplug.backends.candidates import live_with, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
@@ -58,17 +59,7 @@ def return_devices(
             with suppress(VirtnetplugError):
                 its = domain or host.hypervisor.domain(holding.domain_uuid)
                 travel.forget(its, (), [KnownNic(holding.alias, holding.mac, "")])
-        result, reason, message = _answer(holding, returned)
-        outcomes.append(
-            Outcome(
-                operation="return",
-                domain=holding.domain_name,
-                result=result,
-                operation_id=holding.operation_id,
-                reason=reason,
-                message=message,
-            )
-        )
+        outcomes.append(_outcome(holding, returned))
     return outcomes
 
 
@@ -98,13 +89,15 @@ def _how(host: Host, domain: Domain, holding: Holding) -> _Has:
     return _Has.LATER if is_lasting(holding.alias) else _Has.NOT
 
 
-def _answer(holding: Holding, returned: Returned) -> tuple[Result, str, str]:
+def _outcome(holding: Holding, returned: Returned) -> Outcome:
+    outcome = partial(Outcome, operation="return", domain=holding.domain_name, operation_id=holding.operation_id)
     if returned.busy is not None:
-        return Result.PENDING, "device-busy", returned.busy
+        return outcome(result=Result.PENDING, reason="device-busy", message=returned.busy)
     if returned.fault is not None:
-        return Result.INCOMPLETE, "quarantined", returned.fault
+        return outcome(result=Result.INCOMPLETE, reason="quarantined", message=returned.fault)
     if returned.loss is not None:
-        return Result.DONE, "" if returned.loss.is_gone else VfChanged.reason, returned.loss.told
+        reason = "" if returned.loss.is_gone else VfChanged.reason
+        return outcome(result=Result.DONE, reason=reason, message=returned.loss.told)
     address, its = holding.address, f"{holding.alias} of {holding.domain_name}"
     message = f"host device {address} is back as it was before {holding.alias} had it"
     if returned.user is not None:
@@ -112,4 +105,4 @@ def _answer(holding: Holding, returned: Returned) -> tuple[Result, str, str]:
             f"libvirt has given host device {address} to a NIC of {returned.user} since {its} had it. What virtnetplug had set of it, "
             "and libvirt does not set itself, was undone; it is no longer held"
         )
-    return Result.DONE, "", message
+    return outcome(result=Result.DONE, message=message)
