@@ -175,7 +175,7 @@ def test_an_undo_leaves_a_nic_that_somebody_has_put_in_again(fake: World, case: 
     before = picture(fake)[Half.LIVE]
     (outcome,) = fake.plugger.recover(wait=20)
     assert outcome.result is Result.UNDONE
-    assert any(alias in text and "put into the guest" in text for text in outcome.warnings), outcome.warnings
+    assert any(alias in text and "somebody else attached" in text for text in outcome.warnings), outcome.warnings
     assert [nic for nic in picture(fake)[Half.LIVE] if nic.alias == alias] == [n for n in before if n.alias == alias]
     assert fake.plugger.recover() == ()
 

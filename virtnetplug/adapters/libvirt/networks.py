@@ -194,7 +194,7 @@ def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wan
         raise _inactive(name) from None
     if "doesn't have PCI device" not in text:
         return
-    if xml.network(network.XMLDesc(0)).forward != "hostdev":
+    if not xml.network(network.XMLDesc(0)).is_pool:
         raise NotSupported(
             f"network {name} is no pool of PCI devices (<forward mode='hostdev'>); name one that is"
         ) from None

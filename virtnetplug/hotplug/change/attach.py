@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
+from virtnetplug.backends import Order, backend_for, backend_of, faults
 from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -21,9 +21,9 @@ from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Oper
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.introduction import make_way
 from virtnetplug.hotplug.plug.last_seen import keep_end
@@ -32,9 +32,8 @@ from virtnetplug.hotplug.plug.plugging import parts as plug_parts
 from virtnetplug.hotplug.plug.remembering import Remembered, remember
 from virtnetplug.hotplug.plug.undoing import of_define, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
@@ -110,7 +109,7 @@ def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Sco
 
 def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
     """Alias of each assigned device to the network that lent it, which its live element does not name."""
-    if view.live is None or not any(net.is_hostdev for net in view.live.nets):
+    if view.live is None or not any(backend_of(net).is_lent for net in view.live.nets):
         return {}
     return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
 
@@ -121,20 +120,12 @@ def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> 
         return False
     if request.mac not in (None, there.mac) or request.alias not in (None, there.alias):
         return False
-    if there.is_hostdev and request.type == "network":
+    if backend_of(there).is_lent and request.type == "network":
         return pools.get(there.alias or "") == request.source_network
     kind = (
         "network" if there.source_network is not None else there.type
     )  # live, it has the type that came of its network
     return (request.type, request.source) == (kind, there.source)
-
-
-def _settings(net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:
-    if not actual.is_hostdev:
-        return {}
-    from virtnetplug.backends.vf_settings import of_request
-
-    return of_request(net)
 
 
 def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
@@ -153,7 +144,7 @@ def _steps(
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
     for net, actual in zip(nets, actuals, strict=True) if Half.LIVE in scope.halves else ():
         backend = backend_for(actual)
-        parts += plug_parts(backend, _alias(net), has_settings=bool(_settings(net, actual)))
+        parts += plug_parts(backend, _alias(net), backend.settings_of(net))
         parts += [("confirm", _alias(net), Phase.PLUG, Half.LIVE)]
     for net in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", _alias(net), Phase.PLUG, Half.CONFIG)]
@@ -236,12 +227,12 @@ class _Attach:
             net=net,
             actual=actual,
             operation_id=tx.record.id,
-            settings=_settings(net, actual),
+            settings=backend.settings_of(net),
         )
         plug(self.host, tx, backend, order)
         self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
         keep_end(tx, self.live[alias])
-        tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
+        tx.tell("state", f"{alias}: {'/'.join(ATTACHED)}", alias)
 
     def _confirm(self, net: Interface) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
@@ -304,13 +295,13 @@ class _Attach:
     def _keep(self) -> None:
         for net, actual in zip(self.nets, self.actuals, strict=True):
             alias = _alias(net)
-            if alias not in self.live and guest.net_of(self.domain, alias, Half.LIVE) is None:
+            if alias not in self.live and guest.net_of(self.domain, alias) is None:
                 # the definition alone has it
                 self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
             if alias in self.live:
                 process = self.run_begun.process
                 self.rows[alias] = nic_record(
-                    self.host, self.domain, self.live[alias], actual.network, *plugged(), process=process
+                    self.host, self.domain, self.live[alias], actual.network, *ATTACHED, process=process
                 )
                 self.host.journal.put_nic(self.rows[alias])
 
@@ -365,7 +356,7 @@ class Attach(Operation):
         elif not refusals:
             refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
         if not there:
-            pools = [source for source, network in networks.items() if network.forward == "hostdev"]
+            pools = [source for source, network in networks.items() if network.is_pool]
             nets = placed(view, tuple(name(net) for net in nets), kept, pools)
         actuals = () if refusals or there else tuple(_resolve(net, networks) for net in nets)
         remembered = self.remembered(view, nets)
@@ -391,7 +382,7 @@ class Attach(Operation):
             steps=steps,
             diff=diff,
             actual=actuals,
-            warnings=tuple(said),
+            warnings=(*said, *faults()),
         )
 
     @classmethod

@@ -24,7 +24,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
@@ -34,24 +34,15 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net, remove_from_config
+from virtnetplug.hotplug.guest.definition import config_net, remove_from_config
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop
-from virtnetplug.hotplug.look.leaving import is_any_of, operation_of_alias, operation_on
-from virtnetplug.hotplug.look.strangers import plugged_rows, twin_of
-from virtnetplug.hotplug.look.view import (
-    BOTH,
-    DomainNic,
-    DomainView,
-    describe,
-    find,
-    look,
-    named,
-    places_of,
-    same_mac_as,
-)
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look, named, places_of, same_mac_as
 from virtnetplug.hotplug.plug.config_order import ORDER, order_of
 from virtnetplug.hotplug.plug.reinstatement import held_of
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
@@ -196,7 +187,7 @@ def _widows(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Sco
     if any(operation_on(pair.net, pending) is not None for pair in pairs):
         return ()
     leaving = [(half, net) for half in scope.halves for pair in pairs if (net := pair.half(half)) is not None]
-    return tuple(fit.widows(view, leaving))
+    return tuple(conflicts.widows(view, leaving))
 
 
 def _warnings(view: DomainView, pairs: Sequence[DomainNic], scope: Scope, more: Sequence[str]) -> list[str]:
@@ -336,7 +327,7 @@ class _Detach:
         forgotten = [
             xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._is_there(alias)
         ]
-        forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
+        forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net) is None]
         ended += [alias for alias, answer in answers.items() if answer is Answer.ENDED]
         said = self._ended(ending or Ending(HowEnded.OVER), ended) if ended else {}
         tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
@@ -374,7 +365,7 @@ class _Detach:
         """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
         for entry in self.entries if self.is_of_both else ():
             given = entry["config"] if entry["live"] is None else None
-            if given is not None and guest.there(self.domain, xml.interface(given), Half.LIVE) is not None:
+            if given is not None and guest.there(self.domain, xml.interface(given)) is not None:
                 raise NotApplied(
                     f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
                 )
@@ -440,10 +431,10 @@ class _Detach:
 
     def _has(self, alias: str) -> bool:
         """Whether a run that was not asked has that NIC: as the definition, which the run was started from, had it."""
-        return guest.there(self.domain, xml.interface(self.config[alias]), Half.LIVE) is not None
+        return guest.there(self.domain, xml.interface(self.config[alias])) is not None
 
     def _is_there(self, alias: str) -> bool:
-        return guest.there(self.domain, xml.interface(self.live[alias]), Half.LIVE) is not None
+        return guest.there(self.domain, xml.interface(self.live[alias])) is not None
 
     def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
         net = xml.interface(element)
@@ -658,14 +649,18 @@ class Detach(Operation):
 
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:
-        """Also whether the record has every step that a detach of its NICs has."""
+        """Also whether the record has every step that a detach of its NICs has; another backend's release has another name."""
         if not super().knows(record):
             return False
-        has = {(step.name, step.nic) for step in record.steps}
+
+        def named(step: Step) -> str:
+            return Phase.RELEASE if (step.phase, step.half) == (Phase.RELEASE, Half.LIVE) else step.name
+
+        has = {(named(step), step.nic) for step in record.steps}
         for entry in record.request["nics"]:
             live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
             steps = _steps([DomainNic(live, config)], Scope.BOTH) if live or config else ()
-            if any((step.name, entry["alias"]) not in has for step in steps):
+            if any((named(step), entry["alias"]) not in has for step in steps):
                 return False
         return True
 

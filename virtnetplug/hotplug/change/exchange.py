@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import NO_CHOICE, Choice, backend_for
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.hotplug.look.view import name_in_config
@@ -14,18 +13,15 @@ from virtnetplug.hotplug.plug.plugging import Part, parts
 from virtnetplug.hotplug.plug.release import steps_out
 from virtnetplug.hotplug.plug.remembering import Remembered
 from virtnetplug.hotplug.plug.replacement import actual_of
-from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Scope, Step
-from virtnetplug.model.pci import PciAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """The NICs that leave and that come, in order, in each definition. Every net that comes to the guest has a ``ua-`` alias and a MAC.
 
-    `again` is the host device of a NIC that leaves; the NIC that comes must get the same device. `only` is the device of its pool that it must get,
-    and `avoid` a device that it must not get. `remembered` is what the domain's metadata will have from now on.
+    `choice` says which host device the NIC that comes gets. `remembered` is what the domain's metadata will have from now on.
     """
 
     operation: str
@@ -33,9 +29,7 @@ class Exchange:
     entering: tuple[Interface, ...] = ()
     config_leaving: tuple[Interface, ...] = ()
     config_entering: tuple[Interface, ...] = ()
-    again: PciAddress | None = None
-    only: PciAddress | None = None
-    avoid: PciAddress | None = None
+    choice: Choice = NO_CHOICE
     remembered: tuple[Remembered, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -53,23 +47,14 @@ def steps_of(host: Host, exchange: Exchange) -> tuple[Step, ...]:
     for net in exchange.leaving:
         found += steps_out(net, net.alias or "")
     for net in exchange.entering:
-        actual = actual_of(host, net)
-        found += parts(backend_for(actual), net.alias or "", has_settings=bool(settings_of(net, actual)))
+        backend = backend_for(actual_of(host, net))
+        found += parts(backend, net.alias or "", backend.settings_of(net))
         found += [("confirm", net.alias or "", Phase.PLUG, Half.LIVE)]
     replaced = [predecessor(net, exchange.config_leaving) for net in exchange.config_entering]
     gone = [net for net in exchange.config_leaving if net not in replaced]
     found += [("undefine", name_in_config(net), Phase.UNPLUG, Half.CONFIG) for net in gone]
     found += [("define", name_in_config(net), Phase.PLUG, Half.CONFIG) for net in exchange.config_entering]
     return plan_steps(*found)
-
-
-def settings_of(net: Interface, actual: ActualDevice) -> Mapping[str, Any]:
-    """What is to be set of it through its PF, where it is an assigned device."""
-    if not actual.is_hostdev:
-        return {}
-    from virtnetplug.backends.vf_settings import of_request
-
-    return of_request(net)
 
 
 def predecessor(net: Interface, leaving: Sequence[Interface]) -> Interface | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
@@ -26,7 +27,7 @@ from virtnetplug.model.operation import Half, Refusal, Scope
 def obstacles(host: Host, view: DomainView, exchange: Exchange) -> tuple[Refusal, ...]:
     """What speaks against those that are to come, once those that are to leave have."""
     then = without(view, exchange.leaving, exchange.config_leaving)
-    leaving = next((net for net in exchange.leaving if net.is_hostdev), None)
+    leaving = min(exchange.leaving, key=lambda net: not backend_of(net).is_lent, default=None)
     sharing = () if exchange.remembered else exchange.leaving  # an identity may be remembered by its MAC alone
     uuid = view.domain.uuid
     kept = reservations(host.journal.open_operations(host.hypervisor.key, uuid, ""), uuid)
@@ -68,8 +69,8 @@ def prepared(
 
 def _lost(host: Host, view: DomainView, exchange: Exchange) -> Iterator[str]:
     """What somebody set by hand of a device that leaves, where a device comes."""
-    leaving = [net for net in exchange.leaving if net.is_hostdev]
-    if leaving and any(actual_of(host, net).is_hostdev for net in exchange.entering):
+    leaving = [net for net in exchange.leaving if backend_of(net).is_lent]
+    if leaving and any(backend_for(actual_of(host, net)).is_lent for net in exchange.entering):
         for net in leaving:
             yield from lost_by_hand(host, view.domain, net)
 

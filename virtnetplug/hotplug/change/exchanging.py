@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
+from virtnetplug.backends import NO_CHOICE, Choice, Order, backend_for
 from virtnetplug.errors import NotApplied, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Work
-from virtnetplug.hotplug.change.exchange import Exchange, predecessor, settings_of, steps_of
+from virtnetplug.hotplug.change.exchange import Exchange, predecessor, steps_of
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free, freed
 from virtnetplug.hotplug.engine.operation import (
@@ -34,11 +34,11 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net, define, is_defined, remove_from_config, rewrite, standing
+from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop, nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import DomainView, join, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.config_order import ORDER, order_of
 from virtnetplug.hotplug.plug.edit import check_applied
@@ -57,7 +57,7 @@ from virtnetplug.hotplug.plug.plugging import plug
 from virtnetplug.hotplug.plug.reinstatement import held_of
 from virtnetplug.hotplug.plug.release import GuestRelease
 from virtnetplug.hotplug.plug.remembering import Remembered, keep, name_of, remember, remember_again
-from virtnetplug.hotplug.plug.replacement import actual_of
+from virtnetplug.hotplug.plug.replacement import actual_of, holder_of
 from virtnetplug.hotplug.plug.undoing import (
     Leaving,
     expect_place,
@@ -71,12 +71,11 @@ from virtnetplug.hotplug.plug.undoing import (
     say_out,
 )
 from virtnetplug.hotplug.report.inventory import nics_now
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
-from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy.identity import retake
 from virtnetplug.ports.domain import Domain
 
@@ -190,18 +189,18 @@ def _as_changed(
         if name == name_in_config(net):
             net = xml.interface(xml.merged(net.element, before.element, now.element))
         elif name_of(before) in identities:
-            taken = retake(before, now, net, is_hostdev=_is_hostdev(host, net))
+            taken = retake(before, now, net, _holder(host, net))
             net = edited(net, taken.changes)
             left_out += taken.left_out
     return net, left_out
 
 
-def _is_hostdev(host: Host, net: Interface) -> bool:
-    """Whether the NIC is an assigned device. An undo must not fail where the network that would tell is gone."""
+def _holder(host: Host, net: Interface) -> str:
+    """Return `holder_of`. An undo must not fail where the network that would tell is gone."""
     try:
-        return actual_of(host, net).is_hostdev
+        return holder_of(host, net)
     except VirtnetplugError:
-        return net.is_hostdev
+        return net.type
 
 
 def _identities(request: Mapping[str, Any]) -> Mapping[str, Remembered]:
@@ -285,18 +284,17 @@ class _Running:
         """Into the guest, and seen there with what the guest knows it by."""
         net = self._as_changed(tx, xml.interface(entry["element"]), _seen(tx.record.request))
         actual = actual_of(self.host, net)
+        backend = backend_for(actual)
         order = Order(
             domain=self.domain,
             run=self.release.run,
             net=net,
             actual=actual,
             operation_id=tx.record.id,
-            settings=self._settings(tx, entry, net, actual),
-            again=_address(entry["again"]),
-            only=_address(entry.get("only")),
-            avoid=_address(entry.get("avoid")),
+            settings=self._settings(tx, entry, backend.settings_of(net)),
+            choice=Choice.read(entry),
         )
-        plug(self.host, tx, backend_for(actual), order, has_waited=True)
+        plug(self.host, tx, backend, order, has_waited=True)
         now = tx.note("confirm", entry["alias"], lambda: self._confirm(net))
         keep_end(tx, now)
         return now
@@ -309,11 +307,11 @@ class _Running:
         return net
 
     def _settings(
-        self, tx: Transaction, entry: Mapping[str, Any], net: Interface, actual: ActualDevice
+        self, tx: Transaction, entry: Mapping[str, Any], asked: Mapping[str, Setting]
     ) -> Mapping[str, Setting]:
         """What is to be set of the NIC's device. An operation that was to set nothing has no step for it."""
         planned: Mapping[str, Setting] = entry["settings"]
-        settings = {**planned, **settings_of(net, actual)}
+        settings = {**planned, **asked}
         if planned or not settings:
             return settings
         tx.warn(f"{', '.join(settings)} of {entry['alias']} was changed meanwhile, and is not set of its device")
@@ -340,7 +338,7 @@ class _Running:
                     say_unseen(tx, name, before, now, live)
 
     def _confirm(self, wanted: Interface) -> Interface:
-        now = guest.net_of(self.domain, wanted.alias or "", Half.LIVE)
+        now = guest.net_of(self.domain, wanted.alias or "")
         if now is None:
             raise NotApplied(
                 f"libvirt reported that {wanted.alias} was attached, but the guest's live definition does not have it"
@@ -418,11 +416,11 @@ class _Running:
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
         for entry in self.request["entering"]:
             network = xml.interface(entry["element"]).source_network
-            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *plugged()))
+            journal.put_nic(nic_record(self.host, self.domain, came[entry["alias"]], network, *ATTACHED))
 
     def _is_defined_alone(self, net: Interface) -> bool:
         """True if the NIC's alias lasts, and the guest has no NIC of that alias. Otherwise the row would be that of the guest's NIC."""
-        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "", Half.LIVE) is None
+        return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
     def _nics(self, record: OperationRecord) -> Sequence[Any]:
         """What became of those it was about."""
@@ -456,18 +454,14 @@ def _request(host: Host, view: DomainView, exchange: Exchange) -> dict[str, Any]
 
 def _entry(host: Host, net: Interface, exchange: Exchange) -> dict[str, Any]:
     actual = actual_of(host, net)
-    wishes = {"again": exchange.again, "only": exchange.only, "avoid": exchange.avoid}
+    backend = backend_for(actual)
     return {
         **named(net.alias, net),
         "element": net.element,
         "type": actual.type,
-        "settings": dict(settings_of(net, actual)),
-        **{name: str(wish) if wish is not None and actual.is_hostdev else "" for name, wish in wishes.items()},
+        "settings": dict(backend.settings_of(net)),
+        **(exchange.choice if backend.is_lent else NO_CHOICE).written,
     }
-
-
-def _address(text: str | None) -> PciAddress | None:
-    return PciAddress.parse(text) if text else None
 
 
 class Exchanging(Operation):

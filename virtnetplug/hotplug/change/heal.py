@@ -40,7 +40,8 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.plug.introduction import introduce
 from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
@@ -211,7 +212,7 @@ def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """Finish a healing that was cut off and taken over, because it only restores what should be there. Undo it if that fails. `lock` is held."""
     alias = record.request["nics"][0]["alias"]
     with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
-        net = guest.net_of(domain, alias, Half.LIVE)
+        net = guest.net_of(domain, alias)
         if net is None or net.element != record.request["element"]:
             raise NicMissing(f"{alias} is not in the guest any more as it was")
         backing = backing_of(host, domain, net)

@@ -13,16 +13,18 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import heal, update
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos
-from virtnetplug.hotplug.guest import compensation, guest
+from virtnetplug.hotplug.guest import definition, guest
 from virtnetplug.hotplug.look.backing import backing_of, elsewhere, foreign
-from virtnetplug.hotplug.look.strangers import end_of
-from virtnetplug.hotplug.look.view import BOTH, carried, describe, find, has_source_of, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import end_of
+from virtnetplug.hotplug.look.view import BOTH, carried, describe, has_source_of, look
 from virtnetplug.hotplug.plug.introduction import introduce
 from virtnetplug.hotplug.plug.last_seen import is_put_in
 from virtnetplug.hotplug.plug.plugging import Part
@@ -82,7 +84,7 @@ def _look(
 
 def _refusals(host: Host, domain: Domain, live: Interface) -> tuple[Refusal, ...]:
     """What is behind it must be its own; that something is missing there is no obstacle."""
-    if not host.hypervisor.is_local or live.target_dev is None or live.is_hostdev:
+    if not host.hypervisor.is_local or live.target_dev is None or backend_of(live).is_lent:
         return ()
     backing = backing_of(host, domain, live)
     return (*foreign(backing, is_held=False), *elsewhere(backing))
@@ -128,7 +130,7 @@ class _Move(update.Manner):
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         super().change_back(domain, live)
-        now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
+        now = guest.there(domain, xml.interface(live["before"]))
         if self.is_local and now is not None:
             self._complete(domain, now)
 
@@ -183,7 +185,7 @@ def _end_flap(site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) 
     down = xml.edit(after.element, {"link_state": "down"})
     now = carried(guest.nets_of(site.domain), after)
     if now is not None and has_source_of(now, after) and not is_put_in(site.domain, tx, alias, now, end_of(after)):
-        compensation.change(site.domain, now, down, after.element)
+        definition.change(site.domain, now, down, after.element)
 
 
 class Rebind(update.Update):

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import Choice, backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
 from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.exchange import Exchange
 from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
 from virtnetplug.hotplug.change.exchanging import Exchanging
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.holding import Holding
@@ -63,7 +64,7 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
     pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
     for pool in host.networks.names():
         network = host.networks.network(pool)
-        if not network.active or network.forward != "hostdev":
+        if not network.active or not network.is_pool:
             continue
         if address in network.addresses or (pf is not None and network.pf == pf):
             return pool
@@ -81,7 +82,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
     refusals = [
         *unsettled(host, view, [pair]),
-        *fit.widows(view, [(Half.LIVE, live)]),
+        *conflicts.widows(view, [(Half.LIVE, live)]),
         *changed_by_others(describe(live), live, device.holding, device.now),
     ]
     pool = device.network if target is None else owning_pool(host, target)
@@ -92,8 +93,7 @@ def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) ->
         operation=NAME,
         leaving=(live,),
         entering=(name(moved(live, device.settings, target, pool)),),
-        only=target,
-        avoid=device.address,
+        choice=Choice(only=target, avoid=device.address),
         warnings=tuple(_warnings(view, pair, device.address, pool)),
     )
     return prepared(host, view, exchange, obstacles(host, view, exchange))
@@ -164,7 +164,7 @@ def _warnings(view: DomainView, pair: DomainNic, old: PciAddress, pool: str | No
         yield f"the definition of the next boot still names {there}: `update(scope=Scope.CONFIG)` changes that"
 
 
-def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
+def has_partner(net: Interface, nets: Sequence[Interface]) -> bool:
     """Whether a persistent teaming half of the guest carries on while `net` is away."""
     partner = partner_of(net)
     return partner is not None and any(other.alias == partner for other in nets)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
@@ -29,13 +30,15 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.guest import compensation, guest
-from virtnetplug.hotplug.guest.compensation import config_net, rewrite, standing
+from virtnetplug.hotplug.guest import assigned, definition, guest
+from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to, change, change_back, lost_by_hand
+from virtnetplug.hotplug.guest.definition import config_net, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_run, how, may_look
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.strangers import end_of
-from virtnetplug.hotplug.look.view import BOTH, DomainView, carried, describe, find, look, named, same_mac_as
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import is_any_of
+from virtnetplug.hotplug.look.recognition import end_of
+from virtnetplug.hotplug.look.view import BOTH, DomainView, carried, describe, look, named, same_mac_as
 from virtnetplug.hotplug.plug import replacement
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.introduction import make_way
@@ -45,7 +48,7 @@ from virtnetplug.hotplug.plug.release import GuestRelease
 from virtnetplug.hotplug.plug.replacement import Replacement
 from virtnetplug.hotplug.plug.undoing import expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
 from virtnetplug.hotplug.report.inventory import nics_now, nics_of
-from virtnetplug.lifecycle import State
+from virtnetplug.lifecycle import ATTACHED, State
 from virtnetplug.model.interface import Interface, is_lasting, lasting_name
 from virtnetplug.model.operation import (
     Half,
@@ -60,9 +63,6 @@ from virtnetplug.model.operation import (
     Step,
 )
 from virtnetplug.ports.domain import Domain
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.guest.assigned import Assigned
 
 NAME = "update"
 """What the journal calls it."""
@@ -95,8 +95,8 @@ class Manner:
 
     def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
         """Undo the change itself."""
-        now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
-        compensation.change(domain, now, live["after"], live["before"])
+        now = guest.there(domain, xml.interface(live["before"]))
+        definition.change(domain, now, live["after"], live["before"])
 
 
 UPDATE = Manner()
@@ -104,7 +104,7 @@ UPDATE = Manner()
 
 def applied(domain: Domain, alias: str, live: Mapping[str, Any], but: Collection[str] = ()) -> Interface:
     """The NIC after the change. libvirt answers success to some changes that it does not make; what it has now decides."""
-    now = guest.net_of(domain, alias, Half.LIVE)
+    now = guest.net_of(domain, alias)
     if now is None:
         raise NotApplied(f"after the change the guest's live definition has no {alias}")
     check_applied(xml.interface(live["after"]), now, [name for name in live["changed"] if name not in but])
@@ -174,19 +174,17 @@ def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainVie
 def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
     """The assigned device behind the live NIC, if the update is about that."""
     live, config = find(view, selector, scope.halves)
-    if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
+    if live is None or not backend_of(live).is_lent or Half.LIVE not in scope.halves:
         return None
-    from virtnetplug.hotplug.guest.assigned import assigned_to
-
     return assigned_to(host, view.domain, live, config)
 
 
 def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
     """What somebody set by hand of the device that is replaced by another."""
-    if not (edit.by_replacement and edit.before.is_hostdev and replacement.actual_of(host, edit.after).is_hostdev):
+    if not edit.by_replacement or not backend_of(edit.before).is_lent:
         return ()
-    from virtnetplug.hotplug.guest.assigned import lost_by_hand
-
+    if not backend_for(replacement.actual_of(host, edit.after)).is_lent:
+        return ()
     return lost_by_hand(host, view.domain, edit.before, edit.kept)
 
 
@@ -227,8 +225,6 @@ def _refusals(
             )
         )
     if live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         found += assigned.refusals(alias, device, live.after, live.on_device)
     for half, edit in edits.items():
         changed = (*edit.in_place, *edit.by_replacement)
@@ -283,8 +279,6 @@ def _record(
         if Half.CONFIG not in edits:
             request |= beside(view, [alias])
     elif live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
         asked = assigned.request_of(live.before, device, live.on_device, live.kept)
         request[Half.LIVE.value]["device"] = asked
     return record_of(
@@ -347,16 +341,14 @@ class _Update:
         before, after = xml.interface(live["before"]), xml.interface(live["after"])
 
         def change() -> None:
-            now = guest.there(self.domain, before, Half.LIVE)
+            now = guest.there(self.domain, before)
             guest.expect_unchanged(now, before, after)
-            compensation.change(self.domain, now, before.element, after.element)
+            definition.change(self.domain, now, before.element, after.element)
 
         tx.effect("change", self.alias, change, half=Half.LIVE)
         self.manner.confirm(tx, self.alias, live, self.domain)
 
     def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
-        from virtnetplug.hotplug.guest.assigned import change
-
         tx.effect(
             "change_device",
             self.alias,
@@ -406,7 +398,7 @@ class _Update:
     def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
         """See `say_unseen`."""
         assert self.live is not None
-        say_unseen(tx, self.alias, before, now, guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE))
+        say_unseen(tx, self.alias, before, now, guest.there(self.domain, xml.interface(self.live["after"])))
 
     def _pending(self, tx: Transaction) -> Outcome:
         kept = (
@@ -420,9 +412,9 @@ class _Update:
     def _keep(self) -> None:
         hypervisor, uuid = self.host.hypervisor.key, self.domain.uuid
         known = next((nic for nic in self.host.journal.nics(hypervisor, uuid) if nic.alias == self.alias), None)
-        now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
+        now = guest.net_of(self.domain, self.alias) if known is not None and self.live is not None else None
         if known is not None and now is not None:
-            network = self._network(known) if now.is_hostdev else None
+            network = self._network(known) if backend_of(now).is_lent else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
             self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
         elif known is None and self.live is not None and self.request["replace"]:
@@ -430,9 +422,9 @@ class _Update:
 
     def _keep_new(self, after: Interface) -> None:
         """A NIC that came under an alias of ours is one that virtnetplug plugged; the NIC that it replaced was not."""
-        came = guest.there(self.domain, after, Half.LIVE) if after.alias not in (None, self.alias) else None
+        came = guest.there(self.domain, after) if after.alias not in (None, self.alias) else None
         if came is not None:
-            record = nic_record(self.host, self.domain, came, after.source_network, *plugged())
+            record = nic_record(self.host, self.domain, came, after.source_network, *ATTACHED)
             self.host.journal.put_nic(record)
 
     def _network(self, known: NicRecord) -> str:
@@ -470,8 +462,6 @@ def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
     if live is not None and request["replace"]:
         found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)
     elif live is not None and (device := live.get("device")) is not None:
-        from virtnetplug.hotplug.guest.assigned import change_back
-
         found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
     elif live is not None:
         found |= manner.undos(site, tx, alias, live)

@@ -32,7 +32,6 @@ from virtnetplug.errors import (
     unfinished_from,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.compensation import causes_of
 from virtnetplug.hotplug.guest.travel import forget, forget_asked
 from virtnetplug.model.operation import (
     OPEN_STATES,
@@ -50,7 +49,7 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
-from virtnetplug.undo import UndoStack
+from virtnetplug.undo import UndoStack, causes_of
 
 REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; `history()` shows its steps."
 """What to do about a record for which `operation_of` finds no class."""

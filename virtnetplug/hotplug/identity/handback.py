@@ -16,7 +16,7 @@ from virtnetplug.hotplug.check.request import name
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.identity.handover import pairs_called
-from virtnetplug.hotplug.look.strangers import Rows, emulated_of, is_out_of, plugged_rows, strange, twin_of
+from virtnetplug.hotplug.look.recognition import Rows, emulated_of, is_out, plugged_rows, strange, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -72,7 +72,7 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         sides[half] = (fast,) if fast is not None and (is_team or came) else (), came
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
     serving = Half.LIVE if view.live is not None else Half.CONFIG
-    stays_out = serving not in halves and is_out_of(view, known, rows, serving)
+    stays_out = serving not in halves and is_out(view, known, rows, serving)
     after = dataclasses.replace(known, is_out=known.is_out and stays_out)
     return Exchange(
         operation=NAME,

@@ -33,11 +33,11 @@ from virtnetplug.hotplug.engine.operation import (
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of, resumed, transaction
-from virtnetplug.hotplug.guest import guest, travel
+from virtnetplug.hotplug.guest import asking, guest, travel
+from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
-from virtnetplug.hotplug.guest.compensation import StillHeld
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
@@ -110,7 +110,7 @@ def _run(host: Host, view: PfView, said: Sequence[str], seconds: float, record: 
         tx.effect("fence", str(pf), lambda: keep(host, pf, free, record.id))
         eyes = [(nic, watches.enter_context(nic.domain.watch())) for nic in nics]
         for nic, watch in eyes:
-            ask = partial(guest.ask, host, nic.domain, nic.net, watch, deadline, run=nic.run, seen=[nic.net])
+            ask = partial(asking.ask, host, nic.domain, nic.net, watch, deadline, run=nic.run, seen=[nic.net])
             tx.effect("ask", nic.label, ask, half=Half.LIVE)
         answers = yield from _answers(tx, eyes, deadline)
         if held := [label for label, answer in answers.items() if answer is Answer.HELD]:

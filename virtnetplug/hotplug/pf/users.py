@@ -12,7 +12,6 @@ from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
     HostDeviceMissing,
-    NicPending,
     NotSupported,
     PciAddressInvalid,
     Refused,
@@ -21,12 +20,13 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.rebind_vf import changed_by_others, has_partner, owning_pool
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.request import name as minted
-from virtnetplug.hotplug.guest.device_run import as_in_run
-from virtnetplug.hotplug.look.leaving import operation_on
+from virtnetplug.hotplug.check.reserved import pending
+from virtnetplug.hotplug.guest.assigned import as_in_run
+from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.view import DomainView, describe, look, same_mac_as
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.model.holding import Holding
@@ -132,9 +132,9 @@ def look_at(host: Host, address: PciAddress) -> PfView:
         except DomainMissing:
             continue  # it ended since it was listed
         for hostdev in view.live.hostdevs if view.live is not None else ():
-            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in view.live_nets):
+            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in view.nets(Half.LIVE)):
                 refusals.append(_held(hostdev.host_address, f"domain {domain.name} has it as a plain <hostdev>"))
-        for net in view.live_nets:
+        for net in view.nets(Half.LIVE):
             if net.source_pci in known:
                 holding = holdings.get(net.source_pci)
                 nic = _nic(host, view, net, known[net.source_pci], holding)
@@ -172,7 +172,7 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
         index=vf.vf_index or 0,
         old={"network": network, "settings": settings},
         managed=holding.managed if holding is not None else bool(net.managed),
-        has_partner=has_partner(net, view.live_nets),
+        has_partner=has_partner(net, view.nets(Half.LIVE)),
         same_mac=same_mac_as(view, [net]),
     )
 
@@ -186,10 +186,9 @@ def _nic_refusals(
     if view.state.power is PowerState.PAUSED:
         message = f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs."
         yield refusal(reason="guest-paused", message=message)
-    yield from fit.widows(view, [(Half.LIVE, net)])
+    yield from conflicts.widows(view, [(Half.LIVE, net)])
     if (operation := operation_on(net, pending_nics(host, view.domain.uuid, view))) is not None:
-        message = f"{name} belongs to operation {operation}, which is not settled; `recover(wait=60)` settles it first."
-        yield refusal(reason=NicPending.reason, message=message)
+        yield pending(nic.label, name, operation, view.domain)
         return
     if holding is None and not net.managed:
         message = (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from virtnetplug import xml
 from virtnetplug.errors import ConnectionLost, DomainMissing, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.engine.transaction import Transaction
-from virtnetplug.hotplug.guest.compensation import define, remove_from_config
+from virtnetplug.hotplug.guest.definition import define, remove_from_config
 from virtnetplug.hotplug.look.view import DomainView
 from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import Half

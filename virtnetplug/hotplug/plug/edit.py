@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import updatable
 from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, settings_from
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
-from virtnetplug.hotplug.check.fit import no_place
+from virtnetplug.hotplug.check.conflicts import no_place
 from virtnetplug.hotplug.guest.assigned import Assigned
-from virtnetplug.hotplug.look.view import DomainView, describe, find
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import DomainView, describe
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import OF_DEVICES, Interface
 from virtnetplug.model.operation import Half, Scope
@@ -80,7 +82,7 @@ def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | No
         raise NotSupported(no_place(describe(before), tuple(own)).message)
     said = {name: value for name, value in wanted.items() if name not in OF_DEVICES}
     after = replace(xml.interface(xml.edit(before.element, with_source(before, said))), **own)
-    in_place, by_replacement = fits_in_place(replace(before, **own), after)
+    in_place, by_replacement = fits_in_place(replace(before, **own), after, updatable(before, after))
     if half is Half.CONFIG:
         in_place, by_replacement = (*in_place, *by_replacement), ()
     if own and not by_replacement:  # else it may become an assigned device
@@ -196,7 +198,7 @@ def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigne
     kept = {name: value for name, value in {**device.settings, **settings}.items() if name not in cleared}
     said = {name: value for name, value in fields.items() if value is not None}
     after = xml.interface(xml.edit(before.element, with_source(before, rest)))
-    by_replacement = fits_in_place(before, after)[1]
+    by_replacement = fits_in_place(before, after, updatable(before, after))[1]
     if not by_replacement:
         on_device = differences(settings, device.now)
         return Edit(before, replace(before, **said), on_device=on_device, kept=kept) if on_device else None

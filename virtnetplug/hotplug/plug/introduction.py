@@ -17,7 +17,6 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
@@ -43,7 +42,7 @@ def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> Non
     if partner is None or not host.hypervisor.is_local:
         return
     with _only_said(tx, partner):
-        there = guest.net_of(domain, partner, Half.LIVE)
+        there = guest.net_of(domain, partner)
         if there is not None:
             _introduce(host, there, tx)
 
@@ -61,7 +60,7 @@ def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transact
     with suppress(KeyboardInterrupt, ConnectionLost), interruption.shortened():  # what it was all about is done
         for alias, partner in pairs.items():
             with _only_said(tx, alias):
-                net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
+                net, standby = (guest.net_of(domain, each) for each in (alias, partner))
                 if net is not None and standby is not None and standby.target_dev is not None:
                     _make_way(host, net, standby.target_dev)
 

@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of, updatable
 from virtnetplug.errors import NicChanged, OperationTaken, VirtnetplugError
-from virtnetplug.hotplug.check.request import without_address
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import DomainView, describe, has_source_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.run import Run
@@ -50,7 +50,7 @@ def see(domain: Domain, tx: Transaction, name: str, element: str, now: Interface
         return
     before = xml.interface(element)
     is_process = bool(run.process) and domain.process() == run.process
-    if now.alias == before.alias and (has_source_of(now, before) or (is_process and not now.is_hostdev)):
+    if now.alias == before.alias and (has_source_of(now, before) or (is_process and backend_of(now).updatable)):
         tx.amend(**{SEEN: {**tx.record.request.get(SEEN, {}), name: now.element}})
 
 
@@ -62,7 +62,7 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
     seen = request.get(SEEN, {}).get(name)
     if seen is None:
         return element
-    return seen if xml.interface(element).address is not None else without_address(seen)
+    return seen if xml.interface(element).address is not None else xml.edit(seen, {"address": None})
 
 
 def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:
@@ -88,7 +88,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
     kept = dict(tx.record.request.get(key, {}))
     for name, element in leaving.items() if changes else ():
         net = xml.interface(kept.get(name, element))
-        if now.is_hostdev or net.is_hostdev:
+        if not updatable(now, net):
             continue
         its = changes if has_source_of(net, now) else _fitting(came, now, net, changes)
         if lost := [field for field in changes if field not in its]:
@@ -102,7 +102,7 @@ def pass_on(tx: Transaction, key: str, leaving: Mapping[str, str], came: Interfa
 
 def _fitting(came: Interface, now: Interface, net: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes that `net` can have, whatever it is connected to."""
-    taken = retake(came, now, net, is_hostdev=False).changes
+    taken = retake(came, now, net, net.type).changes
     able = {"link_state", *(name for name in taken if name in _OF_EVERY_SOURCE)}
     return {name: value for name, value in changes.items() if name in able or value is None}
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
-from virtnetplug.backends import Backend, Order
-from virtnetplug.errors import HostDeviceBusy, VfChanged
+from virtnetplug.backends import Backend, Order, faults
+from virtnetplug.errors import HostDeviceBusy
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import expect_run
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase
 
@@ -20,11 +22,10 @@ MOST_RACES = 8
 Part = tuple[str, str, Phase, Half | None]
 
 
-def parts(backend: Backend, alias: str, *, has_settings: bool) -> list[Part]:
-    """The steps of `plug`, for plans and the journal."""
+def parts(backend: Backend, alias: str, settings: Mapping[str, Setting]) -> list[Part]:
+    """The steps of `plug` for a NIC with these settings (see `Order`), for plans and the journal."""
     own = [*backend.plug_steps, (backend.attach_step, Phase.PLUG)]
-    if has_settings:
-        own.append(("change_device", Phase.PLUG))
+    own += [("change_device", Phase.PLUG)] if settings else []
     return [(step, alias, phase, Half.LIVE) for step, phase in own]
 
 
@@ -40,9 +41,15 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
             expect_run(order.domain, order.run, tx.record, alias, "attached")
         order.domain.attach(element, Half.LIVE)
 
+    def configure(plugged: Interface) -> Interface:
+        if order.settings:
+            tx.effect("change_device", alias, partial(backend.configure, host, order, plugged), half=Half.LIVE)
+        return plugged
+
+    for text in faults():
+        tx.warn(text)
     if (there := _plugged_before(tx, backend, order)) is not None:
-        _set(host, tx, order, there)
-        return there
+        return configure(there)
     if has_waited:
         expect_free(order.domain, order.net, tx.record)
     for is_last in (False,) * MOST_RACES + (True,):
@@ -55,8 +62,7 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
             # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
             if is_last or order.net.source_pci is not None or tx.undo.unwind(undone_to):
                 raise
-    _set(host, tx, order, plugged)
-    return plugged
+    return configure(plugged)
 
 
 def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interface | None:
@@ -64,26 +70,8 @@ def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interfac
     alias = order.net.alias or ""
     if not tx.was_begun(backend.attach_step, alias):
         return None
-    there = guest.net_of(order.domain, alias, Half.LIVE)
+    there = guest.net_of(order.domain, alias)
     if there is None or there.mac != order.net.mac:
         return None
     tx.end(backend.attach_step, alias)
     return there
-
-
-def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
-    if order.settings and plugged.source_pci is not None:
-        from virtnetplug.backends.vf_settings import put
-        from virtnetplug.hotplug.guest.assigned import held
-
-        def set_it() -> None:
-            address = plugged.source_pci
-            holding = (
-                held(host, order.domain, order.net.alias or "", order.net.mac, address) if address is not None else None
-            )
-            if holding is None:
-                raise VfChanged(f"host device {address} is not the VF any more that was lent to {order.net.alias}.")
-            put(host, holding, order.settings)
-
-        # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
-        tx.effect("change_device", order.net.alias or "", set_it, half=Half.LIVE)

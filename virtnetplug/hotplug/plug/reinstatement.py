@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
+from virtnetplug.backends import Choice, Order, backend_for, backend_of
+from virtnetplug.backends.lending import held
+from virtnetplug.backends.vf_settings import fields_from, put
 from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
@@ -21,9 +23,9 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.guest import ending, guest
-from virtnetplug.hotplug.guest.device_run import as_in_run, set_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import same
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -72,7 +74,7 @@ def put_back(
         answer = guest.look_for(domain, net, run=run)
         if answer is Answer.GONE and not is_back(domain, net, operation):
             expect_free(domain, net, operation)
-            if net.is_hostdev and old is not None:
+            if backend_of(net).is_lent and old is not None:
                 _lend(host, domain, net, old, operation, run)
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
@@ -84,7 +86,7 @@ def put_back(
 
 def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     """The alias that the NIC has by now, and that its device is held for."""
-    there = None if is_lasting(net.alias) else guest.there(domain, net, Half.LIVE)
+    there = None if is_lasting(net.alias) else guest.there(domain, net)
     if there is None or there.alias is None:
         return net.alias or ""
     for holding in host.journal.holdings():
@@ -111,10 +113,8 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 
     libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
     """
-    if not net.is_hostdev or net.source_pci is None:
+    if not backend_of(net).is_lent or net.source_pci is None:
         return None
-    from virtnetplug.hotplug.guest.assigned import held, lending_pool
-
     holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     if holding is not None:
         return {"network": holding.network, "settings": dict(as_in_run(host, domain, holding).settings)}
@@ -125,7 +125,6 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 def _lend(
     host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation: OperationRecord, run: Run
 ) -> None:
-    from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.plug.edit import of_pool
 
     if old["network"]:
@@ -147,7 +146,7 @@ def _lend(
         actual=actual,
         operation_id=operation.id,
         settings=settings,
-        again=net.source_pci,
+        choice=Choice(again=net.source_pci),
     )
     backend = backend_for(actual)
     try:
@@ -171,7 +170,7 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
         raise NetworkMissing(
             f"{net.alias} comes back with a device of network {name}, which is not there. Define it as it was, and start it. {then}"
         ) from None
-    if network.forward != "hostdev":
+    if not network.is_pool:
         raise NotSupported(
             f"{net.alias} comes back with a device of network {name}, which is no pool of PCI devices any more. Define it as it was, "
             f"and start it. {then}"
@@ -184,10 +183,8 @@ def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
     """Set the device that is held for the NIC and that its guest has. The journal knows the NIC by it from now on. libvirt has set the VLAN."""
-    from virtnetplug.backends.vf_settings import put
-    from virtnetplug.hotplug.guest.assigned import held
 
-    there = guest.net_of(domain, alias, Half.LIVE)
+    there = guest.net_of(domain, alias)
     if there is None or there.source_pci is None:
         return
     if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:

@@ -8,16 +8,16 @@ from functools import partial
 
 from virtnetplug import interruption, xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import DomainBusy, RemovalFailed, VirtnetplugError, call
+from virtnetplug.errors import BackendMissing, DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, left_pending
 from virtnetplug.hotplug.engine.transaction import Transaction
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking, guest
 from virtnetplug.hotplug.guest.ending import Ending, fault, held, how, is_between_hosts
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.travel import forget_asked, say_asked
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.plug.introduction import hand_on
 from virtnetplug.hotplug.plug.last_seen import see
@@ -119,6 +119,16 @@ class GuestRelease:
         """Return what the host had behind a NIC that has left; once, because the next NIC of that alias has its own."""
         net = xml.interface(element)
         backend = backend_of(net)
+        planned = [
+            step.name
+            for step in tx.steps
+            if step.nic == alias and step.phase is Phase.RELEASE and step.half is Half.LIVE
+        ]
+        if backend.release_step not in planned:
+            raise BackendMissing(
+                f"the step {' '.join(planned)} of {alias} belongs to a backend that does not serve the NIC any more. "
+                f"So the host's end of {alias} is not released. Install the package of that backend again, then run `recover()`"
+            )
         if not tx.is_done(backend.release_step, alias):
             tx.warn(*tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)))
 
@@ -126,7 +136,7 @@ class GuestRelease:
         """Ask the guest to let go of the NIC `alias`, whose live element was `element`.
 
         Another run has the NIC as its definition had it: with the element `defined`, which may name another source.
-        A guest that was asked before is asked again only after `guest.GRACE`, while it is waited for.
+        A guest that was asked before is asked again only after `asking.GRACE`, while it is waited for.
         """
         net = xml.interface(element)
         is_next, kept = not self.run.matches(tx.record.run), None if defined is None else xml.interface(defined)
@@ -176,7 +186,7 @@ class GuestRelease:
             guest.expect_unchanged(now, *seen)
             self._see(tx, alias, now)
             self._say_asked(tx, alias, now)
-            guest.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
+            asking.ask(self.host, self.domain, net, self.watch, self.deadline, run=self.run, seen=seen)
 
     def _see(self, tx: Transaction, alias: str, now: Interface) -> None:
         """Keep in the journal what somebody has changed of the NIC, as long as the guest has it."""
@@ -184,7 +194,7 @@ class GuestRelease:
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """The NIC as `guest.there` finds it. A NIC that may return at any address has no address in its element: the journal has the old address."""
-        now, names = guest.there(self.domain, net, Half.LIVE), tx.record.names_of(alias)
+        now, names = guest.there(self.domain, net), tx.record.names_of(alias)
         if now is None or names == {alias}:  # a record of an earlier version says no more
             return now
         return now if is_any_of([now], names) else None
@@ -250,7 +260,7 @@ def guest_release(
     tx.begin("guest_release", nic)
     tx.tell("waiting", f"waiting for {who} to let go of {alias}", nic)
     try:
-        answer = yield from guest.released(
+        answer = yield from asking.released(
             tx.host, domain, net, watch, deadline,
             run=run, was_asked=was_asked, resumed=tx.expect_mine, seen=seen,
         )  # fmt: skip

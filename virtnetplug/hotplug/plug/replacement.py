@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
+from virtnetplug.backends import Order, backend_for, backend_of
 from virtnetplug.errors import NetworkMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait
@@ -42,11 +42,17 @@ def actual_of(host: Host, net: Interface) -> ActualDevice:
     return resolve(net, host.networks.network(net.source_network or "") if net.type == "network" else None)
 
 
+def holder_of(host: Host, net: Interface) -> str:
+    """The type that decides which settings the NIC can hold (see `policy.identity.take`)."""
+    actual = actual_of(host, net)
+    return actual.type if backend_for(actual).is_lent else net.type
+
+
 def steps_of(edit: Edit, actual: ActualDevice, alias: str) -> list[Part]:
     """Its steps, for plans and the journal."""
     return [
         *steps_out(edit.before, alias),
-        *parts(backend_for(actual), edit.after.alias or alias, has_settings=bool(_settings(edit, actual))),
+        *parts(backend_for(actual), edit.after.alias or alias, _settings(edit, actual)),
         ("confirm", alias, Phase.PLUG, Half.LIVE),
     ]
 
@@ -69,11 +75,8 @@ def request_of(host: Host, domain: Domain, edit: Edit, actual: ActualDevice) -> 
 
 def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
     """What the new device is to have: as the old one, or as an attach would ask."""
-    if edit.kept or not actual.is_hostdev:
-        return edit.kept if actual.is_hostdev else {}
-    from virtnetplug.backends.vf_settings import of_request
-
-    return of_request(edit.after)
+    backend = backend_for(actual)
+    return edit.kept if edit.kept and backend.is_lent else backend.settings_of(edit.after)
 
 
 def live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
@@ -120,11 +123,11 @@ class Replacement:
 
     def _confirm(self, live: Mapping[str, Any], plugged: Interface) -> Interface:
         alias = plugged.alias or self.alias
-        now = guest.net_of(self.domain, alias, Half.LIVE)
+        now = guest.net_of(self.domain, alias)
         if now is None:
             raise NotApplied(f"after the change the guest's live definition has no {alias}")
         changed = live["changed"]
-        if plugged.is_hostdev:  # its element names the device, whatever was asked for
+        if backend_of(plugged).is_lent:  # its element names the device, whatever was asked for
             check_applied(plugged, now, [name for name in changed if not name.startswith(_SOURCES)])
         else:
             check_applied(xml.interface(live["after"]), now, changed)

@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import Backend
-from virtnetplug.backends.candidates import devices_of
+from virtnetplug.backends import Backend, are_lent, backend_of
+from virtnetplug.backends.vf_identity import devices_of
 from virtnetplug.errors import (
+    BackendMissing,
     Failed,
     GuestMigrated,
     LeftPending,
@@ -26,21 +27,13 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, recover_command
-from virtnetplug.hotplug.guest import guest, leftover
-from virtnetplug.hotplug.guest.compensation import (
-    WaitsForUndo,
-    config_net,
-    define,
-    is_defined,
-    remove_from_config,
-    rewrite,
-    standing,
-    take_out,
-)
+from virtnetplug.hotplug.guest import guest, orphans
+from virtnetplug.hotplug.guest.asking import take_out
+from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.ending import expect_over
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.travel import forget_ours
-from virtnetplug.hotplug.look.strangers import end_of
+from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of, is_alike, name_in_config, same
 from virtnetplug.hotplug.plug.config_order import put_in_place, restore_moved
 from virtnetplug.hotplug.plug.edit import check_applied
@@ -60,10 +53,11 @@ from virtnetplug.hotplug.plug.last_seen import (
 from virtnetplug.hotplug.plug.reinstatement import put_back
 from virtnetplug.hotplug.plug.remembering import forget
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, OperationRecord, StepState
+from virtnetplug.model.operation import Half, OperationRecord, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import changes_between
+from virtnetplug.undo import WaitsForUndo
 
 
 def is_next(site: Site, tx: Transaction) -> bool:
@@ -142,7 +136,7 @@ def of_plug(
             forget_ours(site.domain, net)
         hand_on(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
-            leftover.evict(site.host, site.domain, [net], site.seconds)
+            orphans.evict(site.host, site.domain, [net], site.seconds)
         if run != NO_RUN and tx.was_begun("define", alias):
             raise WaitsForUndo(
                 f"{alias} is out for good once the definition has it no more, which gives it to the next run"
@@ -151,7 +145,25 @@ def of_plug(
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return undos
+    return {
+        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
+        **undos,
+    }
+
+
+def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
+    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+    own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
+    phases = (Phase.ALLOCATE, Phase.PLUG)
+    planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
+    return [step.name for step in planned if step.name not in own]
+
+
+def _expect_backend(step: str, alias: str) -> None:
+    raise BackendMissing(
+        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+        "Install the package of that backend, then run `recover()`"
+    )
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
@@ -162,11 +174,11 @@ def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came:
     """
     if leaving.name not in tx.record.request.get(RETURNED, ()) and guest.goes_on(site.domain, tx.record.run_asked):
         return False
-    if is_alike(now, came) or (now.is_hostdev and came.is_hostdev):
+    if is_alike(now, came) or are_lent(now, came):
         return False
     elements = {leaving.known(site, tx), leaving.defined or leaving.element}
     its = [net for net in map(xml.interface, elements) if same([now], net) is not None]
-    return any(is_alike(now, net) or (now.is_hostdev and net.is_hostdev) for net in its)
+    return any(is_alike(now, net) or are_lent(now, net) for net in its)
 
 
 def _expect_return(site: Site, tx: Transaction, name: str, came: Interface, left: Sequence[Leaving]) -> None:
@@ -192,7 +204,7 @@ def _is_redefined(tx: Transaction) -> bool:
 def given(site: Site, before: Interface, after: Interface) -> Interface | None:
     """The NIC that a later run got from a definition with `after` in place of `before`; None if the run has it as before.
 
-    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `compensation.rewrite`).
+    Also a NIC without the alias of `after`, as a rewrite leaves it that died between its two calls (see `definition.rewrite`).
     """
     nets = guest.nets_of(site.domain)
     now = same(nets, after) or same(nets, replace(after, alias=None))
@@ -294,10 +306,10 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
     """The NIC that came, and that somebody has connected to something else, or taken out and put in again, since; None if there is none."""
     begun = {(step.name, step.nic) for step in tx.steps if step.state is not StepState.PLANNED}
     for step, net in came:
-        now = guest.net_of(site.domain, net.alias or "", Half.LIVE) if (step, net.alias) in begun else None
+        now = guest.net_of(site.domain, net.alias or "") if (step, net.alias) in begun else None
         if now is None or now.mac != net.mac or is_back(site, tx, leaving, now, net):
             continue
-        is_elsewhere = not now.is_hostdev and not has_source_of(now, net)
+        is_elsewhere = backend_of(now).updatable and not has_source_of(now, net)
         if is_elsewhere or is_put_in(site.domain, tx, net.alias or "", now, end_that_came(tx, net)):
             return now
     return None
@@ -306,7 +318,7 @@ def _left_in(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[tuple
 def _say_where(site: Site, tx: Transaction, net: Interface) -> None:
     """Warn if the definition connects a NIC that is back in the guest to something else: somebody has changed that while the NIC was out."""
     defined = config_net(site.domain, net) if is_defined(site.domain, net) else None
-    now = guest.there(site.domain, net, Half.LIVE)
+    now = guest.there(site.domain, net)
     if defined is not None and now is not None and not has_source_of(defined, now):
         tx.warn(
             f"{describe(net)} is connected to {now.source} in the guest, as it was seen last there, and to {defined.source} in the definition"
@@ -375,7 +387,7 @@ def leaves(tx: Transaction, now: Interface | None, *ours: Interface) -> bool:
     """Whether that NIC, which may be one of `ours`, is left as it is: somebody has connected it to something else. Then the operation says so."""
     if now is None or now.mac not in {one.mac for one in ours}:
         return False
-    if any(has_source_of(now, one) or (now.is_hostdev and one.is_hostdev) for one in ours):  # a pool may lend any VF
+    if any(has_source_of(now, one) or are_lent(now, one) for one in ours):
         return False
     tx.warn(
         f"{describe(now)} is connected to {now.source} by now, which this {tx.record.operation} did not do: it is left as it is"
@@ -389,7 +401,7 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         return True
     if now is None or now.mac not in {one.mac for one in ours} or not is_put_in(site.domain, tx, name, now, end):
         return False
-    end = f"host device {end_of(now)}" if now.is_hostdev else f"tap {end_of(now)}"
+    end = f"{'host device' if backend_of(now).is_lent else 'tap'} {end_of(now)}"
     tx.warn(
         f"somebody else attached {describe(now)} with the {end} to the guest of {tx.record.domain_name}, after the NIC of the "
         f"{tx.record.operation} was detached. It is left as it is"

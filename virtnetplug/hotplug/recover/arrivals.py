@@ -21,13 +21,13 @@ from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.check.reserved import taken_place
 from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.leaving import is_any_of, names_of
-from virtnetplug.hotplug.look.strangers import is_anothers
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.open_operations import is_any_of, names_of
+from virtnetplug.hotplug.look.recognition import is_anothers
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look, named
 from virtnetplug.hotplug.plug.plugging import Part, parts
 from virtnetplug.hotplug.plug.release import steps_out
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
@@ -116,13 +116,13 @@ def _refresh(host: Host, view: DomainView) -> None:
     """
     busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
-    live, config = ({net.alias: net for net in nets} for nets in (view.live_nets, view.config_nets))
+    live, config = ({net.alias: net for net in nets} for nets in (view.nets(Half.LIVE), view.nets(Half.CONFIG)))
     for row in host.journal.nics(key, uuid) if process or not view.state.is_active else ():
         if (process and row.process == process) or row.unreadable or names_of(row.alias, row.mac) & busy:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac and not is_anothers(row, there, kept, view):
-            now = nic_record(host, view.domain, there, row.network if there.is_hostdev else None, *plugged())
+            now = nic_record(host, view.domain, there, row.network if backend_of(there).is_lent else None, *ATTACHED)
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
             travel.say_ours(view.domain, [there])
         elif kept is not None and str(kept.mac or "") == row.mac:
@@ -142,7 +142,7 @@ def forget_departed(host: Host) -> None:
 
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
-    nets = view.live_nets
+    nets = view.nets(Half.LIVE)
     _own(host, view, [net for net in nets if travel.is_ours(carried.nics, net)])
     done = [operation_id for operation_id in carried.ending if _is_over(host, operation_id)]
     for asked in carried.asked:
@@ -191,7 +191,7 @@ def _is_back(view: DomainView, asked: Asked) -> bool:
 
 
 def _warn_of_other_journal(host: Host, view: DomainView, asked: Asked) -> None:
-    name, nets = view.domain.name, view.live_nets
+    name, nets = view.domain.name, view.nets(Half.LIVE)
     asked_for = ", ".join(travel.told(nic, nets) for nic in asked.nics)
     held = [now.alias or str(now.mac) for nic in asked.nics if (now := travel.there(nic, nets)) is not None]
     again = f", or detach {', '.join(held)} again" if held else ""
@@ -241,8 +241,8 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
-        if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and not net.is_hostdev:
-            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
+        if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and backend_of(net).migrates:
+            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *ATTACHED))
 
 
 def _busy(host: Host, view: DomainView) -> frozenset[str]:
@@ -272,19 +272,19 @@ class _Which:
 def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     """Compare the question with the guest and its definition. Only the definition describes a NIC that the guest has released since."""
     busy = _busy(host, view)
-    nets = [net for net in view.live_nets if any(travel.is_same(nic, net) for nic in asked.nics)]
+    nets = [net for net in view.nets(Half.LIVE) if any(travel.is_same(nic, net) for nic in asked.nics)]
     is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
     there = [
         net
         for net in nets
-        if not is_any_of([net], busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
+        if not is_any_of([net], busy) and backend_of(net).migrates and (is_detach or is_lasting(net.alias))
     ]
     left = _without_busy((nic for nic in asked.nics if not any(travel.is_same(nic, net) for net in nets)), busy)
     record = host.journal.operation(asked.id)
     is_settled = is_detach and record is not None and record.state is not OperationState.LEFT
     sources = {nic.source for nic in asked.nics} | {net.source for net in there}
-    kept = [net for net in view.config_nets if net.source in sources and not is_settled]
-    defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
+    kept = [net for net in view.nets(Half.CONFIG) if net.source in sources and not is_settled]
+    defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and backend_of(net).migrates]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
         defined = [net for net in defined if taken_place(view.domain, net) is None]
     return _Which(there, left, defined, kept)
@@ -318,10 +318,10 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
 
 def _why_out(view: DomainView, nic: KnownNic) -> str:
     """Why a NIC that the guest has released is not attached again, by its definition."""
-    net = next((net for net in view.config_nets if travel.is_same(nic, net)), None)
+    net = next((net for net in view.nets(Half.CONFIG) if travel.is_same(nic, net)), None)
     if net is None:
         return "Its definition does not have that NIC"
-    if net.is_hostdev:
+    if not backend_of(net).migrates:
         return "Its definition has an assigned device for that NIC"
     if (other := taken_place(view.domain, net)) is not None:
         return f"{other.who} has its {other.what}"
@@ -333,7 +333,7 @@ def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
 
     A lasting alias is gone then, or libvirt made the alias, and the NIC is connected to something else.
     """
-    its = (net for net in view.live_nets if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
+    its = (net for net in view.nets(Half.LIVE) if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
     return next((net for net in its if not is_lasting(nic.alias) or str(net.address or "") == nic.address), None)
 
 
@@ -381,7 +381,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
     request = {"nics": [named(alias, net)], "asked": [alias], "replace": True, "live": live}
-    entering = parts(backend_of(net), alias, has_settings=False)
+    entering = parts(backend_of(net), alias, {})
     steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
 

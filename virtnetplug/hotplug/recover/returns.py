@@ -6,13 +6,12 @@ import enum
 from contextlib import suppress
 from functools import partial
 
-from virtnetplug.backends.candidates import live_with, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
-from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.backends.vf_identity import live_with, loss_of, users_of_devices
 from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.device_run import carried_over, is_of_run
+from virtnetplug.hotplug.guest.assigned import carried_over, is_of_run
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting

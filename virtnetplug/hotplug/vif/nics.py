@@ -13,7 +13,6 @@ from virtnetplug.errors import (
     BridgeMissing,
     DomainMissing,
     NicMissing,
-    NicPending,
     NotSupported,
     TapElsewhere,
     UsageError,
@@ -21,14 +20,16 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
+from virtnetplug.hotplug.check.reserved import pending
 from virtnetplug.hotplug.look.backing import LINUX
-from virtnetplug.hotplug.look.leaving import operation_on
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import operation_on
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Refusal, Scope
+from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import Link
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
@@ -134,7 +135,7 @@ def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = Fal
         why = f"xenstore has {names} with its MAC, and one is needed. {_AGAIN}"
         return dataclasses.replace(found, refusals=(_refusal(VifUnfit.reason, label, why),))
     nic = _nic(host, its[0], net, domain.uuid, prefix)
-    against = tuple(_refusals(host, nic, must_connect=True))
+    against = tuple(_refusals(host, nic, domain, must_connect=True))
     return dataclasses.replace(found, nics=() if against else (nic,), refusals=against)
 
 
@@ -159,7 +160,7 @@ def find_all(host: Host, domain: Domain, selector: str) -> Found:
             if vif.number in numbers:
                 numbers.discard(vif.number)
                 nic = _other(host, vif, view)
-                speaks = list(_refusals(host, nic, must_connect=False))
+                speaks = list(_refusals(host, nic, view.domain if view is not None else None, must_connect=False))
                 against += speaks
                 nics += [] if speaks else [nic]
         why = "xenstore has nothing of it. Try again once its domain has ended."
@@ -199,7 +200,7 @@ def _other(host: Host, vif: Vif, view: DomainView | None) -> VifNic:
     is_placed = vif.hotplug_status == "connected"
     if view is None:
         return _nic(host, vif, None, is_placed=is_placed)
-    its = [net for net in view.live_nets if vif.mac == str(net.mac)]
+    its = [net for net in view.nets(Half.LIVE) if vif.mac == str(net.mac)]
     net = next((net for net in its if vif.has_link(net.target_dev)), its[0] if its else None)
     uuid = view.domain.uuid if net is not None else ""
     return _nic(host, vif, net, uuid, f"{view.domain.name}/", is_placed=is_placed)
@@ -249,13 +250,12 @@ def _wanted(host: Host, vif: Vif, link: Link | None, bridge: str | None) -> Netd
     return dataclasses.replace(now, name=vif.link_name or now.name, mtu=mtu, is_up=True, master=bridge)
 
 
-def _refusals(host: Host, nic: VifNic, *, must_connect: bool) -> Iterator[Refusal]:
+def _refusals(host: Host, nic: VifNic, domain: Domain | None, *, must_connect: bool) -> Iterator[Refusal]:
     """Every refusal. `must_connect`: its guest must be connected, too."""
     label, vif = nic.label, nic.vif
-    pending = pending_nics(host, nic.domain_uuid) if nic.domain_uuid else {}
-    if (operation := operation_on(nic.net, pending)) is not None:
-        why = f"operation {operation} of it is not settled; `recover()` settles it first."
-        yield _refusal(NicPending.reason, label, why)
+    operations = pending_nics(host, nic.domain_uuid) if nic.domain_uuid else {}
+    if domain is not None and (operation := operation_on(nic.net, operations)) is not None:
+        yield pending(label, label, operation, domain)
     if vif.backend_domain:
         why = f"its backend runs in domain {vif.backend_domain}, and can be bound anew only there."
         yield _refusal(VifUnfit.reason, label, why)
