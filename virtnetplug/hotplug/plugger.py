@@ -205,11 +205,7 @@ class Plugger:
         """
         from virtnetplug.hotplug.vif import rebind
 
-        ask = {"reload_driver": reload_driver}
-        return Asked(
-            run=partial(rebind.rebind_vif, self._host, domain, nic, **ask, seconds=wait),
-            plan=partial(rebind.plan_rebind_vif, self._host, domain, nic, **ask),
-        )
+        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
     plan_rebind_vif = rebind_vif.plan
 
@@ -236,10 +232,7 @@ class Plugger:
         wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return Asked(
-            run=partial(rebind.rebind_pf, self._host, pf, wish, seconds=wait),
-            plan=partial(rebind.plan_rebind_pf, self._host, pf, wish),
-        )
+        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
 
     plan_rebind_pf = rebind_pf.plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from virtnetplug import xml
@@ -32,13 +33,10 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
         yield from _doubles(seen)
         if not seen.is_active:
             continue
-        for net in seen.live if whole.links is not None else ():
-            yield from _link(seen, net, whole, whole.links or {})
-        if whole.links is not None:
-            yield from _orphan_taps(seen, whole)
+        for net in seen.live:
+            yield from (*_link(seen, net, whole), *_port(seen, net, whole))
+        yield from _orphan_taps(seen, whole)
         yield from _vifs(seen, whole)
-        for net in seen.live if whole.ports is not None else ():
-            yield from _port(seen, net, whole.ports or {})
         if seen.uuid in known:
             yield from _config(seen, aliases)
     yield from _operations(whole)
@@ -49,7 +47,7 @@ def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
     """For each NIC of a running guest, what is wrong behind it."""
     for seen in whole.domains.values():
         for net in seen.live:
-            for found in (*_link(seen, net, whole, whole.links or {}), *_port(seen, net, whole.ports or {})):
+            for found in (*_link(seen, net, whole), *_port(seen, net, whole)):
                 yield seen, net, found
 
 
@@ -59,12 +57,7 @@ def _name(net: NetGlimpse) -> str:
 
 
 def _twice(values: Iterable[str | None]) -> set[str]:
-    known: set[str] = set()
-    twice: set[str] = set()
-    for value in values:
-        if value is not None:
-            (twice if value in known else known).add(value)
-    return twice
+    return {value for value, count in Counter(values).items() if value is not None and count > 1}
 
 
 def _doubles(seen: Seen) -> Iterator[Finding]:
@@ -93,11 +86,12 @@ def _are_teamed(text: str, mac: str) -> bool:
     return sorted(each.type for each in teaming if each is not None) == ["persistent", "transient"]
 
 
-def _link(seen: Seen, net: NetGlimpse, whole: Survey, links: Mapping[str, Link]) -> Iterator[Finding]:
+def _link(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
     """A tap that is gone, that is not where the live definition says, or that is not isolated."""
-    target, link = net.target, links.get(net.target or "")
-    if target is None or net.type not in types_that("linked_types"):
+    target = net.target
+    if whole.links is None or target is None or net.type not in types_that("linked_types"):
         return
+    link = whole.links.get(target)
     if link is None:
         is_held = whole.taps is not None and target in whole.taps.get(seen.uuid, ())
         if not is_held:  # QEMU may have the tap after all: then the tap is in another network namespace than ours
@@ -106,7 +100,7 @@ def _link(seen: Seen, net: NetGlimpse, whole: Survey, links: Mapping[str, Link])
     if net.type not in ON_BRIDGE:
         return
     if net.bridge is not None and link.master != net.bridge:
-        yield from _outside(seen, net, link, links)
+        yield from _outside(seen, net, link, whole.links)
     elif net.is_isolated and link.isolated is False:
         yield finding(
             "tap-not-isolated", seen.owner, _name(net), device=link.name, network=net.network, master=link.master
@@ -140,10 +134,12 @@ def _is_switched(bridge: Link | None, master: Link | None) -> bool:
     return bridge.kind != OPEN_VSWITCH or (master is not None and master.name == DATAPATH)
 
 
-def _port(seen: Seen, net: NetGlimpse, networks: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    if net.portid is None or net.network is None or net.portid in networks.get(net.network, ()):
+def _port(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
+    if whole.ports is None or net.portid is None or net.network is None:
         return
-    is_defined = net.network in networks
+    if net.portid in whole.ports.get(net.network, ()):
+        return
+    is_defined = net.network in whole.ports
     can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
     start = "The network was stopped or restarted under it: start it, then `heal()` makes the port again."
     yield finding(
@@ -159,8 +155,8 @@ def _port(seen: Seen, net: NetGlimpse, networks: Mapping[str, frozenset[str]]) -
 
 
 def _orphan_taps(seen: Seen, whole: Survey) -> Iterator[Finding]:
-    held = whole.taps.get(seen.uuid) if whole.taps is not None else None
-    extra = held.difference([net.target for net in seen.live if net.target is not None]) if held else ()
+    held = whole.taps.get(seen.uuid, frozenset()) if whole.taps is not None and whole.links is not None else frozenset()
+    extra = held.difference([net.target for net in seen.live if net.target is not None])
     if extra and not xml.has_own_netdevs(seen.live_xml or ""):
         for tap in sorted(extra):
             yield finding("orphan-tap", seen.owner, tap, device=tap)

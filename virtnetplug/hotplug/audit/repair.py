@@ -53,21 +53,20 @@ def put_back(host: Host, finding: Finding) -> None:
 
 def delete_port(host: Host, finding: Finding) -> None:
     """Delete a network port, unless its owner uses it by now."""
-    try:
-        text = host.hypervisor.domain(finding.domain_uuid).xml(Half.LIVE)
-    except (DomainMissing, DomainNotRunning):
-        text = None
-    for net in xml.glimpse(text) if text is not None else ():
-        if net.portid == finding.device or net.mac == finding.nic:
-            raise Failed(f"{finding.domain} has a NIC in port {finding.device} by now; audit again.")
+    with suppress(DomainMissing, DomainNotRunning):
+        for net in xml.glimpse(host.hypervisor.domain(finding.domain_uuid).xml(Half.LIVE)):
+            if net.portid == finding.device or net.mac == finding.nic:
+                raise Failed(f"{finding.domain} has a NIC in port {finding.device} by now; audit again.")
     host.networks.delete_port(finding.network, finding.device)
 
 
 def forget(host: Host, finding: Finding) -> None:
     """Take a NIC that went by itself out of the journal, unless it is there again."""
     for half in Half:
-        if finding.nic in _aliases(host, finding.domain_uuid, half):
-            raise Failed(f"{finding.domain} has NIC {finding.nic} again; audit again.")
+        with suppress(DomainMissing, DomainNotRunning, DomainTransient):
+            nets = xml.glimpse(host.hypervisor.domain(finding.domain_uuid).xml(half))
+            if any(net.alias == finding.nic for net in nets):
+                raise Failed(f"{finding.domain} has NIC {finding.nic} again; audit again.")
     key = host.hypervisor.key
     gone = [row for row in host.journal.nics(key, finding.domain_uuid) if row.alias == finding.nic]
     host.journal.drop_nic(key, finding.domain_uuid, finding.nic)
@@ -84,13 +83,6 @@ def clear_remains(host: Host, finding: Finding) -> None:
     store.clear(domain_id)
     if domain_id in store.remains():
         raise Failed(f"a script has written about the vifs of domain id {domain_id} again; audit again.")
-
-
-def _aliases(host: Host, uuid: str, half: Half) -> set[str | None]:
-    try:
-        return {net.alias for net in xml.glimpse(host.hypervisor.domain(uuid).xml(half))}
-    except (DomainMissing, DomainNotRunning, DomainTransient):
-        return set()
 
 
 REPAIRS: Mapping[str, Callable[[Host, Finding], None]] = {

@@ -36,15 +36,9 @@ def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[O
         except Interrupted:
             raise
         except VirtnetplugError as error:
-            outcomes.append(
-                Outcome(
-                    operation=heal.NAME,
-                    domain=host.hypervisor.domain(uuid).name,
-                    result=_RESULTS.get(error.exit_code, Result.INCOMPLETE),
-                    reason=error.reason,
-                    message=error.message,
-                )
-            )
+            name, result = host.hypervisor.domain(uuid).name, _RESULTS.get(error.exit_code, Result.INCOMPLETE)
+            left = Outcome(operation=heal.NAME, domain=name, result=result, reason=error.reason, message=error.message)
+            outcomes.append(left)
     return tuple(outcomes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -134,7 +134,7 @@ def _warnings(
         yield f"the definition of the next boot still names {there}: `update(scope=Scope.CONFIG)` changes that"
 
 
-def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
+def has_partner(net: Interface, nets: Sequence[Interface]) -> bool:
     """Whether a persistent teaming half of the guest carries on while `net` is away."""
     partner = partner_of(net)
     return partner is not None and any(other.alias == partner for other in nets)

@@ -47,7 +47,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
-from virtnetplug.model.run import Run
+from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import UndoStack, causes_of
 
@@ -308,12 +308,12 @@ class Transaction:
         self._only_forward = True
         self._may_stop = False
 
-    def warn(self, text: str) -> None:
-        """Add a sentence to the outcome's warnings, and publish it; once, although several steps find the same."""
-        if text in self.warnings:
-            return
-        self.warnings.append(text)
-        self.tell("warning", text)
+    def warn(self, *texts: str) -> None:
+        """Add sentences to the outcome's warnings, and publish them; each once, although several steps find the same."""
+        for text in texts:
+            if text not in self.warnings:
+                self.warnings.append(text)
+                self.tell("warning", text)
 
     def tell(self, kind: str, text: str, nic: str = "") -> None:
         """Publish an event of this operation."""
@@ -636,23 +636,23 @@ def plan_steps(*parts: tuple[str, str, Phase, Half | None]) -> tuple[Step, ...]:
 def record_of(
     host: Host,
     operation: str,
-    domain: Domain,
+    domain: Domain | str,
     *,
-    run: Run,
-    scope: Scope,
+    run: Run = NO_RUN,
+    scope: Scope = Scope.LIVE,
     device_types: Sequence[str],
     request: dict[str, Any],
     steps: Sequence[Step],
 ) -> OperationRecord:
-    """A new operation for the journal."""
+    """A new operation for the journal. An operation of no one domain has a name instead of the domain."""
     kinds = set(device_types)
     return OperationRecord(
         id=uuid.uuid4().hex[:12],
         operation=operation,
         uri=host.hypervisor.uri,
         hypervisor=host.hypervisor.key,
-        domain_uuid=domain.uuid,
-        domain_name=domain.name,
+        domain_uuid="" if isinstance(domain, str) else domain.uuid,
+        domain_name=domain if isinstance(domain, str) else domain.name,
         domain_id=run.id,
         process=run.process,
         scope=scope,

@@ -31,8 +31,10 @@ from virtnetplug.model.interface import is_lasting
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
+
+_KEPT = ("alias", "element", "index", "old", "managed")
+"""What the journal keeps of a NIC under the same names."""
 
 
 def pf_lock(host: Host, pf: PciAddress, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
@@ -46,16 +48,17 @@ def entry_of(nic: PfNic, index: int) -> dict[str, Any]:
         "domain_uuid": nic.domain.uuid,
         "domain_name": nic.domain.name,
         "run": nic.run.request,
-        "alias": nic.alias,
         "label": nic.label,
-        **({} if nic.net.alias == nic.alias else {"mac": str(nic.mac or ""), "places": places_of([nic.net])}),
-        "element": nic.element,
+        **({} if nic.net.alias == nic.alias else {"mac": str(nic.net.mac or ""), "places": places_of([nic.net])}),
         "address": str(nic.address),
-        "index": nic.index,
         "target": index,
-        "old": nic.old,
-        "managed": nic.managed,
+        **{name: getattr(nic, name) for name in _KEPT},
     }
+
+
+def key_of(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells a NIC of the journal from all others (`PfNic.key`)."""
+    return entry["domain_uuid"], entry["alias"]
 
 
 def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
@@ -64,34 +67,27 @@ def nic_from(host: Host, entry: Mapping[str, Any]) -> PfNic | None:
         domain = host.hypervisor.domain(entry["domain_uuid"])
     except DomainMissing:
         return None
+    run = Run.from_request(entry.get("run", entry.get("domain_id")))
+    # No guest is saved with an assigned device: a guest that was restored since lacks the NIC, and gets it.
+    is_restored = not guest.goes_on(domain, run) and how(domain, run).is_active
     return PfNic(
         domain=domain,
-        run=_run_of(domain, Run.from_request(entry.get("run", entry.get("domain_id")))),
-        alias=entry["alias"],
-        element=entry["element"],
+        run=guest.run_of(domain) if is_restored else run,
         address=PciAddress.parse(entry["address"]),
-        index=entry["index"],
-        old=entry["old"],
-        managed=entry["managed"],
+        **{name: entry[name] for name in _KEPT},
     )
-
-
-def _run_of(domain: Domain, run: Run) -> Run:
-    """The run that gets the NIC again. No guest is saved with an assigned device, so a guest that was restored since lacks the NIC, and gets it."""
-    is_restored = not guest.goes_on(domain, run) and how(domain, run).is_active
-    return guest.run_of(domain) if is_restored else run
 
 
 def keep(host: Host, pf: PciAddress, vfs: Sequence[PciAddress], operation_id: str) -> None:
     """Hold VFs that nobody has, so that nobody gets them; raises `ClaimTaken` naming who was faster."""
+    nobody = {"domain_uuid": "", "domain_name": str(pf), "domain_id": -1, "mac": "", "managed": True}
     for vf in vfs:
-        host.journal.hold(
-            Holding(
-                address=vf, uri=host.hypervisor.uri, hypervisor=host.hypervisor.key, domain_uuid="", domain_name=str(pf), domain_id=-1,
-                alias=str(vf), mac="", managed=True, operation_id=operation_id, since=host.clock.now(),
-                identity=host.host_devices.identity(vf),
-            )
-        )  # fmt: skip
+        host.journal.hold(_row(host, vf, operation_id, alias=str(vf), **nobody))
+
+
+def _row(host: Host, vf: PciAddress, operation_id: str, **its: Any) -> Holding:
+    key, uri, now, identity = host.hypervisor.key, host.hypervisor.uri, host.clock.now(), host.host_devices.identity(vf)
+    return Holding(address=vf, uri=uri, hypervisor=key, operation_id=operation_id, since=now, identity=identity, **its)
 
 
 def keep_new(host: Host, pf: PciAddress, tx: Transaction) -> None:
@@ -145,10 +141,9 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
         return vf in rows and rows[vf].operation_id == tx.record.id and not rows[vf].domain_uuid
 
     def is_its(vf: PciAddress) -> bool:
-        its = {(nic.domain.uuid, nic.alias), (nic.domain.uuid, nic.net.alias)}
-        return vf in rows and (rows[vf].domain_uuid, rows[vf].alias) in its
+        return vf in rows and rows[vf].domain_uuid == nic.domain.uuid and rows[vf].alias in nic.names
 
-    vf, key = vfs[target].address, (nic.domain.uuid, nic.alias)
+    vf = vfs[target].address
     if vf not in users and (vf not in rows or is_kept(vf) or is_its(vf)):
         return target
     who = f"domain {users[vf].name} has" if vf in users else f"{rows[vf].alias} of domain {rows[vf].domain_name} holds"
@@ -158,7 +153,7 @@ def untaken(host: Host, nic: PfNic, vfs: Sequence[PciDevice], target: int, tx: T
         is_held = is_its(other.address) and not rows[other.address].quarantine  # since an earlier try
         is_free = other.address not in rows or (is_kept(other.address) and index not in others)
         if (is_held or is_free) and other.address not in users:
-            tx.amend(nics=[{**e, "target": index} if (e["domain_uuid"], e["alias"]) == key else e for e in entries])
+            tx.amend(nics=[{**entry, "target": index} if key_of(entry) == nic.key else entry for entry in entries])
             tx.warn(f"{nic.label} has VF {index} ({other.address}): {who} VF {target} ({vf}) by now")
             return index
     raise VfHeld(
@@ -170,8 +165,6 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
     """Restore the VF that the guest has released, and keep it held for that NIC. Raises `Failed` without proof that the VF is as it was before."""
     holding = next((one for one in host.journal.holdings() if one.address == nic.address), None)
     kept = _held_for(host, nic, nic.address, operation_id, {} if holding is None else holding.snapshot)
-    if holding is not None:
-        kept = dataclasses.replace(kept, identity=holding.identity)
     if holding is None:  # another program had attached it, and libvirt returns it to its host driver
         host.journal.hold(kept)
         is_back = until_true(
@@ -179,7 +172,7 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         )
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
-        returned = give_back(host, holding, kept)
+        returned = give_back(host, holding, dataclasses.replace(kept, identity=holding.identity))
         if returned.loss is not None:
             raise Failed(f"{returned.loss.told}.", reason=VfChanged.reason)
         if returned.user is not None and returned.fault is None:
@@ -222,7 +215,7 @@ def put_in(
     if address != nic.address:
         _leave_to_taker(host, nic)
         _hold_instead(host, nic, address, operation.id, snapshot or {})
-    for holding in held_for(host, nic.domain, nic.net.alias or "") if nic.net.alias != nic.alias else ():
+    for holding in (one for name in nic.names - {nic.alias} for one in held_for(host, nic.domain, name)):
         if holding.address == nic.address:
             host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
     element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
@@ -237,7 +230,7 @@ def put_in(
 
 def _leave_to_taker(host: Host, nic: PfNic) -> None:
     """Release the VF that the NIC had, if another NIC has it by now, and undo what was set of it. Raises `Failed` if that cannot be undone."""
-    for holding in (one for name in {nic.alias, nic.net.alias or ""} for one in held_for(host, nic.domain, name)):
+    for holding in (one for name in nic.names for one in held_for(host, nic.domain, name)):
         if holding.address == nic.address and loss_of(host, holding) is None and taker_of(host, holding) is not None:
             returned = give_back(host, holding)
             if returned.fault is not None:
@@ -263,10 +256,10 @@ def remember(host: Host, nics: Sequence[PfNic]) -> None:
 def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> Holding:
     """The row of a device that is held for the NIC. Its port is not made yet. `snapshot` has the settings that it gets in the end."""
     network = nic.old["network"]
-    return Holding(
-        address=address,
-        uri=host.hypervisor.uri,
-        hypervisor=host.hypervisor.key,
+    return _row(
+        host,
+        address,
+        operation_id,
         domain_uuid=nic.domain.uuid,
         domain_name=nic.domain.name,
         domain_id=nic.run.id,
@@ -275,11 +268,8 @@ def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, sn
         managed=nic.managed,
         network=network,
         port=str(uuid.uuid4()) if network else "",
-        operation_id=operation_id,
         snapshot=dict(snapshot),
         settings=dict(nic.old["settings"]),
-        since=host.clock.now(),
-        identity=host.host_devices.identity(address),
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from virtnetplug.errors import HostDeviceUnfit, NotSupported, Outage, PfInUse, PfPending, TooFewVfs, UsageError
 from virtnetplug.hotplug.call.host import Host
@@ -14,7 +14,7 @@ from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import entry_of, entry_of_free
 from virtnetplug.hotplug.pf.users import PfView, defined_with
-from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Step
+from virtnetplug.model.operation import Half, Phase, Refusal, Step
 
 NAME = "rebind-pf"
 """The operation that is no one domain's."""
@@ -28,6 +28,10 @@ class Wish:
     numvfs: int | None = None
     hook: tuple[str, ...] = ()
     allow_outage: bool = False
+
+    def vfs_of(self, view: PfView) -> int:
+        """The number of VFs that the PF gets."""
+        return view.pf.num_vfs if self.numvfs is None else self.numvfs
 
 
 def wish_of(
@@ -51,7 +55,15 @@ def refusals(host: Host, view: PfView, wish: Wish) -> tuple[Refusal, ...]:
     """Every refusal; none if the PF is as wished already."""
     if is_so(view, wish):
         return ()
-    return (*_unfit(host, view, wish), *view.refusals, *(() if wish.allow_outage else _cut_off(view)))
+    found = [*_unfit(host, view, wish), *view.refusals]
+    alone = [nic.label for nic in view.nics if not nic.has_partner]
+    if alone and not wish.allow_outage:
+        message = (
+            f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
+            "Use `allow_outage=True` if that is meant."
+        )
+        found.append(Refusal(reason=Outage.reason, nic=alone[0], message=message))
+    return tuple(found)
 
 
 def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
@@ -70,37 +82,20 @@ def _unfit(host: Host, view: PfView, wish: Wish) -> Iterator[Refusal]:
         yield refusal(HostDeviceUnfit.reason, "has no driver, so no driver could be restored. Bind one to it first.")
     for record in host.journal.open_operations(host.hypervisor.key, ""):
         if record.operation == NAME and record.domain_name == name:
-            yield refusal(
-                PfPending.reason,
-                f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first.",
-            )
+            why = f"belongs to operation {record.id}, which is not settled; `recover(wait=60)` settles it first."
+            yield refusal(PfPending.reason, why)
     if wish.hook and (fault := host.host_devices.hook_fault(wish.hook)) is not None:
         yield refusal(NotSupported.reason, f"has a firmware hook that cannot be run: {fault}.")
     if wish.reload_driver and (above := host.host_devices.links_above(pf.address)):
-        yield refusal(
-            PfInUse.reason,
-            f"carries {', '.join(above)}, which would be gone with its network interface. Remove what is on it first.",
-        )
-    number = pf.num_vfs if wish.numvfs is None else wish.numvfs
+        why = f"carries {', '.join(above)}, which would be gone with its network interface. Remove what is on it first."
+        yield refusal(PfInUse.reason, why)
+    number = wish.vfs_of(view)
     if number > pf.total_vfs:
         yield refusal(HostDeviceUnfit.reason, f"can have {pf.total_vfs} VFs, not {number}.")
     if number < len(view.nics):
         names = ", ".join(nic.label for nic in view.nics)
-        yield refusal(
-            TooFewVfs.reason,
-            f"would have {number} VFs, and guests have {len(view.nics)} ({names}). Detach some, or ask for more.",
-        )
-
-
-def _cut_off(view: PfView) -> Iterator[Refusal]:
-    alone = [nic.label for nic in view.nics if not nic.has_partner]
-    if alone:
-        yield Refusal(
-            reason=Outage.reason,
-            nic=alone[0],
-            message=f"{', '.join(alone)} {'have' if len(alone) > 1 else 'has'} no teaming partner, and would be cut off until the PF is back. "
-            "Use `allow_outage=True` if that is meant.",
-        )
+        why = f"would have {number} VFs, and guests have {len(view.nics)} ({names}). Detach some, or ask for more."
+        yield refusal(TooFewVfs.reason, why)
 
 
 def is_so(view: PfView, wish: Wish) -> bool:
@@ -110,7 +105,7 @@ def is_so(view: PfView, wish: Wish) -> bool:
 
 def _targets(view: PfView, wish: Wish) -> dict[str, int]:
     """The index of the VF that each NIC gets: its own if that will be there, else the lowest that is free."""
-    number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
+    number = wish.vfs_of(view)
     stay = {nic.label: nic.index for nic in view.nics if nic.index < number}
     spare = iter(index for index in range(number) if index not in stay.values())
     return {nic.label: stay[nic.label] if nic.label in stay else next(spare) for nic in view.nics}
@@ -118,9 +113,7 @@ def _targets(view: PfView, wish: Wish) -> dict[str, int]:
 
 def told(view: PfView, wish: Wish) -> Iterator[str]:
     """For each guest a sentence that says what happens to it."""
-    targets = (
-        _targets(view, wish) if len(view.nics) <= (view.pf.num_vfs if wish.numvfs is None else wish.numvfs) else {}
-    )
+    targets = _targets(view, wish) if len(view.nics) <= wish.vfs_of(view) else {}
     for nic in view.nics:
         how = "its teaming partner carries its traffic meanwhile" if nic.has_partner else "it is cut off meanwhile"
         where = targets.get(nic.label, nic.index)
@@ -130,7 +123,7 @@ def told(view: PfView, wish: Wish) -> Iterator[str]:
 
 def still_named(host: Host, view: PfView, wish: Wish) -> Iterator[str]:
     """For each definition that names a VF which will be gone, a sentence."""
-    number = view.pf.num_vfs if wish.numvfs is None else wish.numvfs
+    number = wish.vfs_of(view)
     for domain, vf in defined_with(host, [each.address for each in view.vfs[number:]]):
         yield (
             f"the definition of the next boot of {domain} still names {vf}, which {view.pf.address} has no more with {number} VFs: {domain} does not "
@@ -150,28 +143,15 @@ def steps(view: PfView, wish: Wish) -> tuple[Step, ...]:
     return plan_steps(*parts, ("unfence", pf, Phase.RELEASE, None))
 
 
-def record_of(host: Host, view: PfView, wish: Wish, planned: tuple[Step, ...]) -> OperationRecord:
-    """The record for the journal. It names no domain: each NIC in it has its own."""
+def request_of(view: PfView, wish: Wish) -> dict[str, Any]:
+    """The request for the journal: each NIC in it has its own domain."""
     targets = _targets(view, wish)
-    return OperationRecord(
-        id=uuid.uuid4().hex[:12],
-        operation=NAME,
-        uri=host.hypervisor.uri,
-        hypervisor=host.hypervisor.key,
-        domain_uuid="",
-        domain_name=str(view.pf.address),
-        device_type="hostdev",
-        request={
-            "pf": str(view.pf.address),
-            "reload_driver": wish.reload_driver,
-            "numvfs": wish.numvfs,
-            "hook": list(wish.hook),
-            "nics": [
-                *(entry_of(nic, targets[nic.label]) for nic in view.nics),
-                *(entry_of_free(vf.address) for vf in view.free),
-            ],
-            SAME_MAC: sorted({name for nic in view.nics for name in nic.same_mac}),
-        },
-        steps=planned,
-        started=host.clock.now(),
-    )
+    entries = [entry_of(nic, targets[nic.label]) for nic in view.nics]
+    return {
+        "pf": str(view.pf.address),
+        "reload_driver": wish.reload_driver,
+        "numvfs": wish.numvfs,
+        "hook": list(wish.hook),
+        "nics": [*entries, *(entry_of_free(vf.address) for vf in view.free)],
+        SAME_MAC: sorted({name for nic in view.nics for name in nic.same_mac}),
+    }

@@ -16,6 +16,7 @@ from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLocks, Lock, least_of
+from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.check.reserved import freed
 from virtnetplug.hotplug.engine.operation import (
@@ -31,22 +32,21 @@ from virtnetplug.hotplug.engine.operation import (
 )
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import asking, guest, travel
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.pf import rework
-from virtnetplug.hotplug.pf.guests import keep, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
-from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
+from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
+from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
 from virtnetplug.hotplug.pf.users import PfNic, PfView, look_at, pf_called
 from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
-from virtnetplug.hotplug.recover.several import settled_and_locked
+from virtnetplug.hotplug.recover.settling import settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
-from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.operation import (
     Half,
     Nic,
@@ -59,29 +59,20 @@ from virtnetplug.model.operation import (
     StepState,
 )
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.domain import Domain, GuestEvent, Watch
+from virtnetplug.ports.domain import GuestEvent, Watch
 
 
-def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float = 30.0) -> Outcome:
+def rebind_pf(host: Host, pf: PciAddress | str, wish: Wish, *, seconds: float) -> Asked[Outcome, Plan]:
     """Rebind the PF, or raise the refusals. Guests are waited for until `seconds` have passed."""
     address = pf_called(host, pf)
     look = partial(look_at, host, address)
-    with (
-        pf_lock(host, address, seconds),
-        settled_and_locked(host, lambda: _guests(look().nics), look, lambda view: _guests(view.nics), seconds) as seen,
-    ):
-        view, locks = seen
-        return _prepared(host, view, wish).run(host, locks, seconds)
 
+    def run() -> Outcome:
+        locked = settled_and_locked(host, lambda: look().guests, look, lambda view: view.guests, seconds)
+        with pf_lock(host, address, seconds), locked as (view, locks):
+            return _prepared(host, view, wish).run(host, locks, seconds)
 
-def _guests(nics: Sequence[PfNic]) -> list[Domain]:
-    return [nic.domain for nic in nics]
-
-
-def plan_rebind_pf(host: Host, pf: PciAddress | str, wish: Wish) -> Plan:
-    """What `rebind_pf` would do to which guests; nothing is touched."""
-    view = look_at(host, pf_called(host, pf))
-    return _prepared(host, view, wish).plan()
+    return Asked(run=run, plan=lambda: _prepared(host, look(), wish).plan())
 
 
 def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
@@ -92,7 +83,9 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
         named += lost_by_hand(host, nic.domain, nic.net, name=nic.label)
 
     def start(lock: Lock, seconds: float) -> Work:
-        return _Running(host, view, named, seconds).run(record_of(host, view, wish, planned))
+        request, kinds = request_of(view, wish), ["hostdev"]
+        record = record_of(host, NAME, str(view.pf.address), device_types=kinds, request=request, steps=planned)
+        return _run(host, view, named, seconds, record)
 
     return Prepared(
         operation=NAME,
@@ -106,77 +99,62 @@ def _prepared(host: Host, view: PfView, wish: Wish) -> Prepared:
     )
 
 
-class _Running:
-    """A rebind that is under way."""
-
-    def __init__(self, host: Host, view: PfView, said: Sequence[str], seconds: float) -> None:
-        self.host, self.view, self.said = host, view, said
-        self.pf, self.nics = view.pf.address, view.nics
-        self.deadline = host.clock.monotonic() + seconds
-        self.answers: dict[str, Answer | RemovalFailed] = {}
-
-    def run(self, record: OperationRecord) -> Work:
-        """Guests out, the PF, guests in."""
-        with ExitStack() as watches, transaction(self.host, record, partial(_undos, self.host, self.nics)) as tx:
-            for nic in self.nics:
-                if not nic.has_partner:
-                    tx.warn(f"{nic.label} has no teaming partner: its traffic stops until it has a VF again")
-            for text in self.said:
-                tx.warn(text)
-            free, pf = [vf.address for vf in self.view.free], str(self.pf)
-            tx.effect("fence", pf, lambda: keep(self.host, self.pf, free, record.id))
-            eyes = {nic.label: watches.enter_context(nic.domain.watch()) for nic in self.nics}
-            for nic in self.nics:
-                self._ask(tx, nic, eyes[nic.label])
-            yield from self._wait(tx, eyes)
-            if held := [nic for nic in self.nics if self.answers[nic.label] is Answer.HELD]:
-                return self._abort(tx, held)
-            for answer in self.answers.values():
-                if isinstance(answer, RemovalFailed):
-                    raise answer
-            for nic in self.nics:
-                tx.note("pci_reattach", nic.label, lambda nic=nic: take_back(self.host, nic, record.id))  # type: ignore[misc]
-            tx.note("snapshot", pf, lambda: tx.amend(**rework.snapshot(self.host, self.view.pf)))
-            rework.check_free(self.host, self.pf)
-            rework.rework(self.host, self.pf, tx)
-            return _go_forward(self.host, tx, list(self.nics))
-
-    def _ask(self, tx: Transaction, nic: PfNic, watch: Watch) -> None:
-        tx.effect(
-            "ask",
-            nic.label,
-            lambda: asking.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
-            half=Half.LIVE,
+def _run(host: Host, view: PfView, said: Sequence[str], seconds: float, record: OperationRecord) -> Work:
+    nics, pf, deadline = view.nics, view.pf.address, host.clock.monotonic() + seconds
+    with ExitStack() as watches, transaction(host, record, partial(_undos, host, nics)) as tx:
+        alone = [nic.label for nic in nics if not nic.has_partner]
+        tx.warn(
+            *(f"{label} has no teaming partner: its traffic stops until it has a VF again" for label in alone), *said
         )
+        free = [vf.address for vf in view.free]
+        tx.effect("fence", str(pf), lambda: keep(host, pf, free, record.id))
+        eyes = [(nic, watches.enter_context(nic.domain.watch())) for nic in nics]
+        for nic, watch in eyes:
+            ask = partial(asking.ask, host, nic.domain, nic.net, watch, deadline, run=nic.run, seen=[nic.net])
+            tx.effect("ask", nic.label, ask, half=Half.LIVE)
+        answers = yield from _answers(tx, eyes, deadline)
+        if held := [label for label, answer in answers.items() if answer is Answer.HELD]:
+            return _abort(host, tx, nics, held)
+        for answer in answers.values():
+            if isinstance(answer, RemovalFailed):
+                raise answer
+        for nic in nics:
+            tx.note("pci_reattach", nic.label, partial(take_back, host, nic, record.id))
+        tx.note("snapshot", str(pf), lambda: tx.amend(**rework.snapshot(host, view.pf)))
+        rework.check_free(host, pf)
+        rework.rework(host, pf, tx)
+        return _go_forward(host, tx, nics)
 
-    def _wait(self, tx: Transaction, eyes: dict[str, Watch]) -> Generator[Wait, GuestEvent | None, None]:
-        """Wait until every guest has answered, or the time is over. Raises `LeftPending` if the locks cannot be taken again."""
-        then = "`recover(wait=60)` gives every guest its VF again"
-        with pending_if_busy(tx, "The guests were asked for their VFs", then):
-            for nic in self.nics:
-                watch = eyes[nic.label]
-                try:
-                    self.answers[nic.label] = yield from guest_release(
-                        tx, nic.domain, nic.net, watch, self.deadline, run=nic.run, name=nic.label
-                    )
-                except RemovalFailed as error:
-                    self.answers[nic.label] = error
 
-    def _abort(self, tx: Transaction, held: Sequence[PfNic]) -> Outcome:
-        """Undo the rebind, as some guests did not release their VFs: the other guests get theirs again at once.
+def _answers(
+    tx: Transaction, eyes: Sequence[tuple[PfNic, Watch]], deadline: float
+) -> Generator[Wait, GuestEvent | None, dict[str, Answer | RemovalFailed]]:
+    """Wait until every guest has answered, or the time is over. Raises `LeftPending` if the locks cannot be taken again."""
+    answers: dict[str, Answer | RemovalFailed] = {}
+    then = "`recover(wait=60)` gives every guest its VF again"
+    with pending_if_busy(tx, "The guests were asked for their VFs", then):
+        for nic, watch in eyes:
+            try:
+                answers[nic.label] = yield from guest_release(
+                    tx, nic.domain, nic.net, watch, deadline, run=nic.run, name=nic.label
+                )
+            except RemovalFailed as error:
+                answers[nic.label] = error
+    return answers
 
-        Raises `RollbackIncomplete` if one of the others could not get its VF; the journal keeps that.
-        """
-        faults = [(step, error) for step, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
-        names = [nic.label for nic in held]
-        if faults:
-            first = Failed(
-                f"{', '.join(names)} was asked for and is still held by its guest, so the PF was left alone."
-            )
-            left = incomplete_from(first, [f"{step}: {error.message}" for step, error in faults])
-            tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=left.reason, error=left.message)
-            raise left
-        return _pending(self.host, tx, self.nics, names)
+
+def _abort(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[str]) -> Outcome:
+    """Undo the rebind, as some guests did not release their VFs: the other guests get theirs again at once.
+
+    Raises `RollbackIncomplete` if one of the others could not get its VF; the journal keeps that.
+    """
+    faults = [f"{step}: {error.message}" for step, error in tx.undo.unwind() if not isinstance(error, StillHeld)]
+    if faults:
+        first = f"{', '.join(held)} was asked for and is still held by its guest, so the PF was left alone."
+        left = incomplete_from(Failed(first), faults)
+        tx.finish(OperationState.INCOMPLETE, Result.INCOMPLETE, reason=left.reason, error=left.message)
+        raise left
+    return _pending(host, tx, nics, held)
 
 
 def _undos(host: Host, nics: Sequence[PfNic], tx: Transaction, seconds: float = 0.0) -> Undos:
@@ -206,11 +184,13 @@ def _back(host: Host, tx: Transaction, pf: PciAddress, nic: PfNic, seconds: floa
     if not rework.is_in_shape(host, pf, tx.record):
         raise Failed(f"{nic.label} gets its VF again once {pf} is as it was")
     vfs = host.host_devices.vfs(pf)
-    is_there = any(vf.address == nic.address for vf in vfs)
+    index = next((index for index, vf in enumerate(vfs) if vf.address == nic.address), None)
     try:
-        put_in(host, nic, tx.record, _again(host, tx, nic, vfs) if is_there else None)
+        if index is not None and _is_out(nic):
+            index = untaken(host, nic, vfs, index, tx)
+        put_in(host, nic, tx.record, None if index is None else vfs[index].address)
     except (Failed, Refused) as error:
-        if is_there:
+        if index is not None:
             raise
         why = f"{pf} does not have {nic.address} now, which {nic.label} had, and it got no other VF"
         raise Failed(
@@ -224,23 +204,15 @@ def _is_out(nic: PfNic) -> bool:
     return guest.look_for(nic.domain, dataclasses.replace(nic.net, alias=nic.alias), run=nic.run) is Answer.GONE
 
 
-def _again(host: Host, tx: Transaction, nic: PfNic, vfs: Sequence[PciDevice]) -> PciAddress:
-    """The VF that the NIC had, or another VF if somebody has that one by now."""
-    index = next(index for index, vf in enumerate(vfs) if vf.address == nic.address)
-    if _is_out(nic):
-        index = untaken(host, nic, vfs, index, tx)
-    return vfs[index].address
-
-
 def _go_forward(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
     """Attach a VF to every guest, as the PF is made again. What fails is left to `recover`, and keeps no other guest from its VF."""
     tx.go_forward()
     faults: list[VirtnetplugError] = []
-    entries = {(entry["domain_uuid"], entry["alias"]): entry for entry in tx.record.request["nics"]}
+    targets = {key_of(entry): entry.get("target") for entry in tx.record.request["nics"]}
     for nic in nics:
-        target = entries[nic.domain.uuid, nic.alias]["target"]
         try:
-            tx.effect("attach_hostdev", nic.label, partial(_give, host, tx, nic, target), half=Half.LIVE)
+            give = partial(_give, host, tx, nic, targets[nic.key])
+            tx.effect("attach_hostdev", nic.label, give, half=Half.LIVE)
         except VirtnetplugError as error:
             faults.append(error)
     if faults:
@@ -270,10 +242,7 @@ def _give(host: Host, tx: Transaction, nic: PfNic, target: int) -> None:
 
 
 def _nics_now(host: Host, nics: Sequence[PfNic]) -> list[Nic]:
-    """The NICs as they are now. A NIC that cannot be seen is left out."""
-    return nics_named(
-        host, ((nic.domain.uuid, name) for nic in nics for name in {nic.alias, nic.net.alias or nic.alias})
-    )
+    return nics_named(host, ((nic.domain.uuid, name) for nic in nics for name in nic.names))
 
 
 class RebindPf(Operation):
@@ -346,7 +315,7 @@ def _locked(host: Host, record: OperationRecord, seconds: float) -> Iterator[Ope
     least = least_of(seconds)
     with (
         pf_lock(host, PciAddress.parse(record.request["pf"]), seconds, least=least),
-        DomainLocks(host, _guests(_nics(host, record)), seconds, least=least),
+        DomainLocks(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
         taken_over(host, record.id) as now,
     ):
         yield now
@@ -359,13 +328,8 @@ def _nics(host: Host, record: OperationRecord) -> list[PfNic]:
 
 def _anywhere(host: Host, record: OperationRecord) -> OperationRecord:
     """See `Operation.anywhere`; this does the same for every guest."""
-    places = {
-        (nic.domain.uuid, nic.alias): freed(nic.domain, nic.element, record.request) for nic in _nics(host, record)
-    }
-    entries = [
-        {**entry, "element": places[key]} if (key := (entry["domain_uuid"], entry["alias"])) in places else entry
-        for entry in record.request["nics"]
-    ]
+    freed_of = {nic.key: {"element": freed(nic.domain, nic.element, record.request)} for nic in _nics(host, record)}
+    entries = [{**entry, **freed_of.get(key_of(entry), {})} for entry in record.request["nics"]]
     request = {**record.request, "nics": entries}
     host.journal.amend(record.id, request, owner=record.owner)
     return dataclasses.replace(record, request=request)
@@ -376,9 +340,8 @@ def _undo(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
     if faults := [error for error in failures if not isinstance(error, StillHeld)]:
         return left_open(tx, first_of(faults))
     if failures:
-        return _pending(
-            host, tx, nics, [step.nic for step in tx.steps if step.name == "ask" and tx.was_begun("ask", step.nic)]
-        )
+        held = [step.nic for step in tx.steps if step.name == "ask" and tx.was_begun("ask", step.nic)]
+        return _pending(host, tx, nics, held)
     record, message = tx.record, f"the rebind of {tx.record.request['pf']} that was left open has been undone"
     reason, error = record.reason or "recovered", record.error or message
     tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=error, also=lambda: remember(host, nics))
@@ -386,7 +349,6 @@ def _undo(host: Host, tx: Transaction, nics: Sequence[PfNic]) -> Outcome:
 
 
 def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[str]) -> Outcome:
-    """Leave the operation pending, as guests hold on."""
     message = (
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."

@@ -86,8 +86,7 @@ def rework(host: Host, pf: PciAddress, tx: Transaction) -> None:
     number = before.num_vfs if request["numvfs"] is None else request["numvfs"]
     tx.effect("set_numvfs", name, lambda: _set_number(host, pf, tx, number))
     tx.effect("restore_pf", name, lambda: restore_pf(host, pf, before))
-    for text in tx.effect(DONE, name, lambda: restore_vfs(host, pf, tx)):
-        tx.warn(text)
+    tx.warn(*tx.effect(DONE, name, lambda: restore_vfs(host, pf, tx)))
 
 
 def _run_hook(host: Host, pf: PciAddress, hook: Sequence[str], tx: Transaction) -> None:
@@ -134,8 +133,7 @@ def make_as_before(host: Host, pf: PciAddress, tx: Transaction) -> None:
     if is_made or (has_begun and not tx.is_done("set_numvfs", str(pf))):
         renew(host, pf, tx)
     restore_pf(host, pf, before)
-    for text in restore_vfs(host, pf, tx):
-        tx.warn(text)
+    tx.warn(*restore_vfs(host, pf, tx))
 
 
 def is_of_this_boot(host: Host, record: OperationRecord) -> bool:

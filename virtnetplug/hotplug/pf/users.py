@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
@@ -30,7 +32,6 @@ from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
@@ -67,9 +68,14 @@ class PfNic:
         return xml.interface(self.element)
 
     @property
-    def mac(self) -> Mac | None:
-        """The MAC of the NIC."""
-        return self.net.mac
+    def key(self) -> tuple[str, str]:
+        """What tells the NIC from all others."""
+        return self.domain.uuid, self.alias
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The alias that it has, and the alias that it gets."""
+        return frozenset({self.alias, self.net.alias or self.alias})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,11 @@ class PfView:
     vfs: Sequence[PciDevice]
     nics: tuple[PfNic, ...]
     refusals: tuple[Refusal, ...]
+
+    @property
+    def guests(self) -> list[Domain]:
+        """The domain of each NIC."""
+        return [nic.domain for nic in self.nics]
 
     @property
     def free(self) -> tuple[PciDevice, ...]:
@@ -93,12 +104,8 @@ def pf_called(host: Host, name: PciAddress | str) -> PciAddress:
     if not host.hypervisor.is_local:  # before a PF of this host is looked for
         message = f"PF {name} would be taken apart on this host, and the guests of {host.hypervisor.uri} run on another host. Run virtnetplug there."
         raise Refused(message, reason="not-local")
-    if isinstance(name, PciAddress):
-        return name
-    try:
-        return PciAddress.parse(name)
-    except PciAddressInvalid:
-        pass
+    with suppress(PciAddressInvalid):
+        return name if isinstance(name, PciAddress) else PciAddress.parse(name)
     pfs = [device for device in host.host_devices.devices() if device.is_pf]
     for device in pfs:
         if device.netdev == name:
@@ -125,19 +132,19 @@ def look_at(host: Host, address: PciAddress) -> PfView:
         except DomainMissing:
             continue  # it ended since it was listed
         for hostdev in view.live.hostdevs if view.live is not None else ():
-            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in view.live.nets):  # type: ignore[union-attr]
+            if hostdev.host_address in known and all(net.alias != hostdev.parent for net in view.nets(Half.LIVE)):
                 refusals.append(_held(hostdev.host_address, f"domain {domain.name} has it as a plain <hostdev>"))
-        for net in view.live.nets if view.live is not None else ():
-            vf = known.get(net.source_pci) if net.source_pci is not None else None
-            if vf is not None:
-                nic = _nic(host, view, net, vf, holdings.get(vf.address))
+        for net in view.nets(Half.LIVE):
+            if net.source_pci in known:
+                holding = holdings.get(net.source_pci)
+                nic = _nic(host, view, net, known[net.source_pci], holding)
                 nics.append(nic)
-                refusals += _nic_refusals(host, view, net, nic, holdings.get(vf.address))
+                refusals += _nic_refusals(host, view, net, nic, holding)
     found = PfView(pf=pf, vfs=vfs, nics=tuple(sorted(nics, key=lambda nic: nic.index)), refusals=())
     for vf in found.free:
         if all(refusal.nic != str(vf.address) for refusal in refusals):
             refusals += _vf_refusals(host, vf, holdings.get(vf.address))
-    return PfView(pf=pf, vfs=vfs, nics=found.nics, refusals=tuple(refusals))
+    return replace(found, refusals=tuple(refusals))
 
 
 def defined_with(host: Host, addresses: Collection[PciAddress]) -> Iterator[tuple[str, PciAddress]]:
@@ -165,7 +172,7 @@ def _nic(host: Host, view: DomainView, net: Interface, vf: PciDevice, holding: H
         index=vf.vf_index or 0,
         old={"network": network, "settings": settings},
         managed=holding.managed if holding is not None else bool(net.managed),
-        has_partner=has_partner(net, view.live.nets if view.live is not None else ()),
+        has_partner=has_partner(net, view.nets(Half.LIVE)),
         same_mac=same_mac_as(view, [net]),
     )
 
@@ -174,39 +181,33 @@ def _nic_refusals(
     host: Host, view: DomainView, net: Interface, nic: PfNic, holding: Holding | None
 ) -> Iterator[Refusal]:
     """Why this NIC cannot be detached and attached again as it is."""
-    name = f"{describe(net)} of {view.domain.name}"
+    name, refusal = f"{describe(net)} of {view.domain.name}", partial(Refusal, nic=nic.label)
     yield from check_scope(view, Scope.LIVE)
     if view.state.power is PowerState.PAUSED:
-        yield Refusal(
-            reason="guest-paused",
-            nic=nic.label,
-            message=f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs.",
-        )
+        message = f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs."
+        yield refusal(reason="guest-paused", message=message)
     yield from conflicts.widows(view, [(Half.LIVE, net)])
     if (operation := operation_on(net, pending_nics(host, view.domain.uuid, view))) is not None:
         yield pending(nic.label, name, operation, view.domain)
         return
     if holding is None and not net.managed:
-        yield Refusal(
-            reason=NotSupported.reason,
-            nic=nic.label,
-            message=f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be restored as it is. "
-            f"Detach {nic.address} from it, and attach it with virtnetplug.",
+        message = (
+            f"{name} was attached by another program, which drives its VF itself (managed='no'), and could not be restored as it is. "
+            f"Detach {nic.address} from it, and attach it with virtnetplug."
         )
+        yield refusal(reason=NotSupported.reason, message=message)
     try:
         yield from changed_by_others(name, net, holding, host.host_devices.settings(nic.address))
     except VirtnetplugError as error:
-        yield Refusal(reason=error.reason, nic=nic.label, message=error.message)
+        yield refusal(reason=error.reason, message=error.message)
 
 
 def _vf_refusals(host: Host, vf: PciDevice, holding: Holding | None) -> Iterator[Refusal]:
     """The refusals of a VF that is no NIC of a guest of this connection."""
     if holding is not None:
-        why = (
-            f"quarantined: {holding.quarantine}"
-            if holding.quarantine
-            else f"held for {holding.alias} of {holding.domain_name}"
-        )
+        why = f"held for {holding.alias} of {holding.domain_name}"
+        if holding.quarantine:
+            why = f"quarantined: {holding.quarantine}"
         yield _held(vf.address, f"{why}; `recover()` settles what is left of it")
         return
     if vf.driver is not None and "vfio" in vf.driver:

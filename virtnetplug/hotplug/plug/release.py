@@ -139,8 +139,7 @@ class GuestRelease:
                 f"So the host's end of {alias} is not released. Install the package of that backend again, then run `recover()`"
             )
         if not tx.is_done(backend.release_step, alias):
-            for text in tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)):
-                tx.warn(text)
+            tx.warn(*tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)))
 
     def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
         """Ask the guest to let go of the NIC `alias`, whose live element was `element`.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from virtnetplug import xml
@@ -38,6 +39,7 @@ from virtnetplug.model.operation import (
     Plan,
     Result,
     Scope,
+    Step,
     StepState,
 )
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
@@ -50,7 +52,7 @@ def are_there(host: Host, domain: Domain) -> bool:
         rows = host.journal.nics(host.hypervisor.key, domain.uuid)
         return _are_stale(domain, rows) or _is_news(host, rows, _carried(domain))
     except DomainNotRunning:
-        return _are_plugged(rows)
+        return any((row.frontend, row.backend) != GONE for row in rows)
     except DomainMissing:
         return False
     except VirtnetplugError:
@@ -60,44 +62,26 @@ def are_there(host: Host, domain: Domain) -> bool:
 def take_over(host: Host, domain: Domain) -> None:
     """Write into the journal what the guest brings, and remove what has ended with an earlier run. The domain's lock is held.
 
-    A warning names what cannot be read; that stays as it is.
+    A warning names what cannot be read; that stays as it is. A guest that was saved, or ended in a way that is not known, may come back: its NICs stay.
     """
+    if not are_there(host, domain):
+        return
     try:
-        carried, rows = _carried(domain), host.journal.nics(host.hypervisor.key, domain.uuid)
-        is_news = _is_news(host, rows, carried)
-        if not is_news and not _are_stale(domain, rows):
-            return
         view = look(domain, BOTH)
+        if not view.state.is_active:
+            if view.state.end.is_final or view.state.end is HowEnded.MIGRATED:
+                _refresh(host, view)
+            return
         if view.live_xml is None or view.state.is_between_hosts:
             return
-        if is_news:
+        carried = _carried(domain)
+        if _is_news(host, host.journal.nics(host.hypervisor.key, domain.uuid), carried):
             _adopt(host, view, carried)
         _refresh(host, view)
-    except DomainNotRunning:
-        _end(host, domain)
-    except DomainMissing:
+    except (DomainMissing, DomainNotRunning):
         return
     except VirtnetplugError as error:
         _warn(host, domain, error.message)
-
-
-def _end(host: Host, domain: Domain) -> None:
-    """Write into the journal that the guest and its NICs are gone. A guest that was saved, or ended in a way that is not known, may come back."""
-    if not _are_plugged(host.journal.nics(host.hypervisor.key, domain.uuid)):
-        return
-    try:
-        view = look(domain, BOTH)
-        if not view.state.is_active and (view.state.end.is_final or view.state.end is HowEnded.MIGRATED):
-            _refresh(host, view)
-    except DomainMissing:
-        return
-    except VirtnetplugError as error:
-        _warn(host, domain, error.message)
-
-
-def _are_plugged(rows: Sequence[NicRecord]) -> bool:
-    """Whether the journal has any of these NICs as one that a guest has."""
-    return any((row.frontend, row.backend) != GONE for row in rows)
 
 
 def _carried(domain: Domain) -> Travelling:
@@ -115,7 +99,6 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
 
 
 def _is_over(host: Host, operation_id: str) -> bool:
-    """Whether the journal does not have that operation, or has it as ended."""
     record = host.journal.operation(operation_id)
     return record is None or record.ended is not None
 
@@ -133,7 +116,7 @@ def _refresh(host: Host, view: DomainView) -> None:
     """
     busy = _busy(host, view)
     key, uuid, process = host.hypervisor.key, view.domain.uuid, view.run.process
-    live, config = ({net.alias: net for net in devices.nets} if devices else {} for devices in (view.live, view.config))
+    live, config = ({net.alias: net for net in nets} for nets in (view.nets(Half.LIVE), view.nets(Half.CONFIG)))
     for row in host.journal.nics(key, uuid) if process or not view.state.is_active else ():
         if (process and row.process == process) or row.unreadable or names_of(row.alias, row.mac) & busy:
             continue
@@ -159,7 +142,7 @@ def forget_departed(host: Host) -> None:
 
 
 def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
-    nets = view.live.nets if view.live is not None else ()
+    nets = view.nets(Half.LIVE)
     _own(host, view, [net for net in nets if travel.is_ours(carried.nics, net)])
     done = [operation_id for operation_id in carried.ending if _is_over(host, operation_id)]
     for asked in carried.asked:
@@ -167,18 +150,13 @@ def _adopt(host: Host, view: DomainView, carried: Travelling) -> None:
             case _Known.HERE:
                 continue
             case _Known.ELSEWHERE:
-                _warn(host, view.domain, _said_unknown(view, asked))
+                _warn_of_other_journal(host, view, asked)
                 continue
             case _Known.COME:
                 _take_up(host, view, asked)
         done.append(asked.id)
-    busy = _busy(host, view)
-    lost = [
-        nic
-        for nic in carried.nics
-        if not any(travel.is_named(nic, net) for net in nets)
-        and names_of(nic.alias, nic.mac, nic.address).isdisjoint(busy)
-    ]
+    gone = [nic for nic in carried.nics if not any(travel.is_named(nic, net) for net in nets)]
+    lost = _without_busy(gone, _busy(host, view))
     if done or lost:
         travel.forget(view.domain, done, lost)
 
@@ -200,7 +178,9 @@ def _state_of(host: Host, view: DomainView, asked: Asked) -> _Known:
         return _Known.HERE
     if record is not None and record.state is not OperationState.LEFT and not _is_back(view, asked):
         return _Known.OVER
-    return _Known.COME if _has_come(view, asked) else _Known.OVER
+    # A guest that began with a definition, into which its metadata was copied, is another than the guest that was asked.
+    has_come = view.state.is_restored or not xml.is_marked(view.config_xml or "", asked.id)
+    return _Known.COME if has_come else _Known.OVER
 
 
 def _is_back(view: DomainView, asked: Asked) -> bool:
@@ -210,15 +190,21 @@ def _is_back(view: DomainView, asked: Asked) -> bool:
     return view.state.is_restored
 
 
-def _said_unknown(view: DomainView, asked: Asked) -> str:
-    name, nets = view.domain.name, view.live.nets if view.live is not None else ()
+def _warn_of_other_journal(host: Host, view: DomainView, asked: Asked) -> None:
+    name, nets = view.domain.name, view.nets(Half.LIVE)
+    asked_for = ", ".join(travel.told(nic, nets) for nic in asked.nics)
     held = [now.alias or str(now.mac) for nic in asked.nics if (now := travel.there(nic, nets)) is not None]
     again = f", or detach {', '.join(held)} again" if held else ""
-    return (
-        f"the guest of {name} was asked on this host to let go of {', '.join(travel.told(nic, nets) for nic in asked.nics)}, by the {asked.operation} "
-        f"{asked.id}, which this journal does not have. Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears "
-        f"what the guest carries{again}."
+    text = (
+        f"the guest of {name} was asked on this host to let go of {asked_for}, by the {asked.operation} {asked.id}, which this journal does not have. "
+        f"Another journal keeps it; if that is lost, {call('recover', name, forget=asked.id)} clears what the guest carries{again}."
     )
+    _warn(host, view.domain, text)
+
+
+def plan_of(domain: str, scope: Scope, *warnings: str, steps: Iterable[Step] = ()) -> Plan:
+    """What `recover` would do about an operation; `warnings` say it."""
+    return Plan(operation="recover", domain=domain, scope=scope, fits=True, steps=tuple(steps), warnings=warnings)
 
 
 def coming(host: Host, domain: Domain) -> list[Plan]:
@@ -228,16 +214,13 @@ def coming(host: Host, domain: Domain) -> list[Plan]:
         if view.live_xml is None or view.state.is_between_hosts:
             return []
         come = [asked for asked in carried.asked if _state_of(host, view, asked) is _Known.COME]
+        text = "{0.operation} {0.id}, which came with the guest, would be taken over and finished"
         return [
-            Plan(
-                operation="recover",
-                domain=domain.name,
-                scope=record.scope,
-                fits=True,
-                steps=tuple(step for step in record.steps if step.state is not StepState.DONE),
-                warnings=(
-                    f"{asked.operation} {asked.id}, which came with the guest, would be taken over and finished",
-                ),
+            plan_of(
+                domain.name,
+                record.scope,
+                text.format(asked),
+                steps=[step for step in record.steps if step.state is not StepState.DONE],
             )
             for asked in come
             for record in _records(host, view, asked, _which(host, view, asked))
@@ -253,11 +236,6 @@ def _is_local(view: DomainView, asked: Asked) -> bool:
     return asked.process.split()[0] == view.run.process.split()[0]
 
 
-def _has_come(view: DomainView, asked: Asked) -> bool:
-    """Whether it is the guest that was asked: one that began with a definition, into which its metadata was copied, is another."""
-    return view.state.is_restored or not xml.is_marked(view.config_xml or "", asked.id)
-
-
 def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     """Write rows for the NICs that the guest marks as virtnetplug's, except those of an open operation."""
     busy = _busy(host, view)
@@ -271,6 +249,10 @@ def _busy(host: Host, view: DomainView) -> frozenset[str]:
     """The NICs of open operations, by what they are known by (see `leaving`)."""
     records = host.journal.open_operations(host.hypervisor.key, view.domain.uuid)
     return frozenset().union(*(record.names for record in records))
+
+
+def _without_busy(nics: Iterable[KnownNic], busy: frozenset[str]) -> list[KnownNic]:
+    return [nic for nic in nics if names_of(nic.alias, nic.mac, nic.address).isdisjoint(busy)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,24 +272,18 @@ class _Which:
 def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     """Compare the question with the guest and its definition. Only the definition describes a NIC that the guest has released since."""
     busy = _busy(host, view)
-    live, config = (devices.nets if devices is not None else () for devices in (view.live, view.config))
-    nets = [net for net in live if any(travel.is_same(nic, net) for nic in asked.nics)]
+    nets = [net for net in view.nets(Half.LIVE) if any(travel.is_same(nic, net) for nic in asked.nics)]
     is_detach = asked.operation == detach.NAME  # libvirt would give a NIC that is put in again another alias
     there = [
         net
         for net in nets
         if not is_any_of([net], busy) and backend_of(net).migrates and (is_detach or is_lasting(net.alias))
     ]
-    left = [
-        nic
-        for nic in asked.nics
-        if names_of(nic.alias, nic.mac, nic.address).isdisjoint(busy)
-        and not any(travel.is_same(nic, net) for net in nets)
-    ]
+    left = _without_busy((nic for nic in asked.nics if not any(travel.is_same(nic, net) for net in nets)), busy)
     record = host.journal.operation(asked.id)
     is_settled = is_detach and record is not None and record.state is not OperationState.LEFT
     sources = {nic.source for nic in asked.nics} | {net.source for net in there}
-    kept = [net for net in config if net.source in sources and not is_settled]
+    kept = [net for net in view.nets(Half.CONFIG) if net.source in sources and not is_settled]
     defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and backend_of(net).migrates]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
         defined = [net for net in defined if taken_place(view.domain, net) is None]
@@ -321,39 +297,28 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
         with host.journal.call() as owner, host.journal.batch():
             mine = dataclasses.replace(record, owner=owner)
             host.journal.begin(mine)
-            host.journal.finish(
-                mine.id,
-                OperationState.PENDING,
-                result=Result.PENDING,
-                reason="guest-arrived",
-                error=_said(record, asked),
-                owner=owner,
-            )
+            state, result, said = OperationState.PENDING, Result.PENDING, _said(record, asked)
+            host.journal.finish(mine.id, state, result=result, reason="guest-arrived", error=said, owner=owner)
             its = [net for net in which.there if any(entry["alias"] == net.alias for entry in record.named)]
             if its and all(travel.say_asked(view.domain, record, net) is None for net in its):
                 host.journal.amend(record.id, {**record.request, "marked": True}, owner=owner)
-        _warn(host, view.domain, _said(record, asked))
+        _warn(host, view.domain, said)
     for nic in which.left:
+        name, told, by = view.domain.name, travel.told(nic, ()), f"{asked.operation} {asked.id}"
         if (other := _moved(view, nic)) is not None:
-            _warn(
-                host,
-                view.domain,
-                f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}. {travel.told(nic, ())} was connected to "
-                f"{nic.source}, and is {describe(other)} at {other.source} by now. That request goes no further. Detach the NIC again if it is to leave.",
+            text = (
+                f"{name} came with what its guest was asked by {by}. {told} was connected to {nic.source}, and is {describe(other)} at "
+                f"{other.source} by now. That request goes no further. Detach the NIC again if it is to leave."
             )
+            _warn(host, view.domain, text)
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
-            _warn(
-                host,
-                view.domain,
-                f"{view.domain.name} let go of {travel.told(nic, ())} at {nic.source}, which {asked.operation} {asked.id} had asked it for. "
-                f"{_why_out(view, nic)}: attach it again if the guest is to have it.",
-            )
+            text = f"{name} let go of {told} at {nic.source}, which {by} had asked it for."
+            _warn(host, view.domain, f"{text} {_why_out(view, nic)}: attach it again if the guest is to have it.")
 
 
 def _why_out(view: DomainView, nic: KnownNic) -> str:
     """Why a NIC that the guest has released is not attached again, by its definition."""
-    nets = view.config.nets if view.config is not None else ()
-    net = next((net for net in nets if travel.is_same(nic, net)), None)
+    net = next((net for net in view.nets(Half.CONFIG) if travel.is_same(nic, net)), None)
     if net is None:
         return "Its definition does not have that NIC"
     if not backend_of(net).migrates:
@@ -368,55 +333,46 @@ def _moved(view: DomainView, nic: KnownNic) -> Interface | None:
 
     A lasting alias is gone then, or libvirt made the alias, and the NIC is connected to something else.
     """
-    nets = view.live.nets if view.live is not None else ()
-    its = (net for net in nets if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
+    its = (net for net in view.nets(Half.LIVE) if str(net.mac or "") == nic.mac and not is_lasting(net.alias))
     return next((net for net in its if not is_lasting(nic.alias) or str(net.address or "") == nic.address), None)
 
 
 def _records(host: Host, view: DomainView, asked: Asked, which: _Which) -> Iterator[OperationRecord]:
-    there, defined = which.there, which.defined
-    if asked.operation == detach.NAME:
-        if there or (defined and asked.scope == Scope.BOTH.value):
-            yield _detach(host, view, asked, which)
-        return
-    for net in there:
-        yield _kept(host, view, asked, net, has_left=False)
-    for net in defined:
-        yield _kept(host, view, asked, net, has_left=True)
+    if asked.operation != detach.NAME:
+        yield from (_kept(host, view, asked, net, has_left=False) for net in which.there)
+        yield from (_kept(host, view, asked, net, has_left=True) for net in which.defined)
+    elif which.there or (which.defined and asked.scope == Scope.BOTH.value):
+        yield _detach(host, view, asked, which)
 
 
 def _said(record: OperationRecord, asked: Asked) -> str:
     names = ", ".join(entry["alias"] for entry in record.named)
-    came = (
-        f"{record.domain_name} came with what its guest was asked by {asked.operation} {asked.id}: to let go of {names}"
+    goes = "the detach goes on here"
+    if asked.operation != detach.NAME:
+        goes = f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
+    return (
+        f"{record.domain_name} came with what its guest was asked by {asked.operation} {asked.id}: to let go of {names}; {goes}, as {record.id}. "
+        f"{call('recover', record.domain_name, wait=60)} waits for the guest."
     )
-    goes = (
-        "the detach goes on here"
-        if asked.operation == detach.NAME
-        else f"that {asked.operation} does not go on here, so the guest has the NIC again once it has let go"
-    )
-    return f"{came}; {goes}, as {record.id}. {call('recover', record.domain_name, wait=60)} waits for the guest."
 
 
 def _detach(host: Host, view: DomainView, asked: Asked, which: _Which) -> OperationRecord:
-    there, defined = which.there, which.defined
     config = which.config if asked.scope == Scope.BOTH.value else ()
     entries: list[dict[str, Any]] = []
     steps: list[Part] = []
-    for net in there:
+    for net in which.there:
         alias = net.alias or ""
         kept = next((other for live, other in view.nics if live is net and other in config), None)
-        entries.append(
-            {**named(alias, net, kept), "live": net.element, "config": None if kept is None else kept.element}
-        )
+        halves = {"live": net.element, "config": None if kept is None else kept.element}
+        entries.append({**named(alias, net, kept), **halves})
         steps += steps_out(net, alias)
         steps += [("undefine", alias, Phase.RELEASE, Half.CONFIG)] if kept is not None else []
-    for net in defined:
+    for net in which.defined:
         alias = net.alias or str(net.mac)
         entries.append({**named(alias, net), "live": None, "config": net.element})
         steps.append(("undefine", alias, Phase.RELEASE, Half.CONFIG))
-    request = {"nics": entries, "asked": [net.alias for net in there], "held": []}
-    return _record(host, view, detach.NAME, asked, [*there, *defined], request, steps)
+    request = {"nics": entries, "asked": [net.alias for net in which.there], "held": []}
+    return _record(host, view, detach.NAME, asked, [*which.there, *which.defined], request, steps)
 
 
 def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_left: bool) -> OperationRecord:
@@ -441,15 +397,11 @@ def _record(
     is_out: bool = False,
 ) -> OperationRecord:
     """The operation as a record of this journal. `is_out`: its NICs have left the guest."""
-    over = {
-        "ask",
-        *((step for step, _, phase, _ in planned if phase in (Phase.GUEST, Phase.RELEASE)) if is_out else ()),
-    }
-    ended = {"state": StepState.DONE, "started": host.clock.now(), "seconds": 0.0}
-    steps = [
-        dataclasses.replace(step, **ended) if step.name in over else step  # type: ignore[arg-type]
-        for step in plan_steps(*planned)
-    ]
+    over = {"ask"}
+    if is_out:
+        over |= {step for step, _, phase, _ in planned if phase in (Phase.GUEST, Phase.RELEASE)}
+    done = partial(dataclasses.replace, state=StepState.DONE, started=host.clock.now(), seconds=0.0)
+    steps = [done(step) if step.name in over else step for step in plan_steps(*planned)]
     return record_of(
         host,
         operation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from contextlib import suppress
+from functools import partial
 
 from virtnetplug.backends.returning import Returned, give_back
 from virtnetplug.backends.vf_identity import live_with, loss_of, users_of_devices
@@ -52,15 +53,12 @@ def return_devices(
         returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
             continue  # another call returned it
-        if returned.busy is not None:
-            outcomes.append(_outcome(holding, Result.PENDING, "device-busy", returned.busy))
-            continue
-        if not is_used:
+        if not is_used and returned.busy is None:
             _drop_nic(host, holding)
             with suppress(VirtnetplugError):
                 its = domain or host.hypervisor.domain(holding.domain_uuid)
                 travel.forget(its, (), [KnownNic(holding.alias, holding.mac, "")])
-        outcomes.append(_returned(holding, returned))
+        outcomes.append(_outcome(holding, returned))
     return outcomes
 
 
@@ -90,30 +88,20 @@ def _how(host: Host, domain: Domain, holding: Holding) -> _Has:
     return _Has.LATER if is_lasting(holding.alias) else _Has.NOT
 
 
-def _returned(holding: Holding, returned: Returned) -> Outcome:
+def _outcome(holding: Holding, returned: Returned) -> Outcome:
+    outcome = partial(Outcome, operation="return", domain=holding.domain_name, operation_id=holding.operation_id)
+    if returned.busy is not None:
+        return outcome(result=Result.PENDING, reason="device-busy", message=returned.busy)
     if returned.fault is not None:
-        return _outcome(holding, Result.INCOMPLETE, "quarantined", returned.fault)
+        return outcome(result=Result.INCOMPLETE, reason="quarantined", message=returned.fault)
     if returned.loss is not None:
         reason = "" if returned.loss.is_gone else VfChanged.reason
-        return _outcome(holding, Result.DONE, reason, returned.loss.told)
+        return outcome(result=Result.DONE, reason=reason, message=returned.loss.told)
+    address, its = holding.address, f"{holding.alias} of {holding.domain_name}"
+    message = f"host device {address} is back as it was before {holding.alias} had it"
     if returned.user is not None:
-        return _outcome(
-            holding,
-            Result.DONE,
-            "",
-            f"libvirt has given host device {holding.address} to a NIC of {returned.user} since {holding.alias} of {holding.domain_name} had it. "
-            "What virtnetplug had set of it, and libvirt does not set itself, was undone; it is no longer held",
+        message = (
+            f"libvirt has given host device {address} to a NIC of {returned.user} since {its} had it. What virtnetplug had set of it, "
+            "and libvirt does not set itself, was undone; it is no longer held"
         )
-    back = f"host device {holding.address} is back as it was before {holding.alias} had it"
-    return _outcome(holding, Result.DONE, "", back)
-
-
-def _outcome(holding: Holding, result: Result, reason: str, message: str) -> Outcome:
-    return Outcome(
-        operation="return",
-        domain=holding.domain_name,
-        result=result,
-        operation_id=holding.operation_id,
-        reason=reason,
-        message=message,
-    )
+    return outcome(result=Result.DONE, message=message)

@@ -7,8 +7,9 @@ both; neither stops the recovery of others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from virtnetplug.errors import (
     DomainBusy,
@@ -19,7 +20,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock, least_of
+from virtnetplug.hotplug.call.lock import DomainLock, DomainLocks, least_of
 from virtnetplug.hotplug.call.waiting import to_end
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.ownership import (
@@ -36,6 +37,7 @@ from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.ending import REASONS, between_hosts, is_between_hosts, touched_guest
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.recover import arrivals
+from virtnetplug.hotplug.recover.arrivals import plan_of
 from virtnetplug.hotplug.recover.returns import return_devices
 from virtnetplug.model.operation import (
     Event,
@@ -49,29 +51,12 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.ports.domain import Domain, HowEnded
 
-
-def wanted_uuids(host: Host, domain_name: str | None) -> Sequence[str] | None:
-    """The UUIDs of the domains of that name, None for all. Only the journal knows the names of domains that are gone. Raises `DomainMissing`."""
-    if domain_name is None:
-        return None
-    known = {(one.domain_uuid, one.domain_name) for one in host.journal.open_operations(host.hypervisor.key)}
-    known |= {
-        (one.domain_uuid, one.domain_name) for one in host.journal.holdings() if one.hypervisor == host.hypervisor.key
-    }
-    named = {uuid for uuid, name in known if uuid and domain_name in (uuid, name)}
-    try:
-        its, missing = {host.hypervisor.domain(domain_name).uuid}, None
-    except DomainMissing as error:
-        its, missing = set[str](), error
-    gone = named - its and named - {domain.uuid for domain in host.hypervisor.domains()}
-    if missing is not None and not gone:
-        raise missing
-    return sorted(its | gone)
+T = TypeVar("T")
 
 
-def domains_of(host: Host, wanted: Sequence[str]) -> Iterator[Domain]:
+def existing(host: Host, uuids: Iterable[str]) -> Iterator[Domain]:
     """The domains of these UUIDs that exist."""
-    for uuid in wanted:
+    for uuid in uuids:
         with suppress(DomainMissing):
             yield host.hypervisor.domain(uuid)
 
@@ -140,6 +125,30 @@ def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
     return_devices(host, domain.uuid, domain=domain)
 
 
+@contextmanager
+def settled_and_locked(
+    host: Host,
+    domains: Callable[[], Iterable[Domain]],
+    look: Callable[[], T],
+    domains_of: Callable[[T], Iterable[Domain]],
+    seconds: float,
+) -> Iterator[tuple[T, DomainLocks]]:
+    """What `look` sees while the locks of all domains that it is about are held.
+
+    What crashes left of each domain is settled first. If another domain comes in between, all begins anew.
+    """
+    while True:
+        locks = DomainLocks(host, domains(), seconds)
+        for domain in locks.domains:  # each by itself: to settle may take releasing its lock
+            with DomainLock(host, domain, seconds) as lock:
+                settle_crashed(host, domain, lock)
+        with locks:
+            seen = look()
+            if {domain.uuid for domain in domains_of(seen)} <= {domain.uuid for domain in locks.domains}:
+                yield seen, locks
+                return
+
+
 def _settle(
     host: Host,
     domain: Domain,
@@ -159,23 +168,18 @@ def _settle(
         host.publish(Event(kind="step", text=text, operation_id=mine.id, domain=mine.domain_name))
         domain.await_idle()
         if touched_guest(mine.steps):
-            mine = _as_seen_between_hosts(host, domain, mine)
+            if (is_half := is_between_hosts(domain, mine.run_asked)) != mine.run_asked.between_hosts:
+                mine = _amended(host, mine, {**mine.request, "between_hosts": is_half})
             if mine.run_asked.between_hosts and guest.goes_on(domain, mine.run_asked):
                 return _left_between_hosts(host, mine)
         if any_address and (request := operation.anywhere(domain, mine.request)) != mine.request:
-            mine = dataclasses.replace(mine, request=request)
-            host.journal.amend(mine.id, request, owner=mine.owner)
+            mine = _amended(host, mine, request)
         if operation.direction(mine) is Direction.FORWARD:
             return to_end(host, operation.go_on(host, domain, mine, seconds), lock)
         return operation.go_back(host, domain, mine, seconds, allow_taint=allow_taint)
 
 
-def _as_seen_between_hosts(host: Host, domain: Domain, record: OperationRecord) -> OperationRecord:
-    """The record, with the note whether the run that it works on is between two hosts."""
-    is_half = is_between_hosts(domain, record.run_asked)
-    if is_half == record.run_asked.between_hosts:
-        return record
-    request = {**record.request, "between_hosts": is_half}
+def _amended(host: Host, record: OperationRecord, request: dict[str, Any]) -> OperationRecord:
     host.journal.amend(record.id, request, owner=record.owner)
     return dataclasses.replace(record, request=request)
 
@@ -286,21 +290,15 @@ def plan(host: Host, record: OperationRecord) -> Plan:
         except DomainMissing:
             end = OperationState.LEFT if touched_guest(record.steps) else operation.without_domain
             text = f"{record.operation} {record.id} of {record.domain_name}, which is not on this host any more, would be closed as {end}"
-            return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=True, warnings=(text,))
+            return plan_of(record.domain_name, record.scope, text)
         if (away := _away(domain, record, operation)) is not None:
             return _refused(record, away)
         if operation.needs_its_run and not guest.goes_on(domain, record.run):
             direction = Direction.BACK
     done = (StepState.DONE,) if direction is Direction.FORWARD else (StepState.PLANNED, StepState.UNDONE)
     steps = record.steps if direction is Direction.FORWARD else reversed(record.steps)
-    return Plan(
-        operation="recover",
-        domain=record.domain_name,
-        scope=record.scope,
-        fits=True,
-        steps=tuple(step for step in steps if step.state not in done),
-        warnings=(f"{record.operation} {record.id}, left {record.state}, would be {direction.value}",),
-    )
+    text = f"{record.operation} {record.id}, left {record.state}, would be {direction.value}"
+    return plan_of(record.domain_name, record.scope, text, steps=[step for step in steps if step.state not in done])
 
 
 def _away(domain: Domain, record: OperationRecord, operation: type[Operation]) -> Outcome | None:
@@ -315,6 +313,5 @@ def _away(domain: Domain, record: OperationRecord, operation: type[Operation]) -
 
 
 def _refused(record: OperationRecord, left: Outcome) -> Plan:
-    """The plan for an operation that would be left as it is."""
     refusal = Refusal(reason=left.reason, message=left.message)
     return Plan(operation="recover", domain=record.domain_name, scope=record.scope, fits=False, refusals=(refusal,))

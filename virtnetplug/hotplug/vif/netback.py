@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from virtnetplug.errors import HostDeviceFailed, NicChanged, VifNotConnected
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.vif.nics import VifNic, as_its_script_made_it, xen
+from virtnetplug.hotplug.vif.nics import VifNic, as_its_script_made_it, ends_of, xen
 from virtnetplug.ports.xen import Vif
 from virtnetplug.retry import until_true
 
@@ -43,11 +43,10 @@ def unbind(host: Host, nic: VifNic) -> None:
 
 def bind(host: Host, nic: VifNic) -> None:
     """Bind the driver to the vif, which gives it a link. Does nothing if it has its driver, or is gone. Raises `HostDeviceFailed`."""
-    _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return  # another vif may have its name by now
     try:
-        drivers.bind(nic.vif.name)
+        xen(host)[1].bind(nic.vif.name)
     except HostDeviceFailed:
         if not is_gone(host, nic):
             raise
@@ -55,14 +54,13 @@ def bind(host: Host, nic: VifNic) -> None:
 
 def bind_surely(host: Host, nic: VifNic) -> None:
     """Bind the driver even if it is not loaded, or if a ``modprobe -r`` that was left behind unloads it."""
-    _, drivers = xen(host)
     if nic.process and is_gone(host, nic):
         return
     faults: list[HostDeviceFailed] = []
 
     def is_bound() -> bool:
         try:
-            drivers.load()
+            xen(host)[1].load()
             bind(host, nic)
         except HostDeviceFailed as error:
             faults.append(error)
@@ -89,9 +87,8 @@ def plumb(host: Host, nic: VifNic) -> None:
     master = link.master if link is not None else None
     if master is None or (master == nic.wanted.master and seen.hotplug_status != PLUMBED):
         host.links.restore(name, nic.wanted)
-        if (
-            nic.isolated and not nic.wanted.port and not is_gone(host, nic)
-        ):  # else the port's flags are known, this one with them
+        has_flags = bool(nic.wanted.port)  # this flag is one of them
+        if nic.isolated and not has_flags and not is_gone(host, nic):
             host.links.set_port(nic.wanted.name, isolated=True)
     if not is_gone(host, nic):
         store.set_plumbed(nic.vif)
@@ -112,14 +109,13 @@ def moved(host: Host, nics: Sequence[VifNic]) -> list[str]:
 
 def check(host: Host, nic: VifNic, deadline: float) -> None:
     """Wait until both ends are connected, or nothing is left to connect. Raises `VifNotConnected`, with both states, at `deadline` (monotonic seconds)."""
-    store, _ = xen(host)
     if nic.rings is None or _is_well(_seen(host, nic)):
         return
-    with store.watch(nic.vif.domain_id) as changes:
+    with xen(host)[0].watch(nic.vif.domain_id) as changes:
         while not _is_well(seen := _seen(host, nic)):
             left = deadline - host.clock.monotonic()
             if left <= 0:
-                raise VifNotConnected(f"{nic.label} ({nic.vif.name}) is not connected again: {_states(seen)}")
+                raise VifNotConnected(f"{nic.label} ({nic.vif.name}) is not connected again: {ends_of(seen)}")
             changes.next(min(left, LOOK_AGAIN))
 
 
@@ -132,12 +128,11 @@ def complete(host: Host, nic: VifNic, seconds: float) -> None:
 
 def renewed(host: Host, nics: Sequence[VifNic], moved: frozenset[str] = frozenset()) -> list[str]:
     """A sentence for each vif whose guest connected anew, so that its ring was not taken over. `moved` has the vifs of which a watch saw that."""
-    store, _ = xen(host)
     found = []
     for nic in nics:
         if nic.rings is None or is_gone(host, nic):
             continue
-        rings = store.rings(nic.vif)
+        rings = xen(host)[0].rings(nic.vif)
         if nic.vif.name in moved or rings != nic.rings:
             found.append(
                 f"the guest of {nic.label} ({nic.vif.name}) connected anew meanwhile, so what was on its ring is lost: "
@@ -178,10 +173,5 @@ def _is_well(vif: Vif | None) -> bool:
     return vif is None or vif.is_connected
 
 
-def _states(vif: Vif | None) -> str:
-    ends = ("gone", "gone") if vif is None else (vif.backend or "gone", vif.frontend or "gone")
-    return "backend {}, frontend {}".format(*ends)
-
-
-def _said(rings: object) -> str:
-    return " ".join(f"{key}={value}" for key, value in dict(rings).items()) or "nothing"  # type: ignore[call-overload]
+def _said(rings: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in rings.items()) or "nothing"

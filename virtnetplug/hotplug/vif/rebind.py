@@ -9,14 +9,12 @@ A guest whose vif has no driver has no network. So each vif is bound and put int
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import ClassVar
 
 from virtnetplug.errors import (
-    DomainMissing,
     HostDeviceFailed,
     NicChanged,
     UsageError,
@@ -26,12 +24,13 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, DomainLocks, Lock, least_of, named_lock
+from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Work, at_once
 from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operation, Shape
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
-from virtnetplug.hotplug.recover.several import settled_and_locked
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.recover.settling import existing, settled_and_locked
 from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif.nics import Found, VifNic, find_all, find_one, told, xen
@@ -48,6 +47,7 @@ from virtnetplug.model.operation import (
     Step,
     StepState,
 )
+from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.xen import FrontendWatch
 
@@ -60,36 +60,43 @@ CONNECT_SECONDS = 10.0
 """Seconds that backends get to connect in a recovery. They wait for no guest."""
 
 
-def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False, seconds: float = 30.0) -> Outcome:
-    """Rebind the vif, or load the driver anew for all vifs of the host. `seconds` bounds the wait for each vif to be connected."""
-    _check(host, reload_driver=reload_driver)
+def rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool, seconds: float) -> Asked[Outcome, Plan]:
+    """Rebind the vif, or load the driver anew for all vifs of the host: then the plan names them in its `warnings`.
+
+    `seconds` bounds the wait for each vif to be connected. Raises `UsageError` on a host that has no vifs.
+    """
+    if reload_driver and host.vif_drivers is None:
+        raise UsageError(
+            "the driver of a NIC is reloaded on a Xen host only; to reload a PF's driver, name the PF (`pf`)"
+        )
+    xen(host)
     domain = host.hypervisor.domain(name)
-    with _locked(host, domain, selector, seconds, reload_driver=reload_driver) as (found, lock):
-        return _prepared(host, domain, found, reload_driver=reload_driver).run(host, lock, seconds)
+    look = partial(find_all if reload_driver else find_one, host, domain, selector)
+
+    def first() -> Sequence[Domain]:
+        return look().domains if reload_driver else [domain]
+
+    def run() -> Outcome:
+        locked = settled_and_locked(host, first, look, lambda found: found.domains, seconds)
+        with _driver_lock(host, seconds), locked as (found, lock):
+            return _prepared(host, found).run(host, lock, seconds)
+
+    return Asked(run=run, plan=lambda: _prepared(host, look()).plan())
 
 
-def plan_rebind_vif(host: Host, name: str, selector: str, *, reload_driver: bool = False) -> Plan:
-    """What `rebind_vif` would do. If it rebinds all vifs, `warnings` names them. Nothing is touched."""
-    _check(host, reload_driver=reload_driver)
-    domain = host.hypervisor.domain(name)
-    found = (find_all if reload_driver else find_one)(host, domain, selector)
-    return _prepared(host, domain, found, reload_driver=reload_driver).plan()
-
-
-def _prepared(host: Host, domain: Domain, found: Found, *, reload_driver: bool) -> Prepared:
-    steps = () if found.refusals else _steps(found, reload_driver=reload_driver)
+def _prepared(host: Host, found: Found) -> Prepared:
+    domain = found.domains[0]
+    steps = () if found.refusals else _steps(found)
 
     def start(lock: Lock, seconds: float) -> Work:
         return at_once(partial(run, seconds))
 
     def run(seconds: float) -> Outcome:
-        record = _record(host, domain, found, steps, reload_driver=reload_driver)
-        store, _ = xen(host)
         with (
-            store.watch_frontends([nic.vif for nic in found.nics]) as guests,
-            transaction(host, record, partial(undos, host, found.nics, seconds)) as tx,
+            xen(host)[0].watch_frontends([nic.vif for nic in found.nics]) as guests,
+            transaction(host, _record(host, found, steps), partial(undos, host, found.nics, seconds)) as tx,
         ):
-            return _run(host, found, tx, guests, seconds, reload_driver=reload_driver)
+            return _run(host, found, tx, guests, seconds)
 
     return Prepared(
         operation=NAME,
@@ -98,31 +105,8 @@ def _prepared(host: Host, domain: Domain, found: Found, *, reload_driver: bool) 
         start=start,
         refusals=found.refusals,
         steps=steps,
-        warnings=tuple(told(found.nics)) if reload_driver else (),
+        warnings=tuple(told(found.nics)) if found.has_all else (),
     )
-
-
-def _check(host: Host, *, reload_driver: bool) -> None:
-    if reload_driver and host.vif_drivers is None:
-        raise UsageError(
-            "the driver of a NIC is reloaded on a Xen host only; to reload a PF's driver, name the PF (`pf`)"
-        )
-    xen(host)
-
-
-@contextmanager
-def _locked(
-    host: Host, domain: Domain, selector: str, seconds: float, *, reload_driver: bool
-) -> Iterator[tuple[Found, Lock]]:
-    """The vifs, seen under the locks of their domains. What crashes left of these domains is settled first."""
-    if reload_driver:
-        look = partial(find_all, host, domain, selector)
-        locked = settled_and_locked(host, lambda: look().domains, look, lambda found: found.domains, seconds)
-    else:
-        look = partial(find_one, host, domain, selector)
-        locked = settled_and_locked(host, lambda: [domain], look, lambda _: [domain], seconds)
-    with _driver_lock(host, seconds), locked as seen:
-        yield seen
 
 
 def _driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> AbstractContextManager[None]:
@@ -130,51 +114,42 @@ def _driver_lock(host: Host, seconds: float, *, least: float = LEAST) -> Abstrac
     return named_lock(host, "the driver of vifs", "", DRIVER, max(seconds, least))
 
 
-def _steps(found: Found, *, reload_driver: bool) -> tuple[Step, ...]:
+def _steps(found: Found) -> tuple[Step, ...]:
     parts: list[tuple[str, str, Phase, Half | None]] = []
     parts += [("unbind_vif", nic.label, Phase.UNPLUG, Half.LIVE) for nic in found.nics]
-    if reload_driver:
+    if found.has_all:
         parts.append(("reload_driver", DRIVER, Phase.PLUG, None))
     for nic in found.nics:
-        parts.append(("bind_vif", nic.label, Phase.PLUG, Half.LIVE))
-        if nic.wanted is not None:
-            parts.append(("join_bridge", nic.label, Phase.PLUG, Half.LIVE))
+        names = ("bind_vif",) if nic.wanted is None else ("bind_vif", "join_bridge")
+        parts += [(name, nic.label, Phase.PLUG, Half.LIVE) for name in names]
     parts += [("verify", nic.label, Phase.PLUG, Half.LIVE) for nic in found.nics]
     return plan_steps(*parts)
 
 
-def _record(
-    host: Host, domain: Domain, found: Found, steps: tuple[Step, ...], *, reload_driver: bool
-) -> OperationRecord:
-    """The record for the journal. An operation on all vifs names no domain: each NIC in it has its own."""
-    return OperationRecord(
-        id=uuid.uuid4().hex[:12],
-        operation=NAME,
-        uri=host.hypervisor.uri,
-        hypervisor=host.hypervisor.key,
-        domain_uuid="" if reload_driver else domain.uuid,
-        domain_name=domain.name,
-        domain_id=found.domain_id,
-        device_type=found.kind,
-        request={"kind": KIND, "reload": reload_driver, "nics": [nic.entry for nic in found.nics]},
-        steps=steps,
-        started=host.clock.now(),
-    )
+def _record(host: Host, found: Found, steps: tuple[Step, ...]) -> OperationRecord:
+    """The record for the journal. An operation on all vifs is of no one domain: each NIC in it has its own."""
+    domain, run, kinds = found.domains[0], Run(found.domain_id), [found.kind]
+    request = {"kind": KIND, "reload": found.has_all, "nics": [nic.entry for nic in found.nics]}
+    whose = domain.name if found.has_all else domain
+    return record_of(host, NAME, whose, run=run, device_types=kinds, request=request, steps=steps)
 
 
-def _run(
-    host: Host, found: Found, tx: Transaction, guests: FrontendWatch, seconds: float, *, reload_driver: bool
-) -> Outcome:
+def _run(host: Host, found: Found, tx: Transaction, guests: FrontendWatch, seconds: float) -> Outcome:
     _, drivers = xen(host)
     for nic in found.nics:
         tx.effect("unbind_vif", nic.label, partial(netback.unbind, host, nic), half=Half.LIVE)
-    if reload_driver:
+    if found.has_all:
         if others := sorted(drivers.bound()):
             raise HostDeviceFailed(f"{', '.join(others)} came meanwhile, so {DRIVER} cannot be loaded anew. Try again.")
         tx.effect("reload_driver", DRIVER, drivers.reload)  # the undos of the vifs load it, too
     _bind_all(host, found.nics, tx)
     _verify(host, found.nics, tx, seconds)
-    return _end(host, found.nics, tx, _moved(tx, guests))
+    try:
+        moved = guests.moved()
+    except XenStoreFailed as error:
+        tx.warn(f"whether guests connected anew was not seen all along: {error.message}")
+        moved = frozenset()
+    return _end(host, found.nics, tx, moved)
 
 
 def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -> Undos:
@@ -182,15 +157,9 @@ def undos(host: Host, nics: Sequence[VifNic], seconds: float, tx: Transaction) -
 
     def complete(nic: VifNic) -> None:
         netback.complete(host, nic, seconds)
-        _warn_of_moved(host, [nic], tx)
+        tx.warn(*netback.moved(host, [nic]))
 
     return {("unbind_vif", nic.label): partial(complete, nic) for nic in nics}
-
-
-def _warn_of_moved(host: Host, nics: Sequence[VifNic], tx: Transaction) -> None:
-    """Warn of each vif whose link somebody has moved: it is left there."""
-    for text in netback.moved(host, nics):
-        tx.warn(text)
 
 
 def _bind_all(host: Host, nics: Sequence[VifNic], tx: Transaction, *, surely: bool = False) -> None:
@@ -234,19 +203,15 @@ def _end(
 
     A vif whose guest has ended, or that was detached, was not bound anew. If all vifs are such, the operation has failed.
     """
-    gone = {nic.label: _why_gone(host, nic) for nic in nics if netback.is_gone(host, nic)}
+    gone = [_why_gone(host, nic) for nic in nics if netback.is_gone(host, nic)]
     if gone and len(gone) == len(nics):
-        message = "; ".join(gone.values())
+        message = "; ".join(gone)
         is_replaced = any(netback.is_replaced(host, nic) for nic in nics)
         reason = NicChanged.reason if is_replaced else "guest-ended"
         tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
         return tx.outcome(Result.UNDONE, reason=reason, message=message)
-    for text in gone.values():
-        tx.warn(text)
-    _warn_of_moved(host, nics, tx)
     renewed = netback.renewed(host, nics, moved)
-    for text in renewed:
-        tx.warn(text)
+    tx.warn(*gone, *netback.moved(host, nics), *renewed)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
     tx.finish(OperationState.DONE, Result.DONE, reason=reason)
     return tx.outcome(Result.DONE, reason=reason, message=said, nics=_nics_now(host, nics))
@@ -259,16 +224,7 @@ def _why_gone(host: Host, nic: VifNic) -> str:
 
 
 def _nics_now(host: Host, nics: Sequence[VifNic]) -> list[Nic]:
-    """The NICs as they are now. A NIC that cannot be seen is left out."""
     return nics_named(host, ((nic.domain_uuid, nic.alias) for nic in nics if nic.domain_uuid))
-
-
-def _moved(tx: Transaction, guests: FrontendWatch) -> frozenset[str]:
-    try:
-        return guests.moved()
-    except XenStoreFailed as error:
-        tx.warn(f"whether guests connected anew was not seen all along: {error.message}")
-        return frozenset()
 
 
 class RebindVif(Operation):
@@ -296,19 +252,16 @@ class RebindVif(Operation):
     @classmethod
     def settle(cls, host: Host, record: OperationRecord, seconds: float, *, any_address: bool) -> Outcome | None:
         """See `Operation.settle`. `seconds` bounds the wait for each vif to be connected."""
-        found: dict[str, Domain] = {}
-        for its in {nic.domain_uuid for nic in _nics(record)} - {""}:
-            with suppress(DomainMissing):
-                found[its] = host.hypervisor.domain(its)
+        domains = list(existing(host, {nic.domain_uuid for nic in _nics(record)} - {""}))
         least = least_of(seconds)
         with (
             _driver_lock(host, seconds, least=least),
-            DomainLocks(host, found.values(), seconds, least=least),
+            DomainLocks(host, domains, seconds, least=least),
             taken_over(host, record.id) as now,
         ):
             if now is None:
                 return None
-            for domain in found.values():
+            for domain in domains:
                 domain.await_idle()
             return cls._finish(host, now, seconds)
 
@@ -334,7 +287,7 @@ class RebindVif(Operation):
             _verify(host, nics, tx, max(seconds, CONNECT_SECONDS))
             if cls.heading(tx.record) is Direction.FORWARD:
                 return _end(host, nics, tx, said="the rebind that was left open has been finished")
-            _warn_of_moved(host, nics, tx)
+            tx.warn(*netback.moved(host, nics))
             message = "the rebind that was left open has been undone: every vif has its driver"
             if tx.was_begun("reload_driver", DRIVER):
                 message += ", and whether that was loaded anew is not known"
