@@ -34,13 +34,11 @@ class PciTree:
         self._devices = f"{sys}/bus/pci/devices"
 
     def device(self, address: PciAddress) -> PciDevice:
-        """One device; raises `HostDeviceMissing`."""
         place = self.place(address)
         pf = _linked(f"{place}/physfn")
         return self._device(address, place, pf, None if pf is None else _index(f"{place}/physfn", address))
 
     def devices(self) -> Sequence[PciDevice]:
-        """Every PF of a network class, each followed by its VFs."""
         found: list[PciDevice] = []
         for address in _addresses(self._devices):
             place = f"{self._devices}/{address}"
@@ -50,11 +48,9 @@ class PciTree:
         return found
 
     def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
-        """The VFs of `pf`, by index; raises `HostDeviceMissing`."""
         return [self._device(vf, f"{self._devices}/{vf}", pf, index) for index, vf in _virtfns(self.place(pf))]
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:
-        """All devices of the IOMMU group of a device; raises `HostDeviceMissing`."""
         return [self.device(member) for member in _addresses(f"{self.place(address)}/iommu_group/devices")]
 
     def vfio_names(self, address: PciAddress) -> frozenset[str]:
@@ -72,7 +68,6 @@ class PciTree:
         return driver is not None and "vfio" not in driver  # vfio-pci, mlx5_vfio_pci, …
 
     def is_link_up(self, address: PciAddress) -> bool:
-        """Whether the network interface of a device has a carrier; raises `HostDeviceMissing`."""
         place = self.place(address)
         netdev = _netdev(place)
         return netdev is not None and files.text(f"{place}/net/{netdev}/carrier") == "1"

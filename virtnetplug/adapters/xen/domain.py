@@ -207,7 +207,6 @@ class XenDomain:
         return not any(stray.is_of(net) for stray in self.strays())
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        """As xenstore has them; None where xenstore cannot be read."""
         try:
             vifs = self._vifs()
         except XenStoreFailed:
@@ -218,7 +217,6 @@ class XenDomain:
         return Ends(None, None) if vif is None else Ends(vif.frontend, vif.backend)
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
-        """See `limits`; whether the guest is paravirtual is taken from whichever definition there is."""
         return tuple(lacks(net, actual_type, is_pv=self._is_pv()))
 
     def _is_pv(self) -> bool:

@@ -139,7 +139,6 @@ class ToolWatch:
         self._pending = b""
 
     def next(self, timeout: float) -> bool:
-        """Wait for a change; several changes may be reported as one. False after `timeout` seconds."""
         return bool(self.read(timeout))
 
     def read(self, timeout: float) -> list[str]:

@@ -34,12 +34,10 @@ class XenWatch:
 
     @property
     def end(self) -> HowEnded:
-        """As libvirt's events report it."""
         return self._inner.end
 
     @property
     def is_between_hosts(self) -> bool | None:
-        """As libvirt's events report it."""
         return self._inner.is_between_hosts
 
     def next(self, timeout: float) -> GuestEvent | None:
