@@ -13,11 +13,6 @@ PCIE_MODELS = frozenset({"virtio", "virtio-non-transitional", "e1000e", "igb"})
 ``qemuDomainDeviceCalculatePCIConnectFlags``. An assigned PCI Express device counts as one of these.
 """
 
-CONVENTIONAL_MODELS = frozenset(
-    {"e1000", "rtl8139", "ne2k_pci", "pcnet", "vmxnet3", "i82551", "i82557b", "i82559er", "i82562"}
-)
-"""The other NIC models that QEMU has."""
-
 _X86 = frozenset({"x86_64", "i686"})
 _PORTS = frozenset({"pcie-root-port", "pcie-switch-downstream-port"})
 _CONVENTIONAL = frozenset({"pci-root", "pci-bridge", "pcie-to-pci-bridge", "pci-expander-bus"})

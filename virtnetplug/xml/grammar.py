@@ -67,11 +67,9 @@ class Grammar:
     def explain(self, root: etree._Element) -> str:
         """One sentence or two: the line, what is wrong there, and what would be right."""
         items = (item for define in self._defines.get("interface", ()) for item in self._items(define, None))
-        fault = next(filter(None, (self._fault(root, item) for item in items)), None)
-        return (
-            fault
-            or f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
-        )
+        faults = filter(None, (self._fault(root, item) for item in items))
+        unknown = f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
+        return next(faults, unknown)
 
     # -- what is wrong ----------------------------------------------------------------------------
 

@@ -117,18 +117,14 @@ def update(session: Session, domain: str, nic: str, texts: dict[str, str], xml: 
 
     A value of 'none' (or nothing, as in --vlan=) removes a property.
     """
-    changes = changes_from_values(texts) if xml is None else _element(xml, texts)
+    if xml is not None and texts:
+        named = ", ".join(f"--{name}" for name in texts)
+        raise UsageError(f"--xml is the whole new element, so {named} has no place beside it; write it into the XML.")
+    changes = changes_from_values(texts) if xml is None else read_elements([xml])[0]
     perform.change(
         session, "update", f"updating {nic} of {domain}", lambda plugger: (plugger.update, plugger.plan_update),
         domain, nic, changes, **arguments,
     )  # fmt: skip
-
-
-def _element(file: str, texts: dict[str, str]) -> str:
-    if texts:
-        named = ", ".join(f"--{name}" for name in texts)
-        raise UsageError(f"--xml is the whole new element, so {named} has no place beside it; write it into the XML.")
-    return read_elements([file])[0]
 
 
 @options.command("recover", "virtnetplug recover", "virtnetplug recover web1 --wait 300", "virtnetplug recover --plan")
