@@ -38,6 +38,7 @@ class LibvirtNetworks:
         self._own: libvirt.virConnect | None = None
 
     def network(self, name: str) -> Network:
+        """``virNetworkGetXMLDesc``, parsed."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, name)
@@ -46,11 +47,13 @@ class LibvirtNetworks:
         return dataclasses.replace(found, active=active)
 
     def names(self) -> Sequence[str]:
+        """All that are defined, sorted."""
         connection = self._connection()
         with translated(connection):
             return sorted(handle.name() for handle in connection.listAllNetworks(0))
 
     def ports(self, name: str) -> Sequence[NetworkPort]:
+        """``virNetworkListAllPorts``; none for an inactive network or a driver without ports."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, name)
@@ -58,12 +61,16 @@ class LibvirtNetworks:
         return [xml.network_port(text, name) for text in texts if text is not None]
 
     def port_uuids(self, name: str) -> frozenset[str]:
+        """The UUIDs of those ports alone."""
         connection = self._connection()
         with translated(connection):
             return frozenset(port.UUIDString() for port in self._handles(self._look_up(connection, name)))
 
     def create_port(self, port: NetworkPort) -> NetworkPort:
-        """A port that exists with this UUID and this device is no error."""
+        """``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``: this very device, or an error.
+
+        Asked again for a port that is there already with this UUID and device, it gives that one.
+        """
         wanted = dataclasses.replace(port, plug_type="hostdev-pci")
         connection = self._connection()
         with translated(connection):
@@ -79,6 +86,7 @@ class LibvirtNetworks:
             return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
+        """``virNetworkPortLookupByUUID``; None if there is none."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, network)
@@ -91,9 +99,10 @@ class LibvirtNetworks:
         return xml.network_port(text, network)
 
     def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
-        """The place of a macvtap device is reclaimed, as libvirtd does at its start. A bridge's port is allocated anew.
+        """``virNetworkPortCreateXML`` with the UUID that `net` names; a port that is there already is that one, or `PortForeign`.
 
-        Only an allocation also reserves a guaranteed bandwidth (``networkAllocatePort``).
+        A macvtap device's place is reclaimed as it is, as libvirtd does when it starts; a bridge's port is allocated, for only that
+        also takes a guaranteed bandwidth (``networkAllocatePort``).
         """
         network, uuid = net.source_network or "", net.source_portid or ""
         text = xml.restored_port_text(net, owner_uuid=owner_uuid, owner_name=owner_name)
@@ -116,7 +125,7 @@ class LibvirtNetworks:
         return there
 
     def restart(self, name: str) -> None:
-        """A pool lists the VFs of its PF once, when it is started (``networkCreateInterfacePool``)."""
+        """``virNetworkDestroy`` and ``virNetworkCreate``: ``networkCreateInterfacePool`` lists a PF's VFs once."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, name)
@@ -132,7 +141,7 @@ class LibvirtNetworks:
             handle.create()
 
     def delete_port(self, network: str, uuid: str) -> None:
-        """A network that is not active has no ports: ``net-destroy`` drops them."""
+        """``virNetworkPortDelete``; one that is gone already is no error. A network that is not active has no port: ``net-destroy`` drops them."""
         connection = self._connection()
         with translated(connection):
             handle = self._look_up(connection, network)

@@ -31,13 +31,14 @@ class LibvirtNodeDevices:
             return xml.node_device_driver(self._handle(address).XMLDesc(0))
 
     def detach(self, address: PciAddress) -> None:
+        """``virNodeDeviceDetachFlags`` with the driver ``vfio``; returns once the device is bound to it."""
         with self._asked(address, "detach"):
             self._handle(address).detachFlags(_DRIVER, 0)
 
     def reattach(self, address: PciAddress) -> None:
-        """A device of another driver stays as it is. A device that somebody unbound from vfio-pci by hand is re-attached, too.
+        """``virNodeDeviceReAttach``; one that another driver has is left as it is.
 
-        Its ``driver_override`` is vfio-pci still, and libvirt removes that.
+        One that has none, for somebody took it from vfio-pci by hand, still has vfio-pci as its ``driver_override``: libvirt takes that back.
         """
         with self._asked(address, "reattach"):
             handle = self._handle(address)
