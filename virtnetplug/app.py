@@ -130,9 +130,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def demo(say: Callable[[str], None], *, keep: bool) -> int:
     """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
-    from virtnetplug.demo.story import tell
+    from virtnetplug.adapters.linux import links
+    from virtnetplug.demo.story import Tools, tell
 
-    return tell(_DemoTools(), say, keep=keep)
+    def machines(uri: str) -> Machines:
+        from virtnetplug.adapters.libvirt.machines import Machines
+
+        return Machines(uri)
+
+    has_own_network = links.leave_network()
+    return tell(Tools(machines, lambda uri, place: open(uri, state_dir=place), has_own_network), say, keep=keep)
 
 
 def domains(uri: str | None = None) -> Mapping[str, str]:
@@ -141,23 +148,6 @@ def domains(uri: str | None = None) -> Mapping[str, str]:
 
     with closing(LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)) as hypervisor:
         return {domain.uuid: domain.name for domain in hypervisor.domains()}
-
-
-class _DemoTools:
-    """What the demonstration gets (`demo.story.Tools`)."""
-
-    def machines(self, uri: str) -> Machines:
-        from virtnetplug.adapters.libvirt import machines
-
-        return machines.Machines(uri)
-
-    def plugger(self, uri: str, state_dir: Path) -> Plugger:
-        return open(uri, state_dir=state_dir)
-
-    def own_network(self) -> bool:
-        from virtnetplug.adapters.linux.links import leave_network
-
-        return leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

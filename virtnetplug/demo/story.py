@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -37,17 +38,14 @@ class Machines(Protocol):
         """End it."""
 
 
-class Tools(Protocol):
-    """What the composition root lends to the demonstration."""
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the composition root lends to the demonstration. `plugger` gets a URI, and a directory for a journal of its own."""
 
-    def machines(self, uri: str) -> Machines:
-        """The machines of that connection."""
-
-    def plugger(self, uri: str, state_dir: Path) -> Plugger:
-        """A `Plugger` on that connection, with a journal of its own."""
-
-    def own_network(self) -> bool:
-        """Move this process into a network namespace of its own; False where this is not permitted."""
+    machines: Callable[[str], Machines]
+    plugger: Callable[[str, Path], Plugger]
+    has_own_network: bool
+    """Whether this process is alone in its network namespace."""
 
 
 def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int:
@@ -70,7 +68,7 @@ def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int
 class _Story:
     def __init__(self, tools: Tools, say: Callable[[str], None], place: Path, stack: ExitStack) -> None:
         self.say = say
-        self.bridged = tools.own_network() and shutil.which("ip") is not None and os.geteuid() == 0
+        self.bridged = tools.has_own_network and shutil.which("ip") is not None and os.geteuid() == 0
         if self.bridged:
             for bridge in BRIDGES:
                 _ip("link", "add", bridge, "type", "bridge")
