@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -43,34 +43,27 @@ def open(  # noqa: A001 - it is what it does
     from virtnetplug.hotplug.call.host import Host
     from virtnetplug.hotplug.plugger import Plugger
 
-    journal = SqliteJournal.open(state_dir, read_only=read_only)
-    try:
-        libvirt = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=event_loop == "virtnetplug")
-    except BaseException:
-        journal.close()
-        raise
-    networks = LibvirtNetworks(libvirt)
-    journal.recognise(libvirt.uri, libvirt.key)
-    hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
-
-    def close() -> None:
-        networks.close()
-        hypervisor.close()
-        journal.close()
-
-    host = Host(
-        hypervisor=hypervisor,
-        networks=networks,
-        links=LinuxLinks(),
-        host_devices=LinuxHostDevices(),
-        nodedevs=LibvirtNodeDevices(libvirt),
-        journal=journal,
-        clock=SystemClock(),
-        publish=_tolerant(on_event),
-        vif_store=vif_store,
-        vif_drivers=vif_drivers,
-    )
-    return Plugger(host, close)
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(SqliteJournal.open(state_dir, read_only=read_only)))
+        run_event_loop = event_loop == "virtnetplug"
+        opened = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=run_event_loop)
+        libvirt = stack.enter_context(closing(opened))
+        networks = stack.enter_context(closing(LibvirtNetworks(libvirt)))
+        journal.recognise(libvirt.uri, libvirt.key)
+        hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
+        host = Host(
+            hypervisor=hypervisor,
+            networks=networks,
+            links=LinuxLinks(),
+            host_devices=LinuxHostDevices(),
+            nodedevs=LibvirtNodeDevices(libvirt),
+            journal=journal,
+            clock=SystemClock(),
+            publish=_tolerant(on_event),
+            vif_store=vif_store,
+            vif_drivers=vif_drivers,
+        )
+        return Plugger(host, stack.pop_all().close)
 
 
 def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers | None]:
@@ -106,14 +99,10 @@ def doctor(uri: str | None = None) -> Diagnosis:
         hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
     except ConnectionFailed as error:
         return diagnose(facts, devices, Reach(uri=uri or "", fault=error.message))
-    networks = LibvirtNetworks(hypervisor)
-    try:
+    with closing(hypervisor), closing(LibvirtNetworks(hypervisor)) as networks:
         if not hypervisor.is_local:
             raise NotSupported(f"{hypervisor.uri} is another host, which can only be looked at there; run this on it")
         return diagnose(facts, devices, Reach(uri=hypervisor.uri, version=hypervisor.version, networks=networks))
-    finally:
-        networks.close()
-        hypervisor.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -112,7 +112,8 @@ class Grammar:
             if child.tag in seen and not any(item.repeats for item in known):
                 return f"{here} is there twice, and libvirt's <{node.tag}> takes one; remove one of them"
             seen.add(str(child.tag))
-            fitting = self._fitting(child, known)
+            possible = _possible([item.node for item in known], child)
+            fitting = [item for item in known if item.node in possible]
             if all(self._fault(child, item) for item in fitting):
                 return self._fault(child, max(fitting, key=lambda item: self._likeness(child, item)))
         return None
@@ -172,11 +173,6 @@ class Grammar:
                 yield from self._walk(children, about, required and kind == "oneOrMore", more, inside)
             elif kind in _TRANSPARENT:
                 yield from self._walk(children, about, required, repeats, inside)
-
-    def _fitting(self, child: etree._Element, known: Sequence[_Item]) -> Sequence[_Item]:
-        """The definitions whose fixed attributes are the child's; all of `known` if none is."""
-        possible = _possible([item.node for item in known], child)
-        return [item for item in known if item.node in possible]
 
     def _accepts(self, item: _Item, name: str, value: str) -> bool:
         """Whether an attribute's definition takes a value: a grammar of that one attribute is asked."""

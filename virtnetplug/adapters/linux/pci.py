@@ -48,7 +48,11 @@ class PciTree:
         return found
 
     def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
-        return [self._device(vf, f"{self._devices}/{vf}", pf, index) for index, vf in _virtfns(self.place(pf))]
+        place = self.place(pf)
+        matches = (_VIRTFN.fullmatch(name) for name in files.names(place))
+        numbered = ((int(match[1]), _linked(f"{place}/{match[0]}")) for match in matches if match)
+        found = sorted((index, vf) for index, vf in numbered if vf is not None)
+        return [self._device(vf, f"{self._devices}/{vf}", pf, index) for index, vf in found]
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:
         return [self.device(member) for member in _addresses(f"{self.place(address)}/iommu_group/devices")]
@@ -156,12 +160,6 @@ def _missing(address: PciAddress) -> HostDeviceMissing:
     return HostDeviceMissing(
         f"this host has no PCI device {address}; `devices()` shows the SR-IOV devices, 'lspci -D' all"
     )
-
-
-def _virtfns(place: str) -> list[tuple[int, PciAddress]]:
-    matches = (_VIRTFN.fullmatch(name) for name in files.names(place))
-    numbered = ((int(match[1]), _linked(f"{place}/{match[0]}")) for match in matches if match)
-    return sorted((index, vf) for index, vf in numbered if vf is not None)
 
 
 def _index(pf: str, address: PciAddress) -> int | None:
