@@ -71,7 +71,7 @@ def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers |
     from virtnetplug.adapters.xen.connection import XenHypervisor
     from virtnetplug.adapters.xen.domain import Dom0
     from virtnetplug.adapters.xen.netback import XenVifDrivers
-    from virtnetplug.adapters.xen.toolstack import Toolstack
+    from virtnetplug.adapters.xen.tools import Toolstack
     from virtnetplug.adapters.xen.xenstore import XenStore
 
     store, drivers = (XenStore(), XenVifDrivers()) if libvirt.is_local else (None, None)

@@ -8,9 +8,8 @@ from functools import lru_cache
 from lxml import etree
 
 from virtnetplug.errors import XmlInvalid
-from virtnetplug.model.devices import DomainDevices, Hostdev
+from virtnetplug.model.domain import DomainDevices, Hostdev, PciController, Topology
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.topology import PciController, Topology
 from virtnetplug.xml.elements import HOSTDEV
 from virtnetplug.xml.kinds import part, whole
 from virtnetplug.xml.mapping import Attribute

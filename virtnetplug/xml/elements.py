@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from virtnetplug.model.devices import Hostdev
+from virtnetplug.model.domain import Hostdev
 from virtnetplug.model.interface import FilterRef, Interface, Limit, Teaming, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.network import Network, NetworkPort, Portgroup
 from virtnetplug.model.pci import LIMITS, PciAddress

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.adapters.xen.limits import lacks
-from virtnetplug.adapters.xen.toolstack import NO_SCRIPT, Toolstack
+from virtnetplug.adapters.xen.tools import NO_SCRIPT, Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch
 from virtnetplug.errors import (
     DeviceMissing,

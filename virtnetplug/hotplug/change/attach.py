@@ -33,6 +33,7 @@ from virtnetplug.hotplug.plug.undoing import of_define, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.domain import Topology
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -47,7 +48,6 @@ from virtnetplug.model.operation import (
     Scope,
     Step,
 )
-from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
