@@ -118,7 +118,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def demo(say: Callable[[str], None], *, keep: bool) -> int:
-    """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
     from virtnetplug.adapters.linux import links
     from virtnetplug.demo.story import Tools, tell
 
@@ -132,7 +131,6 @@ def demo(say: Callable[[str], None], *, keep: bool) -> int:
 
 
 def domains(uri: str | None = None) -> Mapping[str, str]:
-    """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 
     with closing(LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)) as hypervisor:

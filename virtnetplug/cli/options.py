@@ -165,7 +165,7 @@ def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Calla
         for key in reversed(keys):
             flags = [f"--{spelling}" for spelling in (key.name, *key.spellings)]
             text = f"{key.help[:-1]}; 'none' removes it." if for_update and key.can_clear else key.help
-            with_texts = click.option(*flags, parameters[key.name], metavar=key.metavar, help=text)(with_texts)
+            with_texts = click.option(*flags, parameters[key.name], metavar=key.kind.metavar, help=text)(with_texts)
         return with_texts  # type: ignore[return-value]
 
     return decorate

@@ -13,7 +13,7 @@ from virtnetplug.xml.metadata import (
     travelling,
     travelling_text,
 )
-from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
+from virtnetplug.xml.nets import edit, element, interface, properties_of, strip_live
 from virtnetplug.xml.networks import network, network_port, network_port_text, node_device_driver, restored_port_text
 from virtnetplug.xml.parser import MAX_BYTES
 from virtnetplug.xml.schema import validate
@@ -22,7 +22,6 @@ from virtnetplug.xml.versions import diff, merged
 __all__ = [
     "MAX_BYTES",
     "NAMESPACE",
-    "TYPES",
     "NetGlimpse",
     "carried_in",
     "devices",

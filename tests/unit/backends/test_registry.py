@@ -12,6 +12,7 @@ from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.backends.emulated import TYPES, Emulated
 from virtnetplug.backends.noop import Noop
 from virtnetplug.errors import NotSupported
+from virtnetplug.model import interface
 from virtnetplug.model.actual import ActualDevice
 
 example = Noop("example")
@@ -32,7 +33,7 @@ def test_every_emulated_type_has_the_emulated_backend() -> None:
 
 
 def test_every_type_that_a_request_may_have_is_decided() -> None:
-    assert set(xml.TYPES) - TYPES == {"hostdev"}
+    assert set(interface.TYPES) - TYPES == {"hostdev"}
 
 
 def test_a_type_without_backend_is_refused_by_name() -> None:

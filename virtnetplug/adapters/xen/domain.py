@@ -263,7 +263,7 @@ def _vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]
 
 
 def _likeness(vif: Vif, net: Interface) -> int:
-    """How surely a vif with the NIC's MAC is the NIC's: by its link (3), by its bridge (2), because nothing speaks against it (1), or not (0)."""
+    """How surely a vif with the NIC's MAC is the NIC's: by its link (3), by its bridge (2), perhaps (1), or not (0)."""
     if net.target_dev is not None:
         return 3 if vif.has_link(net.target_dev) else 0
     if vif.bridge is not None and vif.bridge == net.source_bridge:
