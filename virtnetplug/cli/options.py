@@ -118,7 +118,7 @@ def scope_options(function: _F) -> _F:
 _LOCK = ". The lock of the domain is waited for as long, and at least 5 s"
 
 
-def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F], _F]:
+def wait_option(text: str, *, default: float = 30.0, lock: str = _LOCK) -> Callable[[_F], _F]:
     """``--wait SECONDS``; its help says `text`, the default, and (`lock`) how long a lock is waited for."""
     return click.option(
         "--wait", default=f"{default:g}", metavar="SECONDS",
@@ -149,6 +149,11 @@ def plan_option(text: str = _PLAN) -> Callable[[_F], _F]:
     return click.option(
         "--plan", "--dry-run", "is_plan", is_flag=True, expose_value=False, callback=_set_in_session, help=text
     )
+
+
+def operation_options(wait: str) -> Callable[[_F], _F]:
+    """The options of an operation on NICs of one domain: its scope, ``--wait``, whose help says `wait`, and ``--plan``."""
+    return lambda function: scope_options(wait_option(wait)(plan_option()(function)))
 
 
 def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Callable[[_F], _F]:
