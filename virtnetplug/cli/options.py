@@ -126,12 +126,10 @@ def wait_option(text: str, *, default: float = 30.0, lock: str = _LOCK) -> Calla
     )  # fmt: skip
 
 
-def replace_option(function: _F) -> _F:
-    """``--replace``."""
-    return click.option(
-        "--replace", is_flag=True,
-        help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
-    )(function)  # fmt: skip
+replace_option = click.option(
+    "--replace", is_flag=True,
+    help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
+)  # fmt: skip
 
 
 def xml_option(*, multiple: bool) -> Callable[[_F], _F]:

@@ -146,7 +146,7 @@ NETWORK = Element(
     trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
     portgroups=Parts("portgroup", PORTGROUP),
 )
-"""``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.networks`)."""
+"""``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.documents`)."""
 
 NETWORK_PORT = Element(
     NetworkPort,

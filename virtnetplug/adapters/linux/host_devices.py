@@ -141,8 +141,8 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
             raise HostDeviceMissing(f"{pf.netdev} knows no VF {number} ({device.address}) any more")
         return replace(
             raw,
-            mac=self.interface_mac(device),
-            mtu=self.interface_mtu(device),
+            mac=self.of_interface(device, "address").lower() or None,
+            mtu=int(self.of_interface(device, "mtu") or 0) or None,
             link_state=None if pf.driver in _WITHOUT_LINK_STATE else raw.link_state,
         )
 

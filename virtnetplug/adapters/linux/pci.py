@@ -78,15 +78,11 @@ class PciTree:
 
     def interface_index(self, device: PciDevice) -> int | None:
         """The index of the network interface of a device, None if it has none."""
-        return int(self._of_interface(device, "ifindex") or 0) or None
+        return int(self.of_interface(device, "ifindex") or 0) or None
 
-    def interface_mac(self, device: PciDevice) -> str | None:
-        """The MAC of the network interface of a device."""
-        return self._of_interface(device, "address").lower() or None
-
-    def interface_mtu(self, device: PciDevice) -> int | None:
-        """The MTU of the network interface of a device, in bytes."""
-        return int(self._of_interface(device, "mtu") or 0) or None
+    def of_interface(self, device: PciDevice, name: str) -> str:
+        """An attribute of the network interface of a device (``/sys/class/net``); empty if the device has none."""
+        return files.text(f"{self._devices}/{device.address}/net/{device.netdev}/{name}") if device.netdev else ""
 
     def inode(self, address: PciAddress) -> int:
         """The inode of a device's directory, which no other device has while the host runs (``kernfs_new_node``); raises `HostDeviceMissing`."""
@@ -128,9 +124,6 @@ class PciTree:
             # not from sriov_numvfs: whoever reads that waits, and cannot be killed, while a change of it waits for a guest
             num_vfs=sum(name.startswith("virtfn") for name in files.names(place)) if total else 0,
         )
-
-    def _of_interface(self, device: PciDevice, name: str) -> str:
-        return files.text(f"{self._devices}/{device.address}/net/{device.netdev}/{name}") if device.netdev else ""
 
 
 def is_msix_enabled(config: bytes) -> bool:
