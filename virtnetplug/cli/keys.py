@@ -32,11 +32,6 @@ class Key:
         if not self.field:
             object.__setattr__(self, "field", self.name.replace("-", "_"))
 
-    @property
-    def is_boolean(self) -> bool:
-        """Whether the property may stand without a value, which means yes."""
-        return self.kind is YES_NO
-
 
 PCI = Kind("PCI", PciAddress.parse)
 RATE = values.number(0, 2**32 - 1, "MBIT/S")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from virtnetplug.cli.keys import BY_NAME, Key
-from virtnetplug.cli.values import parsed
+from virtnetplug.cli.values import YES_NO, parsed
 from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 from virtnetplug.model.interface import Interface, VirtualPort
 
@@ -32,7 +32,7 @@ def values_from_text(text: str) -> dict[str, str]:
             found[last.name] += f",{name}"
             continue
         key = _known(name)
-        if not equals and not key.is_boolean:
+        if not equals and key.kind is not YES_NO:
             raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.kind.metavar}.")
         if key.name in found:
             raise UsageError(f"--nic {text}: '{key.name}' is there twice; a NIC has one.")

@@ -13,7 +13,7 @@ from virtnetplug.cli import complete
 from virtnetplug.cli.keys import KEYS
 from virtnetplug.cli.output import write
 from virtnetplug.cli.session import Session
-from virtnetplug.cli.values import parsed, seconds
+from virtnetplug.cli.values import YES_NO, parsed, seconds
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -175,7 +175,7 @@ def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Calla
 
 
 def _complete_booleans(args: list[str]) -> list[str]:
-    booleans = {f"--{key.name}" for key in KEYS if key.is_boolean}
+    booleans = {f"--{key.name}" for key in KEYS if key.kind is YES_NO}
     found: list[str] = []
     for position, arg in enumerate(args):
         if arg == "--":
