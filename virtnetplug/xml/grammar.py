@@ -88,13 +88,12 @@ class Grammar:
         for name, value in ((str(name), str(value)) for name, value in node.attrib.items()):
             here = f"line {node.sourceline}: <{node.tag} {name}='{value}'>"
             known = [item for item in allowed if item.name == name]
-            if not known and any(item.name == name for item in self._items(definition.node, None)):
-                # Another branch of the schema has it: what discriminates the branches is in the sentence's end.
-                return f"{here}: this does not go with {_context(node)}; {_known('attribute', name, allowed)}"
             if not known:
-                return (
-                    f"{here}: libvirt's <{node.tag}> knows no attribute '{name}'; {_known('attribute', name, allowed)}"
-                )
+                near = _known("attribute", name, allowed)
+                if any(item.name == name for item in self._items(definition.node, None)):
+                    # Another branch of the schema has it: what discriminates the branches is in the sentence's end.
+                    return f"{here}: this does not go with {_context(node)}; {near}"
+                return f"{here}: libvirt's <{node.tag}> knows no attribute '{name}'; {near}"
             if not any(self._accepts(item, name, value) for item in known):
                 return f"{here}: '{value}' is no value for {name}; {self._wanted(known, value)}"
         return None
