@@ -17,11 +17,13 @@ class Notice:
         self.has_metadata = False
 
     def xml(self, half: Half) -> str:
+        """See `Domain.xml`."""
         text = self._domain.xml(half)
         self.has_metadata |= xml.NAMESPACE in text
         return text
 
     def set_metadata(self, half: Half, text: str | None) -> None:
+        """See `Domain.set_metadata`."""
         self.has_metadata = True
         self._domain.set_metadata(half, text)
 

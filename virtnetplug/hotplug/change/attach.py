@@ -339,6 +339,7 @@ class Attach(Operation):
         return ()
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         view, scope = _look(domain, self.scope, needs_config=self.needs_config)
         nets, said = self.identified(host, view, _paired(view, self.nets))
         records = host.journal.open_operations(host.hypervisor.key, domain.uuid, "")
@@ -382,10 +383,12 @@ class Attach(Operation):
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
+        """See `Operation.is_told_by_nic`."""
         return True
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
         return undos(site, tx)
 
 

@@ -622,6 +622,7 @@ class Detach(Operation):
         self.nics_named, self.scope, self.twin = nics, scope, twin
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         return self.prepared(host, self.look(host, domain))
 
     def look(self, host: Host, domain: Domain) -> Detaching:

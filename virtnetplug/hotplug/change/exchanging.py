@@ -495,6 +495,7 @@ class Exchanging(Operation):
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Operation.anywhere`."""
         live = {
             key: [{**entry, "element": freed(domain, entry["element"], request)} for entry in request[key]]
             for key in ("leaving", "entering")

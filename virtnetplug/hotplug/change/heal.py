@@ -263,6 +263,7 @@ class Heal(Operation):
         self.nic, self.may_move = nic, may_move
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         view, net, backing = _look(host, domain, self.nic)
         refusals = _refusals(view, backing, may_move=self.may_move)
         steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))
@@ -314,10 +315,12 @@ class Heal(Operation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
         return undos(site.host, site.domain, tx)
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """See `resume`."""
         return at_once(partial(resume, host, domain, record))
 
 

@@ -207,6 +207,7 @@ class Rebind(update.Update):
         self.connection, self.flap_link = changes, flap_link
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         live, config = _look(domain, self.nic, self.connection, self.scope)
         refusals = _refusals(host, domain, live)
         manner = _Move(host, live, config, flap_link=self.flap_link)
@@ -221,6 +222,7 @@ class Rebind(update.Update):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
         return undos(site, tx)
 
 

@@ -177,6 +177,7 @@ class RebindVf(Exchanging):
         self.nic, self.to = nic, to
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         return _prepare(host, domain, self.nic, self.to)
 
 

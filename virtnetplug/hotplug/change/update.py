@@ -404,6 +404,7 @@ class _Update:
         say_out(tx, self.alias)
 
     def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
+        """See `say_unseen`."""
         assert self.live is not None
         say_unseen(tx, self.alias, before, now, guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE))
 
@@ -534,6 +535,7 @@ class Update(Operation):
         self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         return prepared(host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace)
 
     needs_its_run = True
@@ -557,6 +559,7 @@ class Update(Operation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """See `undos`."""
         return undos(site, tx)
 
     @classmethod

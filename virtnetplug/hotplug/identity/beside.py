@@ -42,6 +42,7 @@ class AttachBeside(Attach):
     def identified(
         self, host: Host, view: DomainView, nets: tuple[Interface, ...]
     ) -> tuple[tuple[Interface, ...], Sequence[str]]:
+        """See `Attach.identified`."""
         if not _has_metadata(view):
             return nets, ()
         from virtnetplug.hotplug.identity.marker import follow
@@ -49,6 +50,7 @@ class AttachBeside(Attach):
         return follow(host, view, nets)
 
     def remembered(self, view: DomainView, nets: Sequence[Interface]) -> tuple[Remembered, ...]:
+        """See `Attach.remembered`."""
         if self.twin_of is None:
             return ()
         from virtnetplug.hotplug.identity.marker import twin
@@ -70,6 +72,7 @@ class DetachBeside(Detach):
         self.restore_emulated = restore_emulated
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         asked = self.look(host, domain)
         if not _has_metadata(asked.view):
             return self.prepared(host, asked)

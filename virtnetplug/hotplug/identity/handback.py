@@ -99,6 +99,7 @@ class Handback(Exchanging):
         self.emulated, self.scope = emulated, scope
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         return _handback(host, domain, self.emulated, self.scope)
 
 

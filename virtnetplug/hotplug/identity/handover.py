@@ -286,6 +286,7 @@ class Handover(Exchanging):
         self.emulated, self.fast, self.scope, self.allow_filter_loss = emulated, fast, scope, allow_filter_loss
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
+        """See `Operation.prepare`."""
         loses = self.allow_filter_loss
         return _handover(host, domain, self.emulated, self.fast, self.scope, allow_filter_loss=loses)
 
