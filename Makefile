@@ -51,7 +51,7 @@ format: ## put the code into its format
 
 bench: ## speed, side by side with libvirt-python, virsh and virt-xml
 	@contrib/setup test
-	@tests/namespace contrib/bench/run
+	@contrib/bench/run
 
 man: ## write the man pages into build/man
 	@contrib/setup demo

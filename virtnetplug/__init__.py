@@ -1,7 +1,6 @@
 """virtnetplug: hot-plug the network devices of running libvirt guests.
 
-`open` connects and gives a `Plugger`; `Interface`, `Scope` and the results it answers with are here too, and all that it
-raises is a `VirtnetplugError`.
+`open` connects and returns a `Plugger`. `Interface`, `Scope`, the operations and their results are here, too. Every error is a `VirtnetplugError`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,14 @@ from virtnetplug.errors import VirtnetplugError
 
 if TYPE_CHECKING:
     from virtnetplug.app import open as open  # noqa: A004 - virtnetplug.open is what a caller writes
+    from virtnetplug.hotplug.change.heal import Heal as Heal
+    from virtnetplug.hotplug.change.rebind import Rebind as Rebind
+    from virtnetplug.hotplug.change.rebind_vf import RebindVf as RebindVf
+    from virtnetplug.hotplug.change.update import Update as Update
+    from virtnetplug.hotplug.identity.beside import AttachBeside as Attach
+    from virtnetplug.hotplug.identity.beside import DetachBeside as Detach
+    from virtnetplug.hotplug.identity.handback import Handback as Handback
+    from virtnetplug.hotplug.identity.handover import Handover as Handover
     from virtnetplug.hotplug.plugger import Plugger as Plugger
     from virtnetplug.model.identity import UnplugPolicy as UnplugPolicy
     from virtnetplug.model.interface import Interface as Interface
@@ -24,17 +31,25 @@ if TYPE_CHECKING:
     from virtnetplug.model.pci import PciAddress as PciAddress
 
 _WHERE = {
-    "open": "app",
-    "Plugger": "hotplug.plugger",
-    "Interface": "model.interface",
-    "Mac": "model.mac",
-    "Nic": "model.operation",
-    "Outcome": "model.operation",
-    "Plan": "model.operation",
-    "Result": "model.operation",
-    "Scope": "model.operation",
-    "PciAddress": "model.pci",
-    "UnplugPolicy": "model.identity",
+    "open": "app.open",
+    "Attach": "hotplug.identity.beside.AttachBeside",
+    "Detach": "hotplug.identity.beside.DetachBeside",
+    "Handback": "hotplug.identity.handback.Handback",
+    "Handover": "hotplug.identity.handover.Handover",
+    "Heal": "hotplug.change.heal.Heal",
+    "Interface": "model.interface.Interface",
+    "Mac": "model.mac.Mac",
+    "Nic": "model.operation.Nic",
+    "Outcome": "model.operation.Outcome",
+    "PciAddress": "model.pci.PciAddress",
+    "Plan": "model.operation.Plan",
+    "Plugger": "hotplug.plugger.Plugger",
+    "Rebind": "hotplug.change.rebind.Rebind",
+    "RebindVf": "hotplug.change.rebind_vf.RebindVf",
+    "Result": "model.operation.Result",
+    "Scope": "model.operation.Scope",
+    "UnplugPolicy": "model.identity.UnplugPolicy",
+    "Update": "hotplug.change.update.Update",
 }
 
 __all__ = ["VirtnetplugError", *sorted(_WHERE)]
@@ -46,4 +61,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'virtnetplug' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(f"virtnetplug.{_WHERE[name]}"), name)
+    module, _, value = _WHERE[name].rpartition(".")
+    return getattr(importlib.import_module(f"virtnetplug.{module}"), value)

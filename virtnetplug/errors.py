@@ -221,6 +221,14 @@ class NeedsReplace(Refused, reason="needs-replace"):
 class NotSupported(Refused, reason="not-supported"): ...
 
 
+class BackendFailed(Refused, reason="backend-failed"):
+    """A backend of another package is at fault; the message names the package, its entry point and what went wrong."""
+
+
+class BackendMissing(Refused, reason="backend-missing"):
+    """The backend that plugged a NIC is not installed any more, so nothing can undo what the backend did on the host."""
+
+
 class ConnectionFailed(Refused, reason="connection-failed"):
     """The hypervisor did not answer at all; nothing was started."""
 

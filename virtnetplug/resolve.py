@@ -1,12 +1,13 @@
 """What libvirt will make of a request: pure decisions over a net and its network.
 
-Follows ``networkAllocatePort`` (src/network/bridge_driver.c) and ``qemuDomainChangeNet`` (src/qemu/qemu_hotplug.c);
-what a running virtio NIC on a bridge takes in place was seen on libvirt 9.0, of other kinds it is read from the source.
+They follow ``networkAllocatePort`` (src/network/bridge_driver.c) and ``qemuDomainChangeNet`` (src/qemu/qemu_hotplug.c). The changes that
+a running virtio NIC on a bridge takes in place were seen on libvirt 9.0. For other kinds the source was read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import TypeVar
 
 from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
@@ -44,10 +45,9 @@ def resolve(interface: Interface, network: Network | None) -> ActualDevice:
 
 
 def choose_portgroup(interface: Interface, network: Network) -> Portgroup | None:
-    """The portgroup named, else the network's default, else None (``virPortGroupFindByName``).
+    """The portgroup that the NIC names, else the network's default, else None (``virPortGroupFindByName``).
 
-    A named one that is missing raises `PortgroupMissing`: libvirt goes on without it and says nothing, so that the NIC
-    would come up without the VLAN or the limits it was meant to have.
+    Raises `PortgroupMissing` if the network does not have it. libvirt would silently plug the NIC without it, and so without its VLAN or limits.
     """
     wanted = interface.source_portgroup
     if wanted is None:
@@ -118,7 +118,7 @@ def _realise(actual: ActualDevice, network: Network) -> ActualDevice:
             )
         dev = network.devices[0] if len(network.devices) == 1 else None
         return dataclasses.replace(actual, type="direct", dev=dev, mode=network.forward)
-    if network.forward == "hostdev":
+    if network.is_pool:
         _check_virtualport(actual, network, _VEPA_PORTS, "hands out PCI devices")
         return dataclasses.replace(actual, type="hostdev")
     raise NotSupported(
@@ -176,17 +176,17 @@ _KEPT = frozenset({"alias", "address", "target_dev", "source_portid"})
 """What libvirt keeps when a new element does not say it."""
 
 
-def fits_in_place(before: Interface, after: Interface) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of the fields that differ: those libvirt changes on the running NIC, and those that need a replacement.
+def fits_in_place(
+    before: Interface, after: Interface, updatable: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the fields that differ: first the fields that libvirt changes on the running NIC, then those that need a replacement.
 
-    libvirt answers success and changes nothing for ``trust_guest_rx_filters``, ``teaming`` or ``source_portgroup``
-    alone, so these need a replacement (the portgroup goes along when the network changes). A hostdev NIC can change in
-    nothing.
+    `updatable` are the fields that libvirt can change of NICs of this kind. libvirt answers success and changes nothing for
+    ``trust_guest_rx_filters``, ``teaming`` or ``source_portgroup`` alone, so these need a replacement. The portgroup changes along with
+    the network.
     """
     changed = changes_between(before, after)
-    if before.is_hostdev or after.is_hostdev:
-        return (), changed
-    fits = tuple(name for name in changed if name in IN_PLACE and _fits(name, before, after, changed))
+    fits = tuple(name for name in changed if name in updatable and _fits(name, before, after, changed))
     return fits, tuple(name for name in changed if name not in fits)
 
 
@@ -222,7 +222,7 @@ def _differs(name: str, before: object, after: object) -> bool:
 def _fits(name: str, before: Interface, after: Interface, changed: tuple[str, ...]) -> bool:
     on_bridges = before.type in _ON_A_BRIDGE and after.type in _ON_A_BRIDGE
     if name in _CONNECTION:
-        # With a virtualport, libvirt would have to reconnect, and does not.
+        # libvirt would have to reconnect a virtualport, and does not
         return on_bridges and before.virtualport is None and after.virtualport is None
     if name == "source_portgroup":
         return "source_network" in changed and _fits("source_network", before, after, changed)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from virtnetplug import interruption
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.errors import Failed, VirtnetplugError
+
+
+class WaitsForUndo(Failed):
+    """An undo that waits for another one, which failed: the failure of that one is what is reported."""
+
+
+def causes_of(failures: Sequence[VirtnetplugError]) -> Sequence[VirtnetplugError]:
+    """The failed undos that did not fail because of another one."""
+    return [error for error in failures if not isinstance(error, WaitsForUndo)] or failures
 
 
 @dataclass(slots=True)

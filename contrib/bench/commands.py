@@ -43,7 +43,7 @@ def measure(stage: Stage) -> Iterator[Row]:
 
 
 def _pairs(guest: str, bridge: str) -> dict[str, tuple[Command, Command]]:
-    """What attaches and what detaches; virt-xml changes the running guest and its definition, virsh as it is told."""
+    """What attaches and what detaches; virt-xml changes the running guest and its definition, virsh what its flags name."""
     ours = str(Path(sys.executable).with_name("virtnetplug"))
     attach = (ours, "attach", guest, "--bridge", bridge, "--mac", MAC, "--model", "virtio")
     virt_xml = ("virt-xml", guest, "--update", "--network")

@@ -1,4 +1,4 @@
-"""Figure 5, inside the SR-IOV lab: one VF lent to a guest and given back, against bare libvirt-python on the same VF."""
+"""Figure 5, inside the SR-IOV lab: one VF lent to a guest and returned, against bare libvirt-python on the same VF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANAGED = (
 
 
 class BareVf(Bare):
-    """It is out, too, when the host has its VF again: what virtnetplug proves before it answers."""
+    """The NIC counts as out once the host has its VF again, which virtnetplug proves before it answers."""
 
     def detach(self, alias: str) -> None:
         super().detach(alias)

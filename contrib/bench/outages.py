@@ -1,4 +1,4 @@
-"""Figure 7, inside the SR-IOV lab: how long a guest does not answer pings while a NIC's place is handed over to a VF and back.
+"""Figure 7, inside the SR-IOV lab. It shows how long a guest does not answer pings while a NIC's place is handed over to a VF and back.
 
 Without teaming, against the same by hand (``virsh`` detaches the emulated NIC and attaches the VF with its MAC); with teaming, against without.
 """
@@ -106,7 +106,7 @@ def _run(*words: str) -> None:
 
 @contextmanager
 def _address() -> Iterator[None]:
-    """One of the host's in the network of the NIC that is handed over."""
+    """An address of the host in the network of the NIC that is handed over."""
     _run("ip", "address", "add", f"{HOST}/24", "dev", "br0")
     try:
         yield

@@ -71,7 +71,7 @@ class Ground:
 
 @dataclass
 class Times:
-    """Of each way: the longest silences and the durations of its rounds, in milliseconds."""
+    """The longest silences and the durations of the rounds of each way, in milliseconds."""
 
     silences: dict[str, list[float]]
     durations: dict[str, list[float]]

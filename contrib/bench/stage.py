@@ -32,13 +32,17 @@ class Stage:
         self._load = os.getloadavg()[0]
         self.state_dir = Path(tempfile.mkdtemp(prefix="virtnetplug-bench-", dir=DISK))
         cleanup.callback(shutil.rmtree, self.state_dir, ignore_errors=True)
-        self.bridge = cleanup.enter_context(links.bridge("brbench"))
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
         loop.start()
 
     def rounds(self, number: int) -> int:
         """How often, of `number` in a whole run."""
         return max(3, number // 5) if self.is_quick else number
+
+    @cached_property
+    def bridge(self) -> str:
+        """The bridge that all NICs are connected to."""
+        return self.cleanup.enter_context(links.bridge("brbench"))
 
     @cached_property
     def drivers(self) -> dict[str, Callable[[], str]]:
@@ -56,6 +60,7 @@ class Stage:
         private.start()
         self.cleanup.callback(private.stop)
         other = namespace.PLACE / "libvirtd.sock"
+        other.unlink(missing_ok=True)
         other.symlink_to(private.socket)
         return f"qemu+unix:///system?socket={other}"
 
@@ -80,7 +85,7 @@ class Stage:
         return self.cleanup.enter_context(virtnetplug.open(uri, state_dir=self.state_dir / name))
 
     def guests(self, connection: libvirt.virConnect, prefix: str, number: int) -> list[guests.Guest]:
-        """That many running boot-sector guests, which acknowledge every unplug at their next timer tick."""
+        """Running boot-sector guests, `number` of them, which acknowledge every unplug at their next timer tick."""
         place = namespace.PLACE / prefix
         place.mkdir(parents=True)
         started: list[guests.Guest] = []

@@ -1,4 +1,4 @@
-"""What is measured, in pairs, and how it is told."""
+"""What is measured, in pairs, and how it is shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 class Row:
     """One figure: each sample of ours beside the floor's of the same pair.
 
-    `most` (or `least`) is the requirement on the median of the pairs' ratios, ours to the floor's; with neither it is told only.
+    `most` (or `least`) is the requirement on the median of the pairs' ratios, ours to the floor's; with neither the row has no requirement.
     """
 
     what: str

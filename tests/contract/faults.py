@@ -238,10 +238,10 @@ class _Journal(_Wrapped):
         return value
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
         self._depth += 1
         try:
-            with _Commit(self._inner.batch(), self._trigger):
+            with _Commit(self._inner.batch(is_durable=is_durable), self._trigger):
                 yield
         finally:
             self._depth -= 1

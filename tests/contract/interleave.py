@@ -288,8 +288,8 @@ class TurnsJournal:
         return value
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        with self._turns.batch(), self._inner.batch():
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
+        with self._turns.batch(), self._inner.batch(is_durable=is_durable):
             yield
 
     @contextmanager

@@ -17,7 +17,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, Refused, VirtnetplugError
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking, guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.mac import Mac
@@ -331,9 +331,9 @@ def test_an_uninterrupted_replacement_does_not_read_again_what_it_looked_at(
 ) -> None:
     OPERATIONS["replace"][0](fake)
     calls: list[str] = []
-    for name in ("there", "ask"):
-        call = getattr(guest, name)
-        monkeypatch.setattr(guest, name, lambda *a, _n=name, _c=call, **k: (calls.append(_n), _c(*a, **k))[1])
+    for module, name in ((guest, "there"), (asking, "ask")):
+        call = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, _n=name, _c=call, **k: (calls.append(_n), _c(*a, **k))[1])
     assert OPERATIONS["replace"][1](fake, fake.plugger).result is Result.DONE
     assert calls[0] == "ask"
 

@@ -55,7 +55,7 @@ def test_a_pf_that_takes_a_setting_and_does_not_make_it_leaves_the_vf_in_quarant
     devices(pool).set_by_hand(attached.host_address, trust=True)
     monkeypatch.setattr(devices(pool), "apply", lambda vf, settings: None)
     (warning,) = pool.plugger.detach(pool.name, "ua-vf1").warnings
-    assert "quarantined" in warning and "its trust is True, and was False" in warning
+    assert "quarantined" in warning and "trust is True and not False" in warning
     monkeypatch.undo()
     assert [mended.result for mended in pool.plugger.recover()] == [Result.DONE]
     assert state_of(pool) == before
@@ -109,7 +109,7 @@ def forget(world: World, monkeypatch: pytest.MonkeyPatch) -> PciAddress:
     """libvirtd dies inside an attach: QEMU has the VF, the definition does not; which VF."""
     monkeypatch.setattr("virtnetplug.backends.returning.CLOSING_SECONDS", 0.05)
     monkeypatch.setattr("virtnetplug.backends.returning.LIBVIRT_SECONDS", 0.05)
-    monkeypatch.setattr("virtnetplug.hotplug.guest.forgotten.SETTLING", 0.05)
+    monkeypatch.setattr("virtnetplug.hotplug.guest.orphans.SETTLING", 0.05)
     domain = world.host.hypervisor.domain(world.name)
     attach = domain.attach
 

@@ -19,7 +19,7 @@ from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, Virtnetplu
 from virtnetplug.hotplug.change.attach import Attach
 from virtnetplug.hotplug.change.rebind_vf import RebindVf
 from virtnetplug.hotplug.engine.migration import obstacles
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.identity.handover import Handover
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
@@ -188,7 +188,7 @@ def test_no_definition_keeps_which_vf_was_chosen(both: World, scope: Scope) -> N
 
 def test_an_emulated_nic_is_of_no_pf(both: World) -> None:
     nic_on_bridge = Interface(type="bridge", source_bridge=both.bridges[0], pf="eth1")
-    with pytest.raises(Refused, match="pf can only be said of an assigned device"):
+    with pytest.raises(Refused, match="pf is only for an assigned device"):
         both.plugger.attach(both.name, [nic_on_bridge])
 
 
@@ -473,7 +473,7 @@ def test_fail_at_every_step(pool: World, name: str) -> None:
 @pytest.mark.many(2)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_crash_at_every_step_then_recover(pool: World, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)  # what a real guest needs, this one does not
+    monkeypatch.setattr(asking, "GRACE", 0.05)  # what a real guest needs, this one does not
     prepare, act = OPERATIONS[name]
     steps = _steps(pool, name)
     for k, after in points("crash", steps):

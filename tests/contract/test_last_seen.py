@@ -13,7 +13,7 @@ from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed
-from virtnetplug.hotplug.change import exchanging, update
+from virtnetplug.hotplug.change import swap_run, update
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Limit, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
@@ -175,7 +175,7 @@ def test_an_undo_leaves_a_nic_that_somebody_has_put_in_again(fake: World, case: 
     before = picture(fake)[Half.LIVE]
     (outcome,) = fake.plugger.recover(wait=20)
     assert outcome.result is Result.UNDONE
-    assert any(alias in text and "put into the guest" in text for text in outcome.warnings), outcome.warnings
+    assert any(alias in text and "somebody else attached" in text for text in outcome.warnings), outcome.warnings
     assert [nic for nic in picture(fake)[Half.LIVE] if nic.alias == alias] == [n for n in before if n.alias == alias]
     assert fake.plugger.recover() == ()
 
@@ -282,7 +282,7 @@ def test_what_was_changed_in_the_definition_is_there_after_an_undo(
     fake.guest.hold()
     fake.plugger.handover(fake.name, "ua-nic1", "ua-nic2", scope=Scope.BOTH, wait=0.1)
     _set(fake, alias, {"link_state": "down"}, Half.CONFIG)
-    monkeypatch.setattr(exchanging, "expect_run", _fails)
+    monkeypatch.setattr(swap_run, "expect_run", _fails)
     assert _let_go(fake).result is Result.UNDONE
     assert sorted(_links(fake, Half.CONFIG)) == [
         (each, "down" if each == alias else None) for each in ("ua-nic1", "ua-nic2")

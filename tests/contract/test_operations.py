@@ -18,7 +18,7 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
 )
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Limit
@@ -337,7 +337,7 @@ def test_threads_share_one_plugger(world: World) -> None:
 def test_several_openings_in_one_process_do_not_disturb_each_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guest, "LOOK_AGAIN", 3600.0)  # the event alone says that the NIC is gone
+    monkeypatch.setattr(asking, "LOOK_AGAIN", 3600.0)  # the event alone says that the NIC is gone
     before = world.snapshot()
     second = world.reopen()
     for plugger in (world.plugger, Plugger(second, lambda: None)):

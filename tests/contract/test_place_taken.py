@@ -22,7 +22,7 @@ from virtnetplug.errors import (
     LeftPending,
     RollbackIncomplete,
 )
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 
@@ -191,7 +191,7 @@ def test_the_place_of_a_nic_of_a_pf_was_taken(
     house: World, monkeypatch: pytest.MonkeyPatch, way: str, wanted: str
 ) -> None:
     """Going on with the PF made again, or giving every guest its VF back."""
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
     before = next(net for net in xml.devices(house.definition(Half.LIVE)).nets if net.alias == "ua-vf1")
     devices: Any = house.host.host_devices
     bind = devices.bind

@@ -19,7 +19,7 @@ from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
 from virtnetplug.errors import HookFailed, HostDeviceFailed, HypervisorFailed, Refused, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call import waiting
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER
@@ -575,7 +575,7 @@ WISHES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", WISHES)
 def test_at_every_step(house: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str) -> None:
     """Whatever fails, and wherever it dies: afterwards it is done, or as before; all guests have theirs in either case."""
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
     if name == "fewer":
         house.plugger.rebind_vf("second", "ua-vf2", VFS[3])
     before = whole(house)

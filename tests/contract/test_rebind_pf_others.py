@@ -16,7 +16,7 @@ from tests.contract.test_rebind_pf import BOTH_BACK, PF, SETTINGS, VFS, differin
 from tests.contract.test_rebind_pf import house as house
 from tests.contract.world import World
 from virtnetplug.errors import HookFailed, HypervisorFailed, Refused, VirtnetplugError
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, Result, Scope
 from virtnetplug.model.pci import PciAddress
@@ -24,7 +24,7 @@ from virtnetplug.model.pci import PciAddress
 
 @pytest.fixture(autouse=True)
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
 
 
 def assert_is_returned(world: World, index: int) -> None:

@@ -17,7 +17,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS
 from virtnetplug import xml
 from virtnetplug.errors import ForgetRefused, Refused, VirtnetplugError
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import NO_MAC, VFIO_DRIVER
 from virtnetplug.model.network import Network
@@ -240,7 +240,7 @@ ACTS = {"auto": (_auto, SECOND, "pool"), "other": (_to_other, OTHER_PF, "unmanag
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("how", ["fail", "crash"])
 def test_at_every_step(pool: World, monkeypatch: pytest.MonkeyPatch, name: str, how: str) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
     act, address, network = ACTS[name]
     attached(pool)
     counter = Trigger(-1, "none")

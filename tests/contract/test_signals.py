@@ -27,7 +27,7 @@ from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import GuestBusy, Interrupted, Refused
 from virtnetplug.hotplug.audit import repair
 from virtnetplug.hotplug.call.lock import DomainLock
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, Scope
@@ -200,7 +200,7 @@ def test_a_signal_at_every_call_of_a_rebind_of_a_pf(
     house: World, monkeypatch: pytest.MonkeyPatch, chosen: Callable[[str, list[str]], list[tuple[int, bool]]]
 ) -> None:
     """From where the PF is made again it only goes forward: no guest is left without its VF by a signal."""
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
 
     def rebind(world: World, plugger: Plugger) -> Outcome:
         return test_rebind_pf.rebind(world, plugger, reload_driver=True)

@@ -12,7 +12,7 @@ from tests.contract.test_hostdev import devices, pool, state_of
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HypervisorFailed, Refused, VirtnetplugError
-from virtnetplug.hotplug.plug import introduction
+from virtnetplug.hotplug.plug import announcement
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network
@@ -249,7 +249,7 @@ def test_way_is_made_for_any_transient_half_that_comes(pool: World, monkeypatch:
     pool.plugger.attach(pool.name, [persistent(), transient()])
     tap, hypervisor = tap_of(pool, "ua-e"), pool.host.hypervisor
     pf = str(pool.host.host_devices.device(next(iter(devices(pool).held))).pf)
-    monkeypatch.setattr(introduction, "SECONDS", 0.01)
+    monkeypatch.setattr(announcement, "SECONDS", 0.01)
 
     def check(operation: Callable[[], object]) -> None:
         hypervisor.forgotten.clear()  # type: ignore[attr-defined]
@@ -271,7 +271,7 @@ def test_a_guest_that_never_takes_it_is_waited_for_no_longer_than_said(
 ) -> None:
     pool.plugger.attach(pool.name, [persistent()])
     tap = tap_of(pool, "ua-e")
-    monkeypatch.setattr(introduction, "SECONDS", 0.05)
+    monkeypatch.setattr(announcement, "SECONDS", 0.05)
     monkeypatch.setattr(pool.host.hypervisor, "learned", lambda name, mac: tap)
     monkeypatch.setattr(pool.host.host_devices, "is_msix_enabled", lambda address: driven)
     assert pool.plugger.attach(pool.name, [transient()]).warnings == ()

@@ -13,7 +13,7 @@ from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import HypervisorFailed, LeftPending
-from virtnetplug.hotplug.change import exchanging
+from virtnetplug.hotplug.change import swap_run
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 
@@ -242,7 +242,7 @@ def test_a_run_that_is_undone_says_whose_place_is_taken(fake: World, monkeypatch
         raise HypervisorFailed("not today")
 
     with monkeypatch.context() as only:
-        only.setattr(exchanging, "expect_run", hand)
+        only.setattr(swap_run, "expect_run", hand)
         with pytest.raises(LeftPending) as raised:
             OPERATIONS["handover"][1](fake, fake.plugger)
     assert raised.value.reason == "place-taken" and "not today" in raised.value.message

@@ -14,7 +14,7 @@ from tests.contract.test_hostdev import FIRST, by_address, devices, kinds, nic, 
 from tests.contract.world import World
 from tests.fakes.host_devices import PF_DRIVER, PFS, VF_DRIVER
 from virtnetplug import xml
-from virtnetplug.backends import Order
+from virtnetplug.backends import Choice, Order
 from virtnetplug.backends.lending import claim
 from virtnetplug.backends.returning import give_back
 from virtnetplug.backends.vf_identity import User, apply, detach, make_port, reattach
@@ -609,10 +609,7 @@ def test_what_cannot_be_taken_back_of_a_vf_that_a_guest_has_is_said_so(pool: Wor
     devices(pool).faults["apply"] = HostDeviceFailed("the PF does not answer")
     (outcome,) = pool.plugger.recover()
     assert (outcome.result, outcome.reason) == (Result.INCOMPLETE, "quarantined")
-    assert (
-        "domain next runs with it" in outcome.message
-        and "lent to nobody once domain next lets it go" in outcome.message
-    )
+    assert "domain next runs with it" in outcome.message and "lent to nobody after domain next" in outcome.message
     devices(pool).faults.clear()
     assert [each.result for each in pool.plugger.recover()] == [Result.DONE]
     assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
@@ -624,7 +621,7 @@ def test_a_claim_of_a_vf_that_another_nic_has_by_now_takes_another(pool: World) 
     _leaves_it_to(pool, "next", {"max_rate": 300})
     order = Order(
         domain=pool.host.hypervisor.domain(pool.name), run=Run(1), net=xml.interface(nic()),
-        actual=ActualDevice(type="hostdev", network="pool"), operation_id=holding.operation_id, settings={}, again=FIRST,
+        actual=ActualDevice(type="hostdev", network="pool"), operation_id=holding.operation_id, settings={}, choice=Choice(again=FIRST),
     )  # fmt: skip
     held = claim(pool.host, order)
     assert held.address != FIRST and [each.address for each in pool.host.journal.holdings()] == [held.address]
@@ -727,7 +724,7 @@ def test_a_claim_of_the_vf_that_a_nic_had_takes_another_one_afresh(pool: World) 
     pool.guest.start()
     order = Order(
         domain=pool.host.hypervisor.domain(pool.name), run=Run(2), net=xml.interface(nic()),
-        actual=ActualDevice(type="hostdev", network="pool"), operation_id="op", settings={}, again=FIRST,
+        actual=ActualDevice(type="hostdev", network="pool"), operation_id="op", settings={}, choice=Choice(again=FIRST),
     )  # fmt: skip
     held = claim(pool.host, order)
     assert (held.address, held.identity) == (FIRST, devices(pool).identity(FIRST))

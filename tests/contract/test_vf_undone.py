@@ -13,7 +13,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_rebind_vf import LAST, one
 from tests.contract.world import World
 from virtnetplug.errors import HostDeviceFailed, HypervisorFailed, RollbackIncomplete
-from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.operation import Half, Result, Scope
@@ -32,7 +32,7 @@ EXCHANGES: dict[str, Callable[[World, Plugger], Any]] = {
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guest, "GRACE", 0.05)
+    monkeypatch.setattr(asking, "GRACE", 0.05)
 
 
 def _lent(world: World) -> dict[str, Any]:

@@ -767,8 +767,8 @@ class FakeHypervisor:
             raise
 
     def _plug(self, nic: etree._Element, owner: str) -> None:
-        if nic.get("type") == "user":
-            return  # QEMU's own
+        if nic.get("type") in ("user", "vdpa"):
+            return  # QEMU's own, and a device that QEMU opens itself
         source = nic.find("source")
         assert source is not None
         bridge = source.get("bridge")

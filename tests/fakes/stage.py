@@ -162,8 +162,9 @@ class Stage:
         self.there[name] = Link(name=name, index=1, kind=kind)
         self.there.update({tap: Link(name=tap, index=2, kind="tun", master=name) for tap in taps})
 
-    def holdings(self) -> list[Holding]:
-        return self.lent
+    def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> list[Holding]:
+        its = (one for one in self.lent if hypervisor in (None, one.hypervisor))
+        return [one for one in its if domain_uuid in (None, one.domain_uuid)]
 
     # -- hypervisor, networks, links, journal, clock ------------------------------------------------
 
@@ -286,7 +287,7 @@ class Stage:
         return next((each for each in (*self.open, *self.past) if each.id == operation_id), None)
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self, *, is_durable: bool = True) -> Iterator[None]:
         yield
 
     @contextmanager

@@ -54,6 +54,7 @@ class Command:
 
     def __init__(self, uri: str, state: Path) -> None:
         self.uri, self.state = uri, state
+        self.variables: dict[str, str] = {}
         self._started: list[subprocess.Popen[str]] = []
 
     def words(self, *words: str) -> list[str]:
@@ -63,7 +64,7 @@ class Command:
     def run(self, *words: str, stdin: str | bytes = b"") -> Answer:
         """Run it to its end, whatever that is."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment())
+        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment(**self.variables))
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"") -> Answer:
@@ -86,7 +87,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(**variables),
+            env=environment(**{**self.variables, **variables}),
         )
         self._started.append(process)
         return process

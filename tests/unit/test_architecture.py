@@ -28,21 +28,21 @@ ROOMS = {
     "backends": "errors lifecycle model ports retry undo xml resolve",
     "policy": "errors lifecycle model",
     # The rooms of the operations. Each stands on those above it on this page.
-    "hotplug.call": "errors model ports interruption xml",
-    "hotplug.look": "errors lifecycle model ports xml resolve hotplug.call",
+    "hotplug.call": "errors model ports interruption xml backends",
+    "hotplug.look": "errors lifecycle model ports xml resolve backends hotplug.call",
     "hotplug.guest": "errors lifecycle model ports retry interruption xml backends hotplug.call hotplug.look",
     "hotplug.engine": "errors model ports retry undo interruption xml backends hotplug.call hotplug.guest",
     "hotplug.check": "errors model ports xml resolve backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
-    "hotplug.plug": "errors lifecycle model ports retry interruption xml resolve backends policy hotplug.call"
+    "hotplug.plug": "errors lifecycle model ports retry undo interruption xml resolve backends policy hotplug.call"
     " hotplug.look hotplug.guest hotplug.engine hotplug.check",
     "hotplug.report": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine",
     "hotplug.change": "errors lifecycle model ports interruption xml resolve backends policy hotplug.call hotplug.look"
     " hotplug.guest hotplug.engine hotplug.check hotplug.plug hotplug.report",
-    "hotplug.identity": "errors lifecycle model ports interruption xml policy hotplug.call hotplug.look hotplug.guest"
+    "hotplug.identity": "errors lifecycle model ports interruption xml backends policy hotplug.call hotplug.look hotplug.guest"
     " hotplug.engine hotplug.check hotplug.plug hotplug.report hotplug.change",
     "hotplug.recover": "errors lifecycle model ports xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
     " hotplug.check hotplug.plug hotplug.change",
-    "hotplug.pf": "errors model ports retry xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
+    "hotplug.pf": "errors lifecycle model ports retry xml backends hotplug.call hotplug.look hotplug.guest hotplug.engine"
     " hotplug.check hotplug.plug hotplug.report hotplug.change hotplug.recover",
     "hotplug.vif": "errors lifecycle model ports retry hotplug.call hotplug.look hotplug.engine hotplug.check"
     " hotplug.report hotplug.recover",
@@ -63,7 +63,7 @@ ROOMS = {
     "app": "errors model ports interruption hotplug.call hotplug.report hotplug cli demo"
     " adapters.clock adapters.linux adapters.libvirt adapters.sqlite adapters.xen",
     # What `import virtnetplug` gives: names of other rooms, on first use.
-    "virtnetplug": "errors model hotplug app",
+    "virtnetplug": "errors model hotplug.change hotplug.identity hotplug app",
 }
 
 # An outside module that is not let in everywhere, and the rooms that may import it. None but these and the standard

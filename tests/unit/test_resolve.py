@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.xml.examples import EXAMPLES
+from virtnetplug.backends import updatable
 from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import FilterRef, Interface, Limit, Teaming, VirtualPort, Vlan, VlanTag
@@ -219,20 +220,20 @@ REPLACED_THERE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("changes", IN_PLACE_THERE)
 def test_in_place(changes: dict[str, Any]) -> None:
-    fits, needs = fits_in_place(BRIDGED, dataclasses.replace(BRIDGED, **changes))
+    fits, needs = fits_in_place(BRIDGED, dataclasses.replace(BRIDGED, **changes), IN_PLACE)
     assert (set(fits), needs) == (set(changes), ())
 
 
 @pytest.mark.parametrize("changes", REPLACED_THERE)
 def test_by_replacement(changes: dict[str, Any]) -> None:
-    fits, needs = fits_in_place(BRIDGED, dataclasses.replace(BRIDGED, **changes))
+    fits, needs = fits_in_place(BRIDGED, dataclasses.replace(BRIDGED, **changes), IN_PLACE)
     assert (fits, set(needs)) == ((), set(changes))
 
 
 def test_every_field_is_judged() -> None:
     for name, (one, other) in EXAMPLES.items():
         before, after = (dataclasses.replace(BRIDGED, **{name: value}) for value in (one, other))
-        fits, needs = fits_in_place(before, after)
+        fits, needs = fits_in_place(before, after, IN_PLACE)
         assert name in (*fits, *needs)
         assert name in IN_PLACE or name in needs
 
@@ -249,17 +250,22 @@ def test_a_link_not_said_is_up() -> None:
 
 def test_a_hostdev_can_change_in_nothing() -> None:
     vf = Interface(type="hostdev", source_pci=PciAddress(0, 7, 16, 0))
-    assert fits_in_place(vf, dataclasses.replace(vf, link_state="down")) == ((), ("link_state",))
-    assert fits_in_place(BRIDGED, dataclasses.replace(vf, alias="ua-1", mac=BRIDGED.mac))[0] == ()
+    down = dataclasses.replace(vf, link_state="down")
+    assert fits_in_place(vf, down, updatable(vf, down)) == ((), ("link_state",))
+    other = dataclasses.replace(vf, alias="ua-1", mac=BRIDGED.mac)
+    assert fits_in_place(BRIDGED, other, updatable(BRIDGED, other))[0] == ()
 
 
 def test_with_a_virtualport_another_bridge_needs_a_replacement() -> None:
     before = dataclasses.replace(BRIDGED, virtualport=OVS)
-    assert fits_in_place(before, dataclasses.replace(before, source_bridge="ovs1")) == ((), ("source_bridge",))
-    assert fits_in_place(before, dataclasses.replace(before, vlan=vlan(3))) == (("vlan",), ())
+    assert fits_in_place(before, dataclasses.replace(before, source_bridge="ovs1"), IN_PLACE) == (
+        (),
+        ("source_bridge",),
+    )
+    assert fits_in_place(before, dataclasses.replace(before, vlan=vlan(3)), IN_PLACE) == (("vlan",), ())
 
 
 def test_a_macvtap_nic_stays_on_its_device() -> None:
     before = Interface(type="direct", source_dev="eth0", source_mode="bridge")
-    assert fits_in_place(before, dataclasses.replace(before, source_dev="eth1")) == ((), ("source_dev",))
-    assert fits_in_place(before, dataclasses.replace(before, link_state="down")) == (("link_state",), ())
+    assert fits_in_place(before, dataclasses.replace(before, source_dev="eth1"), IN_PLACE) == ((), ("source_dev",))
+    assert fits_in_place(before, dataclasses.replace(before, link_state="down"), IN_PLACE) == (("link_state",), ())

@@ -1,46 +1,32 @@
-"""Emulated NICs: a tap in a bridge or network, macvtap, user networking. libvirt makes the host end inside attach (`host_net_add`)."""
+"""Emulated NICs: a tap in a bridge or network, macvtap, user networking. libvirt makes the host end inside attach."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from virtnetplug import xml
-from virtnetplug.backends import Ground, Order, Steps
-from virtnetplug.errors import BridgeMissing, DomainMissing, DomainNotRunning, NotSupported, VirtnetplugError
+from virtnetplug.backends import Backend, Ground
+from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
-from virtnetplug.model.operation import Half, Phase, Refusal
+from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.ports.domain import Domain
 
 TYPES = frozenset(
-    [
-        "network",
-        "bridge",
-        "direct",
-        "ethernet",
-        "user",
-        "internal",
-        "vhostuser",
-        "vdpa",
-        "server",
-        "client",
-        "mcast",
-        "udp",
-        "null",
-        "vds",
-        "dev",
-    ]
+    {
+        *("network", "bridge", "direct", "ethernet", "user", "internal", "vhostuser", "vdpa"),
+        *("server", "client", "mcast", "udp", "null", "vds", "dev"),
+    }
 )
 """Actual types whose host end libvirt makes by itself (``virDomainNetType``, all but ``hostdev``)."""
 
 
-class Emulated:
+class Emulated(Backend):
     """Everything but assigned PCI devices."""
 
-    plug_steps: Sequence[tuple[str, Phase]] = ()
-    attach_step = "host_net_add"
-    release_step = "host_net_remove"
+    linked_types = frozenset({"network", "bridge", "ethernet", "direct"})  # the target of a vhost-user NIC is no link
+    shown_types = frozenset({"network", "bridge", "ethernet"})
 
     def serves(self, actual: ActualDevice) -> bool:
         """All but assigned PCI devices, and what libvirt does not know."""
@@ -49,25 +35,13 @@ class Emulated:
     def refusals(
         self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
     ) -> Sequence[Refusal]:
-        """A bridge or link that this host does not have; what only an assigned device can be told."""
-        if asked := [name for name in (*OF_DEVICES, *OF_POOLS) if getattr(net, name) is not None]:
-            return [_not_assigned(net, asked)]
-        if not ground.hypervisor.is_local:
-            return ()
-        if actual.type == "bridge" and actual.bridge is not None:
-            return _bridge(ground, net, actual)
-        if actual.type == "direct" and actual.dev is not None and ground.links.link(actual.dev) is None:
-            return [
-                _refusal("link-missing", net, f"this host has no link '{actual.dev}'; 'ip link' lists those there are.")
-            ]
-        return ()
-
-    def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Nothing to do before: libvirt makes port, tap and netdev while it attaches."""
-        return order.net
+        """A bridge or link that this host does not have, and settings that only an assigned device can have."""
+        name = net.alias or str(net.mac or f"a {net.type} NIC")
+        found = _refusals(ground, net, actual)
+        return [Refusal(reason=one, nic=name, message=f"{name} cannot be connected: {why}") for one, why in found]
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
-        """libvirt removed the host end with the device. What the host still shows of it is removed, or said, never ignored."""
+        """libvirt removed the host end with the device. If the host still shows it, remove it, or return a warning."""
         if domain.evicts_cleanly:
             return _evict(domain, net)
         target = net.target_dev
@@ -81,7 +55,7 @@ class Emulated:
         ]
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
-        """Connected if its tap is there and, where it should be in a bridge, is in one; Initialised if it is in none."""
+        """Connected if the NIC's tap exists; Initialised if the tap should be in a bridge, and is in none."""
         if net.target_dev is None or not ground.hypervisor.is_local:
             return None
         link = ground.links.link(net.target_dev)
@@ -92,7 +66,7 @@ class Emulated:
 
 
 def _is_named(domain: Domain, target: str) -> bool:
-    """Whether a NIC that the guest has uses the tap of that name: it has come since, or with another run."""
+    """Whether a NIC of the guest uses the tap of that name: a NIC that came since, or with another run."""
     try:
         return any(net.target == target for net in xml.glimpse(domain.xml(Half.LIVE)))
     except (DomainMissing, DomainNotRunning):
@@ -100,7 +74,7 @@ def _is_named(domain: Domain, target: str) -> bool:
 
 
 def _evict(domain: Domain, net: Interface) -> Sequence[str]:
-    """Take out what libvirt says is gone and the host still shows."""
+    """Remove a NIC that libvirt does not list any more, and that the host still shows."""
     try:
         if not any(stray.is_of(net) for stray in domain.strays()) or domain.evict(net):
             return ()
@@ -110,24 +84,23 @@ def _evict(domain: Domain, net: Interface) -> Sequence[str]:
     return [f"libvirt no longer lists {net.alias}, but it cannot be shown that nothing of it is left: {why}"]
 
 
-def _bridge(ground: Ground, net: Interface, actual: ActualDevice) -> Sequence[Refusal]:
-    bridge = actual.bridge or ""
-    if ground.links.is_bridge(bridge):
-        return ()
-    who = f"network {actual.network} uses" if actual.network else "it names"
-    if ground.links.link(bridge) is None:
-        remedy = f"there is no such link on this host. Make it ('ip link add {bridge} type bridge'), or name another."
-    else:
-        remedy = "that is a link of this host, but no bridge. For macvtap on it use type='direct'."
-    return [_refusal(BridgeMissing.reason, net, f"{who} bridge {bridge}, and {remedy}")]
-
-
-def _not_assigned(net: Interface, asked: Sequence[str]) -> Refusal:
-    names = ", ".join(name.replace("_", "-") for name in asked)
-    why = f"it is emulated, and {names} can only be said of an assigned device (SR-IOV). Leave that out, or name a pool of VFs."
-    return _refusal(NotSupported.reason, net, why)
-
-
-def _refusal(reason: str, net: Interface, why: str) -> Refusal:
-    name = net.alias or (str(net.mac) if net.mac else f"a {net.type} NIC")
-    return Refusal(reason=reason, nic=name, message=f"{name} cannot be connected: {why}")
+def _refusals(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[tuple[str, str]]:
+    """Reasons, each with its sentence."""
+    bridge, dev = actual.bridge or "", actual.dev
+    if asked := [name.replace("_", "-") for name in (*OF_DEVICES, *OF_POOLS) if getattr(net, name) is not None]:
+        remedy = "Leave that out, or name a pool of VFs."
+        yield (
+            "not-supported",
+            f"it is emulated, and {', '.join(asked)} is only for an assigned device (SR-IOV). {remedy}",
+        )
+    elif not ground.hypervisor.is_local:
+        return
+    elif actual.type == "direct" and dev is not None and ground.links.link(dev) is None:
+        yield "link-missing", f"this host has no link '{dev}'; 'ip link' lists those there are."
+    elif actual.type == "bridge" and bridge and not ground.links.is_bridge(bridge):
+        who = f"network {actual.network} uses" if actual.network else "it names"
+        if ground.links.link(bridge) is None:
+            what = f"there is no such link on this host. Make it ('ip link add {bridge} type bridge'), or name another."
+        else:
+            what = "that is a link of this host, but no bridge. For macvtap on it use type='direct'."
+        yield "bridge-missing", f"{who} bridge {bridge}, and {what}"

@@ -1,6 +1,6 @@
-"""Lending a device: hold it in the journal, make its port, bind it to VFIO where libvirt is not to, set it.
+"""Lending a device: hold it in the journal, make its port, bind it to VFIO unless libvirt does, set it.
 
-A durable row comes before every effect, so that a crash leaves nothing that nobody knows of.
+A durable row comes before every effect, so that a crash leaves nothing unknown.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from virtnetplug import xml
 from virtnetplug.backends import Ground, Order
-from virtnetplug.backends.candidates import exhausted, pool_for
-from virtnetplug.backends.choice import Pool, rank
+from virtnetplug.backends.pool import Pool, exhausted, pool_for, rank
 from virtnetplug.backends.returning import give_back
 from virtnetplug.backends.vf_identity import User, detach, expect_ours, loss_of, make_port, taker_of
-from virtnetplug.backends.vf_settings import before_attach, put, unfit
+from virtnetplug.backends.vf_settings import of_ours, put, unfit
 from virtnetplug.errors import ClaimTaken, PoolExhausted
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Holding
@@ -35,30 +34,27 @@ _NOT_OF_A_VF = (
 
 
 def claim(ground: Ground, order: Order) -> Holding:
-    """The best device nobody has: a durable row first, then the port; the loser of a race gets the next one.
+    """Hold the best device that nobody has. The loser of a race gets the next device.
 
-    Raises `PoolExhausted` once none is left, and what looking at devices and networks raises.
+    Raises `PoolExhausted` if no device is left, and what looking at devices and networks raises.
     """
     if (kept := _kept(ground, order)) is not None:
         return kept
     pool = pool_for(ground, order.net, order.actual, order.domain)
     lost: dict[PciAddress, str] = {}
     for device in _best(pool, order):
-        if order.settings and (why := unfit(order.settings, ground.host_devices.settings(device.address))) is not None:
-            lost[device.address] = why
-            continue
-        holding = _holding(ground, order, device)
-        try:
-            holding = _hold(ground, holding)
-        except ClaimTaken as error:
-            lost[device.address] = error.message
-            continue
-        return holding
+        why = unfit(order.settings, ground.host_devices.settings(device.address)) if order.settings else None
+        if why is None:
+            try:
+                return _hold(ground, _holding(ground, order, device))
+            except ClaimTaken as error:
+                why = error.message
+        lost[device.address] = why
     raise PoolExhausted(exhausted(order.actual, pool, lost))
 
 
 def _hold(ground: Ground, holding: Holding) -> Holding:
-    """The row, the port if it comes of a network, and the snapshot, taken of what is held already; raises `ClaimTaken`, holding nothing."""
+    """Write the row, make the port if a network lends the device, then take the snapshot. Raises `ClaimTaken`, and then holds nothing."""
     with ground.journal.batch():
         holding = ground.journal.hold(holding)
         if not holding.network:  # nothing has an effect between row and snapshot, so one commit has both
@@ -75,24 +71,19 @@ def _hold(ground: Ground, holding: Holding) -> Holding:
     return holding
 
 
-def changes_before_attach(holding: Holding) -> bool:
-    """Whether `prepare` changes anything of the device."""
-    return not holding.managed or bool(before_attach(holding.settings))
-
-
 def prepare(ground: Ground, holding: Holding) -> None:
-    """Ready for the guest. With ``managed='no'`` the binding is ours, as libvirt defines it; else libvirt binds inside attach.
+    """Make the device ready for the guest, which never sees it with other settings; libvirt sets MAC and VLAN.
 
-    What is set here the guest never sees otherwise; libvirt sets MAC and VLAN.
+    libvirt binds a managed device inside attach. It leaves the binding of any other device (``managed='no'``) to its caller.
     """
     expect_ours(ground, holding, User.NOBODY)  # libvirt sets it inside attach
     if not holding.managed:
         detach(ground, holding)
-    put(ground, holding, before_attach(holding.settings), user=User.NOBODY)
+    put(ground, holding, of_ours(holding.settings), user=User.NOBODY)
 
 
 def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Interface:
-    """The net as it is given to the guest: by address, with what a VF can hold."""
+    """The net for the guest: by address, with what a VF can hold."""
     changes: dict[str, object] = {name: None for name in _NOT_OF_A_VF if getattr(net, name) is not None}
     changes |= {"type": "hostdev", "source_pci": holding.address, "managed": holding.managed}
     if actual.vlan is not None:
@@ -104,28 +95,34 @@ def element_for(net: Interface, actual: ActualDevice, holding: Holding) -> Inter
 
 def held_for(ground: Ground, domain: Domain, alias: str) -> Sequence[Holding]:
     """What the journal holds for that NIC."""
-    its = (ground.hypervisor.key, domain.uuid, alias)
-    return [one for one in ground.journal.holdings() if (one.hypervisor, one.domain_uuid, one.alias) == its]
+    return [one for one in ground.journal.holdings(ground.hypervisor.key, domain.uuid) if one.alias == alias]
+
+
+def held(ground: Ground, domain: Domain, alias: str, mac: object, address: PciAddress) -> Holding | None:
+    """What the journal holds of that device for that NIC. None if the row is of another NIC, or of an earlier VF at the same address."""
+    one = next((one for one in held_for(ground, domain, alias) if one.is_behind(alias, mac, address)), None)
+    loss = None if one is None else loss_of(ground, one)
+    return one if loss is None or loss.is_gone else None
 
 
 def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
-    """By rank; the one that the NIC had before them, even where the link of its PF went down meanwhile."""
-    again = [one for one in pool.devices if one.address == order.again and one.address not in pool.taken]
+    """The devices by rank. The device that the NIC had comes first, also where the link of its PF went down meanwhile."""
+    choice = order.choice
+    again = [one for one in pool.devices if one.address == choice.again and one.address not in pool.taken]
     best = (*again, *(one for one in rank(pool) if one not in again))
-    return [one for one in best if one.address != order.avoid and order.only in (None, one.address)]
+    return [one for one in best if one.address != choice.avoid and choice.only in (None, one.address)]
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:
-    """The device that is held for the NIC already: by this operation, which was cut off since; or still, for it had that a moment ago.
+    """The device that is held for the NIC already. This operation held it before it was cut off, or the NIC had it a moment ago.
 
-    That may have been quarantined on its way back. If another VF has its address by now, that one is lent as any other, and not as this one.
-    A device that another NIC has by now is that NIC's.
+    Its return may have ended in a quarantine. A device that another NIC has by now, or whose address another VF has, is not kept.
     """
     for one in held_for(ground, order.domain, order.net.alias or ""):
         if loss_of(ground, one) is not None or taker_of(ground, one) is not None:
             give_back(ground, one)
             continue
-        if one.address == order.again or (one.operation_id == order.operation_id and not one.quarantine):
+        if one.address == order.choice.again or (one.operation_id == order.operation_id and not one.quarantine):
             number = order.domain.state().id
             kept = dataclasses.replace(
                 one,
@@ -155,7 +152,7 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         domain_id=order.domain.state().id,  # a guest that was restored has another than the operation began with
         alias=order.net.alias or "",
         mac=str(order.net.mac or ""),
-        managed=_is_managed(ground, order.net, order.actual),
+        managed=ground.networks.network(network).managed if network else bool(order.net.managed),
         network=network,
         port=str(uuid.uuid4()) if network else "",
         operation_id=order.operation_id,
@@ -163,12 +160,6 @@ def _holding(ground: Ground, order: Order, device: PciDevice) -> Holding:
         since=ground.clock.now(),
         identity=ground.host_devices.identity(device.address),
     )
-
-
-def _is_managed(ground: Ground, net: Interface, actual: ActualDevice) -> bool:
-    if actual.network:
-        return ground.networks.network(actual.network).managed
-    return bool(net.managed)
 
 
 def _with_snapshot(ground: Ground, holding: Holding) -> Holding:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from virtnetplug.backends import Ground, Order, Steps
-from virtnetplug.lifecycle import State
+from virtnetplug.backends import Backend, Ground, Order, Steps
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Phase, Refusal
-from virtnetplug.ports.domain import Domain
+from virtnetplug.model.operation import Phase
 
 
-class Noop:
-    """Serves one actual type, given at its making, and leaves the host alone."""
+class Noop(Backend):
+    """Serves one actual type, given at its making, and leaves the host alone.
 
-    plug_steps: Sequence[tuple[str, Phase]] = (("prepare", Phase.PLUG),)
+    Override `refusals`, `unplug` and `probe`, too, where the kind has something to refuse, to release or to show.
+    """
+
+    plug_steps = (("prepare", Phase.PLUG),)
     attach_step = "attach"
     release_step = "forget"
 
@@ -23,24 +22,10 @@ class Noop:
         self._actual_type = actual_type
 
     def serves(self, actual: ActualDevice) -> bool:
-        """Decide by the actual device alone: it is asked for every NIC."""
+        """Decide by the actual device alone: this question is asked of every NIC."""
         return actual.type == self._actual_type
 
-    def refusals(
-        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
-    ) -> Sequence[Refusal]:
-        """Look, and say everything that is wrong at once. Change nothing."""
-        return ()
-
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Every effect is one `steps.effect` named in `plug_steps`; `unplug` undoes it, however far it got."""
+        """Every effect is one `steps.effect` named in `plug_steps`; `unplug` undoes all of them, however far they got."""
         steps.effect("prepare", order.net.alias or "", lambda: None)
         return order.net
-
-    def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
-        """Called again after a crash, perhaps for something never plugged: look first, then give back."""
-        return ()
-
-    def probe(self, ground: Ground, net: Interface) -> State | None:
-        """Evidence only; what cannot be seen is None."""
-        return None

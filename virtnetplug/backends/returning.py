@@ -1,4 +1,4 @@
-"""Giving a device back: as it was, with proof, or quarantined with the reason."""
+"""Returning a device to the host: as it was, with proof, or quarantined with the reason."""
 
 from __future__ import annotations
 
@@ -6,39 +6,44 @@ import dataclasses
 from contextlib import suppress
 
 from virtnetplug.backends import Ground
-from virtnetplug.backends.candidates import has_for, users_of_devices
-from virtnetplug.backends.vf_identity import Loss, User, apply, detach, loss_of, reattach
-from virtnetplug.backends.vf_settings import back_to, of_ours, put
+from virtnetplug.backends.vf_identity import (
+    Loss,
+    User,
+    apply,
+    detach,
+    live_with,
+    loss_of,
+    reattach,
+    users_of_devices,
+)
+from virtnetplug.backends.vf_settings import back_to, of_ours, put, told
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, LockTaken, NetworkMissing, VirtnetplugError
 from virtnetplug.model.holding import Holding
-from virtnetplug.model.host_device import VFIO_DRIVER, VfSettings
+from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 LIBVIRT_SECONDS = 3.0
-"""How long libvirt, which gives a managed device back after DEVICE_REMOVED, is left to do so."""
+"""How long libvirt may take to return a managed device after DEVICE_REMOVED."""
 
 CLOSING_SECONDS = 3.0
-"""How long QEMU may take to close a device that its guest has let go of: it does so after DEVICE_DELETED, in a thread of its own."""
+"""How long QEMU may take to close a device that its guest has released: after DEVICE_DELETED, a thread of its own closes it."""
 
 HOST_DRIVER_SECONDS = 10.0
-"""How long a VF may take to be back on its host driver (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
+"""How long the host's driver may take to bind a VF again (seen: 0.1 to 0.6 s after DEVICE_REMOVED)."""
 
 LOCK_SECONDS = 30.0
-"""How long another call may take to give the same device back: longer than all the waits above."""
+"""How long another call may take to return the same device: longer than all the waits above."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Returned:
-    """What came of giving a device back: `fault`, a sentence, is why it is quarantined instead.
+    """The result of `give_back`. `fault` is a sentence that says why the device is quarantined instead.
 
-    `loss` says that there was nothing to give back: the device that was lent is there no more. It is nobody's, and nothing was written to what has
-    its address.
-
-    `user` is the domain that libvirt has lent it to since: it is let go, also with `kept`. It stays held if there is a `fault` as well.
-
-    One that `was_taken` had been given back by another call, and may be lent to somebody else by now: nothing was done. `busy` says who
-    has it just now, and nothing was done either: another call that is giving it back, for longer than that was waited for, or the guest itself.
+    `loss` says that the lent device no longer exists. Nobody has it, and nothing was written to the device at its address.
+    `user` is the domain that libvirt has lent the device to since: the device is no longer held, unless there is a `fault` as well.
+    `was_taken` and `busy` say that nothing was done. Another call had returned the device (`was_taken`), and it may be lent again by now.
+    Or another call is still returning the device, or the guest has it (`busy`, a sentence).
     """
 
     fault: str | None = None
@@ -56,19 +61,20 @@ def give_back(
     seconds: float = LOCK_SECONDS,
     is_over: bool = False,
 ) -> Returned:
-    """Make the device as it was and prove it, then let it go; else quarantine it. Two who do so at once do it one after the other, within `seconds`.
+    """Restore the device and prove that, then end its row; else quarantine the device. Waits up to `seconds` for another call that does the same.
 
-    With `kept` it is not let go: that is what is held of it from then on.
-    A device that its own domain runs with stays held, and in no quarantine: it was put back meanwhile, or the domain was started with it.
-    A device that another NIC got meanwhile, of this domain or of another, or (`is_over`) its own NIC in a later run, is that NIC's: only what
-    was set of it beyond libvirt's own settings is taken back, and it is let go, also with `kept`. So is one that is there no more (see `loss_of`),
-    whoever has its address.
+    `kept` is the row that stays, instead of none. Three kinds of device are not restored:
+
+    - The device that its own domain runs with: the row stays, without a quarantine.
+    - The device that another NIC got meanwhile, or (`is_over`) that its own NIC has in a later run. Only the settings beyond libvirt's own
+      are restored, and the row ends, also with `kept`.
+    - The device that no longer exists (see `loss_of`): the row ends, whoever has its address.
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
             return _give_back(ground, holding, kept, is_over=is_over)
     except LockTaken as error:
-        return Returned(busy=f"host device {holding.address} is being given back by {error.who}, which has not ended")
+        return Returned(busy=f"host device {holding.address} is being returned by {error.who}, which has not ended")
 
 
 def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_over: bool) -> Returned:
@@ -85,7 +91,7 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
         if user is None:
             loss = _loss(ground, holding)
             fault = _tried(ground, holding) if loss is None else None
-        if fault is not None:  # somebody may have got it, or made it anew, while it was given back
+        if fault is not None:  # somebody may have got the device, or made it again, meanwhile
             user, loss = users_of_devices(ground).get(holding.address), loss_of(ground, holding)
             if not is_over and _is_still_used(holding, user, loss):
                 return _still_used(ground, holding)
@@ -93,15 +99,19 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
         if user is not None and loss is None:
             _unset(ground, holding)
     except VirtnetplugError as error:
-        fault = error.message if user is None else _not_unset(holding, user, error)
+        who = f"domain {user.name} runs with it, and " if user is not None else ""
+        what = f"what was set of it for {holding.alias} of {holding.domain_name} cannot be restored: " if who else ""
+        fault = f"{who}{what}{error.message}"
     if fault is not None:
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=fault))
-        whose = "It is lent to nobody" if user is None else f"It is lent to nobody once domain {user.name} lets it go"
+        whose = "It is lent to nobody" if user is None else f"It is lent to nobody after domain {user.name}"
         return Returned(
-            f"host device {holding.address} is quarantined: {fault}. {whose}; `recover()` tries again to give it back.",
+            f"host device {holding.address} is quarantined: {fault}. {whose}; `recover()` tries again to return it.",
             user=None if user is None else user.name,
         )
-    _delete_port(ground, holding)
+    if holding.network and holding.port:
+        with suppress(NetworkMissing):  # a network that was made again with that name has no port of this UUID
+            ground.networks.delete_port(holding.network, holding.port)
     if kept is not None and loss is None and user is None:
         ground.journal.amend_holding(kept, holding)
     else:
@@ -109,50 +119,39 @@ def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_ove
     return Returned(loss=loss, user=user.name if user is not None and loss is None else None)
 
 
-def _not_unset(holding: Holding, user: Domain, error: VirtnetplugError) -> str:
-    return f"domain {user.name} runs with it, and what was set of it for {holding.alias} of {holding.domain_name} cannot be taken back: {error.message}"
-
-
 def _is_still_used(holding: Holding, user: Domain | None, loss: Loss | None) -> bool:
-    """Whether its own domain runs with it, behind the NIC it is held for.
+    """Whether its own domain runs with the device, behind the NIC it is held for.
 
-    One that is gone is the domain's until that is told so, and another VF at its address never was.
+    A device that is gone counts as the domain's; another VF at its address does not.
     """
-    is_its = user is not None and user.uuid == holding.domain_uuid and has_for(user, holding)
+    is_its = user is not None and user.uuid == holding.domain_uuid and live_with(user, holding) is not None
     return is_its and (loss is None or loss.is_gone)
 
 
 def _still_used(ground: Ground, holding: Holding) -> Returned:
     if holding.quarantine:
         ground.journal.amend_holding(dataclasses.replace(holding, quarantine=""))
-    return Returned(busy=f"host device {holding.address} is not given back: domain {holding.domain_name} runs with it")
-
-
-def _delete_port(ground: Ground, holding: Holding) -> None:
-    """A network that is gone has no port; one that was made anew with the same name never has one of this UUID."""
-    if holding.network and holding.port:
-        with suppress(NetworkMissing):
-            ground.networks.delete_port(holding.network, holding.port)
+    return Returned(busy=f"host device {holding.address} is not returned: domain {holding.domain_name} runs with it")
 
 
 def _loss(ground: Ground, holding: Holding) -> Loss | None:
-    """As `loss_of`; a VF that is just being removed is waited for, which its guest's release lets the kernel do."""
+    """Return `loss_of`, after a wait for a VF that is just being removed: its guest's release lets the kernel do so."""
+
+    def is_removed() -> bool:
+        try:
+            ground.host_devices.device(holding.address)
+        except HostDeviceMissing:
+            return True
+        return False
+
     if (loss := loss_of(ground, holding)) is not None and loss.is_gone:
-        until_true(lambda: not _is_there(ground, holding), seconds=CLOSING_SECONDS)
+        until_true(is_removed, seconds=CLOSING_SECONDS)
         loss = loss_of(ground, holding)
     return loss
 
 
-def _is_there(ground: Ground, holding: Holding) -> bool:
-    try:
-        ground.host_devices.device(holding.address)
-    except HostDeviceMissing:
-        return False
-    return True
-
-
 def _tried(ground: Ground, holding: Holding) -> str | None:
-    """As `_restore`; what it raises is why it is not proved, too."""
+    """Call `_restore`; an error that it raises is a lack of proof, too."""
     try:
         return _restore(ground, holding)
     except VirtnetplugError as error:
@@ -160,7 +159,7 @@ def _tried(ground: Ground, holding: Holding) -> str | None:
 
 
 def _restore(ground: Ground, holding: Holding) -> str | None:
-    """Driver, then settings, then proof; what is missing of the proof, or None."""
+    """Restore the driver, then the settings, and prove both. Returns what the proof lacks, or None."""
     if not until_true(lambda: not ground.host_devices.vfio_users(holding.address), seconds=CLOSING_SECONDS):
         users = ground.host_devices.vfio_users(holding.address)
         return f"process {min(users, default=0)} still has its VFIO group open"
@@ -171,15 +170,15 @@ def _restore(ground: Ground, holding: Holding) -> str | None:
 
 
 def _bring_back(ground: Ground, holding: Holding) -> bool:
-    """Whether it is on its host driver in the end, by libvirt's doing or ours."""
+    """Whether the host's driver has the device in the end, bound by libvirt or by this call."""
     if holding.managed and until_true(lambda: _is_back(ground, holding), seconds=LIBVIRT_SECONDS):
         return True
-    reattach(ground, holding)  # what is managed, libvirt should have; it may have died at it
+    reattach(ground, holding)  # libvirt does so for a managed device, but may have died at it
     return until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
 def set_back(ground: Ground, holding: Holding) -> str | None:
-    """Every setting as it was; what is not so after it, or None."""
+    """Restore every setting. Returns what differs after that, or None."""
     now = ground.host_devices.settings(holding.address)
     before = dataclasses.replace(now, **holding.snapshot)  # type: ignore[arg-type]
     if not before.differences(now):
@@ -190,33 +189,26 @@ def set_back(ground: Ground, holding: Holding) -> str | None:
         # a driver that runs already keeps its MAC once its PF gave it one ("Reload the VF driver", igb_ndo_set_vf_mac)
         _reload(ground, holding)
         apply(ground, holding, before, user=User.NOBODY)
-    return _difference(before, ground.host_devices.settings(holding.address))
+    now = ground.host_devices.settings(holding.address)
+    missed = {name: getattr(before, name) for name in before.differences(now)}
+    return f"its {told(missed, now)}" if missed else None
 
 
 def _unset(ground: Ground, holding: Holding) -> None:
-    """Take back what was set of a device for a NIC, where another NIC has the device by now; what somebody set since is left."""
+    """Restore what was set for the NIC, where another NIC has the device by now. What somebody has set since stays."""
     now = ground.host_devices.settings(holding.address)
     put(ground, holding, back_to(holding.snapshot, of_ours(holding.settings), now), user=User.ANYBODY)
 
 
 def _reload(ground: Ground, holding: Holding) -> None:
-    """Have the host's driver start with the device anew, by way of VFIO."""
+    """Bind the host's driver to the device again, by way of VFIO."""
     detach(ground, holding)
     reattach(ground, holding)
     until_true(lambda: _is_back(ground, holding), seconds=HOST_DRIVER_SECONDS)
 
 
 def _is_back(ground: Ground, holding: Holding) -> bool:
-    """On its host driver, and with its interface if it had one: only then can its own MAC and MTU be seen."""
+    """Whether the host's driver has the device, and the device its interface if it had one: only then its MAC and MTU can be seen."""
     device = ground.host_devices.device(holding.address)
     is_on_host = device.driver is not None and device.driver != VFIO_DRIVER
     return is_on_host and (holding.snapshot.get("mac") is None or device.netdev is not None)
-
-
-def _difference(before: VfSettings, now: VfSettings) -> str | None:
-    """What is not as it was, with both values; None if all is."""
-    found = [
-        f"its {name.replace('_', ' ')} is {getattr(now, name)}, and was {getattr(before, name)}"
-        for name in before.differences(now)
-    ]
-    return ", ".join(found) or None

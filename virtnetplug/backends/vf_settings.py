@@ -1,7 +1,7 @@
-"""What can be asked of a VF through its PF: from the fields of a request to its settings, whether they fit, and setting them.
+"""The settings of a VF, which its PF makes: those that a request asks for, whether they fit, what differs, and setting them.
 
-VLAN and link state are fields that every NIC has, the others are `OF_DEVICES`. Settings are mappings by field name of `VfSettings`, of
-plain values, as the journal keeps them.
+Every NIC has the fields for VLAN and link state; the other fields are `OF_DEVICES`. Settings are mappings by field name of `VfSettings`,
+of plain values, as the journal keeps them.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ FIELDS = frozenset({*OF_DEVICES, "vlan", "link_state"})
 MOST_VLAN, MOST_QOS = 4094, 7
 _SET_BY_LIBVIRT = frozenset({"vlan", "qos", "vlan_proto"})
 _NOT_KEPT = _SET_BY_LIBVIRT | {"admin_mac", "mac", "mtu"}
-"""What a VF does not keep of what it was before while a guest has it."""
+"""The settings that a VF may lose while a guest has it."""
 
 _PROTOCOLS = ("802.1Q", "802.1ad")
 _NONE: Settings = {}
 _BY_DEFAULT: Settings = {"trust": False, "min_rate": 0, "max_rate": 0, "link_state": "auto"}
-"""How the kernel makes a VF. The check of spoofed addresses depends on the PF's driver."""
+"""The settings of a VF that the kernel has just made. The check of spoofed addresses depends on the PF's driver."""
 _WORDS = {"qos": "VLAN priority", "vlan": "VLAN", "vlan_proto": "VLAN protocol", "admin_mac": "MAC"}
 
 
 def of_request(net: Interface) -> dict[str, Setting]:
-    """What a NIC to be attached asks for beyond its element; a link that is up is what a VF has by itself."""
+    """What a request asks for beyond its element. A link that is up needs no setting."""
     asked = {name: value for name in OF_DEVICES if (value := getattr(net, name)) is not None}
     if net.link_state == "down":
         asked["link_state"] = "down"
@@ -43,7 +43,7 @@ def of_request(net: Interface) -> dict[str, Setting]:
 
 
 def settings_from(fields: Mapping[str, Any], snapshot: Settings = _NONE) -> dict[str, Setting]:
-    """The settings that changes of fields come to; None (clear) is what the VF had before, as `snapshot` tells it."""
+    """The settings for these changes of fields. A field that is None restores what the VF had before (`snapshot`)."""
     found: dict[str, Setting] = {}
     for name, value in fields.items():
         if name == "vlan":
@@ -60,7 +60,7 @@ def settings_from(fields: Mapping[str, Any], snapshot: Settings = _NONE) -> dict
 
 
 def fields_from(settings: Settings) -> dict[str, Any]:
-    """The fields of an element that remembered settings come to: libvirt sets a VLAN by itself."""
+    """The fields of an element for remembered settings: libvirt sets the VLAN by itself."""
     vlan = settings.get("vlan")
     found: dict[str, Any] = {}
     if isinstance(vlan, int):
@@ -68,11 +68,6 @@ def fields_from(settings: Settings) -> dict[str, Any]:
     if "link_state" in settings:
         found["link_state"] = "down" if settings["link_state"] == "disable" else None
     return found
-
-
-def before_attach(settings: Settings) -> dict[str, Setting]:
-    """Those that can be set before the guest has the VF: libvirt sets the VLAN while it attaches."""
-    return {name: value for name, value in settings.items() if name not in _SET_BY_LIBVIRT}
 
 
 def vlan_fault(vlan: Vlan | None) -> str | None:
@@ -105,7 +100,7 @@ def unfit(wanted: Settings, now: VfSettings) -> str | None:
 
 
 def differences(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
-    """What of `wanted` is not so now. A link forced up is up, and one that cannot be set is."""
+    """The wanted settings that differ now. A link counts as up if it is forced up, or cannot be set."""
     return {
         name: value
         for name, value in wanted.items()
@@ -115,17 +110,16 @@ def differences(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
 
 
 def of_ours(settings: Settings) -> dict[str, Setting]:
-    """Those that libvirt neither sets when it lends a VF nor takes back."""
+    """The settings that libvirt leaves alone: it sets the VLAN while it attaches a VF, and restores the VLAN afterwards."""
     return {name: value for name, value in settings.items() if name not in _SET_BY_LIBVIRT}
 
 
 def of_lent(net: Interface, holding: Holding | None) -> dict[str, Setting]:
-    """What a VF that a guest has must be set as: as it was before, then as libvirt set it, then as was asked of it since.
+    """The settings that a guest's VF must have: those from before, then those by libvirt, then those that were asked for since.
 
-    Nothing is known of how a VF was before that another program lent (`holding` is None): it counts as the kernel makes it.
-
-    From its element libvirt sets MAC and VLAN, VLAN 0 where that says none (``virHostdevSetNetConfig``), and neither where there is
-    a virtual port. A guest that is trusted may set its own MAC.
+    Another program may have lent the VF (`holding` is None): then the VF counts as made by the kernel just before.
+    libvirt sets MAC and VLAN from the element, VLAN 0 where it names none (``virHostdevSetNetConfig``). For a virtual port it sets neither.
+    A guest that is trusted may set its own MAC.
     """
     before, asked = (_BY_DEFAULT, _NONE) if holding is None else (holding.snapshot, holding.settings)
     wanted = {name: value for name, value in before.items() if name not in _NOT_KEPT}
@@ -141,35 +135,25 @@ def of_lent(net: Interface, holding: Holding | None) -> dict[str, Setting]:
 
 
 def drift(wanted: Settings, now: VfSettings) -> dict[str, Setting]:
-    """What of `wanted` a VF has lost; of a setting that its PF does not tell nothing is known."""
+    """The wanted settings that a VF has lost. A setting that its PF does not show counts as kept."""
     return {name: value for name, value in differences(wanted, now).items() if getattr(now, name) is not None}
 
 
 def told(missed: Settings, now: VfSettings) -> str:
-    """Each of them in words, with what it is and what it should be."""
-    return ", ".join(f"{_word(name)} is {getattr(now, name)} and not {value}" for name, value in missed.items())
-
-
-def words(settings: Settings) -> list[tuple[str, Setting]]:
-    """Each with the name a person knows it by."""
-    return [(_word(name), value) for name, value in settings.items()]
+    """The settings in words, each with its value and the wanted value."""
+    return ", ".join(f"{word(name)} is {getattr(now, name)} and not {value}" for name, value in missed.items())
 
 
 def back_to(before: Settings, ours: Settings, now: VfSettings) -> dict[str, Setting]:
-    """What is to be set to take `ours` back: `before`, of those that are still as `ours`. What somebody set since stays."""
+    """The settings that undo `ours`: those of `before` whose value is still ours. What somebody has set since stays."""
     stale = {name for name, value in ours.items() if getattr(now, name) == value}
     return {name: value for name, value in before.items() if name in stale and value is not None}
 
 
-def now_of(settings: VfSettings, names: Mapping[str, object]) -> dict[str, Setting]:
-    """Those of a VF's settings, as the journal keeps them."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if name in names}
-
-
 def put(ground: Ground, holding: Holding, wanted: Settings, *, user: User = User.ITS_NIC) -> None:
-    """Make the VF that is held, and that `user` has, have these settings and read them back.
+    """Set these settings of the held VF, which `user` has, and read them again.
 
-    Raises `HostDeviceFailed` naming what it does not have after it, and what `vf_identity.expect_ours` raises.
+    Raises `HostDeviceFailed`, which names what the VF does not have after that, and what `vf_identity.expect_ours` raises.
     """
     if not wanted:
         return
@@ -184,7 +168,8 @@ def put(ground: Ground, holding: Holding, wanted: Settings, *, user: User = User
         raise HostDeviceFailed(f"the settings of {holding.address} were accepted, and yet its {told(missed, now)}")
 
 
-def _word(name: str) -> str:
+def word(name: str) -> str:
+    """The name by which a person knows the setting."""
     return _WORDS.get(name, name.replace("_", " "))
 
 

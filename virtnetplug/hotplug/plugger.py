@@ -8,10 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from virtnetplug.errors import UsageError
-from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.call.host import Host, WatchedDomain
 from virtnetplug.hotplug.call.lock import LEAST, DomainLock
 from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
-from virtnetplug.hotplug.call.notice import Notice
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
@@ -56,7 +55,7 @@ class Plugger:
 
     @interruptible(ONE)
     def run(self, domain: str, operation: Operation, *, wait: float = 30.0) -> Outcome:
-        """Run an operation object, such as `hotplug.change.detach.Detach`, on the domain. Most methods here make such an object and run it.
+        """Run an operation object, such as `virtnetplug.Detach`, on the domain. Most methods here make such an object and run it.
 
         The `Outcome` is ``done``, ``already`` or ``pending``. `LeftPending` is raised for an operation that could not take the domain's lock again
         (``domain-busy``), or whose NIC has lost its place (``place-taken``). `wait` bounds each wait by itself: for the domain's lock
@@ -436,9 +435,9 @@ class Plugger:
     def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
         """Run the operation, then enforce the policies of the domain. A domain without a policy costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
-            notice = Notice(found)
-            outcome = run(cast(Domain, notice), lock)
-            if not notice.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
+            watched = WatchedDomain(found)
+            outcome = run(cast(Domain, watched), lock)
+            if not watched.has_metadata or outcome.result not in (Result.DONE, Result.ALREADY):
                 return outcome
             from virtnetplug.hotplug.identity import enforcement
 

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from virtnetplug.hotplug.engine.kinds import keeps_nics
-from virtnetplug.hotplug.look.leaving import asked, names_of, states
+from virtnetplug.hotplug.look.open_operations import asked, names_of, states
 from virtnetplug.lifecycle import GONE, State
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import DeviceState, DeviceTree

@@ -30,8 +30,3 @@ class ActualDevice:
     port_isolated: bool | None = None
     trust_guest_rx_filters: bool | None = None
     mtu: int | None = None
-
-    @property
-    def is_hostdev(self) -> bool:
-        """Whether the PCI path, not `host_net_add`, realises it (DESIGN: never both)."""
-        return self.type == "hostdev"

@@ -111,8 +111,8 @@ class Topology:
             model = "rtl8139" if self.arch in _X86 else "virtio"
         return self.is_pcie and model in PCIE_MODELS
 
-    def free_hotplug_slots(self, model: str | None = None) -> int | None:
-        """How many more NICs of `model` (None is the hypervisor's default) can be hot-plugged.
+    def free_hotplug_slots(self, model: str | None = None, taken: Collection[tuple[int, int]] = ()) -> int | None:
+        """How many more NICs of `model` (None is the hypervisor's default) can be hot-plugged, beside devices in the buses and slots `taken`.
 
         None where the machine has no PCI. libvirt makes no controller for a hot-plugged device (``virDomainPCIAddressGetNextAddr``).
         So on a PCI Express machine a NIC of `PCIE_MODELS` needs a free root or downstream port. Any other NIC needs a slot of a
@@ -120,16 +120,16 @@ class Topology:
         """
         if not self.controllers:
             return None
-        conventional = not self.takes_port(model)
-        return sum(len(_free(bus, conventional=conventional)) for bus in self.controllers if bus.hotplug)
+        return len(self._places(is_express=self.takes_port(model)).difference(taken))
 
     def free_place(self, *, is_express: bool, taken: Collection[tuple[int, int]]) -> tuple[int, int] | None:
         """The first bus and slot where a device can be hot-plugged that is not among `taken` either; None if there is none."""
-        for bus in sorted(self.controllers, key=lambda bus: bus.index):
-            for slot in sorted(_free(bus, conventional=not is_express)) if bus.hotplug else ():
-                if (bus.index, slot) not in taken:
-                    return bus.index, slot
-        return None
+        return min(self._places(is_express=is_express).difference(taken), default=None)
+
+    def _places(self, *, is_express: bool) -> set[tuple[int, int]]:
+        """Every bus and slot where a device can be hot-plugged."""
+        buses = (bus for bus in self.controllers if bus.hotplug)
+        return {(bus.index, slot) for bus in buses for slot in _free(bus, conventional=not is_express)}
 
 
 def _free(bus: PciController, *, conventional: bool) -> frozenset[int]:

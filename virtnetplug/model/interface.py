@@ -85,6 +85,11 @@ def is_lasting(alias: str | None) -> bool:
     return alias is not None and alias.startswith("ua-")
 
 
+def is_minted(alias: str | None) -> bool:
+    """Whether virtnetplug made that alias."""
+    return (alias or "").startswith(MINTED)
+
+
 def known_as(*parts: object) -> str:
     """The parts that are not empty, as one name."""
     return " ".join(str(part) for part in parts if part)

@@ -46,6 +46,11 @@ class Network:
     trust_guest_rx_filters: bool | None = None
     portgroups: tuple[Portgroup, ...] = ()
 
+    @property
+    def is_pool(self) -> bool:
+        """Whether the network lends PCI devices."""
+        return self.forward == "hostdev"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPort:

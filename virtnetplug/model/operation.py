@@ -34,7 +34,7 @@ class Scope(enum.StrEnum):
     @property
     def halves(self) -> tuple[Half, ...]:
         """The definitions this scope touches, live first."""
-        return tuple(half for half in Half if self in (half, Scope.BOTH))
+        return (Half.LIVE, Half.CONFIG) if self is Scope.BOTH else (Half(self.value),)
 
 
 class Phase(enum.StrEnum):

@@ -78,12 +78,11 @@ def fault(metadata: DomainMetadata, e: str, p: str) -> str | None:
     return f"{what}. {call('forget_identity', 'DOMAIN', whose)} ends that."
 
 
-def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
-    """What P takes of E's identity; P's own settings stay where E says nothing. `is_hostdev`: P's actual type is hostdev.
+def take(e: Interface, p: Interface, kind: str) -> Taken:
+    """What P takes of E's identity; P's own settings stay where E says nothing. `kind` is P's type, or `HOSTDEV` if P's actual type is that.
 
     A VF gets E's outbound average as its `max_rate`, in Mbit/s and rounded up. Where P has its own rate, the lower one holds.
     """
-    kind = HOSTDEV if is_hostdev else p.type
     always = {name: getattr(e, name) for name in ALWAYS}
     taken: dict[str, object] = {name: value for name, value in always.items() if value is not None}
     left_out: list[tuple[str, str]] = []
@@ -94,14 +93,14 @@ def take(e: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
             taken[name] = value
         else:
             left_out.append((name, why))
-    if is_hostdev and (rate := _mbits(e)):
+    if kind == HOSTDEV and (rate := _mbits(e)):
         taken["max_rate"] = min(rate, p.max_rate or rate)
     return Taken(taken, tuple(left_out), loses_filter=e.filterref is not None and kind not in _FILTERED)
 
 
-def retake(before: Interface, now: Interface, p: Interface, *, is_hostdev: bool) -> Taken:
+def retake(before: Interface, now: Interface, p: Interface, kind: str) -> Taken:
     """What P, which took the identity of E as E was `before`, takes of the changes that somebody made to E until `now`."""
-    taken = take(now, p, is_hostdev=is_hostdev)
+    taken = take(now, p, kind)
     changed = {name for name in _TAKEN if getattr(before, name) != getattr(now, name)}
     if "bandwidth_outbound" in changed:
         changed.add("max_rate")

@@ -40,8 +40,12 @@ class OwnerProcess:
 class Journal(Protocol):
     """Every method may raise `JournalReadOnly`, `JournalFull`, `JournalNewer` or `JournalBroken`."""
 
-    def batch(self) -> AbstractContextManager[None]:
-        """Group the writes of this thread into one durable commit."""
+    def batch(self, *, is_durable: bool = True) -> AbstractContextManager[None]:
+        """Group the writes of this thread into one commit, on the disk when the batch ends.
+
+        The commit of a batch that is not `is_durable` survives the death of the process. A host that loses power may lose the commit, unless a
+        durable commit came after it.
+        """
 
     def begin(self, record: OperationRecord) -> None:
         """Write a new operation of the record's `owner`, with its planned steps."""
@@ -141,8 +145,8 @@ class Journal(Protocol):
     def let_go(self, holding: Holding) -> bool:
         """Release a device; False, and nothing is written, if its row is of another operation or moment by now."""
 
-    def holdings(self) -> Sequence[Holding]:
-        """Every device held or quarantined on this host, by address."""
+    def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[Holding]:
+        """The devices held or quarantined on this host, by address; of one hypervisor or domain, or of all."""
 
     def host_policy(self) -> UnplugPolicy:
         """The unplug policy of domains that have none of their own; ``keep`` where it was never set."""

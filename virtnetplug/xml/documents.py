@@ -88,6 +88,7 @@ def _kibibytes(node: etree._Element) -> int:
     return int(node.text or "")
 
 
+@lru_cache(maxsize=32)  # as `devices`
 def topology(domain_xml: str) -> Topology:
     """The machine, and which slots of its PCI buses are taken."""
     root = _root(domain_xml)

@@ -26,8 +26,9 @@ class Shelf(Stage):
 
     shelf: list[Holding]
 
-    def holdings(self) -> list[Holding]:
-        return self.shelf
+    def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> list[Holding]:
+        its = (one for one in self.shelf if hypervisor in (None, one.hypervisor))
+        return [one for one in its if domain_uuid in (None, one.domain_uuid)]
 
 
 @pytest.fixture

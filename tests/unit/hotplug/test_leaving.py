@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from virtnetplug.hotplug.look.leaving import asked, leaving, of_domain, operation_of_alias, operation_on, states
+from virtnetplug.hotplug.look.open_operations import (
+    asked,
+    leaving,
+    of_domain,
+    operation_of_alias,
+    operation_on,
+    states,
+)
 from virtnetplug.lifecycle import ASKED, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac

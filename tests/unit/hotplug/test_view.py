@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.stage import StageDomain, at, definition, nic
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, NicAmbiguous, NicMissing
-from virtnetplug.hotplug.look.view import DomainView, find, look, same
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import DomainView, look, same
 from virtnetplug.model.operation import Half
 from virtnetplug.model.pci import PciAddress
 

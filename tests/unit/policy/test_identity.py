@@ -14,7 +14,7 @@ from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import FilterRef, Interface, Limit, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.policy.identity import ALWAYS, fault, take
+from virtnetplug.policy.identity import ALWAYS, HOSTDEV, fault, take
 
 MAC, ADDRESS = Mac("52:54:00:00:00:0e"), PciAddress(0, 0, 3, 0)
 OPENVSWITCH = VirtualPort(type="openvswitch", interfaceid="09b11c53-8b5c-4eeb-8f00-d84eaa0aaa50", profileid="web")
@@ -81,11 +81,15 @@ KINDS: list[tuple[str, Interface, bool, set[str]]] = [
 ]
 
 
+def kind_of(p: Interface, *, is_hostdev: bool) -> str:
+    return HOSTDEV if is_hostdev else p.type
+
+
 @pytest.mark.parametrize(("p", "is_hostdev", "missing"), [row[1:] for row in KINDS], ids=[row[0] for row in KINDS])
 def test_each_kind_gets_what_it_can_hold_and_the_rest_is_named(
     p: Interface, is_hostdev: bool, missing: set[str]
 ) -> None:
-    taken = take(E, p, is_hostdev=is_hostdev)
+    taken = take(E, p, kind_of(p, is_hostdev=is_hostdev))
     rate = {"max_rate": 8} if is_hostdev else {}
     assert taken.changes == {name: value for name, value in WHOLE.items() if name not in missing} | rate
     assert {name for name, _ in taken.left_out} == missing
@@ -96,21 +100,23 @@ def test_each_kind_gets_what_it_can_hold_and_the_rest_is_named(
 @pytest.mark.parametrize("p", [row[1] for row in KINDS], ids=[row[0] for row in KINDS])
 def test_what_the_guest_knows_a_nic_by_goes_to_every_kind(p: Interface) -> None:
     for is_hostdev in (False, True):
-        assert {name: WHOLE[name] for name in ALWAYS}.items() <= take(E, p, is_hostdev=is_hostdev).changes.items()
+        assert {name: WHOLE[name] for name in ALWAYS}.items() <= take(
+            E, p, kind_of(p, is_hostdev=is_hostdev)
+        ).changes.items()
 
 
 def test_what_e_does_not_say_p_keeps() -> None:
     p = Interface(type="bridge", source_bridge="br0", **WHOLE)
-    taken = take(Interface(type="bridge", mac=MAC), p, is_hostdev=False)
+    taken = take(Interface(type="bridge", mac=MAC), p, "bridge")
     assert (taken.changes, taken.left_out) == ({"mac": MAC, "link_state": "up"}, ())
-    assert take(Interface(type="user"), Interface(type="user"), is_hostdev=True).changes == {}
+    assert take(Interface(type="user"), Interface(type="user"), HOSTDEV).changes == {}
 
 
 def test_nothing_else_of_e_is_taken() -> None:
     said = {name: values[0] for name, values in EXAMPLES.items() if name != "type"}
     e = Interface(type="network", **said)
     for p, is_hostdev in [(row[1], row[2]) for row in KINDS]:
-        assert set(take(e, p, is_hostdev=is_hostdev).changes) <= {*WHOLE, "max_rate"}
+        assert set(take(e, p, kind_of(p, is_hostdev=is_hostdev)).changes) <= {*WHOLE, "max_rate"}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,7 @@ def test_nothing_else_of_e_is_taken() -> None:
     ],
 )
 def test_the_link_state_is_e_s_whether_it_is_said_or_not(e: str | None, p: str | None, given: str | None) -> None:
-    taken = take(Interface(type="user", link_state=e), Interface(type="user", link_state=p), is_hostdev=False)
+    taken = take(Interface(type="user", link_state=e), Interface(type="user", link_state=p), "user")
     assert taken.changes.get("link_state") == given
 
 
@@ -143,7 +149,7 @@ def test_the_link_state_is_e_s_whether_it_is_said_or_not(e: str | None, p: str |
     ],
 )
 def test_a_vf_has_one_vlan(vlan: Vlan, why: str | None) -> None:
-    taken = take(Interface(type="bridge", vlan=vlan), Interface(type="hostdev"), is_hostdev=True)
+    taken = take(Interface(type="bridge", vlan=vlan), Interface(type="hostdev"), HOSTDEV)
     if why is None:
         assert (taken.changes, taken.left_out) == ({"vlan": vlan}, ())
     else:
@@ -156,10 +162,10 @@ def test_a_vf_has_one_vlan(vlan: Vlan, why: str | None) -> None:
 def test_a_vf_with_a_port_profile_has_no_vlan_of_its_own(of_e: bool) -> None:
     port, vlan = VirtualPort(type="802.1Qbh", profileid="p"), Vlan((VlanTag(7),))
     e = Interface(type="network", vlan=vlan, virtualport=port if of_e else None)
-    taken = take(e, Interface(type="hostdev", virtualport=None if of_e else port), is_hostdev=True)
+    taken = take(e, Interface(type="hostdev", virtualport=None if of_e else port), HOSTDEV)
     assert taken.changes == ({"virtualport": port} if of_e else {})
     assert [name for name, _ in taken.left_out] == ["vlan"]
-    bridged = take(e, Interface(type="network", virtualport=None if of_e else port), is_hostdev=False)
+    bridged = take(e, Interface(type="network", virtualport=None if of_e else port), "network")
     assert bridged.changes["vlan"] == vlan
 
 
@@ -183,16 +189,16 @@ def test_a_vf_s_rate_is_never_below_what_e_had_nor_above_its_own(
     average: int | None, own: int | None, rate: int | None
 ) -> None:
     e = Interface(type="bridge", bandwidth_outbound=Limit(average=average, peak=9))
-    taken = take(e, Interface(type="hostdev", max_rate=own), is_hostdev=True)
+    taken = take(e, Interface(type="hostdev", max_rate=own), HOSTDEV)
     assert taken.changes.get("max_rate") == rate
     assert [name for name, _ in taken.left_out] == ["bandwidth_outbound"]
-    assert "max_rate" not in take(e, Interface(type="bridge"), is_hostdev=False).changes
+    assert "max_rate" not in take(e, Interface(type="bridge"), "bridge").changes
 
 
 @given(st.integers(1, 10**9))
 def test_a_rate_is_rounded_up_by_less_than_one(average: int) -> None:
     e = Interface(type="bridge", bandwidth_outbound=Limit(average=average))
-    rate = take(e, Interface(type="hostdev"), is_hostdev=True).changes["max_rate"]
+    rate = take(e, Interface(type="hostdev"), HOSTDEV).changes["max_rate"]
     assert isinstance(rate, int)
     assert 0 <= rate * 1_000_000 - average * 8000 < 1_000_000
 
@@ -200,7 +206,9 @@ def test_a_rate_is_rounded_up_by_less_than_one(average: int) -> None:
 def test_what_is_taken_can_be_put_into_an_element() -> None:
     for p, is_hostdev in [(row[1], row[2]) for row in KINDS]:
         changes = {
-            name: value for name, value in take(E, p, is_hostdev=is_hostdev).changes.items() if name != "max_rate"
+            name: value
+            for name, value in take(E, p, kind_of(p, is_hostdev=is_hostdev)).changes.items()
+            if name != "max_rate"
         }
         net = xml.interface(xml.edit(xml.element(p), changes))
         assert {name: getattr(net, name) for name in changes} == changes

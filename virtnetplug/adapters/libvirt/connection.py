@@ -6,7 +6,8 @@ import os
 import re
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import libvirt
@@ -15,9 +16,9 @@ from virtnetplug import xml
 from virtnetplug.adapters.daemon import key_from_uri, key_of_remote
 from virtnetplug.adapters.libvirt import emulator, loop
 from virtnetplug.adapters.libvirt.domain import LibvirtDomain
-from virtnetplug.adapters.libvirt.faults import translate, translated
+from virtnetplug.adapters.libvirt.faults import absent, translated
 from virtnetplug.adapters.libvirt.watch import EventHub
-from virtnetplug.errors import ConnectionFailed, DomainMissing, VirtnetplugError
+from virtnetplug.errors import ConnectionFailed, DomainMissing
 from virtnetplug.ports.domain import DomainState, PowerState
 
 _embedded: dict[str, libvirt.virConnect] = {}
@@ -29,7 +30,7 @@ def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
     """``virConnectOpen``; raises `ConnectionFailed` with what to check.
 
     An embedded driver is opened once per process and kept: every open registers the driver anew, and libvirt has room for
-    sixteen (``VIR_CONNECT_MAX_DRIVERS``); after the last close it would lose sight of its guests.
+    sixteen (``VIR_CONNECT_MAX_DRIVERS``). After the last close the driver would lose sight of its guests.
     """
     libvirt.registerErrorHandler(_hush, None)
     if uri is not None and not _is_text(uri):
@@ -82,7 +83,7 @@ def _events_of(connection: libvirt.virConnect, uri: str) -> EventHub:
 
 
 def _hush(context: object, error: object) -> None:
-    """libvirt prints every error to stderr unless told otherwise; ours are raised."""
+    """libvirt prints every error to stderr, unless it has a handler; here errors are raised."""
 
 
 class LibvirtHypervisor:
@@ -121,7 +122,7 @@ class LibvirtHypervisor:
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """Of the daemon's libvirt (``virConnectGetLibVersion``)."""
+        """The version of the daemon's libvirt (``virConnectGetLibVersion``)."""
         with translated(self._connection):
             number = int(self._connection.getLibVersion())
         return number // 1_000_000, number // 1000 % 1000, number % 1000
@@ -139,10 +140,8 @@ class LibvirtHypervisor:
 
     def domain(self, name: str) -> LibvirtDomain:
         """By name, UUID or id, in that order."""
-        for look_up in (self._by_name, self._by_uuid, self._by_id) if _is_text(name) else ():
-            handle = look_up(name)
-            if handle is not None:
-                return self._domain(handle)
+        for handle in self._found(name) if _is_text(name) else ():
+            return self._domain(handle)
         raise DomainMissing(
             f"{self._uri} has no domain called '{name}'; `open({self._uri!r}).list()` shows those there are"
         )
@@ -181,37 +180,22 @@ class LibvirtHypervisor:
         if is_embedded(self._uri):
             return
         self._events.close()
-        try:
+        with suppress(libvirt.libvirtError):
             self._connection.close()
-        except libvirt.libvirtError:
-            return
 
     def _domain(self, handle: libvirt.virDomain, *, was_persistent: bool = False) -> LibvirtDomain:
         return LibvirtDomain(handle, self._events, was_persistent=was_persistent, state_dir=self._state_dir)
 
-    def _by_name(self, name: str) -> libvirt.virDomain | None:
-        return self._found(lambda: self._connection.lookupByName(name))
-
-    def _by_uuid(self, text: str) -> libvirt.virDomain | None:
-        try:
-            canonical = str(uuid.UUID(text))
-        except ValueError:
-            return None
-        return self._found(lambda: self._connection.lookupByUUIDString(canonical))
-
-    def _by_id(self, text: str) -> libvirt.virDomain | None:
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1  # a C int
-        return self._found(lambda: self._connection.lookupByID(number)) if number >= 0 else None
-
-    def _found(self, look_up: object) -> libvirt.virDomain | None:
-        assert callable(look_up)
-        try:
-            return look_up()
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                return None
-            fault: VirtnetplugError = translate(error, self._connection)
-            raise fault from None
+    def _found(self, name: str) -> Iterator[libvirt.virDomain]:
+        """The domain of that name, then the one of that UUID, then the one of that id."""
+        with translated(self._connection):
+            with absent(libvirt.VIR_ERR_NO_DOMAIN):
+                yield self._connection.lookupByName(name)
+            with absent(libvirt.VIR_ERR_NO_DOMAIN), suppress(ValueError):
+                yield self._connection.lookupByUUIDString(str(uuid.UUID(name)))
+            if name.isascii() and name.isdecimal() and len(name) < 10:  # a C int
+                with absent(libvirt.VIR_ERR_NO_DOMAIN):
+                    yield self._connection.lookupByID(int(name))
 
 
 def _is_text(name: str) -> bool:

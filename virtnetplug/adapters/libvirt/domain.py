@@ -10,7 +10,7 @@ from pathlib import Path
 import libvirt
 
 from virtnetplug.adapters.libvirt import emulator
-from virtnetplug.adapters.libvirt.faults import translated
+from virtnetplug.adapters.libvirt.faults import absent, translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
@@ -68,7 +68,7 @@ class LibvirtDomain:
         was_persistent: bool = False,
         state_dir: Path | None = None,
     ) -> None:
-        """`was_persistent`: a list has just said so, and the next look at the config need not ask again. `state_dir`: see `emulator`."""
+        """`was_persistent`: a list has just shown it, and the next look at the config need not ask again. `state_dir`: see `emulator`."""
         self._state_dir = state_dir
         self._handle = handle
         self._was_persistent = was_persistent
@@ -160,13 +160,9 @@ class LibvirtDomain:
         return self._metadata(NAMESPACE, half)
 
     def _metadata(self, namespace: str, half: Half) -> str | None:
-        with translated(self._connection):
-            try:
-                return str(self._handle.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, _AFFECT[half]))
-            except libvirt.libvirtError as error:
-                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-                    return None
-                raise
+        with translated(self._connection), absent(libvirt.VIR_ERR_NO_DOMAIN_METADATA):
+            return str(self._handle.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, _AFFECT[half]))
+        return None
 
     def set_metadata(self, half: Half, text: str | None) -> None:
         """``virDomainSetMetadata``: what has our namespace goes, and this comes."""
@@ -238,12 +234,9 @@ class LibvirtDomain:
 
     def _state(self) -> tuple[int, int, int]:
         """State, reason and id now: a handle keeps the id it was looked up with, that of a restarted domain is another."""
-        try:
+        found = []
+        with absent(libvirt.VIR_ERR_NO_SUPPORT):
             found = self._connection.domainListGetStats([self._handle], libvirt.VIR_DOMAIN_STATS_STATE)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
-                raise
-            found = []
         if found:  # not for a domain that has gone, or by a driver without bulk statistics
             ((handle, values),) = found
             return values["state.state"], values["state.reason"], handle.ID()
@@ -251,10 +244,7 @@ class LibvirtDomain:
         return code, detail, self._connection.lookupByUUIDString(self._uuid).ID()
 
     def _job(self) -> str:
-        try:
+        kind = libvirt.VIR_DOMAIN_JOB_NONE
+        with absent(libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID):  # the latter: it has ended since
             kind = self._handle.jobInfo()[0]
-        except libvirt.libvirtError as error:
-            if error.get_error_code() in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID):
-                return ""  # the latter of a domain that has ended since
-            raise
         return "a job such as a migration, save or backup" if kind in _JOB_RUNNING else ""

@@ -33,16 +33,17 @@ def process(directory: Path | None, domain: str) -> str:
     if directory is None:
         return ""
     try:
-        pid = int((directory / f"{domain}.pid").read_text())
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            ticks = (
-                file.read().rpartition(b")")[2].split()[19].decode()
-            )  # field 22 of proc(5): after comm, which may have anything in it
-        with open(_BOOT, "rb", buffering=0) as file:
-            boot = file.read().strip().decode()
+        pid = int(_read(f"{directory}/{domain}.pid"))
+        # Field 22 of proc(5): after comm, which may have anything in it.
+        ticks = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19].decode()
+        return f"{_read(_BOOT).strip().decode()} {pid} {ticks}"
     except (OSError, ValueError, IndexError):
         return ""
-    return f"{boot} {pid} {ticks}"
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def began(process_name: str) -> float | None:

@@ -1,7 +1,7 @@
 """libvirt's errors, as ours.
 
-Codes and domains are those of ``virErrorNumber`` and ``virErrorDomain``; where libvirt gives different faults the same
-code, its message decides, and the messages matched here are quoted from its source.
+Codes and domains are those of ``virErrorNumber`` and ``virErrorDomain``. Where libvirt gives different faults the same
+code, its message decides. The messages matched here are quoted from its source.
 """
 
 from __future__ import annotations
@@ -47,18 +47,28 @@ _MONITOR_LOST = (
 
 
 class PermissionDenied(Refused):
-    """The connection is read-only, or polkit said no."""
+    """The connection is read-only, or polkit refuses."""
 
     reason = "permission-denied"
 
 
 @contextmanager
 def translated(connection: libvirt.virConnect | None = None) -> Iterator[None]:
-    """Whatever libvirt raises inside becomes one of `virtnetplug.errors`."""
+    """Errors of libvirt inside become errors of `virtnetplug.errors`."""
     try:
         yield
     except libvirt.libvirtError as error:
         raise translate(error, connection) from None
+
+
+@contextmanager
+def absent(*codes: int) -> Iterator[None]:
+    """An error inside that has one of these codes ends the block, and nothing more: what was asked for is not there."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in codes:
+            raise
 
 
 def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None = None) -> VirtnetplugError:

@@ -15,9 +15,8 @@ _runner: threading.Thread | None = None
 def start() -> None:
     """Register libvirt's default loop and run it in a daemon thread; once per process, later calls do nothing.
 
-    Must come before the first connection is opened (``virEventRegisterDefaultImpl``). Raises
-    `EventLoopConflict` where the application has registered a loop of its own: libvirt would silently ignore
-    the second one and nobody could say who runs it.
+    Call it before the first connection is opened (``virEventRegisterDefaultImpl``). Raises `EventLoopConflict` if the application
+    has registered a loop of its own. libvirt would silently ignore the second loop, and nobody could say who runs it.
     """
     global _runner
     with _lock:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import libvirt
 
 from virtnetplug import xml
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
-from virtnetplug.adapters.libvirt.faults import translated
+from virtnetplug.adapters.libvirt.faults import absent, translated
 from virtnetplug.errors import (
     ClaimTaken,
     Failed,
@@ -24,12 +25,14 @@ from virtnetplug.errors import (
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
 
+_NO_PORT = (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID)
+
 
 class LibvirtNetworks:
     """`ports.network.Networks`: those a domain of this hypervisor may name.
 
-    The embedded QEMU driver has none of its own and uses those of the ``network`` driver's daemon
-    (``network:///system`` for root, else ``network:///session``), connected to when first needed.
+    The embedded QEMU driver has no networks. It uses those of the ``network`` driver's daemon: ``network:///system`` for root, else
+    ``network:///session``. The connection to that daemon is opened when it is first needed.
     """
 
     def __init__(self, hypervisor: LibvirtHypervisor) -> None:
@@ -39,9 +42,7 @@ class LibvirtNetworks:
 
     def network(self, name: str) -> Network:
         """``virNetworkGetXMLDesc``, parsed."""
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, name)
+        with self._handle(name) as handle:
             found = xml.network(handle.XMLDesc(0))
             active = bool(handle.isActive())
         return dataclasses.replace(found, active=active)
@@ -54,17 +55,17 @@ class LibvirtNetworks:
 
     def ports(self, name: str) -> Sequence[NetworkPort]:
         """``virNetworkListAllPorts``; none for an inactive network or a driver without ports."""
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, name)
-            texts = [_port_xml(port) for port in self._handles(handle)]
-        return [xml.network_port(text, name) for text in texts if text is not None]
+        texts: list[str] = []
+        with self._handle(name) as handle:
+            for port in self._ports(handle):
+                with absent(libvirt.VIR_ERR_NO_NETWORK_PORT):  # gone since it was listed
+                    texts.append(port.XMLDesc(0))
+        return [xml.network_port(text, name) for text in texts]
 
     def port_uuids(self, name: str) -> frozenset[str]:
         """The UUIDs of those ports alone."""
-        connection = self._connection()
-        with translated(connection):
-            return frozenset(port.UUIDString() for port in self._handles(self._look_up(connection, name)))
+        with self._handle(name) as handle:
+            return frozenset(port.UUIDString() for port in self._ports(handle))
 
     def create_port(self, port: NetworkPort) -> NetworkPort:
         """``virNetworkPortCreateXML`` with ``VIR_NETWORK_PORT_CREATE_RECLAIM``: this very device, or an error.
@@ -72,9 +73,7 @@ class LibvirtNetworks:
         Asked again for a port that is there already with this UUID and device, it gives that one.
         """
         wanted = dataclasses.replace(port, plug_type="hostdev-pci")
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, port.network)
+        with self._handle(port.network) as handle:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
@@ -87,28 +86,19 @@ class LibvirtNetworks:
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
         """``virNetworkPortLookupByUUID``; None if there is none."""
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, network)
-            try:
-                text = handle.portLookupByUUIDString(uuid).XMLDesc(0)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() in (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID):
-                    return None
-                raise
-        return xml.network_port(text, network)
+        with self._handle(network) as handle, absent(*_NO_PORT):
+            return xml.network_port(handle.portLookupByUUIDString(uuid).XMLDesc(0), network)
+        return None
 
     def restore_port(self, net: Interface, *, owner_uuid: str, owner_name: str) -> NetworkPort:
         """``virNetworkPortCreateXML`` with the UUID that `net` names; a port that is there already is that one, or `PortForeign`.
 
-        A macvtap device's place is reclaimed as it is, as libvirtd does when it starts; a bridge's port is allocated, for only that
-        also takes a guaranteed bandwidth (``networkAllocatePort``).
+        A macvtap device's place is reclaimed as it is, as libvirtd does when it starts. A bridge's port is allocated: only an allocation also takes a
+        guaranteed bandwidth (``networkAllocatePort``).
         """
         network, uuid = net.source_network or "", net.source_portid or ""
         text = xml.restored_port_text(net, owner_uuid=owner_uuid, owner_name=owner_name)
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, network)
+        with self._handle(network) as handle:
             flags = libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM if net.type == "direct" else 0
             try:
                 return xml.network_port(handle.portCreateXML(text, flags).XMLDesc(0), network)
@@ -126,12 +116,10 @@ class LibvirtNetworks:
 
     def restart(self, name: str) -> None:
         """``virNetworkDestroy`` and ``virNetworkCreate``: ``networkCreateInterfacePool`` lists a PF's VFs once."""
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, name)
+        with self._handle(name) as handle:
             if not handle.isPersistent():
                 raise NotSupported(f"network {name} is transient, and would be gone; define it anew")
-            if self._handles(handle):
+            if self._ports(handle):
                 raise Failed(
                     f"network {name} has ports, which it would lose; restart it once no NIC is in it",
                     reason="network-in-use",
@@ -142,24 +130,16 @@ class LibvirtNetworks:
 
     def delete_port(self, network: str, uuid: str) -> None:
         """``virNetworkPortDelete``; one that is gone already is no error. A network that is not active has no port: ``net-destroy`` drops them."""
-        connection = self._connection()
-        with translated(connection):
-            handle = self._look_up(connection, network)
-            try:
-                handle.portLookupByUUIDString(uuid).delete(0)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() not in (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID):
-                    raise
+        with self._handle(network) as handle, absent(*_NO_PORT):
+            handle.portLookupByUUIDString(uuid).delete(0)
 
     def close(self) -> None:
         """Let go of the extra connection, if there is one."""
         with self._lock:
             connection, self._own = self._own, None
         if connection is not None:
-            try:
+            with suppress(libvirt.libvirtError):
                 connection.close()
-            except libvirt.libvirtError:
-                return
 
     def _connection(self) -> libvirt.virConnect:
         if not is_embedded(self._hypervisor.uri):
@@ -169,33 +149,22 @@ class LibvirtNetworks:
                 self._own = dial("network:///system" if os.geteuid() == 0 else "network:///session")
             return self._own
 
-    def _handles(self, network: libvirt.virNetwork) -> Sequence[libvirt.virNetworkPort]:
-        if not network.isActive():
-            return []
-        try:
-            return list(network.listAllPorts(0))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                return []
-            raise
+    def _ports(self, network: libvirt.virNetwork) -> Sequence[libvirt.virNetworkPort]:
+        with absent(libvirt.VIR_ERR_NO_SUPPORT):
+            return list(network.listAllPorts(0)) if network.isActive() else []
+        return []
 
-    def _look_up(self, connection: libvirt.virConnect, name: str) -> libvirt.virNetwork:
-        try:
-            return connection.networkLookupByName(name)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:
-                raise
-        there = ", ".join(sorted(handle.name() for handle in connection.listAllNetworks(0))) or "none at all"
-        raise NetworkMissing(f"there is no network called '{name}'; defined are: {there}")
-
-
-def _port_xml(port: libvirt.virNetworkPort) -> str | None:
-    try:
-        return str(port.XMLDesc(0))
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK_PORT:  # gone since it was listed
-            return None
-        raise
+    @contextmanager
+    def _handle(self, name: str) -> Iterator[libvirt.virNetwork]:
+        """The network of that name; raises `NetworkMissing`. Errors of libvirt inside become errors of ours."""
+        connection, found = self._connection(), None
+        with translated(connection):
+            with absent(libvirt.VIR_ERR_NO_NETWORK):
+                found = connection.networkLookupByName(name)
+            if found is None:
+                there = ", ".join(sorted(handle.name() for handle in connection.listAllNetworks(0))) or "none at all"
+                raise NetworkMissing(f"there is no network called '{name}'; defined are: {there}")
+            yield found
 
 
 def _port_of(network: libvirt.virNetwork, wanted: NetworkPort) -> NetworkPort | None:
@@ -225,7 +194,7 @@ def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wan
         raise _inactive(name) from None
     if "doesn't have PCI device" not in text:
         return
-    if xml.network(network.XMLDesc(0)).forward != "hostdev":
+    if not xml.network(network.XMLDesc(0)).is_pool:
         raise NotSupported(
             f"network {name} is no pool of PCI devices (<forward mode='hostdev'>); name one that is"
         ) from None

@@ -1,4 +1,4 @@
-"""libvirt's node devices: binding a PCI device to vfio-pci, and giving it back."""
+"""libvirt's node devices: a PCI device is bound to vfio-pci, and returned to its host driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from virtnetplug.model.pci import PciAddress
 
 _DRIVER = "vfio"
 _BUSY = ("is in use by driver", "is still in use", "is still active", "Not detaching active", "Not reattaching active")
-"""Of virHostdevPCINodeDevicePrepare, virHostdevIsPCINodeDeviceUsed, virPCIDeviceDetach and virPCIDeviceReattach."""
+"""What virHostdevPCINodeDevicePrepare, virHostdevIsPCINodeDeviceUsed, virPCIDeviceDetach and virPCIDeviceReattach say."""
 
 
 class LibvirtNodeDevices:
@@ -36,9 +36,9 @@ class LibvirtNodeDevices:
             self._handle(address).detachFlags(_DRIVER, 0)
 
     def reattach(self, address: PciAddress) -> None:
-        """``virNodeDeviceReAttach``; one that another driver has is left as it is.
+        """``virNodeDeviceReAttach``; a device that another driver has is left as it is.
 
-        One that has none, for somebody took it from vfio-pci by hand, still has vfio-pci as its ``driver_override``: libvirt takes that back.
+        A device without a driver, which somebody took from vfio-pci by hand, still has vfio-pci as its ``driver_override``. libvirt clears that.
         """
         with self._asked(address, "reattach"):
             handle = self._handle(address)

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import libvirt
@@ -84,15 +84,11 @@ class EventHub:
         with self._lock:
             callbacks, self._callbacks = self._callbacks or [], None
         for callback in callbacks:
-            try:
+            with suppress(libvirt.libvirtError):
                 self._connection.domainEventDeregisterAny(callback)
-            except libvirt.libvirtError:
-                continue
         if callbacks:
-            try:
+            with suppress(libvirt.libvirtError):
                 self._connection.unregisterCloseCallback()
-            except libvirt.libvirtError:
-                return
 
     def _register(self) -> None:
         with self._lock:
@@ -105,27 +101,24 @@ class EventHub:
                     register(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, self._removal_failed, None),
                     register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None),
                 ]
-            try:
+            with suppress(
+                libvirt.libvirtError
+            ):  # drivers inside this process (embedded, test) have no connection to lose
                 self._connection.registerCloseCallback(self._closed, None)
-            except libvirt.libvirtError:  # drivers inside this process (embedded, test) have no connection to lose
-                return
 
-    def _of(self, domain_uuid: str | None) -> list[DomainWatch]:
-        """The watches of that domain; of all without one."""
+    def _of(self, domain: libvirt.virDomain) -> list[DomainWatch]:
         with self._lock:
-            if domain_uuid is None:
-                return [watch for some in self._watches.values() for watch in some]
-            return list(self._watches.get(domain_uuid, ()))
+            return list(self._watches.get(domain.UUIDString(), ()))
 
-    def _tell(self, domain_uuid: str | None, event: GuestEvent) -> None:
-        for watch in self._of(domain_uuid):
+    def _tell(self, domain: libvirt.virDomain, event: GuestEvent) -> None:
+        for watch in self._of(domain):
             watch.put(event)
 
     def _removed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
-        self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.REMOVED, alias))
+        self._tell(domain, GuestEvent(GuestEventKind.REMOVED, alias))
 
     def _removal_failed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
-        self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
+        self._tell(domain, GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
 
     def _lifecycle(self, connection: Any, domain: libvirt.virDomain, event: int, detail: int, opaque: Any) -> None:
         ended = (
@@ -134,10 +127,11 @@ class EventHub:
             libvirt.VIR_DOMAIN_EVENT_UNDEFINED,
         )
         if event in ended:
-            end = _ENDS.get(detail, HowEnded.UNKNOWN) if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else HowEnded.UNKNOWN
-            self._tell(domain.UUIDString(), GuestEvent(GuestEventKind.ENDED, end=end))
+            ends = _ENDS if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else {}
+            end = ends.get(detail, HowEnded.UNKNOWN)
+            self._tell(domain, GuestEvent(GuestEventKind.ENDED, end=end))
             return
-        for watch in self._of(domain.UUIDString()):
+        for watch in self._of(domain):
             if event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:
                 watch.go_on()
             elif event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED and detail in _FOR_MIGRATION:
@@ -146,4 +140,7 @@ class EventHub:
                 watch.is_between_hosts = False
 
     def _closed(self, connection: Any, reason: int, opaque: Any) -> None:
-        self._tell(None, GuestEvent(GuestEventKind.LOST))
+        with self._lock:
+            watches = [watch for some in self._watches.values() for watch in some]
+        for watch in watches:
+            watch.put(GuestEvent(GuestEventKind.LOST))

@@ -22,8 +22,8 @@ Parameters = Sequence[Any] | dict[str, Any]
 class Database:
     """Usable from many threads; a transaction keeps the other threads out until it ends.
 
-    One connection and a lock, not one connection per thread: threads queue on the lock in order,
-    whereas SQLite's connections poll for each other with sleeps of up to 100 ms.
+    All threads share one connection and a lock, on which they queue in order. Connections of their own would poll for each other with
+    sleeps of up to 100 ms.
     """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -31,6 +31,7 @@ class Database:
         self.read_only = read_only
         self._lock = threading.RLock()
         self._depth = 0
+        self._is_durable = True
         self._pid = os.getpid()
         self._closed = False
         self._identity: tuple[int, ...] = ()
@@ -54,11 +55,15 @@ class Database:
         self._change(lambda connection: connection.executemany(sql, rows))
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes inside are one durable commit, or none of them; a nested one joins and can fail by itself."""
+    def transaction(self, *, is_durable: bool = True) -> Iterator[None]:
+        """All writes inside are one commit, or none of them; a nested transaction joins and can fail by itself.
+
+        The commit is on the disk when it returns, if `is_durable` and outermost; otherwise when a later durable commit returns. A process that
+        dies loses neither.
+        """
         with self._lock:
             name = f"level{self._depth}" if self._depth else ""
-            self._begin(name)
+            self._begin(name, is_durable=is_durable)
             self._depth += 1
             try:
                 yield
@@ -69,6 +74,21 @@ class Database:
             finally:
                 self._depth -= 1
 
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """The transaction that is open, or a durable one: for writes that fail at the first of them, if at all."""
+        with self._lock:
+            if self._depth:
+                yield
+            else:
+                with self.transaction():
+                    yield
+
+    def expect_writable(self) -> None:
+        """Raise `JournalReadOnly` if the journal is open for reading only."""
+        if self.read_only:
+            raise JournalReadOnly(f"the journal {self.path} is open for reading only. {read_only_remedy()}")
+
     def close(self) -> None:
         """Safe twice."""
         with self._lock:
@@ -78,24 +98,22 @@ class Database:
             self._closed = True
 
     def _change(self, call: Callable[[sqlite3.Connection], _T]) -> _T:
-        with self._lock:
-            if not self._depth:
-                with self.transaction():
-                    return self._change(call)
-            with translated(self.path):
-                return call(self._in_transaction())
+        with self.joined(), translated(self.path):
+            return call(self._in_transaction())
 
-    def _begin(self, name: str) -> None:
-        if self.read_only:
-            raise JournalReadOnly(f"the journal {self.path} is open for reading only. {read_only_remedy()}")
+    def _begin(self, name: str, *, is_durable: bool) -> None:
+        self.expect_writable()
         with translated(self.path):
             if name:
                 self._in_transaction().execute(f"SAVEPOINT {name}")
-            else:
-                connection = self._usable()
-                if connection.in_transaction:  # Ctrl-C struck between two lines of ours
-                    connection.execute("ROLLBACK")
-                patiently(self.path, lambda: connection.execute("BEGIN IMMEDIATE"))
+                return
+            connection = self._usable()
+            if connection.in_transaction:  # Ctrl-C struck between two lines of ours
+                connection.execute("ROLLBACK")
+            if is_durable is not self._is_durable:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+                self._is_durable = is_durable
+            patiently(self.path, lambda: connection.execute("BEGIN IMMEDIATE"))
 
     def _commit(self, name: str) -> None:
         with translated(self.path):
@@ -114,7 +132,7 @@ class Database:
         connection = self._usable()
         if not connection.in_transaction:
             raise JournalBroken(
-                f"an earlier write to the journal {self.path} failed, and its whole batch was taken back."
+                f"an earlier write to the journal {self.path} failed, and nothing of its batch was written."
             )
         return connection
 

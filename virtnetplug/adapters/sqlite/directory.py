@@ -48,6 +48,6 @@ def read_only_remedy() -> str:
     )
 
 
-def open_private(path: Path, flags: int = 0) -> int:
+def open_private(path: str | Path, flags: int = 0) -> int:
     """A descriptor for reading and writing, the file made if need be and its owner's alone (0600)."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, stat.S_IRUSR | stat.S_IWUSR)

@@ -19,7 +19,7 @@ _FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise whatever SQLite or the kernel says of the journal at `path` as a `Journal…` error."""
+    """Errors of SQLite and the kernel about the journal at `path` become `Journal…` errors."""
     try:
         yield
     except sqlite3.Error as error:
@@ -53,8 +53,8 @@ def moved(path: Path) -> JournalMoved:
 def damaged(path: Path, why: str) -> JournalBroken:
     """The file at `path` is no database, or not whole."""
     return JournalBroken(
-        f"the journal {path} is damaged ({why}). Move it away to start with an empty one, or restore it from a "
-        "backup; `audit()` then shows what libvirt and the host have that the journal does not know."
+        f"the journal {path} is damaged ({why}). Move it away to start with an empty journal, or restore it from a "
+        "backup. `audit()` then shows what libvirt and the host have that the journal does not know."
     )
 
 

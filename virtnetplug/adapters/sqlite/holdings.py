@@ -1,55 +1,65 @@
-"""Host devices held for guests: one row per device, for as long as it is not proved to be back as it was."""
+"""Host devices held for guests: one row per device, until the device is proved to be as it was."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from virtnetplug.adapters.sqlite import rows
-from virtnetplug.adapters.sqlite.database import Database
+from virtnetplug.adapters.sqlite.hypervisors import Hypervisors
 from virtnetplug.errors import ClaimTaken
 from virtnetplug.model.holding import Holding
-
-
-def take(database: Database, holding: Holding) -> Holding:
-    """Take the device, or raise `ClaimTaken` naming who has it; what is held, which is older where the same operation took it before."""
-    with database.transaction():
-        statement = rows.insert_into("holdings", rows.HOLDING) + " ON CONFLICT DO NOTHING"
-        if not database.write(statement, rows.row_from_holding(holding)):
-            return _held_before(database, holding)
-    return holding
-
 
 _IS_IT = "address = :address AND operation_id = :was_operation AND since = :was_since"
 
 
-def amend(database: Database, holding: Holding, was: Holding) -> None:
-    """Replace the row that is `was`; raises `ClaimTaken` where that is not there any more."""
-    columns = ", ".join(f"{name} = :{name}" for name in rows.HOLDING if name != "address")
-    statement = f"UPDATE holdings SET {columns} WHERE {_IS_IT}"  # noqa: S608 - names of our own only
-    if not database.write(statement, rows.row_from_holding(holding) | _as(was)):
-        raise ClaimTaken(
-            f"host device {was.address} is not held for {was.alias} of domain {was.domain_name} any more: another operation gave it back."
-        )
+class Holdings(Hypervisors):
+    """The part of `ports.store.Journal` that is about host devices."""
 
+    def hold(self, holding: Holding) -> Holding:
+        """Take a host device; raises `ClaimTaken`, which names who has it or why it is quarantined.
 
-def let_go(database: Database, was: Holding) -> bool:
-    """Remove the row that is `was`; False where that is not there any more."""
-    statement = f"DELETE FROM holdings WHERE {_IS_IT}"  # noqa: S608 - names of our own only
-    return bool(database.write(statement, _as(was) | {"address": str(was.address)}))
+        Returns the row: an older one if the same operation took the device for the same NIC before.
+        """
+        with self._database.joined():
+            statement = rows.insert_into("holdings", rows.HOLDING) + " ON CONFLICT DO NOTHING"
+            if self._database.write(statement, rows.row_from_holding(holding)):
+                return holding
+            row = self._database.fetch("SELECT * FROM holdings WHERE address = ?", (str(holding.address),))[0]
+            return _held_before(rows.holding_from_row(row), holding)
+
+    def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
+        """Replace the row `was` (None: the row of the same operation and moment); raises `ClaimTaken` if the journal has no such row any more."""
+        was = holding if was is None else was
+        columns = ", ".join(f"{name} = :{name}" for name in rows.HOLDING if name != "address")
+        statement = f"UPDATE holdings SET {columns} WHERE {_IS_IT}"  # noqa: S608 - names of our own only
+        if not self._database.write(statement, rows.row_from_holding(holding) | _as(was)):
+            raise ClaimTaken(
+                f"host device {was.address} is not held for {was.alias} of domain {was.domain_name} any more: another operation returned it."
+            )
+
+    def let_go(self, holding: Holding) -> bool:
+        """Remove the row; False, and nothing is removed, if the row is of another operation or moment by now."""
+        statement = f"DELETE FROM holdings WHERE {_IS_IT}"  # noqa: S608 - names of our own only
+        return bool(self._database.write(statement, _as(holding)))
+
+    def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[Holding]:
+        """The devices held or quarantined on this host, by address; of one hypervisor or domain, or of all."""
+        where, values = rows.match(hypervisor=hypervisor, domain_uuid=domain_uuid)
+        found = self._database.fetch(f"SELECT * FROM holdings WHERE {where} ORDER BY address", values)  # noqa: S608 - no input in it
+        return [rows.holding_from_row(row) for row in found]
 
 
 def _as(was: Holding) -> dict[str, object]:
-    return {"was_operation": was.operation_id, "was_since": was.since}
+    return {"address": str(was.address), "was_operation": was.operation_id, "was_since": was.since}
 
 
-def _held_before(database: Database, wanted: Holding) -> Holding:
-    row = database.fetch("SELECT * FROM holdings WHERE address = ?", (str(wanted.address),))[0]
-    holder = rows.holding_from_row(row)
+def _held_before(holder: Holding, wanted: Holding) -> Holding:
     if (holder.operation_id, holder.alias) == (wanted.operation_id, wanted.alias):
         return holder
     if holder.quarantine:
         raise ClaimTaken(
-            f"host device {holder.address} is quarantined: {holder.quarantine}. `repair()` tries to give it back."
+            f"host device {holder.address} is quarantined: {holder.quarantine}. `repair()` tries to return it."
         )
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
     raise ClaimTaken(

@@ -45,6 +45,9 @@ class Owners:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    def _file(self, token: str) -> str:
+        return f"{self._directory}/{token}"
+
     @contextmanager
     def call(self) -> Iterator[str]:
         """A new owner while inside, by the name that other calls know it by. However the process ends, the owner ends with it."""
@@ -55,13 +58,13 @@ class Owners:
         finally:
             if descriptor in _held:
                 with suppress(OSError):
-                    (self._directory / token).unlink()
+                    os.unlink(self._file(token))
                 _release(descriptor)
 
     def is_alive(self, token: str) -> bool:
         """Whether the call behind `token` still runs; a dead one's file is removed."""
         # A token is one plain name: what a journal holds never leads out of the directory.
-        return bool(token) and "/" not in token and _is_locked(self._directory / token)
+        return bool(token) and "/" not in token and _is_locked(self._file(token))
 
     def sweep(self) -> None:
         """Remove the files of all dead owners."""
@@ -72,7 +75,7 @@ class Owners:
     def _take(self) -> tuple[str, int]:
         while True:
             token = f"{os.getpid()}-{uuid.uuid4().hex}"
-            descriptor = open_private(self._directory / token, os.O_EXCL)
+            descriptor = open_private(self._file(token), os.O_EXCL)
             _held.add(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:
@@ -145,7 +148,7 @@ def domain_lock_name(hypervisor: str, domain_uuid: str) -> str:
     return hashlib.sha256(f"{hypervisor}\0{domain_uuid}".encode()).hexdigest()[:32]
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked(path: str) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except PermissionError:
@@ -159,7 +162,7 @@ def _is_locked(path: Path) -> bool:
         return True
     else:
         with suppress(OSError):
-            path.unlink()
+            os.unlink(path)
         return False
     finally:
         os.close(descriptor)

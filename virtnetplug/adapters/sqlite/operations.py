@@ -1,125 +1,232 @@
-"""Operations and their steps, as rows."""
+"""Operations and their steps in the journal, and the calls that work on them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
+from virtnetplug.adapters.sqlite.hypervisors import Hypervisors
 from virtnetplug.adapters.sqlite.locks import Owners, process_of
+from virtnetplug.adapters.sqlite.schema import REMEMBERED
 from virtnetplug.errors import JournalMoved, OperationGone, OperationTaken
-from virtnetplug.model.operation import OperationRecord, OperationState, StepState
+from virtnetplug.model.operation import OPEN_STATES, OperationRecord, OperationState, StepState
+from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.store import OwnerProcess
 
-# A clock set back meanwhile must not make a duration negative.
+KEEP_SECONDS = 90 * 86400.0
+"""How long an operation that has ended stays in the history; counters are kept for ever."""
+
+_AT_ONCE = 100
+"""The most old operations that the begin of a new operation removes, so that the new operation is never held up."""
+
+# A clock that was set to an earlier time meanwhile must not make a duration negative.
 _ENDED = "started = coalesce(started, :at), seconds = max(0.0, :at - coalesce(started, :at)), "
 _TIMES = {StepState.STARTED: "started = :at, seconds = NULL, ", StepState.DONE: _ENDED, StepState.FAILED: _ENDED}
 
-
-def insert(database: Database, record: OperationRecord) -> None:
-    """A new operation with its steps."""
-    with database.transaction():
-        database.write(rows.insert_into("operations", rows.OPERATION), rows.row_from_operation(record))
-        steps = [rows.row_from_step(record.id, step) for step in record.steps]
-        database.write_many(rows.insert_into("steps", ["operation_id", *rows.STEP]), steps)
+_INSERT = rows.insert_into("operations", rows.OPERATION)
+_INSERT_STEP = rows.insert_into("steps", ["operation_id", *rows.STEP])
 
 
-def amend(database: Database, operation_id: str, request: Mapping[str, Any], owner: str) -> None:
-    """Replace the request of an open operation of `owner`."""
-    text = rows.text_from_request(request)
-    statement = "UPDATE operations SET request = ? WHERE id = ? AND owner = ? AND ended IS NULL"
-    if not database.write(statement, (text, operation_id, owner)):
-        expect_owner(database, operation_id, owner)
+class Operations(Hypervisors):
+    """The part of `ports.store.Journal` that is about operations."""
 
+    def __init__(self, directory: Path, database: Database, clock: Clock) -> None:
+        super().__init__(database)
+        self._clock = clock
+        self._owners = Owners(directory / "owners")
 
-def move_step(database: Database, operation_id: str, seq: int, state: StepState, note: str, at: float) -> None:
-    """Set a step's state at Unix time `at`, its times with it, and count a compensation."""
-    values = {"id": operation_id, "seq": seq, "state": state, "detail": note, "at": at}
-    times = _TIMES.get(state, "")
-    detail = "detail = coalesce(nullif(:detail, ''), detail)"
-    step = "operation_id = :id AND seq = :seq"
-    with database.transaction() if state in totals.COMPENSATIONS else nullcontext():
-        totals.count_compensation(database, operation_id, seq, state)
-        changed = database.write(f"UPDATE steps SET {times}state = :state, {detail} WHERE {step}", values)  # noqa: S608 - no input in it
-        _expect(changed, f"step {seq} of operation {operation_id}")
+    # -- written by the call that runs an operation -----------------------------------------------
 
+    def begin(self, record: OperationRecord) -> None:
+        """Write a new operation with its planned steps, as its `owner`'s.
 
-def expect_owner(database: Database, operation_id: str, owner: str) -> None:
-    """Raise `OperationTaken` unless the operation is open and `owner`'s; `OperationGone` if the journal does not have it.
+        Some operations that ended more than `KEEP_SECONDS` ago are removed in the same commit. A full disk therefore refuses
+        an operation at its begin, before anything is touched, and not at its end.
+        """
+        self._database.expect_writable()
+        with self._database.joined():
+            self._database.write(_INSERT, rows.row_from_operation(record))
+            self._database.write_many(
+                _INSERT_STEP, [rows.row_from(step, rows.STEP, operation_id=record.id) for step in record.steps]
+            )
+            oldest = "SELECT number FROM operations WHERE ended < ? ORDER BY ended LIMIT ?"
+            values = self._clock.now() - KEEP_SECONDS, _AT_ONCE
+            if self._database.write(f"DELETE FROM operations WHERE number IN ({oldest})", values):  # noqa: S608 - no input in it
+                self._owners.sweep()
 
-    If the journal was moved, the journal in place answers: any call may have the operation that is there.
-    """
-    wanted = "SELECT owner, ended FROM operations WHERE id = ?", (operation_id,)
-    try:
-        found = database.fetch(*wanted)
-    except JournalMoved:
-        with closing(Database(database.path, read_only=True)) as in_place:
-            _expect(len(in_place.fetch(*wanted)), f"operation {operation_id}")
-        raise OperationTaken(
-            f"the journal {database.path} was moved away or restored while this call worked on operation {operation_id}. The journal in place has "
-            "the operation too, and another call may have gone on with it. This call did nothing more. Run `recover()`, which settles the "
-            "operation if it is still open; `history()` shows how it stands.",
-            reason="journal-moved",
-        ) from None
-    _expect(len(found), f"operation {operation_id}")
-    if found[0]["ended"] is not None or found[0]["owner"] != owner:
-        process = process_of(str(found[0]["owner"]))
-        who = "another call" if process is None else f"another call (process {process.pid})"
-        raise OperationTaken(
-            f"operation {operation_id} is not this call's any more: {who} {'has settled it' if found[0]['ended'] is not None else 'goes on with it'}. "
-            "This call did nothing more. `history()` shows how the operation stands."
+    def amend(self, operation_id: str, request: Mapping[str, Any], *, owner: str = "") -> None:
+        """Replace the request of an open operation of `owner`; raises `OperationTaken`, and writes nothing, as `finish` does."""
+        statement = "UPDATE operations SET request = ? WHERE id = ? AND owner = ? AND ended IS NULL"
+        if not self._database.write(statement, (rows.text_from_request(request), operation_id, owner)):
+            self.expect_owner(operation_id, owner)
+
+    def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
+        """Move one step at Unix time `at` (None: now), and count a compensation; an empty `detail` keeps the one that is there."""
+        moment = self._clock.now() if at is None else at
+        values = {"id": operation_id, "seq": seq, "state": state, "detail": detail, "at": moment}
+        changes = f"{_TIMES.get(state, '')}state = :state, detail = coalesce(nullif(:detail, ''), detail)"
+        with self._database.transaction() if state in totals.COMPENSATIONS else self._database.joined():
+            totals.count_compensation(self._database, operation_id, seq, state)
+            statement = f"UPDATE steps SET {changes} WHERE operation_id = :id AND seq = :seq"  # noqa: S608 - no input in it
+            _expect(self._database.write(statement, values), f"step {seq} of operation {operation_id}")
+
+    def finish(
+        self,
+        operation_id: str,
+        state: OperationState,
+        *,
+        result: str,
+        reason: str = "",
+        error: str = "",
+        owner: str = "",
+    ) -> None:
+        """Set the state of an open operation of `owner`; a state that is not open ends the operation and counts it.
+
+        Raises `OperationTaken`, and writes nothing, if the operation has ended or is another owner's.
+        """
+        ended = None if state in OPEN_STATES else self._clock.now()
+        with self._database.joined():
+            changed = self._database.write(
+                "UPDATE operations SET state = ?, result = ?, reason = ?, error = ?, ended = ? "
+                "WHERE id = ? AND owner = ? AND ended IS NULL",
+                (state, result, reason, error, ended, operation_id, owner),
+            )
+            if not changed:
+                self.expect_owner(operation_id, owner)
+            elif ended is not None:
+                totals.count_operation(self._database, operation_id)
+
+    def prune(self, *, keep_seconds: float) -> int:
+        """Remove the operations that ended longer ago, and the files of dead owners; counters stay. Returns how many operations."""
+        removed = self._database.write("DELETE FROM operations WHERE ended < ?", (self._clock.now() - keep_seconds,))
+        self._owners.sweep()
+        return removed
+
+    # -- who works on them ------------------------------------------------------------------------
+
+    def call(self) -> AbstractContextManager[str]:
+        """A new owner of operations while inside: one call that works on an operation or waits for it."""
+        self._database.expect_writable()
+        return self._owners.call()
+
+    def adopt(self, operation_id: str, owner: str) -> bool:
+        """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another call was first."""
+        self._database.expect_writable()
+        database = self._database
+        with database.joined():
+            found = database.fetch("SELECT owner FROM operations WHERE id = ? AND ended IS NULL", (operation_id,))
+            if not found or (found[0]["owner"] != owner and self._owners.is_alive(found[0]["owner"])):
+                return False
+            database.write("UPDATE operations SET owner = ? WHERE id = ?", (owner, operation_id))
+            return True
+
+    def expect_owner(self, operation_id: str, owner: str) -> None:
+        """Raise `OperationTaken` unless the operation is open and `owner`'s; `OperationGone` if the journal does not have it.
+
+        If the journal was moved, the journal in place answers: any call may have the operation that is there.
+        """
+        database, wanted = self._database, ("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
+        try:
+            found = database.fetch(*wanted)
+        except JournalMoved:
+            with closing(Database(database.path, read_only=True)) as in_place:
+                _expect(len(in_place.fetch(*wanted)), f"operation {operation_id}")
+            raise OperationTaken(
+                f"the journal {database.path} was moved away or restored while this call worked on operation {operation_id}. The journal in place has "
+                "the operation too, and another call may have gone on with it. This call did nothing more. Run `recover()`, which settles the "
+                "operation if it is still open; `history()` shows how it stands.",
+                reason="journal-moved",
+            ) from None
+        _expect(len(found), f"operation {operation_id}")
+        if found[0]["ended"] is not None or found[0]["owner"] != owner:
+            process = process_of(str(found[0]["owner"]))
+            who = "another call" if process is None else f"another call (process {process.pid})"
+            raise OperationTaken(
+                f"operation {operation_id} is not this call's any more: {who} {'has settled it' if found[0]['ended'] is not None else 'goes on with it'}. "
+                "This call did nothing more. `history()` shows how the operation stands."
+            )
+
+    def is_owner_alive(self, record: OperationRecord) -> bool:
+        """Whether the call that works on this operation, or waits for it, still runs."""
+        return self._owners.is_alive(record.owner)
+
+    def process_of(self, record: OperationRecord) -> OwnerProcess | None:
+        """The process of that call; None if the owner does not say."""
+        return process_of(record.owner)
+
+    # -- read -------------------------------------------------------------------------------------
+
+    def operation(self, operation_id: str) -> OperationRecord | None:
+        """One operation, with its steps."""
+        return next(iter(_read(self._database, "id = ?", (operation_id,))), None)
+
+    def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
+        """The operations not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
+        where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuids or None)
+        return _read(self._database, f"ended IS NULL AND {where}", values, index="operations_open")
+
+    def history(
+        self,
+        *,
+        hypervisor: str | None = None,
+        uri: str | None = None,
+        domain: str | None = None,
+        names: Mapping[str, str] | None = None,
+        limit: int = 20,
+    ) -> Sequence[OperationRecord]:
+        """The newest operations first, with their steps; `domain` is a UUID or a name (see `Journal.history`), `uri` a spelling of the hypervisor's."""
+        keys = self._keys(hypervisor) if uri is None else self._keys_of_uri(uri)
+        uuids = None if domain is None else (*self._domains_called(keys, domain, names or {}), domain)
+        where, values = rows.match(hypervisor=keys, domain_uuid=uuids)
+        index = "" if uuids is None else "INDEXED BY operations_of_domain"
+        newest = f"SELECT number FROM operations {index} WHERE {where} ORDER BY started DESC, number DESC LIMIT ?"  # noqa: S608 - no input in it
+        return _read(self._database, f"number IN ({newest})", (*values, max(0, limit)))[::-1]
+
+    def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
+        """The operations on that domain that began later; if the journal was moved, those of the journal in place."""
+        wanted = "domain_uuid = ? AND started > ?", (domain_uuid, started)
+        try:
+            return _read(self._database, *wanted)
+        except JournalMoved:
+            with closing(Database(self._database.path, read_only=True)) as in_place:
+                return _read(in_place, *wanted)
+
+    def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
+        """The newest operation of those names that is done, for each domain and each NIC that was to be remembered (the first, of several)."""
+        where, values = rows.match(hypervisor=self._keys(hypervisor))
+        # As literals: SQLite takes the index `operations_remembering` only for the very list that the index has.
+        listed = ", ".join(f"'{name}'" for name in names)
+        of_them = f"state = '{OperationState.DONE}' AND operation IN ({listed})"
+        newest = f"SELECT max(number) FROM operations WHERE {where} AND {of_them} GROUP BY domain_uuid, {REMEMBERED}"  # noqa: S608 - no input in it
+        return _read(self._database, f"number IN ({newest})", values)
+
+    def _domains_called(self, hypervisors: tuple[str, ...] | None, name: str, names: Mapping[str, str]) -> set[str]:
+        """The UUIDs of the domains that have that name; if no domain has it, of those that had it.
+
+        `names` are the names that domains have now, by UUID. A domain that `names` does not have is called as it was at its newest operation.
+        """
+        where, values = rows.match(hypervisor=hypervisors)
+        found = self._database.fetch(
+            f"""SELECT domain_uuid, (
+                    SELECT domain_name FROM operations INDEXED BY operations_of_domain
+                    WHERE domain_uuid = had.domain_uuid AND {where} ORDER BY started DESC, number DESC LIMIT 1
+                ) AS name
+                FROM (SELECT DISTINCT domain_uuid FROM operations INDEXED BY operations_named WHERE domain_name = ? AND {where}) AS had""",  # noqa: S608 - no input in it
+            (*values, name, *values),
         )
+        now = {**{str(row["domain_uuid"]): row["name"] for row in found}, **names}
+        have = {uuid for uuid, present in now.items() if present == name}
+        return have or {str(row["domain_uuid"]) for row in found}
 
 
-def finish(
-    database: Database,
-    operation_id: str,
-    state: OperationState,
-    result: str,
-    reason: str,
-    error: str,
-    ended: float | None,
-    owner: str,
-) -> None:
-    """Set how an open operation of `owner` stands; with `ended` it is over: it is counted."""
-    with database.transaction():
-        changed = database.write(
-            "UPDATE operations SET state = ?, result = ?, reason = ?, error = ?, ended = ? "
-            "WHERE id = ? AND owner = ? AND ended IS NULL",
-            (state, result, reason, error, ended, operation_id, owner),
-        )
-        if not changed:
-            expect_owner(database, operation_id, owner)
-        elif ended is not None:
-            totals.count_operation(database, operation_id)
-
-
-def adopt(database: Database, operation_id: str, owner: str, owners: Owners) -> bool:
-    """Give an open operation of a dead owner to `owner`; of two who try, one is told False."""
-    with database.transaction():
-        found = database.fetch("SELECT owner FROM operations WHERE id = ? AND ended IS NULL", (operation_id,))
-        if not found or (found[0]["owner"] != owner and owners.is_alive(found[0]["owner"])):
-            return False
-        database.write("UPDATE operations SET owner = ? WHERE id = ?", (owner, operation_id))
-        return True
-
-
-def remove(database: Database, before: float) -> int:
-    """Forget those that ended before that Unix time; returns how many."""
-    return database.write("DELETE FROM operations WHERE ended < ?", (before,))
-
-
-def remove_some(database: Database, before: float, limit: int = 100) -> int:
-    """The same for at most `limit`, the oldest first, so that whoever calls it with every new one is never held up."""
-    oldest = "SELECT number FROM operations WHERE ended < ? ORDER BY ended LIMIT ?"
-    return database.write(f"DELETE FROM operations WHERE number IN ({oldest})", (before, limit))  # noqa: S608 - no input in it
-
-
-def read(database: Database, where: str, values: tuple[Any, ...]) -> list[OperationRecord]:
-    """Those that match, oldest first, with their steps."""
-    chosen = f"FROM operations WHERE {where}"
+def _read(database: Database, where: str, values: tuple[Any, ...], *, index: str = "") -> list[OperationRecord]:
+    """The operations that match, oldest first, with their steps. SQLite reads them by `index`, if it is given, and by no other."""
+    chosen = f"FROM operations {'INDEXED BY ' + index if index else ''} WHERE {where}"
     found = database.fetch(f"SELECT * {chosen} ORDER BY started, number", values)
     if not found:
         return []
@@ -127,54 +234,6 @@ def read(database: Database, where: str, values: tuple[Any, ...]) -> list[Operat
     steps = database.fetch(f"SELECT * FROM steps WHERE {of_these} ORDER BY operation_id, seq", values)  # noqa: S608 - no input in it
     by_operation = {key: list(group) for key, group in groupby(steps, key=lambda row: str(row["operation_id"]))}
     return [rows.operation_from_row(row, by_operation.get(row["id"], ())) for row in found]
-
-
-def read_newest(
-    database: Database, hypervisors: tuple[str, ...] | None, domains: Collection[str] | None, limit: int
-) -> list[OperationRecord]:
-    """At most `limit`, the newest first, with their steps; `domains` are UUIDs."""
-    uuids = None if domains is None else tuple(domains)
-    where, values = rows.match(hypervisor=hypervisors, domain_uuid=uuids)
-    newest = f"number IN (SELECT number FROM operations WHERE {where} ORDER BY started DESC, number DESC LIMIT ?)"  # noqa: S608 - no input in it
-    return read(database, newest, (*values, max(0, limit)))[::-1]
-
-
-def domains_called(
-    database: Database, hypervisors: tuple[str, ...] | None, name: str, names: Mapping[str, str]
-) -> set[str]:
-    """The UUIDs of the domains that have that name; of those that had it, if none has it. `names` are the names that domains have now, by UUID.
-
-    A domain that `names` does not have is called as it was at its newest operation.
-    """
-    where, values = rows.match(hypervisor=hypervisors)
-    each = "SELECT domain_uuid, domain_name, max(started) AS at FROM operations"
-    found = database.fetch(f"{each} WHERE {where} GROUP BY domain_uuid, domain_name ORDER BY at", values)
-    said = [(str(row["domain_uuid"]), str(row["domain_name"])) for row in found]
-    now = {**dict(said), **names}
-    have = {uuid for uuid, present in now.items() if present == name}
-    return have or {uuid for uuid, then in said if then == name}
-
-
-def read_since(database: Database, domain_uuid: str, started: float) -> list[OperationRecord]:
-    """Those of the domain that began later than that; if the journal was moved, those of the journal in place."""
-    wanted = "domain_uuid = ? AND started > ?", (domain_uuid, started)
-    try:
-        return read(database, *wanted)
-    except JournalMoved:
-        with closing(Database(database.path, read_only=True)) as in_place:
-            return read(in_place, *wanted)
-
-
-def read_newest_remembering(
-    database: Database, hypervisors: tuple[str, ...], names: Collection[str]
-) -> list[OperationRecord]:
-    """The newest that is done, of those names, of each domain and of each NIC that it remembered something of (the first, of several)."""
-    where, values = rows.match(hypervisor=hypervisors, operation=tuple(names), state=OperationState.DONE)
-    newest = (
-        f"number IN (SELECT max(number) FROM operations WHERE {where} "  # noqa: S608 - no input in it
-        "GROUP BY domain_uuid, CASE WHEN json_valid(request) THEN json_extract(request, '$.remembered[0].name') END)"
-    )
-    return read(database, newest, values)
 
 
 def _expect(found: int, what: str) -> None:

@@ -69,24 +69,18 @@ def text_from_request(request: Mapping[str, Any]) -> str:
     return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
 
 
+def row_from(record: object, columns: Iterable[str], **others: Any) -> dict[str, Any]:
+    """The named values of a record, and those of `others`."""
+    return {name: getattr(record, name) for name in columns} | others
+
+
 def row_from_operation(record: OperationRecord) -> dict[str, Any]:
     """The named values of one operation."""
-    row = {name: getattr(record, name) for name in OPERATION}
-    return row | {"request": text_from_request(record.request)}
-
-
-def row_from_step(operation_id: str, step: Step) -> dict[str, Any]:
-    """The named values of one step."""
-    return {name: getattr(step, name) for name in STEP} | {"operation_id": operation_id}
-
-
-def row_from_nic(record: NicRecord) -> dict[str, Any]:
-    """The named values of one NIC."""
-    return {name: getattr(record, name) for name in NIC}
+    return row_from(record, OPERATION, request=text_from_request(record.request))
 
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
-    """The record, with its steps. Of a row that a newer version wrote, or that is damaged, it says what is `unreadable`, and the rest."""
+    """The record, with its steps. If a newer version wrote the row, or the row is damaged, `unreadable` says what cannot be read."""
     values, lacks = _read(row, OperationRecord, OPERATION)
 
     def known(name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
@@ -148,7 +142,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def nic_from_row(row: sqlite3.Row) -> NicRecord:
-    """The record. A state that is not known, or damaged, is Unknown; of any other damage it says what is `unreadable`, and the rest."""
+    """The record. A state that is not known, or damaged, is Unknown. `unreadable` says what else cannot be read."""
     values, lacks = _read(row, NicRecord, NIC)
     states = {end: _STATES.get(values[end], State.UNKNOWN) for end in ("frontend", "backend")}
     return NicRecord(**values | states, unreadable=_damage(lacks))
@@ -156,14 +150,13 @@ def nic_from_row(row: sqlite3.Row) -> NicRecord:
 
 def row_from_holding(holding: Holding) -> dict[str, Any]:
     """The named values of one device."""
-    row = {name: getattr(holding, name) for name in HOLDING}
     texts = {name: text_from_request(getattr(holding, name)) for name in ("snapshot", "settings")}
     identity = "" if holding.identity is None else text_from_request(dataclasses.asdict(holding.identity))
-    return row | texts | {"address": str(holding.address), "identity": identity}
+    return row_from(holding, HOLDING, address=str(holding.address), identity=identity, **texts)
 
 
 def holding_from_row(row: sqlite3.Row) -> Holding:
-    """The record. Of a row that is damaged it says what is `unreadable`, and the rest."""
+    """The record. If the row is damaged, `unreadable` says what cannot be read."""
     values, lacks = _read(row, Holding, HOLDING)
     for name, read, otherwise in (
         ("snapshot", _object, {}),

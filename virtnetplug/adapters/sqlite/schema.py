@@ -15,8 +15,11 @@ from virtnetplug.errors import JournalBroken, JournalNewer
 APPLICATION_ID = 0x766E706C
 """``vnpl``: what ``file(1)`` and we tell a journal from another SQLite file by."""
 
-VERSION = 5
+VERSION = 6
 _LEAST = 512  # bytes: SQLite's smallest page
+
+REMEMBERED = "CASE WHEN json_valid(request) THEN json_extract(request, '$.remembered[0].name') END"
+"""The first NIC that an operation remembered something of; an index has this expression."""
 
 MIGRATIONS: Mapping[int, str] = {
     0: f"""
@@ -185,6 +188,14 @@ MIGRATIONS: Mapping[int, str] = {
     ALTER TABLE holdings ADD COLUMN identity TEXT NOT NULL DEFAULT '';
     ALTER TABLE operations ADD COLUMN process TEXT NOT NULL DEFAULT '';
     ALTER TABLE nics ADD COLUMN process TEXT NOT NULL DEFAULT '';
+    """,
+    # A question about one domain, one hypervisor or one name reads no other operations, however many the journal has.
+    5: f"""
+    CREATE INDEX operations_of_domain ON operations (domain_uuid, started);
+    CREATE INDEX operations_of_hypervisor ON operations (hypervisor, started);
+    CREATE INDEX operations_named ON operations (domain_name, domain_uuid);
+    CREATE INDEX operations_remembering ON operations (hypervisor, domain_uuid, {REMEMBERED}, number)
+        WHERE state = 'done' AND operation IN ('handover', 'handback', 'forget');
     """,
 }
 """From each version, the statements that lead to the next; version 0 is an empty file. `key_in_journal` is a function of theirs."""

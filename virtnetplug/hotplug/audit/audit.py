@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
+from virtnetplug.backends import faults
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.audit.disagreement import disagreements
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.audit.identity_findings import identity_findings
-from virtnetplug.hotplug.audit.lent import device_findings
+from virtnetplug.hotplug.audit.lent import backend_findings, device_findings
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.report.survey import Seen, Survey, look_again, survey, with_remains
 from virtnetplug.model.audit import AuditReport, Finding
@@ -37,7 +38,7 @@ def audit(host: Host, domain: str | None = None) -> AuditReport:
         nics=sum(seen.nics for seen in whole.domains.values()),
         findings=tuple(sorted(findings, key=lambda finding: (finding.domain, finding.nic, finding.kind))),
         seconds=host.clock.monotonic() - started,
-        unseen=whole.unseen,
+        unseen=(*whole.unseen, *faults()),
     )
 
 
@@ -48,6 +49,7 @@ def _key(finding: Finding) -> tuple[str, str, str, str]:
 def _findings(host: Host, whole: Survey) -> Iterator[Finding]:
     yield from disagreements(whole)
     yield from device_findings(host, whole)
+    yield from backend_findings(host, whole)
     yield from identity_findings(host, whole)
     for domain_id in sorted(whole.remains):
         yield finding("vif-remains", (f"id {domain_id}", ""), "", device=str(domain_id))

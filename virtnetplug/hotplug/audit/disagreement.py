@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from virtnetplug import xml
+from virtnetplug.backends import types_that
 from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
@@ -12,7 +13,7 @@ from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS
 from virtnetplug.hotplug.look.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
-from virtnetplug.hotplug.look.leaving import leaving
+from virtnetplug.hotplug.look.open_operations import leaving
 from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
@@ -21,9 +22,6 @@ from virtnetplug.model.operation import Half, NicRecord, OperationRecord, Operat
 from virtnetplug.ports.domain import HowEnded
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
-
-WITH_LINK = ON_BRIDGE | {"ethernet", "direct"}
-"""Actual types whose target is a link of the host (that of a vhost-user NIC is none)."""
 
 
 def disagreements(whole: Survey) -> Iterator[Finding]:
@@ -98,7 +96,7 @@ def _are_teamed(text: str, mac: str) -> bool:
 def _link(seen: Seen, net: NetGlimpse, whole: Survey, links: Mapping[str, Link]) -> Iterator[Finding]:
     """A tap that is gone, that is not where the live definition says, or that is not isolated."""
     target, link = net.target, links.get(net.target or "")
-    if target is None or net.type not in WITH_LINK:
+    if target is None or net.type not in types_that("linked_types"):
         return
     if link is None:
         is_held = whole.taps is not None and target in whole.taps.get(seen.uuid, ())

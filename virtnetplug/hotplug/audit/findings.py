@@ -19,6 +19,7 @@ class Words(NamedTuple):
 
 
 _DETACH = "It carries no traffic: detach it and attach it again."
+_RETURN = "return it to the host, and to its pool, with proof that it is as it was"
 _REPAIR = "Restore that with `repair()`"
 
 WORDS = {
@@ -95,6 +96,45 @@ WORDS = {
         "The journal has NIC {nic} ({mac}) of {domain}, and that domain does not have it any more.",
         "The guest was shut down, or others detached it: `repair()` forgets it.",
         "forget NIC {nic} in the journal",
+    ),
+    "device-quarantined": Words(
+        "Host device {device}, last of {nic} of {domain}, {why}.",
+        "Mend that, then run `repair()` or `recover()`.",
+        _RETURN,
+    ),
+    "device-leaked": Words(
+        "Host device {device} is held for {nic} of {domain}, which does not have it any more.",
+        "Run `recover()`.",
+        _RETURN,
+    ),
+    "device-missing": Words(
+        "Host device {device}, which {nic} of {domain} has, {what}: someone changed sriov_numvfs of its PF{why}.",
+        "Detach the NIC, and attach it again once there are VFs. Change their number only while none is held.",
+    ),
+    "vf-changed": Words(
+        "{why}. Nothing is written to it.",
+        "Run `recover()`, then detach the NIC and attach it again.",
+        "hold host device {device} no longer for {nic}, and delete its port",
+    ),
+    "device-driver": Words(
+        "Host device {device}, which {nic} of {domain} has, is on driver {driver} and not on vfio-pci. "
+        "Someone bound it by hand, or changed sriov_numvfs of its PF, which makes every VF anew.",
+        "Detach the NIC and attach it again.",
+    ),
+    "vf-settings-unseen": Words(
+        "The settings of host device {device}, which {nic} of {domain} has, cannot be seen: {why}",
+        "Mend that; until then the device can neither be set nor be returned.",
+    ),
+    "vf-settings-differ": Words(
+        "Host device {device}, which {nic} of {domain} has, has other settings than it should: its {missed}. "
+        "Someone set it by hand, or its PF forgot it at a reset.",
+        "Set it again with `repair()`. If the change is meant, make it with `update()`.",
+        "set {settings} again through its PF",
+    ),
+    "device-port-missing": Words(
+        "Network {network} has lost the port of host device {device}, which {nic} of {domain} has; it would lend the device again.",
+        "{how}un `repair()`.",
+        "reserve it in network {network} again",
     ),
     "metadata-unread": Words("What {domain} keeps of its NICs cannot be seen: {why}"),
     "identity-differs": Words(

@@ -14,7 +14,7 @@ from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
 from virtnetplug.hotplug.identity.identities import HANDED
-from virtnetplug.hotplug.look.strangers import emulated_of, plugged_rows
+from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of
 from virtnetplug.hotplug.report.survey import Seen, Survey

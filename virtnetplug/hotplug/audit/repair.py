@@ -8,9 +8,8 @@ from dataclasses import replace
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, Failed, Interrupted, VirtnetplugError
-from virtnetplug.hotplug.audit.drift import set_again
 from virtnetplug.hotplug.audit.identity_findings import copy_to_config, do_what_is_due, remember_again
-from virtnetplug.hotplug.audit.lent import reclaim_port, take_back
+from virtnetplug.hotplug.audit.lent import reclaim_port, set_again, take_back
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, DomainLock, named_lock
 from virtnetplug.hotplug.change.heal import Heal

@@ -1,35 +1,49 @@
-"""What an operation may touch, in one value."""
+"""What an operation may touch: the host in one value, and the domain as one call sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from virtnetplug.model.operation import Event
-from virtnetplug.ports.clock import Clock
-from virtnetplug.ports.domain import Hypervisor
-from virtnetplug.ports.host_devices import HostDevices, NodeDevices
-from virtnetplug.ports.links import HostLinks
-from virtnetplug.ports.network import Networks
-from virtnetplug.ports.store import Journal
+from virtnetplug import xml
+from virtnetplug.backends import Ground
+from virtnetplug.model.operation import Event, Half
+from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.xen import VifDrivers, VifStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(Ground):
     """One hypervisor connection with all that belongs to its host.
 
     `publish` gets every `Event` as it happens; it must not raise. `vif_store` and `vif_drivers` are None where the hypervisor is not the
     Xen whose dom0 this is.
     """
 
-    hypervisor: Hypervisor
-    networks: Networks
-    links: HostLinks
-    host_devices: HostDevices
-    nodedevs: NodeDevices
-    journal: Journal
-    clock: Clock
     publish: Callable[[Event], None]
     vif_store: VifStore | None = None
     vif_drivers: VifDrivers | None = None
+
+
+class WatchedDomain:
+    """A domain for one operation: every call goes through to it.
+
+    `has_metadata` says whether the operation has seen that the domain keeps anything of ours. Only then are the policies of the domain
+    looked at, so that no other domain pays for them.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain, self.has_metadata = domain, False
+
+    def xml(self, half: Half) -> str:
+        text = self._domain.xml(half)
+        self.has_metadata |= xml.NAMESPACE in text
+        return text
+
+    def set_metadata(self, half: Half, text: str | None) -> None:
+        self.has_metadata = True
+        self._domain.set_metadata(half, text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._domain, name)

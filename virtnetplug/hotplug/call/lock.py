@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import Protocol
+from typing import Self
 
 from virtnetplug.errors import DomainBusy, LockTaken
 from virtnetplug.hotplug.call.host import Host
@@ -21,31 +21,31 @@ def least_of(seconds: float) -> float:
     return LEAST if seconds else 0.0
 
 
-class Lock(Protocol):
+class Lock(ABC):
     """What an operation holds over its effects, and releases while a guest is waited for."""
 
+    def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    @abstractmethod
     def take(self) -> None:
         """Wait for it; raises `DomainBusy`."""
 
+    @abstractmethod
     def release(self) -> None:
         """Release it; safe twice."""
 
 
-class DomainLock:
+class DomainLock(Lock):
     """Excludes every other operation on the domain, in this process and in others. It is waited for `seconds`, or `least` if that is longer."""
 
     def __init__(self, host: Host, domain: Domain, seconds: float, *, least: float = LEAST) -> None:
         self._host, self._domain, self._seconds = host, domain, max(seconds, least)
         self._stack = ExitStack()
-
-    def __enter__(self) -> DomainLock:
-        self.take()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
 
     def take(self) -> None:
         """Wait for it, and say so if that takes waiting; raises `DomainBusy`, which names who has it."""
@@ -77,22 +77,13 @@ def named_lock(host: Host, name: str, hypervisor: str, key: str, seconds: float)
         yield
 
 
-class DomainLocks:
+class DomainLocks(Lock):
     """The locks of several domains, taken in the order in which everybody takes several: by UUID."""
 
     def __init__(self, host: Host, domains: Iterable[Domain], seconds: float, *, least: float = LEAST) -> None:
         by_uuid = {domain.uuid: domain for domain in domains}
         self.domains = [by_uuid[uuid] for uuid in sorted(by_uuid)]
         self._locks = [DomainLock(host, domain, seconds, least=least) for domain in self.domains]
-
-    def __enter__(self) -> DomainLocks:
-        self.take()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
 
     def take(self) -> None:
         """Take all of them, or none; raises `DomainBusy`."""

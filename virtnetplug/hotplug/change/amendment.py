@@ -1,4 +1,4 @@
-"""A change of what is kept with a domain, and of nothing else, as an operation: journaled, undone whole, also after a crash."""
+"""A change of the domain's metadata, and of nothing else, as an operation: journaled, and undone whole, also after a crash."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from virtnetplug.hotplug.plug.remembering import (
     halves_of,
     remember,
     set_policies,
+    steps_remembering,
     unset_policies,
 )
 from virtnetplug.hotplug.plug.undoing import of_remembering
@@ -37,9 +38,9 @@ class Amendment:
 
 
 def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
-    """Write the amendment into all definitions. The caller holds the domain's lock."""
-    domain = view.domain
-    parts = [("remember", each.name, Phase.ALLOCATE, None) for each in amendment.remembered]
+    """Write it into all definitions; the domain's lock is held."""
+    domain, halves = view.domain, halves_of(view)
+    parts = steps_remembering(amendment.remembered)
     parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
     request: dict[str, Any] = {
         "nics": [],
@@ -51,7 +52,7 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
         amendment.operation,
         domain,
         run=view.run,
-        scope=_scope(view),
+        scope=Scope.BOTH if len(halves) > 1 else Scope((*halves, Half.LIVE)[0].value),
         device_types=["none"],
         request=request,
         steps=plan_steps(*parts),
@@ -66,17 +67,12 @@ def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """The undos of an amendment, by step."""
+    """What undoes it."""
     request = tx.record.request
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
     if request["policies"] is not None:
         found["set_policy", ""] = partial(unset_policies, site.domain, request["policies"])
     return found
-
-
-def _scope(view: DomainView) -> Scope:
-    halves = halves_of(view)
-    return Scope.BOTH if len(halves) > 1 else Scope(halves[0].value) if halves else Scope(Half.LIVE.value)
 
 
 class Amending(Operation):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
-from virtnetplug.errors import NotApplied
+from virtnetplug.backends import backend_for, backend_of, faults
+from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
-from virtnetplug.hotplug.call.waiting import Work, at_once
+from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check import reserved
 from virtnetplug.hotplug.check.preflight import check_attach
 from virtnetplug.hotplug.check.request import name, pair, parse, scope_for
@@ -20,48 +22,37 @@ from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Oper
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
-from virtnetplug.hotplug.plug.introduction import make_way
-from virtnetplug.hotplug.plug.last_seen import keep_end
-from virtnetplug.hotplug.plug.plugging import Part, plug
-from virtnetplug.hotplug.plug.plugging import parts as plug_parts
-from virtnetplug.hotplug.plug.remembering import Remembered, remember
-from virtnetplug.hotplug.plug.undoing import of_define, of_plug, of_remembering
+from virtnetplug.hotplug.plug.defining import of_define
+from virtnetplug.hotplug.plug.plugging import Part, actual_of, expect_attached, steps_in
+from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
+from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.domain import Topology
-from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
+    Nic,
+    NicRecord,
     OperationRecord,
-    OperationState,
-    Outcome,
     Phase,
     Refusal,
-    Result,
     Scope,
-    Step,
 )
 from virtnetplug.ports.domain import Domain
-from virtnetplug.resolve import resolve
 
 NAME = "attach"
 """What the journal calls it."""
 
 
-def _paired(view: DomainView, nets: Sequence[Interface]) -> tuple[Interface, ...]:
-    there = [net for devices in (view.live, view.config) if devices is not None for net in devices.nets]
-    return pair(nets, there) if any(net.teaming is not None for net in nets) else tuple(nets)
-
-
 def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[OperationRecord]) -> tuple[Refusal, ...]:
-    """NICs that an open operation may still take out of the guest: of those none is "there already", and none can come."""
+    """A refusal for each NIC that an open operation may still take out of the guest. Such a NIC is not "there already", and cannot come."""
     pending = of_domain(records, view.domain.uuid)
     if not pending:
         return ()
@@ -77,19 +68,13 @@ def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[Op
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """What takes the steps of an attach back."""
+    """What undoes the steps of an attach."""
     found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
     for entry in tx.record.request["nics"]:
         net = xml.interface(entry["element"])
         found |= of_define(site, tx, entry["alias"], net)
-        found |= of_plug(site, tx, backend_for(ActualDevice(type=entry["type"])), net)
+        found |= of_plug(site, tx, Coming(entry["type"], net))
     return found
-
-
-def _look(domain: Domain, scope: Scope | None, *, needs_config: bool) -> tuple[DomainView, Scope]:
-    needs_config |= scope in (Scope.CONFIG, Scope.BOTH)
-    view = look(domain, BOTH if needs_config else (Half.LIVE,))
-    return view, scope_for(scope, view.state, domain.name)
 
 
 def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Scope) -> list[Interface]:
@@ -108,7 +93,7 @@ def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Sco
 
 def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
     """Alias of each assigned device to the network that lent it, which its live element does not name."""
-    if view.live is None or not any(net.is_hostdev for net in view.live.nets):
+    if view.live is None or not any(backend_of(net).is_lent for net in view.live.nets):
         return {}
     return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
 
@@ -119,197 +104,139 @@ def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> 
         return False
     if request.mac not in (None, there.mac) or request.alias not in (None, there.alias):
         return False
-    if there.is_hostdev and request.type == "network":
+    if backend_of(there).is_lent and request.type == "network":
         return pools.get(there.alias or "") == request.source_network
-    kind = (
-        "network" if there.source_network is not None else there.type
-    )  # live, it has the type that came of its network
+    kind = "network" if there.source_network is not None else there.type  # live, its type is what came of its network
     return (request.type, request.source) == (kind, there.source)
 
 
-def _settings(net: Interface, actual: ActualDevice) -> Mapping[str, Setting]:
-    if not actual.is_hostdev:
-        return {}
-    from virtnetplug.backends.vf_settings import of_request
+class _Attach(SwapRun):
+    """One attach under way: every NIC comes into the guest, then every NIC into the definition."""
 
-    return of_request(net)
-
-
-def _resolve(net: Interface, networks: Mapping[str, Network]) -> ActualDevice:
-    return resolve(net, networks[net.source_network] if net.source_network is not None else None)
-
-
-def _steps(
-    nets: Sequence[Interface],
-    actuals: Sequence[ActualDevice],
-    scope: Scope,
-    remembered: Sequence[Remembered] = (),
-) -> tuple[Step, ...]:
-    parts: list[Part] = [("remember", each.name, Phase.ALLOCATE, None) for each in remembered]
-    for net in nets:
-        alias = _alias(net)
-        parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
-    for net, actual in zip(nets, actuals, strict=True) if Half.LIVE in scope.halves else ():
-        backend = backend_for(actual)
-        parts += plug_parts(backend, _alias(net), has_settings=bool(_settings(net, actual)))
-        parts += [("confirm", _alias(net), Phase.PLUG, Half.LIVE)]
-    for net in nets if Half.CONFIG in scope.halves else ():
-        parts += [("define", _alias(net), Phase.PLUG, Half.CONFIG)]
-    return plan_steps(*parts)
-
-
-class _Attach:
-    """One attach on its way."""
+    has_waited = False
 
     def __init__(
-        self,
-        host: Host,
-        view: DomainView,
-        nets: Sequence[Interface],
-        actuals: Sequence[ActualDevice],
-        scope: Scope,
-        seconds: float,
-        steps: tuple[Step, ...],
-        *,
-        remembered: Sequence[Remembered] = (),
-        said: Sequence[str] = (),
+        self, tx: Transaction, host: Host, view: DomainView, nets: Mapping[str, tuple[Interface, ActualDevice]]
     ) -> None:
-        self.host, self.view, self.domain = host, view, view.domain
-        self.remembered, self.said, self.steps = remembered, said, steps
-        self.nets, self.actuals, self.scope, self.seconds = nets, actuals, scope, seconds
-        self.live: dict[str, Interface] = {}
+        super().__init__(tx, host, view.domain)
+        self.view, self.nets, self.halves = view, nets, tx.record.scope.halves
         self.runs: set[int | None] = set()
+        self.rows: dict[str, NicRecord] = {}
 
-    def run(self) -> Outcome:
-        """Every NIC in the guest, then every NIC in the definition, then done."""
-        record = record_of(
-            self.host,
-            NAME,
-            self.domain,
-            run=self.view.run,
-            scope=self.scope,
-            device_types=[actual.type for actual in self.actuals],
-            request={
-                "nics": [
-                    {"alias": net.alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
-                    for net, actual in zip(self.nets, self.actuals, strict=True)
-                ],
-                "remembered": [each.request for each in self.remembered],
-            },
-            steps=self.steps,
-        )
-        site = Site(host=self.host, domain=self.domain, run=self.view.run, seconds=self.seconds)
-        with transaction(self.host, record, partial(undos, site)) as tx:
-            for text in self.said:
-                tx.warn(text)
-            if self.remembered:
-                remember(self.domain, tx, record.request["remembered"])
-            for net, actual in zip(self.nets, self.actuals, strict=True):
-                self._reserve(tx, net, actual)
-            for net, actual in zip(self.nets, self.actuals, strict=True) if Half.LIVE in self.scope.halves else ():
-                self._attach(tx, net, actual)
-            if Half.CONFIG in self.scope.halves:
-                self._define_all(tx)
-                self.view = look_again(self.view, Half.CONFIG)
-            self._expect_there()
-            say_ours(self.domain, list(self.live.values()))
-            tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
-            if Half.LIVE in self.scope.halves:
-                make_way(self.host, self.domain, self.nets, tx)
-            return self._outcome(tx)
+    def enter(self) -> dict[str, Interface]:
+        remember(self.domain, self.tx, self.request["remembered"])
+        for alias in self.nets:
+            self.tx.note("reserve", alias, lambda: None)
+            self.tx.note("allocate_actual_device", alias, lambda: None)
+        live = self.nets if Half.LIVE in self.halves else {}
+        return {
+            alias: self.attach(alias, net, actual, backend_for(actual).settings_of(net))
+            for alias, (net, actual) in live.items()
+        }
 
-    def _reserve(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
-        alias = _alias(net)
-        tx.note("reserve", alias, lambda: None)
-        tx.note("allocate_actual_device", alias, lambda: actual)
-
-    def _attach(self, tx: Transaction, net: Interface, actual: ActualDevice) -> None:
-        """Into the guest, and seen there."""
-        alias, backend = _alias(net), backend_for(actual)
-        order = Order(
-            domain=self.domain,
-            run=self.view.run,
-            net=net,
-            actual=actual,
-            operation_id=tx.record.id,
-            settings=_settings(net, actual),
-        )
-        plug(self.host, tx, backend, order)
-        self.live[alias] = tx.note("confirm", alias, lambda: self._confirm(net))
-        keep_end(tx, self.live[alias])
-        tx.tell("state", f"{alias}: {'/'.join(plugged())}", alias)
-
-    def _confirm(self, net: Interface) -> Interface:
+    def attached(self, alias: str) -> Interface:
         self.view = look_again(self.view, Half.LIVE)
         self.runs.add(xml.run_of(self.view.live_xml or ""))
         if len(self.runs) > 1:
-            raise NotApplied(f"domain {self.domain.name} ended, and was started anew, while {net.alias} was attached")
-        nets = self.view.live.nets if self.view.live is not None else ()
-        found = next((each for each in nets if each.alias == net.alias), None)
-        if found is None:
-            raise NotApplied(
-                f"libvirt reported that {net.alias} was attached, but the guest's live definition does not have it"
-            )
-        return found
+            raise NotApplied(f"domain {self.domain.name} ended, and was started anew, while {alias} was attached")
+        now = expect_attached(self.view.live.nets if self.view.live is not None else (), alias)
+        self.tx.tell("state", f"{alias}: {'/'.join(ATTACHED)}", alias)
+        return now
 
-    def _expect_there(self) -> None:
-        """Raise `NotApplied` where another run has come, and was not given all of them by the definition."""
-        if self.live and Half.CONFIG in self.scope.halves and guest.run_of(self.domain).id not in self.runs:
-            for alias in self.live:
-                if guest.net_of(self.domain, alias, Half.LIVE) is None:
-                    raise NotApplied(f"domain {self.domain.name} ended before {alias} had come for good")
+    def expect_there(self, came: Mapping[str, Interface]) -> None:
+        if came and Half.CONFIG in self.halves:
+            self._expect_run(came)
+        say_ours(self.domain, list(came.values()), live_xml=self.view.live_xml)
 
-    def _define_all(self, tx: Transaction) -> None:
-        """Each with its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
+    def _expect_run(self, came: Mapping[str, Interface]) -> None:
+        """Raise `NotApplied` where another run has come, and the definition did not give it all of the NICs."""
+        there: set[str | None] = set()
+        with suppress(DomainMissing):
+            now = look_again(self.view, Half.LIVE)
+            if now.live_xml is not None and xml.run_of(now.live_xml) in self.runs:
+                return
+            there = {net.alias for net in now.live.nets} if now.live is not None else set()
+        if (gone := next((alias for alias in came if alias not in there), None)) is not None:
+            raise NotApplied(f"domain {self.domain.name} ended before {gone} had come for good")
 
-        Those without room come last: libvirt chooses a place for them, and might choose that of another.
+    def define(self, came: Mapping[str, Interface]) -> None:
+        """Define each NIC at its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
+
+        The NICs without room come last: libvirt chooses a place for them, and might choose that of another.
         """
+        if Half.CONFIG not in self.halves:
+            return
         assert self.view.config_xml is not None
         defined = xml.topology(self.view.config_xml)
-        unpinned = {_alias(net): self._why_unpinned(net, defined) for net in self.nets}
-        for net in sorted(self.nets, key=lambda net: unpinned[_alias(net)]):
-            self._define(tx, net, unpinned[_alias(net)])
+        unpinned = {alias: _why_unpinned(net, came.get(alias), defined) for alias, (net, _) in self.nets.items()}
+        for alias in sorted(self.nets, key=unpinned.__getitem__):
+            self._define(alias, came.get(alias), unpinned[alias])
+        self.view = look_again(self.view, Half.CONFIG)
 
-    def _define(self, tx: Transaction, net: Interface, why_unpinned: str) -> None:
-        alias = _alias(net)
-        element, live = net.element, self.live.get(alias)
+    def _define(self, alias: str, live: Interface | None, why_unpinned: str) -> None:
+        net, _ = self.nets[alias]
+        element = net.element
         if why_unpinned:
-            tx.warn(
+            self.tx.warn(
                 f"the definition has {why_unpinned}, so the guest may see {alias} at another address after its next boot"
             )
         elif live is not None and live.address is not None and net.address is None:
             element = xml.edit(element, {"address": live.address})
-        tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
+        self.tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
 
-    def _why_unpinned(self, net: Interface, defined: Topology) -> str:
-        """What the definition has, or has not, where the guest has the NIC; empty if there is room, or the request names the place."""
-        live = self.live.get(_alias(net))
-        if live is None or live.address is None or net.address is not None:
-            return ""
-        if not defined.has_bus(live.address.bus):
-            return f"no PCI bus {live.address.bus:#04x}"
-        return f"another device at {live.address}" if defined.is_taken(live.address) else ""
+    def keep_rows(self, came: Mapping[str, Interface]) -> None:
+        journal = self.host.journal
+        for alias, (net, actual) in self.nets.items():
+            if alias in came:
+                process = self.tx.record.process
+                row = nic_record(self.host, self.domain, came[alias], actual.network, *ATTACHED, process=process)
+                self.rows[alias] = row
+                journal.put_nic(row)
+            elif guest.net_of(self.domain, alias) is None:  # the definition alone has it
+                journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
 
-    def _keep(self) -> None:
-        for net, actual in zip(self.nets, self.actuals, strict=True):
-            alias = _alias(net)
-            if alias not in self.live and guest.net_of(self.domain, alias, Half.LIVE) is None:
-                # the definition alone has it
-                self.host.journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))
-            if alias in self.live:
-                self.host.journal.put_nic(
-                    nic_record(self.host, self.domain, self.live[alias], actual.network, *plugged())
-                )
-
-    def _outcome(self, tx: Transaction) -> Outcome:
-        aliases = {net.alias for net in self.nets}
-        pairs = [pair for pair in self.view.nics if any(net is not None and net.alias in aliases for net in pair)]
-        return tx.outcome(Result.DONE, nics=nics_after(self.host, self.view, pairs, are_new=True))
+    def nics(self) -> Sequence[Nic]:
+        nics = [nic for nic in self.view.nics if any(net.alias in self.nets for net in nic.nets)]
+        return nics_after(self.host, self.view, nics, new=self.rows or None)
 
 
-def _alias(net: Interface) -> str:
-    assert net.alias is not None
-    return net.alias
+def _why_unpinned(net: Interface, live: Interface | None, defined: Topology) -> str:
+    """What the definition has, or has not, where the guest has the NIC; empty if there is room, or if the request names the place."""
+    if live is None or live.address is None or net.address is not None:
+        return ""
+    if not defined.has_bus(live.address.bus):
+        return f"no PCI bus {live.address.bus:#04x}"
+    return f"another device at {live.address}" if defined.is_taken(live.address) else ""
+
+
+def _record(
+    host: Host,
+    view: DomainView,
+    nets: Mapping[str, tuple[Interface, ActualDevice]],
+    scope: Scope,
+    remembered: Sequence[Remembered],
+) -> OperationRecord:
+    parts: list[Part] = steps_remembering(remembered)
+    for alias in nets:
+        parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
+    for alias, (net, actual) in nets.items() if Half.LIVE in scope.halves else ():
+        parts += steps_in(backend := backend_for(actual), alias, backend.settings_of(net))
+    for alias in nets if Half.CONFIG in scope.halves else ():
+        parts += [("define", alias, Phase.PLUG, Half.CONFIG)]
+    entries = [
+        {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
+        for alias, (net, actual) in nets.items()
+    ]
+    return record_of(
+        host,
+        NAME,
+        view.domain,
+        run=view.run,
+        scope=scope,
+        device_types=[actual.type for _, actual in nets.values()],
+        request={"nics": entries, "remembered": [each.request for each in remembered]},
+        steps=plan_steps(*parts),
+    )
 
 
 class Attach(Operation):
@@ -339,9 +266,13 @@ class Attach(Operation):
         return ()
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
-        view, scope = _look(domain, self.scope, needs_config=self.needs_config)
-        nets, said = self.identified(host, view, _paired(view, self.nets))
+        needs_config = self.needs_config or self.scope in (Scope.CONFIG, Scope.BOTH)
+        view = look(domain, BOTH if needs_config else (Half.LIVE,))
+        scope = scope_for(self.scope, view.state, domain.name)
+        nets = self.nets
+        if any(net.teaming is not None for net in nets):
+            nets = pair(nets, [net for devices in (view.live, view.config) if devices for net in devices.nets])
+        nets, warnings = self.identified(host, view, nets)
         records = host.journal.open_operations(host.hypervisor.key, domain.uuid, "")
         refusals = _unsettled(view, nets, records)
         kept = reservations(records, domain.uuid)
@@ -352,44 +283,43 @@ class Attach(Operation):
         elif not refusals:
             refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
         if not there:
-            pools = [source for source, network in networks.items() if network.forward == "hostdev"]
+            pools = [source for source, network in networks.items() if network.is_pool]
             nets = placed(view, tuple(name(net) for net in nets), kept, pools)
-        actuals = () if refusals or there else tuple(_resolve(net, networks) for net in nets)
-        remembered = self.remembered(view, nets)
-        steps = _steps(nets, actuals, scope, remembered) if actuals else ()
+        actuals = () if refusals or there else tuple(actual_of(host, net, networks) for net in nets)
+        chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
+        record = _record(host, view, chosen, scope, self.remembered(view, nets)) if chosen else None
 
         def start(lock: Lock, seconds: float) -> Work:
-            return at_once(
-                _Attach(host, view, nets, actuals, scope, seconds, steps, remembered=remembered, said=said).run
-            )
+            assert record is not None
+            site = Site(host=host, domain=domain, run=view.run, seconds=seconds)
+            with transaction(host, record, partial(undos, site)) as tx:
+                for text in warnings:
+                    tx.warn(text)
+                return (yield from _Attach(tx, host, view, chosen).run())
 
         def diff() -> dict[str, str]:
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
             return {half.value: added for half in scope.halves}
 
-        pairs = [pair for pair in view.nics if any(net is there_net for net in pair for there_net in there)]
+        seen = [nic for nic in view.nics if any(net is each for net in nic for each in there)]
         return Prepared(
             operation=NAME,
             domain=domain.name,
             scope=scope,
             start=start,
             refusals=refusals,
-            already=nics_of(host, view, pairs) if there else None,
-            steps=steps,
+            already=nics_of(host, view, seen) if there else None,
+            steps=() if record is None else record.steps,
             diff=diff,
             actual=actuals,
-            warnings=tuple(said),
+            warnings=(*warnings, *faults()),
         )
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
-        """See `Operation.is_told_by_nic`."""
         return True
 
-    @classmethod
-    def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+    undos = staticmethod(undos)
 
 
 OPERATION = Attach

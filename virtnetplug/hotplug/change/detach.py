@@ -1,10 +1,9 @@
-"""Detach: ask the guest, wait until it has let go, then return what the NIC held. Once asked, it only goes forward."""
+"""Detach: ask the guest, wait until it let go, then release what the NIC held of the host. Once asked, a detach only goes forward."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -24,7 +23,8 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.change.swap_run import SwapRun
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
@@ -34,28 +34,28 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.guest.compensation import config_net, remove_from_config
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop
-from virtnetplug.hotplug.look.leaving import is_any_of, operation_of_alias, operation_on
-from virtnetplug.hotplug.look.strangers import plugged_rows, twin_of
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
+from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import (
     BOTH,
     DomainNic,
     DomainView,
     describe,
-    find,
     look,
     named,
     places_of,
     same_mac_as,
 )
-from virtnetplug.hotplug.plug.config_order import ORDER, order_of
-from virtnetplug.hotplug.plug.reinstatement import held_of
-from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
-from virtnetplug.hotplug.plug.undoing import Leaving, leaves, of_ask, of_undefine
+from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
+from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
+from virtnetplug.hotplug.plug.restoring import held_of
+from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
 from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import (
@@ -69,7 +69,6 @@ from virtnetplug.model.operation import (
     Result,
     Scope,
     Step,
-    StepState,
 )
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, PowerState
@@ -77,57 +76,154 @@ from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, PowerState
 NAME = "detach"
 """What the journal calls it."""
 
-
-def _detach(
-    host: Host,
-    view: DomainView,
-    pairs: Sequence[DomainNic],
-    scope: Scope,
-    seconds: float,
-    twin: str,
-    warnings: Sequence[str],
-) -> Work:
-    domain, record = view.domain, _record(host, view, pairs, scope, twin)
-    deadline = host.clock.monotonic() + seconds
-    with domain.watch() as watch, ExitStack() as stack:
-        release = GuestRelease(host, domain, watch, deadline, run=record.run)
-        tx = stack.enter_context(transaction(host, record, partial(_undos_at, release, 0.0), goes_on=True))
-        for text in warnings:
-            tx.warn(text)
-        outside = [half for half in BOTH if half not in scope.halves]
-        remains = any(pair.half(half) is not None for pair in pairs for half in outside)
-        return (yield from _Detach(host, domain, release, record, may_remain=remains).run(tx))
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at a detach that another call is to end."""
 
 
-def _diff(pairs: Sequence[DomainNic], scope: Scope) -> dict[str, str]:
-    return {
-        half.value: "".join(xml.diff(net.element, "", pair.name) for pair in pairs if (net := pair.half(half)))
-        for half in scope.halves
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detaching:
+    """What a detach has seen of its domain: the NICs, in the order in which they leave, and the refusals.
+
+    `waiting` is the open detach that waits for these NICs already. `warnings` are those of the caller.
+    """
+
+    host: Host
+    view: DomainView
+    scope: Scope
+    nics: tuple[DomainNic, ...]
+    refusals: tuple[Refusal, ...] = ()
+    waiting: OperationRecord | None = None
+    warnings: Sequence[str] = ()
+
+    def checked(self) -> Detaching:
+        """The same with what speaks against it, or with the open detach that waits for these NICs."""
+        refusals = check_scope(self.view, self.scope)
+        waiting = None
+        if not refusals:
+            refusals, waiting = self._open_detach()
+        if not refusals and waiting is None:
+            refusals = self._widows()
+        return dataclasses.replace(self, refusals=refusals, waiting=waiting)
+
+    def _open_detach(self) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
+        """The open detach that already waits for these NICs.
+
+        A refusal if that detach takes out less than is asked, or if another operation may take a NIC out.
+        """
+        found = None
+        for nic in self.nics:
+            record = self._open_operation(nic)
+            if record is not None and (operation_of(record) is not Detach or record.goes_back):
+                return (not_settled(self.view, nic.name, describe(nic.net), record),), None
+            found = found or record
+        if found is None:
+            return (), None
+        refusals = tuple(
+            Refusal(
+                reason=NicPending.reason,
+                nic=nic.name,
+                message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {nic.name} stays, or a definition keeps "
+                f"it. {call('recover', self.view.domain.name, wait=60)} settles that one; then detach what is left.",
+            )
+            for nic in self.nics
+            if not _takes_out(found, nic, self.scope)
+        )
+        return refusals, None if refusals else found
+
+    def _open_operation(self, nic: DomainNic) -> OperationRecord | None:
+        """The open operation that may yet take the NIC out of either definition."""
+        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
+        found = next((one for net in nic if (one := operation_on(net, pending)) is not None), None)
+        record = None if found is None else self.host.journal.operation(found)
+        return None if record is None or _is_of_earlier_run(record, self.view, nic) else record
+
+    def _widows(self) -> tuple[Refusal, ...]:
+        """Teaming halves that would stay without their partner. A NIC that was asked for before is no new request."""
+        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
+        if any(operation_on(nic.net, pending) is not None for nic in self.nics):
+            return ()
+        leaving = [
+            (half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half)) is not None
+        ]
+        return tuple(conflicts.widows(self.view, leaving))
+
+    def all_warnings(self) -> tuple[str, ...]:
+        """What a caller should know before the detach begins."""
+        found = []
+        if Half.LIVE in self.scope.halves and self.view.state.power is PowerState.PAUSED:
+            found.append(
+                f"the guest is {self.view.state.paused_reason or 'paused'}: the NIC is taken from it by force, and it learns of that when it runs again"
+                if self.view.domain.takes_by_force
+                else f"the guest is {self.view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
+            )
+        found += self.warnings
+        for nic in self.nics if self.scope is Scope.BOTH else ():
+            for half in BOTH:
+                if nic.half(half) is None:
+                    found.append(f"{nic.name} is not in the {half} definition; only the other half is detached")
+        return tuple(found)
+
+    def diff(self) -> dict[str, str]:
+        """A unified diff of each definition that changes."""
+        return {
+            half.value: "".join(xml.diff(net.element, "", nic.name) for nic in self.nics if (net := nic.half(half)))
+            for half in self.scope.halves
+        }
+
+    def record(self, twin: str) -> OperationRecord:
+        """A new operation for the journal."""
+        is_live, is_config = (half in self.scope.halves for half in BOTH)
+        entries = [
+            {
+                **named(key, *nic),
+                "live": nic.live.element if nic.live is not None and is_live else None,
+                "config": nic.config.element if nic.config is not None and is_config else None,
+            }
+            for key, nic in _keyed(self.nics)
+        ]
+        return record_of(
+            self.host,
+            NAME,
+            self.view.domain,
+            run=self.view.run,
+            scope=self.scope,
+            device_types=[nic.net.type for nic in self.nics],
+            request={
+                "nics": entries,
+                "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
+                "held": list(self._held()) if is_live else [],
+                SAME_MAC: same_mac_as(self.view, [net for nic in self.nics for net in nic.nets]),
+                **({ORDER: order_of(self.view)} if is_config else {}),
+                **({"twin": twin} if twin else {}),
+            },
+            steps=_steps(self.nics, self.scope),
+        )
+
+    def _held(self) -> Iterator[dict[str, Any]]:
+        """What `restore` has to know of each NIC with a device of ours: the device is returned, and its row removed, before anything can fail."""
+        for nic in self.nics:
+            if nic.live is not None and (held := held_of(self.host, self.view.domain, nic.live)) is not None:
+                yield {"alias": nic.name, **held}
 
 
-def _look(
-    domain: Domain, selectors: Sequence[str], scope: Scope | None
-) -> tuple[DomainView, Scope, tuple[DomainNic, ...]]:
-    if not selectors:
-        raise UsageError("no NIC was named: give its alias, MAC, host device or PCI address")
-    view = look(domain, BOTH)
-    scope = scope_for(scope, view.state, domain.name)
-    pairs: list[DomainNic] = []
-    for selector in selectors:
-        pair = find(view, selector, scope.halves)
-        if all(pair.half(half) is None for half in scope.halves):
-            where = "the guest" if scope is Scope.LIVE else "the definition"
-            other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
-            raise NicMissing(f"NIC {describe(pair.net)} of domain {domain.name} is not in {where}; use {other}")
-        if pair not in pairs:
-            pairs.append(pair)
-    named = {alias for pair in pairs for net in pair if net is not None and (alias := partner_of(net)) is not None}
-    return view, scope, tuple(sorted(pairs, key=lambda pair: pair.name in named))  # transient halves first
+def _takes_out(record: OperationRecord, nic: DomainNic, scope: Scope) -> bool:
+    """Whether the detach takes the NIC out of every definition of `scope` that has it."""
+    entry = next((entry for entry in record.request["nics"] if is_any_of(nic, record.names_of(entry["alias"]))), None)
+    return entry is not None and all(nic.half(half) is None or entry[half.value] is not None for half in scope.halves)
+
+
+def _is_of_earlier_run(record: OperationRecord, view: DomainView, nic: DomainNic) -> bool:
+    """Whether the operation is a PF's, and was begun in an earlier run of the NIC's guest: then the NIC may be taken out."""
+    runs = [
+        Run.from_request(entry.get("run", entry.get("domain_id", view.run.request)))
+        for entry in record.named
+        if entry.get("domain_uuid") == view.domain.uuid and is_any_of(nic, record.names_of(entry["alias"]))
+    ]
+    return not record.domain_uuid and not any(run.matches(view.run) for run in runs)
 
 
 def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
-    """Each NIC that is the persistent teaming partner of other NICs of the detach, with those."""
+    """The NICs that are the persistent teaming partner of others among `elements`, with the aliases of these others."""
     found: dict[str, list[str]] = {}
     for alias, element in elements.items():
         partner = partner_of(xml.interface(element)) if "<teaming" in element else None
@@ -136,190 +232,61 @@ def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
     return {alias: others for alias, others in found.items() if not any(other in found for other in others)}
 
 
-def _open_detach(
-    host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope
-) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
-    """The open detach that already waits for these NICs. Refused if it removes less than is asked, or another operation may remove a NIC."""
-    found, others = None, list[DomainNic]()
-    for pair in pairs:
-        record = _open_operation(host, view, pair)
-        if record is not None and (operation_of(record) is not Detach or record.goes_back):
-            return (not_settled(view, pair.name, describe(pair.net), record),), None
-        found = found or record
-    if found is not None:
-        others = [pair for pair in pairs if not _takes_out(found, pair, scope)]
-    refusals = tuple(
-        Refusal(
-            reason=NicPending.reason,
-            nic=pair.name,
-            message=f"The detach {found.id}, which is not settled, does not take out all that is named now: {pair.name} stays, or a definition keeps "
-            f"it. {call('recover', view.domain.name, wait=60)} settles that one; then detach what is left.",
-        )
-        for pair in others
-        if found is not None
-    )
-    return refusals, None if refusals else found
-
-
-def _takes_out(record: OperationRecord, pair: DomainNic, scope: Scope) -> bool:
-    """Whether the detach takes the NIC out of every definition of `scope` that has it."""
-    entry = next((entry for entry in record.request["nics"] if is_any_of(pair, record.names_of(entry["alias"]))), None)
-    return entry is not None and all(pair.half(half) is None or entry[half.value] is not None for half in scope.halves)
-
-
-def _open_operation(host: Host, view: DomainView, pair: DomainNic) -> OperationRecord | None:
-    """The open operation that may yet take the NIC out of either definition."""
-    pending = pending_nics(host, view.domain.uuid, view)
-    found = next((one for net in pair if (one := operation_on(net, pending)) is not None), None)
-    record = None if found is None else host.journal.operation(found)
-    return None if record is None or _is_of_later_run(record, view, pair) else record
-
-
-def _is_of_later_run(record: OperationRecord, view: DomainView, pair: DomainNic) -> bool:
-    """Whether the operation is a PF's, and was begun in an earlier run of the NIC's guest: then the NIC may be taken out."""
-    its = [
-        entry
-        for entry in record.named
-        if entry.get("domain_uuid") == view.domain.uuid and is_any_of(pair, record.names_of(entry["alias"]))
-    ]
-    return not record.domain_uuid and all(not _run_of(entry, view.run).matches(view.run) for entry in its)
-
-
-def _run_of(entry: Mapping[str, Any], now: Run) -> Run:
-    """The run that the request of a PF's operation has of the NIC's guest; `now` where it says none."""
-    return Run.from_request(entry.get("run", entry.get("domain_id", now.request)))
-
-
-def _widows(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope) -> tuple[Refusal, ...]:
-    """Teaming halves that would stay without their partner; to wait on for what was asked before is no new request."""
-    pending = pending_nics(host, view.domain.uuid, view)
-    if any(operation_on(pair.net, pending) is not None for pair in pairs):
-        return ()
-    leaving = [(half, net) for half in scope.halves for pair in pairs if (net := pair.half(half)) is not None]
-    return tuple(fit.widows(view, leaving))
-
-
-def _warnings(view: DomainView, pairs: Sequence[DomainNic], scope: Scope, more: Sequence[str]) -> list[str]:
-    said = []
-    if Half.LIVE in scope.halves and view.state.power is PowerState.PAUSED:
-        said.append(
-            f"the guest is {view.state.paused_reason or 'paused'}: the NIC is taken from it by force, and it learns of that when it runs again"
-            if view.domain.takes_by_force
-            else f"the guest is {view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
-        )
-    said += more
-    for pair in pairs if scope is Scope.BOTH else ():
-        for half in BOTH:
-            if pair.half(half) is None:
-                said.append(f"{pair.name} is not in the {half} definition; only the other half is detached")
-    return said
-
-
-def _record(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, twin: str) -> OperationRecord:
-    entries = [
-        {
-            **named(key, *pair),
-            "live": pair.live.element if pair.live is not None and Half.LIVE in scope.halves else None,
-            "config": pair.config.element if pair.config is not None and Half.CONFIG in scope.halves else None,
-        }
-        for key, pair in _keyed(pairs)
-    ]
-    nets = [pair.net for pair in pairs]
-    return record_of(
-        host,
-        NAME,
-        view.domain,
-        run=view.run,
-        scope=scope,
-        device_types=[net.type for net in nets if net is not None],
-        request={
-            "nics": entries,
-            "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
-            "held": list(_held(host, view.domain, pairs)) if Half.LIVE in scope.halves else [],
-            SAME_MAC: same_mac_as(view, [net for pair in pairs for net in pair if net is not None]),
-            **({ORDER: order_of(view)} if Half.CONFIG in scope.halves else {}),
-            **({"twin": twin} if twin else {}),
-        },
-        steps=_steps(pairs, scope),
-    )
-
-
-def _held(host: Host, domain: Domain, pairs: Sequence[DomainNic]) -> Iterator[dict[str, Any]]:
-    """What `put_back` must know of each NIC with a lent device. The device is returned, and its row removed, before anything can fail."""
-    for pair in pairs:
-        if pair.live is not None and (held := held_of(host, domain, pair.live)) is not None:
-            yield {"alias": pair.name, **held}
-
-
-def _steps(pairs: Sequence[DomainNic], scope: Scope) -> tuple[Step, ...]:
-    parts: list[tuple[str, str, Phase, Half | None]] = []
-    for key, pair in _keyed(pairs) if Half.LIVE in scope.halves else ():
-        if pair.live is not None:
-            parts += steps_out(pair.live, key)
-    for key, pair in _keyed(pairs) if Half.CONFIG in scope.halves else ():
-        if pair.config is not None:
-            parts += [("undefine", key, Phase.RELEASE, Half.CONFIG)]
+def _steps(nics: Sequence[DomainNic], scope: Scope) -> tuple[Step, ...]:
+    parts: list[Part] = []
+    for key, nic in _keyed(nics) if Half.LIVE in scope.halves else ():
+        parts += steps_out(nic.live, key) if nic.live is not None else []
+    for key, nic in _keyed(nics) if Half.CONFIG in scope.halves else ():
+        parts += [("undefine", key, Phase.RELEASE, Half.CONFIG)] if nic.config is not None else []
     return plan_steps(*parts)
 
 
-def _keyed(pairs: Sequence[DomainNic]) -> list[tuple[str, DomainNic]]:
+def _keyed(nics: Sequence[DomainNic]) -> list[tuple[str, DomainNic]]:
     """Each NIC with what the journal calls it; where that would be one MAC for several, with the guest addresses."""
-    keys = [pair.name for pair in pairs]
+    names = [nic.name for nic in nics]
     return [
-        (key if keys.count(key) == 1 else known_as(key, ", ".join(places_of(pair))), pair)
-        for key, pair in zip(keys, pairs, strict=True)
+        (nic.name if names.count(nic.name) == 1 else known_as(nic.name, ", ".join(places_of(nic))), nic) for nic in nics
     ]
 
 
-LOOK_AGAIN = 0.5
-"""Seconds between two looks at a detach that another call is to end."""
-
-
-class _Detach:
-    """One detach on its way, fresh or taken up again: every step may be run twice.
+class _Detach(SwapRun):
+    """One detach under way, fresh or taken up again: every step may be run twice.
 
     `may_remain` says that a definition it does not touch may have the NICs.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        domain: Domain,
-        release: GuestRelease,
-        record: OperationRecord,
-        *,
-        may_remain: bool = True,
-    ) -> None:
-        self.host, self.domain, self.release = host, domain, release
-        self.entries = record.request["nics"]
-        self.twin = str(record.request.get("twin") or "")
-        self.run_asked = record.run_asked
-        self.is_of_both = record.scope is Scope.BOTH
-        self.may_remain = may_remain
+    def __init__(self, tx: Transaction, release: GuestRelease, *, may_remain: bool = True) -> None:
+        super().__init__(tx, release.host, release.domain)
+        self.release, self.may_remain = release, may_remain
+        self.entries = self.request["nics"]
+        self.run_asked = tx.record.run_asked
+        self.gone: Sequence[str] = ()
+        """The elements of the NICs that have left, whose rows the journal drops."""
         self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
         self.config = {entry["alias"]: entry["config"] for entry in self.entries if entry["config"] is not None}
 
-    def run(self, tx: Transaction) -> Work:
-        """Ask for all, wait for all, then finish; the lock is not held while waiting.
+    def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
+        """Ask for all, wait for all, then release what they held; the lock is not held while waiting.
 
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
-        defined = self._defined(tx)
-        left = self._left(tx, defined)
+        tx = self.tx
+        defined = self._defined()
+        left = self._left(defined)
         is_next = not self.release.run.matches(self.run_asked)
         ended = [alias for alias in left if is_next and not tx.is_done("guest_release", alias)]
         staying = {alias: element for alias, element in self.live.items() if alias not in left}
-        self._enter(tx, list(staying))
+        self._enter(list(staying))
         last = _partners(staying)
-        answers = yield from self._release(tx, [alias for alias in staying if alias not in last])
+        answers = yield from self._release([alias for alias in staying if alias not in last])
         free = [alias for alias, others in last.items() if all(answers[other] is not Answer.HELD for other in others)]
-        more = yield from self._release(tx, free)
+        more = yield from self._release(free)
         answers |= dict.fromkeys(last, Answer.HELD) | more | dict.fromkeys(left, Answer.GONE)
-        answers |= yield from self._follow(tx, answers, defined)
-        for entry in self.entries:
-            if entry["alias"] in defined:
-                self._undefine(tx, entry["alias"], entry["config"])
-        answers |= yield from self._follow(tx, answers, defined)
+        answers |= yield from self._follow(answers, defined)
+        for alias, element in self.config.items():
+            if alias in defined:
+                self._undefine(alias, xml.interface(element))
+        answers |= yield from self._follow(answers, defined)
         if Answer.HELD not in answers.values():
             self._expect_twin()
         self._expect_none_given()
@@ -327,61 +294,53 @@ class _Detach:
         ending = self.release.ending(tx) if {Answer.ENDED, Answer.AWAY} & set(answers.values()) else None
         for alias, answer in answers.items():
             if answer in (Answer.GONE, Answer.ENDED) or (ending is not None and ending.end is HowEnded.MIGRATED):
-                self.release.give_back(tx, alias, self.live[alias])
+                self.release.release_end(tx, alias, self.live[alias])
         held = [alias for alias, answer in answers.items() if answer in (Answer.HELD, Answer.AWAY)]
+        waiting = partial(tx.amend, asked=held, cleared=True)  # in one commit with what has left
         if held and ending is not None and not ending.end.is_final:
-            return self._away(tx, held, ending)
+            return self._away(held, ending, waiting)
         if held:
-            return self._pending(tx, held)
-        forgotten = [
-            xml.interface(self.live[alias]) for alias in self.live if alias not in left or not self._is_there(alias)
-        ]
-        forgotten += [net for net in self._defined_alone() if guest.there(self.domain, net, Half.LIVE) is None]
-        ended += [alias for alias, answer in answers.items() if answer is Answer.ENDED]
-        said = self._ended(ending or Ending(HowEnded.OVER), ended) if ended else {}
-        tx.finish(OperationState.DONE, Result.DONE, reason=said.get("reason", ""), also=lambda: self._forget(forgotten))
-        remaining = _remains(self.host, self.domain, tx.record) if self.may_remain else ()
-        return tx.outcome(Result.DONE, nics=remaining, **said)
+            then = "detach; it ends when the guest lets go (a reset or reboot of the guest makes it)"
+            return self.release.left_pending(tx, held, then, super().nics, waiting)
+        gone = [element for alias, element in self.live.items() if alias not in left or not self._is_there(element)]
+        gone += [self.config[alias] for alias in self._defined_alone() if not self._is_there(self.config[alias])]
+        self.gone = gone
+        if ended := [*ended, *(alias for alias, answer in answers.items() if answer is Answer.ENDED)]:
+            words = (ending or Ending(HowEnded.OVER)).words.rstrip(",")
+            self.reason = "guest-ended"
+            self.message = f"{', '.join(ended)} detached from {self.domain.name}: its guest {words} before it let go"
+        return None
 
-    def _ended(self, ending: Ending, aliases: Sequence[str]) -> dict[str, str]:
-        """The answer if the guest did not let go, but is no more."""
-        return {
-            "reason": "guest-ended",
-            "message": f"{', '.join(aliases)} detached from {self.domain.name}: its guest {ending.words.rstrip(',')} before it let go",
-        }
-
-    def _away(self, tx: Transaction, held: Sequence[str], ending: Ending) -> Outcome:
-        """The guest may still have these, in an image or on another host."""
+    def _away(self, held: Sequence[str], ending: Ending, waiting: Callable[[], None]) -> Outcome:
+        """Leave the detach to a guest that may still have these NICs, in an image or on another host."""
+        tx = self.tx
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
-            nets = [xml.interface(self.live[alias]) for alias in held]
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self._forget(nets))
+            self.gone = [self.live[alias] for alias in held]
+            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=self._forget)
             return tx.outcome(Result.LEFT, reason=reason, message=message)
-        amend = partial(tx.amend, asked=list(held), cleared=True)
-        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
-        return tx.outcome(
-            Result.PENDING, reason=reason, message=message, nics=_remains(self.host, self.domain, tx.record)
-        )
+        return pending(tx, reason, message, super().nics, waiting)
 
-    def _release(
-        self, tx: Transaction, aliases: Sequence[str]
-    ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
+    def nics(self) -> Sequence[Nic]:
+        return super().nics() if self.may_remain else ()
+
+    def keep_rows(self, came: Mapping[str, Interface]) -> None:
+        self._forget()
+
+    def _release(self, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
-            self.release.ask(tx, alias, self.live[alias], self.config.get(alias))
-        return (yield from self.release.wait(tx, aliases)) if aliases else {}
+            self.release.ask(self.tx, alias, self.live[alias], self.config.get(alias))
+        return (yield from self.release.wait(self.tx, aliases)) if aliases else {}
 
     def _expect_none_given(self) -> None:
         """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
-        for entry in self.entries if self.is_of_both else ():
-            given = entry["config"] if entry["live"] is None else None
-            if given is not None and guest.there(self.domain, xml.interface(given), Half.LIVE) is not None:
-                raise NotApplied(
-                    f"domain {self.domain.name} was started with {entry['alias']} meanwhile; detach that again"
-                )
+        for alias in self._defined_alone() if self.tx.record.scope is Scope.BOTH else ():
+            if self._is_there(self.config[alias]):
+                raise NotApplied(f"domain {self.domain.name} was started with {alias} meanwhile; detach that again")
 
     def _expect_twin(self) -> None:
         """Raise `TwinGone`, which undoes the detach, where the twin that was to serve instead has left meanwhile, or may leave."""
-        if not self.twin:
+        if not (alias := str(self.request.get("twin") or "")):
             return
         try:
             view = look(self.domain, BOTH)
@@ -389,99 +348,79 @@ class _Detach:
             return
         devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
         halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
-        is_leaving = operation_of_alias(self.twin, pending_nics(self.host, self.domain.uuid)) is not None
-        twin = dict(zip(BOTH, twin_of(view, self.twin, plugged_rows(self.host, view)), strict=True))
-        if is_leaving or any(twin[half] is None for half in halves):
+        is_leaving = operation_of_alias(alias, pending_nics(self.host, self.domain.uuid)) is not None
+        twin = twin_of(view, alias, plugged_rows(self.host, view))
+        if is_leaving or any(twin.half(half) is None for half in halves):
             nics = ", ".join(entry["alias"] for entry in self.entries)
             leaves = "may leave" if is_leaving else "has left meanwhile, or another NIC has its alias"
-            raise TwinGone(f"{self.twin}, which was to serve in the place of {nics}, {leaves}.")
+            raise TwinGone(f"{alias}, which was to serve in the place of {nics}, {leaves}.")
 
-    def _defined(self, tx: Transaction) -> Collection[str]:
-        """The NICs that the definition has until this call removes them. Another run of the domain may be started with them."""
-        entries = (entry for entry in self.entries if entry["config"] is not None)
-        return {entry["alias"] for entry in entries if not tx.is_done("undefine", entry["alias"])}
+    def _defined(self) -> Collection[str]:
+        """The NICs that the definition has until this call takes them out of it; another run of the domain may be started with them."""
+        return {alias for alias in self.config if not self.tx.is_done("undefine", alias)}
 
-    def _left(self, tx: Transaction, defined: Collection[str]) -> Sequence[str]:
-        """The NICs that have left. A NIC that has come under such an alias since belongs to somebody else.
+    def _defined_alone(self) -> Sequence[str]:
+        """The NICs that the detach takes out of the definition alone."""
+        return [alias for alias in self.config if alias not in self.live]
+
+    def _left(self, defined: Collection[str]) -> Sequence[str]:
+        """The NICs that have left: a NIC that has come under such an alias since is another's.
 
         A run of the domain that was not asked yet has what the definition gave it. That is nothing once the operation has waited in vain and is
-        ``cleared``. An operation that died before that may have changed the definition after that run had begun.
+        ``cleared``. An operation that died before that may have taken a NIC out of the definition after that run had begun.
         """
+        tx = self.tx
         if self.release.run.matches(self.run_asked):
             return [alias for alias in self.live if all(tx.is_done(step, alias) for step in ("ask", "guest_release"))]
         return [alias for alias in self.live if alias not in defined] if tx.record.request.get("cleared") else ()
 
-    def _enter(self, tx: Transaction, aliases: Sequence[str]) -> None:
-        """Tell the journal of a run of the domain that was not asked yet, before it is asked for these."""
+    def _enter(self, aliases: Sequence[str]) -> None:
+        """Write into the journal that a run of the domain is asked that was not asked yet, before it is asked for these."""
         if self.release.run.matches(self.run_asked):
             return
         self._expect_twin()
         if aliases:
             with self.host.journal.batch():
                 for alias in aliases:
-                    tx.begin("ask", alias)
-                    tx.begin("guest_release", alias)
-                tx.amend(run=self.release.run.request, marked=False, between_hosts=False)
-                tx.flush()
+                    self.tx.begin("ask", alias)
+                    self.tx.begin("guest_release", alias)
+                self.tx.amend(run=self.release.run.request, marked=False, between_hosts=False)
+                self.tx.flush()
             self.run_asked = self.release.run
 
     def _follow(
-        self, tx: Transaction, answers: Mapping[str, Answer], defined: Collection[str]
+        self, answers: Mapping[str, Answer], defined: Collection[str]
     ) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
-        """Ask another run of the domain for what its definition gave it, whatever the one before has answered."""
+        """Ask another run of the domain for what its definition gave it, whatever the run before has answered."""
         run = run_of(self.domain) if defined else NO_RUN
         if run == NO_RUN or guest.goes_on(self.domain, self.release.run):
             return {}
-        back = [alias for alias in answers if alias in defined and self._has(alias)]
-        if back:
+        given = [alias for alias in answers if alias in defined and self._is_there(self.config[alias])]
+        if given:
             self.release.enter(run)
-            self._enter(tx, back)
-        return (yield from self._release(tx, back))
+            self._enter(given)
+        return (yield from self._release(given))
 
-    def _has(self, alias: str) -> bool:
-        """Whether a run that was not asked has that NIC: as the definition, which the run was started from, had it."""
-        return guest.there(self.domain, xml.interface(self.config[alias]), Half.LIVE) is not None
+    def _is_there(self, element: str) -> bool:
+        return guest.there(self.domain, xml.interface(element)) is not None
 
-    def _is_there(self, alias: str) -> bool:
-        return guest.there(self.domain, xml.interface(self.live[alias]), Half.LIVE) is not None
-
-    def _undefine(self, tx: Transaction, alias: str, element: str) -> None:
-        net = xml.interface(element)
-
+    def _undefine(self, alias: str, net: Interface) -> None:
         def out() -> None:
-            if leaves(tx, config_net(self.domain, net), net):
-                self.may_remain = True
-            else:
-                remove_from_config(self.domain, net)
+            self.may_remain |= not remove_unless_moved(self.domain, self.tx, net)
 
-        tx.effect("undefine", alias, out, half=Half.CONFIG)
+        self.tx.effect("undefine", alias, out, half=Half.CONFIG)
 
-    def _pending(self, tx: Transaction, held: Sequence[str]) -> Outcome:
-        kept = (
-            "The journal keeps the detach; it ends when the guest lets go (a reset or reboot of the guest makes it): "
-            f"{call('recover', self.domain.name, wait=60)} waits for that."
-        )
-        reason, message = self.release.held(tx, ", ".join(held), kept)
-        amend = partial(tx.amend, asked=list(held), cleared=True)  # in one commit with what has left
-        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=amend)
-        nics = _remains(self.host, self.domain, tx.record)
-        return tx.outcome(Result.PENDING, reason=reason, message=message, nics=nics)
-
-    def _defined_alone(self) -> Sequence[Interface]:
-        """The NICs that are removed from the definition alone."""
-        entries = (entry for entry in self.entries if entry["live"] is None and entry["config"] is not None)
-        return [xml.interface(entry["config"]) for entry in entries]
-
-    def _forget(self, nets: Sequence[Interface]) -> None:
-        """The journal's rows of those that have left; of one that the definition still has it keeps whose it is."""
-        journal, uri, uuid = self.host.journal, self.host.hypervisor.key, self.domain.uuid
-        rows = {row.alias: row for row in journal.nics(uri, uuid)} if self.may_remain else {}
-        for net in nets:
+    def _forget(self) -> None:
+        """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
+        rows = {}
+        if self.may_remain:
+            rows = {row.alias: row for row in self.host.journal.nics(self.host.hypervisor.key, self.domain.uuid)}
+        for net in map(xml.interface, self.gone):
             keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
-    """The undos for the run that was asked last, or for the present run if the definition may have changed (see `Site.of`)."""
+    """What undoes the steps in the run that was asked last. If the definition may have changed, in the run that there is (see `Site.of`)."""
     run = NO_RUN
     if tx.record.scope is Scope.BOTH and any(
         step.name == "undefine" and tx.was_begun(step.name, step.nic) for step in tx.steps
@@ -492,22 +431,22 @@ def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
-    """The undos of the steps, for a detach that may still be undone."""
+    """What undoes the steps, as long as the detach may be undone."""
     undos: dict[tuple[str, str], Any] = {}
+    left = []
     held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
     for entry in tx.record.request["nics"]:
         if entry["config"] is not None:
             undos |= of_undefine(site, tx, entry["alias"], entry["config"])
         if entry["live"] is not None:
-            leaving = Leaving(entry["alias"], entry["live"], entry["config"])
-            undos |= of_ask(site, tx, leaving, old=held.get(entry["alias"]))
-    return undos
+            left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
+    return {**undos, **of_swap(site, tx, left)}
 
 
 def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Wait with a detach that another call waits with, or go on with one that nobody waits with any more."""
     began, alias = host.clock.monotonic(), record.request["nics"][0]["alias"]
-    deadline, has_said = began + seconds, False
+    deadline, was_announced = began + seconds, False
     with domain.watch() as watch:
         while True:
             with taken_over(host, record.id) as mine:
@@ -517,9 +456,9 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
             if now is None or now.ended is not None or left <= 0:
                 outcome = _joined(host, domain, now or record)
                 return dataclasses.replace(outcome, seconds=host.clock.monotonic() - began)
-            if not has_said:
+            if not was_announced:
                 say_waiting(host, now)
-                has_said = True
+                was_announced = True
             until = host.clock.monotonic() + min(left, LOOK_AGAIN)
             try:
                 yield Wait(what=WaitsFor.OPERATION, alias=alias, watch=watch, until=until)
@@ -535,13 +474,12 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """What came of a detach that another call was to end."""
-    nics = tuple(_remains(host, domain, record))
     outcome = Outcome(
         operation=NAME,
         domain=domain.name,
         result=Result.DONE,
         operation_id=record.id,
-        nics=nics,
+        nics=tuple(nics_now(host, domain, lambda nic: is_any_of(nic, record.names))),
         steps=record.steps,
     )
     if record.state is OperationState.DONE:
@@ -563,19 +501,18 @@ def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
 
 def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
     """Take up a detach that was taken over, and go forward with it."""
-    deadline = host.clock.monotonic() + seconds
-    with domain.watch() as watch, ExitStack() as stack:
-        run = _run_to_ask(domain, record)
-        steps = record.steps if run.matches(record.run_asked) else ()
-        asked = {step.nic for step in steps if step.name == "ask" and step.state is StepState.DONE}
-        release = GuestRelease(host, domain, watch, deadline, run=run, asked=asked)
-        tx = stack.enter_context(resumed(host, record, partial(_undos_at, release, seconds), goes_on=True))
-        tx.go_forward(TwinGone, NotApplied)
-        return (yield from _Detach(host, domain, release, record).run(tx))
+    with domain.watch() as watch:
+        release = GuestRelease(host, domain, record, watch, seconds, _run_to_ask(domain, record))
+        with resumed(host, record, partial(_undos_at, release, seconds), goes_on=True) as tx:
+            tx.go_forward(TwinGone, NotApplied)
+            return (yield from _Detach(tx, release).run())
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
-    """The run to ask. A live detach concerns the run that it asked; a detach of both halves the present run, once the first run is surely over."""
+    """The run that a detach asks: a live detach only the run that it was asked of.
+
+    A detach of both halves asks whatever runs now, once the run that was asked is over for sure.
+    """
     if record.scope is Scope.LIVE:
         return record.run
     run, asked = run_of(domain), record.run_asked
@@ -584,30 +521,10 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
     return run
 
 
-def _remains(host: Host, domain: Domain, record: OperationRecord) -> list[Nic]:
-    """The NICs of the operation that some definition still has."""
-    return nics_now(host, domain, lambda pair: is_any_of(pair, record.names))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detaching:
-    """What a detach has seen of its domain: the NICs, in the order in which they leave, and the refusals.
-
-    `waiting` is the open detach that waits for these NICs already. `said` has warnings that the caller adds.
-    """
-
-    view: DomainView
-    scope: Scope
-    nics: tuple[DomainNic, ...]
-    refusals: tuple[Refusal, ...]
-    waiting: OperationRecord | None
-    said: Sequence[str] = ()
-
-
 class Detach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
-    `twin` is the alias of the NIC that will serve instead. The detach is undone if that NIC has left by the time that the guest has let go.
+    `twin` is the alias of the NIC that serves instead. The detach is undone if that NIC has left by the time that the guest has let go.
     """
 
     is_governed = True
@@ -622,50 +539,72 @@ class Detach(Operation):
         self.nics_named, self.scope, self.twin = nics, scope, twin
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
-        return self.prepared(host, self.look(host, domain))
+        return self.prepared(self.look(host, domain))
 
     def look(self, host: Host, domain: Domain) -> Detaching:
         """Look at the domain and its open operations."""
-        view, scope, pairs = _look(domain, self.nics_named, self.scope)
-        refusals, waiting = check_scope(view, scope), None
-        if not refusals:
-            refusals, waiting = _open_detach(host, view, pairs, scope)
-        if not refusals and waiting is None:
-            refusals = _widows(host, view, pairs, scope)
-        return Detaching(view=view, scope=scope, nics=pairs, refusals=refusals, waiting=waiting)
+        if not self.nics_named:
+            raise UsageError("no NIC was named: give its alias, MAC, host device or PCI address")
+        view = look(domain, BOTH)
+        scope = scope_for(self.scope, view.state, domain.name)
+        nics: list[DomainNic] = []
+        for selector in self.nics_named:
+            nic = find(view, selector, scope.halves)
+            if all(nic.half(half) is None for half in scope.halves):
+                where = "the guest" if scope is Scope.LIVE else "the definition"
+                other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
+                raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use {other}")
+            if nic not in nics:
+                nics.append(nic)
+        partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}
+        transient_first = tuple(sorted(nics, key=lambda nic: nic.name in partners))
+        return Detaching(host=host, view=view, scope=scope, nics=transient_first).checked()
 
-    def prepared(self, host: Host, asked: Detaching) -> Prepared:
+    def prepared(self, asked: Detaching) -> Prepared:
         """The detach of what was seen."""
-        view, pairs, scope, waiting = asked.view, asked.nics, asked.scope, asked.waiting
-        warnings = _warnings(view, pairs, scope, asked.said)
+        warnings, domain = asked.all_warnings(), asked.view.domain
 
         def start(lock: DomainLock, seconds: float) -> Work:
-            if waiting is not None:
-                return join(host, view.domain, waiting, seconds)
-            return _detach(host, view, pairs, scope, seconds, self.twin, warnings)
+            if asked.waiting is not None:
+                return join(asked.host, domain, asked.waiting, seconds)
+            return run(seconds)
+
+        def run(seconds: float) -> Work:
+            record = asked.record(self.twin)
+            with domain.watch() as watch:
+                release = GuestRelease(asked.host, domain, record, watch, seconds)
+                with transaction(asked.host, record, partial(_undos_at, release, 0.0), goes_on=True) as tx:
+                    for text in warnings:
+                        tx.warn(text)
+                    outside = [half for half in BOTH if half not in asked.scope.halves]
+                    remains = any(nic.half(half) is not None for nic in asked.nics for half in outside)
+                    return (yield from _Detach(tx, release, may_remain=remains).run())
 
         return Prepared(
             operation=NAME,
-            domain=view.domain.name,
-            scope=scope,
+            domain=domain.name,
+            scope=asked.scope,
             start=start,
             refusals=asked.refusals,
-            steps=_steps(pairs, scope),
-            diff=partial(_diff, pairs, scope),
-            warnings=tuple(warnings),
+            steps=_steps(asked.nics, asked.scope),
+            diff=asked.diff,
+            warnings=warnings,
         )
 
     @classmethod
     def knows(cls, record: OperationRecord) -> bool:
-        """Also whether the record has every step that a detach of its NICs has."""
+        """Also whether the record has every step that a detach of its NICs has; another backend's release has another name."""
         if not super().knows(record):
             return False
-        has = {(step.name, step.nic) for step in record.steps}
+
+        def named(step: Step) -> str:
+            return Phase.RELEASE if (step.phase, step.half) == (Phase.RELEASE, Half.LIVE) else step.name
+
+        has = {(named(step), step.nic) for step in record.steps}
         for entry in record.request["nics"]:
             live, config = (xml.interface(entry[half.value]) if entry[half.value] else None for half in BOTH)
             steps = _steps([DomainNic(live, config)], Scope.BOTH) if live or config else ()
-            if any((step.name, entry["alias"]) not in has for step in steps):
+            if any((named(step), entry["alias"]) not in has for step in steps):
                 return False
         return True
 

@@ -1,8 +1,8 @@
-"""Heal: put behind a NIC of a running guest again what its definition says, after its network or bridge was made anew.
+"""Heal: restore behind a NIC of a running guest what its definition says, after its network or bridge was made anew.
 
-``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port, while libvirt lists it as if all were well. The
-port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other bridge. A way through
-another network would heal the guest, too, but the guest would see that network's traffic for a moment.
+``net-destroy`` and ``net-start`` leave the tap in no bridge and the network without the NIC's port. libvirt lists the NIC as if all were well.
+The port is made again with the UUID that the definition names. The tap joins the bridge that the definition names, and no other. Another network
+would also heal a guest, but the guest would see that network's traffic for a moment.
 """
 
 from __future__ import annotations
@@ -40,21 +40,13 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
-from virtnetplug.hotplug.plug.introduction import introduce
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, describe, look
+from virtnetplug.hotplug.plug.announcement import announce
 from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import (
-    Half,
-    OperationRecord,
-    OperationState,
-    Outcome,
-    Phase,
-    Refusal,
-    Result,
-    Scope,
-)
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Refusal, Result, Scope
 from virtnetplug.ports.domain import Domain
 from virtnetplug.ports.links import Link, SwitchPort
 
@@ -62,77 +54,45 @@ NAME, KIND = "rebind", "heal"
 """What the journal calls it, and among the kinds of a rebind."""
 
 
-def _look(host: Host, domain: Domain, selector: str) -> tuple[DomainView, Interface, Backing]:
-    if not host.hypervisor.is_local:
-        raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
-    view = look(domain, BOTH)
-    scope_for(None, view.state, domain.name)  # raises for one that does not run
-    live, config = find(view, selector, (Half.LIVE,))
-    if live is None:
-        raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
-    return view, live, backing_of(host, domain, live)
+def _parts(backing: Backing) -> list[Part]:
+    alias = backing.net.alias or ""
+    steps = [
+        ("restore_port", Phase.ALLOCATE, backing.lacks_port),
+        ("join_bridge", Phase.PLUG, backing.lacks_bridge),
+        ("verify", Phase.PLUG, True),
+    ]
+    return [(name, alias, phase, Half.LIVE) for name, phase, is_due in steps if is_due]
 
 
-def _refusals(view: DomainView, backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
-    found = [*foreign(backing), *(() if may_move else elsewhere(backing)), *unfit(backing)]
-    return (*found, *check_scope(view, Scope.LIVE))
+def _obstacles(backing: Backing, *, may_move: bool) -> tuple[Refusal, ...]:
+    return (*foreign(backing), *(() if may_move else elsewhere(backing)), *unfit(backing))
 
 
 def _request(net: Interface, backing: Backing) -> dict[str, Any]:
-    """What the journal keeps of it."""
     tap = backing.tap
-    return {
-        "kind": KIND,
-        "nics": [{"alias": net.alias}],
-        "asked": [],
-        "before": {
-            "master": tap.master if tap is not None else None,
-            "isolated": bool(tap.isolated) if tap is not None else False,
-            "learning": tap is None or tap.learning is not False,
-        },
-        "element": net.element,
-    }
-
-
-def _parts(backing: Backing) -> list[Part]:
-    alias = backing.net.alias or ""
-    parts: list[Part] = []
-    if backing.lacks_port:
-        parts.append(("restore_port", alias, Phase.ALLOCATE, Half.LIVE))
-    if backing.lacks_bridge:
-        parts.append(("join_bridge", alias, Phase.PLUG, Half.LIVE))
-    return [*parts, ("verify", alias, Phase.PLUG, Half.LIVE)]
-
-
-def _message(backing: Backing) -> str:
-    net = backing.net
-    done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
-    done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
-    return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
+    before: dict[str, Any] = {"master": None, "isolated": False, "learning": True}
+    if tap is not None:
+        before = {"master": tap.master, "isolated": bool(tap.isolated), "learning": tap.learning is not False}
+    return {"kind": KIND, "nics": [{"alias": net.alias}], "asked": [], "before": before, "element": net.element}
 
 
 def _run(host: Host, backing: Backing, tx: Transaction) -> None:
-    net, alias = backing.net, backing.net.alias or ""
+    net, alias, domain = backing.net, backing.net.alias or "", backing.domain
     if backing.lacks_port:
-        tx.effect("restore_port", alias, partial(restore_port, host, backing), half=Half.LIVE)
+        restore = partial(host.networks.restore_port, net, owner_uuid=domain.uuid, owner_name=domain.name)
+        tx.effect("restore_port", alias, restore, half=Half.LIVE)
     was_cut_off = tx.was_begun("join_bridge", alias)
     if backing.lacks_bridge or was_cut_off:
         tx.effect("join_bridge", alias, partial(join_bridge, host, backing, again=was_cut_off), half=Half.LIVE)
         if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
-            introduce(host, net, tx)
-    tx.note("verify", alias, lambda: verify(host, backing.domain, net))
-
-
-def restore_port(host: Host, backing: Backing) -> None:
-    """Make the network port that the definition names."""
-    domain = backing.domain
-    host.networks.restore_port(backing.net, owner_uuid=domain.uuid, owner_name=domain.name)
+            announce(host, net, tx)
+    tx.note("verify", alias, lambda: verify(host, domain, net))
 
 
 def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
-    """Put the tap into its bridge, if it is not, with the VLANs, the isolation and the forwarding that it is to have there.
+    """Put the tap into its bridge, if it is not there, with the VLANs, the isolation and the forwarding that the NIC has.
 
-    `again`: it may be there since a moment ago, and without them.
+    `again`: the tap may be there since a moment ago, and without them.
     """
     net, tap, bridge = backing.net, backing.tap, backing.bridge
     assert tap is not None and bridge is not None
@@ -147,9 +107,11 @@ def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
         host.links.set_port(tap.name, isolated=bool(net.port_isolated), only_mac=backing.only_mac)
 
 
-def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str, Any]) -> None:
-    """Return the tap to its earlier bridge, as it was. Nothing if the tap is gone, or somebody has put it into a third bridge."""
-    target, master = net.target_dev or "", before["master"]
+def _leave_bridge(site: Site, net: Interface, before: Mapping[str, Any]) -> None:
+    """Make the tap a port of what it was in before, as it was. Does nothing if the tap is gone, or if somebody has put it into a third bridge."""
+    host, domain, target, master = site.host, site.domain, net.target_dev or "", before["master"]
+    if target not in host.links.taps_of(domain.uuid):  # its name may be another's by now
+        return
     link = host.links.link(target)
     if link is None or link.master not in (None, master, net.source_bridge):
         return
@@ -163,7 +125,7 @@ def leave_bridge(host: Host, domain: Domain, net: Interface, before: Mapping[str
 
 
 def _move(host: Host, domain: Domain, net: Interface, tap: Link, bridge: str | None) -> None:
-    """Out of the bridge that the tap is in, of either kind, and into that one, if any; raises `BridgeMissing` if that is gone."""
+    """Move the tap out of its bridge, of either kind, and into `bridge`, if any; raises `BridgeMissing` if that is gone."""
     is_in_switch = _is_switch(host, tap.master)
     is_in_linux = tap.master is not None and not is_in_switch
     if bridge is not None and _is_switch(host, bridge):
@@ -207,65 +169,46 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
         raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
-    """Finish a healing that was cut off and taken over, because it only restores what should be there. Undo it if that fails. `lock` is held."""
-    alias = record.request["nics"][0]["alias"]
-    with resumed(host, record, partial(undos, host, domain), goes_on=True) as tx:
-        net = guest.net_of(domain, alias, Half.LIVE)
-        if net is None or net.element != record.request["element"]:
-            raise NicMissing(f"{alias} is not in the guest any more as it was")
-        backing = backing_of(host, domain, net)
-        refuse((*foreign(backing), *unfit(backing), *(elsewhere(backing) if not _may_move(backing, record) else ())))
-        planned = {step.name for step in record.steps}
-        lacking = next((name for name, *_ in _parts(backing) if name not in planned), None)
-        if lacking is not None:
-            raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
-        _run(host, backing, tx)
-        tx.finish(OperationState.DONE, Result.DONE)
-        message = f"the healing of {alias} that was left open has been finished"
-        return tx.outcome(Result.DONE, reason="recovered", message=message)
-
-
-def _may_move(backing: Backing, record: OperationRecord) -> bool:
-    """Whether the tap is in the other bridge in which it was when it was asked to leave that."""
-    return backing.tap is not None and backing.tap.master == record.request["before"]["master"]
-
-
-def undos(host: Host, domain: Domain, tx: Transaction) -> Undos:
-    """What takes the steps of a healing back, where the tap and the port are the NIC's still."""
-    alias = tx.record.request["nics"][0]["alias"]
-    net = xml.interface(tx.record.request["element"])
-
-    def leave() -> None:
-        if net.target_dev in host.links.taps_of(domain.uuid):  # else its name may be another's by now
-            leave_bridge(host, domain, net, tx.record.request["before"])
-
-    def drop_port() -> None:
-        try:
-            port = host.networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
-        except ConnectionLost:
-            raise
-        except VirtnetplugError:
-            return
-        if port is not None and (port.mac, port.owner_uuid) == (net.mac, domain.uuid):
-            host.networks.delete_port(port.network, port.uuid)
-
-    return {("join_bridge", alias): leave, ("restore_port", alias): drop_port}
+def _drop_port(site: Site, net: Interface) -> None:
+    networks = site.host.networks
+    try:
+        port = networks.port(net.source_network or "", net.source_portid or "") if net.source_portid else None
+    except ConnectionLost:
+        raise
+    except VirtnetplugError:
+        return
+    if port is not None and (port.mac, port.owner_uuid) == (net.mac, site.domain.uuid):
+        networks.delete_port(port.network, port.uuid)
 
 
 class Heal(Operation):
-    """Make the NIC whole again; `may_move`: also out of another bridge than its definition names.
+    """Restore what the host has behind the NIC; `may_move`: also out of another bridge than its definition names.
 
-    A healing that was left open is finished, because it only restores what should be there.
+    A record that was left open is finished, for a healing only restores what the definition says. What cannot be finished is undone.
     """
+
+    needs_its_run = True
+
+    request: ClassVar[Shape] = {"nics": NICS, "before": OBJECT, "element": ELEMENT}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "nics": {"alias": TEXT},
+        "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},
+    }
 
     def __init__(self, nic: str, *, may_move: bool = False) -> None:
         self.nic, self.may_move = nic, may_move
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
-        view, net, backing = _look(host, domain, self.nic)
-        refusals = _refusals(view, backing, may_move=self.may_move)
+        if not host.hypervisor.is_local:
+            raise NotSupported("taps and bridges can only be healed on the hypervisor's own host; run this there")
+        view = look(domain, BOTH)
+        scope_for(None, view.state, domain.name)  # raises for one that does not run
+        nic = find(view, self.nic, (Half.LIVE,))
+        net = nic.live
+        if net is None:
+            raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in its live definition")
+        backing = backing_of(host, domain, net)
+        refusals = (*_obstacles(backing, may_move=self.may_move), *check_scope(view, Scope.LIVE))
         steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))
 
         def start(lock: Lock, seconds: float) -> Work:
@@ -282,11 +225,11 @@ class Heal(Operation):
                 request=_request(net, backing),
                 steps=steps,
             )
-            with transaction(host, record, partial(undos, host, domain), goes_on=True) as tx:
+            site = Site(host=host, domain=domain, run=view.run)
+            with transaction(host, record, partial(self.undos, site), goes_on=True) as tx:
                 _run(host, backing, tx)
                 tx.finish(OperationState.DONE, Result.DONE)
-                nics = nics_after(host, view, [find(view, self.nic, (Half.LIVE,))])
-                return tx.outcome(Result.DONE, message=_message(backing), nics=nics)
+                return tx.outcome(Result.DONE, message=_message(backing), nics=nics_after(host, view, [nic]))
 
         return Prepared(
             operation=NAME,
@@ -294,34 +237,55 @@ class Heal(Operation):
             scope=Scope.LIVE,
             start=start,
             refusals=refusals,
-            already=nics_of(host, view, [find(view, self.nic, (Half.LIVE,))])
-            if backing.is_whole and not refusals
-            else None,
+            already=nics_of(host, view, [nic]) if backing.is_whole and not refusals else None,
             steps=steps,
         )
 
-    needs_its_run = True
-
-    request: ClassVar[Shape] = {"nics": NICS, "before": OBJECT, "element": ELEMENT}
-    entries: ClassVar[Mapping[str, Shape]] = {
-        "nics": {"alias": TEXT},
-        "before": {"master": TEXT_OR_NOTHING, "isolated": FLAG, "learning": FLAG},
-    }
-
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:
-        """Forward, always; what cannot be finished is undone."""
+        """Forward, always."""
         return Direction.FORWARD
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site.host, site.domain, tx)
+        """What undoes the steps of a healing, where the tap and the port are still the NIC's."""
+        request = tx.record.request
+        alias, net = request["nics"][0]["alias"], xml.interface(request["element"])
+        leave = partial(_leave_bridge, site, net, request["before"])
+        return {("join_bridge", alias): leave, ("restore_port", alias): partial(_drop_port, site, net)}
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `resume`."""
-        return at_once(partial(resume, host, domain, record))
+        """Finish a healing that was cut off and taken over, or undo what cannot be finished."""
+        alias = record.request["nics"][0]["alias"]
+
+        def run() -> Outcome:
+            site = Site.of(host, domain, record, seconds)
+            with resumed(host, record, partial(cls.undos, site), goes_on=True) as tx:
+                net = guest.net_of(domain, alias)
+                if net is None or net.element != record.request["element"]:
+                    raise NicMissing(f"{alias} is not in the guest any more as it was")
+                backing = backing_of(host, domain, net)
+                # the tap may be in the other bridge that it was asked to leave
+                may_move = backing.tap is not None and backing.tap.master == record.request["before"]["master"]
+                refuse(_obstacles(backing, may_move=may_move))
+                planned = {step.name for step in record.steps}
+                lacking = next((name for name, *_ in _parts(backing) if name not in planned), None)
+                if lacking is not None:
+                    raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
+                _run(host, backing, tx)
+                tx.finish(OperationState.DONE, Result.DONE)
+                message = f"the healing of {alias} that was left open has been finished"
+                return tx.outcome(Result.DONE, reason="recovered", message=message)
+
+        return at_once(run)
+
+
+def _message(backing: Backing) -> str:
+    net = backing.net
+    done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
+    done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
+    return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
 
 
 OPERATION = Heal

@@ -7,22 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for
+from virtnetplug.backends import Choice, backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
 from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
-from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
-from virtnetplug.hotplug.change.exchanging import Exchanging
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
-from virtnetplug.hotplug.plug.replacement import actual_of
+from virtnetplug.hotplug.plug.plugging import actual_of
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface
@@ -44,7 +44,7 @@ _LIBVIRTS = ("admin_mac", "vlan")
 
 
 def changed_by_others(nic: str, net: Interface, holding: Holding | None, now: VfSettings) -> Iterator[Refusal]:
-    """What somebody set of a lent VF since: its MAC or VLAN is not what the journal says. Nothing overwrites that."""
+    """A refusal if somebody has changed the MAC or VLAN of a lent VF since: it is not what the journal says. Nothing overwrites that."""
     if holding is None:
         return
     wanted: Settings = {name: value for name, value in of_lent(net, holding).items() if name in _LIBVIRTS}
@@ -63,48 +63,18 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
     pf = host.host_devices.device(device.pf).netdev if device.pf is not None else None
     for pool in host.networks.names():
         network = host.networks.network(pool)
-        if not network.active or network.forward != "hostdev":
+        if not network.active or not network.is_pool:
             continue
         if address in network.addresses or (pf is not None and network.pf == pf):
             return pool
     return None
 
 
-def _prepare(host: Host, domain: Domain, selector: str, to: PciAddress | str) -> Prepared:
-    view = look(domain, BOTH)
-    refuse(check_scope(view, Scope.LIVE))
-    pair = find(view, selector, (Half.LIVE,))
-    live, device = _assigned(host, view, pair)
-    target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
-    nothing = Exchange(operation=NAME)
-    if target == device.address:
-        return prepared(host, view, nothing, tuple(unsettled(host, view, [pair])), already=(pair,))
-    refusals = [
-        *unsettled(host, view, [pair]),
-        *fit.widows(view, [(Half.LIVE, live)]),
-        *changed_by_others(describe(live), live, device.holding, device.now),
-    ]
-    pool = device.network if target is None else owning_pool(host, target)
-    refusals += _unfit(host, live, device, target, pool)
-    if refusals:
-        return prepared(host, view, nothing, refusals)
-    exchange = Exchange(
-        operation=NAME,
-        leaving=(live,),
-        entering=(name(moved(live, device.settings, target, pool)),),
-        only=target,
-        avoid=device.address,
-        warnings=tuple(_warnings(view, pair, device.address, pool)),
-    )
-    return prepared(host, view, exchange, obstacles(host, view, exchange))
-
-
-def _assigned(host: Host, view: DomainView, pair: DomainNic) -> tuple[Interface, Assigned]:
-    live, config = pair
-    name, domain = describe(live or config), view.domain.name
+def _assigned(host: Host, view: DomainView, nic: DomainNic) -> tuple[Interface, Assigned]:
+    name, domain, live = describe(nic.net), view.domain.name, nic.live
     if live is None:
         raise NicMissing(f"NIC {name} of domain {domain} is not in its live definition")
-    device = assigned_to(host, view.domain, live, config)
+    device = assigned_to(host, view.domain, live, nic.config)
     if device is None:
         why = "is no assigned device" if not live.is_hostdev else "is a device of another host; run virtnetplug there"
         raise NotSupported(f"{name} of domain {domain} {why}, so there is no VF behind it to be exchanged.")
@@ -118,7 +88,7 @@ def _assigned(host: Host, view: DomainView, pair: DomainNic) -> tuple[Interface,
 def _unfit(
     host: Host, live: Interface, device: Assigned, target: PciAddress | None, pool: str | None
 ) -> Iterator[Refusal]:
-    """Why it cannot have that VF, or any other of its pool: whoever has it now counts, the NIC itself, too."""
+    """Why the NIC cannot have that VF, or any other of its pool. Whoever has the VF now counts, even the NIC itself."""
     if target is None and pool is None:
         yield Refusal(
             reason=NotSupported.reason,
@@ -135,7 +105,7 @@ def _unfit(
 
 
 def moved(live: Interface, settings: Settings, target: PciAddress | None, pool: str | None) -> Interface:
-    """The NIC as it is to come: by its pool where that lends the VF, so that libvirt knows, else by address."""
+    """The NIC that comes: asked for by its pool where the pool lends the VF, so that libvirt knows, else by address."""
     net = xml.interface(xml.edit(xml.strip_live(live.element), fields_from(settings)))
     if pool is not None:
         net = of_pool(net, pool)
@@ -147,15 +117,15 @@ def moved(live: Interface, settings: Settings, target: PciAddress | None, pool: 
 
 
 def of_devices(settings: Settings) -> dict[str, Any]:
-    """The fields of an `Interface` that no element has and that remembered settings come to."""
+    """The remembered settings as fields of an `Interface` that no element has."""
     own = {"qos": "vlan_qos"}
     named = {own.get(name, name): value for name, value in settings.items()}
     return {name: value for name, value in named.items() if name in OF_DEVICES}
 
 
-def _warnings(view: DomainView, pair: DomainNic, old: PciAddress, pool: str | None) -> Iterator[str]:
-    live, config = pair
-    assert live is not None
+def _warnings(
+    view: DomainView, live: Interface, config: Interface | None, old: PciAddress, pool: str | None
+) -> Iterator[str]:
     nets = view.live.nets if view.live is not None else ()
     if not has_partner(live, nets):
         yield f"{describe(live)} has no teaming partner: its traffic stops until it has the other VF"
@@ -170,15 +140,39 @@ def has_partner(net: Interface, nets: tuple[Interface, ...]) -> bool:
     return partner is not None and any(other.alias == partner for other in nets)
 
 
-class RebindVf(Exchanging):
+class RebindVf(Swapping):
     """Move the NIC to the VF `to`, or (`AUTO`) to the best other one of its pool."""
 
     def __init__(self, nic: str, to: PciAddress | str = AUTO) -> None:
         self.nic, self.to = nic, to
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
-        return _prepare(host, domain, self.nic, self.to)
+        view = look(domain, BOTH)
+        refuse(check_scope(view, Scope.LIVE))
+        nic = find(view, self.nic, (Half.LIVE,))
+        live, device = _assigned(host, view, nic)
+        to = self.to
+        target = None if to == AUTO else to if isinstance(to, PciAddress) else PciAddress.parse(to)
+        nothing, open_ones = Swap(operation=NAME), tuple(unsettled(host, view, [nic]))
+        if target == device.address:
+            return prepared(host, view, nothing, open_ones, already=(nic,))
+        pool = device.network if target is None else owning_pool(host, target)
+        refusals = [
+            *open_ones,
+            *conflicts.widows(view, [(Half.LIVE, live)]),
+            *changed_by_others(describe(live), live, device.holding, device.now),
+            *_unfit(host, live, device, target, pool),
+        ]
+        if refusals:
+            return prepared(host, view, nothing, refusals)
+        swap = Swap(
+            operation=NAME,
+            leaving=(live,),
+            entering=(name(moved(live, device.settings, target, pool)),),
+            choice=Choice(only=target, avoid=device.address),
+            warnings=tuple(_warnings(view, live, nic.config, device.address, pool)),
+        )
+        return prepared(host, view, swap, obstacles(host, view, swap))
 
 
 OPERATION = RebindVf

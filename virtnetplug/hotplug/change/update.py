@@ -1,17 +1,20 @@
-"""Update: change a NIC in place where libvirt can, replace it where it cannot and the caller allows it."""
+"""Update: change a NIC in place where libvirt can, replace it where libvirt cannot and the caller allows it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied, call
+from virtnetplug.backends import backend_for, backend_of
+from virtnetplug.errors import NeedsReplace, NicMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.swap_run import SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.preflight import check_scope, check_update
 from virtnetplug.hotplug.check.request import scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, freed, unsettled
@@ -22,497 +25,335 @@ from virtnetplug.hotplug.engine.operation import (
     NICS,
     TEXT,
     Direction,
-    Operation,
     Shape,
     Site,
-    direction_of_exchange,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
-from virtnetplug.hotplug.guest import compensation, guest
-from virtnetplug.hotplug.guest.compensation import config_net, rewrite, standing
-from virtnetplug.hotplug.guest.ending import expect_run, how, may_look
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.strangers import end_of
-from virtnetplug.hotplug.look.view import BOTH, DomainView, carried, describe, find, look, named, same_mac_as
-from virtnetplug.hotplug.plug import replacement
-from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
-from virtnetplug.hotplug.plug.introduction import make_way
-from virtnetplug.hotplug.plug.last_seen import BESIDE, beside, say_unseen, see_defined
-from virtnetplug.hotplug.plug.plugging import Part
-from virtnetplug.hotplug.plug.release import GuestRelease
-from virtnetplug.hotplug.plug.replacement import Replacement
-from virtnetplug.hotplug.plug.undoing import expect_ended, expect_place, is_next, leaves_there, of_rewrite, say_out
-from virtnetplug.hotplug.report.inventory import nics_now, nics_of
-from virtnetplug.lifecycle import State
-from virtnetplug.model.interface import Interface, is_lasting, lasting_name
-from virtnetplug.model.operation import (
-    Half,
-    NicRecord,
-    OperationRecord,
-    OperationState,
-    Outcome,
-    Phase,
-    Refusal,
-    Result,
-    Scope,
-    Step,
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of
+from virtnetplug.hotplug.guest import assigned, definition, guest
+from virtnetplug.hotplug.guest.definition import rewrite, standing
+from virtnetplug.hotplug.guest.ending import how, may_look
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import end_of
+from virtnetplug.hotplug.look.view import (
+    BOTH,
+    DomainNic,
+    DomainView,
+    carried,
+    describe,
+    has_source_of,
+    look,
+    named,
+    same_mac_as,
 )
+from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
+from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
+from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
+from virtnetplug.hotplug.plug.plugging import Part, actual_of, steps_in
+from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
+from virtnetplug.hotplug.plug.restoring import held_of
+from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
+from virtnetplug.hotplug.report.inventory import nics_of
+from virtnetplug.lifecycle import ATTACHED, State
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
+from virtnetplug.model.interface import Interface, is_lasting, lasting_name
+from virtnetplug.model.operation import Half, OperationRecord, Phase, Refusal, Scope, Step
 from virtnetplug.ports.domain import Domain
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.guest.assigned import Assigned
 
 NAME = "update"
 """What the journal calls it."""
 
 
-class Manner:
-    """What an update adds to a change in place. An operation that does more (`rebind`) has a subclass."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What an update is to change of a NIC of a domain that was just looked at. `device` is the assigned device that the NIC has, if any."""
 
-    operation = NAME
+    update: Update
+    host: Host
+    view: DomainView
+    nic: DomainNic
+    scope: Scope
+    device: assigned.Assigned | None
+    edits: Mapping[Half, Edit]
 
-    def request(self) -> Mapping[str, Any]:
-        """More for the journal."""
-        return {}
+    @property
+    def live(self) -> Edit | None:
+        """The edit of the guest's NIC."""
+        return self.edits.get(Half.LIVE)
 
-    def parts(self, alias: str) -> list[Part]:
-        """The steps after the change, for plans and the journal."""
-        return [("confirm", alias, Phase.PLUG, Half.LIVE)]
+    @property
+    def replaced(self) -> Edit | None:
+        """The same, if another NIC comes in the place of the guest's."""
+        return self.live if self.live is not None and self.live.by_replacement else None
 
-    def inherited(self) -> Collection[str]:
-        """Fields of the live NIC that it only has of its network, and does not take along."""
-        return ()
+    def refusals(self) -> tuple[Refusal, ...]:
+        found = list(check_scope(self.view, self.scope))
+        live = self.live
+        if live is not None and live.by_replacement and not self.update.replace:
+            names = ", ".join(live.by_replacement)
+            kept = ", and the same alias" if is_lasting(live.before.alias) else ", and an alias beginning with ua-vnp"
+            found.append(
+                Refusal(
+                    reason=NeedsReplace.reason,
+                    nic=self.nic.name,
+                    message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
+                    f"with the same MAC and guest PCI address{kept}. The guest sees it leave and come back.",
+                )
+            )
+        if live is not None and live.on_device and self.device is not None:
+            found += assigned.refusals(self.nic.name, self.device, live.after, live.on_device)
+        for half, edit in self.edits.items():
+            leaving = edit.before if self.update.replace and half is Half.LIVE and edit.by_replacement else None
+            scope = Scope(half.value)
+            found += check_update(self.host, self.view, edit.after, edit.changed, scope, leaving=leaving)
+        return tuple(dict.fromkeys(found))
 
-    def confirm(self, tx: Transaction, alias: str, live: Mapping[str, Any], domain: Domain) -> None:
-        """Run those steps."""
-        tx.note("confirm", alias, lambda: applied(domain, alias, live))
+    def lost(self) -> tuple[str, ...]:
+        """What somebody set by hand of the device that another device replaces."""
+        edit = self.replaced
+        if edit is None or not backend_of(edit.before).is_lent:
+            return ()
+        if not backend_for(actual_of(self.host, edit.after)).is_lent:
+            return ()
+        return assigned.lost_by_hand(self.host, self.view.domain, edit.before, edit.kept)
 
-    def undos(self, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any]) -> Undos:
-        """The undos of those steps, as far as the undo of the change itself does not do it."""
-        return {}
+    def diff(self) -> dict[str, str]:
+        """What changes in each definition, and of the device."""
+        found = {
+            half.value: xml.diff(e.before.element, e.after.element, self.nic.name) for half, e in self.edits.items()
+        }
+        if self.live is not None and self.live.on_device and self.device is not None:
+            now, address = self.device.now, self.device.address
+            lines = [
+                f"-{name}: {getattr(now, name)}\n+{name}: {value}\n" for name, value in self.live.on_device.items()
+            ]
+            found[Half.LIVE.value] += f"--- {address}\n+++ {address}\n" + "".join(lines)
+        return found
 
-    def change_back(self, domain: Domain, live: Mapping[str, Any]) -> None:
-        """Undo the change itself."""
-        now = guest.there(domain, xml.interface(live["before"]), Half.LIVE)
-        compensation.change(domain, now, live["after"], live["before"])
+    def steps(self) -> tuple[Step, ...]:
+        alias, edit, parts = self.nic.name, self.live, list[Part]()
+        if edit is not None and edit.by_replacement:
+            actual = actual_of(self.host, edit.after)
+            new = edit.after.alias or alias
+            parts += steps_out(edit.before, alias)
+            parts += steps_in(backend_for(actual), new, _settings(edit, actual), name=alias)
+        elif edit is not None and edit.on_device:
+            parts += [("change_device", alias, Phase.PLUG, Half.LIVE)]
+        elif edit is not None:
+            parts += [(name, alias, Phase.PLUG, Half.LIVE) for name in ("change", *self.update.after_change(self.host))]
+        if Half.CONFIG in self.edits:
+            parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
+        return plan_steps(*parts)
+
+    def record(self, steps: Sequence[Step]) -> OperationRecord:
+        return record_of(
+            self.host,
+            self.update.name,
+            self.view.domain,
+            run=self.view.run,
+            scope=self.scope,
+            device_types=[edit.before.type for edit in self.edits.values()],
+            request=self._request(),
+            steps=steps,
+        )
+
+    def _request(self) -> dict[str, Any]:
+        alias, live, domain = self.nic.name, self.live, self.view.domain
+        before = [edit.before for edit in self.edits.values()]
+        request: dict[str, Any] = {
+            "nics": [
+                named(alias, *before),
+                *(named(alias, edit.after) for edit in self.edits.values() if edit.after.mac != edit.before.mac),
+            ],
+            SAME_MAC: same_mac_as(self.view, before),
+            "asked": [alias] if self.replaced is not None else [],
+            "replace": self.replaced is not None,
+            **({"kind": self.update.kind} if self.update.kind else {}),
+        }
+        for half, edit in self.edits.items():
+            request[half.value] = {
+                "before": edit.before.element,
+                "after": edit.after.element,
+                "changed": list(edit.changed),
+            }
+        if live is not None and live.by_replacement:
+            actual = actual_of(self.host, live.after)
+            settings, old = dict(_settings(live, actual)), held_of(self.host, domain, live.before)
+            request[Half.LIVE.value] |= {"type": actual.type, "settings": settings, "old": old}
+            if Half.CONFIG not in self.edits:
+                request |= beside(self.view, [alias])
+        elif live is not None and live.on_device and self.device is not None:
+            device = assigned.request_of(live.before, self.device, live.on_device, live.kept)
+            request[Half.LIVE.value]["device"] = device
+        return request
 
 
-UPDATE = Manner()
+def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
+    """The settings of the new device: as the old one has them, or as an attach would ask."""
+    backend = backend_for(actual)
+    return edit.kept if edit.kept and backend.is_lent else backend.settings_of(edit.after)
 
 
-def applied(domain: Domain, alias: str, live: Mapping[str, Any], but: Collection[str] = ()) -> Interface:
-    """The NIC after the change. libvirt answers success to some changes that it does not make; what it has now decides."""
-    now = guest.net_of(domain, alias, Half.LIVE)
-    if now is None:
-        raise NotApplied(f"after the change the guest's live definition has no {alias}")
-    check_applied(xml.interface(live["after"]), now, [name for name in live["changed"] if name not in but])
-    return now
-
-
-def prepared(
-    host: Host,
-    domain: Domain,
-    selector: str,
-    changes: Changes,
-    *,
-    scope: Scope | None = None,
-    replace: bool = False,
-    manner: Manner = UPDATE,
-) -> Prepared:
-    """What making the NIC as `changes` say comes to."""
-    view, scope, alias = _look(domain, selector, scope)
-    device = _device(host, view, selector, scope)
-    edits = edits_of(view, selector, changes, scope, device, manner.inherited())
-    if replace and (live := edits.get(Half.LIVE)) is not None and live.by_replacement:
-        edits[Half.LIVE] = replacement.named(live)
-    refusals = tuple(unsettled(host, view, [find(view, selector, scope.halves)]))
-    if edits:
-        refusals += _refusals(host, view, edits, alias, scope, device, replace=replace)
-    steps = _steps(host, alias, edits, manner) if edits and not _is_lost(refusals) else ()
-    warnings = _lost(host, view, edits[Half.LIVE]) if steps and Half.LIVE in edits else ()
-
-    def start(lock: Lock, seconds: float) -> Work:
-        record = _record(host, view, alias, edits, scope, device, manner, steps)
-        deadline = host.clock.monotonic() + seconds
-        site = Site(host=host, domain=domain, run=record.run, seconds=seconds)
-        with domain.watch() as watch, transaction(host, record, partial(undos, site, manner=manner)) as tx:
-            for text in warnings:
-                tx.warn(text)
-            release = GuestRelease(host, domain, watch, deadline, run=record.run)
-            return (yield from _Update(host, domain, release, record, manner).run(tx))
-
-    return Prepared(
-        operation=manner.operation,
-        domain=domain.name,
-        scope=scope,
-        start=start,
-        refusals=refusals,
-        already=None if edits else nics_of(host, view, [find(view, selector, scope.halves)]),
-        steps=steps,
-        diff=lambda: {half.value: _diff(edit, alias, device) for half, edit in edits.items()},
-        warnings=warnings,
-    )
-
-
-def _look(domain: Domain, selector: str, scope: Scope | None) -> tuple[DomainView, Scope, str]:
-    view = look(domain, BOTH)
-    scope = scope_for(scope, view.state, domain.name)
-    live, config = find(view, selector, scope.halves)
-    net = live or config
-    assert net is not None
+def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
+    nic = find(view, selector, scope.halves)
     for half in scope.halves:
-        if (live if half is Half.LIVE else config) is None:
+        if nic.half(half) is None:
             other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
             raise NicMissing(
-                f"NIC {describe(net)} of domain {domain.name} is not in its {half} definition; use {other} alone"
+                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use {other} alone"
             )
-    return view, scope, net.alias or str(net.mac)
+    return nic
 
 
-def _device(host: Host, view: DomainView, selector: str, scope: Scope) -> Assigned | None:
-    """The assigned device behind the live NIC, if the update is about that."""
-    live, config = find(view, selector, scope.halves)
-    if live is None or not live.is_hostdev or Half.LIVE not in scope.halves:
-        return None
-    from virtnetplug.hotplug.guest.assigned import assigned_to
+class UpdateRun(WaitingSwap):
+    """One update under way. Without a replacement, no NIC leaves or comes: the guest's NIC is changed in place.
 
-    return assigned_to(host, view.domain, live, config)
+    `inherited` are fields of the live NIC that it only has of its network, and does not take along.
+    """
 
+    aim = "replaced"
+    then = "replacement; the new NIC goes in when the guest lets go of the old one"
 
-def _lost(host: Host, view: DomainView, edit: Edit) -> tuple[str, ...]:
-    """What somebody set by hand of the device that is replaced by another."""
-    if not (edit.by_replacement and edit.before.is_hostdev and replacement.actual_of(host, edit.after).is_hostdev):
-        return ()
-    from virtnetplug.hotplug.guest.assigned import lost_by_hand
+    def __init__(self, tx: Transaction, release: GuestRelease, inherited: Collection[str] = ()) -> None:
+        super().__init__(tx, release)
+        self.inherited = inherited
+        self.alias: str = self.request["nics"][0]["alias"]
+        self.live: dict[str, Any] | None = self.request.get(Half.LIVE.value)
+        self.config: dict[str, Any] | None = self.request.get(Half.CONFIG.value)
+        self.is_replacement = self.live is not None and self.request["replace"]
+        if self.live is not None and self.is_replacement:
+            self.leaving = (Leaving(self.alias, self.live["before"]),)
+            before, after = xml.interface(self.live["before"]), xml.interface(self.live["after"])
+            self.keeps_source = not has_source_of(before, after)
 
-    return lost_by_hand(host, view.domain, edit.before, edit.kept)
-
-
-def _is_lost(refusals: Sequence[Refusal]) -> bool:
-    """True if so much is wrong that not even the steps are known."""
-    return any(refusal.reason != NeedsReplace.reason for refusal in refusals)
-
-
-def _diff(edit: Edit, alias: str, device: Assigned | None) -> str:
-    """What changes in the element, and of the device."""
-    before = {name: getattr(device.now, name) for name in edit.on_device} if device is not None else {}
-    told = [f"-{name}: {before[name]}\n+{name}: {value}\n" for name, value in edit.on_device.items()]
-    head = f"--- {device.address}\n+++ {device.address}\n" if told and device is not None else ""
-    return xml.diff(edit.before.element, edit.after.element, alias) + head + "".join(told)
-
-
-def _refusals(
-    host: Host,
-    view: DomainView,
-    edits: Mapping[Half, Edit],
-    alias: str,
-    scope: Scope,
-    device: Assigned | None,
-    *,
-    replace: bool,
-) -> tuple[Refusal, ...]:
-    found = list(check_scope(view, scope))
-    live = edits.get(Half.LIVE)
-    if live is not None and live.by_replacement and not replace:
-        names = ", ".join(live.by_replacement)
-        kept = ", and the same alias" if is_lasting(live.before.alias) else ", and an alias beginning with ua-vnp"
-        found.append(
-            Refusal(
-                reason=NeedsReplace.reason,
-                nic=alias,
-                message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
-                f"with the same MAC and guest PCI address{kept}; the guest sees it leave and come back.",
-            )
-        )
-    if live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
-        found += assigned.refusals(alias, device, live.after, live.on_device)
-    for half, edit in edits.items():
-        changed = (*edit.in_place, *edit.by_replacement)
-        leaving = edit.before if replace and half is Half.LIVE and edit.by_replacement else None
-        found += check_update(host, view, edit.after, changed, Scope(half.value), leaving=leaving)
-    return tuple(dict.fromkeys(found))
-
-
-def _steps(host: Host, alias: str, edits: Mapping[Half, Edit], manner: Manner) -> tuple[Step, ...]:
-    parts: list[Part] = []
-    live = edits.get(Half.LIVE)
-    if live is not None and live.by_replacement:
-        parts += replacement.steps_of(live, replacement.actual_of(host, live.after), alias)
-    elif live is not None and live.on_device:
-        parts += [("change_device", alias, Phase.PLUG, Half.LIVE)]
-    elif live is not None:
-        parts += [("change", alias, Phase.PLUG, Half.LIVE), *manner.parts(alias)]
-    if Half.CONFIG in edits:
-        parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
-    return plan_steps(*parts)
-
-
-def _record(
-    host: Host,
-    view: DomainView,
-    alias: str,
-    edits: Mapping[Half, Edit],
-    scope: Scope,
-    device: Assigned | None,
-    manner: Manner,
-    steps: tuple[Step, ...],
-) -> OperationRecord:
-    live = edits.get(Half.LIVE)
-    is_replacement = live is not None and bool(live.by_replacement)
-    before = [edit.before for edit in edits.values()]
-    request: dict[str, Any] = {
-        "nics": [
-            named(alias, *before),
-            *(named(alias, edit.after) for edit in edits.values() if edit.after.mac != edit.before.mac),
-        ],
-        SAME_MAC: same_mac_as(view, before),
-        "asked": [alias] if is_replacement else [],
-        "replace": is_replacement,
-        **manner.request(),
-    }
-    for half, edit in edits.items():
-        request[half.value] = {"before": edit.before.element, "after": edit.after.element}
-        request[half.value]["changed"] = [*edit.in_place, *edit.by_replacement]
-    if live is not None and is_replacement:
-        actual = replacement.actual_of(host, live.after)
-        request[Half.LIVE.value] |= replacement.request_of(host, view.domain, live, actual)
-        if Half.CONFIG not in edits:
-            request |= beside(view, [alias])
-    elif live is not None and live.on_device and device is not None:
-        from virtnetplug.hotplug.guest import assigned
-
-        asked = assigned.request_of(live.before, device, live.on_device, live.kept)
-        request[Half.LIVE.value]["device"] = asked
-    return record_of(
-        host,
-        manner.operation,
-        view.domain,
-        run=view.run,
-        scope=scope,
-        device_types=[edit.before.type for edit in edits.values()],
-        request=request,
-        steps=steps,
-    )
-
-
-class _Update:
-    """One update on its way, fresh or (a replacement the guest made wait) taken up again."""
-
-    def __init__(
-        self,
-        host: Host,
-        domain: Domain,
-        release: GuestRelease,
-        record: OperationRecord,
-        manner: Manner,
-    ) -> None:
-        self.host, self.domain, self.release = host, domain, release
-        self.manner = manner
-        self.request = record.request
-        self.alias: str = record.request["nics"][0]["alias"]
-        self.live: dict[str, Any] | None = record.request.get(Half.LIVE.value)
-        self.config: dict[str, Any] | None = record.request.get(Half.CONFIG.value)
-
-    def run(self, tx: Transaction) -> Work:
-        """The guest first, then the definition."""
-        replaced = self.live if self.request["replace"] else None
-        if replaced is not None:
-            exchange = Replacement(self.host, self.domain, self.release, self.alias)
-            if not (yield from exchange.run(tx, replaced)):
-                return self._pending(tx)
-            self.live = replaced = replacement.live_as_seen(tx.record.request, self.alias)
-        elif self.live is not None and "device" in self.live:
-            self._change_device(tx, self.live["device"])
+    def enter(self) -> dict[str, Interface]:
+        if self.live is not None and self.is_replacement:
+            return {self.alias: self._replace()}
+        if self.live is not None and "device" in self.live:
+            self._change_device(self.live["device"])
         elif self.live is not None:
-            self._change(tx, self.live)
-        if self.config is not None:
-            self._redefine(tx, self.config)
-        for element in self.request.get(BESIDE, {}).values():
-            before = xml.interface(element)
-            if (now := config_net(self.domain, before)) is not None:
-                self._say_unseen(tx, before, now)
-        if replaced is not None:
-            expect_run(self.domain, self.release.run, tx.record, self.alias, "there for good", self.release.watch)
-        tx.finish(OperationState.DONE, Result.DONE, also=self._keep)
-        if replaced is not None:
-            make_way(self.host, self.domain, [xml.interface(replaced["after"])], tx)
-        return tx.outcome(Result.DONE, nics=self._nics(tx.record))
+            self._change(self.live)
+        return {}
 
-    def _change(self, tx: Transaction, live: Mapping[str, Any]) -> None:
-        tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
+    def _replace(self) -> Interface:
+        """Attach the new NIC at the guest address of the old one."""
+        self.live = live = _live_as_seen(self.request, self.alias)
+        after = xml.interface(live["after"])
+
+        def check(sent: Interface, now: Interface) -> None:
+            if backend_of(sent).is_lent:  # its element names the device, whatever was asked for
+                rest = [name for name in live["changed"] if not name.startswith(("type", "managed", "source_"))]
+                check_applied(sent, now, rest)
+            else:
+                check_applied(after, now, live["changed"])
+
+        net = xml.interface(xml.strip_live(live["after"]))
+        return self.attach(self.alias, net, actual_of(self.host, net), live.get("settings", {}), check)
+
+    def _change(self, live: Mapping[str, Any]) -> None:
+        self.tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
         before, after = xml.interface(live["before"]), xml.interface(live["after"])
 
         def change() -> None:
-            now = guest.there(self.domain, before, Half.LIVE)
+            now = guest.there(self.domain, before)
             guest.expect_unchanged(now, before, after)
-            compensation.change(self.domain, now, before.element, after.element)
+            definition.change(self.domain, now, before.element, after.element)
 
-        tx.effect("change", self.alias, change, half=Half.LIVE)
-        self.manner.confirm(tx, self.alias, live, self.domain)
+        self.tx.effect("change", self.alias, change, half=Half.LIVE)
+        self.confirm(live)
 
-    def _change_device(self, tx: Transaction, asked: Mapping[str, Any]) -> None:
-        from virtnetplug.hotplug.guest.assigned import change
+    def confirm(self, live: Mapping[str, Any]) -> None:
+        """Run the steps after a change in place."""
+        self.tx.note("confirm", self.alias, lambda: self.applied(live))
 
-        tx.effect(
-            "change_device",
-            self.alias,
-            lambda: change(
-                self.host,
-                self.domain,
-                self.alias,
-                asked,
-                operation_id=tx.record.id,
-                run=self.release.run,
-            ),
-            half=Half.LIVE,
-        )
+    def applied(self, live: Mapping[str, Any]) -> Interface:
+        """The NIC after the change. libvirt answers success to some changes that it does not make; the NIC as it is now decides."""
+        now = guest.net_of(self.domain, self.alias)
+        if now is None:
+            raise NotApplied(f"after the change the guest's live definition has no {self.alias}")
+        changed = [name for name in live["changed"] if name not in self.inherited]
+        check_applied(xml.interface(live["after"]), now, changed)
+        return now
 
-    def _redefine(self, tx: Transaction, config: Mapping[str, Any]) -> None:
-        before, after = xml.interface(config["before"]), xml.interface(config["after"])
+    def _change_device(self, asked: Mapping[str, Any]) -> None:
+        change = partial(assigned.change, operation_id=self.tx.record.id, run=self.release.run)
+        run = partial(change, self.host, self.domain, self.alias, asked)
+        self.tx.effect("change_device", self.alias, run, half=Half.LIVE)
+
+    def define(self, came: Mapping[str, Interface]) -> None:
+        if self.config is None:
+            return
+        tx, alias = self.tx, self.alias
+        before, after = xml.interface(self.config["before"]), xml.interface(self.config["after"])
         takes_out = before.mac != after.mac
-        is_out = takes_out and tx.was_begun("redefine", self.alias)  # by an earlier call, as far as anybody can tell
+        is_out = takes_out and tx.was_begun("redefine", alias)  # by an earlier call, as far as anybody can tell
         if is_out or standing(self.domain, after, before) is not None:
             expect_place(self.domain, tx, after, before)
+        # also as the NIC that came: somebody may have connected the one before it to something else in both definitions
+        seen = [xml.interface(self.live["after"])] if self.live is not None and self.is_replacement else []
 
         def redefine() -> None:
             now = standing(self.domain, after, before)
             if now is None and not is_out:
-                self._stays_out(tx)
+                self._stays_out()
                 return
-            guest.expect_unchanged(now, before, after, *self._seen(), where=" in the definition")
+            guest.expect_unchanged(now, before, after, *seen, where=" in the definition")
             if takes_out and now is not None and now.mac == before.mac:
-                see_defined(tx, self.alias, before.element, now)
-            known = replacement.config_as_defined(tx.record.request, self.alias)
+                see_defined(tx, alias, before.element, now)
+            known = _config_as_defined(self.request, alias)
             rewrite(self.domain, xml.interface(known["before"]), xml.interface(known["after"]))
-            if self.request["replace"]:
-                self._say_unseen(tx, before, now or xml.interface(known["before"]))
+            for live in came.values():
+                warn_unseen(tx, alias, before, now or xml.interface(known["before"]), live)
 
-        tx.effect("redefine", self.alias, redefine, half=Half.CONFIG)
+        tx.effect("redefine", alias, redefine, half=Half.CONFIG)
 
-    def _seen(self) -> Sequence[Interface]:
-        """The NIC that came: somebody may have connected the one before it to something else in both definitions."""
-        return [xml.interface(self.live["after"])] if self.live is not None and self.request["replace"] else []
+    def _stays_out(self) -> None:
+        """Say that somebody has taken the NIC out of the definition. A replacement may have waited long; any other update had only just seen the NIC."""
+        if not self.is_replacement:
+            raise NicMissing(f"the definition of {self.domain.name} has no {self.alias} any more")
+        warn_out(self.tx, self.alias)
 
-    def _stays_out(self, tx: Transaction) -> None:
-        """Say that somebody has taken the NIC out of the definition. A replacement may have waited long; any other update had only just seen it there."""
-        if not self.request["replace"]:
-            raise NicMissing(f"the definition of {tx.record.domain_name} has no {self.alias} any more")
-        say_out(tx, self.alias)
-
-    def _say_unseen(self, tx: Transaction, before: Interface, now: Interface) -> None:
-        """See `say_unseen`."""
-        assert self.live is not None
-        say_unseen(tx, self.alias, before, now, guest.there(self.domain, xml.interface(self.live["after"]), Half.LIVE))
-
-    def _pending(self, tx: Transaction) -> Outcome:
-        kept = (
-            "The journal keeps the replacement; the new NIC goes in when the guest lets go of the old one: "
-            f"{call('recover', self.domain.name, wait=60)} waits for that."
-        )
-        reason, message = self.release.held(tx, self.alias, kept)
-        tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message)
-        return tx.outcome(Result.PENDING, reason=reason, message=message, nics=self._nics(tx.record))
-
-    def _keep(self) -> None:
-        hypervisor, uuid = self.host.hypervisor.key, self.domain.uuid
-        known = next((nic for nic in self.host.journal.nics(hypervisor, uuid) if nic.alias == self.alias), None)
-        now = guest.net_of(self.domain, self.alias, Half.LIVE) if known is not None and self.live is not None else None
+    def keep_rows(self, came: Mapping[str, Interface]) -> None:
+        journal, live = self.host.journal, self.live
+        rows = journal.nics(self.host.hypervisor.key, self.domain.uuid)
+        known = next((nic for nic in rows if nic.alias == self.alias), None)
+        if live is None:
+            return
+        after = xml.interface(live["after"])
+        now = guest.net_of(self.domain, self.alias) if known is not None else None
         if known is not None and now is not None:
-            network = self._network(known) if now.is_hostdev else None
+            # the pool of an assigned device, which its live element does not name
+            pool = (after.source_network or "") if self.is_replacement else known.network
+            network = pool if backend_of(now).is_lent else None
             record = nic_record(self.host, self.domain, now, network, known.frontend, known.backend)
-            self.host.journal.put_nic(dataclasses.replace(record, since=known.since))
-        elif known is None and self.live is not None and self.request["replace"]:
-            self._keep_new(xml.interface(self.live["after"]))
+            journal.put_nic(dataclasses.replace(record, since=known.since))
+        elif known is None and self.alias in came and after.alias not in (None, self.alias):
+            # a NIC that came under an alias of ours is one that virtnetplug plugged; the NIC that it replaced was not
+            new = came[self.alias]
+            journal.put_nic(nic_record(self.host, self.domain, new, after.source_network, *ATTACHED))
 
-    def _keep_new(self, after: Interface) -> None:
-        """A NIC that came under an alias of ours is one that virtnetplug plugged; the NIC that it replaced was not."""
-        came = guest.there(self.domain, after, Half.LIVE) if after.alias not in (None, self.alias) else None
-        if came is not None:
-            record = nic_record(self.host, self.domain, came, after.source_network, *plugged())
-            self.host.journal.put_nic(record)
-
-    def _network(self, known: NicRecord) -> str:
-        """The pool of an assigned device, which its live element does not name."""
-        assert self.live is not None
-        after = xml.interface(self.live["after"])
-        return (after.source_network or "") if self.request["replace"] else known.network
-
-    def _nics(self, record: OperationRecord) -> Sequence[Any]:
-        """What became of it."""
-        names = set(record.names_of(self.alias))
-        for half in (self.live, self.config):
-            after = xml.interface(half["after"]) if half is not None else None
-            if after is not None:
-                names.add(lasting_name(after.alias, after.mac, after.address))
-        return nics_now(self.host, self.domain, lambda pair: is_any_of(pair, names))
+    def names(self) -> Collection[str]:
+        afters = [xml.interface(half["after"]) for half in (self.live, self.config) if half is not None]
+        names = {lasting_name(after.alias, after.mac, after.address) for after in afters}
+        return names | self.tx.record.names_of(self.alias)
 
 
-def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-    """Take up a replacement that waits for its guest and was taken over, and go forward with it."""
-    deadline = host.clock.monotonic() + seconds
-    site = Site.of(host, domain, record, seconds)
-    with domain.watch() as watch, resumed(host, record, partial(undos, site), goes_on=True) as tx:
-        release = GuestRelease(host, domain, watch, deadline, run=record.run, asked=record.request["asked"])
-        return (yield from _Update(host, domain, release, record, UPDATE).run(tx))  # it changes nothing in place
+def _live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """What the request has of the guest's NIC, with what was seen last of the NIC that leaves. The NIC that comes has that, too, but for the change."""
+    live = request[Half.LIVE.value]
+    return _changed_from(live, as_seen(request, alias, live["before"]))
 
 
-def undos(site: Site, tx: Transaction, manner: Manner = UPDATE) -> Undos:
-    """What takes the steps of an update back."""
-    request = tx.record.request
-    alias = request["nics"][0]["alias"]
-    live = request.get(Half.LIVE.value)
-    config = replacement.config_as_defined(request, alias) if Half.CONFIG.value in request else None
-    found: dict[tuple[str, str], Any] = {}
-    if live is not None and request["replace"]:
-        found |= replacement.undos(site, tx, alias, replacement.live_as_seen(request, alias), config)
-    elif live is not None and (device := live.get("device")) is not None:
-        from virtnetplug.hotplug.guest.assigned import change_back
-
-        found["change_device", alias] = partial(change_back, site.host, site.domain, alias, device)
-    elif live is not None:
-        found |= manner.undos(site, tx, alias, live)
-        found["change", alias] = partial(_change_back, site, tx, alias, live, config, manner)
-    if config is not None:
-        before, after = xml.interface(config["before"]), xml.interface(config["after"])
-        found |= of_rewrite(site, tx, "redefine", alias, before, after)
-    return found
+def _config_as_defined(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
+    """What the request has of the definition, with what was changed there of a NIC that leaves it to come with another MAC."""
+    config = request[Half.CONFIG.value]
+    return _changed_from(config, as_defined(request, alias, config["before"]))
 
 
-def _change_back(
-    site: Site,
-    tx: Transaction,
-    alias: str,
-    live: Mapping[str, Any],
-    config: Mapping[str, Any] | None,
-    manner: Manner,
-) -> None:
-    goes_on = guest.goes_on(site.domain, site.run)
-    if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):
-        expect_ended(site, tx, alias)
-        return
-    of_run = config if config is not None and is_next(site, tx) else live
-    before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
-    if goes_on:
-        now = guest.now_of(site.domain, before, run=site.run)
-    else:
-        now = carried(guest.nets_of(site.domain), before)
-    if leaves_there(site, tx, alias, now, before, after, end=end_of(before)):
-        return
-    if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
-        tx.warn(
-            f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} there does not have "
-            f"what the {tx.record.operation} set. The guest is left as it is"
-        )
-        return
-    if now is None:
-        tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
-        return
-    element = xml.edit(before.element, {"alias": now.alias, "address": now.address})
-    manner.change_back(site.domain, {**live, "before": element})
+def _changed_from(half: Mapping[str, Any], before: str) -> dict[str, Any]:
+    return {**half, "before": before, "after": xml.merged(before, half["before"], half["after"])}
 
 
 def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> bool:
@@ -526,19 +367,60 @@ def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> 
     return True
 
 
-class Update(Operation):
-    """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other that was left open is undone."""
+class Update(SwapOperation):
+    """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other record that was left open is undone."""
 
     is_governed = True
 
     def __init__(self, nic: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False) -> None:
         self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
 
-    def prepare(self, host: Host, domain: Domain) -> Prepared:
-        """See `Operation.prepare`."""
-        return prepared(host, domain, self.nic, self.changes, scope=self.scope, replace=self.replace)
+    name: ClassVar[str] = NAME
+    kind: ClassVar[str] = ""
+    """What the journal calls it, and among the kinds that share the name."""
 
-    needs_its_run = True
+    runner: ClassVar[type[UpdateRun]] = UpdateRun
+
+    def prepare(self, host: Host, domain: Domain) -> Prepared:
+        return self.prepared(host, domain)
+
+    def after_change(self, host: Host) -> Sequence[str]:
+        """The steps after a change in place, which `UpdateRun.confirm` runs."""
+        return ("confirm",)
+
+    def prepared(self, host: Host, domain: Domain, inherited: Collection[str] = ()) -> Prepared:
+        """The update of the domain as it is now; `inherited`: see `UpdateRun`."""
+        view = look(domain, BOTH)
+        scope = scope_for(self.scope, view.state, domain.name)
+        nic = _find(view, self.nic, scope)
+        device = assigned.assigned_to(host, domain, nic.live, nic.config) if Half.LIVE in scope.halves else None
+        in_place = domain.changes_in_place
+        edits = edits_of(nic, self.changes, scope, device, inherited, changes_in_place=in_place)
+        if self.replace and (live := edits.get(Half.LIVE)) is not None and live.by_replacement:
+            edits[Half.LIVE] = live.named()
+        wanted = _Wanted(update=self, host=host, view=view, nic=nic, scope=scope, device=device, edits=edits)
+        refusals = tuple(unsettled(host, view, [nic]))
+        refusals += wanted.refusals() if edits else ()
+        is_known = all(refusal.reason == NeedsReplace.reason for refusal in refusals)  # else not even the steps are
+        steps = wanted.steps() if edits and is_known else ()
+        warnings = wanted.lost() if steps else ()
+
+        def start(lock: Lock, seconds: float) -> Work:
+            record = wanted.record(steps)
+            with under_way(host, domain, record, seconds, self.undos, warnings=warnings) as (tx, release):
+                return (yield from self.runner(tx, release, inherited).run())
+
+        return Prepared(
+            operation=self.name,
+            domain=domain.name,
+            scope=scope,
+            start=start,
+            refusals=refusals,
+            already=None if edits else nics_of(host, view, [nic]),
+            steps=steps,
+            diff=wanted.diff,
+            warnings=warnings,
+        )
 
     request: ClassVar[Shape] = {"nics": NICS, "asked": LIST, "replace": FLAG}
     entries: ClassVar[Mapping[str, Shape]] = {
@@ -549,7 +431,7 @@ class Update(Operation):
     @classmethod
     def heading(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
-        return direction_of_exchange(record) if record.request["replace"] else Direction.BACK
+        return super().heading(record) if record.request["replace"] else Direction.BACK
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
@@ -559,8 +441,59 @@ class Update(Operation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """See `undos`."""
-        return undos(site, tx)
+        """What undoes the steps of an update."""
+        request = tx.record.request
+        alias = request["nics"][0]["alias"]
+        live = request.get(Half.LIVE.value)
+        config = _config_as_defined(request, alias) if Half.CONFIG.value in request else None
+        rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
+        found: dict[tuple[str, str], Any] = {}
+        if live is not None and request["replace"]:
+            live = _live_as_seen(request, alias)
+            left = Leaving(alias, live["before"], None if config is None else config["before"], live.get("old"))
+            came = Coming(live.get("type", "network"), xml.interface(live["after"]), rewritten)
+            found |= of_swap(site, tx, [left], [came])
+        elif live is not None and (device := live.get("device")) is not None:
+            found["change_device", alias] = partial(assigned.change_back, site.host, site.domain, alias, device)
+        elif live is not None:
+            found["change", alias] = partial(cls._undo_change, site, tx, alias, live, config)
+        if rewritten is not None:
+            before, after = rewritten
+            found |= of_rewrite(site, tx, "redefine", alias, before, after)
+        return found
+
+    @classmethod
+    def _undo_change(
+        cls, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], config: Mapping[str, Any] | None
+    ) -> None:
+        goes_on = guest.goes_on(site.domain, site.run)
+        if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):
+            expect_ended(site, tx, alias)
+            return
+        of_run = config if config is not None and is_next(site, tx) else live
+        before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
+        if goes_on:
+            now = guest.now_of(site.domain, before, run=site.run)
+        else:
+            now = carried(guest.nets_of(site.domain), before)
+        if leaves_there(site, tx, alias, now, before, after, end=end_of(before)):
+            return
+        if not goes_on and not (now is not None and _is_as_changed(now, after, live["changed"])):
+            tx.warn(
+                f"{tx.record.domain_name} runs in another process than when the {tx.record.operation} began, and {alias} there does not have "
+                f"what the {tx.record.operation} set. The guest is left as it is"
+            )
+            return
+        if now is None:
+            tx.warn(f"somebody has taken {alias} out of the guest of {tx.record.domain_name} meanwhile: it stays out")
+            return
+        old = xml.interface(xml.edit(before.element, {"alias": now.alias, "address": now.address}))
+        definition.change(site.domain, guest.there(site.domain, old), live["after"], old.element)
+        cls.complete_undo(site, old)
+
+    @classmethod
+    def complete_undo(cls, site: Site, net: Interface) -> None:
+        """Called once a change in place has been undone, and the guest has `net` again."""
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -572,8 +505,6 @@ class Update(Operation):
             **request,
             Half.LIVE.value: live | {key: freed(domain, live[key], request) for key in ("before", "after")},
         }
-
-    go_on = staticmethod(resume)
 
 
 OPERATION = Update

@@ -1,4 +1,4 @@
-"""From what a caller asked for to what will be attached: parsed, named, with a MAC."""
+"""The NICs that a caller asked for, as they will be attached: parsed, named, with a MAC."""
 
 from __future__ import annotations
 
@@ -46,11 +46,6 @@ def edited(net: Interface, changes: Mapping[str, object]) -> Interface:
     return dataclasses.replace(after, **own) if own else after  # type: ignore[arg-type]
 
 
-def without_address(element: str) -> str:
-    """The element with no guest address asked for."""
-    return xml.edit(element, {"address": None})
-
-
 def pair(nets: Sequence[Interface], there: Sequence[Interface]) -> tuple[Interface, ...]:
     """The nets with each teaming pair's one MAC where only a half says it (`there`: those of the guest), persistent halves first.
 
@@ -75,12 +70,22 @@ def partner_of(net: Interface) -> str | None:
     return net.teaming.persistent if net.teaming is not None and net.teaming.type == "transient" else None
 
 
+def is_partner_of(transient: Interface, persistent: Interface) -> bool:
+    """Whether `transient` names `persistent`, by alias, as its partner in a teaming pair, with which it shares its MAC."""
+    return persistent.alias is not None and partner_of(transient) == persistent.alias
+
+
+def are_partners(one: Interface, other: Interface) -> bool:
+    """Whether the two are a teaming pair."""
+    return is_partner_of(one, other) or is_partner_of(other, one)
+
+
 def name(net: Interface) -> Interface:
     """The net with a MAC and a ``ua-`` alias of its own, minted where the request has none.
 
-    Both are known, and journaled, before the attach. Otherwise libvirt would choose them, and a crash would leave a NIC that nobody can name (an
-    alias without ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike. QEMU takes no other device for the
-    partner as long as it runs (``failover_hide_primary_device``).
+    Both are known, and journaled, before the attach. If libvirt chose them, a crash would leave a NIC that nobody can name (an alias without
+    ``ua-`` becomes ``netN``). A transient teaming half is named by its partner, and each time alike. As long as QEMU runs, it takes no other
+    device for the partner (``failover_hide_primary_device``).
     """
     changes: dict[str, object] = {}
     if net.mac is None:
@@ -92,7 +97,7 @@ def name(net: Interface) -> Interface:
 
 
 def scope_for(scope: Scope | None, state: DomainState, domain_name: str) -> Scope:
-    """The scope asked for, or live for a running domain. The caller must name the scope for a domain that is off."""
+    """The scope asked for, or live for a running domain. For a domain that is off, the caller must give the scope."""
     if scope is not None:
         return scope
     if not state.is_active:

@@ -1,16 +1,24 @@
-"""Whether what NICs are to be connected to is there: networks, portgroups, bridges, host devices."""
+"""Whether what NICs are to be connected to is there, and whether the hypervisor connects them as asked: networks, portgroups, bridges, host devices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from virtnetplug.backends import backend_for
-from virtnetplug.errors import NetworkInactive, NetworkMissing, NotSupported, PortgroupMissing
+from virtnetplug.errors import (
+    BackendFailed,
+    NetworkInactive,
+    NetworkMissing,
+    NotSupported,
+    PortgroupMissing,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.look.view import describe
+from virtnetplug.hotplug.look.view import describe, refusal
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Refusal, Scope
+from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
 
 
@@ -27,50 +35,53 @@ def missing(
     """
     is_live = Half.LIVE in scope.halves
     for net in nets:
+        network = None
         if net.type == "network" and net.source_network is not None:
-            yield from _network(host, net, net.source_network, is_live, networks, leaving)
-        elif is_live:
-            yield from _backend(host, net, None, leaving)
+            try:
+                network = networks.get(net.source_network) or host.networks.network(net.source_network)
+            except NetworkMissing as error:
+                yield _refusal(NetworkMissing.reason, net, f"{error.message}.".replace("..", "."))
+                continue
+            networks[net.source_network] = network
+            yield from _unfit(net, network, is_live=is_live)
+        if is_live and (network is None or network.active):
+            yield from _backend(host, net, network, leaving)
 
 
-def _network(
-    host: Host,
-    net: Interface,
-    name: str,
-    is_live: bool,
-    networks: dict[str, Network],
-    leaving: Interface | None,
-) -> Iterator[Refusal]:
-    try:
-        network = networks[name] if name in networks else networks.setdefault(name, host.networks.network(name))
-    except NetworkMissing as error:
-        yield _refusal(NetworkMissing.reason, net, f"{error.message}.".replace("..", "."))
-        return
+def _unfit(net: Interface, network: Network, *, is_live: bool) -> Iterator[Refusal]:
+    name = network.name
     if net.source_portgroup is not None and all(group.name != net.source_portgroup for group in network.portgroups):
         there = ", ".join(group.name for group in network.portgroups) or "none"
-        yield _refusal(
-            PortgroupMissing.reason,
-            net,
-            f"network {name} has no portgroup '{net.source_portgroup}' (it has: {there}); libvirt would silently use "
-            "none. Name one it has, or leave it out.",
-        )
+        why = f"network {name} has no portgroup '{net.source_portgroup}' (it has: {there}); libvirt would silently use none."
+        yield _refusal(PortgroupMissing.reason, net, f"{why} Name one it has, or leave it out.")
     if is_live and not network.active:
-        yield _refusal(
-            NetworkInactive.reason, net, f"network {name} is not active. Start it with 'virsh net-start {name}'."
-        )
-    elif is_live:
-        yield from _backend(host, net, network, leaving)
+        why = f"network {name} is not active. Start it with 'virsh net-start {name}'."
+        yield _refusal(NetworkInactive.reason, net, why)
 
 
 def _backend(host: Host, net: Interface, network: Network | None, leaving: Interface | None) -> Iterator[Refusal]:
-    """What the backend that would realise it says."""
     try:
         actual = resolve(net, network)
         yield from backend_for(actual).refusals(host, net, actual, leaving)
-    except (NotSupported, PortgroupMissing) as error:
-        if not isinstance(error, PortgroupMissing):  # refused already
-            yield _refusal(error.reason, net, error.message)
+    except PortgroupMissing:
+        return  # `_unfit` yields that
+    except (NotSupported, BackendFailed) as error:
+        yield _refusal(error.reason, net, error.message)
 
 
 def _refusal(reason: str, net: Interface, why: str) -> Refusal:
-    return Refusal(reason=reason, nic=describe(net), message=f"{describe(net)} cannot be connected: {why}")
+    return refusal(reason, net, f"{describe(net)} cannot be connected: {why}")
+
+
+def lacking(
+    domain: Domain, nets: Sequence[Interface], networks: Mapping[str, Network], changed: Collection[str] | None = None
+) -> Iterator[Refusal]:
+    """What the hypervisor would refuse, or not do, of what `nets` ask for; for an update, of the fields that it changes."""
+    for net in nets:
+        try:
+            its_type = resolve(net, networks.get(net.source_network or "")).type
+        except VirtnetplugError:  # `missing` yields that, where it is asked
+            its_type = net.type
+        for lack in domain.lacks(net, its_type):
+            if changed is None or lack.field in changed:
+                yield refusal(NotSupported.reason, net, f"{describe(net)}: {lack.why}")

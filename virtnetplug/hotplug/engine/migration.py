@@ -1,10 +1,10 @@
-"""What keeps a guest from a live migration: an assigned device is this host's, and does not go with the guest."""
+"""What keeps a guest from a live migration: a NIC on a device of this host does not go with the guest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from virtnetplug.backends import ATTACH_ASSIGNED, RELEASE_ASSIGNED
+from virtnetplug.backends import known
 from virtnetplug.model.operation import Nic, Step
 
 
@@ -18,9 +18,10 @@ def obstacles(nics: Iterable[Nic]) -> Iterator[str]:
 
 
 def obstacles_after(domain: str, steps: Iterable[Step]) -> Iterator[str]:
-    """A sentence for each NIC that has an assigned device after these steps, and had none before."""
+    """A sentence for each NIC that does not migrate after these steps, and did before."""
     named = {(step.name, step.nic) for step in steps}
-    new = sorted(nic for name, nic in named if name == ATTACH_ASSIGNED and (RELEASE_ASSIGNED, nic) not in named)
+    staying = {backend.attach_step: backend.release_step for backend in known() if not backend.migrates}
+    new = sorted(nic for name, nic in named if name in staying and (staying[name], nic) not in named)
     return iter([_sentence(domain, new)] if new else [])
 
 

@@ -17,23 +17,24 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, Transaction, Undos, resumed
-from virtnetplug.hotplug.guest import guest, leftover
-from virtnetplug.hotplug.guest.compensation import StillHeld, causes_of
+from virtnetplug.hotplug.guest import guest, orphans
+from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.ending import Ending, how, lacks_all, may_look, remembered_live, touched_guest
 from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
+from virtnetplug.undo import causes_of
 
 Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
 """The keys of a JSON object, with the types that their values may have. A predicate may stand for a type."""
 
 
 def _is_element(value: Any) -> bool:
-    return bool(leftover.readable([value]))
+    return bool(orphans.readable([value]))
 
 
 def _are_elements(value: Any) -> bool:
-    return isinstance(value, list) and len(leftover.readable(value)) == len(value)
+    return isinstance(value, list) and len(orphans.readable(value)) == len(value)
 
 
 def _are_elements_by_name(value: Any) -> bool:
@@ -258,23 +259,17 @@ def _is_a(value: Any, kind: type | Callable[[Any], bool]) -> bool:
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:
     """Undo all its steps, and remove NICs that libvirt does not know any more; the first error, or None."""
-    nets = leftover.nets_of(tx.record)
+    nets = orphans.nets_in_record(tx.record)
     try:
-        leftover.evict(host, domain, nets, seconds, allow_taint=allow_taint)
+        orphans.evict(host, domain, nets, seconds, allow_taint=allow_taint)
         failures = [error for _, error in tx.undo.unwind()]
         if failures:
             raise first_of(failures)
-        if (orphaned := leftover.orphaned(host, domain, tx.record)) is not None:
+        if (orphaned := orphans.orphaned(host, domain, tx.record)) is not None:
             return orphaned
-        leftover.drop_ports(host, domain, nets)
+        orphans.drop_ports(host, domain, nets)
     except StillHeld as held:
         return held
     except VirtnetplugError as fault:
-        return leftover.orphaned(host, domain, tx.record) or fault
+        return orphans.orphaned(host, domain, tx.record) or fault
     return None
-
-
-def direction_of_exchange(record: OperationRecord) -> Direction:
-    """The direction of an operation that exchanges NICs: forward if it was left pending and none of its steps was undone."""
-    is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
-    return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

@@ -32,7 +32,6 @@ from virtnetplug.errors import (
     unfinished_from,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.compensation import causes_of
 from virtnetplug.hotplug.guest.travel import forget, forget_asked
 from virtnetplug.model.operation import (
     OPEN_STATES,
@@ -50,7 +49,7 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
-from virtnetplug.undo import UndoStack
+from virtnetplug.undo import UndoStack, causes_of
 
 REMEDY = "Recover with the version that wrote it, or restore the journal from a backup if its row is damaged; `history()` shows its steps."
 """What to do about a record for which `operation_of` finds no class."""
@@ -165,7 +164,7 @@ class Transaction:
         Use it for steps that end outside this call, such as the guest's release.
         """
         if self._marks:  # another process must see what became of the guest that was waited for before
-            self.flush()
+            self.flush(is_durable=False)
         if self._planned(name, nic).state is StepState.STARTED:
             self.tell("step", name, nic)
         else:
@@ -191,9 +190,14 @@ class Transaction:
         """Whether this step failed the last time."""
         return any((step.name, step.nic) == (name, nic) and step.state is StepState.FAILED for step in self.steps)
 
-    def flush(self) -> None:
-        """Write all changes of steps so far to the journal, in one durable commit."""
-        with self.host.journal.batch():
+    def flush(self, *, is_durable: bool = True) -> None:
+        """Write all changes of steps so far to the journal, in one commit.
+
+        A commit that says only that a started step has ended need not be durable. If the host loses power, and the commit with it, the step reads
+        "may have happened". The commit is durable all the same if the operation is new, changes a definition or acts on another host.
+        """
+        is_replaceable = self._is_begun and self.record.scope is Scope.LIVE and self.host.hypervisor.is_local
+        with self.host.journal.batch(is_durable=is_durable or not is_replaceable):
             self._write()
         self._is_written()
 

@@ -1,8 +1,8 @@
 """How a run of a domain ended, and what follows for an operation that was under way in it.
 
-The first evidence that exists decides: the event, libvirt's shutoff reason (until its daemon is restarted), the managed image, the definition of
-whatever runs now. A domain that does not run, or is no more, says nothing of its guest. The guest may be in an image, or on
-another host.
+The evidence has an order. First come the events that a call saw while it waited. Then comes the reason that libvirt keeps until its daemon is
+restarted, then the managed image, and last the definition of whatever runs now. That a domain does not run, or is no more, says nothing of its
+guest. The guest may be in an image, or on another host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
-    DomainNotRunning,
     EndUnknown,
     GuestAway,
     GuestMigrated,
@@ -24,8 +23,8 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.leaving import is_any_of
-from virtnetplug.hotplug.look.view import carried
+from virtnetplug.hotplug.look.open_operations import is_any_of
+from virtnetplug.hotplug.look.view import carried, definition
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, Step, StepState
 from virtnetplug.model.run import NO_RUN, Run
@@ -66,18 +65,18 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
     try:
         state = domain.state()
     except DomainMissing:
-        return Ending(_of_guest(_told(watch, EVENT_SECONDS), run, watch))
-    told = _of_guest(_told(watch), run, watch)
+        return Ending(_of_guest(_seen_by(watch, EVENT_SECONDS), run, watch))
+    seen = _of_guest(_seen_by(watch), run, watch)
     if state.is_active:
-        if told.is_final or told is HowEnded.MIGRATED:
-            return Ending(told)
+        if seen.is_final or seen is HowEnded.MIGRATED:
+            return Ending(seen)
         if state.has_migrated and run.is_marked:  # the guest is back without the question: another host has settled it
             return Ending(HowEnded.MIGRATED)
         # there without the mark: another run that was saved as well, or the same one, which had none or whose mark somebody removed
         if state.began is not HowBegan.BOOTED:
-            return Ending(HowEnded.UNKNOWN, _live(domain), is_active=True)
+            return Ending(HowEnded.UNKNOWN, definition(domain, Half.LIVE) or "", is_active=True)
         return Ending(HowEnded.OVER)
-    end = told if told is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
+    end = seen if seen is not HowEnded.UNKNOWN else _of_guest(state.end, run, watch)
     if end not in (HowEnded.SAVED, HowEnded.UNKNOWN):
         return Ending(end)
     image = domain.saved_image()
@@ -89,41 +88,34 @@ def how(domain: Domain, run: Run, watch: Watch | None = None) -> Ending:
 
 
 def _of_guest(end: HowEnded, run: Run, watch: Watch | None) -> HowEnded:
-    """How the guest ended, by that end of its run. Not known if the run ended between two hosts: the guest may run on the other host."""
-    told = None if watch is None else watch.is_between_hosts
-    is_half = run.between_hosts if told is None else told
+    """What that end of the run says of its guest. It says nothing if the run ended between two hosts: the guest may run on the other host."""
+    seen = None if watch is None else watch.is_between_hosts
+    is_half = run.between_hosts if seen is None else seen
     return HowEnded.UNKNOWN if is_half and end.is_final else end
 
 
-def _live(domain: Domain) -> str:
-    try:
-        return domain.xml(Half.LIVE)
-    except (DomainNotRunning, DomainMissing):
-        return ""
-
-
-def _told(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
+def _seen_by(watch: Watch | None, seconds: float = 0.0) -> HowEnded:
     if watch is not None and watch.end is HowEnded.UNKNOWN and seconds:
         watch.next(seconds)
     return HowEnded.UNKNOWN if watch is None else watch.end
 
 
 def message(record: OperationRecord, ending: Ending, nics: str) -> str:
-    """The message for an operation on `nics` that was open when the run of its guest ended in a way that is not final."""
+    """The message of an operation on `nics` that was not settled when the run of its guest ended in a way that is not final."""
     name, what = record.domain_name, f"the {record.operation} {record.id}"
     was_asked = asked_guest(record.steps)
     before = f"before its guest had let go of {nics}" if was_asked else f"before {what} of {nics} was settled"
+    recover, forget = call("recover", name, wait=60), call("recover", name, forget=record.id)
     if ending.end is HowEnded.SAVED and ending.has_image:
         return (
             f"pending: {name} was saved {before}. The guest still has what the image has, so the journal keeps {what}: after "
-            f"'virsh start {name}', {call('recover', name, wait=60)} goes on with it."
+            f"'virsh start {name}', {recover} goes on with it."
         )
     if ending.end is HowEnded.SAVED:
         return (
-            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what the file has, so "
-            f"the journal keeps {what}. After 'virsh restore' of the file, {call('recover', name, wait=60)} goes on with it. If the managed image "
-            f"or the file was removed, the guest is no more. {call('recover', name, forget=record.id)} closes the operation, and so does "
-            f"{call('recover', name)} once {name} was started anew."
+            f"pending: {name} was saved {before}, and has no managed image. If it was saved to a file, the guest still has what that has, so the journal "
+            f"keeps {what}. After 'virsh restore' of the file, {recover} goes on with it. If its managed image was removed, or the file was, the guest is "
+            f"no more. Then {forget} closes the operation, and so does {call('recover', name)} once {name} was started anew."
         )
     if ending.end is HowEnded.MIGRATED:
         return (
@@ -133,27 +125,24 @@ def message(record: OperationRecord, ending: Ending, nics: str) -> str:
         )
     if ending.is_active:
         return (
-            f"pending: {name} runs in another process than when {what} began. Nothing says whether its guest is still the same, "
-            f"or came from another image, or was started anew. See whether {nics} is there as it should be: "
-            f"{call('recover', name, forget=record.id)} closes the operation and leaves the guest as it is"
-            f"{', and then it can be asked again' if was_asked else ''}."
+            f"pending: {name} runs in another process than the one that {what} was begun in. Nothing says whether its guest is the one of then, or "
+            f"another one, from another image or started anew since. See whether {nics} is there as it is to be: "
+            f"{forget} closes the operation and leaves the guest as it is{', and then it can be asked again' if was_asked else ''}."
         )
     answer = f"had let go of {nics}" if was_asked else "is no more"
     return (
         f"pending: {name} does not run any more, and nothing says whether its guest {answer}, was saved to a file, or has gone to another "
         f"host. The journal keeps {what} until {name} runs again, which decides it, or is undefined. If you know that the guest is no more, "
-        f"{call('recover', name, forget=record.id)} closes it."
+        f"{forget} closes it."
     )
 
 
 def fault(record: OperationRecord, ending: Ending, nics: str, aim: str) -> VirtnetplugError:
     """The error of an operation that cannot go on because the run has ended."""
     if ending.end.is_final:
-        return NotApplied(
-            f"domain {record.domain_name} {ending.words} before {nics} could be {aim}", reason="guest-ended"
-        )
-    said = message(record, ending, nics)
-    return _FAULTS[ending.end](said)
+        fact = f"domain {record.domain_name} {ending.words} before {nics} could be {aim}"
+        return NotApplied(fact, reason="guest-ended")
+    return _FAULTS[ending.end](message(record, ending, nics))
 
 
 _FAULTS: Mapping[HowEnded, type[LeftPending]] = {
@@ -187,7 +176,7 @@ def expect_over(domain: Domain, run: Run, record: OperationRecord, nics: str) ->
 
 
 def is_between_hosts(domain: Domain, run: Run) -> bool:
-    """True if that run was paused for a migration at the last look. The look is made now as long as the run is there."""
+    """Whether that run was paused for a migration when it was last looked at: now if it is there, earlier if it has ended."""
     try:
         is_half = domain.state().is_between_hosts
     except DomainMissing:
@@ -210,12 +199,12 @@ def held(domain: Domain, record: OperationRecord, nics: str, kept: str) -> tuple
 def between_hosts(record: OperationRecord, nics: str) -> tuple[str, str]:
     """The same of an operation on a run that is paused for a migration."""
     name = record.domain_name
+    recover = call("recover", name, wait=60)
     return "guest-between-hosts", (
-        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the "
-        f"journal keeps the {record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not "
-        f"resume or reset what is left here. {call('recover', name, wait=60)} goes on with a detach on the other host, and 'virsh destroy {name}' "
-        f"removes what is left. If it does not, 'virsh resume {name}' lets the guest run on here, and {call('recover', name, wait=60)} goes on "
-        "then."
+        f"pending: {name} is paused for a migration, and its guest may run on the other host. So nothing is done with {nics} here, and the journal keeps the "
+        f"{record.operation} {record.id}. If the migration has broken off, see whether the guest runs there. If it does, do not resume or reset what is left "
+        f"here. {recover} goes on with a detach on the other host, and 'virsh destroy {name}' removes what is left here. If it does "
+        f"not, 'virsh resume {name}' lets the guest run on here, and {recover} goes on then."
     )
 
 
@@ -237,7 +226,7 @@ def touched_guest(steps: tuple[Step, ...]) -> bool:
 
 
 def remembered_live(record: OperationRecord) -> bool:
-    """True if the operation may have changed what a running guest's metadata says of its NICs. An image of that guest has the change, too."""
+    """Whether the operation may have changed what the metadata of a running guest says of its NICs. An image of that guest says the same."""
     begun = {step.nic for step in record.steps if step.state is not StepState.PLANNED}
     entries = record.request.get("remembered") or ()
     return any(entry["name"] in begun and Half.LIVE.value in entry["halves"] for entry in entries)

@@ -9,9 +9,9 @@ from contextlib import suppress
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.guest.guest import nets_of
-from virtnetplug.hotplug.look.leaving import is_called
+from virtnetplug.hotplug.look.open_operations import is_called
 from virtnetplug.hotplug.look.view import describe
-from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, is_minted
 from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
 from virtnetplug.ports.domain import Domain
@@ -69,10 +69,9 @@ def forget_asked(
 ) -> None:
     """Have the guest no longer carry what this operation asked, nor whose the NICs were that are `gone`.
 
-    The mark of an operation that `is_ending` stays, until `forget` deletes all of that operation. If the call dies before its journal says that it
-    has ended, its run is still known. A request for a NIC that the guest has `answered` goes, too, whoever made it, unless the guest has such a NIC
-    again. Another operation may have died with its journal.
-    A domain that does not run carries nothing. What cannot be changed stays, and is looked at again by the next operation.
+    What anybody asked of the NICs that the guest has `answered` goes, too, unless the guest has such a NIC again. Another operation may have died
+    with its journal. The mark of an operation that `is_ending` stays until `forget` removes it. So its run is still known if the call dies before its
+    journal says that it has ended. A domain that does not run carries nothing. What cannot be changed stays, and the next operation looks at it again.
     """
 
     def change(now: Travelling) -> Travelling:
@@ -91,24 +90,26 @@ def forget(domain: Domain, operation_ids: Collection[str], nics: Collection[Know
     return _change(domain, lambda now: now.without_asked(operation_ids).without_nics(nics))
 
 
-def say_ours(domain: Domain, nets: Collection[Interface], operation_id: str = "") -> str | None:
+def say_ours(
+    domain: Domain, nets: Collection[Interface], operation_id: str = "", *, live_xml: str | None = None
+) -> str | None:
     """Have the guest carry that these NICs are virtnetplug's, if their alias does not say so; why it cannot, else None.
 
-    `operation_id`: of the operation that asked for NICs in whose place these have come.
+    `operation_id`: of the operation that asked for NICs in whose place these have come. `live_xml` is the live definition, if it has just been read.
     """
-    named = [known(net) for net in nets if not (net.alias or "").startswith(MINTED)]
-    return _change(domain, lambda now: now.with_nics(named, operation_id)) if named else None
+    named = [known(net) for net in nets if not is_minted(net.alias)]
+    return _change(domain, lambda now: now.with_nics(named, operation_id), live_xml) if named else None
 
 
 def forget_ours(domain: Domain, net: Interface) -> None:
     """Have the guest no longer carry that the NIC is virtnetplug's."""
-    if not (net.alias or "").startswith(MINTED):
+    if not is_minted(net.alias):
         forget(domain, (), [known(net)])
 
 
-def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str | None:
+def _change(domain: Domain, change: Callable[[Travelling], Travelling], live_xml: str | None = None) -> str | None:
     try:
-        now = carried_in(domain, domain.travelling())
+        now = carried_in(domain, domain.travelling()) if live_xml is None else xml.carried_in(live_xml)
         then = dataclasses.replace(change(now), domain_uuid=domain.uuid)
         if then != now:
             domain.set_travelling(xml.travelling_text(then))
@@ -121,7 +122,7 @@ def _change(domain: Domain, change: Callable[[Travelling], Travelling]) -> str |
 
 def is_ours(carried_nics: Collection[KnownNic], net: Interface) -> bool:
     """Whether alias or metadata say that the NIC is virtnetplug's."""
-    return (net.alias or "").startswith(MINTED) or any(is_named(nic, net) for nic in carried_nics)
+    return is_minted(net.alias) or any(is_named(nic, net) for nic in carried_nics)
 
 
 def read(live_xml: str | None) -> Travelling:

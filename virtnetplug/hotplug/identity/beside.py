@@ -75,11 +75,11 @@ class DetachBeside(Detach):
         """See `Operation.prepare`."""
         asked = self.look(host, domain)
         if not _has_metadata(asked.view):
-            return self.prepared(host, asked)
+            return self.prepared(asked)
         from virtnetplug.hotplug.identity.marker import left_without
 
-        asked = dataclasses.replace(asked, said=left_without(host, asked.view, asked.nics, asked.scope))
-        plain = self.prepared(host, asked)
+        asked = dataclasses.replace(asked, warnings=left_without(host, asked.view, asked.nics, asked.scope))
+        plain = self.prepared(asked)
         plain = dataclasses.replace(plain, warnings=(*plain.warnings, *_stand_ins(host, asked)))
         if asked.waiting is not None:
             return plain
@@ -112,7 +112,8 @@ def _stand_ins(host: Host, asked: Detaching) -> list[str]:
 
 def _exchange(host: Host, asked: Detaching, restore: bool | None) -> Prepared | None:
     """The detach as an exchange, where an emulated NIC comes back for a NIC that leaves."""
-    from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
+    from virtnetplug.hotplug.change.swap import obstacles
+    from virtnetplug.hotplug.change.swap_operation import prepared
     from virtnetplug.hotplug.check.reserved import unsettled
     from virtnetplug.hotplug.identity.marker import goes_back
 

@@ -31,7 +31,7 @@ from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.identity.handover import kept
 from virtnetplug.hotplug.identity.serving import Contender, contenders, unheld
 from virtnetplug.hotplug.identity.twins import NOWHERE, Twin, policy_of, twins_of
-from virtnetplug.hotplug.look.strangers import plugged_rows, without_strangers
+from virtnetplug.hotplug.look.recognition import plugged_rows, without_strangers
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, look
 from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
 from virtnetplug.model.identity import DomainMetadata

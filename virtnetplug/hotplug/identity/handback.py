@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from virtnetplug import xml
 from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
-from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
-from virtnetplug.hotplug.change.exchanging import Exchanging
+from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.identity.handover import pairs_called
-from virtnetplug.hotplug.look.strangers import Rows, emulated_of, is_out_of, plugged_rows, strange, twin_of
+from virtnetplug.hotplug.look.recognition import Rows, emulated_of, is_out, plugged_rows, strange, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -58,7 +57,7 @@ def _handback(host: Host, domain: Domain, emulated: str, scope: Scope | None) ->
     return prepared(host, view, wanted, refusals)
 
 
-def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Exchange:
+def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] = BOTH) -> Swap:
     """The exchange that restores an emulated NIC where it is missing, and detaches the NIC that has its identity."""
     sides: dict[Half, tuple[tuple[Interface, ...], tuple[Interface, ...]]] = {}
     emulated = dict(zip(BOTH, emulated_of(view, known, rows), strict=True))
@@ -72,9 +71,9 @@ def back(view: DomainView, known: Identity, rows: Rows, halves: Sequence[Half] =
         sides[half] = (fast,) if fast is not None and (is_team or came) else (), came
     live, config = sides.get(Half.LIVE, ((), ())), sides.get(Half.CONFIG, ((), ()))
     serving = Half.LIVE if view.live is not None else Half.CONFIG
-    stays_out = serving not in halves and is_out_of(view, known, rows, serving)
+    stays_out = serving not in halves and is_out(view, known, rows, serving)
     after = dataclasses.replace(known, is_out=known.is_out and stays_out)
-    return Exchange(
+    return Swap(
         operation=NAME,
         leaving=live[0],
         entering=live[1],
@@ -90,7 +89,7 @@ def _returned(element: str, half: Half) -> Interface:
     return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)
 
 
-class Handback(Exchanging):
+class Handback(Swapping):
     """Restore the emulated NIC as it was before it was handed over."""
 
     is_governed = True

@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from virtnetplug import xml
+from virtnetplug.backends import NO_CHOICE, Choice, backend_of
+from virtnetplug.backends.lending import held
 from virtnetplug.errors import (
     FilterLoss,
     HostDeviceUnfit,
@@ -20,23 +22,22 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
-from virtnetplug.hotplug.change.exchange_plan import obstacles, prepared
-from virtnetplug.hotplug.change.exchanging import Exchanging
+from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
-from virtnetplug.hotplug.guest.device_run import as_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.identity.serving import unheld
-from virtnetplug.hotplug.look.strangers import is_out_of, plugged_rows, strange
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import is_out, plugged_rows, strange
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
+from virtnetplug.hotplug.plug.plugging import holder_of
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of, name_of
-from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.operation import Half, Refusal, Scope
-from virtnetplug.model.pci import PciAddress
 from virtnetplug.policy import identity as deciding
 from virtnetplug.ports.domain import Domain
 
@@ -50,7 +51,7 @@ def _handover(
     view = look(domain, BOTH)
     scope = scope_for(scope, view.state, domain.name)
     metadata = metadata_of(view)
-    nothing = Exchange(operation=NAME)
+    nothing = Swap(operation=NAME)
     refuse(check_scope(view, scope))
     if refusals := list(unsettled(host, view, pairs_called(view, emulated), emulated)):
         return prepared(host, view, nothing, refusals)
@@ -79,7 +80,7 @@ def _is_over(
 ) -> tuple[DomainNic, ...] | None:
     """The fast NIC that is there and to which `emulated` was handed over. None if `emulated` is back, as after a new start."""
     known, rows = metadata.identity(emulated), plugged_rows(host, view)
-    if known is None or not known.is_out or not all(is_out_of(view, known, rows, half) for half in scope.halves):
+    if known is None or not known.is_out or not all(is_out(view, known, rows, half) for half in scope.halves):
         return None
     wanted = fast if isinstance(fast, str) and not fast.lstrip().startswith("<") else parse([fast])[0].alias
     there, others = pairs_called(view, known.vif), strange(known.vif, view, known, rows)
@@ -130,7 +131,7 @@ def _named(view: DomainView, request: Interface, e_pair: DomainNic) -> Interface
 
 def _unfit(view: DomainView, metadata: DomainMetadata, e: Interface, p: str) -> Iterator[Refusal]:
     """Why `e` and the NIC called `p` cannot be a pair, whatever the guest has room for."""
-    if e.is_hostdev:
+    if backend_of(e).is_lent:
         yield Refusal(
             reason=NotSupported.reason,
             nic=describe(e),
@@ -155,7 +156,7 @@ def _with_link(refusal: Refusal, view: DomainView, metadata: DomainMetadata, e_p
 
 def _beside(
     view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, p_pair: DomainNic | None, p: Interface, scope: Scope
-) -> Exchange:
+) -> Swap:
     """The exchange of a teaming pair: both NICs are there, and the guest moves its traffic by itself."""
     e = _of(e_pair, scope.halves[0])
     remembered = (marked(view, metadata, e_pair, p, is_out=False),)
@@ -165,10 +166,10 @@ def _beside(
                 f"{e.alias} is the persistent half of a teaming pair, so its fast twin has to be the transient half, and {p.alias} is not. "
                 f"Detach {p.alias}, and hand over to a NIC that is attached for it (`fast`): it is made the transient half then."
             )
-        return Exchange(operation=NAME, remembered=remembered)
+        return Swap(operation=NAME, remembered=remembered)
     team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
     p = edited(p, {field: value for field, value in team.items() if getattr(p, field) is None})
-    return Exchange(
+    return Swap(
         operation=NAME,
         entering=(p,) if Half.LIVE in scope.halves else (),
         config_entering=(p,) if Half.CONFIG in scope.halves else (),
@@ -184,29 +185,29 @@ def _instead(
     p_pair: DomainNic | None,
     p: Interface,
     scope: Scope,
-) -> Exchange:
+) -> Swap:
     """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
     sides: dict[Half, tuple[tuple[Interface, ...], Interface]] = {}
     warnings: list[str] = []
-    again: PciAddress | None = None
+    choice = NO_CHOICE
     for half in scope.halves:
         there, request = None if p_pair is None else _of(p_pair, half), p
         if there is not None:
-            again = again or there.source_pci
+            choice = Choice(again=choice.again or there.source_pci)
             request = edited(_asked_again(host, view, there, half), {"alias": p.alias})
         e = unheld(metadata, _of(e_pair, half)) if half is Half.LIVE else _of(e_pair, half)
-        taken = deciding.take(e, request, is_hostdev=actual_of(host, request).is_hostdev)
+        taken = deciding.take(e, request, holder_of(host, request))
         warnings += [f"{p.alias} cannot have its {field.replace('_', ' ')}: {why}" for field, why in taken.left_out]
         leaving = tuple(net for net in (there, _of(e_pair, half)) if net is not None)
         sides[half] = leaving, edited(request, taken.changes)
     live, config = sides.get(Half.LIVE), sides.get(Half.CONFIG)
-    return Exchange(
+    return Swap(
         operation=NAME,
         leaving=live[0] if live else (),
         entering=(live[1],) if live else (),
         config_leaving=config[0] if config else (),
         config_entering=(_for_config(config[1]),) if config else (),
-        again=again,
+        choice=choice,
         remembered=(marked(view, metadata, e_pair, p, is_out=True),),
         warnings=tuple(dict.fromkeys(warnings)),
     )
@@ -217,7 +218,6 @@ def _asked_again(host: Host, view: DomainView, there: Interface, half: Half) -> 
     if there.source_pci is None:
         return xml.interface(xml.strip_live(there.element))
     from virtnetplug.hotplug.change.rebind_vf import moved
-    from virtnetplug.hotplug.guest.assigned import held
 
     holding = held(host, view.domain, there.alias or "", there.mac, there.source_pci)
     if holding is None:
@@ -256,7 +256,7 @@ def kept(view: DomainView, metadata: DomainMetadata, e_pair: DomainNic, *, vif: 
 
 def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterator[Refusal]:
     e = _of(e_pair, scope.halves[0])
-    if e.teaming is None and deciding.take(e, p, is_hostdev=actual_of(host, p).is_hostdev).loses_filter:
+    if e.teaming is None and deciding.take(e, p, holder_of(host, p)).loses_filter:
         yield Refusal(
             reason=FilterLoss.reason,
             nic=describe(e),
@@ -267,7 +267,8 @@ def _losses(host: Host, e_pair: DomainNic, p: Interface, scope: Scope) -> Iterat
 
 def kind_of(host: Host, net: Interface) -> str:
     """The kind of the NIC, for a message that says what such a NIC cannot have."""
-    return "an assigned device" if actual_of(host, net).is_hostdev else f"a NIC of type {net.type}"
+    kind = holder_of(host, net)
+    return "an assigned device" if kind == deciding.HOSTDEV else f"a NIC of type {kind}"
 
 
 def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
@@ -275,7 +276,7 @@ def pairs_called(view: DomainView, alias: str) -> tuple[DomainNic, ...]:
     return tuple(pair for pair in view.nics if any(net is not None and name_of(net) == alias for net in pair))
 
 
-class Handover(Exchanging):
+class Handover(Swapping):
     """Let `fast` (a NIC the guest has, by any of its names, or one to be attached) serve in place of `emulated`."""
 
     is_governed = True

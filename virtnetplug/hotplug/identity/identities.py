@@ -11,7 +11,7 @@ from virtnetplug.hotplug.change.amendment import FORGET, Amendment, amend
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import refuse
 from virtnetplug.hotplug.identity import handback, handover
-from virtnetplug.hotplug.look.strangers import emulated_of, is_out, plugged_rows, twin_of
+from virtnetplug.hotplug.look.recognition import emulated_of, is_out, plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
 from virtnetplug.model.identity import DomainMetadata, Identity, IdentityView

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.exchange import Exchange
+from virtnetplug.hotplug.change.swap import Swap
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.identity import handback
 from virtnetplug.hotplug.identity.handover import kind_of, marked
-from virtnetplug.hotplug.look.leaving import of_domain, operation_of_alias
-from virtnetplug.hotplug.look.strangers import Rows, is_out, is_out_of, plugged_rows, strange, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, find
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias
+from virtnetplug.hotplug.look.recognition import Rows, is_out, plugged_rows, strange, without_strangers
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe
+from virtnetplug.hotplug.plug.plugging import holder_of
 from virtnetplug.hotplug.plug.remembering import Remembered, metadata_of, name_of
-from virtnetplug.hotplug.plug.replacement import actual_of
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
@@ -34,7 +36,7 @@ def twin(view: DomainView, nets: Sequence[Interface], emulated: str) -> Remember
     pair = find(view, emulated)
     net = pair.net
     assert net is not None
-    if net.is_hostdev:
+    if backend_of(net).is_lent:
         raise IdentityConflict(
             f"{describe(net)} is an assigned device, and a twin is of an emulated NIC. Name one that is emulated."
         )
@@ -64,7 +66,7 @@ def follow(host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[tup
 
 def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tuple[Interface, list[str]]:
     e = xml.interface(known.live or known.config or "")
-    taken = deciding.take(e, net, is_hostdev=actual_of(host, net).is_hostdev)
+    taken = deciding.take(e, net, holder_of(host, net))
     for field in ("mac", "address"):
         asked, given = getattr(net, field), taken.changes.get(field)
         if None not in (asked, given) and asked != given:
@@ -82,7 +84,7 @@ def _stolen(host: Host, view: DomainView, net: Interface, known: Identity) -> tu
 
 def goes_back(
     host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, *, restore: bool | None
-) -> Exchange | None:
+) -> Swap | None:
     """The exchange that a detach of `pairs` becomes if emulated NICs are restored for them; None if none is.
 
     A NIC is restored if a hand-over had put it out and no unplug policy keeps it out; `restore` overrules both.
@@ -103,7 +105,7 @@ def goes_back(
         return None
     entering = [net for each in backs for net in each.entering]
     in_config = [net for each in backs for net in each.config_entering]
-    return Exchange(
+    return Swap(
         operation=handback.NAME,
         leaving=tuple(live for live, _ in pairs if live is not None and Half.LIVE in scope.halves),
         entering=tuple(entering),
@@ -134,7 +136,7 @@ def left_without(host: Host, view: DomainView, pairs: Sequence[DomainNic], scope
                     f"{whose} has {known.alias} again once the detach {record.id} is settled ({call('recover', view.domain.name)}). "
                     f"A policy was detaching it, and {whose} may have no NIC in its place until then"
                 )
-            elif leaves or is_out_of(view, known, rows, half):
+            elif leaves or is_out(view, known, rows, half):
                 how = "leaving: `handback()` restores it then" if leaves else "out: `restore_emulated=True` restores it"
                 said.append(f"{whose} will have no NIC in the place of {known.alias}, which is {how}")
     return said

@@ -12,8 +12,9 @@ from virtnetplug.hotplug.change.amendment import POLICY, Amendment, amend
 from virtnetplug.hotplug.identity import enforcement
 from virtnetplug.hotplug.identity.serving import by_name, contenders, freed
 from virtnetplug.hotplug.identity.twins import NOWHERE, policy_of, twins_of
-from virtnetplug.hotplug.look.strangers import plugged_rows, strange_members
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import plugged_rows, strange_members
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, metadata_of, name_of
 from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, TwinView, UnplugPolicy
 from virtnetplug.model.operation import Half, Outcome, Result

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.errors import VirtnetplugError
+from virtnetplug.backends import backend_of
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.look.leaving import operation_on
-from virtnetplug.hotplug.look.strangers import is_stranger, plugged_rows
+from virtnetplug.hotplug.look.open_operations import operation_on
+from virtnetplug.hotplug.look.recognition import is_stranger, plugged_rows
 from virtnetplug.hotplug.look.view import DomainView
 from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
 from virtnetplug.hotplug.report.inventory import pending_nics
@@ -58,19 +58,6 @@ def by_name(view: DomainView) -> Mapping[str, Interface]:
     return {name_of(net): net for net in (view.live.nets if view.live is not None else ())}
 
 
-def link_of(host: Host, net: Interface) -> tuple[bool, str]:
-    """Whether a NIC's link is up; and if that cannot be changed, why."""
-    if net.source_pci is None or not net.is_hostdev:
-        return net.link_state != "down", ""
-    if not host.hypervisor.is_local:
-        return True, "its host is not this one"
-    try:
-        state = host.host_devices.settings(net.source_pci).link_state
-    except VirtnetplugError as error:
-        return True, error.message
-    return state != "disable", "" if state is not None else "the driver of its PF has no link state for its VFs"
-
-
 def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
     """The NIC with its own link state, if its link is held down because another NIC serves.
 
@@ -99,25 +86,13 @@ def _members(groups: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _candidate(host: Host, view: DomainView, name: str, net: Interface) -> Candidate:
-    if net.is_hostdev:
-        return Candidate(
-            alias=name, vendor_device=_host_device(host, net), pci_class=ETHERNET, address=net.address or net.source_pci
-        )
+    if (seen := backend_of(net).device_seen(host, net)) is not None:
+        return Candidate(alias=name, vendor_device=seen, pci_class=ETHERNET, address=net.address or net.source_pci)
     is_conventional = net.address is not None and not (view.topology and view.topology.is_express(net.address.bus))
     device = device_of_model(net.model, is_conventional=is_conventional) or ""
     return Candidate(alias=name, vendor_device=device, pci_class=ETHERNET if device else "", address=net.address)
 
 
-def _host_device(host: Host, net: Interface) -> str:
-    if net.source_pci is None or not host.hypervisor.is_local:
-        return ""
-    try:
-        device = host.host_devices.device(net.source_pci)
-    except VirtnetplugError:
-        return ""
-    return f"{device.vendor}:{device.device}"
-
-
 def _contender(host: Host, net: Interface, ranked: Ranked) -> Contender:
-    is_up, obstacle = link_of(host, net)
+    is_up, obstacle = backend_of(net).link_of(host, net)
     return Contender(net=net, ranked=ranked, is_up=is_up, obstacle=obstacle)

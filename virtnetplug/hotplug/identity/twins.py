@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.identity.handover import pairs_called
-from virtnetplug.hotplug.look.leaving import operation_on
-from virtnetplug.hotplug.look.strangers import (
+from virtnetplug.hotplug.look.open_operations import operation_on
+from virtnetplug.hotplug.look.recognition import (
     Rows,
     first_of,
     is_stranger,

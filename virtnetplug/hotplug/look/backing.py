@@ -1,7 +1,6 @@
 """What is behind an emulated NIC of a running guest: its tap, the bridge that should have it, its network port.
 
-Nothing is taken for what it should be. Another domain's tap, a port with another MAC and a tap in another bridge are refused, and the refusal names
-both values.
+Nothing is taken for granted: a tap of another domain, a port with another MAC, and a tap in another bridge are refused. The refusal names both values.
 """
 
 from __future__ import annotations
@@ -119,99 +118,76 @@ def backing_of(host: Host, domain: Domain, net: Interface) -> Backing:
 
 def foreign(backing: Backing, *, is_held: bool = True) -> Iterator[Refusal]:
     """What is not this NIC's although the definition says so. `is_held`: the domain must be seen to have the tap."""
-    net, domain = backing.net, backing.domain
+    net, domain, name = backing.net, backing.domain, describe(backing.net)
     must_hold = is_held and net.type in ON_BRIDGE  # of a macvtap it cannot be seen, and nothing is done to it
     if backing.tap is not None and backing.holder != domain.uuid and (must_hold or backing.holder is not None):
-        who = (
-            f"domain {backing.holder}" if backing.holder else "no domain whose processes can be seen (that takes root)"
-        )
-        yield _refusal(
-            TapForeign.reason,
-            net,
-            f"Tap {net.target_dev} of {describe(net)} is held by {who}, and should be by {domain.name} ({domain.uuid}). "
-            "It is left alone; `audit()` shows what else is wrong.",
-        )
+        nobody = "no domain whose processes can be seen (that takes root)"
+        who = f"domain {backing.holder}" if backing.holder else nobody
+        fact = f"Tap {net.target_dev} of {name} is held by {who}, and should be by {domain.name} ({domain.uuid})."
+        remedy = "It is left alone; `audit()` shows what else is wrong."
+        yield _refusal(TapForeign.reason, net, f"{fact} {remedy}")
     port = backing.port
     if port is not None and (port.mac not in (None, net.mac) or port.owner_uuid not in ("", domain.uuid)):
-        yield _refusal(
-            PortForeign.reason,
-            net,
-            f"Port {net.source_portid} of network {net.source_network} is for MAC {port.mac} of domain {port.owner_uuid}, and {describe(net)} of "
-            f"{domain.uuid} names it. It is left alone; 'virsh net-port-dumpxml {net.source_network} {net.source_portid}' shows it.",
-        )
+        its = f"Port {net.source_portid} of network {net.source_network} is for MAC {port.mac} of domain {port.owner_uuid}"
+        fact = f"{its}, and {name} of {domain.uuid} names it."
+        remedy = f"It is left alone; 'virsh net-port-dumpxml {net.source_network} {net.source_portid}' shows it."
+        yield _refusal(PortForeign.reason, net, f"{fact} {remedy}")
 
 
 def elsewhere(backing: Backing) -> Iterator[Refusal]:
     """A tap that is in another bridge than the definition says."""
     net, tap = backing.net, backing.tap
     if backing.is_on_bridge and tap is not None and tap.master not in (None, net.source_bridge):
-        yield _refusal(
-            TapElsewhere.reason,
-            net,
-            f"Tap {tap.name} of {describe(net)} is in bridge {tap.master}, and its definition says {net.source_bridge}. If it is in the wrong one, "
-            f"`repair()` returns it. If it belongs there, {call('rebind', backing.domain.name, net.alias, {'source_bridge': tap.master})} "
-            "changes the definition.",
+        rebind = call("rebind", backing.domain.name, net.alias, {"source_bridge": tap.master})
+        fact = (
+            f"Tap {tap.name} of {describe(net)} is in bridge {tap.master}, and its definition says {net.source_bridge}."
         )
+        repair = "If it is in the wrong one, `repair()` returns it"
+        remedy = f"{repair}. If it belongs there, {rebind} changes the definition."
+        yield _refusal(TapElsewhere.reason, net, f"{fact} {remedy}")
 
 
 def unfit(backing: Backing) -> Iterator[Refusal]:
     """What keeps it from being made whole: no tap, no bridge, an inactive network, what only libvirt can set."""
-    net, name = backing.net, describe(backing.net)
+    net, name, tap = backing.net, describe(backing.net), backing.tap
     if net.type not in (*ON_BRIDGE, "direct"):
-        yield _refusal(
-            NotSupported.reason, net, f"{name} is of type {net.type}, and nothing is restored for that type."
-        )
+        yield _refusal(NotSupported.reason, net, f"{name} is of type {net.type}, of which nothing is restored.")
         return
-    if backing.tap is None:
-        yield _refusal(
-            TapMissing.reason,
-            net,
-            f"Tap {net.target_dev} of {name} is not on this host, so nothing can be restored. Detach the NIC and attach it again.",
-        )
+    if tap is None:
+        fact = f"Tap {net.target_dev} of {name} is not on this host, so nothing can be restored."
+        yield _refusal(TapMissing.reason, net, f"{fact} Detach the NIC and attach it again.")
     if backing.names_port:
         yield from _network(backing, net.source_network or "")
     if backing.is_on_bridge and backing.bridge is None:
         what = f"start network {net.source_network}" if net.source_network else f"make bridge {net.source_bridge}"
-        yield _refusal(
-            BridgeMissing.reason, net, f"Bridge {net.source_bridge} of {name} is not on this host: {what}, then heal."
-        )
+        fact = f"Bridge {net.source_bridge} of {name} is not on this host"
+        yield _refusal(BridgeMissing.reason, net, f"{fact}: {what}, then heal.")
     if not backing.is_on_bridge or not backing.lacks_bridge or backing.is_switched:
         return
     if net.virtualport is not None:
-        yield _refusal(
-            NotSupported.reason,
-            net,
-            f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not restore. Detach it and attach it again.",
-        )
-    elif net.vlan is not None and backing.tap is not None and backing.tap.master not in (None, net.source_bridge):
-        yield _refusal(
-            NotSupported.reason,
-            net,
-            f"{name} has a VLAN, and the VLANs of its tap in bridge {backing.tap.master} are not known, so the change could not be undone. "
-            f"Take it out ('ip link set {backing.tap.name} nomaster'), then heal.",
-        )
+        fact = f"{name} has a virtual port, which joining bridge {net.source_bridge} alone would not restore."
+        yield _refusal(NotSupported.reason, net, f"{fact} Detach it and attach it again.")
+    elif net.vlan is not None and tap is not None and tap.master not in (None, net.source_bridge):
+        fact = f"{name} has a VLAN. The VLANs of its tap in bridge {tap.master} are not known, so nothing could restore them."
+        yield _refusal(NotSupported.reason, net, f"{fact} Take it out ('ip link set {tap.name} nomaster'), then heal.")
 
 
 def _network(backing: Backing, name: str) -> Iterator[Refusal]:
     net, network = backing.net, backing.network
     if network is None:
-        yield _refusal(
-            NetworkMissing.reason, net, f"There is no network {name} any more, which {describe(net)} names: define it."
-        )
+        fact = f"There is no network {name} any more, which {describe(net)} names"
+        yield _refusal(NetworkMissing.reason, net, f"{fact}: define it.")
     elif not network.active:
-        message = f"Network {name} of {describe(net)} is not active. Start it with 'virsh net-start {name}'."
-        yield _refusal(NetworkInactive.reason, net, message)
+        fact = f"Network {name} of {describe(net)} is not active."
+        yield _refusal(NetworkInactive.reason, net, f"{fact} Start it with 'virsh net-start {name}'.")
     elif network.bridge is not None and network.bridge != net.source_bridge and net.type in ON_BRIDGE:
         nic = (backing.domain.name, net.alias)
-        calls = [
-            call("rebind", *nic, change) for change in ({"source_bridge": network.bridge}, {"source_network": name})
-        ]
-        yield _refusal(
-            TapElsewhere.reason,
-            net,
-            f"Network {name} has bridge {network.bridge} now, and the definition of {describe(net)} says {net.source_bridge}. "
-            f"{' and then '.join(calls)} take it along.",
+        bridge, again = (
+            call("rebind", *nic, each) for each in ({"source_bridge": network.bridge}, {"source_network": name})
         )
+        now = f"Network {name} has bridge {network.bridge} now"
+        fact = f"{now}, and the definition of {describe(net)} says {net.source_bridge}."
+        yield _refusal(TapElsewhere.reason, net, f"{fact} {bridge} and then {again} take it along.")
 
 
 def _refusal(reason: str, net: Interface, message: str) -> Refusal:

@@ -1,19 +1,21 @@
-"""What an operation sees of a domain before it touches it: state, both definitions, and the NIC a selector means."""
+"""What an operation sees of a domain before it touches it: state, both definitions, and their NICs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from virtnetplug import xml
-from virtnetplug.errors import DomainNotRunning, DomainTransient, NicAmbiguous, NicMissing, PciAddressInvalid
+from virtnetplug.backends import are_lent, backend_of
+from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.domain import DomainDevices, Topology
 from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
 from virtnetplug.model.mac import Mac
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import NO_RUN, Run
 from virtnetplug.ports.domain import Domain, DomainState
@@ -57,7 +59,7 @@ class DomainNic(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DomainView:
-    """One look at a domain, parsed when first used; a definition not asked for, or that there is not, is None."""
+    """One look at a domain, parsed when first used. A definition is None if nobody asked for it, or if the domain has none."""
 
     domain: Domain
     state: DomainState
@@ -88,45 +90,65 @@ class DomainView:
     @cached_property
     def nics(self) -> tuple[DomainNic, ...]:
         """Every NIC once: those of the live definition, then those only the config has."""
-        live = self.live.nets if self.live is not None else ()
-        config = self.config.nets if self.config is not None else ()
-        return join(live, config, xml.serving(self.live_xml or ""))
+        return join(self.nets(Half.LIVE), self.nets(Half.CONFIG), xml.serving(self.live_xml or ""))
+
+    def text(self, half: Half) -> str | None:
+        """The XML of that definition."""
+        return self.live_xml if half is Half.LIVE else self.config_xml
+
+    def devices(self, half: Half) -> DomainDevices | None:
+        """The nets and hostdevs of that definition."""
+        return self.live if half is Half.LIVE else self.config
+
+    def nets(self, half: Half) -> Sequence[Interface]:
+        """The nets of that definition; none if there is no such definition."""
+        devices = self.devices(half)
+        return devices.nets if devices is not None else ()
 
     def host_address(self, net: Interface) -> PciAddress | None:
         """The host PCI device behind `net`, if it is an assigned one."""
         if net.source_pci is not None or net.alias is None:
             return net.source_pci
-        hostdevs = [dev for devices in (self.live, self.config) if devices is not None for dev in devices.hostdevs]
-        return next((dev.host_address for dev in hostdevs if dev.parent == net.alias), None)
+        found = [devices for half in BOTH if (devices := self.devices(half)) is not None]
+        return next((dev.host_address for each in found for dev in each.hostdevs if dev.parent == net.alias), None)
 
 
 def look(domain: Domain, halves: Sequence[Half]) -> DomainView:
     """State, then each definition of `halves` that the domain has; raises `DomainMissing` if it is gone."""
     state = domain.state()
-    live = _definition(domain, Half.LIVE) if Half.LIVE in halves and state.is_active else None
-    config = _definition(domain, Half.CONFIG) if Half.CONFIG in halves and state.persistent else None
-    return DomainView(domain=domain, state=state, live_xml=live, config_xml=config)
+    view = DomainView(domain=domain, state=state)
+    for half, is_there in ((Half.LIVE, state.is_active), (Half.CONFIG, state.persistent)):
+        view = look_again(view, half) if half in halves and is_there else view
+    return view
 
 
 def look_again(view: DomainView, half: Half) -> DomainView:
-    """`view` with that definition read once more."""
-    text = _definition(view.domain, half)
+    """`view` with that definition read once more; None if the domain has stopped, or was undefined, since its state was read."""
+    text = None
+    with suppress(DomainNotRunning, DomainTransient):
+        text = view.domain.xml(half)
     return replace(view, live_xml=text) if half is Half.LIVE else replace(view, config_xml=text)
 
 
-def _definition(domain: Domain, half: Half) -> str | None:
-    try:
+def definition(domain: Domain, half: Half) -> str | None:
+    """The XML of that definition; None if the domain has no such definition, or is no more."""
+    with suppress(DomainMissing, DomainNotRunning, DomainTransient):
         return domain.xml(half)
-    except (DomainNotRunning, DomainTransient):
-        return None  # it stopped, or was undefined, since its state was read
+    return None
+
+
+def nets_in(domain: Domain, half: Half) -> Sequence[Interface]:
+    """The nets of that definition; none if the domain has no such definition, or is no more."""
+    text = definition(domain, half)
+    return () if text is None else xml.devices(text).nets
 
 
 def join(
     live: Sequence[Interface], config: Sequence[Interface], serving: Collection[str] = ()
 ) -> tuple[DomainNic, ...]:
-    """DomainNic the NICs of two definitions: by alias and MAC that both give, else by MAC, guest address, type, source and model (see `is_alike`).
+    """Pair the elements of two definitions: by alias and MAC that both give, else by MAC, guest address, type, source and model (see `is_alike`).
 
-    Another program may have given the two halves of a NIC two addresses, as libvirt chooses for each half by itself. So the address decides
+    Another program may have given the two elements of a NIC two addresses, as libvirt chooses for each definition by itself. So the address decides
     only where one of the definitions has several NICs of that MAC. A NIC that the guest booted with is the same wherever it is connected, also
     after a replacement. A NIC of `serving`, live aliases of those in the place of others, has the MAC of another: only its alias tells which it is.
     """
@@ -135,17 +157,13 @@ def join(
     repeated = _repeated(live) | _repeated(config)
 
     def is_only(net: Interface, other: Interface) -> bool:
-        return net.alias not in serving and (net.mac, net.teaming) not in repeated and is_alike(net, other)
+        return (net.mac, net.teaming) not in repeated and is_alike(net, other)
 
-    def is_alike_there(net: Interface, other: Interface) -> bool:
-        return net.alias not in serving and _is_at(net, other) and is_alike(net, other)
-
-    def is_booted_from(net: Interface, other: Interface) -> bool:
-        return net.alias not in serving and _is_booted_from(net, other)
-
-    for is_same in (_has_alias_of, is_alike_there, is_booted_from, is_only):
+    for is_same in (_has_alias_of, _is_alike_at, _is_booted_from, is_only):
         for index, net in enumerate(live):
-            match = None if index in found else next((other for other in left if is_same(net, other)), None)
+            if index in found or (net.alias in serving and is_same is not _has_alias_of):
+                continue
+            match = next((other for other in left if is_same(net, other)), None)
             if match is not None:
                 found[index] = match
                 left = [other for other in left if other is not match]
@@ -159,8 +177,12 @@ def _has_alias_of(net: Interface, other: Interface) -> bool:
     return net.alias is not None and net.alias == other.alias and (None in (net.mac, other.mac) or net.mac == other.mac)
 
 
+def _is_alike_at(net: Interface, other: Interface) -> bool:
+    return _is_at(net, other) and is_alike(net, other)
+
+
 def _repeated(nets: Sequence[Interface]) -> set[tuple[Mac | None, Teaming | None]]:
-    """The MACs that several of these NICs have. Two halves of a teaming pair differ by their roles."""
+    """The MACs that several of these NICs have; the two halves of a teaming pair differ in their `teaming`."""
     macs = [(net.mac, net.teaming) for net in nets]
     return {mac for mac in macs if macs.count(mac) > 1}
 
@@ -169,14 +191,14 @@ def _is_booted_from(live: Interface, config: Interface) -> bool:
     """Whether the guest booted with `live` as `config` says, and it may have been connected to something else since."""
     if is_lasting(config.alias) or live.address is None or live.address != config.address:
         return False  # one that was replaced since has a lasting alias, which the definition need not have
-    return live.is_hostdev == config.is_hostdev and _is_of_one_model(live, config)
+    return backend_of(live).is_lent == backend_of(config).is_lent and _is_of_one_model(live, config)
 
 
 def is_alike(net: Interface, other: Interface) -> bool:
     """Whether two elements may be of one NIC: same MAC, type, source, model and teaming, and not two lasting aliases.
 
-    A model or part of a source that only one of them says is no difference: libvirt fills it in. A network's NIC has, in the live element, the type
-    that the network gave. A pool's NIC does not name the pool there any more.
+    A model or part of a source that only one of them gives is no difference: libvirt fills it in. The live element of a NIC of a network
+    has the type that libvirt chose from the network. The live element of a NIC of a pool does not name the pool any more.
     """
     if is_lasting(net.alias) and is_lasting(other.alias) and net.alias != other.alias:
         return False
@@ -217,16 +239,16 @@ def same(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     unnamed = [net for net in nets if not is_lasting(net.alias) and _is_at(net, wanted) and net.mac == wanted.mac]
     found = next((net for net in unnamed if net.alias is not None and net.alias == wanted.alias), None)
     found = found or next((net for net in unnamed if is_alike(net, wanted)), None)
-    if found is None and wanted.is_hostdev and wanted.address is not None:
-        return next((net for net in unnamed if net.is_hostdev and net.address == wanted.address), None)
+    if found is None and backend_of(wanted).is_lent and wanted.address is not None:
+        return next((net for net in unnamed if are_lent(net, wanted) and net.address == wanted.address), None)
     return found
 
 
 def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
     """The one of `nets` that is the NIC `wanted`, where both are of one run of the domain; None if none is.
 
-    A NIC with a lasting alias is known by alias and MAC. Any other NIC is known by MAC and guest address, whatever it is connected to. It keeps both
-    in a save and a migration. libvirt may then give it another alias, and an image has no alias. Where an address is not known, the alias decides.
+    A NIC with a lasting alias is known by alias and MAC. Any other is known by MAC and guest address, whatever it is connected to. It keeps both in
+    a save and a migration, where libvirt may give it another alias; an image has no alias. Where an address is not known, the alias decides.
     """
     if is_lasting(wanted.alias):
         return same(nets, wanted)
@@ -235,7 +257,7 @@ def still(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
 
 
 def carried(nets: Sequence[Interface], wanted: Interface) -> Interface | None:
-    """The NIC `wanted` as `still` finds it, in an image or in another process. A restored or migrated guest may lack the alias."""
+    """The same as `still` for a guest in an image or in another process. A restore or a migration may have brought a definition without the alias."""
     found = still(nets, wanted)
     return still(nets, replace(wanted, alias=None)) if found is None and is_lasting(wanted.alias) else found
 
@@ -248,86 +270,6 @@ def _is_still(net: Interface, wanted: Interface) -> bool:
 
 def _is_at(net: Interface, wanted: Interface) -> bool:
     return None in (net.address, wanted.address) or net.address == wanted.address
-
-
-def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> DomainNic:
-    """The one NIC `selector` means: a MAC, an alias, a host device name, or a PCI address in the guest or on the host.
-
-    Where it means several, `halves` decide: the one of them that these definitions have. Raises `NicMissing`, which lists the NICs there
-    are, or `NicAmbiguous`, which lists those that match.
-    """
-    is_meant = _matcher(view, selector.strip())
-    matches = [pair for pair in view.nics if any(net is not None and is_meant(net) for net in pair)]
-    if len(matches) > 1:
-        in_scope = [p for p in matches if any(net for half, net in zip(BOTH, p, strict=True) if half in halves)]
-        matches = in_scope if len(in_scope) == 1 else matches
-    if len(matches) == 1:
-        return matches[0]
-    name = view.domain.name
-    if matches:
-        ways = " or ".join(filter(None, [_told_apart(view, matches), _by_half(matches)]))
-        raise NicAmbiguous(
-            f"'{selector}' means {len(matches)} NICs of domain {name}: {_names(matches)}. "
-            + (
-                f"Name the one you mean {ways}."
-                if ways
-                else "Nothing tells them apart: give one of them an alias of its own first."
-            )
-        )
-    there = f"It has {_names(view.nics)}." if view.nics else "It has no NIC at all."
-    raise NicMissing(
-        f"Domain {name} has no NIC '{selector}'. {there} Name one by its alias, MAC, host device or PCI address."
-    )
-
-
-def _matcher(view: DomainView, selector: str) -> Callable[[Interface], bool]:
-    mac = selector.lower().replace("-", ":")
-    try:
-        pci = PciAddress.parse(selector)
-    except PciAddressInvalid:
-        pci = None
-
-    def is_meant(net: Interface) -> bool:
-        if selector in (net.alias, net.target_dev) or (net.mac is not None and net.mac.text == mac):
-            return True
-        return pci is not None and pci in (net.address, view.host_address(net))
-
-    return is_meant
-
-
-def _names(pairs: Sequence[DomainNic]) -> str:
-    return ", ".join(describe(live or config) for live, config in pairs)
-
-
-def _told_apart(view: DomainView, matches: Sequence[DomainNic]) -> str:
-    """The names that mean one NIC each: alias, MAC or guest address, with their values. Empty if some NIC has no such name."""
-
-    def is_named_alone(pair: DomainNic, name: str | None) -> bool:
-        if name is None:
-            return False
-        is_meant = _matcher(view, name)
-        return [other for other in view.nics if any(net is not None and is_meant(net) for net in other)] == [pair]
-
-    for kind, names in (
-        ("alias", [_first(pair, "alias") for pair in matches]),
-        ("MAC", [_first(pair, "mac") for pair in matches]),
-        ("guest address", [_first(pair, "address") for pair in matches]),
-    ):
-        if all(map(is_named_alone, matches, names)):
-            return f"by its {kind}" + (f" ({', '.join(map(str, names))})" if kind == "guest address" else "")
-    return ""
-
-
-def _first(pair: DomainNic, field: str) -> str | None:
-    return next((str(value) for net in pair if (value := getattr(net, field, None)) is not None), None)
-
-
-def _by_half(matches: Sequence[DomainNic]) -> str:
-    """The remedy that names a NIC by the one definition that has it. Empty if both definitions have all the NICs, or one alone has two."""
-    alone = [live is None for live, config in matches if None in (live, config)]
-    if not alone or max(alone.count(True), alone.count(False)) > 1:
-        return ""
-    return "by the one definition that has it: `scope=Scope.LIVE` for the guest's, `scope=Scope.CONFIG` for that of the next boot"
 
 
 def places_of(halves: Iterable[Interface | None]) -> list[str]:
@@ -349,16 +291,20 @@ def name_in_config(net: Interface) -> str:
 def same_mac_as(view: DomainView, nets: Collection[Interface]) -> list[str]:
     """The NICs of the domain that share a MAC of `nets`, by alias or `known_as`: for requests, as they take nobody's place."""
     macs = {net.mac for net in nets}
-    devices = [each for each in (view.live, view.config) if each is not None]
-    found = {lasting_name(net.alias, net.mac, net.address) for each in devices for net in each.nets if net.mac in macs}
+    there = [net for half in BOTH for net in view.nets(half) if net.mac in macs]
+    found = {lasting_name(net.alias, net.mac, net.address) for net in there}
     return sorted(found) if len(found) > 1 else []
+
+
+def refusal(reason: str, net: Interface, message: str) -> Refusal:
+    """The refusal of what is asked for that NIC."""
+    return Refusal(reason=reason, nic=describe(net), message=message)
 
 
 def describe(net: Interface | None) -> str:
     """A NIC as messages name it: alias and MAC, as far as it has them."""
     if net is None:
         return "nothing"
-    names = [name for name in (net.alias, str(net.mac) if net.mac else None) if name]
-    if not names:
-        return f"a {net.type} NIC without alias or MAC"
-    return names[0] if len(names) == 1 else f"{names[0]} ({names[1]})"
+    if net.alias and net.mac:
+        return f"{net.alias} ({net.mac})"
+    return net.alias or str(net.mac or f"a {net.type} NIC without alias or MAC")

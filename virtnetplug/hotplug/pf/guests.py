@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from virtnetplug import xml
-from virtnetplug.backends.candidates import has_for, users_of_devices
 from virtnetplug.backends.lending import held_for
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
-from virtnetplug.backends.vf_identity import loss_of, taker_of
+from virtnetplug.backends.vf_identity import live_with, loss_of, taker_of, users_of_devices
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
@@ -21,14 +20,15 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import how
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
+from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
-from virtnetplug.hotplug.plug.reinstatement import put_back
+from virtnetplug.hotplug.plug.restoring import restore
+from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
 from virtnetplug.model.interface import is_lasting
-from virtnetplug.model.operation import Half, OperationRecord
+from virtnetplug.model.operation import OperationRecord
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
@@ -202,7 +202,7 @@ def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
 
 
 def _goes_on(host: Host, nic: PfNic, holding: Holding) -> bool:
-    if not is_lasting(holding.alias) or not has_for(nic.domain, holding):
+    if not is_lasting(holding.alias) or live_with(nic.domain, holding) is None:
         return False
     return not differences(of_ours(holding.settings), host.host_devices.settings(holding.address))
 
@@ -227,7 +227,7 @@ def put_in(
             host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
     element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
     try:
-        put_back(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
+        restore(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise
@@ -255,9 +255,9 @@ def _keep_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str) ->
 def remember(host: Host, nics: Sequence[PfNic]) -> None:
     """Write the rows of the NICs into the journal, as the guests have them now."""
     for nic in nics:
-        net = guest.net_of(nic.domain, nic.alias, Half.LIVE)
+        net = guest.net_of(nic.domain, nic.alias)
         if net is not None:
-            host.journal.put_nic(nic_record(host, nic.domain, net, nic.old["network"] or None, *plugged()))
+            host.journal.put_nic(nic_record(host, nic.domain, net, nic.old["network"] or None, *ATTACHED))
 
 
 def _held_for(host: Host, nic: PfNic, address: PciAddress, operation_id: str, snapshot: Settings) -> Holding:

@@ -32,16 +32,16 @@ from virtnetplug.hotplug.engine.operation import (
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, resumed, transaction
-from virtnetplug.hotplug.guest import guest, travel
+from virtnetplug.hotplug.guest import asking, guest, travel
+from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
-from virtnetplug.hotplug.guest.compensation import StillHeld
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, record_of, refusals, steps, still_named, told
 from virtnetplug.hotplug.pf.users import PfNic, PfView, look_at, pf_called
-from virtnetplug.hotplug.plug.introduction import make_way
+from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
 from virtnetplug.hotplug.recover.several import settled_and_locked
@@ -145,7 +145,7 @@ class _Running:
         tx.effect(
             "ask",
             nic.label,
-            lambda: guest.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
+            lambda: asking.ask(self.host, nic.domain, nic.net, watch, self.deadline, run=nic.run, seen=[nic.net]),
             half=Half.LIVE,
         )
 

@@ -8,9 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from virtnetplug.backends import vf_identity
-from virtnetplug.backends.candidates import users_of_devices
 from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, set_back
-from virtnetplug.backends.vf_identity import User
+from virtnetplug.backends.vf_identity import User, users_of_devices
 from virtnetplug.backends.vf_settings import drift, told
 from virtnetplug.errors import Failed, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host

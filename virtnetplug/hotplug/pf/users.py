@@ -10,7 +10,6 @@ from virtnetplug import xml
 from virtnetplug.errors import (
     DomainMissing,
     HostDeviceMissing,
-    NicPending,
     NotSupported,
     PciAddressInvalid,
     Refused,
@@ -19,12 +18,13 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.rebind_vf import changed_by_others, has_partner, owning_pool
-from virtnetplug.hotplug.check import fit
+from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.request import name as minted
-from virtnetplug.hotplug.guest.device_run import as_in_run
-from virtnetplug.hotplug.look.leaving import operation_on
+from virtnetplug.hotplug.check.reserved import pending
+from virtnetplug.hotplug.guest.assigned import as_in_run
+from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.view import DomainView, describe, look, same_mac_as
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.model.holding import Holding
@@ -182,13 +182,9 @@ def _nic_refusals(
             nic=nic.label,
             message=f"{view.domain.name} is paused, so it cannot let go of {describe(net)}. Resume it, or detach the NIC once it runs.",
         )
-    yield from fit.widows(view, [(Half.LIVE, net)])
+    yield from conflicts.widows(view, [(Half.LIVE, net)])
     if (operation := operation_on(net, pending_nics(host, view.domain.uuid, view))) is not None:
-        yield Refusal(
-            reason=NicPending.reason,
-            nic=nic.label,
-            message=f"{name} belongs to operation {operation}, which is not settled; `recover(wait=60)` settles it first.",
-        )
+        yield pending(nic.label, name, operation, view.domain)
         return
     if holding is None and not net.managed:
         yield Refusal(

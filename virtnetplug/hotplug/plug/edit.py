@@ -1,4 +1,4 @@
-"""What an update changes: each half's NIC before and after, and whether libvirt made the change that it reported."""
+"""What an update changes: each half's NIC before and after, and whether libvirt made the change that it reported as made."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from virtnetplug import xml
+from virtnetplug.backends import updatable
 from virtnetplug.backends.vf_settings import FIELDS, differences, fields_from, settings_from
 from virtnetplug.errors import NotApplied, NotSupported, UsageError
-from virtnetplug.hotplug.check.fit import no_place
+from virtnetplug.hotplug.check.conflicts import no_place
+from virtnetplug.hotplug.check.request import edited, name
 from virtnetplug.hotplug.guest.assigned import Assigned
-from virtnetplug.hotplug.look.view import DomainView, describe, find
+from virtnetplug.hotplug.look.view import DomainNic, describe
 from virtnetplug.model.holding import Setting
-from virtnetplug.model.interface import OF_DEVICES, Interface
+from virtnetplug.model.interface import OF_DEVICES, Interface, is_lasting
 from virtnetplug.model.operation import Half, Scope
 from virtnetplug.resolve import fits_in_place
 
@@ -29,8 +31,8 @@ _LIBVIRTS_OWN = frozenset({"element", "mac", "alias", "address", "target_dev", "
 class Edit:
     """One half's NIC, before and after; `in_place` and `by_replacement` name the fields that differ.
 
-    `on_device` is what an assigned device is set to now, through its PF. `kept` is all that the device, or its replacement, must have beyond what
-    libvirt sets.
+    `on_device` has the settings that an assigned device gets now, through its PF. `kept` has all settings that the device, or the one that replaces it,
+    has from now on beyond what libvirt sets.
     """
 
     before: Interface
@@ -40,35 +42,47 @@ class Edit:
     on_device: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
     kept: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
 
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The fields that differ."""
+        return (*self.in_place, *self.by_replacement)
+
+    def named(self) -> Edit:
+        """The edit with a lasting alias for the new NIC, if it has none: libvirt would make an alias that nobody knows beforehand."""
+        if is_lasting(self.after.alias):
+            return self
+        return replace(self, after=name(edited(self.after, {"alias": None})))
+
 
 def edits_of(
-    view: DomainView,
-    selector: str,
+    nic: DomainNic,
     changes: Changes,
     scope: Scope,
-    device: Assigned | None = None,
-    inherited: Collection[str] = (),
+    device: Assigned | None,
+    inherited: Collection[str],
+    *,
+    changes_in_place: bool,
 ) -> dict[Half, Edit]:
     """What differs, per half; a half that is as wanted already is left out.
 
-    `device` is the one behind the live NIC. `inherited` fields the live NIC loses with its source, unless `changes` name them.
+    `device` is the device behind the live NIC. The live NIC loses the `inherited` fields with its source, unless `changes` name them.
+    `changes_in_place`: see `Domain.changes_in_place`.
     """
-    live, config = find(view, selector, scope.halves)
     edits = {}
     for half in scope.halves:
-        before = live if half is Half.LIVE else config
+        before = nic.half(half)
         assert before is not None
-        wanted = changes_from_element(before, changes, live) if isinstance(changes, str) else dict(changes)
+        wanted = _changes_from_element(before, changes, nic.live) if isinstance(changes, str) else dict(changes)
         if not wanted and not isinstance(changes, str):
             raise UsageError("nothing to change was named: give at least one property, or the whole element")
         if half is Half.LIVE and device is not None:
-            edit = edit_of_device(before, wanted, device, is_element=isinstance(changes, str))
+            edit = _edit_of_device(before, wanted, device, is_element=isinstance(changes, str))
         else:
-            if half is Half.LIVE and changes_source(before, wanted):
+            if half is Half.LIVE and _changes_source(before, wanted):
                 wanted = {**dict.fromkeys(inherited), **wanted}
             edit = _edit(before, wanted, half)
-            if edit is not None and half is Half.LIVE and not view.domain.changes_in_place:
-                edit = replace(edit, in_place=(), by_replacement=(*edit.in_place, *edit.by_replacement))
+            if edit is not None and half is Half.LIVE and not changes_in_place:
+                edit = replace(edit, in_place=(), by_replacement=edit.changed)
         if edit is not None:
             edits[half] = edit
     return edits
@@ -78,9 +92,9 @@ def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | No
     own = {name: value for name, value in wanted.items() if name in OF_DEVICES and value is not None}
     if own and half is Half.CONFIG:
         raise NotSupported(no_place(describe(before), tuple(own)).message)
-    said = {name: value for name, value in wanted.items() if name not in OF_DEVICES}
-    after = replace(xml.interface(xml.edit(before.element, with_source(before, said))), **own)
-    in_place, by_replacement = fits_in_place(replace(before, **own), after)
+    fields = {name: value for name, value in wanted.items() if name not in OF_DEVICES}
+    after = replace(xml.interface(xml.edit(before.element, _with_source(before, fields))), **own)
+    in_place, by_replacement = fits_in_place(replace(before, **own), after, updatable(before, after))
     if half is Half.CONFIG:
         in_place, by_replacement = (*in_place, *by_replacement), ()
     if own and not by_replacement:  # else it may become an assigned device
@@ -91,11 +105,11 @@ def _edit(before: Interface, wanted: Mapping[str, Any], half: Half) -> Edit | No
     return Edit(before, after, in_place, by_replacement) if in_place or by_replacement else None
 
 
-def changes_from_element(before: Interface, text: str, live: Interface | None = None) -> dict[str, Any]:
-    """The fields a new element changes; those libvirt fills in by itself may be left out of it.
+def _changes_from_element(before: Interface, text: str, live: Interface | None) -> dict[str, Any]:
+    """The fields that a new element changes; fields that libvirt fills in by itself may be left out of the element.
 
-    They may also be as libvirt reports them of the running NIC (`live`), for that is where an element is copied from. libvirt makes the
-    port of a network by itself, whatever element asks for one.
+    These fields may also be as libvirt reports them of the running NIC (`live`), from which an element is often copied. libvirt makes the
+    port of a network by itself, whatever element asks for a port.
     """
     after = xml.interface(text)
     if live is not None and before is not live:
@@ -114,7 +128,7 @@ def changes_from_element(before: Interface, text: str, live: Interface | None = 
 
 
 def _as_asked(after: Interface, live: Interface) -> Interface:
-    """`after` without what libvirt made of the running NIC `live`, and says of it in its element."""
+    """`after` without the fields that libvirt made for the running NIC `live` and shows in its element."""
     asked = xml.interface(xml.strip_live(live.element))
     made = [
         field.name
@@ -131,18 +145,20 @@ def _as_asked(after: Interface, live: Interface) -> Interface:
     return dataclasses.replace(after, **fields)
 
 
-def with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _with_source(before: Interface, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes with what a new source brings along: the type, and no trace of the old port."""
     full = dict(changes)
-    if not changes_source(before, full):
+    if not _changes_source(before, full):
         if full.get("source_network") is not None and full.get("type") == "network":
             del full["type"]  # the live NIC of a network has the type that came of it
         return full
     kind = "network" if full.get("source_network") is not None else "bridge"
-    return {**_cleared(before, f"source_{kind}"), **full, "type": kind}
+    names = [field.name for field in dataclasses.fields(before) if field.name.startswith("source_")]
+    cleared = [name for name in names if name != f"source_{kind}" and getattr(before, name) is not None]
+    return {**dict.fromkeys(cleared), **full, "type": kind}
 
 
-def changes_source(before: Interface, changes: Mapping[str, Any]) -> bool:
+def _changes_source(before: Interface, changes: Mapping[str, Any]) -> bool:
     """Whether the changes name another network, or another bridge, than the NIC is in."""
     if (network := changes.get("source_network")) is not None:
         return bool(network != before.source_network)
@@ -151,21 +167,12 @@ def changes_source(before: Interface, changes: Mapping[str, Any]) -> bool:
     return False
 
 
-def _cleared(before: Interface, keep: str) -> dict[str, None]:
-    """Every source field that is set, but `keep`, as a change that clears it."""
-    names = [field.name for field in dataclasses.fields(before) if field.name.startswith("source_")]
-    return {name: None for name in names if name != keep and getattr(before, name) is not None}
-
-
 def check_applied(wanted: Interface, now: Interface, fields: Sequence[str]) -> None:
     """Raise `NotApplied` naming the fields that are not as wanted."""
-    missed = [field for field in fields if _value(wanted, field) != _value(now, field)]
-    if (
-        wanted.type == "network" and now.source_network is not None
-    ):  # libvirt shows what came of the network: its own bridge, another type
-        missed = [field for field in missed if field not in ("source_bridge", "type")]
-    missed = [field for field in missed if field not in ("source_portid", "target_dev")]
-    if missed:
+    of_libvirt = ["source_portid", "target_dev"]
+    if wanted.type == "network" and now.source_network is not None:
+        of_libvirt += ["source_bridge", "type"]  # what came of the network: its own bridge, another type
+    if missed := [f for f in fields if f not in of_libvirt and _value(wanted, f) != _value(now, f)]:
         raise NotApplied(
             f"libvirt reported success, but {', '.join(missed)} did not change; "
             "the update may need `replace=True`, or this hypervisor cannot do it"
@@ -180,10 +187,10 @@ def _value(net: Interface, field: str) -> Any:
 _OF_THE_DEVICE = ("source_pci", "source_type", "managed")
 
 
-def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool) -> Edit | None:
-    """The edit of the live NIC `before`, or None if it is as `wanted` already (`is_element`: `wanted` comes from a whole new element).
+def _edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigned, *, is_element: bool) -> Edit | None:
+    """The edit of the live NIC `before`, or None if it is as `wanted` already. `is_element`: `wanted` comes from a whole new element.
 
-    Where the NIC came from a pool, a replacement comes from the pool again, and with what was set of the device so far.
+    If the NIC came from a pool, a replacement comes from the pool again, with the settings that the device has so far.
     """
     fields = {name: value for name, value in wanted.items() if name in FIELDS}
     if is_element and wanted.get("type") == "network" and fields.get("vlan", ()) is None:
@@ -194,17 +201,17 @@ def edit_of_device(before: Interface, wanted: Mapping[str, Any], device: Assigne
     settings = settings_from(fields, device.snapshot)
     cleared = {"qos" if name == "vlan_qos" else name for name, value in fields.items() if value is None} - {"vlan"}
     kept = {name: value for name, value in {**device.settings, **settings}.items() if name not in cleared}
-    said = {name: value for name, value in fields.items() if value is not None}
-    after = xml.interface(xml.edit(before.element, with_source(before, rest)))
-    by_replacement = fits_in_place(before, after)[1]
+    asked = {name: value for name, value in fields.items() if value is not None}
+    after = xml.interface(xml.edit(before.element, _with_source(before, rest)))
+    by_replacement = fits_in_place(before, after, updatable(before, after))[1]
     if not by_replacement:
         on_device = differences(settings, device.now)
-        return Edit(before, replace(before, **said), on_device=on_device, kept=kept) if on_device else None
+        return Edit(before, replace(before, **asked), on_device=on_device, kept=kept) if on_device else None
     after = xml.interface(xml.edit(after.element, {**_source(before, after, device.network), **fields_from(kept)}))
     after = xml.interface(
         xml.edit(after.element, {name: fields[name] for name in ("vlan", "link_state") if name in fields})
     )
-    own = {name: value for name, value in said.items() if name in OF_DEVICES}
+    own = {name: value for name, value in asked.items() if name in OF_DEVICES}
     return Edit(before, replace(after, **own), by_replacement=by_replacement, kept=kept)
 
 
@@ -218,12 +225,9 @@ def _pooled(network: str) -> dict[str, Any]:
 
 
 def _source(before: Interface, after: Interface, network: str | None) -> dict[str, Any]:
-    """What else changes with the source: back to its pool if it stays, nothing of the device if it does not."""
-    if after.is_hostdev and after.source_pci == before.source_pci:
-        if network is None:
-            return {}
-        return _pooled(network)
+    """What else changes with the source: the pool again if the device stays, else nothing of the device is kept."""
     if after.is_hostdev:
-        return {}
+        is_same = after.source_pci == before.source_pci
+        return _pooled(network) if is_same and network is not None else {}
     driver = {"driver_name": None} if after.driver_name == "vfio" else {}
     return {"managed": None, "source_pci": None, **driver}

@@ -1,18 +1,23 @@
-"""Giving one NIC to a running guest: the backend's part, then the guest's, each with its undo."""
+"""Attaching one NIC to a running guest: the backend's part, then the guest's part."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from virtnetplug.backends import Backend, Order
-from virtnetplug.errors import HostDeviceBusy, VfChanged
+from virtnetplug.backends import Backend, Order, backend_for, faults
+from virtnetplug.errors import HostDeviceBusy, NetworkMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import expect_run
+from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
+from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Phase
+from virtnetplug.resolve import resolve
 
 MOST_RACES = 8
 """How often a device may be lost to a domain started meanwhile before the operation gives up."""
@@ -20,29 +25,54 @@ MOST_RACES = 8
 Part = tuple[str, str, Phase, Half | None]
 
 
-def parts(backend: Backend, alias: str, *, has_settings: bool) -> list[Part]:
-    """The steps of `plug`, for plans and the journal."""
+def actual_of(host: Host, net: Interface, networks: Mapping[str, Network] | None = None) -> ActualDevice:
+    """What libvirt makes of the NIC. Raises what `resolve` raises, and what looking up a network raises that is not among `networks`."""
+    if net.type != "network":
+        return resolve(net, None)
+    if net.source_network is None:
+        raise NetworkMissing("the NIC names no network")
+    network = (networks or {}).get(net.source_network)
+    return resolve(net, network or host.networks.network(net.source_network))
+
+
+def holder_of(host: Host, net: Interface) -> str:
+    """The type that decides which settings the NIC can hold (see `policy.identity.take`)."""
+    actual = actual_of(host, net)
+    return actual.type if backend_for(actual).is_lent else net.type
+
+
+def steps_in(backend: Backend, alias: str, settings: Mapping[str, Setting], *, name: str = "") -> list[Part]:
+    """The steps that attach a NIC with these settings (see `Order`) and look for it in the guest.
+
+    `name` is what the last step calls the NIC, if that is not its alias.
+    """
     own = [*backend.plug_steps, (backend.attach_step, Phase.PLUG)]
-    if has_settings:
-        own.append(("change_device", Phase.PLUG))
-    return [(step, alias, phase, Half.LIVE) for step, phase in own]
+    own += [("change_device", Phase.PLUG)] if settings else []
+    parts: list[Part] = [(step, alias, phase, Half.LIVE) for step, phase in own]
+    return [*parts, ("confirm", name or alias, Phase.PLUG, Half.LIVE)]
 
 
-def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_waited: bool = False) -> Interface:
-    """Run those steps; the net as it went to the guest. Which of the two paths it takes, never both, is the backend's choice.
+def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False) -> Interface:
+    """Run those steps but for the last; returns the net as it went to the guest.
 
     Where a guest was waited for (`has_waited`), somebody may have taken the NIC's place: that raises `LeftPending`, see `expect_free`.
     """
-    alias = order.net.alias or ""
+    backend, alias = backend_for(order.actual), order.net.alias or ""
 
     def attach(element: str) -> None:
         if has_waited or backend.plug_steps:  # which take their time
             expect_run(order.domain, order.run, tx.record, alias, "attached")
         order.domain.attach(element, Half.LIVE)
 
+    def configure(plugged: Interface) -> Interface:
+        if order.settings:
+            tx.effect("change_device", alias, partial(backend.configure, host, order, plugged), half=Half.LIVE)
+        return plugged
+
+    for text in faults():
+        tx.warn(text)
     if (there := _plugged_before(tx, backend, order)) is not None:
-        _set(host, tx, order, there)
-        return there
+        return configure(there)
     if has_waited:
         expect_free(order.domain, order.net, tx.record)
     for is_last in (False,) * MOST_RACES + (True,):
@@ -52,38 +82,29 @@ def plug(host: Host, tx: Transaction, backend: Backend, order: Order, *, has_wai
             tx.effect(backend.attach_step, alias, partial(attach, plugged.element), half=Half.LIVE)
             break
         except HostDeviceBusy:
-            # somebody else's domain got that device meanwhile: give it up, and the pool lends the next one
+            # another domain got that device meanwhile: release the device, and the pool lends the next one
             if is_last or order.net.source_pci is not None or tx.undo.unwind(undone_to):
                 raise
-    _set(host, tx, order, plugged)
-    return plugged
+    return configure(plugged)
+
+
+def expect_attached(nets: Sequence[Interface], alias: str) -> Interface:
+    """The NIC of that alias among the nets of a guest; raises `NotApplied` if it is not there, whatever libvirt answered."""
+    found = next((net for net in nets if net.alias == alias), None)
+    if found is None:
+        raise NotApplied(
+            f"libvirt reported that {alias} was attached, but the guest's live definition does not have it"
+        )
+    return found
 
 
 def _plugged_before(tx: Transaction, backend: Backend, order: Order) -> Interface | None:
-    """The NIC as the guest has it, where this operation had given it to the guest before it was cut off."""
+    """The NIC as the guest has it, where this operation attached the NIC before it was cut off."""
     alias = order.net.alias or ""
     if not tx.was_begun(backend.attach_step, alias):
         return None
-    there = guest.net_of(order.domain, alias, Half.LIVE)
+    there = guest.net_of(order.domain, alias)
     if there is None or there.mac != order.net.mac:
         return None
     tx.end(backend.attach_step, alias)
     return there
-
-
-def _set(host: Host, tx: Transaction, order: Order, plugged: Interface) -> None:
-    if order.settings and plugged.source_pci is not None:
-        from virtnetplug.backends.vf_settings import put
-        from virtnetplug.hotplug.guest.assigned import held
-
-        def set_it() -> None:
-            address = plugged.source_pci
-            holding = (
-                held(host, order.domain, order.net.alias or "", order.net.mac, address) if address is not None else None
-            )
-            if holding is None:
-                raise VfChanged(f"host device {address} is not the VF any more that was lent to {order.net.alias}.")
-            put(host, holding, order.settings)
-
-        # again, for libvirt has set the VLAN since; nothing to undo, for the device goes back as it was before it was lent
-        tx.effect("change_device", order.net.alias or "", set_it, half=Half.LIVE)

@@ -1,4 +1,4 @@
-"""What a domain's metadata remembers of its NICs: read where there is any, and changed one identity at a time.
+"""What a domain's metadata remembers of its NICs: read where the domain has such metadata, and changed one identity at a time.
 
 The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration.
 """
@@ -16,9 +16,10 @@ from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.look.view import DomainView
+from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half
+from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain
 
 NOTHING = DomainMetadata()
@@ -38,20 +39,19 @@ class Remembered:
     @property
     def request(self) -> dict[str, Any]:
         """As the journal keeps it."""
-        sides = {"before": self.before, "after": self.after}
-        said = {side: None if one is None else dataclasses.asdict(one) for side, one in sides.items()}
-        return {"name": self.name, "halves": [half.value for half in self.halves], **said}
+        before, after = (None if one is None else dataclasses.asdict(one) for one in (self.before, self.after))
+        return {"name": self.name, "halves": [half.value for half in self.halves], "before": before, "after": after}
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Remembered:
         """The change that the journal has."""
         sides = {side: None if request[side] is None else Identity(**request[side]) for side in ("before", "after")}
-        return cls(name=request["name"], halves=tuple(Half(half) for half in request["halves"]), **sides)
+        return cls(name=request["name"], halves=tuple(map(Half, request["halves"])), **sides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
-    """A change of the domain's policies in these definitions; of `before` and `after` only the policies count."""
+    """A change of the policies that the domain's owner has set, in these definitions; of `before` and `after` only the policies count."""
 
     before: DomainMetadata
     after: DomainMetadata
@@ -60,24 +60,23 @@ class PolicyChange:
     @property
     def request(self) -> dict[str, Any]:
         """As the journal keeps it."""
-        sides = {"before": self.before, "after": self.after}
-        said = {
-            side: {"unplug": one.unplug, "activation": [list(group) for group in one.activation]}
-            for side, one in sides.items()
-        }
-        return {"halves": [half.value for half in self.halves], **said}
+        before, after = (
+            {"unplug": one.unplug, "activation": [list(group) for group in one.activation]}
+            for one in (self.before, self.after)
+        )
+        return {"halves": [half.value for half in self.halves], "before": before, "after": after}
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> PolicyChange:
         """The change that the journal has."""
         before, after = (
             DomainMetadata(
-                unplug=None if said["unplug"] is None else UnplugPolicy(said["unplug"]),
-                activation=tuple(tuple(group) for group in said["activation"]),
+                unplug=None if side["unplug"] is None else UnplugPolicy(side["unplug"]),
+                activation=tuple(map(tuple, side["activation"])),
             )
-            for said in (request["before"], request["after"])
+            for side in (request["before"], request["after"])
         )
-        return cls(before=before, after=after, halves=tuple(Half(half) for half in request["halves"]))
+        return cls(before=before, after=after, halves=tuple(map(Half, request["halves"])))
 
 
 def metadata_of(view: DomainView) -> DomainMetadata:
@@ -97,41 +96,46 @@ def halves_of(view: DomainView) -> tuple[Half, ...]:
     return tuple(half for half, is_there in there.items() if is_there)
 
 
+def steps_remembering(remembered: Sequence[Remembered]) -> list[Part]:
+    """The steps of `remember`, for plans and the journal."""
+    return [("remember", each.name, Phase.ALLOCATE, None) for each in remembered]
+
+
 def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Make the metadata say all that; a step for each."""
+    """Write all these changes into the metadata; a step for each."""
     for asked in map(Remembered.from_request, requests):
         write = partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after))
         tx.effect("remember", asked.name, write)
 
 
 def forget(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Restore what the metadata had of that NIC before."""
+    """Undo such a change."""
     asked = Remembered.from_request(request)
-    _set_back(domain, asked.halves, partial(_with, asked.name, asked.before))
+    _write_again(domain, asked.halves, partial(_with, asked.name, asked.before))
 
 
 def keep(domain: Domain, requests: Sequence[Mapping[str, Any]]) -> None:
     """Write again what `remember` wrote, where somebody has removed it since. Call it after each wait, during which the lock was free."""
     for asked in map(Remembered.from_request, requests):
-        if asked.after is not None:
-            _set_back(domain, asked.halves, partial(_with_missing, asked.after))
+        if (known := asked.after) is not None:
+            _write_again(domain, asked.halves, partial(_with_missing, known))
 
 
 def remember_again(domain: Domain, asked: Remembered, identity: Identity) -> None:
     """Write `identity` where `remember` wrote that of `asked`."""
-    _set_back(domain, asked.halves, partial(_with, asked.name, identity))
+    _write_again(domain, asked.halves, partial(_with, asked.name, identity))
 
 
 def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
-    """Make the metadata say these policies; a step."""
+    """Write these policies into the metadata; a step."""
     asked = PolicyChange.from_request(request)
-    tx.effect("set_policy", "", partial(_write, domain, asked.halves, partial(_saying, asked.after)))
+    tx.effect("set_policy", "", partial(_write, domain, asked.halves, partial(_with_policies, asked.after)))
 
 
 def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Restore the policies that the metadata had before."""
+    """Undo such a change."""
     asked = PolicyChange.from_request(request)
-    _set_back(domain, asked.halves, partial(_saying, asked.before))
+    _write_again(domain, asked.halves, partial(_with_policies, asked.before))
 
 
 def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:
@@ -142,11 +146,12 @@ def _with_missing(identity: Identity, now: DomainMetadata) -> DomainMetadata:
     return now.with_identity(identity) if now.identity(identity.alias) is None else now
 
 
-def _saying(said: DomainMetadata, now: DomainMetadata) -> DomainMetadata:
-    return dataclasses.replace(now, unplug=said.unplug, activation=said.activation)
+def _with_policies(wanted: DomainMetadata, now: DomainMetadata) -> DomainMetadata:
+    return dataclasses.replace(now, unplug=wanted.unplug, activation=wanted.activation)
 
 
-def _set_back(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
+def _write_again(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
+    """Write into the definitions that the domain still has."""
     for half in halves:
         with suppress(DomainNotRunning, DomainTransient, DomainMissing):
             _write(domain, (half,), change)

@@ -20,13 +20,13 @@ from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.check.reserved import taken_place
 from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, plan_steps, record_of
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.nic_state import nic_record, plugged
-from virtnetplug.hotplug.look.leaving import is_any_of, names_of
-from virtnetplug.hotplug.look.strangers import is_anothers
+from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.look.open_operations import is_any_of, names_of
+from virtnetplug.hotplug.look.recognition import is_anothers
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look, named
-from virtnetplug.hotplug.plug.plugging import Part, parts
+from virtnetplug.hotplug.plug.plugging import Part, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
-from virtnetplug.lifecycle import GONE
+from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import (
     Event,
@@ -139,7 +139,7 @@ def _refresh(host: Host, view: DomainView) -> None:
             continue
         there, kept = live.get(row.alias), config.get(row.alias)
         if there is not None and str(there.mac or "") == row.mac and not is_anothers(row, there, kept, view):
-            now = nic_record(host, view.domain, there, row.network if there.is_hostdev else None, *plugged())
+            now = nic_record(host, view.domain, there, row.network if backend_of(there).is_lent else None, *ATTACHED)
             host.journal.put_nic(dataclasses.replace(now, since=row.since))
             travel.say_ours(view.domain, [there])
         elif kept is not None and str(kept.mac or "") == row.mac:
@@ -263,8 +263,8 @@ def _own(host: Host, view: DomainView, nets: Sequence[Interface]) -> None:
     busy = _busy(host, view)
     known = {(row.alias, row.mac) for row in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
     for net in nets:
-        if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and not net.is_hostdev:
-            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *plugged()))
+        if (net.alias, str(net.mac or "")) not in known and not is_any_of([net], busy) and backend_of(net).migrates:
+            host.journal.put_nic(nic_record(host, view.domain, net, net.source_network, *ATTACHED))
 
 
 def _busy(host: Host, view: DomainView) -> frozenset[str]:
@@ -296,7 +296,7 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     there = [
         net
         for net in nets
-        if not is_any_of([net], busy) and not net.is_hostdev and (is_detach or is_lasting(net.alias))
+        if not is_any_of([net], busy) and backend_of(net).migrates and (is_detach or is_lasting(net.alias))
     ]
     left = [
         nic
@@ -308,7 +308,7 @@ def _which(host: Host, view: DomainView, asked: Asked) -> _Which:
     is_settled = is_detach and record is not None and record.state is not OperationState.LEFT
     sources = {nic.source for nic in asked.nics} | {net.source for net in there}
     kept = [net for net in config if net.source in sources and not is_settled]
-    defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and not net.is_hostdev]
+    defined = [net for net in kept if any(travel.is_same(nic, net) for nic in left) and backend_of(net).migrates]
     if not is_detach:  # to put in again; one that serves in the place of another stays there
         defined = [net for net in defined if taken_place(view.domain, net) is None]
     return _Which(there, left, defined, kept)
@@ -339,7 +339,7 @@ def _take_up(host: Host, view: DomainView, asked: Asked) -> None:
                 host,
                 view.domain,
                 f"{view.domain.name} came with what its guest was asked by {asked.operation} {asked.id}. {travel.told(nic, ())} was connected to "
-                f"{nic.source}, and is {describe(other)} at {other.source} by now, so that does not go on. Detach it again if it is to leave.",
+                f"{nic.source}, and is {describe(other)} at {other.source} by now. That request goes no further. Detach the NIC again if it is to leave.",
             )
         elif asked.operation != detach.NAME and not any(travel.is_same(nic, net) for net in which.defined):
             _warn(
@@ -356,7 +356,7 @@ def _why_out(view: DomainView, nic: KnownNic) -> str:
     net = next((net for net in nets if travel.is_same(nic, net)), None)
     if net is None:
         return "Its definition does not have that NIC"
-    if net.is_hostdev:
+    if not backend_of(net).migrates:
         return "Its definition has an assigned device for that NIC"
     if (other := taken_place(view.domain, net)) is not None:
         return f"{other.who} has its {other.what}"
@@ -425,8 +425,7 @@ def _kept(host: Host, view: DomainView, asked: Asked, net: Interface, *, has_lef
     element = {"before": net.element, "after": net.element}
     live: dict[str, Any] = {**element, "changed": [], "type": net.type, "settings": {}, "old": None}
     request = {"nics": [named(alias, net)], "asked": [alias], "replace": True, "live": live}
-    entering = parts(backend_of(net), alias, has_settings=False)
-    steps = [*steps_out(net, alias), *entering, ("confirm", alias, Phase.PLUG, Half.LIVE)]
+    steps = [*steps_out(net, alias), *steps_in(backend_of(net), alias, {})]
     return _record(host, view, update.NAME, asked, [net], request, steps, is_out=has_left)
 
 

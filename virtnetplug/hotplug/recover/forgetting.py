@@ -14,9 +14,9 @@ from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.engine.ownership import as_named_now, is_abandoned, taken_over
 from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import recover_command, resumed
-from virtnetplug.hotplug.guest import guest, leftover, travel
+from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how
-from virtnetplug.hotplug.guest.nic_state import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.recover.returns import return_devices
 from virtnetplug.hotplug.recover.settling import domains_of, names_of, settle_without_domain, wanted_uuids
@@ -57,7 +57,7 @@ def forget(host: Host, domain_name: str | None, operation_id: str, seconds: floa
             _clear_guest(domain, operation_id, lost.out)
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_what_is_known(domain, mine, lost)}"
             with resumed(host, mine) as tx:
-                leftover.drop_ports(host, domain, leftover.nets_of(mine))
+                orphans.drop_ports(host, domain, orphans.nets_in_record(mine))
                 also = partial(keep_or_drop_all, host, domain, lost.out)
                 tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
                 closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
@@ -116,7 +116,7 @@ def _lost(host: Host, record: OperationRecord) -> _Lost:
         if record.state is OperationState.INCOMPLETE and {name for name, _ in left} == {"ask"}:
             with suppress(DomainNotRunning):
                 nets = [net for net in asked if ("ask", net.alias) in left] if guest.goes_on(domain, run) else ()
-                out = tuple(net for net in nets if guest.there(domain, net, Half.LIVE) is None)
+                out = tuple(net for net in nets if guest.there(domain, net) is None)
         return _Lost(out, elsewhere)
     except DomainMissing:
         return _Lost()
@@ -129,7 +129,7 @@ def _asked(record: OperationRecord) -> list[Interface]:
     elements += [live.get("before")] if isinstance(live, dict) else []
     elements += [entry.get("element") for entry in record.named]
     asked: dict[str | None, Interface] = {}
-    for net in leftover.readable(elements):
+    for net in orphans.readable(elements):
         if net.alias in (record.asked or ()):
             asked.setdefault(net.alias, net)
     return list(asked.values())
@@ -170,9 +170,9 @@ def _expect_undecided(domain: Domain, record: OperationRecord, lost: _Lost) -> N
 def _what_is_known(domain: Domain, record: OperationRecord, lost: _Lost) -> str:
     """What is known, and what is not, of the NICs of an operation that is forgotten."""
     if lost.out:
-        nets = leftover.readable(entry.get("element") for entry in record.named)
+        nets = orphans.readable(entry.get("element") for entry in record.named)
         coming = {net.alias: net for net in nets if net.alias not in (record.asked or ())}
-        lacking = [describe(net) for net in coming.values() if guest.there(domain, net, Half.LIVE) is None]
+        lacking = [describe(net) for net in coming.values() if guest.there(domain, net) is None]
         more = f"; nor does the guest have {', '.join(lacking)}, which was to come" if lacking else ""
         return f"{', '.join(map(describe, lost.out))} stays out of the guest{more}"
     if lost.elsewhere:

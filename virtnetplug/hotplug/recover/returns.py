@@ -5,13 +5,12 @@ from __future__ import annotations
 import enum
 from contextlib import suppress
 
-from virtnetplug.backends.candidates import live_with, users_of_devices
 from virtnetplug.backends.returning import Returned, give_back
-from virtnetplug.backends.vf_identity import loss_of
+from virtnetplug.backends.vf_identity import live_with, loss_of, users_of_devices
 from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import travel
-from virtnetplug.hotplug.guest.device_run import carried_over, is_of_run
+from virtnetplug.hotplug.guest.assigned import carried_over, is_of_run
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import is_lasting
@@ -32,7 +31,7 @@ def return_devices(
     VF has by now is released, whoever has that VF: ``done``, with the reason ``vf-changed``.
     """
     key = host.hypervisor.key
-    held = [one for one in host.journal.holdings() if one.hypervisor == key and domain_uuid in (None, one.domain_uuid)]
+    held = host.journal.holdings(key, domain_uuid)
     changed = {one.address for one in held if (loss := loss_of(host, one)) is not None and not loss.is_gone}
     if not held or (domain is not None and not changed and all(_how(host, domain, one) is _Has.STILL for one in held)):
         return []

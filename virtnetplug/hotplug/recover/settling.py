@@ -32,7 +32,7 @@ from virtnetplug.hotplug.engine.ownership import (
 )
 from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY, recover_command, resumed
-from virtnetplug.hotplug.guest import guest, leftover
+from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.ending import REASONS, between_hosts, is_between_hosts, touched_guest
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.recover import arrivals
@@ -211,8 +211,8 @@ def settle_without_domain(host: Host, record: OperationRecord, end: OperationSta
         if mine is None:
             return None
         with resumed(host, mine) as tx:
-            nets = (*leftover.nets_of(mine), *leftover.readable([mine.request.get("element")]))  # that of a heal
-            leftover.drop_ports_of(host, record.domain_uuid, nets)
+            nets = (*orphans.nets_in_record(mine), *orphans.readable([mine.request.get("element")]))  # that of a heal
+            orphans.drop_ports_of(host, record.domain_uuid, nets)
             result = Result(end)
             tx.finish(end, result, reason="domain-missing", error=message, also=forget)
             return tx.outcome(result, reason="domain-missing", message=message)

@@ -138,7 +138,7 @@ class _Look:
 def _pools(host: Host) -> Iterator[Network]:
     for name in host.networks.names():
         network = host.networks.network(name)
-        if network.forward == "hostdev":
+        if network.is_pool:
             yield network
 
 

@@ -182,7 +182,7 @@ def _pools(reach: Reach) -> Iterator[Check]:
     except VirtnetplugError as error:
         yield Check("pool", UNKNOWN, error.message)
         return
-    pools = [network for network in networks if network.forward == "hostdev"]
+    pools = [network for network in networks if network.is_pool]
     for pool in pools:
         if pool.active:
             yield Check("pool", OK, "active", pool.name)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_of
+from virtnetplug.backends import are_lent, backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest import guest, leftover
+from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.travel import is_ours, known, pending_in, read
-from virtnetplug.hotplug.look.leaving import asked, is_any_of, of_domain, operation_on, states
-from virtnetplug.hotplug.look.strangers import end_of, has_other_end, is_anothers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, find, has_source_of, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.open_operations import asked, is_any_of, of_domain, operation_on, states
+from virtnetplug.hotplug.look.recognition import end_of, has_other_end, is_anothers
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
@@ -49,11 +50,9 @@ def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
 
 def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain]) -> Iterator[Nic]:
     """NICs that are gone but whose host device is not back: they are listed until it is."""
-    uuids = {domain.uuid for domain in domains}
-    for holding in host.journal.holdings():
-        if not holding.quarantine or holding.hypervisor != host.hypervisor.key:
-            continue
-        if domain_name is None or holding.domain_uuid in uuids:
+    only = None if domain_name is None else domains[0].uuid
+    for holding in host.journal.holdings(host.hypervisor.key, only):
+        if holding.quarantine:
             yield Nic(
                 domain=holding.domain_name,
                 domain_uuid=holding.domain_uuid,
@@ -92,15 +91,19 @@ def _touches(record: OperationRecord, pair: DomainNic) -> bool:
 
 
 def nics_of(
-    host: Host, view: DomainView, pairs: Sequence[DomainNic] | None = None, *, are_new: bool = False
+    host: Host,
+    view: DomainView,
+    pairs: Sequence[DomainNic] | None = None,
+    *,
+    new: Mapping[str, NicRecord] | None = None,
 ) -> list[Nic]:
     """The NICs of `view` (or those of `pairs`) with all that the journal and the host say of them.
 
-    NICs that `are_new` are not asked for what a guest cannot have done yet.
+    `new` are the rows, by alias, of NICs that have just come. The journal is then not read again, and the guest is not asked what it cannot have done.
     """
-    said = _said(host, view)
+    said = _said(host, view) if new is None else _Said(rows=new)
     chosen = view.nics if pairs is None else pairs
-    return [_nic(host, view, live, config, said, is_new=are_new) for live, config in chosen]
+    return [_nic(host, view, live, config, said, is_new=new is not None) for live, config in chosen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,13 @@ class _Said:
 
     rows: Mapping[str, NicRecord]
     """The rows of NICs that were plugged, by alias."""
-    pending: Mapping[str, str]
+    pending: Mapping[str, str] = field(default_factory=dict)
     """Name (see `leaving`) to the id of the operation that may take the NIC out."""
-    operations: Mapping[str, OperationRecord]
+    operations: Mapping[str, OperationRecord] = field(default_factory=dict)
     """The journal's open operations of `pending`, by id."""
-    closing: Mapping[str, str]
+    closing: Mapping[str, str] = field(default_factory=dict)
     """The NICs of `pending` that this run was asked for."""
-    ours: Collection[KnownNic]
+    ours: Collection[KnownNic] = ()
     """NICs without a row that are virtnetplug's all the same."""
 
 
@@ -139,7 +142,7 @@ def _coming(records: Iterable[OperationRecord]) -> Iterator[KnownNic]:
     for record in records:
         entries = record.request.get("entering")
         entries = entries if isinstance(entries, list) else []  # a record that is damaged may have anything there
-        nets = leftover.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
+        nets = orphans.readable(entry.get("element") for entry in entries if isinstance(entry, dict))
         yield from (known(net) for net in nets)
 
 
@@ -166,10 +169,12 @@ def nics_named(host: Host, names: Iterable[tuple[str, str]]) -> list[Nic]:
     return found
 
 
-def nics_after(host: Host, view: DomainView, pairs: Sequence[DomainNic], *, are_new: bool = False) -> list[Nic]:
+def nics_after(
+    host: Host, view: DomainView, pairs: Sequence[DomainNic], *, new: Mapping[str, NicRecord] | None = None
+) -> list[Nic]:
     """The same of a look that there has been already."""
     with suppress(VirtnetplugError):
-        return nics_of(host, view, pairs, are_new=are_new)
+        return nics_of(host, view, pairs, new=new)
     return []
 
 
@@ -222,7 +227,7 @@ def _nic(
         link_state=net.link_state or "up",
         live=live is not None,
         config=config is not None,
-        migrates=None if live is None else not live.is_hostdev,
+        migrates=None if live is None else backend_of(live).migrates,
         frontend=frontend,
         backend=backend,
         pending=operation,
@@ -237,13 +242,13 @@ def _has_come_since(live: Interface, record: OperationRecord, view: DomainView) 
     if not record.domain_uuid or not is_lasting(live.alias):
         return False
     elements = [entry.get(half.value) for entry in record.named for half in BOTH]
-    nets = [net for net in (*leftover.nets_of(record), *leftover.readable(elements)) if net.alias == live.alias]
+    nets = [net for net in (*orphans.nets_in_record(record), *orphans.readable(elements)) if net.alias == live.alias]
     if _has_another_end(live, nets, record, view):
         return True
     released = ("guest_release", live.alias, StepState.DONE)
     if all((step.name, step.nic, step.state) != released for step in record.steps):
         return False
-    return bool(nets) and not any(has_source_of(live, net) or (live.is_hostdev and net.is_hostdev) for net in nets)
+    return bool(nets) and not any(has_source_of(live, net) or are_lent(live, net) for net in nets)
 
 
 def _has_another_end(live: Interface, nets: Iterable[Interface], record: OperationRecord, view: DomainView) -> bool:
@@ -279,19 +284,14 @@ def _states(
 def frontend(host: Host, domain: Domain, live: Interface) -> State:
     """Connected on evidence that taints nothing, else Unknown.
 
-    The host shows the guest's end by itself, or the guest has sent packets since the plug, which made the host's end. The guest's driver of an
-    assigned device has switched MSI-X on.
+    The hypervisor's host shows the guest's end by itself, or the NIC's backend sees that the guest uses the NIC.
     """
     if (ends := domain.ends(live.mac, live.target_dev)) is not None:
         return ends.frontend or State.CLOSED
-    try:
-        if live.source_pci is not None and live.is_hostdev:
-            is_driven = host.hypervisor.is_local and host.host_devices.is_msix_enabled(live.source_pci)
-        else:
-            is_driven = live.target_dev is not None and domain.packets_sent(live.target_dev) > 0
-    except VirtnetplugError:
-        return State.UNKNOWN
-    return State.CONNECTED if is_driven else State.UNKNOWN
+    with suppress(VirtnetplugError):
+        if backend_of(live).is_driven(host, domain, live):
+            return State.CONNECTED
+    return State.UNKNOWN
 
 
 def shown_states(host: Host) -> Mapping[tuple[str, str], tuple[State, State]]:

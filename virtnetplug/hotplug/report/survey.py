@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from virtnetplug import xml
+from virtnetplug.backends import types_that
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
@@ -14,9 +15,6 @@ from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
 from virtnetplug.ports.links import Link
 from virtnetplug.xml import NetGlimpse
-
-SHOWN = frozenset({"network", "bridge", "ethernet"})
-"""Actual types of NICs that a hypervisor's host may show by itself: all but assigned devices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +179,11 @@ def _with_ends(whole: Survey) -> Survey:
         except VirtnetplugError as error:
             whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
         for net in seen.live:
-            its = seen.domain.ends(net.mac, net.target) if net.type in SHOWN and net.mac is not None else None
+            its = (
+                seen.domain.ends(net.mac, net.target)
+                if net.type in types_that("shown_types") and net.mac is not None
+                else None
+            )
             if its is not None and net.mac is not None:
                 ends[seen.uuid, net.mac, net.target] = its
     return replace(whole, strays=strays, ends=ends)

@@ -9,7 +9,8 @@ from typing import Any
 from virtnetplug.errors import DomainMissing, NicMissing, NotSupported, UsageError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, find, look
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
 from virtnetplug.hotplug.vif.refusals import Candidate, no_single, refusals, unknown
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import NetdevState

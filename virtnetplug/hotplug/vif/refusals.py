@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from virtnetplug.errors import BridgeMissing, NicPending, NotSupported, TapElsewhere, VifUnfit
+from virtnetplug.errors import BridgeMissing, NotSupported, TapElsewhere, VifUnfit
 from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.check.reserved import pending
 from virtnetplug.hotplug.look.backing import LINUX
-from virtnetplug.hotplug.look.leaving import operation_on
+from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface
@@ -65,10 +66,9 @@ def unknown(domain_id: int, number: int) -> Refusal:
 def refusals(host: Host, candidate: Candidate, *, must_connect: bool) -> Iterator[Refusal]:
     """Every refusal. `must_connect`: its guest must be connected, too."""
     label, vif = candidate.label, candidate.vif
-    pending = pending_nics(host, candidate.domain_uuid) if candidate.domain_uuid else {}
-    if (operation := operation_on(candidate.net, pending)) is not None:
-        why = f"operation {operation} of it is not settled; `recover()` settles it first."
-        yield _refusal(NicPending.reason, label, why)
+    operations = pending_nics(host, candidate.domain_uuid) if candidate.domain_uuid else {}
+    if candidate.domain is not None and (operation := operation_on(candidate.net, operations)) is not None:
+        yield pending(label, label, operation, candidate.domain)
     states = f"backend {vif.backend or 'gone'}, frontend {vif.frontend or 'gone'}"
     if vif.backend_domain:
         why = f"its backend runs in domain {vif.backend_domain}, and can be bound anew only there."

@@ -76,7 +76,7 @@ def nic(alias: str = "ua-1", **changes: Any) -> NicRecord:
 def put_nic(connection: sqlite3.Connection, record: NicRecord) -> None:
     """Write the row that an older version would: its table may not have all columns."""
     has = [column[1] for column in connection.execute("PRAGMA table_info(nics)")]
-    connection.execute(rows.insert_into("nics", has), rows.row_from_nic(record))
+    connection.execute(rows.insert_into("nics", has), rows.row_from(record, rows.NIC))
 
 
 FIRST = PciAddress(0, 1, 0x10, 0)

@@ -58,7 +58,7 @@ def set_version(directory: Path, version: int) -> None:
 
 # -- a full disk ---------------------------------------------------------------------------------
 
-FULL = 'mount -t tmpfs -o size=400k,nr_inodes=24 tmpfs "$1"'
+FULL = 'mount -t tmpfs -o size=500k,nr_inodes=24 tmpfs "$1"'
 
 
 def test_a_full_disk_refuses_and_keeps_what_it_has_and_goes_on_once_there_is_room(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def version_4(directory: Path, *records: OperationRecord | NicRecord | Holding) 
             if isinstance(record, OperationRecord):
                 table, row = "operations", rows.row_from_operation(record)
             elif isinstance(record, NicRecord):
-                table, row = "nics", rows.row_from_nic(record)
+                table, row = "nics", rows.row_from(record, rows.NIC)
             else:
                 table, row = "holdings", rows.row_from_holding(record)
             columns = [column[1] for column in connection.execute(f"PRAGMA table_info({table})")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import KEY, STEPS, UUID, Clock, nic, operation, put_nic
 from virtnetplug.adapters.sqlite import SqliteJournal, schema
 from virtnetplug.errors import Failed, JournalBroken, OperationGone, OperationTaken, VirtnetplugError
+from virtnetplug.hotplug.identity.identities import HANDED
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
 from virtnetplug.ports.store import Journal
@@ -280,3 +282,43 @@ def test_the_newest_of_each_domain_and_each_nic_that_it_remembered(journal: Sqli
     found = journal.newest(KEY, ("handover", "handback"))
     assert sorted(each.id for each in found) == ["b", "c", "d"], "what was undone, or goes on, is none"
     assert [each.id for each in journal.newest("xen", ("handover",))] == ["h"], "one that remembered nothing, too"
+
+
+READS: dict[str, Callable[[SqliteJournal], object]] = {
+    "open operations": lambda journal: journal.open_operations(),
+    "open operations of a hypervisor": lambda journal: journal.open_operations(KEY),
+    "open operations of a domain": lambda journal: journal.open_operations(KEY, UUID, ""),
+    "history": lambda journal: journal.history(),
+    "history of a hypervisor": lambda journal: journal.history(hypervisor=KEY),
+    "history of a domain": lambda journal: journal.history(hypervisor=KEY, domain=UUID),
+    "history of a name": lambda journal: journal.history(domain="web", names={UUID: "web"}),
+    "operations since": lambda journal: journal.since(UUID, 1_700_000_000.0),
+    "hand-overs": lambda journal: journal.newest(KEY, HANDED),
+    "begin": lambda journal: journal.begin(operation("new")),
+    "totals": lambda journal: (list(journal.operation_totals()), list(journal.durations())),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_a_call_costs_does_not_grow_with_the_history(journal: SqliteJournal, name: str) -> None:
+    """SQLite reads no table of operations or steps from its beginning to its end, unless it stops at the limit."""
+    journal.begin(operation("old"))
+    journal.finish("old", OperationState.DONE, result="done")
+    connection, statements = journal._database._connection, list[str]()
+    assert connection is not None
+    connection.set_trace_callback(statements.append)
+    READS[name](journal)
+    connection.set_trace_callback(None)
+    plans = [
+        str(step["detail"])
+        for each in statements
+        if each.startswith(("SELECT", "INSERT", "DELETE"))
+        for step in connection.execute(f"EXPLAIN QUERY PLAN {each}")
+    ]
+    at_its_limit = (
+        "SCAN operations USING COVERING INDEX operations_started",
+        "SCAN operations USING INDEX operations_open",
+    )
+    assert [
+        plan for plan in plans if plan.startswith(("SCAN operations ", "SCAN steps")) and plan not in at_its_limit
+    ] == []

@@ -23,6 +23,7 @@ def write_with_version(directory: Path, version: int) -> None:
     directory.mkdir()
     directory.chmod(0o700)
     connection = sqlite3.connect(directory / "journal.db", isolation_level=None)
+    connection.create_function("key_in_journal", 1, lambda uri: schema.key_in_journal(uri, directory / "journal.db"))
     connection.execute("BEGIN")
     for step in range(version):
         for statement in schema.MIGRATIONS[step].split(";"):

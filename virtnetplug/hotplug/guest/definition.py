@@ -1,69 +1,25 @@
-"""Undoing effects, in the process that made them or in a process that recovers after its death.
+"""What the definition of a domain is made to have: by an operation, by its undo, or by the process that recovers after it died.
 
-Each function makes a state so, whatever was before: gone, there, as it was. Running one twice does what running it once does.
+Each function reaches a state, whatever was before: absent, there, as it was. A second call changes nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from contextlib import suppress
 
 from virtnetplug import xml
-from virtnetplug.errors import (
-    DeviceMissing,
-    DomainMissing,
-    DomainTransient,
-    Failed,
-    GuestBusy,
-    VirtnetplugError,
-)
-from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest import guest
-from virtnetplug.hotplug.look.view import describe, is_alike
+from virtnetplug.errors import DeviceMissing, DomainMissing, DomainTransient
+from virtnetplug.hotplug.look.view import is_alike, nets_in
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half
-from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
-
-
-class StillHeld(Failed):
-    """The guest was asked and has not let go; only waiting longer helps."""
-
-    reason = "pending"
-
-
-class WaitsForUndo(Failed):
-    """An undo that waits for another one, which failed: the failure of that one is what is reported."""
-
-
-def causes_of(failures: Sequence[VirtnetplugError]) -> Sequence[VirtnetplugError]:
-    """The failed undos that did not fail because of another failed undo."""
-    return [error for error in failures if not isinstance(error, WaitsForUndo)] or failures
-
-
-def take_out(
-    host: Host, domain: Domain, net: Interface, seconds: float, *, run: Run, was_asked: bool = False
-) -> guest.Answer:
-    """Make `net` absent from the guest, whether it got in wholly, partly or not at all; `StillHeld` if the guest keeps it.
-
-    A NIC of its alias that has another MAC is somebody else's, and stays. Returns whether it is gone, or the run has ended.
-    """
-    domain.await_idle()
-    try:
-        answer = guest.withdraw(host, domain, net, seconds, run=run, was_asked=was_asked)
-    except GuestBusy as busy:
-        raise StillHeld(f"the guest's slot stayed busy ({busy.message})") from None
-    if answer is guest.Answer.HELD:
-        raise StillHeld(f"the guest still has {describe(net)}; it was asked to let go, and still may")
-    return answer
 
 
 def undefine(domain: Domain, alias: str) -> None:
     """Make `alias` absent from the definition."""
-    try:
+    with suppress(DeviceMissing, DomainMissing, DomainTransient):
         domain.detach(alias, Half.CONFIG)
-    except (DeviceMissing, DomainMissing, DomainTransient):
-        return
 
 
 def define(domain: Domain, element: str) -> None:
@@ -74,8 +30,13 @@ def define(domain: Domain, element: str) -> None:
 
 def is_defined(domain: Domain, net: Interface) -> bool:
     """Whether the definition has the NIC, and not another of its alias."""
+    return defined(domain, net) is not None
+
+
+def defined(domain: Domain, net: Interface) -> Interface | None:
+    """The NIC as the definition has it; None if the definition does not have it, or has another NIC of its alias."""
     now = config_net(domain, net)
-    return now is not None and (None in (now.mac, net.mac) or now.mac == net.mac)
+    return now if now is not None and (None in (now.mac, net.mac) or now.mac == net.mac) else None
 
 
 def remove_from_config(domain: Domain, net: Interface) -> None:
@@ -83,16 +44,14 @@ def remove_from_config(domain: Domain, net: Interface) -> None:
 
     A NIC of its alias that has another MAC is somebody else's, and stays.
     """
-    now = config_net(domain, net)
-    if now is None or not is_defined(domain, net):
+    now = defined(domain, net)
+    if now is None:
         return
     if now.alias is not None:
         undefine(domain, now.alias)
         return
-    try:
+    with suppress(DeviceMissing, DomainMissing, DomainTransient):
         domain.detach_element(now.element)  # whole, so that libvirt compares its MAC and address once more
-    except (DeviceMissing, DomainMissing, DomainTransient):
-        return
 
 
 def change(domain: Domain, now: Interface | None, before: str, after: str) -> None:
@@ -105,7 +64,7 @@ def change(domain: Domain, now: Interface | None, before: str, after: str) -> No
 def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = True) -> None:
     """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC.
 
-    If both are of one NIC (`is_one`), what somebody else has changed of it since stays. Otherwise the alias tells which of the two the definition has:
+    If both are of one NIC (`is_one`), what somebody else has changed of it since stays. Otherwise the alias shows which of the two the definition has:
     `new` is left as it is.
     """
     now = standing(domain, new, old)
@@ -128,22 +87,22 @@ def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = Tr
 
 def standing(domain: Domain, *ones: Interface) -> Interface | None:
     """The first of these elements that the definition has; also without its alias, as a rewrite leaves it that died between its two calls."""
-    found = (config_net(domain, one) for one in ones if is_defined(domain, one))
-    if (now := next(found, None)) is not None:
+    found = (defined(domain, one) for one in ones)
+    if (now := next(filter(None, found), None)) is not None:
         return now
-    unnamed = (config_net(domain, dataclasses.replace(one, alias=None)) for one in ones)
-    return next((now for now, one in zip(unnamed, ones, strict=True) if now is not None and is_alike(now, one)), None)
+    unnamed = ((config_net(domain, dataclasses.replace(one, alias=None)), one) for one in ones)
+    return next((now for now, one in unnamed if now is not None and is_alike(now, one)), None)
 
 
 def config_net(domain: Domain, like: Interface) -> Interface | None:
-    """The definition's net with the same alias. If the alias does not last: a net without alias that has the same MAC, preferably all the same."""
-    try:
-        nets = xml.devices(domain.xml(Half.CONFIG)).nets
-    except (DomainTransient, DomainMissing):
-        return None
+    """The definition's net with the same lasting alias.
+
+    If `like` has no such alias: the net without alias that has the same MAC, best with all the same.
+    """
+    nets = nets_in(domain, Half.CONFIG)
     if is_lasting(like.alias):
         return next((net for net in nets if net.alias == like.alias), None)
     named = [net for net in nets if net.alias is None and net.mac is not None and net.mac == like.mac]
-    if like.address is not None:  # the places distinguish two NICs of one MAC
+    if like.address is not None:  # two NICs of one MAC differ in their places
         named = [net for net in named if net.address in (None, like.address)]
     return next((net for net in named if is_alike(net, like)), named[0] if named else None)

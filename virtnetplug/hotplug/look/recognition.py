@@ -1,4 +1,4 @@
-"""Whether a NIC is the one that the domain or the journal knows by its alias, or another one that somebody gave that alias."""
+"""Whether a NIC is the one that the domain or the journal knows by its alias, or another NIC that somebody gave that alias."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
 from virtnetplug.lifecycle import GONE
 from virtnetplug.model.identity import DomainMetadata, Identity
-from virtnetplug.model.interface import MINTED, Interface, is_lasting
+from virtnetplug.model.interface import Interface, is_lasting, is_minted
 from virtnetplug.model.operation import Half, NicRecord
 from virtnetplug.ports.domain import HowBegan
 
@@ -31,15 +32,15 @@ def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | 
 
 
 def end_of(net: Interface) -> str:
-    """The host's end of a NIC of the guest: the address of its host device, or its tap; empty if it is not seen."""
-    return (str(net.source_pci or "") if net.is_hostdev else net.target_dev) or ""
+    """See `Backend.end_of`."""
+    return backend_of(net).end_of(net)
 
 
 def has_other_end(now: Interface, end: str, process: str, process_now: str) -> bool:
     """Whether a NIC that had that host end (`end_of`), in that process of QEMU, is not the NIC `now`.
 
     libvirt moves the tap of a NIC that it connects to something else, and makes no other one as long as the process lives. It gives a NIC no other
-    host device. If a process or an end is not seen, nothing tells.
+    host device. If a process or an end is not seen, nothing shows which NIC it is.
     """
     return bool(process) and process == process_now and bool(end and end_of(now)) and end_of(now) != end
 
@@ -47,10 +48,10 @@ def has_other_end(now: Interface, end: str, process: str, process_now: str) -> b
 def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view: DomainView) -> bool:
     """Whether somebody has put a NIC of that alias and MAC, connected to something else, in the place of the one that was plugged.
 
-    In the process that the NIC was plugged into it has another tap. A guest that was booted since, and one that never had the NIC, have it as
-    the definition (`config`) has it. For a restored guest, or a process that is not seen, nothing distinguishes the two.
+    In the process that the NIC was plugged into, another NIC has another tap. A guest that was booted since, and a guest that never had the NIC,
+    have it as the definition (`config`) has it. Nothing shows it in a guest that was restored, or in a process that is not seen.
     """
-    if live.is_hostdev or is_of_row(live, row) or not row.process:
+    if not backend_of(live).updatable or is_of_row(live, row) or not row.process:
         return False
     if row.process == view.run.process and (row.frontend, row.backend) != GONE:
         return has_other_end(live, row.target, row.process, view.run.process)
@@ -60,28 +61,21 @@ def is_anothers(row: NicRecord, live: Interface, config: Interface | None, view:
 
 def emulated_of(view: DomainView, known: Identity, rows: Rows) -> DomainNic:
     """The emulated NIC that is remembered, as each definition has it."""
-    live, config = (
-        next((net for net in devices.nets if _is_emulated(net, known, rows)), None) if devices is not None else None
-        for devices in (view.live, view.config)
-    )
-    return DomainNic(live, config)
+    found = ([net for net in view.nets(half) if _is_emulated(net, known, rows)] for half in BOTH)
+    return DomainNic(*(next(iter(nets), None) for nets in found))
 
 
-def is_out(view: DomainView, known: Identity, rows: Rows) -> bool:
-    """Whether the running guest has not got the emulated NIC; of a domain that is off, its next boot."""
-    return is_out_of(view, known, rows, Half.LIVE if view.live is not None else Half.CONFIG)
-
-
-def is_out_of(view: DomainView, known: Identity, rows: Rows, half: Half) -> bool:
-    """Whether that definition has not got the emulated NIC."""
-    return emulated_of(view, known, rows)[BOTH.index(half)] is None
+def is_out(view: DomainView, known: Identity, rows: Rows, half: Half | None = None) -> bool:
+    """Whether that definition lacks the emulated NIC. If no `half` is given, the running guest decides, or the next boot of a domain that is off."""
+    present = Half.LIVE if view.live is not None else Half.CONFIG
+    return emulated_of(view, known, rows).half(half or present) is None
 
 
 def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
     """Whether that is the emulated NIC: by its MAC, and by its alias if that lasts.
 
-    A NIC whose alias libvirt made has an alias of ours once it is restored. Where its MAC is with another alias, the source decides: the fast twin has
-    that MAC, and so may a NIC that somebody put in.
+    A NIC whose alias libvirt made has an alias of ours once it is restored. Where its MAC is with another alias, the source decides: the fast twin
+    has that MAC, and so may a NIC that somebody put in.
     """
     seen, is_named = _remembered(known), is_lasting(net.alias)
     if is_named and net.alias == known.alias:
@@ -93,7 +87,7 @@ def _is_emulated(net: Interface, known: Identity, rows: Rows) -> bool:
         return False
     if is_named and is_lasting(known.alias):
         return False
-    is_ours = (net.alias or "").startswith(MINTED) and net.alias != known.vif
+    is_ours = is_minted(net.alias) and net.alias != known.vif
     return is_ours or not is_named or any(has_source_of(net, one) for one in seen)
 
 
@@ -102,20 +96,20 @@ def _remembered(known: Identity) -> list[Interface]:
     return [xml.interface(text) for text in (known.live, known.config) if text is not None]
 
 
-def without_strangers(alias: str, pair: DomainNic, known: Identity | None, rows: Rows) -> DomainNic:
-    """`pair` without a NIC that has `alias`, that of the emulated NIC or of its fast twin, and is another NIC.
+def without_strangers(alias: str, nic: DomainNic, known: Identity | None, rows: Rows) -> DomainNic:
+    """`nic` without an element that has `alias`, that of the emulated NIC or of its fast twin, and is of another NIC.
 
     Nothing but its row is remembered of the twin: its definition may have another source than its live element.
     """
     its, row = known if known is not None and alias == known.alias else None, rows.get(alias)
-    live, config = (None if is_stranger(net, its, row) else net for net in pair)
-    is_twins = its is None and live is not None and pair.config is not None and live.mac == pair.config.mac
-    is_known = is_twins or _serves_in_config(alias, pair.config, known, row)
-    return DomainNic(live, pair.config if is_known else config)
+    live, config = (None if is_stranger(net, its, row) else net for net in nic)
+    is_twins = its is None and live is not None and nic.config is not None and live.mac == nic.config.mac
+    is_known = is_twins or _serves_in_config(alias, nic.config, known, row)
+    return DomainNic(live, nic.config if is_known else config)
 
 
 def _serves_in_config(alias: str, config: Interface | None, known: Identity | None, row: NicRecord | None) -> bool:
-    """True if the net is the fast twin with the MAC of the emulated NIC. The row may be that of the guest's NIC, which still has its own MAC."""
+    """Whether that is the fast twin with the MAC of the emulated NIC. The row may still be of the guest's NIC, which has its own MAC."""
     if config is None or row is None or known is None or not known.is_out or alias != known.vif:
         return False
     has_its_mac = config.mac in {one.mac for one in _remembered(known)}
@@ -124,32 +118,28 @@ def _serves_in_config(alias: str, config: Interface | None, known: Identity | No
 
 def twin_of(view: DomainView, vif: str, rows: Rows, known: Identity | None = None) -> DomainNic:
     """The fast twin of that alias as it is there; `known` is what is remembered of the emulated NIC."""
-    return first_of([without_strangers(vif, pair, known, rows) for pair in _called(vif, view.nics)])
+    return first_of([without_strangers(vif, nic, known, rows) for nic in _called(vif, view.nics)])
 
 
-def first_of(pairs: Sequence[DomainNic]) -> DomainNic:
-    """The first NIC of each definition that `pairs` have."""
-    live, config = (next((pair[at] for pair in pairs if pair[at] is not None), None) for at in (0, 1))
-    return DomainNic(live, config)
+def first_of(nics: Sequence[DomainNic]) -> DomainNic:
+    """The first element of each definition that `nics` have."""
+    return DomainNic(*(next((net for nic in nics if (net := nic.half(half)) is not None), None) for half in BOTH))
 
 
 def strange(
-    alias: str, view: DomainView, known: Identity, rows: Rows, pairs: Iterable[DomainNic] | None = None
+    alias: str, view: DomainView, known: Identity, rows: Rows, nics: Iterable[DomainNic] | None = None
 ) -> tuple[str, ...]:
-    """A sentence for a NIC of `pairs` (all, if None) that only has the `alias` of the emulated NIC or of its fast twin. Else nothing.
+    """The sentence about a NIC of `nics` (all, if None) that has `alias` and is not the emulated NIC or fast twin of that alias.
 
     A definition in which the emulated NIC was not handed over may have the fast one as it was before.
     """
-    kept = [
-        net if known.is_out and net is not None and net.teaming is None else None
-        for net in emulated_of(view, known, rows)
-    ]
-    is_before = [alias == known.vif and net is not None for net in kept]
-    called = _called(alias, view.nics if pairs is None else pairs)
+    emulated = emulated_of(view, known, rows)
+    is_before = [alias == known.vif and known.is_out and net is not None and net.teaming is None for net in emulated]
+    called = _called(alias, view.nics if nics is None else nics)
     if all(
         here is its or before
-        for pair in called
-        for here, its, before in zip(pair, without_strangers(alias, pair, known, rows), is_before, strict=True)
+        for nic in called
+        for here, its, before in zip(nic, without_strangers(alias, nic, known, rows), is_before, strict=True)
     ):
         return ()
     if alias == known.alias:
@@ -162,13 +152,13 @@ def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> M
     named = {alias for group in metadata.activation for alias in group}
     return {
         net.alias: f"{net.alias} is another NIC than the one that was plugged with that alias, or is remembered by it"
-        for net in (view.live.nets if view.live is not None else ())
+        for net in view.nets(Half.LIVE)
         if net.alias in named and is_stranger(net, metadata.identity(net.alias), rows.get(net.alias))
     }
 
 
-def _called(alias: str, pairs: Iterable[DomainNic]) -> list[DomainNic]:
-    return [pair for pair in pairs if alias and any(net is not None and net.alias == alias for net in pair)]
+def _called(alias: str, nics: Iterable[DomainNic]) -> list[DomainNic]:
+    return [nic for nic in nics if alias and any(net.alias == alias for net in nic.nets)]
 
 
 def is_of_row(net: Interface, row: NicRecord) -> bool:

@@ -1,15 +1,15 @@
-"""The devices a NIC could get, and what speaks against each just now: who has it, who holds it, which PF is down."""
+"""The devices of a pool: which of them a NIC could get, why it cannot get the others, and which comes first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.backends import Ground
-from virtnetplug.backends.choice import Pool, obstacle
-from virtnetplug.errors import DomainMissing, DomainNotRunning, HostDeviceUnfit, PciAddressInvalid
+from virtnetplug.backends.vf_identity import users_of_devices
+from virtnetplug.errors import HostDeviceUnfit, PciAddressInvalid
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
@@ -18,22 +18,62 @@ from virtnetplug.model.pci import PciAddress
 from virtnetplug.ports.domain import Domain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """The devices of a pool at one moment.
+
+    `taken` maps a device to the reason why no NIC can get it: its user, or its quarantine. `load` is the number of taken VFs for each PF.
+    `links` says whether the link of each PF is up. `nodes` are the NUMA nodes of the guest's memory, none if it may be anywhere.
+    """
+
+    devices: Sequence[PciDevice]
+    taken: Mapping[PciAddress, str]
+    load: Mapping[PciAddress, int]
+    links: Mapping[PciAddress, bool]
+    nodes: Collection[int] = ()
+
+
+def rank(pool: Pool) -> tuple[PciDevice, ...]:
+    """The devices a guest may get, best first; the same for the same devices in any order.
+
+    A device on the NUMA node of the guest's memory comes before a device elsewhere. Then the PF with the fewest taken VFs counts, then the
+    lowest address.
+    """
+    fit = [device for device in pool.devices if obstacle(pool, device) is None]
+    return tuple(sorted(fit, key=lambda device: _order(pool, device)))
+
+
+def obstacle(pool: Pool, device: PciDevice) -> str | None:
+    """Why a guest cannot get this device; None if it can."""
+    if device.address in pool.taken:
+        return pool.taken[device.address]
+    if device.pf is not None and not pool.links.get(device.pf, True):
+        return f"the link of its PF {device.pf} is down"
+    return None
+
+
+def _order(pool: Pool, device: PciDevice) -> tuple[bool, int, PciAddress]:
+    elsewhere = bool(pool.nodes) and device.numa_node is not None and device.numa_node not in pool.nodes
+    load = 0 if device.pf is None else pool.load.get(device.pf, 0)
+    return elsewhere, load, device.address
+
+
 def pool_for(
     ground: Ground, net: Interface, actual: ActualDevice, domain: Domain | None, leaving: Interface | None = None
 ) -> Pool:
-    """The pool of the NIC's network, or the one device it names; what only `leaving` has counts as free.
+    """The pool of the NIC's network, or the one device that the NIC names. A device that only `leaving` has counts as free.
 
-    Raises what looking at domains, journal, network or devices raises, and `HostDeviceUnfit` where the pool has not what `OF_POOLS` say.
+    Raises what looking at domains, journal, network or devices raises. Raises `HostDeviceUnfit` where the pool has no device that fits
+    the fields `OF_POOLS` of the NIC.
     """
     devices = tuple(_candidates(ground, net, actual))
     taken = {address: f"domain {user.name} has it" for address, user in users_of_devices(ground).items()}
     for holding in ground.journal.holdings():
         state = f"quarantined ({holding.quarantine})" if holding.quarantine else f"held for {holding.domain_name}"
         taken[holding.address] = state
-    if actual.network:
-        for port in ground.networks.ports(actual.network):
-            if port.host_address is not None:
-                taken.setdefault(port.host_address, f"lent by its network to {port.owner_name or 'another domain'}")
+    for port in ground.networks.ports(actual.network) if actual.network else ():
+        if port.host_address is not None:
+            taken.setdefault(port.host_address, f"lent by its network to {port.owner_name or 'another domain'}")
     for device in devices:
         if device.driver != VFIO_DRIVER or device.address in taken:
             continue
@@ -50,46 +90,8 @@ def pool_for(
     return Pool(devices=devices, taken=taken, load=load, links=links, nodes=nodes)
 
 
-def users_of_devices(ground: Ground) -> Mapping[PciAddress, Domain]:
-    """Every host device that some running domain has, and which.
-
-    A domain that ended since the list was made has none; one that cannot be looked at raises: "not seen" is no proof.
-    """
-    found: dict[PciAddress, Domain] = {}
-    for domain in ground.hypervisor.running():
-        found.update(dict.fromkeys(devices_of(domain), domain))
-    return found
-
-
-def devices_of(domain: Domain) -> frozenset[PciAddress]:
-    """The host devices that a domain has, none if it does not run; raises what looking at it raises."""
-    try:
-        text = domain.xml(Half.LIVE)
-    except (DomainMissing, DomainNotRunning):
-        return frozenset()
-    # most have none, and to parse each would take longer than to ask for it
-    return xml.host_addresses(text) if "hostdev" in text else frozenset()
-
-
-def has_for(domain: Domain, holding: Holding) -> bool:
-    """Whether the domain runs with that device, and has it behind the NIC that it is held for; raises what looking at it raises."""
-    return live_with(domain, holding) is not None
-
-
-def live_with(domain: Domain, holding: Holding) -> str | None:
-    """The live definition, if it has that device behind the NIC that it is held for, or None; raises what looking at it raises."""
-    try:
-        text = domain.xml(Half.LIVE)
-    except (DomainMissing, DomainNotRunning):
-        return None
-    is_there = "hostdev" in text and any(
-        holding.is_behind(net.alias, net.mac, net.host_address) for net in xml.glimpse(text)
-    )
-    return text if is_there else None
-
-
 def is_lent_by(ground: Ground, network: Network, address: PciAddress) -> bool:
-    """Whether that device is one of the network's: a network may have been made anew with the name of another one."""
+    """Whether that device is one of the network's: a network may have been made again with the name of an earlier network."""
     device = ground.host_devices.device(address)
     return _is_lent_by(network, device, ground.host_devices.device(device.pf) if device.pf is not None else None)
 
@@ -114,13 +116,13 @@ def _is_lent_by(network: Network, device: PciDevice, pf: PciDevice | None) -> bo
 
 
 def _is_chosen(net: Interface, device: PciDevice, pf: PciDevice | None) -> bool:
-    """Whether it is what `OF_POOLS` say, which mostly say nothing."""
+    """Whether the device fits the fields `OF_POOLS` of the NIC, which are mostly unset."""
     is_of_pf = net.pf is None or (pf is not None and _spelt(net.pf) in (str(pf.address), pf.netdev))
     return net.vf in (None, device.address) and is_of_pf
 
 
 def _spelt(pf: str) -> str:
-    """A PCI address as it is written everywhere; the name of a network interface as it is."""
+    """A PCI address in its usual spelling; the name of a network interface as it is."""
     try:
         return str(PciAddress.parse(pf))
     except PciAddressInvalid:
@@ -139,11 +141,11 @@ def _not_in(network: Network, net: Interface, lent: Sequence[tuple[PciDevice, Pc
 
 
 def exhausted(actual: ActualDevice, pool: Pool, lost: Mapping[PciAddress, str]) -> str:
-    """The sentence that says why each device of the pool cannot be had; `lost` are those that were tried."""
+    """The sentence that says why no device of the pool can be had; `lost` are the devices that were tried."""
     what = f"network {actual.network}" if actual.network else "the host device asked for"
     reasons = [f"{device.address} ({lost.get(device.address) or obstacle(pool, device)})" for device in pool.devices]
     listed = "; ".join(reasons) or "it has no device at all"
     return (
-        f"{what} has no device left to lend: {listed}. Detach one that is in use, mend what is quarantined, or have "
-        "`recover()` give back what a domain that has ended still holds."
+        f"{what} has no device left to lend: {listed}. Detach a device that is in use, mend what is quarantined, or have "
+        "`recover()` return what a domain that has ended still holds."
     )

@@ -1,6 +1,6 @@
-"""Introduction: announcing to a network where a guest's MAC is now. Bridges send to where they last saw it, until the guest sends by itself.
+"""Announcing to a network where a guest's MAC is now. Bridges send to where they last saw a MAC, until the guest sends by itself.
 
-QEMU does so after a migration. For the halves of a teaming pair, which share a MAC, the kernel leaves this to the hypervisor
+QEMU announces a guest after a migration. The two halves of a teaming pair share a MAC, and the kernel leaves their announcement to the hypervisor
 (Documentation/networking/net_failover.rst).
 """
 
@@ -17,51 +17,51 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import describe
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 from virtnetplug.retry import until_true
 
 SECONDS = 3.0
-"""The time for a guest's driver to take a new device, and again for its traffic to go there. A card's driver looks for its link every 2 s."""
+"""How long a guest's driver may need for a new device, and then for its traffic to go there. A network card's driver looks for its link every two seconds."""
 
 
-def introduce(host: Host, net: Interface, tx: Transaction) -> None:
-    """Announce the NIC to its bridge, and to all beyond it, before the guest sends by itself. A failure is only a warning.
+def announce(host: Host, net: Interface, tx: Transaction) -> None:
+    """Make the NIC's bridge, and all beyond the bridge, learn where the NIC is before the guest sends by itself. A failure becomes a warning.
 
-    Not for a half of a teaming pair, whose MAC may be in use behind the other half.
+    A half of a teaming pair is not announced: its MAC may be in use behind the other half.
     """
     if net.teaming is None:
-        _introduce(host, net, tx)
+        _announce(host, net, tx)
 
 
-def hand_on(host: Host, domain: Domain, left: Interface, tx: Transaction) -> None:
-    """Where the transient half of a teaming pair has left: the network knows at once that the persistent one has the traffic again.
+def announce_partner(host: Host, domain: Domain, left: Interface, tx: Transaction) -> None:
+    """Announce the persistent half of a teaming pair whose transient half `left` has left: the persistent half has the traffic again.
 
-    Nothing for any other NIC. A failure is only a warning.
+    Does nothing for any other NIC. A failure becomes a warning.
     """
     partner = partner_of(left)
     if partner is None or not host.hypervisor.is_local:
         return
-    with _only_said(tx, partner):
-        there = guest.net_of(domain, partner, Half.LIVE)
+    with _as_warning(tx, partner):
+        there = guest.net_of(domain, partner)
         if there is not None:
-            _introduce(host, there, tx)
+            _announce(host, there, tx)
 
 
 def make_way(host: Host, domain: Domain, came: Iterable[Interface], tx: Transaction) -> None:
-    """Where transient halves of teaming pairs have come: the network finds them as soon as their guest uses them.
+    """Make the network find transient halves of teaming pairs that have come, as soon as their guest uses them.
 
-    Until then the guest sends through the persistent half, and its bridge learns that place again. From then on the guest takes nothing through that
-    half, and the bridge does not know. So what the bridge has learnt is deleted until it has learnt the new place, for some seconds at most. Nothing
-    for a guest that was not heard of, and for any other NIC. A failure is only a warning; a signal or a lost connection ends this.
+    Until then the guest sends through the persistent half, and its bridge learns the MAC there again. From then on the bridge drops what comes from the
+    transient half. So the bridge is made to forget the MAC until it learns the MAC elsewhere, for some seconds at most.
+    Does nothing for a guest that the bridge has not learned, and for any other NIC. A failure becomes a warning; a signal or a broken connection ends
+    the work.
     """
     pairs = {net.alias or "": partner for net in came if (partner := partner_of(net)) is not None}
-    if not host.hypervisor.is_local:
+    if not pairs or not host.hypervisor.is_local:
         return
-    with suppress(KeyboardInterrupt, ConnectionLost), interruption.shortened():  # what it was all about is done
+    with suppress(KeyboardInterrupt, ConnectionLost), interruption.shortened():  # the operation itself is done
         for alias, partner in pairs.items():
-            with _only_said(tx, alias):
-                net, standby = (guest.net_of(domain, each, Half.LIVE) for each in (alias, partner))
+            with _as_warning(tx, alias):
+                net, standby = (guest.net_of(domain, each) for each in (alias, partner))
                 if net is not None and standby is not None and standby.target_dev is not None:
                     _make_way(host, net, standby.target_dev)
 
@@ -82,16 +82,16 @@ def _make_way(host: Host, net: Interface, tap: str) -> None:
         until_true(is_over, seconds=2 * SECONDS)
 
 
-def _introduce(host: Host, net: Interface, tx: Transaction) -> None:
+def _announce(host: Host, net: Interface, tx: Transaction) -> None:
     if net.link_state == "down" or net.mac is None or net.target_dev is None:
         return
-    with _only_said(tx, describe(net)):
+    with _as_warning(tx, describe(net)):
         host.links.introduce(net.target_dev, str(net.mac))
 
 
 @contextmanager
-def _only_said(tx: Transaction, name: str) -> Iterator[None]:
-    """What fails inside stops nothing; only without a connection there is no going on."""
+def _as_warning(tx: Transaction, name: str) -> Iterator[None]:
+    """Turn a failure inside into a warning; only a broken connection is raised."""
     try:
         yield
     except ConnectionLost:

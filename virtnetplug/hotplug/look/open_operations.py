@@ -1,4 +1,4 @@
-"""What the journal says of a NIC's state, without a look at its guest: `list` and the metrics both ask here."""
+"""Which NICs open operations may still take out of a guest, by the journal alone: `list` and the metrics both ask here."""
 
 from __future__ import annotations
 
@@ -27,15 +27,11 @@ def leaving(records: Iterable[OperationRecord]) -> dict[Key, str]:
             nics = set()
         else:
             nics = {(uuid, name) for uuid, alias in record.touched for name in record.names_of(alias)}
-        if _turns_back(record):
+        is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
+        if record.goes_back or is_undone:
             nics -= _with_ask(record, StepState.PLANNED, StepState.UNDONE)
         found.update({(record.hypervisor, uuid, name): record.id for uuid, name in nics})
     return found
-
-
-def _turns_back(record: OperationRecord) -> bool:
-    """Whether the operation is being undone: it asks for no other NIC."""
-    return record.goes_back or any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
 
 
 def _with_ask(record: OperationRecord, *states: StepState) -> set[tuple[str, str]]:
@@ -50,7 +46,7 @@ def _with_ask(record: OperationRecord, *states: StepState) -> set[tuple[str, str
 
 
 def asked(records: Iterable[OperationRecord]) -> dict[Key, str]:
-    """What `leaving` has, without the NICs that an operation is yet to ask its guest for."""
+    """The NICs of `leaving`, without those that an operation is yet to ask its guest for."""
     found: dict[Key, str] = {}
     for record in records:
         planned = _with_ask(record, StepState.PLANNED)
@@ -67,14 +63,15 @@ def operation_on(net: Interface | None, operations: Mapping[str, str]) -> str | 
     """The operation of `operations`, by names as `leaving` has them, that the NIC belongs to."""
     if net is None:
         return None
-    is_its = is_lasting(net.alias)
-    called = (name for name in operations if is_called(net, name) and (not is_its or _has_alias(name, net.alias)))
-    return next((operations[name] for name in called), None)
+    called = [name for name in operations if is_called(net, name)]
+    if is_lasting(net.alias):
+        called = [name for name in called if name.partition(" ")[0] == net.alias]
+    return operations[called[0]] if called else None
 
 
 def operation_of_alias(alias: str | None, operations: Mapping[str, str]) -> str | None:
     """The operation of `operations` that a NIC of this alias, or name, belongs to, whatever its MAC."""
-    return next((found for name, found in operations.items() if name == alias or _has_alias(name, alias)), None)
+    return next((found for name, found in operations.items() if alias in (name, name.partition(" ")[0])), None)
 
 
 def names_of(alias: str, mac: str, address: str = "") -> frozenset[str]:
@@ -88,10 +85,6 @@ def is_called(net: Interface, name: str) -> bool:
     if first == net.alias:
         return not rest or net.mac is None or rest == str(net.mac)
     return first == str(net.mac) and (not rest or net.address is None or rest == str(net.address))
-
-
-def _has_alias(name: str, alias: str | None) -> bool:
-    return name.partition(" ")[0] == alias
 
 
 def is_any_of(nets: Iterable[Interface | None], names: Collection[str]) -> bool:

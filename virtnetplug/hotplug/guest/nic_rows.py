@@ -1,4 +1,4 @@
-"""What the journal keeps of a NIC that is in the guest, and in which states it is then."""
+"""The journal's rows of NICs: what it keeps of a NIC that is in the guest, and of a NIC that left it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.guest.compensation import is_defined
-from virtnetplug.lifecycle import ATTACHED, GONE, State
+from virtnetplug.hotplug.guest.definition import is_defined
+from virtnetplug.lifecycle import GONE, State
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import NicRecord
 from virtnetplug.ports.domain import Domain
 
 
-def plugged() -> tuple[State, State]:
-    """Frontend and backend of a NIC once the guest has been given it."""
-    return ATTACHED
-
-
 def keep_or_drop(host: Host, domain: Domain, net: Interface, row: NicRecord | None) -> None:
-    """What the journal has of a NIC that its guest has no more: whose it is, as long as the definition has it; else nothing."""
+    """Keep the row of a NIC that its guest has no more as long as the definition has that NIC; else drop the row."""
     journal, key, mac = host.journal, host.hypervisor.key, str(net.mac or "")
     if row is not None and row.mac == mac and is_defined(domain, net):
         journal.put_nic(replace(row, frontend=GONE[0], backend=GONE[1]))
@@ -35,9 +30,16 @@ def keep_or_drop_all(host: Host, domain: Domain, nets: Iterable[Interface]) -> N
 
 
 def nic_record(
-    host: Host, domain: Domain, net: Interface, network: str | None, frontend: State, backend: State
+    host: Host,
+    domain: Domain,
+    net: Interface,
+    network: str | None,
+    frontend: State,
+    backend: State,
+    *,
+    process: str | None = None,
 ) -> NicRecord:
-    """What the journal keeps of a NIC that is in the guest."""
+    """What the journal keeps of a NIC that is in the guest; `process` is that of the guest's run, if it is known."""
     return NicRecord(
         uri=host.hypervisor.uri,
         hypervisor=host.hypervisor.key,
@@ -53,6 +55,6 @@ def nic_record(
         network=network or net.source_network or "",
         frontend=frontend,
         backend=backend,
-        process=domain.process(),
+        process=domain.process() if process is None else process,
         since=host.clock.now(),
     )

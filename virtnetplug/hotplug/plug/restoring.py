@@ -1,4 +1,4 @@
-"""Making a guest have a NIC again that it had a moment ago, in the process that took it or in the one that recovers."""
+"""Restoring a NIC that the guest had a moment ago, in the process that took the NIC out or in the process that recovers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from virtnetplug import xml
-from virtnetplug.backends import Order, backend_for
+from virtnetplug.backends import Choice, Order, backend_for, backend_of
+from virtnetplug.backends.lending import held
+from virtnetplug.backends.vf_settings import fields_from, put
 from virtnetplug.errors import (
     DomainMissing,
     DomainNotRunning,
@@ -21,9 +23,9 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.guest import ending, guest
-from virtnetplug.hotplug.guest.device_run import as_in_run, set_in_run
+from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.look.leaving import is_any_of
+from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.look.view import same
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
@@ -35,8 +37,8 @@ from virtnetplug.ports.domain import Domain
 T = TypeVar("T")
 
 
-class _Steps:
-    """`backends.Steps` of what is no operation of its own: nothing is journaled."""
+class _Unjournaled:
+    """`backends.Steps` of an undo: the journal has no steps for it."""
 
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         return run()
@@ -47,7 +49,7 @@ class _Steps:
         return
 
 
-def put_back(
+def restore(
     host: Host,
     domain: Domain,
     alias: str,
@@ -57,12 +59,10 @@ def put_back(
     operation: OperationRecord,
     run: Run,
 ) -> None:
-    """Make the guest have the NIC whose live element was `element` again, unless the guest has ended.
+    """Restore the NIC whose live element was `element`, unless the guest has ended. Raises `LeftPending` if somebody has its place (`expect_free`).
 
-    Raises `LeftPending` where somebody has its place: see `expect_free`.
-
-    An assigned device is lent again, the same device if possible, and set as it was, also where the guest has it already. `old` is what the journal
-    held of it, because the device may have been returned since. Otherwise it is still held, or was never ours.
+    An assigned device is lent again: the same device if nobody else has it. The device gets its settings, also if the guest has it already.
+    `old` is what the journal held of the device, for the device may have been returned since. Without `old`, the device is still held, or was never ours.
     """
     net = xml.interface(element)
     if old is None:
@@ -70,9 +70,9 @@ def put_back(
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
         answer = guest.look_for(domain, net, run=run)
-        if answer is Answer.GONE and not is_back(domain, net, operation):
+        if answer is Answer.GONE and not _is_renamed(domain, net, operation):
             expect_free(domain, net, operation)
-            if net.is_hostdev and old is not None:
+            if backend_of(net).is_lent and old is not None:
                 _lend(host, domain, net, old, operation, run)
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
@@ -84,7 +84,7 @@ def put_back(
 
 def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     """The alias that the NIC has by now, and that its device is held for."""
-    there = None if is_lasting(net.alias) else guest.there(domain, net, Half.LIVE)
+    there = None if is_lasting(net.alias) else guest.there(domain, net)
     if there is None or there.alias is None:
         return net.alias or ""
     for holding in host.journal.holdings():
@@ -94,10 +94,10 @@ def _held_as(host: Host, domain: Domain, net: Interface) -> str:
     return there.alias
 
 
-def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
-    """Whether the guest has the NIC under another alias: libvirt gives it the next free ``netN`` where it had no lasting one.
+def _is_renamed(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
+    """Whether the guest has the NIC under another alias: libvirt gives a NIC without a lasting alias the next free ``netN``.
 
-    A NIC that may return at any address is none of the NICs that shared its MAC before.
+    A NIC that may come at any address is none of the NICs that shared its MAC before.
     """
     if is_lasting(net.alias):
         return False
@@ -107,14 +107,12 @@ def is_back(domain: Domain, net: Interface, operation: OperationRecord) -> bool:
 
 
 def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None:
-    """What `put_back` must know of a NIC before its device is returned. None for a device that is neither ours nor of a pool.
+    """What `restore` has to know of a NIC whose device is going to be returned; None if the device is neither ours nor a pool's.
 
     libvirt deletes the port that it made in a pool when the NIC leaves, and the live element does not name the pool.
     """
-    if not net.is_hostdev or net.source_pci is None:
+    if not backend_of(net).is_lent or net.source_pci is None:
         return None
-    from virtnetplug.hotplug.guest.assigned import held, lending_pool
-
     holding = held(host, domain, net.alias or "", net.mac, net.source_pci)
     if holding is not None:
         return {"network": holding.network, "settings": dict(as_in_run(host, domain, holding).settings)}
@@ -125,7 +123,6 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
 def _lend(
     host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation: OperationRecord, run: Run
 ) -> None:
-    from virtnetplug.backends.vf_settings import fields_from
     from virtnetplug.hotplug.plug.edit import of_pool
 
     if old["network"]:
@@ -147,11 +144,11 @@ def _lend(
         actual=actual,
         operation_id=operation.id,
         settings=settings,
-        again=net.source_pci,
+        choice=Choice(again=net.source_pci),
     )
     backend = backend_for(actual)
     try:
-        plugged = backend.plug(host, order, _Steps())
+        plugged = backend.plug(host, order, _Unjournaled())
         ending.expect_run(domain, run, operation, net.alias or "", "put back")
         domain.attach(plugged.element, Half.LIVE)
     except (DomainNotRunning, DomainMissing, NotApplied):
@@ -163,31 +160,22 @@ def _lend(
 
 
 def _expect_pool(host: Host, domain: Domain, net: Interface, name: str) -> None:
-    """Raise, with what to do, where the pool that the NIC's device came from lends none now."""
+    """Raise, with a remedy, where the pool of the NIC's device lends none now."""
+    needs = f"{net.alias} comes back with a device of network {name}, which is"
     then = f"Then {call('recover', domain.name)} puts {net.alias} into the guest again."
     try:
         network = host.networks.network(name)
     except NetworkMissing:
-        raise NetworkMissing(
-            f"{net.alias} comes back with a device of network {name}, which is not there. Define it as it was, and start it. {then}"
-        ) from None
-    if network.forward != "hostdev":
-        raise NotSupported(
-            f"{net.alias} comes back with a device of network {name}, which is no pool of PCI devices any more. Define it as it was, "
-            f"and start it. {then}"
-        )
+        raise NetworkMissing(f"{needs} not there. Define it as it was, and start it. {then}") from None
+    if not network.is_pool:
+        raise NotSupported(f"{needs} no pool of PCI devices any more. Define it as it was, and start it. {then}")
     if not network.active:
-        raise NetworkInactive(
-            f"{net.alias} comes back with a device of network {name}, which is not active: 'virsh net-start {name}'. {then}"
-        )
+        raise NetworkInactive(f"{needs} not active: 'virsh net-start {name}'. {then}")
 
 
 def _set(host: Host, domain: Domain, alias: str, settings: Mapping[str, Setting]) -> None:
-    """Set the device that is held for the NIC and that its guest has. The journal knows the NIC by it from now on. libvirt has set the VLAN."""
-    from virtnetplug.backends.vf_settings import put
-    from virtnetplug.hotplug.guest.assigned import held
-
-    there = guest.net_of(domain, alias, Half.LIVE)
+    """Set the device that is held for the NIC and that its guest has; the journal's row names that device from now on. libvirt has set the VLAN."""
+    there = guest.net_of(domain, alias)
     if there is None or there.source_pci is None:
         return
     if (holding := held(host, domain, alias, there.mac, there.source_pci)) is None:
