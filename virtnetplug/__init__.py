@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from virtnetplug.hotplug.change.rebind import Rebind as Rebind
     from virtnetplug.hotplug.change.rebind_vf import RebindVf as RebindVf
     from virtnetplug.hotplug.change.update import Update as Update
-    from virtnetplug.hotplug.identity.beside import AttachBeside as Attach
-    from virtnetplug.hotplug.identity.beside import DetachBeside as Detach
+    from virtnetplug.hotplug.identity.beside import AttachBeside as Attach  # noqa: F401 - a name of `_WHERE`
+    from virtnetplug.hotplug.identity.beside import DetachBeside as Detach  # noqa: F401 - a name of `_WHERE`
     from virtnetplug.hotplug.identity.handback import Handback as Handback
     from virtnetplug.hotplug.identity.handover import Handover as Handover
     from virtnetplug.hotplug.plugger import Plugger as Plugger

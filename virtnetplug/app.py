@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -43,34 +43,27 @@ def open(  # noqa: A001 - it is what it does
     from virtnetplug.hotplug.call.host import Host
     from virtnetplug.hotplug.plugger import Plugger
 
-    journal = SqliteJournal.open(state_dir, read_only=read_only)
-    try:
-        libvirt = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=event_loop == "virtnetplug")
-    except BaseException:
-        journal.close()
-        raise
-    networks = LibvirtNetworks(libvirt)
-    journal.recognise(libvirt.uri, libvirt.key)
-    hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
-
-    def close() -> None:
-        networks.close()
-        hypervisor.close()
-        journal.close()
-
-    host = Host(
-        hypervisor=hypervisor,
-        networks=networks,
-        links=LinuxLinks(),
-        host_devices=LinuxHostDevices(),
-        nodedevs=LibvirtNodeDevices(libvirt),
-        journal=journal,
-        clock=SystemClock(),
-        publish=_tolerant(on_event),
-        vif_store=vif_store,
-        vif_drivers=vif_drivers,
-    )
-    return Plugger(host, close)
+    with ExitStack() as stack:
+        journal = stack.enter_context(closing(SqliteJournal.open(state_dir, read_only=read_only)))
+        run_event_loop = event_loop == "virtnetplug"
+        opened = LibvirtHypervisor.open(uri, read_only=read_only, run_event_loop=run_event_loop)
+        libvirt = stack.enter_context(closing(opened))
+        networks = stack.enter_context(closing(LibvirtNetworks(libvirt)))
+        journal.recognise(libvirt.uri, libvirt.key)
+        hypervisor, vif_store, vif_drivers = _xen(libvirt) if libvirt.is_xen else (libvirt, None, None)
+        host = Host(
+            hypervisor=hypervisor,
+            networks=networks,
+            links=LinuxLinks(),
+            host_devices=LinuxHostDevices(),
+            nodedevs=LibvirtNodeDevices(libvirt),
+            journal=journal,
+            clock=SystemClock(),
+            publish=_tolerant(on_event),
+            vif_store=vif_store,
+            vif_drivers=vif_drivers,
+        )
+        return Plugger(host, stack.pop_all().close)
 
 
 def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers | None]:
@@ -78,7 +71,7 @@ def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers |
     from virtnetplug.adapters.xen.connection import XenHypervisor
     from virtnetplug.adapters.xen.domain import Dom0
     from virtnetplug.adapters.xen.netback import XenVifDrivers
-    from virtnetplug.adapters.xen.toolstack import Toolstack
+    from virtnetplug.adapters.xen.tools import Toolstack
     from virtnetplug.adapters.xen.xenstore import XenStore
 
     store, drivers = (XenStore(), XenVifDrivers()) if libvirt.is_local else (None, None)
@@ -106,14 +99,10 @@ def doctor(uri: str | None = None) -> Diagnosis:
         hypervisor = LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)
     except ConnectionFailed as error:
         return diagnose(facts, devices, Reach(uri=uri or "", fault=error.message))
-    networks = LibvirtNetworks(hypervisor)
-    try:
+    with closing(hypervisor), closing(LibvirtNetworks(hypervisor)) as networks:
         if not hypervisor.is_local:
             raise NotSupported(f"{hypervisor.uri} is another host, which can only be looked at there; run this on it")
         return diagnose(facts, devices, Reach(uri=hypervisor.uri, version=hypervisor.version, networks=networks))
-    finally:
-        networks.close()
-        hypervisor.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -129,35 +118,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def demo(say: Callable[[str], None], *, keep: bool) -> int:
-    """Run the demonstration and return its exit code; `keep` leaves its directory in place."""
-    from virtnetplug.demo.story import tell
+    from virtnetplug.adapters.linux import links
+    from virtnetplug.demo.story import Tools, tell
 
-    return tell(_DemoTools(), say, keep=keep)
+    def machines(uri: str) -> Machines:
+        from virtnetplug.adapters.libvirt.machines import Machines
+
+        return Machines(uri)
+
+    has_own_network = links.leave_network()
+    return tell(Tools(machines, lambda uri, place: open(uri, state_dir=place), has_own_network), say, keep=keep)
 
 
 def domains(uri: str | None = None) -> Mapping[str, str]:
-    """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
 
     with closing(LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)) as hypervisor:
         return {domain.uuid: domain.name for domain in hypervisor.domains()}
-
-
-class _DemoTools:
-    """What the demonstration gets (`demo.story.Tools`)."""
-
-    def machines(self, uri: str) -> Machines:
-        from virtnetplug.adapters.libvirt import machines
-
-        return machines.Machines(uri)
-
-    def plugger(self, uri: str, state_dir: Path) -> Plugger:
-        return open(uri, state_dir=state_dir)
-
-    def own_network(self) -> bool:
-        from virtnetplug.adapters.linux.links import leave_network
-
-        return leave_network()
 
 
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:

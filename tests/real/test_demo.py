@@ -13,7 +13,7 @@ import pytest
 from tests.environment import environment
 
 RUN = "from virtnetplug.app import main; main()"
-WITHOUT_PRIVILEGES = f"from virtnetplug import app; app._DemoTools.own_network = lambda self: False; {RUN}"
+WITHOUT_PRIVILEGES = f"from virtnetplug.adapters.linux import links; links.leave_network = lambda: False; {RUN}"
 
 RECORDED = f"""
 import os, tempfile

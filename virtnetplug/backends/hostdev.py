@@ -37,7 +37,6 @@ class AssignedDevice(Backend):
     is_express = True
 
     def serves(self, actual: ActualDevice) -> bool:
-        """See `Backend.serves`."""
         return actual.type == "hostdev"
 
     def settings_of(self, net: Interface) -> Mapping[str, Setting]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from virtnetplug.cli.keys import BY_NAME, Key
-from virtnetplug.cli.values import parsed
+from virtnetplug.cli.values import YES_NO, parsed
 from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 from virtnetplug.model.interface import Interface, VirtualPort
 
@@ -28,12 +28,12 @@ def values_from_text(text: str) -> dict[str, str]:
     for part in text.split(","):
         name, equals, value = part.partition("=")
         name = name.strip()
-        if not equals and last is not None and last.is_list and name not in BY_NAME:
+        if not equals and last is not None and last.kind.is_list and name not in BY_NAME:
             found[last.name] += f",{name}"
             continue
         key = _known(name)
-        if not equals and not key.is_boolean:
-            raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.metavar}.")
+        if not equals and key.kind is not YES_NO:
+            raise UsageError(f"--nic {text}: '{key.name}' needs a value; write {key.name}={key.kind.metavar}.")
         if key.name in found:
             raise UsageError(f"--nic {text}: '{key.name}' is there twice; a NIC has one.")
         found[key.name] = value.strip() if equals else "yes"
@@ -122,11 +122,11 @@ def _fields(values: Mapping[str, str], *, clearing: bool) -> dict[str, Any]:
         if clearing and key.can_clear and value in ("", "none"):
             fields[key.field.partition(".")[0]] = None
         elif not value:
-            raise UsageError(f"{name} needs a value: {key.metavar}.")
+            raise UsageError(f"{name} needs a value: {key.kind.metavar}.")
         elif key.field.startswith("virtualport."):
-            port[key.field.partition(".")[2]] = parsed(name, key.parse, value)
+            port[key.field.partition(".")[2]] = parsed(name, key.kind.parse, value)
         else:
-            fields[key.field] = parsed(name, key.parse, value)
+            fields[key.field] = parsed(name, key.kind.parse, value)
     if port:
         if "virtualport" in fields:
             raise UsageError(

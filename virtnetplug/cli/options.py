@@ -13,7 +13,7 @@ from virtnetplug.cli import complete
 from virtnetplug.cli.keys import KEYS
 from virtnetplug.cli.output import write
 from virtnetplug.cli.session import Session
-from virtnetplug.cli.values import parsed, seconds
+from virtnetplug.cli.values import YES_NO, parsed, seconds
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -118,7 +118,7 @@ def scope_options(function: _F) -> _F:
 _LOCK = ". The lock of the domain is waited for as long, and at least 5 s"
 
 
-def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F], _F]:
+def wait_option(text: str, *, default: float = 30.0, lock: str = _LOCK) -> Callable[[_F], _F]:
     """``--wait SECONDS``; its help says `text`, the default, and (`lock`) how long a lock is waited for."""
     return click.option(
         "--wait", default=f"{default:g}", metavar="SECONDS",
@@ -126,12 +126,10 @@ def wait_option(default: float, text: str, *, lock: str = _LOCK) -> Callable[[_F
     )  # fmt: skip
 
 
-def replace_option(function: _F) -> _F:
-    """``--replace``."""
-    return click.option(
-        "--replace", is_flag=True,
-        help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
-    )(function)  # fmt: skip
+replace_option = click.option(
+    "--replace", is_flag=True,
+    help="Where libvirt cannot change it in place, swap the NIC, keeping its MAC, alias and PCI address.",
+)  # fmt: skip
 
 
 def xml_option(*, multiple: bool) -> Callable[[_F], _F]:
@@ -151,6 +149,11 @@ def plan_option(text: str = _PLAN) -> Callable[[_F], _F]:
     )
 
 
+def operation_options(wait: str) -> Callable[[_F], _F]:
+    """The options of an operation on NICs of one domain: its scope, ``--wait``, whose help says `wait`, and ``--plan``."""
+    return lambda function: scope_options(wait_option(wait)(plan_option()(function)))
+
+
 def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Callable[[_F], _F]:
     """A flag for each key, or each key of `only`: the function gets the texts of those that were given, by key name, as `texts`."""
     keys = [key for key in KEYS if (key.for_update or not for_update) and (only is None or key.name in only)]
@@ -165,14 +168,14 @@ def nic_options(*, for_update: bool, only: Sequence[str] | None = None) -> Calla
         for key in reversed(keys):
             flags = [f"--{spelling}" for spelling in (key.name, *key.spellings)]
             text = f"{key.help[:-1]}; 'none' removes it." if for_update and key.can_clear else key.help
-            with_texts = click.option(*flags, parameters[key.name], metavar=key.metavar, help=text)(with_texts)
+            with_texts = click.option(*flags, parameters[key.name], metavar=key.kind.metavar, help=text)(with_texts)
         return with_texts  # type: ignore[return-value]
 
     return decorate
 
 
 def _complete_booleans(args: list[str]) -> list[str]:
-    booleans = {f"--{key.name}" for key in KEYS if key.is_boolean}
+    booleans = {f"--{key.name}" for key in KEYS if key.kind is YES_NO}
     found: list[str] = []
     for position, arg in enumerate(args):
         if arg == "--":

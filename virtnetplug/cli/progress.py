@@ -72,11 +72,11 @@ class Progress:
         if not self._is_shown:
             return
         with self._lock:
+            is_new, self._text = text != self._text, text
             if self._is_verbose:
-                self._write(f"{self._elapsed():8.3f} s  {prose(text)}\n")
-            elif self._is_late and not self._is_terminal and text != self._text:
-                self._write(f"{prose(text)} ({self._elapsed():.0f} s)\n")
-            self._text = text
+                self._write(f"{self._monotonic() - self._start:8.3f} s  {prose(text)}\n")
+            elif self._is_late and not self._is_terminal and is_new:
+                self._write(f"{self._line()}\n")
 
     def _watch(self) -> None:
         if self._stop.wait(self._patience):
@@ -84,20 +84,16 @@ class Progress:
         with self._lock:
             self._is_late = True
             if not self._is_terminal:
-                self._write(f"{prose(self._text)} ({self._elapsed():.0f} s)\n")
+                self._write(f"{self._line()}\n")
                 return
         while not self._stop.is_set():
             with self._lock:
-                self._draw()
+                self._is_drawn = True
+                self._write(f"\r{self._line()[: columns_of(self._stream) - 1]}\x1b[K")
             self._stop.wait(_REDRAW)
 
-    def _draw(self) -> None:
-        line = f"{prose(self._text)} ({self._elapsed():.0f} s)"
-        self._is_drawn = True
-        self._write(f"\r{line[: columns_of(self._stream) - 1]}\x1b[K")
-
-    def _elapsed(self) -> float:
-        return self._monotonic() - self._start
+    def _line(self) -> str:
+        return f"{prose(self._text)} ({self._monotonic() - self._start:.0f} s)"
 
     def _write(self, text: str) -> None:
         try:

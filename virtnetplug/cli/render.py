@@ -112,7 +112,7 @@ def document_from_outcomes(words: Several, outcomes: Sequence[Outcome]) -> Docum
     return document(
         worst,
         reason=first[worst].reason if worst != "done" else "",
-        message=words.summary(outcomes),
+        message=words.summary(outcomes) if outcomes else words.nothing,
         exit_code=_EXIT_OF_RESULT[worst],
         operations=[document_from_outcome(outcome) for outcome in outcomes],
         warnings=[],

@@ -96,7 +96,7 @@ RECOVERY = Several(
     nothing="nothing to recover",
     planned="{} operations to take up",
     faults=("incomplete", "pending", "left", "refused"),
-    summary=lambda outcomes: f"{len(outcomes)} operations looked at" if outcomes else "nothing to recover",
+    summary=lambda outcomes: f"{len(outcomes)} operations looked at",
     line=_line_of_recovery,
 )
 HEALING = Several(
@@ -107,8 +107,6 @@ HEALING = Several(
     faults=("incomplete", "undone", "refused"),
     summary=lambda outcomes: (
         f"{sum(outcome.result.value == 'done' for outcome in outcomes)} of {len(outcomes)} NICs healed"
-        if outcomes
-        else "no NIC is cut off"
     ),
     line=lambda outcome: f"{outcome.result.value}: {prose(message_from_outcome(outcome))}",
 )

@@ -32,7 +32,9 @@ def run(wiring: Wiring, argv: Sequence[str] | None = None) -> int:
 
 
 def _run(wiring: Wiring, arguments: Sequence[str]) -> int:
-    session = Session(wiring, is_json=_asks_for_json(arguments))
+    # Looked for before anything is parsed: a usage error is answered in JSON, too.
+    is_json = "--json" in takewhile(lambda argument: argument != "--", arguments)
+    session = Session(wiring, is_json=is_json)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name outside the terminal's encoding is no error
@@ -96,7 +98,9 @@ def _fault(error: BaseException, session: Session) -> VirtnetplugError:
     if isinstance(error, VirtnetplugError):
         return error
     if isinstance(error, click.ClickException):
-        return UsageError(_usage(error))
+        context = getattr(error, "ctx", None)
+        hint = "" if context is None else f" Try '{context.command_path} --help'."
+        return UsageError(f"{error.format_message()}{hint}")
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         stop = error if isinstance(error, KeyboardInterrupt) else KeyboardInterrupt()
         message = "Interrupted; nothing was touched."
@@ -117,14 +121,3 @@ def _fault(error: BaseException, session: Session) -> VirtnetplugError:
         "Run the same command with -vv to see where it happened, and report it with that text; "
         "'virtnetplug recover' settles whatever the command left open."
     )
-
-
-def _usage(error: click.ClickException) -> str:
-    message = error.format_message()
-    context = getattr(error, "ctx", None)
-    return message if context is None else f"{message} Try '{context.command_path} --help'."
-
-
-def _asks_for_json(arguments: Sequence[str]) -> bool:
-    """Whether ``--json`` is there, before anything is parsed: a usage error is answered in JSON too."""
-    return "--json" in takewhile(lambda argument: argument != "--", arguments)

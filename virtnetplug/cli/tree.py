@@ -9,7 +9,7 @@ from virtnetplug.cli.table import printable, prose
 
 if TYPE_CHECKING:
     from virtnetplug.model.audit import Check, Diagnosis
-    from virtnetplug.model.host_device import DeviceTree, DeviceUser, PfView, VfSettings, VfView
+    from virtnetplug.model.host_device import DeviceTree, PfView, VfSettings, VfView
 
 
 def text_from_devices(tree: DeviceTree) -> str:
@@ -60,14 +60,12 @@ def _place(group: int | None, node: int | None) -> str:
 
 
 def _users(vf: VfView) -> str:
-    said = list(dict.fromkeys(text for user in vf.users if (text := _user(user))))
-    return f": {', '.join(said)}" if said else ""
-
-
-def _user(user: DeviceUser) -> str:
-    if user.pid is not None:
-        return f"process {user.pid}"
-    return f"{user.domain or user.domain_uuid} {user.nic}".strip()
+    names = dict.fromkeys(
+        f"{user.domain or user.domain_uuid} {user.nic}".strip() if user.pid is None else f"process {user.pid}"
+        for user in vf.users
+    )
+    text = ", ".join(filter(None, names))
+    return f": {text}" if text else ""
 
 
 def _settings(settings: VfSettings) -> str:

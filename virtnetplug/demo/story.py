@@ -8,15 +8,18 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from virtnetplug.demo import guest, machine
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Outcome, Result
+
+Answer = TypeVar("Answer")
 
 NAME = "demo"
 BRIDGES = ("demo0", "demo1")
@@ -37,17 +40,14 @@ class Machines(Protocol):
         """End it."""
 
 
-class Tools(Protocol):
-    """What the composition root lends to the demonstration."""
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the composition root lends to the demonstration. `plugger` gets a URI, and a directory for a journal of its own."""
 
-    def machines(self, uri: str) -> Machines:
-        """The machines of that connection."""
-
-    def plugger(self, uri: str, state_dir: Path) -> Plugger:
-        """A `Plugger` on that connection, with a journal of its own."""
-
-    def own_network(self) -> bool:
-        """Move this process into a network namespace of its own; False where this is not permitted."""
+    machines: Callable[[str], Machines]
+    plugger: Callable[[str, Path], Plugger]
+    has_own_network: bool
+    """Whether this process is alone in its network namespace."""
 
 
 def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int:
@@ -70,7 +70,7 @@ def tell(tools: Tools, say: Callable[[str], None], *, keep: bool = False) -> int
 class _Story:
     def __init__(self, tools: Tools, say: Callable[[str], None], place: Path, stack: ExitStack) -> None:
         self.say = say
-        self.bridged = tools.own_network() and shutil.which("ip") is not None and os.geteuid() == 0
+        self.bridged = tools.has_own_network and shutil.which("ip") is not None and os.geteuid() == 0
         if self.bridged:
             for bridge in BRIDGES:
                 _ip("link", "add", bridge, "type", "bridge")
@@ -96,17 +96,14 @@ class _Story:
         """The life of a NIC, then the life of a NIC that its guest does not release."""
         self._attach("1. Attach a NIC while the machine runs.", "ua-one")
         self._list()
-        with self._timed() as took:
-            self.plugger.update(NAME, "ua-one", {"link_state": "down"})
-        self.say(f"2. Update it in place: its link is down now. ({took()})")
+        _, took = _timed(lambda: self.plugger.update(NAME, "ua-one", {"link_state": "down"}))
+        self.say(f"2. Update it in place: its link is down now. ({took})")
         if self.bridged:
-            with self._timed() as took:
-                self.plugger.update(NAME, "ua-one", {"source_bridge": BRIDGES[1]})
-            self.say(f"   And its tap is in another bridge, {BRIDGES[1]}; the guest's device is the same. ({took()})")
-        with self._timed() as took:
-            outcome = self.plugger.detach(NAME, "ua-one")
+            _, took = _timed(lambda: self.plugger.update(NAME, "ua-one", {"source_bridge": BRIDGES[1]}))
+            self.say(f"   And its tap is in another bridge, {BRIDGES[1]}; the guest's device is the same. ({took})")
+        outcome, took = _timed(lambda: self.plugger.detach(NAME, "ua-one"))
         self._expect(outcome, Result.DONE)
-        self.say(f"3. Detach it. The guest acknowledged, and only then the answer is: done. ({took()})")
+        self.say(f"3. Detach it. The guest acknowledged, and only then the answer is: done. ({took})")
         self._stubborn()
         records = self.plugger.history(limit=100)
         operations = ", ".join(f"{record.operation} {record.result}" for record in reversed(records))
@@ -115,19 +112,17 @@ class _Story:
     def _stubborn(self) -> None:
         self._order(guest.HOLD)
         self._attach("4. Attach another, to a guest that from now on lets nothing go.", "ua-two")
-        with self._timed() as took:
-            outcome = self.plugger.detach(NAME, "ua-two", wait=1.0)
+        outcome, took = _timed(lambda: self.plugger.detach(NAME, "ua-two", wait=1.0))
         self._expect(outcome, Result.PENDING)
         self.say(
-            f"5. Detach it: {outcome.result}, for the guest still has it. ({took()}, exit code 75 on the command line)"
+            f"5. Detach it: {outcome.result}, for the guest still has it. ({took}, exit code 75 on the command line)"
         )
         self._list()
         self.machines.reset(NAME)
-        with self._timed() as took:
-            (settled,) = self.plugger.recover(NAME, wait=20.0)
+        (settled,), took = _timed(lambda: self.plugger.recover(NAME, wait=20.0))
         self._expect(settled, Result.DONE)
         self.say(
-            f"6. Reset the guest, and recover: {settled.result}; the detach that was pending has completed. ({took()})"
+            f"6. Reset the guest, and recover: {settled.result}; the detach that was pending has completed. ({took})"
         )
 
     def _attach(self, title: str, alias: str) -> None:
@@ -135,10 +130,9 @@ class _Story:
             nic = Interface(type="bridge", source_bridge=BRIDGES[0], model="virtio", alias=alias)
         else:
             nic = Interface(type="user", model="virtio", alias=alias)
-        with self._timed() as took:
-            outcome = self.plugger.attach(NAME, [nic])
+        outcome, took = _timed(lambda: self.plugger.attach(NAME, [nic]))
         self._expect(outcome, Result.DONE)
-        self.say(f"{title} ({took()})")
+        self.say(f"{title} ({took})")
 
     def _list(self) -> None:
         for nic in self.plugger.list(NAME):
@@ -166,12 +160,11 @@ class _Story:
             while line.recv(1) != order:
                 continue
 
-    @contextmanager
-    def _timed(self) -> Iterator[Callable[[], str]]:
-        started = time.monotonic()
-        ended: list[float] = []
-        yield lambda: f"{(ended[0] - started) * 1000:.0f} ms"
-        ended.append(time.monotonic())
+
+def _timed(call: Callable[[], Answer]) -> tuple[Answer, str]:
+    started = time.monotonic()
+    answer = call()
+    return answer, f"{(time.monotonic() - started) * 1000:.0f} ms"
 
 
 def _ip(*words: str) -> None:

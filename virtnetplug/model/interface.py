@@ -100,6 +100,13 @@ def lasting_name(alias: str | None, mac: object, address: object) -> str:
     return known_as(alias, mac) if is_lasting(alias) else known_as(mac, address)
 
 
+TYPES = (
+    *("network", "bridge", "direct", "ethernet", "user", "vhostuser", "hostdev", "vdpa", "internal"),
+    *("udp", "mcast", "server", "client", "null", "vds"),
+)
+"""Every type that libvirt's ``virDomainNetType`` names; an older libvirt refuses what it does not know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """The parts of an ``<interface>`` that virtnetplug reasons about; None means that the element has no such part.

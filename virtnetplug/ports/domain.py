@@ -147,13 +147,11 @@ class RunEvents:
         self.forget()
 
     def forget(self) -> None:
-        """See `Watch.forget`."""
         self.end = HowEnded.UNKNOWN
         self.removed: set[str] = set()
         self.is_between_hosts: bool | None = None
 
     def has_removed(self, alias: str) -> bool:
-        """See `Watch.has_removed`."""
         return alias in self.removed
 
     def hear(self, event: GuestEvent) -> None:

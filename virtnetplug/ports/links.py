@@ -53,7 +53,7 @@ class HostLinks(Protocol):
         """Whether the link is a Linux bridge or an Open vSwitch bridge."""
 
     def set_master(self, name: str, master: str | None) -> None:
-        """Move a link into a Linux bridge, or (None) out of its bridge."""
+        """Move a link into a Linux bridge, or (None) out of its bridge. Raises `BridgeMissing` or `Failed`, and then nothing has changed."""
 
     def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
         """Make a link a port of this Open vSwitch bridge only, as libvirt does; the link must be in no Linux bridge. Raises `Failed`."""
@@ -68,13 +68,13 @@ class HostLinks(Protocol):
         """Put a Linux bridge's new port into these VLANs, instead of the VLAN in which a port begins."""
 
     def introduce(self, name: str, mac: str) -> None:
-        """Announce to the bridge of the port `name`, and beyond the bridge, that `mac` is behind this port now."""
+        """Announce to the bridge of the port `name`, and beyond the bridge, that `mac` is behind this port now. Raises `Failed`."""
 
     def learned(self, name: str, mac: str) -> str | None:
         """The port behind which the bridge of `name` last saw `mac`; None if nobody has sent from `mac` lately, or `name` does not learn."""
 
     def forget(self, name: str, mac: str) -> None:
-        """Have the bridge look for `mac` everywhere, and not behind its port `name` any more, until `mac` sends."""
+        """Have the bridge look for `mac` everywhere, and not behind its port `name` any more, until `mac` sends. Raises `Failed`."""
 
     def state(self, name: str) -> NetdevState | None:
         """The state that a link loses with its driver; None if there is no such link."""

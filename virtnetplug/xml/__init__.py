@@ -1,57 +1,37 @@
-"""All that virtnetplug does with XML; the only room that knows lxml."""
+"""All that virtnetplug does with XML; the only room that knows lxml. Other rooms use the names that are imported here under their own name."""
 
 from __future__ import annotations
 
-from virtnetplug.xml.domains import devices, host_addresses, lockable_memory, memory_nodes, topology
-from virtnetplug.xml.glimpses import NetGlimpse, glimpse, has_own_netdevs, may_have_doubles, nic_count, run_of, serving
-from virtnetplug.xml.metadata import (
-    NAMESPACE,
-    carried_in,
-    is_marked,
-    metadata,
-    metadata_text,
-    travelling,
-    travelling_text,
-)
-from virtnetplug.xml.nets import TYPES, edit, element, interface, properties_of, strip_live
-from virtnetplug.xml.networks import network, network_port, network_port_text, node_device_driver, restored_port_text
-from virtnetplug.xml.parser import MAX_BYTES
-from virtnetplug.xml.schema import validate
-from virtnetplug.xml.versions import diff, merged
-
-__all__ = [
-    "MAX_BYTES",
-    "NAMESPACE",
-    "TYPES",
-    "NetGlimpse",
-    "carried_in",
-    "devices",
-    "diff",
-    "edit",
-    "element",
-    "glimpse",
-    "has_own_netdevs",
-    "host_addresses",
-    "interface",
-    "is_marked",
-    "lockable_memory",
-    "may_have_doubles",
-    "memory_nodes",
-    "merged",
-    "metadata",
-    "metadata_text",
-    "network",
-    "network_port",
-    "network_port_text",
-    "nic_count",
-    "node_device_driver",
-    "properties_of",
-    "restored_port_text",
-    "run_of",
-    "serving",
-    "strip_live",
-    "topology",
-    "travelling",
-    "travelling_text",
-    "validate",
-]
+from virtnetplug.xml.documents import devices as devices
+from virtnetplug.xml.documents import host_addresses as host_addresses
+from virtnetplug.xml.documents import lockable_memory as lockable_memory
+from virtnetplug.xml.documents import memory_nodes as memory_nodes
+from virtnetplug.xml.documents import network as network
+from virtnetplug.xml.documents import network_port as network_port
+from virtnetplug.xml.documents import network_port_text as network_port_text
+from virtnetplug.xml.documents import node_device_driver as node_device_driver
+from virtnetplug.xml.documents import restored_port_text as restored_port_text
+from virtnetplug.xml.documents import topology as topology
+from virtnetplug.xml.glimpses import NetGlimpse as NetGlimpse
+from virtnetplug.xml.glimpses import glimpse as glimpse
+from virtnetplug.xml.glimpses import has_own_netdevs as has_own_netdevs
+from virtnetplug.xml.glimpses import may_have_doubles as may_have_doubles
+from virtnetplug.xml.glimpses import nic_count as nic_count
+from virtnetplug.xml.glimpses import run_of as run_of
+from virtnetplug.xml.glimpses import serving as serving
+from virtnetplug.xml.metadata import NAMESPACE as NAMESPACE
+from virtnetplug.xml.metadata import carried_in as carried_in
+from virtnetplug.xml.metadata import is_marked as is_marked
+from virtnetplug.xml.metadata import metadata as metadata
+from virtnetplug.xml.metadata import metadata_text as metadata_text
+from virtnetplug.xml.metadata import travelling as travelling
+from virtnetplug.xml.metadata import travelling_text as travelling_text
+from virtnetplug.xml.nets import edit as edit
+from virtnetplug.xml.nets import element as element
+from virtnetplug.xml.nets import interface as interface
+from virtnetplug.xml.nets import properties_of as properties_of
+from virtnetplug.xml.nets import strip_live as strip_live
+from virtnetplug.xml.parser import MAX_BYTES as MAX_BYTES
+from virtnetplug.xml.schema import validate as validate
+from virtnetplug.xml.versions import diff as diff
+from virtnetplug.xml.versions import merged as merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from virtnetplug.model.devices import Hostdev
+from virtnetplug.model.domain import Hostdev
 from virtnetplug.model.interface import FilterRef, Interface, Limit, Teaming, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.network import Network, NetworkPort, Portgroup
 from virtnetplug.model.pci import LIMITS, PciAddress
@@ -81,18 +81,9 @@ INTERFACE = Element(
     managed=Attribute("@managed", YES_NO),
     trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
     mac=Attribute("mac/@address", MAC, whole=True),
-    source_type=Attribute("source/@type", TEXT),
-    source_network=Attribute("source/@network", TEXT),
-    source_portgroup=Attribute("source/@portgroup", TEXT),
-    source_portid=Attribute("source/@portid", TEXT),
-    source_bridge=Attribute("source/@bridge", TEXT),
-    source_dev=Attribute("source/@dev", TEXT),
-    source_name=Attribute("source/@name", TEXT),
-    source_mode=Attribute("source/@mode", TEXT),
-    source_path=Attribute("source/@path", TEXT),
-    source_address=Attribute("source/@address", TEXT),
+    **namesakes("source/", TEXT, "type", "network", "portgroup", "portid", "bridge", prefix="source_"),
+    **namesakes("source/", TEXT, "dev", "name", "mode", "path", "address", "switchid", prefix="source_"),
     source_port=Attribute("source/@port", whole(0, 65535)),
-    source_switchid=Attribute("source/@switchid", TEXT),
     source_pci=Part("source/address", PCI_ADDRESS),
     vlan=Part("vlan", VLAN),
     virtualport=Part("virtualport", VIRTUALPORT),
@@ -155,7 +146,7 @@ NETWORK = Element(
     trust_guest_rx_filters=Attribute("@trustGuestRxFilters", YES_NO),
     portgroups=Parts("portgroup", PORTGROUP),
 )
-"""``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.networks`)."""
+"""``<network>``, but for what its ``<forward>`` offers (`virtnetplug.xml.documents`)."""
 
 NETWORK_PORT = Element(
     NetworkPort,

@@ -67,11 +67,9 @@ class Grammar:
     def explain(self, root: etree._Element) -> str:
         """One sentence or two: the line, what is wrong there, and what would be right."""
         items = (item for define in self._defines.get("interface", ()) for item in self._items(define, None))
-        fault = next(filter(None, (self._fault(root, item) for item in items)), None)
-        return (
-            fault
-            or f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
-        )
+        faults = filter(None, (self._fault(root, item) for item in items))
+        unknown = f"line {root.sourceline}: libvirt's schema refuses this <interface>, though it knows each part of it"
+        return next(faults, unknown)
 
     # -- what is wrong ----------------------------------------------------------------------------
 
@@ -90,13 +88,12 @@ class Grammar:
         for name, value in ((str(name), str(value)) for name, value in node.attrib.items()):
             here = f"line {node.sourceline}: <{node.tag} {name}='{value}'>"
             known = [item for item in allowed if item.name == name]
-            if not known and any(item.name == name for item in self._items(definition.node, None)):
-                # Another branch of the schema has it: what discriminates the branches is in the sentence's end.
-                return f"{here}: this does not go with {_context(node)}; {_known('attribute', name, allowed)}"
             if not known:
-                return (
-                    f"{here}: libvirt's <{node.tag}> knows no attribute '{name}'; {_known('attribute', name, allowed)}"
-                )
+                near = _known("attribute", name, allowed)
+                if any(item.name == name for item in self._items(definition.node, None)):
+                    # Another branch of the schema has it: what discriminates the branches is in the sentence's end.
+                    return f"{here}: this does not go with {_context(node)}; {near}"
+                return f"{here}: libvirt's <{node.tag}> knows no attribute '{name}'; {near}"
             if not any(self._accepts(item, name, value) for item in known):
                 return f"{here}: '{value}' is no value for {name}; {self._wanted(known, value)}"
         return None
@@ -114,7 +111,8 @@ class Grammar:
             if child.tag in seen and not any(item.repeats for item in known):
                 return f"{here} is there twice, and libvirt's <{node.tag}> takes one; remove one of them"
             seen.add(str(child.tag))
-            fitting = self._fitting(child, known)
+            possible = _possible([item.node for item in known], child)
+            fitting = [item for item in known if item.node in possible]
             if all(self._fault(child, item) for item in fitting):
                 return self._fault(child, max(fitting, key=lambda item: self._likeness(child, item)))
         return None
@@ -174,11 +172,6 @@ class Grammar:
                 yield from self._walk(children, about, required and kind == "oneOrMore", more, inside)
             elif kind in _TRANSPARENT:
                 yield from self._walk(children, about, required, repeats, inside)
-
-    def _fitting(self, child: etree._Element, known: Sequence[_Item]) -> Sequence[_Item]:
-        """The definitions whose fixed attributes are the child's; all of `known` if none is."""
-        possible = _possible([item.node for item in known], child)
-        return [item for item in known if item.node in possible]
 
     def _accepts(self, item: _Item, name: str, value: str) -> bool:
         """Whether an attribute's definition takes a value: a grammar of that one attribute is asked."""

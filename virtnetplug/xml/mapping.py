@@ -107,9 +107,9 @@ class Attribute(Property):
             _prune(found, node)
 
 
-def namesakes(path: str, kind: Kind[Any], *names: str) -> dict[str, Attribute]:
-    """Attributes of the element at `path` (empty, or with ``/`` at its end) that have the names of their fields."""
-    return {name: Attribute(f"{path}@{name}", kind) for name in names}
+def namesakes(path: str, kind: Kind[Any], *names: str, prefix: str = "") -> dict[str, Attribute]:
+    """Attributes of the element at `path` (empty, or with ``/`` at its end); each field is named as its attribute, after `prefix`."""
+    return {prefix + name: Attribute(f"{path}@{name}", kind) for name in names}
 
 
 class Text(Property):

@@ -9,17 +9,11 @@ from typing import Any
 from lxml import etree
 
 from virtnetplug.errors import InterfaceTypeUnknown, UsageError
-from virtnetplug.model.interface import Interface, is_lasting
+from virtnetplug.model.interface import TYPES, Interface, is_lasting
 from virtnetplug.xml.elements import INTERFACE
 from virtnetplug.xml.order import remove
 from virtnetplug.xml.parser import root_from
 from virtnetplug.xml.written import Written
-
-TYPES = (
-    *("bridge", "direct", "ethernet", "hostdev", "internal", "network", "null", "user", "vdpa", "vds", "vhostuser"),
-    *("client", "mcast", "server", "udp"),
-)
-"""Every type libvirt's ``virDomainNetType`` names."""
 
 _LIBVIRT_NAMED = re.compile(r"(vnet|macvtap|macvlan|vif)[0-9]+(\.[0-9]+)?")
 """Host device names that libvirt makes, and drops from a config (``virDomainNetDefParseXML``)."""

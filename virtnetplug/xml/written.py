@@ -89,7 +89,7 @@ class Written:
         for child in node:
             yield from self._pieces(child)
             yield self._text(child, False)
-        tag = _tag_of(original.start) if original else node.tag
+        tag = _TAG_NAME.findall(original.start)[0] if original else node.tag
         yield original.end if original and original.end else f"</{tag}>"
 
     def _start(self, node: etree._Element, original: _Original | None, has_body: bool) -> str:
@@ -123,11 +123,6 @@ def slices(text: str, root: etree._Element, nodes: Sequence[etree._Element]) -> 
         return re.findall(_ELEMENT.format(tag=tag), text, re.DOTALL)
     written = Written(root, text)
     return [written.write(node) for node in nodes]
-
-
-def _tag_of(token: str) -> str:
-    match = _TAG_NAME.match(token)
-    return match.group(1) if match else ""
 
 
 def _attributes(node: etree._Element) -> dict[str, str]:

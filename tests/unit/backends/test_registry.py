@@ -17,6 +17,7 @@ from virtnetplug.backends.emulated import TYPES, Emulated
 from virtnetplug.backends.hostdev import AssignedDevice
 from virtnetplug.backends.third_party import ThirdParty
 from virtnetplug.errors import NotSupported
+from virtnetplug.model import interface
 from virtnetplug.model.actual import ActualDevice
 
 NOOP = "from virtnetplug.backends.noop import Noop\nbackend = Noop({!r})\n"
@@ -40,7 +41,7 @@ def test_every_emulated_type_has_the_emulated_backend() -> None:
 
 
 def test_every_type_that_a_request_may_have_is_decided() -> None:
-    assert set(xml.TYPES) - TYPES == {"hostdev"}
+    assert set(interface.TYPES) - TYPES == {"hostdev"}
 
 
 def test_a_type_without_backend_is_refused_by_name() -> None:

@@ -11,11 +11,11 @@ from lxml import etree
 
 from virtnetplug import xml
 from virtnetplug.errors import InvariantBroken, PciAddressInvalid, XmlInvalid, XmlUnsafe
+from virtnetplug.model.domain import PciController
 from virtnetplug.model.interface import Limit, VirtualPort, Vlan, VlanTag
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort, Portgroup
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.topology import PciController
 from virtnetplug.xml.written import slices
 
 TOPOLOGIES = Path(__file__).parents[2] / "golden" / "topology"

@@ -13,7 +13,7 @@ from lxml import etree
 from tests.unit.xml.examples import EXAMPLES
 from virtnetplug import xml
 from virtnetplug.errors import UsageError, XmlInvalid
-from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface, Vlan, VlanTag
+from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, TYPES, Interface, Vlan, VlanTag
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.xml.elements import INTERFACE
 
@@ -63,7 +63,7 @@ def test_a_property_changed_and_changed_back_leaves_the_bytes_as_they_were(name:
 
 def interfaces() -> st.SearchStrategy[Interface]:
     fields = {name: st.sampled_from((None, *EXAMPLES[name])) for name in OTHERS}
-    return st.builds(Interface, type=st.sampled_from(xml.TYPES), element=st.just(""), **fields)
+    return st.builds(Interface, type=st.sampled_from(TYPES), element=st.just(""), **fields)
 
 
 @settings(max_examples=150, deadline=None)

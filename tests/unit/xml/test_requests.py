@@ -14,6 +14,7 @@ from virtnetplug.errors import (
     XmlTooLarge,
     XmlUnsafe,
 )
+from virtnetplug.model.interface import TYPES
 from virtnetplug.model.pci import PciAddress
 
 BOMB = """<!DOCTYPE interface [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
@@ -122,7 +123,7 @@ SOURCES = {
 
 
 def test_there_is_a_source_for_every_type() -> None:
-    assert set(SOURCES) == set(xml.TYPES)
+    assert set(SOURCES) == set(TYPES)
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -112,12 +112,10 @@ class LibvirtHypervisor:
 
     @property
     def uri(self) -> str:
-        """As ``virConnectGetURI`` gives it."""
         return self._uri
 
     @property
     def key(self) -> str:
-        """By the socket of the daemon, or the root of the embedded driver; of another host by its name and UUID (`adapters.daemon`)."""
         return self._key
 
     @property
@@ -147,13 +145,11 @@ class LibvirtHypervisor:
         )
 
     def domains(self) -> Iterable[LibvirtDomain]:
-        """All of them, running or not."""
         with translated(self._connection):
             handles = self._connection.listAllDomains(0)
         return [self._domain(handle) for handle in handles]
 
     def running(self) -> Iterable[LibvirtDomain]:
-        """``virConnectListAllDomains``."""
         with translated(self._connection):
             handles = self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
         return [self._domain(handle) for handle in handles]
@@ -176,7 +172,6 @@ class LibvirtHypervisor:
         return self._models.of(emulator) if self.is_local and emulator else None
 
     def close(self) -> None:
-        """Let go of the connection; safe twice."""
         if is_embedded(self._uri):
             return
         self._events.close()

@@ -79,12 +79,10 @@ class LibvirtDomain:
 
     @property
     def name(self) -> str:
-        """As libvirt has it."""
         return self._name
 
     @property
     def uuid(self) -> str:
-        """Lower case, with dashes."""
         return self._uuid
 
     def state(self) -> DomainState:
@@ -108,11 +106,9 @@ class LibvirtDomain:
             )
 
     def process(self) -> str:
-        """Boot of the host, pid and start time of its QEMU (see `emulator.process`)."""
         return emulator.process(self._state_dir, self._name)
 
     def process_began(self) -> float | None:
-        """See `emulator.began`."""
         return emulator.began(self.process())
 
     def xml(self, half: Half) -> str:
@@ -136,27 +132,22 @@ class LibvirtDomain:
         return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
     def attach(self, element: str, half: Half) -> None:
-        """``virDomainAttachDeviceFlags``."""
         with translated(self._connection):
             self._handle.attachDeviceFlags(element, _AFFECT[half])
 
     def detach(self, alias: str, half: Half) -> None:
-        """``virDomainDetachDeviceAlias``; live, it returns once the guest has been asked."""
         with translated(self._connection):
             self._handle.detachDeviceAlias(alias, _AFFECT[half])
 
     def detach_element(self, element: str, half: Half = Half.CONFIG) -> None:
-        """``virDomainDetachDeviceFlags``."""
         with translated(self._connection):
             self._handle.detachDeviceFlags(element, _AFFECT[half])
 
     def update(self, element: str, half: Half) -> None:
-        """``virDomainUpdateDeviceFlags``."""
         with translated(self._connection):
             self._handle.updateDeviceFlags(element, _AFFECT[half])
 
     def metadata(self, half: Half) -> str | None:
-        """``virDomainGetMetadata``; VIR_ERR_NO_DOMAIN_METADATA is None."""
         return self._metadata(NAMESPACE, half)
 
     def _metadata(self, namespace: str, half: Half) -> str | None:
@@ -165,13 +156,11 @@ class LibvirtDomain:
         return None
 
     def set_metadata(self, half: Half, text: str | None) -> None:
-        """``virDomainSetMetadata``: what has our namespace goes, and this comes."""
         with translated(self._connection):
             kind, flags = libvirt.VIR_DOMAIN_METADATA_ELEMENT, _AFFECT[half]
             self._handle.setMetadata(kind, text or None, PREFIX, NAMESPACE, flags)
 
     def travelling(self) -> str | None:
-        """``virDomainGetMetadata``, as `metadata`."""
         return self._metadata(TRAVELLING, Half.LIVE)
 
     def set_travelling(self, text: str | None) -> None:
@@ -201,7 +190,6 @@ class LibvirtDomain:
         return ()
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        """QEMU shows no such states."""
         return None
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
@@ -209,7 +197,6 @@ class LibvirtDomain:
         return ()
 
     def saved_image(self) -> str | None:
-        """``virDomainHasManagedSaveImage`` and ``virDomainManagedSaveGetXMLDesc``."""
         with translated(self._connection):
             try:
                 if not self._handle.hasManagedSaveImage():
@@ -229,7 +216,6 @@ class LibvirtDomain:
             return  # nothing changes it any more
 
     def watch(self) -> AbstractContextManager[DomainWatch]:
-        """Begin to collect this domain's events."""
         return self._events.watch(self._uuid)
 
     def _state(self) -> tuple[int, int, int]:

@@ -17,12 +17,10 @@ class Machines:
         self._connection = dial(uri)
 
     def start(self, xml: str) -> None:
-        """``virDomainDefineXML`` and ``virDomainCreate``: it runs, and has a persistent definition."""
         with translated(self._connection):
             self._connection.defineXML(xml).create()
 
     def reset(self, name: str) -> None:
-        """``virDomainReset``: press the reset button."""
         with translated(self._connection):
             self._connection.lookupByName(name).reset(0)
 

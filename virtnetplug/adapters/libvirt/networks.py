@@ -41,20 +41,17 @@ class LibvirtNetworks:
         self._own: libvirt.virConnect | None = None
 
     def network(self, name: str) -> Network:
-        """``virNetworkGetXMLDesc``, parsed."""
         with self._handle(name) as handle:
             found = xml.network(handle.XMLDesc(0))
             active = bool(handle.isActive())
         return dataclasses.replace(found, active=active)
 
     def names(self) -> Sequence[str]:
-        """All that are defined, sorted."""
         connection = self._connection()
         with translated(connection):
             return sorted(handle.name() for handle in connection.listAllNetworks(0))
 
     def ports(self, name: str) -> Sequence[NetworkPort]:
-        """``virNetworkListAllPorts``; none for an inactive network or a driver without ports."""
         texts: list[str] = []
         with self._handle(name) as handle:
             for port in self._ports(handle):
@@ -63,7 +60,6 @@ class LibvirtNetworks:
         return [xml.network_port(text, name) for text in texts]
 
     def port_uuids(self, name: str) -> frozenset[str]:
-        """The UUIDs of those ports alone."""
         with self._handle(name) as handle:
             return frozenset(port.UUIDString() for port in self._ports(handle))
 
@@ -85,7 +81,6 @@ class LibvirtNetworks:
             return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
-        """``virNetworkPortLookupByUUID``; None if there is none."""
         with self._handle(network) as handle, absent(*_NO_PORT):
             return xml.network_port(handle.portLookupByUUIDString(uuid).XMLDesc(0), network)
         return None

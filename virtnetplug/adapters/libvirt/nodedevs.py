@@ -31,7 +31,6 @@ class LibvirtNodeDevices:
             return xml.node_device_driver(self._handle(address).XMLDesc(0))
 
     def detach(self, address: PciAddress) -> None:
-        """``virNodeDeviceDetachFlags`` with the driver ``vfio``; returns once the device is bound to it."""
         with self._asked(address, "detach"):
             self._handle(address).detachFlags(_DRIVER, 0)
 

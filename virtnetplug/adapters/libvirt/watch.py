@@ -48,7 +48,6 @@ class DomainWatch(RunEvents):
         self._events.put(event)
 
     def next(self, timeout: float) -> GuestEvent | None:
-        """The next event, or None after `timeout` seconds."""
         try:
             return self._events.get(timeout=max(timeout, 0.0))
         except queue.Empty:

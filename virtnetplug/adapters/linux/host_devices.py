@@ -91,11 +91,9 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         return files.text(self._proc / "sys/kernel/random/boot_id")
 
     def settings(self, vf: PciAddress) -> VfSettings:
-        """The PF's view of the VF, and the MAC and MTU of the VF's own interface."""
         return self._settings(*self._of(vf))
 
     def counters(self, pf: PciAddress) -> Mapping[PciAddress, VfCounters]:
-        """From one message for all VFs of the PF."""
         device = self.device(pf)
         index = self.interface_index(device)
         if index is None:
@@ -106,7 +104,6 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         return {address: found[number] for address, number in numbered if number is not None and number in found}
 
     def apply(self, vf: PciAddress, settings: VfSettings) -> None:
-        """Each setting that differs goes by a message of its own; all are tried."""
         device, number, pf, index = self._of(vf)
         now = self._settings(device, number, pf, index)
         failures = []
@@ -144,8 +141,8 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
             raise HostDeviceMissing(f"{pf.netdev} knows no VF {number} ({device.address}) any more")
         return replace(
             raw,
-            mac=self.interface_mac(device),
-            mtu=self.interface_mtu(device),
+            mac=self.of_interface(device, "address").lower() or None,
+            mtu=int(self.of_interface(device, "mtu") or 0) or None,
             link_state=None if pf.driver in _WITHOUT_LINK_STATE else raw.link_state,
         )
 

@@ -23,27 +23,21 @@ class LinuxHostFacts:
         self._rules = [root / place / "modprobe.d" for place in ("etc", "run", "usr/lib", "lib")]
 
     def is_root(self) -> bool:
-        """By the effective user."""
         return os.geteuid() == 0
 
     def is_virtual(self) -> bool:
-        """By the CPU's flag ``hypervisor``."""
         return "hypervisor" in _field(self._proc / "cpuinfo", "flags").split()
 
     def cpu_vendor(self) -> str:
-        """The vendor of the first CPU."""
         return _field(self._proc / "cpuinfo", "vendor_id")
 
     def kernel_arguments(self) -> Sequence[str]:
-        """``/proc/cmdline``."""
         return files.text(self._proc / "cmdline").split()
 
     def kernel_release(self) -> str:
-        """``/proc/sys/kernel/osrelease``."""
         return files.text(self._proc / "sys/kernel/osrelease")
 
     def iommu_groups(self) -> int:
-        """``/sys/kernel/iommu_groups``."""
         return len(files.names(self._sys / "kernel/iommu_groups"))
 
     def remaps_interrupts(self) -> bool | None:
@@ -54,7 +48,6 @@ class LinuxHostFacts:
         return all(value >> _ECAP_INTERRUPT_REMAPPING & 1 for value in capabilities) if capabilities else None
 
     def has_driver(self, name: str) -> bool:
-        """``/sys/bus/pci/drivers``."""
         return (self._sys / "bus/pci/drivers" / name).is_dir()
 
     def module_fault(self, name: str) -> ModuleFault | None:
@@ -100,7 +93,6 @@ class LinuxHostFacts:
         return None
 
     def memlock(self, *, own: bool) -> Memlock | None:
-        """From ``limits`` and ``status`` of the process."""
         for process in [self._proc / str(os.getpid())] if own else self._daemons():
             limits = files.text(process / "limits").splitlines()
             hard = next((line.split()[4] for line in limits if line.startswith("Max locked memory")), None)

@@ -23,7 +23,6 @@ class LinuxLinks:
         self._proc = proc
 
     def links(self) -> Mapping[str, Link]:
-        """All links by name, from one dump."""
         raw = rtnetlink.links()
         known = {link.index: link for link in raw}
         masters = {link.name: known.get(link.master) for link in raw}
@@ -48,7 +47,6 @@ class LinuxLinks:
         return raw.kind == openvswitch.KIND if is_switch is None else is_switch
 
     def set_master(self, name: str, master: str | None) -> None:
-        """Put a link into a Linux bridge (``IFLA_MASTER``), or out of any; raises `BridgeMissing` or `Failed`, nothing changed."""
         link = rtnetlink.get(name)
         bridge = rtnetlink.get(master) if master is not None else None
         # Checked first: the kernel releases the port from its old bridge before it sees that the new master is no bridge (do_set_master).
@@ -72,15 +70,11 @@ class LinuxLinks:
                 bridge_port.learn(link.index, only_mac, for_good=True)
 
     def set_vlans(self, name: str, vlan: Vlan) -> None:
-        """Over netlink; raises `Failed`, also for a kernel whose bridges know no VLANs."""
+        """Raises `Failed`, also for a kernel whose bridges know no VLANs."""
         with _port(name, f"set the VLANs of bridge port '{name}'") as link:
             bridge_port.set_vlans(link.index, vlan)
 
     def introduce(self, name: str, mac: str) -> None:
-        """Announce that `mac` is behind the port `name`: to the bridge, and beyond by a RARP frame, as QEMU does after a migration.
-
-        Raises `Failed`.
-        """
         with _port(name, f"announce in the bridge of '{name}' that {mac} is there") as link:
             if link.learning:  # else what the bridge knows of the MAC lasts
                 with suppress(PermissionError):  # a port that does not forward yet; an ordinary user fails below
@@ -97,7 +91,6 @@ class LinuxLinks:
         return port.name if port is not None else None
 
     def forget(self, name: str, mac: str) -> None:
-        """Delete what the bridge has learnt (``RTM_DELNEIGH``); raises `Failed`."""
         with _port(name, f"forget in the bridge of '{name}' that {mac} is there") as link:
             bridge_port.forget(link.index, mac)
 
@@ -111,7 +104,6 @@ class LinuxLinks:
             raise Failed(f"The kernel does not report the state of link '{name}': {error.args[-1]}.") from error
 
     def restore(self, name: str, wanted: NetdevState) -> None:
-        """Over netlink, one thing after the other; a change that fails does not stop the others."""
         raw = rtnetlink.get(name)
         if raw is None:
             raise Failed(f"There is no link '{name}' on this host, which was '{wanted.name}'.", reason="link-missing")
@@ -129,7 +121,6 @@ class LinuxLinks:
         return self.taps_by_domain().get(domain_uuid.lower(), frozenset())
 
     def taps_by_domain(self) -> Mapping[str, frozenset[str]]:
-        """Taps by domain UUID, for every QEMU process that may be looked at; one scan of ``/proc``."""
         return processes.taps_by_domain(self._proc)
 
 

@@ -105,7 +105,8 @@ def _of_protocols(index: int, now: NetdevState, wanted: NetdevState) -> Iterator
         yield "an address", partial(_add_address, index, address)
     missing = (bytes.fromhex(text) for text in wanted.routes if text not in now.routes)
     for route in sorted(missing, key=lambda body: _ROUTE.unpack_from(body)[6] != _SCOPE_LINK):
-        yield "a route", partial(_add_route, index, route)
+        body = route + packed(_OIF, struct.pack("=I", index))
+        yield "a route", partial(rtnetlink.order, _NEWROUTE, rtnetlink.CREATE, body)
 
 
 def _set_master(index: int, name: str) -> None:
@@ -150,7 +151,3 @@ def _add_address(index: int, body: bytes) -> None:
     family, length, flags, scope, _ = _IFADDR.unpack_from(body)
     head = _IFADDR.pack(family, length, flags, scope, index)
     rtnetlink.order(_NEWADDR, rtnetlink.CREATE | rtnetlink.REPLACE, head + body[_IFADDR.size :])
-
-
-def _add_route(index: int, body: bytes) -> None:
-    rtnetlink.order(_NEWROUTE, rtnetlink.CREATE, body + packed(_OIF, struct.pack("=I", index)))

@@ -34,13 +34,11 @@ class PciTree:
         self._devices = f"{sys}/bus/pci/devices"
 
     def device(self, address: PciAddress) -> PciDevice:
-        """One device; raises `HostDeviceMissing`."""
         place = self.place(address)
         pf = _linked(f"{place}/physfn")
         return self._device(address, place, pf, None if pf is None else _index(f"{place}/physfn", address))
 
     def devices(self) -> Sequence[PciDevice]:
-        """Every PF of a network class, each followed by its VFs."""
         found: list[PciDevice] = []
         for address in _addresses(self._devices):
             place = f"{self._devices}/{address}"
@@ -50,11 +48,13 @@ class PciTree:
         return found
 
     def vfs(self, pf: PciAddress) -> Sequence[PciDevice]:
-        """The VFs of `pf`, by index; raises `HostDeviceMissing`."""
-        return [self._device(vf, f"{self._devices}/{vf}", pf, index) for index, vf in _virtfns(self.place(pf))]
+        place = self.place(pf)
+        matches = (_VIRTFN.fullmatch(name) for name in files.names(place))
+        numbered = ((int(match[1]), _linked(f"{place}/{match[0]}")) for match in matches if match)
+        found = sorted((index, vf) for index, vf in numbered if vf is not None)
+        return [self._device(vf, f"{self._devices}/{vf}", pf, index) for index, vf in found]
 
     def group(self, address: PciAddress) -> Sequence[PciDevice]:
-        """All devices of the IOMMU group of a device; raises `HostDeviceMissing`."""
         return [self.device(member) for member in _addresses(f"{self.place(address)}/iommu_group/devices")]
 
     def vfio_names(self, address: PciAddress) -> frozenset[str]:
@@ -72,22 +72,17 @@ class PciTree:
         return driver is not None and "vfio" not in driver  # vfio-pci, mlx5_vfio_pci, …
 
     def is_link_up(self, address: PciAddress) -> bool:
-        """Whether the network interface of a device has a carrier; raises `HostDeviceMissing`."""
         place = self.place(address)
         netdev = _netdev(place)
         return netdev is not None and files.text(f"{place}/net/{netdev}/carrier") == "1"
 
     def interface_index(self, device: PciDevice) -> int | None:
         """The index of the network interface of a device, None if it has none."""
-        return int(self._of_interface(device, "ifindex") or 0) or None
+        return int(self.of_interface(device, "ifindex") or 0) or None
 
-    def interface_mac(self, device: PciDevice) -> str | None:
-        """The MAC of the network interface of a device."""
-        return self._of_interface(device, "address").lower() or None
-
-    def interface_mtu(self, device: PciDevice) -> int | None:
-        """The MTU of the network interface of a device, in bytes."""
-        return int(self._of_interface(device, "mtu") or 0) or None
+    def of_interface(self, device: PciDevice, name: str) -> str:
+        """An attribute of the network interface of a device (``/sys/class/net``); empty if the device has none."""
+        return files.text(f"{self._devices}/{device.address}/net/{device.netdev}/{name}") if device.netdev else ""
 
     def inode(self, address: PciAddress) -> int:
         """The inode of a device's directory, which no other device has while the host runs (``kernfs_new_node``); raises `HostDeviceMissing`."""
@@ -130,9 +125,6 @@ class PciTree:
             num_vfs=sum(name.startswith("virtfn") for name in files.names(place)) if total else 0,
         )
 
-    def _of_interface(self, device: PciDevice, name: str) -> str:
-        return files.text(f"{self._devices}/{device.address}/net/{device.netdev}/{name}") if device.netdev else ""
-
 
 def is_msix_enabled(config: bytes) -> bool:
     """Whether MSI-X is on in this configuration space, which a driver does and no firmware; False for a device that has none."""
@@ -161,12 +153,6 @@ def _missing(address: PciAddress) -> HostDeviceMissing:
     return HostDeviceMissing(
         f"this host has no PCI device {address}; `devices()` shows the SR-IOV devices, 'lspci -D' all"
     )
-
-
-def _virtfns(place: str) -> list[tuple[int, PciAddress]]:
-    matches = (_VIRTFN.fullmatch(name) for name in files.names(place))
-    numbered = ((int(match[1]), _linked(f"{place}/{match[0]}")) for match in matches if match)
-    return sorted((index, vf) for index, vf in numbered if vf is not None)
 
 
 def _index(pf: str, address: PciAddress) -> int | None:

@@ -36,23 +36,19 @@ class LinuxPhysicalFunctions(PciTree):
     _udev: Path = Path("/run/udev/data")
 
     def pf_state(self, pf: PciAddress) -> PfState:
-        """From sysfs; the interface from netlink."""
         device = self.device(pf)
         return PfState(driver=device.driver, num_vfs=device.num_vfs, netdev=self.netdev_state(pf))
 
     def netdev_state(self, address: PciAddress) -> NetdevState | None:
-        """The interface in this network namespace."""
         index = self._index(address)
         with readable(f"the network interface of {address}"):
             return None if index is None else netdev_state.read(index)
 
     def links_above(self, address: PciAddress) -> Sequence[str]:
-        """By one look at each link."""
         index = self._index(address)
         return [] if index is None else netdev_state.above(index)
 
     def obstacle(self, pf: PciAddress) -> str | None:
-        """Whether sysfs may be written."""
         if os.access(Path(self.place(pf)) / "sriov_numvfs", os.W_OK):
             return None
         return "its driver and VFs can only be changed by root; run this as root"
@@ -63,7 +59,6 @@ class LinuxPhysicalFunctions(PciTree):
             self._write(Path(self.place(address)) / "driver/unbind", str(address), f"take {address} from its driver")
 
     def bind(self, address: PciAddress, driver: str) -> None:
-        """``drivers/NAME/bind``."""
         if self.device(address).driver == driver:
             return
         self.unbind(address)
@@ -98,7 +93,6 @@ class LinuxPhysicalFunctions(PciTree):
             )
 
     def hook_fault(self, command: Sequence[str]) -> str | None:
-        """Whether there is such a program."""
         import shutil
 
         if not command:
@@ -106,7 +100,6 @@ class LinuxPhysicalFunctions(PciTree):
         return None if shutil.which(command[0]) else f"there is no program '{command[0]}' that can be run"
 
     def run_hook(self, pf: PciAddress, command: Sequence[str]) -> None:
-        """The error of a hook that fails shows the last line of the hook's output."""
         import subprocess
 
         netdev = self.device(pf).netdev or ""

@@ -17,10 +17,6 @@ class Holdings(Hypervisors):
     """The part of `ports.store.Journal` that is about host devices."""
 
     def hold(self, holding: Holding) -> Holding:
-        """Take a host device; raises `ClaimTaken`, which names who has it or why it is quarantined.
-
-        Returns the row: an older one if the same operation took the device for the same NIC before.
-        """
         with self._database.joined():
             statement = rows.insert_into("holdings", rows.HOLDING) + " ON CONFLICT DO NOTHING"
             if self._database.write(statement, rows.row_from_holding(holding)):
@@ -29,7 +25,6 @@ class Holdings(Hypervisors):
             return _held_before(rows.holding_from_row(row), holding)
 
     def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
-        """Replace the row `was` (None: the row of the same operation and moment); raises `ClaimTaken` if the journal has no such row any more."""
         was = holding if was is None else was
         columns = ", ".join(f"{name} = :{name}" for name in rows.HOLDING if name != "address")
         statement = f"UPDATE holdings SET {columns} WHERE {_IS_IT}"  # noqa: S608 - names of our own only
@@ -39,12 +34,10 @@ class Holdings(Hypervisors):
             )
 
     def let_go(self, holding: Holding) -> bool:
-        """Remove the row; False, and nothing is removed, if the row is of another operation or moment by now."""
         statement = f"DELETE FROM holdings WHERE {_IS_IT}"  # noqa: S608 - names of our own only
         return bool(self._database.write(statement, _as(holding)))
 
     def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[Holding]:
-        """The devices held or quarantined on this host, by address; of one hypervisor or domain, or of all."""
         where, values = rows.match(hypervisor=hypervisor, domain_uuid=domain_uuid)
         found = self._database.fetch(f"SELECT * FROM holdings WHERE {where} ORDER BY address", values)  # noqa: S608 - no input in it
         return [rows.holding_from_row(row) for row in found]

@@ -48,7 +48,6 @@ class SqliteJournal(Operations, Holdings, Totals):
         return cls(directory, Database(directory / FILE, read_only=read_only), clock or SystemClock())
 
     def close(self) -> None:
-        """Release the connection; safe twice."""
         self._database.close()
 
     def batch(self, *, is_durable: bool = True) -> AbstractContextManager[None]:
@@ -58,18 +57,15 @@ class SqliteJournal(Operations, Holdings, Totals):
     # -- NICs ------------------------------------------------------------------------------------
 
     def put_nic(self, record: NicRecord) -> None:
-        """Insert or replace, by hypervisor, domain UUID and alias."""
         self._database.write(_PUT_NIC, rows.row_from(record, rows.NIC))
 
     def drop_nic(
         self, hypervisor: str, domain_uuid: str, alias: str, *, mac: str | None = None, source: str | None = None
     ) -> None:
-        """Forget one NIC, if it has that MAC and source; a NIC that is not known is no error."""
         where, values = rows.match(hypervisor=hypervisor, domain_uuid=domain_uuid, alias=alias, mac=mac, source=source)
         self._database.write(f"DELETE FROM nics WHERE {where}", values)  # noqa: S608 - no input in it
 
     def nics(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[NicRecord]:
-        """The NICs that virtnetplug plugged and that are not known to be gone."""
         where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuid)
         order = "ORDER BY hypervisor, domain_name, since, alias"
         found = self._database.fetch(f"SELECT * FROM nics WHERE {where} {order}", values)  # noqa: S608 - no input in it
@@ -90,7 +86,6 @@ class SqliteJournal(Operations, Holdings, Totals):
             ) from None
 
     def set_host_policy(self, policy: UnplugPolicy) -> None:
-        """Set the policy that `host_policy` returns."""
         self._database.write("INSERT OR REPLACE INTO host_settings VALUES (?, ?)", (_UNPLUG_POLICY, policy.value))
 
     def lock(

@@ -60,7 +60,6 @@ class Operations(Hypervisors):
                 self._owners.sweep()
 
     def amend(self, operation_id: str, request: Mapping[str, Any], *, owner: str = "") -> None:
-        """Replace the request of an open operation of `owner`; raises `OperationTaken`, and writes nothing, as `finish` does."""
         statement = "UPDATE operations SET request = ? WHERE id = ? AND owner = ? AND ended IS NULL"
         if not self._database.write(statement, (rows.text_from_request(request), operation_id, owner)):
             self.expect_owner(operation_id, owner)
@@ -110,12 +109,10 @@ class Operations(Hypervisors):
     # -- who works on them ------------------------------------------------------------------------
 
     def call(self) -> AbstractContextManager[str]:
-        """A new owner of operations while inside: one call that works on an operation or waits for it."""
         self._database.expect_writable()
         return self._owners.call()
 
     def adopt(self, operation_id: str, owner: str) -> bool:
-        """Make `owner` the owner of an open operation whose owner is dead; False if it has ended, or another call was first."""
         self._database.expect_writable()
         database = self._database
         with database.joined():
@@ -152,21 +149,17 @@ class Operations(Hypervisors):
             )
 
     def is_owner_alive(self, record: OperationRecord) -> bool:
-        """Whether the call that works on this operation, or waits for it, still runs."""
         return self._owners.is_alive(record.owner)
 
     def process_of(self, record: OperationRecord) -> OwnerProcess | None:
-        """The process of that call; None if the owner does not say."""
         return process_of(record.owner)
 
     # -- read -------------------------------------------------------------------------------------
 
     def operation(self, operation_id: str) -> OperationRecord | None:
-        """One operation, with its steps."""
         return next(iter(_read(self._database, "id = ?", (operation_id,))), None)
 
     def open_operations(self, hypervisor: str | None = None, *domain_uuids: str) -> Sequence[OperationRecord]:
-        """The operations not settled, oldest first, with their steps; of these domains ("": of no one domain), or of all."""
         where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuids or None)
         return _read(self._database, f"ended IS NULL AND {where}", values, index="operations_open")
 
@@ -179,7 +172,6 @@ class Operations(Hypervisors):
         names: Mapping[str, str] | None = None,
         limit: int = 20,
     ) -> Sequence[OperationRecord]:
-        """The newest operations first, with their steps; `domain` is a UUID or a name (see `Journal.history`), `uri` a spelling of the hypervisor's."""
         keys = self._keys(hypervisor) if uri is None else self._keys_of_uri(uri)
         uuids = None if domain is None else (*self._domains_called(keys, domain, names or {}), domain)
         where, values = rows.match(hypervisor=keys, domain_uuid=uuids)
@@ -188,7 +180,6 @@ class Operations(Hypervisors):
         return _read(self._database, f"number IN ({newest})", (*values, max(0, limit)))[::-1]
 
     def since(self, domain_uuid: str, started: float) -> Sequence[OperationRecord]:
-        """The operations on that domain that began later; if the journal was moved, those of the journal in place."""
         wanted = "domain_uuid = ? AND started > ?", (domain_uuid, started)
         try:
             return _read(self._database, *wanted)

@@ -61,7 +61,6 @@ class Totals(Hypervisors):
     """The part of `ports.store.Journal` that is about counters."""
 
     def operation_totals(self) -> Iterator[tuple[str, str, str, str, str, int]]:
-        """(operation, kind, device_type, result, reason, count) of ended operations."""
         for row in self._database.fetch(
             """SELECT operation, kind, device_type, result, reason, sum(count) AS count FROM (
                    SELECT operation, kind, device_type, result, reason, count FROM operation_totals_by_kind
@@ -71,7 +70,6 @@ class Totals(Hypervisors):
             yield row["operation"], row["kind"], row["device_type"], row["result"], row["reason"], row["count"]
 
     def compensation_totals(self) -> Iterator[tuple[str, str, int]]:
-        """(step name, ``done`` or ``failed``, count)."""
         for row in self._database.fetch("SELECT step, result, count FROM compensation_totals"):
             yield row["step"], row["result"], row["count"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.adapters.xen.limits import lacks
-from virtnetplug.adapters.xen.toolstack import NO_SCRIPT, Toolstack
+from virtnetplug.adapters.xen.tools import NO_SCRIPT, Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch
 from virtnetplug.errors import (
     DeviceMissing,
@@ -164,9 +164,7 @@ class XenDomain:
     @contextmanager
     def watch(self) -> Iterator[Watch]:
         """libvirt's events alone, if the domain does not run or this host is not its dom0."""
-        text = ""
-        with suppress(DomainNotRunning, DomainMissing):
-            text = self._inner.xml(Half.LIVE)
+        text = self._live_xml()
         run = xml.run_of(text)
         with self._inner.watch() as inner, ExitStack() as stack:
             if self._store is None or run is None:
@@ -176,15 +174,17 @@ class XenDomain:
                 aliases = {net.alias: net.mac for net in nets if net.alias is not None and net.mac is not None}
                 yield XenWatch(inner, aliases, self._store, run, stack)
 
+    def _live_xml(self) -> str:
+        with suppress(DomainNotRunning, DomainMissing):
+            return self._inner.xml(Half.LIVE)
+        return ""
+
     def strays(self) -> Sequence[Stray]:
         """Vifs of the current run that belong to no NIC of the live definition: ``xl`` made them, or an attach failed half way."""
         return tuple(stray for _, stray in self._stray_vifs())
 
     def _stray_vifs(self) -> Sequence[tuple[Vif, Stray]]:
-        try:
-            text = self._inner.xml(Half.LIVE)
-        except (DomainNotRunning, DomainMissing):
-            return ()
+        text = self._live_xml()
         run = xml.run_of(text)
         if self._store is None or run is None:
             return ()
@@ -207,7 +207,6 @@ class XenDomain:
         return not any(stray.is_of(net) for stray in self.strays())
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        """As xenstore has them; None where xenstore cannot be read."""
         try:
             vifs = self._vifs()
         except XenStoreFailed:
@@ -218,7 +217,6 @@ class XenDomain:
         return Ends(None, None) if vif is None else Ends(vif.frontend, vif.backend)
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
-        """See `limits`; whether the guest is paravirtual is taken from whichever definition there is."""
         return tuple(lacks(net, actual_type, is_pv=self._is_pv()))
 
     def _is_pv(self) -> bool:
@@ -255,21 +253,19 @@ def _vifs_of(nets: Sequence[Interface], vifs: Sequence[Vif]) -> list[Vif | None]
     """
     found: list[Vif | None] = [None] * len(nets)
     left = list(vifs)
-    for is_its in (_has_its_link, _is_in_its_bridge, _may_be_in_its_bridge):
+    for certainty in (3, 2, 1):
         for index, net in enumerate(nets):
             if found[index] is None and not net.is_hostdev:
-                found[index] = next((vif for vif in left if vif.mac == str(net.mac) and is_its(vif, net)), None)
+                its = (vif for vif in left if vif.mac == str(net.mac) and _likeness(vif, net) == certainty)
+                found[index] = next(its, None)
                 left = [vif for vif in left if vif is not found[index]]
     return found
 
 
-def _has_its_link(vif: Vif, net: Interface) -> bool:
-    return vif.has_link(net.target_dev)
-
-
-def _is_in_its_bridge(vif: Vif, net: Interface) -> bool:
-    return net.target_dev is None and vif.bridge is not None and vif.bridge == net.source_bridge
-
-
-def _may_be_in_its_bridge(vif: Vif, net: Interface) -> bool:
-    return net.target_dev is None and (None in (vif.bridge, net.source_bridge) or vif.script == NO_SCRIPT)
+def _likeness(vif: Vif, net: Interface) -> int:
+    """How surely a vif with the NIC's MAC is the NIC's: by its link (3), by its bridge (2), perhaps (1), or not (0)."""
+    if net.target_dev is not None:
+        return 3 if vif.has_link(net.target_dev) else 0
+    if vif.bridge is not None and vif.bridge == net.source_bridge:
+        return 2
+    return 1 if None in (vif.bridge, net.source_bridge) or vif.script == NO_SCRIPT else 0

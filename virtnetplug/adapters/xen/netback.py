@@ -59,7 +59,6 @@ class XenVifDrivers:
         return None
 
     def bound(self) -> frozenset[str]:
-        """From the driver's directory."""
         return frozenset(place.name for place in self._driver.glob("vif-*"))
 
     def is_bound(self, name: str) -> bool:
@@ -67,7 +66,6 @@ class XenVifDrivers:
         return (self._driver / name).exists()
 
     def link(self, name: str) -> str | None:
-        """From the device's directory, whatever the name of the link."""
         return min((place.name for place in self._devices.glob(f"{name}/net/*")), default=None)
 
     def unbind(self, name: str) -> None:
@@ -83,7 +81,6 @@ class XenVifDrivers:
             )
 
     def load(self) -> None:
-        """By ``modprobe``, which does nothing where the module is loaded."""
         self._run(["modprobe", MODULE])
 
     def reload(self) -> None:

@@ -1,6 +1,6 @@
-"""xenstore, by its own command line tools (package xenstore-utils): read, written, watched.
+"""Xen's own programs: the tools of xenstore (package xenstore-utils), and ``xl``, for the vifs that libvirt's Xen driver has lost sight of.
 
-They are of the same source as the xenstored they talk to. Why not a library: docs/decisions.md.
+The tools of xenstore are of the same source as the xenstored they talk to. Why not a library: docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from virtnetplug.errors import XenStoreFailed
 
 ANSWER_SECONDS = 20.0
 """How long one answer may take. Without a xenstored the tools wait for ever: they then ask the kernel, which waits for a xenstored."""
+
+DONE_SECONDS = 120.0
+"""How long one command may take. libxl waits 10 s for a backend, forces it, waits again, and gives each hotplug script 40 s."""
+
+NO_SCRIPT = "/bin/true"
+"""A hotplug script that puts a vif nowhere: its backend waits for ever for the script's answer."""
 
 _LISTINGS = 5
 """How often a listing is tried in which something was removed."""
@@ -139,7 +145,6 @@ class ToolWatch:
         self._pending = b""
 
     def next(self, timeout: float) -> bool:
-        """Wait for a change; several changes may be reported as one. False after `timeout` seconds."""
         return bool(self.read(timeout))
 
     def read(self, timeout: float) -> list[str]:
@@ -186,3 +191,30 @@ def watch(paths: Sequence[str]) -> Iterator[ToolWatch]:
             yield changes
         finally:
             process.kill()
+
+
+def run_xl(words: Sequence[str]) -> Done:
+    """Run a command to its end. Raises `XenStoreFailed` if the program is not there or does not end."""
+    late = f"'{' '.join(words)}' has not ended within {DONE_SECONDS:g} s"
+    return run_program(words, "xen-utils-common", DONE_SECONDS, late)
+
+
+class Toolstack:
+    """libxl as its command line has it, which works on the same records in xenstore as libvirt's driver."""
+
+    def __init__(self, run: Run = run_xl) -> None:
+        self._run = run
+
+    def remove(self, domain_id: int, number: int) -> None:
+        """``xl network-detach``: by force, after 10 s, where the guest does not release the vif. Raises `XenStoreFailed` if the vif stays."""
+        self._do(["xl", "network-detach", str(domain_id), str(number)])
+
+    def add_placeholder(self, domain_id: int, mac: str) -> None:
+        """Add a vif with this MAC that never connects: libvirt forgets a NIC only if there is something to remove."""
+        self._do(["xl", "network-attach", str(domain_id), f"mac={mac}", f"script={NO_SCRIPT}"])
+
+    def _do(self, words: Sequence[str]) -> None:
+        done = self._run(words)
+        if done.returncode:
+            errors = done.stderr.strip().splitlines() or [f"code {done.returncode}"]
+            raise XenStoreFailed(f"'{' '.join(words)}' failed: {errors[-1]}")

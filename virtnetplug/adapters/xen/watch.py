@@ -34,19 +34,19 @@ class XenWatch:
 
     @property
     def end(self) -> HowEnded:
-        """As libvirt's events report it."""
         return self._inner.end
 
     @property
     def is_between_hosts(self) -> bool | None:
-        """As libvirt's events report it."""
         return self._inner.is_between_hosts
 
     def next(self, timeout: float) -> GuestEvent | None:
         until = time.monotonic() + timeout
         if not self._has_begun:
             self._has_begun = True
-            self._begin()
+            with suppress(XenStoreFailed):
+                self._changes = self._stack.enter_context(self._store.watch(self._domain_id))
+            self._look()
         while True:
             if (event := self._inner.next(0.0)) is not None:
                 return event
@@ -58,11 +58,6 @@ class XenWatch:
             if self._changes is None:
                 return self._inner.next(left)
             self._listen(self._changes, min(left, TURN))
-
-    def _begin(self) -> None:
-        with suppress(XenStoreFailed):
-            self._changes = self._stack.enter_context(self._store.watch(self._domain_id))
-        self._look()
 
     def _listen(self, changes: VifWatch, seconds: float) -> None:
         try:

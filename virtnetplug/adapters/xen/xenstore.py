@@ -34,7 +34,6 @@ class XenStore:
         self._watch = watch
 
     def vifs(self, domain_id: int) -> Sequence[Vif]:
-        """From three listings, one after the other."""
         records = _areas(self._store.tree(_records(domain_id)))
         backends = {0: _areas(self._store.tree(_backends(domain_id)))}
         for elsewhere in {_backend_domain(record, domain_id, number) for number, record in records.items()} - {0}:
@@ -69,16 +68,13 @@ class XenStore:
         return any(areas) and not any({"state", "frontend"} & area.keys() for area in areas)
 
     def clear(self, domain_id: int) -> None:
-        """Looks again first."""
         if domain_id in self.remains():
             self._store.remove(_backends(domain_id))
 
     def watch(self, domain_id: int) -> AbstractContextManager[ToolWatch]:
-        """Watches both ends in dom0 and the records."""
         return self._watch([_backends(domain_id), _frontends(domain_id), _records(domain_id)])
 
     def rings(self, vif: Vif) -> Mapping[str, str]:
-        """From the guest's area."""
         area = self._store.tree(f"{_frontends(vif.domain_id)}/{vif.number}")
         return {key: value for key, value in sorted(area.items()) if value is not None and _RING.fullmatch(key)}
 

@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     metavar="NIC",
     help="The emulated NIC whose identity the new NIC may take once the emulated NIC is out; it takes nothing now.",
 )
-@options.scope_options
-@options.wait_option(30.0, "If the attach has to be undone: wait this long for the guest to let go")
-@options.plan_option()
+@options.operation_options("If the attach has to be undone: wait this long for the guest to let go")
 def attach(
     session: Session, domain: str, texts: dict[str, str], nics: Sequence[str], xml: Sequence[str], **arguments: Any
 ) -> None:
@@ -78,9 +76,7 @@ def _wanted(texts: dict[str, str], nics: Sequence[str], files: Sequence[str]) ->
     "--restore-emulated/--no-restore-emulated", default=None,
     help="Attach the emulated NIC again whose place the NIC had, or do not. The default is yes after a hand-over, unless a policy keeps the emulated NIC out.",
 )  # fmt: skip
-@options.scope_options
-@options.wait_option(30.0, "Wait this long for the guest to let go; then the detach is pending (exit code 75)")
-@options.plan_option()
+@options.operation_options("Wait this long for the guest to let go; then the detach is pending (exit code 75)")
 def detach(session: Session, domain: str, nics: tuple[str, ...], **arguments: Any) -> None:
     """Detach NICs from DOMAIN; NIC is an alias, a MAC, a host device or a PCI address that matches exactly one.
 
@@ -106,36 +102,29 @@ def detach(session: Session, domain: str, nics: tuple[str, ...], **arguments: An
 @options.nic_options(for_update=True)
 @options.xml_option(multiple=False)
 @options.replace_option
-@options.scope_options
-@options.wait_option(
-    30.0,
-    "If the NIC is replaced: wait this long for the guest to let go of it; then the update is pending (exit code 75)",
+@options.operation_options(
+    "If the NIC is replaced: wait this long for the guest to let go of it; then the update is pending (exit code 75)"
 )
-@options.plan_option()
 def update(session: Session, domain: str, nic: str, texts: dict[str, str], xml: str | None, **arguments: Any) -> None:
     """Change the properties of NIC that the flags name; or replace its whole element by --xml.
 
     A value of 'none' (or nothing, as in --vlan=) removes a property.
     """
-    changes = changes_from_values(texts) if xml is None else _element(xml, texts)
+    if xml is not None and texts:
+        named = ", ".join(f"--{name}" for name in texts)
+        raise UsageError(f"--xml is the whole new element, so {named} has no place beside it; write it into the XML.")
+    changes = changes_from_values(texts) if xml is None else read_elements([xml])[0]
     perform.change(
         session, "update", f"updating {nic} of {domain}", lambda plugger: (plugger.update, plugger.plan_update),
         domain, nic, changes, **arguments,
     )  # fmt: skip
 
 
-def _element(file: str, texts: dict[str, str]) -> str:
-    if texts:
-        named = ", ".join(f"--{name}" for name in texts)
-        raise UsageError(f"--xml is the whole new element, so {named} has no place beside it; write it into the XML.")
-    return read_elements([file])[0]
-
-
 @options.command("recover", "virtnetplug recover", "virtnetplug recover web1 --wait 300", "virtnetplug recover --plan")
 @options.domain_argument(required=False)
 @options.wait_option(
-    0.0,
     "Wait this long for the guest of each open operation, for the lock of each domain, and for another call that works on an operation",
+    default=0.0,
     lock="",
 )
 @click.option(

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on although the network filter of the emulated NIC cannot apply to the other NIC.",
 )
-@options.scope_options
-@options.wait_option(30.0, "Wait this long for the guest to let go; then the hand-over is pending (exit code 75)")
-@options.plan_option()
+@options.operation_options("Wait this long for the guest to let go; then the hand-over is pending (exit code 75)")
 def handover(
     session: Session,
     domain: str,
@@ -76,9 +74,7 @@ def _fast(fast: str | None, network: str | None, file: str | None) -> Interface 
 @options.command("handback", "virtnetplug handback web1 ua-front", "virtnetplug handback web1 52:54:00:12:34:56 --plan")
 @options.domain_argument()
 @options.nic_argument()
-@options.scope_options
-@options.wait_option(30.0, "Wait this long for the guest to let go; then the hand-back is pending (exit code 75)")
-@options.plan_option()
+@options.operation_options("Wait this long for the guest to let go; then the hand-back is pending (exit code 75)")
 def handback(session: Session, domain: str, nic: str, **arguments: Any) -> None:
     """Attach the emulated NIC of DOMAIN that was handed over again, as it was; the NIC that served in its place leaves.
 
@@ -155,7 +151,7 @@ def policy() -> None:
     help="A group of NICs: one of them carries the traffic, and the links of the others are held down.",
 )
 @options.wait_option(
-    30.0, "Wait this long for the guest to let go of a NIC that the policy unplugs; then that detach is pending"
+    "Wait this long for the guest to let go of a NIC that the policy unplugs; then that detach is pending"
 )
 def set_(
     session: Session, domain: str | None, host: bool, unplug: str | None, force_unplug: str | None, serve: str | None,

@@ -62,7 +62,7 @@ _OF_PF = ("reload_driver", "numvfs", "firmware_hook", "allow_outage")
     is_flag=True,
     help="Change the --pf although guests without a teaming partner lose their network meanwhile.",
 )
-@options.wait_option(30.0, "If NICs must leave their guests: wait this long for that")
+@options.wait_option("If NICs must leave their guests: wait this long for that")
 @options.plan_option()
 def rebind(
     session: Session,

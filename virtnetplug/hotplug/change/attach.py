@@ -33,6 +33,7 @@ from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.model.domain import Topology
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
@@ -44,7 +45,6 @@ from virtnetplug.model.operation import (
     Refusal,
     Scope,
 )
-from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain
 
 NAME = "attach"

@@ -18,11 +18,10 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.request import are_partners, is_partner_of, partner_of
 from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, refusal
-from virtnetplug.model.devices import DomainDevices
+from virtnetplug.model.domain import DomainDevices, Topology
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.topology import Topology
 
 NOT_PCI = frozenset({"usb-net", "spapr-vlan", "lan9118", "smc91c111", "netfront"})
 """Models that need no PCI place."""

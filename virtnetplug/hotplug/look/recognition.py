@@ -32,7 +32,6 @@ def is_stranger(net: Interface | None, known: Identity | None, row: NicRecord | 
 
 
 def end_of(net: Interface) -> str:
-    """See `Backend.end_of`."""
     return backend_of(net).end_of(net)
 
 

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 from virtnetplug import xml
 from virtnetplug.backends import are_lent, backend_of
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
-from virtnetplug.model.devices import DomainDevices
+from virtnetplug.model.domain import DomainDevices, Topology
 from virtnetplug.model.interface import Interface, Teaming, is_lasting, lasting_name
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import NO_RUN, Run
-from virtnetplug.model.topology import Topology
 from virtnetplug.ports.domain import Domain, DomainState
 
 BOTH = (Half.LIVE, Half.CONFIG)

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from virtnetplug.adapters.xen.domain import Dom0, XenDomain
-from virtnetplug.adapters.xen.tools import Done
-from virtnetplug.adapters.xen.toolstack import Toolstack
+from virtnetplug.adapters.xen.tools import Done, Toolstack
 from virtnetplug.errors import DeviceMissing, DomainNotRunning, HostDeviceFailed, HypervisorFailed, XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half

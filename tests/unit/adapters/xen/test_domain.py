@@ -7,8 +7,7 @@ import pytest
 from tests.unit.adapters.xen.guests import MACS, Guest, net, vif
 from virtnetplug import xml
 from virtnetplug.adapters.xen.domain import Dom0, XenDomain
-from virtnetplug.adapters.xen.tools import Done
-from virtnetplug.adapters.xen.toolstack import Toolstack
+from virtnetplug.adapters.xen.tools import Done, Toolstack
 from virtnetplug.errors import DeviceMissing, HypervisorFailed, NotSupported, XenStoreFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import Half

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from virtnetplug.errors import InvariantBroken
-from virtnetplug.model.devices import DomainDevices, Hostdev
+from virtnetplug.model.domain import DomainDevices, Hostdev
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.pci import PciAddress
 

@@ -1,4 +1,4 @@
-"""What a whole domain definition says of its NICs, its PCI devices and its PCI buses."""
+"""Whole documents of libvirt: a domain's definition, a network, one port of a network, a device of the host."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from functools import lru_cache
 from lxml import etree
 
 from virtnetplug.errors import XmlInvalid
-from virtnetplug.model.devices import DomainDevices, Hostdev
+from virtnetplug.model.domain import DomainDevices, Hostdev, PciController, Topology
+from virtnetplug.model.interface import Interface
+from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.model.topology import PciController, Topology
-from virtnetplug.xml.elements import HOSTDEV
+from virtnetplug.xml.elements import HOSTDEV, NETWORK, NETWORK_PORT, PCI_ADDRESS
 from virtnetplug.xml.kinds import part, whole
-from virtnetplug.xml.mapping import Attribute
+from virtnetplug.xml.mapping import Attribute, Parts
 from virtnetplug.xml.nets import net_from
 from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
-from virtnetplug.xml.written import slices
+from virtnetplug.xml.written import Written, slices
 
 _BUS = Attribute("@bus", part("bus"), default=0)
 _SLOT = Attribute("@slot", part("slot"), default=0)
@@ -115,3 +116,57 @@ def topology(domain_xml: str) -> Topology:
 
 def _root(domain_xml: str) -> etree._Element:
     return root_from(domain_xml, "domain", limit=MAX_DEFINITION_BYTES)
+
+
+def network(text: str) -> Network:
+    """The network of a ``<network>`` definition. Whether it is active is not in it: ``active`` is True here."""
+    root = root_from(text, "network", limit=MAX_DEFINITION_BYTES)
+    forward = root.find("forward")
+    fields = NETWORK.fields(root)
+    if forward is not None:
+        devices = [forward.get("dev"), *(child.get("dev") for child in forward.iterchildren("interface"))]
+        fields["forward"] = forward.get("mode", "nat")  # so without a mode, too (virNetworkForwardDefParseXML)
+        fields["devices"] = tuple(dict.fromkeys(name for name in devices if name))
+        fields["addresses"] = Parts("address", PCI_ADDRESS).read(forward)
+    return Network(**fields)
+
+
+def network_port(text: str, network: str = "") -> NetworkPort:
+    """The port of a ``<networkport>`` document, which does not itself name its `network`."""
+    return NetworkPort(
+        network=network, **NETWORK_PORT.fields(root_from(text, "networkport", limit=MAX_DEFINITION_BYTES))
+    )
+
+
+def network_port_text(port: NetworkPort) -> str:
+    """The ``<networkport>`` document of a port that holds a PCI device (libvirt's ``networkport.rng``)."""
+    root = etree.Element("networkport")
+    NETWORK_PORT.store(root, port)
+    for address in root.iterfind("plug/address"):
+        del address.attrib["type"]  # a port's address has none
+    return Written(root).write()
+
+
+def restored_port_text(net: Interface, *, owner_uuid: str, owner_name: str) -> str:
+    """The ``<networkport>`` document of the port that `net`, of a live definition, names by its portid.
+
+    As ``virDomainNetDefActualToNetworkPort`` makes it: with what the net has of it, and where it is plugged if that is a link.
+    """
+    node = root_from(net.element, "interface")
+    root = etree.Element("networkport")
+    port = NetworkPort(uuid=net.source_portid or "", network="", owner_name=owner_name, owner_uuid=owner_uuid)
+    NETWORK_PORT.store(root, port)
+    if net.source_portgroup is not None:
+        etree.SubElement(root, "group").text = net.source_portgroup
+    if (trust := node.get("trustGuestRxFilters")) is not None:
+        etree.SubElement(root, "rxfilters", trustGuest=trust)
+    for tag in ("mac", "virtualport", "bandwidth", "vlan", "port"):
+        root.extend(node.findall(tag))
+    if net.type == "direct":
+        etree.SubElement(root, "plug", type="direct", dev=net.source_dev or "", mode=net.source_mode or "vepa")
+    return Written(root).write()
+
+
+def node_device_driver(text: str) -> str | None:
+    """The kernel driver that a ``<device>`` document names, None where nothing drives the device."""
+    return root_from(text, "device", limit=MAX_DEFINITION_BYTES).findtext("driver/name") or None
