@@ -286,7 +286,6 @@ class RebindPf(Operation):
 
     @classmethod
     def forget(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
-        """See `Operation.forget`."""
         nics = _nics(host, record)
         with _locked(host, record, seconds) as now:
             if now is None or cls.heading(now) is Direction.FORWARD:

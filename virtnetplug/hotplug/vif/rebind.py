@@ -267,7 +267,6 @@ class RebindVif(Operation):
 
     @classmethod
     def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-        """See `Operation.go_on`."""
         return at_once(partial(cls._finish, host, record, seconds))
 
     @classmethod
