@@ -295,7 +295,16 @@ def test_a_kind_that_is_here_can_be_replaced(fake: World, site: Path) -> None:
 OWN = "from virtnetplug.backends.emulated import Emulated\nclass Own(Emulated):\n    plug_steps = (('mine', Phase.PLUG),)\n{}\nbackend = Own()\n"
 IMPORTS = "import os\nfrom virtnetplug.model.operation import Half, Phase, Refusal\n"
 SERVES = "    def serves(self, actual): return actual.type == 'bridge'\n"
-REFUSALS = ["42", "'no'", "['no']", "None", "{'reason': 'no'}", "1 / 0", "iter(())"]
+REFUSALS = [
+    "42",
+    "'no'",
+    "['no']",
+    "None",
+    "{'reason': 'no'}",
+    "1 / 0",
+    "iter(())",
+    "[Refusal(reason=5, message=None)]",
+]
 
 
 def faulty_package(site: Path, body: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,20 +35,27 @@ def installed() -> tuple[tuple[ThirdParty, ...], tuple[str, ...]]:
         package = f" of package {point.dist.name} {point.dist.version}" if point.dist is not None else ""
         name = f"the backend '{point.name}'{package}"
         try:
-            backend = ThirdParty(name, point.load())
+            with redirect_stdout(sys.stderr):  # what a package prints is no part of an answer
+                backend = ThirdParty(name, point.load())
             if backend.serves(NO_SUCH_TYPE):
                 raise BackendFailed("it serves every type of NIC, also a type that does not exist")
             found.append(backend)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another package raises, the others serve
-            why = error.message if isinstance(error, BackendFailed) else f"{type(error).__name__}: {error}"
+            why = error.message if isinstance(error, BackendFailed) else _text(error)
             unusable.append(f"{name} cannot be used: {why}. Other backends serve its NICs. Mend or remove the package.")
     return tuple(found), tuple(unusable)
 
 
 def _is_group_named() -> bool:
-    """Whether an installed package may name the group. `importlib.metadata` takes 20 ms to say so."""
-    files = (file for entry in sys.path for file in Path(entry).glob("*-info/entry_points.txt"))
-    return any(GROUP.encode() in file.read_bytes() for file in files)
+    """Whether an installed package may name the group. `importlib.metadata` takes 20 ms to say so; it alone looks into eggs."""
+    for entry in map(Path, sys.path):
+        if entry.is_file():  # a zip or an egg
+            return True
+        for file in (*entry.glob("*-info/entry_points.txt"), entry / "EGG-INFO" / "entry_points.txt"):
+            with suppress(OSError):  # a file that this user may not read is none to `importlib.metadata` either
+                if GROUP.encode() in file.read_bytes():
+                    return True
+    return False
 
 
 class ThirdParty(Backend):
@@ -76,7 +84,7 @@ class ThirdParty(Backend):
         except (Exception, SystemExit) as error:
             if isinstance(error, VirtnetplugError) and method not in _OTHERWISE:
                 raise
-            fault = f"failed in '{method}' with {type(error).__name__}: {error}"
+            fault = f"failed in '{method}' with {_text(error)}"
         failed = BackendFailed(f"{self.name} {fault}. Mend or remove the package.")
         if method not in _OTHERWISE:
             raise failed
@@ -85,7 +93,17 @@ class ThirdParty(Backend):
 
 
 def _shown(value: object) -> str:
-    return f"{type(value).__name__} {repr(value)[:60]}"
+    try:
+        return f"{type(value).__name__} {repr(value)[:60]}"
+    except Exception:  # noqa: BLE001 - it is another package's
+        return type(value).__name__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - its text may fail as well
+        return type(error).__name__
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
@@ -100,16 +118,35 @@ def _are_steps(value: Any) -> bool:
     return _are(tuple)(value) and all([*map(type, step)] == [str, Phase] for step in value)
 
 
+def _are_refusals(value: Any) -> bool:
+    return _are(Refusal)(value) and all(
+        _is(str)(part) for each in value for part in (each.reason, each.message, each.nic)
+    )
+
+
+def _are_settings(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(setting, str | int | bool | None) for name, setting in value.items()
+    )
+
+
+def _is_own_step(value: Any) -> bool:
+    return isinstance(value, str) and value not in OURS
+
+
+OURS = frozenset(("ask", "confirm", "define", "guest_release", "remember", "reserve", "undefine"))
+"""Steps of an operation, which no backend may call its own by."""
+
 _TRAITS: Mapping[str, Callable[[Any], bool]] = {
     "plug_steps": _are_steps,
-    **dict.fromkeys(("attach_step", "release_step"), _is(str)),
+    **dict.fromkeys(("attach_step", "release_step"), _is_own_step),
     **dict.fromkeys(("updatable", "linked_types", "shown_types", "audited_types"), _are(str)),
     **dict.fromkeys(("is_lent", "migrates", "locks_memory", "is_express"), _is(bool)),
 }
 _ANSWERS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("serves", "is_driven"), _is(bool)),
-    "settings_of": _is(Mapping),
-    "refusals": _are(Refusal),
+    "settings_of": _are_settings,
+    "refusals": _are_refusals,
     "plug": _is(Interface),
     "configure": _is(type(None)),
     "unplug": _are(str),

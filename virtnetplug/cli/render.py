@@ -33,8 +33,8 @@ _RESULT_OF_EXIT = {
 
 
 _PROSE = frozenset((
-    "message", "remedy", "repair", "warnings", "undo_failures", "detail", "why", "obstacle", "problems", "unseen", "found",
-    "pending", "quarantine",
+    "message", "error", "remedy", "repair", "warnings", "undo_failures", "detail", "why", "obstacle", "problems", "unseen",
+    "found", "pending", "quarantine",
 ))  # fmt: skip
 """The keys of messages: sentences of the core, or lists of such."""
 

@@ -45,7 +45,11 @@ FLAGS = {
 _ARGUMENTS = {"handover": ("", "--from ", "--to ")}
 """What stands before the arguments of a command, where these are no arguments in a shell."""
 
-_SPAN = re.compile(r"`([^`]+)`")
+_NAMES = "|".join(map(re.escape, sorted(FLAGS, key=len, reverse=True)))
+_SPAN = re.compile(
+    rf"(?<![\w'\"`])`((?:open\([^`]*\)\.)?(?:{'|'.join(COMMANDS)})\([^`]*\)|(?:{_NAMES})(?:=[^`]*)?)`(?![\w'\"`])"
+)
+"""A call or a parameter in backticks. Names of users may have backticks, too: `errors.call` escapes those, and messages quote the others."""
 
 
 def in_commands(text: str) -> str:

@@ -89,12 +89,37 @@ def test_without_such_a_package_the_slow_search_is_left_out(site: Path, monkeypa
     assert served_by(BRIDGE) == "Emulated"
 
 
+def test_files_that_cannot_be_read_name_no_package(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site / "other-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)  # reading it raises OSError, also for root
+    assert served_by(BRIDGE) == "Emulated" and backends.faults() == ()
+
+
+def test_what_a_package_prints_is_no_part_of_an_answer(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packages.install(site, "loud", "print('hello')\n" + NOOP.format("bridge"))
+    assert "loud-point" in served_by(BRIDGE)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_an_egg_is_found(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    egg = site / "hatched-1.0-py3.egg"
+    packages.install(egg, "hatched", NOOP.format("bridge"))
+    (egg / "hatched-1.0.dist-info").rename(egg / "EGG-INFO")
+    (egg / "EGG-INFO" / "METADATA").rename(egg / "EGG-INFO" / "PKG-INFO")
+    monkeypatch.syspath_prepend(egg)
+    assert "hatched-point" in served_by(BRIDGE)
+
+
 CLASS = "from virtnetplug.backends import Backend\nclass Own(Backend):\n{}\nbackend = Own()\n"
 UNUSABLE = {
     "raises on import": ("raise RuntimeError('no driver here')", "RuntimeError: no driver here"),
     "ends the process": ("raise SystemExit(3)", "SystemExit: 3"),
     "is no Python": ("def (", "SyntaxError"),
     "has no such name": ("other = 1", "AttributeError"),
+    "raises what has no text": ("class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute", "Mute"),
+    "calls a step by the name of ours": (
+        CLASS.format("    attach_step = 'confirm'\n    def serves(self, actual): return False"),
+        "its 'attach_step' is str 'confirm'",
+    ),
     "serves everything": (CLASS.format("    def serves(self, actual): return True"), "it serves every type of NIC"),
     "has a strange trait": (
         CLASS.format("    migrates = 'perhaps'\n    def serves(self, actual): return False"),

@@ -45,6 +45,7 @@ CORE = sorted(path for path in PACKAGE.rglob("*.py") if "cli" not in path.parts)
         ("Use `scope=Scope.LIVE`, or `replace=True`.", "Use --live, or --replace."),
         ("`unplug='present'` or `unplug`", "--unplug present or --unplug"),
         ("a longer `wait` waits longer", "a longer --wait waits longer"),
+        ("domain a`b: " + call("identities", "a`b") + " lists them", "domain a`b: 'virtnetplug identity show 'a`b'' lists them"),
     ],
 )  # fmt: skip
 def test_calls_and_parameters_become_commands_and_flags(message: str, words: str) -> None:
@@ -53,7 +54,10 @@ def test_calls_and_parameters_become_commands_and_flags(message: str, words: str
 
 @pytest.mark.parametrize(
     "text",
-    ["`nothing of ours`", "`sum(1)`", "`recover(`", "`recover(other)`", "`recover(colour=True)`", "`wait=`", "`os.x()()`", "`1`", "``"],
+    [
+        "`nothing of ours`", "`sum(1)`", "`recover(`", "`recover(other)`", "`recover(colour=True)`", "`wait=`", "`os.x()()`", "`1`", "``",
+        "no NIC '`force`'", "'x`wait`y'",
+    ],
 )  # fmt: skip
 def test_what_the_core_did_not_write_stays_as_it_is(text: str) -> None:
     assert in_commands(text) == text
