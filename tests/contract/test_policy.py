@@ -418,7 +418,7 @@ def test_half_of_a_teaming_pair_is_no_candidate(world: World) -> None:
 def test_a_domain_that_keeps_nothing_pays_for_nothing(fake: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from virtnetplug.hotplug.identity import enforcement
 
-    monkeypatch.setattr(enforcement, "look", lambda *_: pytest.fail("nobody asked"))
+    monkeypatch.setattr(enforcement.KnownDomain, "of", lambda *_: pytest.fail("nobody asked"))
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
     fake.plugger.update(fake.name, "ua-nic1", {"link_state": "down"})
     fake.plugger.detach(fake.name, "ua-nic1", scope=Scope.BOTH)

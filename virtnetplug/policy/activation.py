@@ -110,18 +110,15 @@ class Ranked:
     why: str
 
 
-_Key = tuple[int, int, bool, PciAddress, str]
-
-
 def rank(candidates: Iterable[Candidate]) -> tuple[Ranked, ...]:
     """All candidates, first the candidate that serves. Their order before has no influence on the result."""
     ordered = sorted(candidates, key=_key)
     found: list[Ranked] = []
-    for place, candidate in enumerate(ordered, start=1):
-        ties = [other for other in ordered if other is not candidate and _key(other)[:2] == _key(candidate)[:2]]
+    for number, candidate in enumerate(ordered, start=1):
+        group, place, why = _place(candidate)
+        such = [other for other in ordered if _place(other)[:2] == (group, place)]
         by = "alias" if candidate.address is None else f"PCI address, and it is at {candidate.address}"
-        why = _why(candidate) + (f"; of {len(ties) + 1} such, they go by {by}" if ties else "")
-        found.append(Ranked(candidate, place, why))
+        found.append(Ranked(candidate, number, why + (f"; of {len(such)} such, they go by {by}" if such[1:] else "")))
     return tuple(found)
 
 
@@ -136,25 +133,19 @@ def device_of_model(model: str | None, *, is_conventional: bool = False) -> str 
     return _MODELS.get(model or "")
 
 
-def _key(candidate: Candidate) -> _Key:
-    """Listed devices, then classes, then the rest; each by its place in its table, then by address, then by alias."""
-    address = candidate.address
-    by_device, by_class = _DEVICE_RANKS.get(_device(candidate)), _CLASS_RANKS.get(_class(candidate))
-    group, place = (1, by_device) if by_device else (2, by_class) if by_class else (3, 0)
-    return group, place, address is None, address or PciAddress(0, 0, 0, 0), candidate.alias
+def _key(candidate: Candidate) -> tuple[int, int, bool, PciAddress, str]:
+    """The place in its table, then the address, then the alias."""
+    group, place, _ = _place(candidate)
+    return group, place, candidate.address is None, candidate.address or PciAddress(0, 0, 0, 0), candidate.alias
 
 
-def _why(candidate: Candidate) -> str:
-    if place := _DEVICE_RANKS.get(_device(candidate)):
-        return f"{_device(candidate)} ({DEVICES[_device(candidate)]}) is number {place} in the table of devices"
-    if place := _CLASS_RANKS.get(_class(candidate)):
-        return f"{_device(candidate) or 'its device'} is not in the table of devices; as {CLASSES[_class(candidate)]} it is number {place} of the classes"
-    return f"{_device(candidate) or 'its device'} is in no table, and comes after all that are"
-
-
-def _device(candidate: Candidate) -> str:
-    return candidate.vendor_device.lower()
-
-
-def _class(candidate: Candidate) -> str:
-    return candidate.pci_class.lower().removeprefix("0x")[:4]
+def _place(candidate: Candidate) -> tuple[int, int, str]:
+    """The table that has the candidate (devices before classes before the rest), its place there, and both as a sentence."""
+    device, pci_class = candidate.vendor_device.lower(), candidate.pci_class.lower().removeprefix("0x")[:4]
+    if place := _DEVICE_RANKS.get(device):
+        return 1, place, f"{device} ({DEVICES[device]}) is number {place} in the table of devices"
+    name = device or "its device"
+    if place := _CLASS_RANKS.get(pci_class):
+        why = f"{name} is not in the table of devices; as {CLASSES[pci_class]} it is number {place} of the classes"
+        return 2, place, why
+    return 3, 0, f"{name} is in no table, and comes after all that are"

@@ -14,17 +14,10 @@ DISKS = "DISKS"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The definitions from which the emulated NIC is unplugged, and why, as a sentence for people."""
+    """The definitions from which the emulated NIC is unplugged, live first, and why, as a sentence for people."""
 
-    unplug_live: bool
-    unplug_config: bool
+    halves: tuple[Half, ...]
     why: str
-
-    @property
-    def halves(self) -> tuple[Half, ...]:
-        """The definitions from which the NIC is unplugged, live first."""
-        goes = {Half.LIVE: self.unplug_live, Half.CONFIG: self.unplug_config}
-        return tuple(half for half in Half if goes[half])
 
 
 def decide(
@@ -36,22 +29,20 @@ def decide(
     decides nothing for the config. The persistent half of a teaming pair stays, whatever the policy.
     """
     if is_teaming_persistent:
-        return _stays("it is the persistent half of a teaming pair, which the guest needs when its transient half goes")
-    if policy is UnplugPolicy.KEEP:
-        return _stays("nothing goes by itself with the policy keep")
-    if not twin_present:
-        return _stays("its fast twin is not there, and without it the guest would have no NIC")
-    if policy is UnplugPolicy.PRESENT:
         return Decision(
-            unplug_live=Half.LIVE in scope.halves,
-            unplug_config=Half.CONFIG in scope.halves,
-            why="its fast twin is there, which is all that the policy present asks",
+            (), "it is the persistent half of a teaming pair, which the guest needs when its transient half goes"
         )
+    if policy is UnplugPolicy.KEEP:
+        return Decision((), "nothing goes by itself with the policy keep")
+    if not twin_present:
+        return Decision((), "its fast twin is not there, and without it the guest would have no NIC")
+    if policy is UnplugPolicy.PRESENT:
+        return Decision(scope.halves, "its fast twin is there, which is all that the policy present asks")
     if Half.LIVE not in scope.halves:
-        return _stays("the policy active goes by the running guest, and its fast twin is only in the definition")
+        return Decision((), "the policy active goes by the running guest, and its fast twin is only in the definition")
     if not twin_connected:
-        return _stays("its fast twin is there, and the guest has not connected to it yet")
-    return Decision(unplug_live=True, unplug_config=False, why="the guest is connected to its fast twin")
+        return Decision((), "its fast twin is there, and the guest has not connected to it yet")
+    return Decision((Half.LIVE,), "the guest is connected to its fast twin")
 
 
 def parse(words: str) -> UnplugPolicy:
@@ -68,7 +59,3 @@ def parse(words: str) -> UnplugPolicy:
     if asked != [NICS]:
         raise UsageError(f"'{words}' is nothing that can be unplugged by force; say {NICS}")
     return UnplugPolicy.PRESENT
-
-
-def _stays(why: str) -> Decision:
-    return Decision(unplug_live=False, unplug_config=False, why=why)

@@ -47,12 +47,13 @@ _MOST_VLAN = 4094
 class Taken:
     """What P takes from E: `changes` are fields of `Interface` with their values, `left_out` fields with why P cannot hold them.
 
-    `loses_filter`: E's traffic is filtered, and P's would not be.
+    `loses_filter`: E's traffic is filtered, and P's would not be. `kind` is the kind of NIC that P is, for messages.
     """
 
     changes: dict[str, object] = field(default_factory=dict)
     left_out: tuple[tuple[str, str], ...] = ()
     loses_filter: bool = False
+    kind: str = ""
 
 
 def fault(metadata: DomainMetadata, e: str, p: str) -> str | None:
@@ -95,7 +96,8 @@ def take(e: Interface, p: Interface, kind: str) -> Taken:
             left_out.append((name, why))
     if kind == HOSTDEV and (rate := _mbits(e)):
         taken["max_rate"] = min(rate, p.max_rate or rate)
-    return Taken(taken, tuple(left_out), loses_filter=e.filterref is not None and kind not in _FILTERED)
+    loses_filter = e.filterref is not None and kind not in _FILTERED
+    return Taken(taken, tuple(left_out), loses_filter=loses_filter, kind=_words(kind))
 
 
 def retake(before: Interface, now: Interface, p: Interface, kind: str) -> Taken:
@@ -130,7 +132,7 @@ def _fault_of(e: Interface, name: str, kind: str) -> str | None:
     if kind in _HOLDERS[name]:
         return None
     if kind != HOSTDEV:
-        return f"a NIC of type {kind} has no {_CALLED.get(name, 'bandwidth limit')}"
+        return f"{_words(kind)} has no {_CALLED.get(name, 'bandwidth limit')}"
     if name == "filterref":
         return "libvirt filters nothing of an assigned device"
     if name == "bandwidth_inbound":
@@ -144,8 +146,11 @@ def _fault_of(e: Interface, name: str, kind: str) -> str | None:
 def _port_fault(port: VirtualPort, kind: str) -> str | None:
     if kind == "network" or port.type in _PORTS.get(kind, ()):
         return None
-    what = "an assigned device" if kind == HOSTDEV else f"a NIC of type {kind}"
-    return f"{what} has no virtualport of type {port.type or 'none'}"
+    return f"{_words(kind)} has no virtualport of type {port.type or 'none'}"
+
+
+def _words(kind: str) -> str:
+    return "an assigned device" if kind == HOSTDEV else f"a NIC of type {kind}"
 
 
 def _portgroup_fault(e: Interface, p: Interface, kind: str) -> str | None:
@@ -158,7 +163,7 @@ def _portgroup_fault(e: Interface, p: Interface, kind: str) -> str | None:
 
 def _vlan_fault(vlan: Vlan, kind: str, *, has_port: bool) -> str | None:
     if kind not in _HOLDERS["vlan"]:
-        return f"a NIC of type {kind} has no VLAN"
+        return f"{_words(kind)} has no VLAN"
     if kind != HOSTDEV:
         return None
     if len(vlan.tags) != 1 or vlan.trunk or vlan.tags[0].native_mode is not None:

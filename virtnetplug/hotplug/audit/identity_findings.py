@@ -14,6 +14,7 @@ from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
 from virtnetplug.hotplug.identity.identities import HANDED
+from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of
@@ -108,7 +109,7 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
 def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
     view = DomainView(domain=seen.domain, state=seen.domain.state(), live_xml=seen.live_xml, config_xml=seen.config_xml)
     metadata = kept[Half.LIVE] if Half.LIVE in kept else kept[Half.CONFIG]
-    for due in dues(host, view, metadata):
+    for due in dues(KnownDomain(host, view, metadata)):
         if not due.obstacle:
             yield finding("policy-unmet", seen.owner, due.nic, device=due.deed.value, why=due.sentence)
 

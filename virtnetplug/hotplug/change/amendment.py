@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,68 +10,37 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.operation import LIST, OBJECT, OBJECT_OR_NOTHING, REMEMBERED, Operation, Shape, Site
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.look.view import DomainView
-from virtnetplug.hotplug.plug.remembering import (
-    PolicyChange,
-    Remembered,
-    halves_of,
-    remember,
-    set_policies,
-    steps_remembering,
-    unset_policies,
-)
+from virtnetplug.hotplug.plug.remembering import PolicyChange, Remembered, halves_of, make, steps_remembering, undo
 from virtnetplug.hotplug.plug.undoing import of_remembering
-from virtnetplug.model.operation import Half, OperationState, Outcome, Phase, Result, Scope
+from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 
 REMEMBER, FORGET, POLICY = "remember", "forget", "policy"
 """What the journal calls an amendment, by what it changes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amendment:
-    """What is to be kept from now on; `operation` is `REMEMBER`, `FORGET` or `POLICY`, `message` says to people what came of it."""
-
-    operation: str
-    message: str
-    remembered: tuple[Remembered, ...] = ()
-    policies: PolicyChange | None = None
-
-
-def amend(host: Host, view: DomainView, amendment: Amendment) -> Outcome:
-    """Write it into all definitions; the domain's lock is held."""
-    domain, halves = view.domain, halves_of(view)
-    parts = steps_remembering(amendment.remembered)
-    parts += [("set_policy", "", Phase.ALLOCATE, None)] if amendment.policies is not None else []
-    request: dict[str, Any] = {
-        "nics": [],
-        "remembered": [each.request for each in amendment.remembered],
-        "policies": None if amendment.policies is None else amendment.policies.request,
-    }
+def amend(host: Host, view: DomainView, operation: str, message: str, change: Remembered | PolicyChange) -> Outcome:
+    """Write the change into all definitions. `operation` is `REMEMBER`, `FORGET` or `POLICY`. The caller holds the domain's lock."""
+    is_policy = isinstance(change, PolicyChange)
+    halves = halves_of(view)
     record = record_of(
         host,
-        amendment.operation,
-        domain,
+        operation,
+        view.domain,
         run=view.run,
         scope=Scope.BOTH if len(halves) > 1 else Scope((*halves, Half.LIVE)[0].value),
         device_types=["none"],
-        request=request,
-        steps=plan_steps(*parts),
+        request={
+            "nics": [],
+            "remembered": [] if is_policy else [change.request],
+            "policies": change.request if is_policy else None,
+        },
+        steps=plan_steps(*steps_remembering([change])),
     )
-    site = Site(host=host, domain=domain, run=view.run)
-    with transaction(host, record, partial(undos, site)) as tx:
-        remember(domain, tx, request["remembered"])
-        if request["policies"] is not None:
-            set_policies(domain, tx, request["policies"])
+    site = Site(host=host, domain=view.domain, run=view.run)
+    with transaction(host, record, partial(Amending.undos, site)) as tx:
+        make(view.domain, tx, change)
         tx.finish(OperationState.DONE, Result.DONE)
-        return tx.outcome(Result.DONE, message=amendment.message)
-
-
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes it."""
-    request = tx.record.request
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
-    if request["policies"] is not None:
-        found["set_policy", ""] = partial(unset_policies, site.domain, request["policies"])
-    return found
+        return tx.outcome(Result.DONE, message=message)
 
 
 class Amending(Operation):
@@ -84,7 +52,15 @@ class Amending(Operation):
         "policies": {"halves": LIST, "before": OBJECT, "after": OBJECT},
     }
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """The undos of an amendment, by step."""
+        request = tx.record.request
+        found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
+        if request["policies"] is not None:
+            change = PolicyChange.from_request(request["policies"])
+            found[change.step, change.name] = partial(undo, site.domain, change)
+        return found
 
 
 OPERATION = Amending

@@ -261,7 +261,7 @@ class Attach(Operation):
         """The NICs as they will be attached, and the warnings about that. A subclass may give a NIC the identity of another one."""
         return nets, ()
 
-    def remembered(self, view: DomainView, nets: Sequence[Interface]) -> tuple[Remembered, ...]:
+    def remembered(self, host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[Remembered, ...]:
         """What the attach writes into the domain's metadata."""
         return ()
 
@@ -287,7 +287,7 @@ class Attach(Operation):
             nets = placed(view, tuple(name(net) for net in nets), kept, pools)
         actuals = () if refusals or there else tuple(actual_of(host, net, networks) for net in nets)
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
-        record = _record(host, view, chosen, scope, self.remembered(view, nets)) if chosen else None
+        record = _record(host, view, chosen, scope, self.remembered(host, view, nets)) if chosen else None
 
         def start(lock: Lock, seconds: float) -> Work:
             assert record is not None

@@ -6,24 +6,29 @@ are imported where it was found, as most domains have none.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
 
 from virtnetplug import xml
+from virtnetplug.backends import backend_of
+from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
-from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.attach import Attach
-from virtnetplug.hotplug.change.detach import Detach, Detaching
+from virtnetplug.hotplug.change.detach import Detach
+from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.look.view import DomainView
+from virtnetplug.hotplug.identity.known import KnownDomain
+from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.recognition import is_out
+from virtnetplug.hotplug.look.view import DomainView, describe
+from virtnetplug.hotplug.plug.plugging import holder_of
+from virtnetplug.hotplug.plug.remembering import Remembered, name_of
+from virtnetplug.model.identity import Identity
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Scope
+from virtnetplug.model.operation import Scope
+from virtnetplug.policy import identity as deciding
 from virtnetplug.ports.domain import Domain
-
-if TYPE_CHECKING:
-    from virtnetplug.hotplug.plug.remembering import Remembered
 
 
 class AttachBeside(Attach):
@@ -42,20 +47,59 @@ class AttachBeside(Attach):
     def identified(
         self, host: Host, view: DomainView, nets: tuple[Interface, ...]
     ) -> tuple[tuple[Interface, ...], Sequence[str]]:
-        """See `Attach.identified`."""
-        if not _has_metadata(view):
-            return nets, ()
-        from virtnetplug.hotplug.identity.marker import follow
+        """A net that a marker names gets the identity of its emulated NIC if that NIC is out. A warning names what the net cannot have.
 
-        return follow(host, view, nets)
+        Raises `IdentityConflict` where the request says another MAC or guest address.
+        """
+        known, found, warnings = KnownDomain(host, view), list[Interface](), list[str]()
+        for net in nets:
+            identity = known.metadata.naming(net.alias or "")
+            if identity is None or (identity.live or identity.config) is None or not is_out(view, identity, known.rows):
+                found.append(net)
+                continue
+            taken = _taken(known, net, identity)
+            warnings += [f"{net.alias} cannot have its {field}: {why}" for field, why in taken.left_out]
+            found.append(edited(net, taken.changes))
+        return tuple(found), tuple(warnings)
 
-    def remembered(self, view: DomainView, nets: Sequence[Interface]) -> tuple[Remembered, ...]:
-        """See `Attach.remembered`."""
+    def remembered(self, host: Host, view: DomainView, nets: Sequence[Interface]) -> tuple[Remembered, ...]:
+        """The record of the emulated NIC, with a marker that names the one NIC of `nets`.
+
+        Raises `IdentityConflict` where either belongs to another already.
+        """
         if self.twin_of is None:
             return ()
-        from virtnetplug.hotplug.identity.marker import twin
+        if len(nets) != 1:
+            raise UsageError(
+                f"`twin_of` says of one NIC whose twin it is, and {len(nets)} were asked for; attach them one by one"
+            )
+        known, nic, vif = KnownDomain(host, view), find(view, self.twin_of), nets[0].alias or ""
+        if backend_of(nic.net).is_lent:
+            raise IdentityConflict(
+                f"{describe(nic.net)} is an assigned device, and a twin is of an emulated NIC. Name one that is emulated."
+            )
+        if (why := deciding.fault(known.metadata, name_of(nic.net), vif)) is not None:
+            raise IdentityConflict(why)
+        return (known.record(nic, vif=vif, is_out=False),)
 
-        return (twin(view, nets, self.twin_of),)
+
+def _taken(known: KnownDomain, net: Interface, identity: Identity) -> deciding.Taken:
+    """What the net takes of the identity."""
+    e, domain = xml.interface(identity.live or identity.config or ""), known.view.domain
+    taken = deciding.take(e, net, holder_of(known.host, net))
+    for field in ("mac", "address"):
+        asked, given = getattr(net, field), taken.changes.get(field)
+        if None not in (asked, given) and asked != given:
+            raise IdentityConflict(
+                f"{net.alias} is to have the identity of {identity.alias}, which is out of the guest, and so its {field} {given}; the request says "
+                f"{asked}. Leave that out, or {call('forget_identity', domain.name, identity.alias)} first."
+            )
+    if taken.loses_filter and not identity.is_out:
+        raise FilterLoss(
+            f"{net.alias} is to have the identity of {identity.alias}, which is filtered, and libvirt filters nothing of {taken.kind}. "
+            f"{call('handover', domain.name, identity.alias, net.alias or '', allow_filter_loss=True)} says that this is meant."
+        )
+    return taken
 
 
 class DetachBeside(Detach):
@@ -66,59 +110,27 @@ class DetachBeside(Detach):
     """
 
     def __init__(
-        self, nics: Sequence[str], *, scope: Scope | None = None, restore_emulated: bool | None = None, twin: str = ""
+        self, nics: Sequence[str], *, scope: Scope | None = None, restore_emulated: bool | None = None
     ) -> None:
-        super().__init__(nics, scope=scope, twin=twin)
+        super().__init__(nics, scope=scope)
         self.restore_emulated = restore_emulated
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         """See `Operation.prepare`."""
         asked = self.look(host, domain)
-        if not _has_metadata(asked.view):
+        known = KnownDomain(host, asked.view)
+        if known.metadata.is_empty:
             return self.prepared(asked)
-        from virtnetplug.hotplug.identity.marker import left_without
+        from virtnetplug.hotplug.identity.enforcement import run_with_stand_ins, stand_ins
+        from virtnetplug.hotplug.identity.handback import detach_as_handback, left_without
 
-        asked = dataclasses.replace(asked, warnings=left_without(host, asked.view, asked.nics, asked.scope))
+        nics, scope = asked.nics, asked.scope
+        asked = replace(asked, warnings=left_without(known, nics, scope))
         plain = self.prepared(asked)
-        plain = dataclasses.replace(plain, warnings=(*plain.warnings, *_stand_ins(host, asked)))
+        first = [f"first, {due.sentence}" for due in stand_ins(known, nics, scope)]
+        plain = replace(plain, warnings=(*plain.warnings, *first))
         if asked.waiting is not None:
             return plain
-        exchanged = None if asked.refusals else _exchange(host, asked, self.restore_emulated)
-        chosen = plain if exchanged is None else exchanged
-
-        def start(lock: DomainLock, seconds: float) -> Work:
-            from virtnetplug.hotplug.identity.enforcement import standing_in, telling
-
-            with standing_in(host, asked.view, asked.nics, asked.scope, lock) as done:
-                outcome = yield from chosen.start(lock, seconds)
-                return telling(outcome, done)
-
-        return dataclasses.replace(chosen, start=start)
-
-
-def _has_metadata(view: DomainView) -> bool:
-    return any(xml.NAMESPACE in (text or "") for text in (view.live_xml, view.config_xml))
-
-
-def _stand_ins(host: Host, asked: Detaching) -> list[str]:
-    """The links that go up first, as their NICs serve then."""
-    if Half.LIVE not in asked.scope.halves:
-        return []
-    from virtnetplug.hotplug.identity.enforcement import stand_ins
-    from virtnetplug.hotplug.plug.remembering import metadata_of
-
-    return [f"first, {due.sentence}" for due in stand_ins(host, asked.view, metadata_of(asked.view), asked.nics)]
-
-
-def _exchange(host: Host, asked: Detaching, restore: bool | None) -> Prepared | None:
-    """The detach as an exchange, where an emulated NIC comes back for a NIC that leaves."""
-    from virtnetplug.hotplug.change.swap import obstacles
-    from virtnetplug.hotplug.change.swap_operation import prepared
-    from virtnetplug.hotplug.check.reserved import unsettled
-    from virtnetplug.hotplug.identity.marker import goes_back
-
-    exchange = goes_back(host, asked.view, asked.nics, asked.scope, restore=restore)
-    if exchange is None:
-        return None
-    open_ones = unsettled(host, asked.view, (), *(each.name for each in exchange.remembered))
-    return prepared(host, asked.view, exchange, (*open_ones, *obstacles(host, asked.view, exchange)))
+        handback = None if asked.refusals else detach_as_handback(known, nics, scope, restore=self.restore_emulated)
+        chosen = handback or plain
+        return replace(chosen, start=partial(run_with_stand_ins, known, nics, scope, chosen))

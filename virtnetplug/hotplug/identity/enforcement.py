@@ -6,10 +6,9 @@ domain, or by `recover`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -24,22 +23,24 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock, least_of
+from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change import detach, update
-from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, Amendment, amend
+from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, amend
 from virtnetplug.hotplug.engine.operation import Direction, Operation
+from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.registry import operation_of
-from virtnetplug.hotplug.identity.handover import kept
-from virtnetplug.hotplug.identity.serving import Contender, contenders, unheld
-from virtnetplug.hotplug.identity.twins import NOWHERE, Twin, policy_of, twins_of
-from virtnetplug.hotplug.look.recognition import plugged_rows, without_strangers
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, look
-from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
-from virtnetplug.model.identity import DomainMetadata
+from virtnetplug.hotplug.identity.known import KnownDomain
+from virtnetplug.hotplug.identity.serving import NOWHERE, candidates, twins_of
+from virtnetplug.hotplug.look.recognition import without_strangers
+from virtnetplug.hotplug.look.view import DomainNic
+from virtnetplug.hotplug.plug.remembering import name_of
+from virtnetplug.model.identity import CandidateView
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
 from virtnetplug.ports.domain import Domain, DomainState
 
 _RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
 _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
+_LINKS = {Deed.LINK_UP: "up", Deed.LINK_DOWN: "down"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,32 +59,47 @@ class Due:
         """The change and its reason, for people."""
         if self.deed is Deed.UNPLUG:
             return f"{self.nic} is to go from {' and '.join(_WHERE[half] for half in self.halves)}: {self.why}"
-        return f"the link of {self.nic} is to be {'up' if self.deed is Deed.LINK_UP else 'down'}: {self.why}"
+        return f"the link of {self.nic} is to be {_LINKS[self.deed]}: {self.why}"
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that makes the change."""
+        if self.deed is not Deed.UNPLUG:
+            return update.Update(self.nic, {"link_state": _LINKS[self.deed]}, scope=Scope.LIVE)
+        scope = Scope.BOTH if len(self.halves) > 1 else Scope(self.halves[0].value)
+        return detach.Detach([self.nic], scope=scope, twin=self.twin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The result of a change, with a sentence for a person: the outcome of its operation, or the reason why there is none."""
+    """The result of a change, with a sentence for a person. `outcome` is that of its operation, which may have failed before it began."""
 
     enforced: Enforced
     sentence: str
-    outcome: Outcome | None = None
-    reason: str = ""
+    outcome: Outcome
 
 
-def dues(host: Host, view: DomainView, metadata: DomainMetadata) -> tuple[Due, ...]:
+def dues(known: KnownDomain) -> tuple[Due, ...]:
     """The changes that policies ask for, in the order in which they are made: links up, links down, NICs unplugged.
 
     Nothing is due while an operation is open that will be undone. The undo may remove the policy, or the NIC that would serve.
     """
-    unplugs = [twin for twin in twins_of(host, view, metadata) if twin.halves]
-    leaving = {twin.known.alias for twin in unplugs if Half.LIVE in twin.halves}
-    links = [due for group in metadata.activation for due in _links(contenders(host, view, group, leaving))]
-    ups = [due for due in links if due.deed is Deed.LINK_UP]
-    downs = [due for due in links if due.deed is Deed.LINK_DOWN]
-    asked = (*ups, *downs, *(_unplug(host, metadata, twin) for twin in unplugs))
-    open_one = _undone_first(host, view.domain) if asked else ""
-    return tuple(dataclasses.replace(due, obstacle=due.obstacle or open_one) for due in asked)
+    twins = [twin for twin in twins_of(known) if twin.halves]
+    leaving = {twin.view.alias for twin in twins if Half.LIVE in twin.halves}
+    links = [due for group in known.metadata.activation for due in _links(known, group, leaving)]
+    unplugs = [
+        Due(
+            deed=Deed.UNPLUG,
+            nic=twin.emulated.name,
+            why=f"the policy of its unplug is {known.policy}, and {twin.why}",
+            halves=twin.halves,
+            twin=twin.view.vif,
+        )
+        for twin in twins
+    ]
+    asked = [*sorted(links, key=lambda due: due.deed is Deed.LINK_DOWN), *unplugs]
+    open_one = _undone_first(known.host, known.view.domain) if asked else ""
+    return tuple(replace(due, obstacle=due.obstacle or open_one) for due in asked)
 
 
 def _undone_first(host: Host, domain: Domain) -> str:
@@ -95,9 +111,7 @@ def _undone_first(host: Host, domain: Domain) -> str:
     return ""
 
 
-def enforce(
-    host: Host, domain: Domain, lock: DomainLock, *, seconds: float
-) -> tuple[tuple[Done, ...], tuple[str, ...]]:
+def enforce(host: Host, domain: Domain, lock: DomainLock, *, seconds: float) -> tuple[list[Done], list[str]]:
     """Make the changes that are due. Returns their results, and a sentence for each change that cannot be made.
 
     `lock` is held, and released while a guest is waited for. The domain is looked at anew before each change, as others may have changed it.
@@ -105,63 +119,60 @@ def enforce(
     done: list[Done] = []
     tried: set[tuple[Deed, str]] = set()
     while True:
-        view = look(domain, BOTH)
-        asked = dues(host, view, metadata_of(view))
+        known = KnownDomain.of(host, domain)
+        asked = dues(known)
         due = next((each for each in asked if not each.obstacle and (each.deed, each.nic) not in tried), None)
         if due is None:
-            return tuple(done), tuple(
-                f"{each.sentence}. It cannot be: {each.obstacle}" for each in asked if each.obstacle
-            )
+            return done, [f"{each.sentence}. That cannot be done: {each.obstacle}" for each in asked if each.obstacle]
         tried.add((due.deed, due.nic))
-        done.append(_do(host, view, due, lock, seconds))
-        if done[-1].reason == DomainBusy.reason:
-            return tuple(done), ()  # the lock was not to be had again: nothing more is done without it
+        done.append(_do(known, due, lock, seconds))
+        if done[-1].outcome.reason == DomainBusy.reason:
+            return done, []  # the lock was not to be had again: nothing more is done without it
 
 
 def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
     """The outcome of an operation that succeeded, with the changes that policies made after it. A change that could not be made is a warning."""
     try:
-        done, said = enforce(host, domain, lock, seconds=seconds)
-    except Interrupted as error:  # what was asked for is done, and the caller gets that outcome
-        text = f"not all that policies of {domain.name} ask for was done: {error.message} {call('recover', domain.name)} does the rest."
-        return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
-    except VirtnetplugError as error:
-        text = f"whether a policy of {domain.name} asks for anything could not be seen: {error.message}"
-        return dataclasses.replace(outcome, warnings=(*outcome.warnings, text))
-    return telling(outcome, done, said)
+        done, left = enforce(host, domain, lock, seconds=seconds)
+    except (
+        VirtnetplugError
+    ) as error:  # what was asked for is done, and the caller gets that outcome, also after an interruption
+        text = (
+            f"not every change that policies of {domain.name} ask for was made: {error.message} {call('recover', domain.name)} makes the others."
+            if isinstance(error, Interrupted)
+            else f"what the policies of {domain.name} ask for could not be seen: {error.message}"
+        )
+        return replace(outcome, warnings=(*outcome.warnings, text))
+    return telling(outcome, done, left)
 
 
-def telling(outcome: Outcome, done: Sequence[Done], said: Sequence[str] = ()) -> Outcome:
+def telling(outcome: Outcome, done: Sequence[Done], left: Sequence[str] = ()) -> Outcome:
     """The outcome, with what policies did as well."""
-    if not done and not said:
-        return outcome
-    return dataclasses.replace(
+    return replace(
         outcome,
-        warnings=(*outcome.warnings, *(each.sentence for each in done), *said),
+        warnings=(*outcome.warnings, *(each.sentence for each in done), *left),
         enforced=(*outcome.enforced, *(each.enforced for each in done)),
     )
 
 
-@contextmanager
-def standing_in(
-    host: Host, view: DomainView, pairs: Sequence[DomainNic], scope: Scope, lock: DomainLock
-) -> Iterator[list[Done]]:
-    """Before `pairs` leave the guest, set the links up of the NICs that serve then, so that one serves at each moment.
+def run_with_stand_ins(
+    known: KnownDomain, nics: Sequence[DomainNic], scope: Scope, prepared: Prepared, lock: DomainLock, seconds: float
+) -> Work:
+    """Set the links up of the NICs that serve once `nics` have left the guest, then run the operation: one NIC serves at each moment.
 
     If the NICs do not leave after all, the links are set as the policies want them with these NICs.
     """
     done: list[Done] = []
-    metadata = metadata_of(view)
     try:
-        if Half.LIVE in scope.halves:
-            for due in stand_ins(host, view, metadata, pairs):
-                done.append(_do(host, view, due, lock, 0.0))
-        yield done
+        for due in stand_ins(known, nics, scope):
+            done.append(_do(known, due, lock, 0.0))
+        outcome = yield from prepared.start(lock, seconds)
+        return telling(outcome, done)
     except LeftPending:
         raise  # it may still leave; and where the lock was not to be had again, nothing is done without it
     except (VirtnetplugError, KeyboardInterrupt):
         if done:
-            restore(host, view.domain, lock)
+            restore(known.host, known.view.domain, lock)
         raise
 
 
@@ -171,168 +182,120 @@ def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
         enforce(host, domain, lock, seconds=0.0)
 
 
-def stand_ins(host: Host, view: DomainView, metadata: DomainMetadata, pairs: Sequence[DomainNic]) -> list[Due]:
-    """The links that go up because `pairs` leave the guest."""
-    leaving = {name_of(live) for live, _ in pairs if live is not None}
-    groups = [group for group in metadata.activation if leaving.intersection(group)]
-    links = [due for group in groups for due in _links(contenders(host, view, group, leaving))]
+def stand_ins(known: KnownDomain, nics: Sequence[DomainNic], scope: Scope) -> list[Due]:
+    """The links that go up because `nics` leave the definitions of `scope`."""
+    leaving = {name_of(nic.live) for nic in nics if nic.live is not None and Half.LIVE in scope.halves}
+    groups = [group for group in known.metadata.activation if leaving.intersection(group)]
+    links = [due for group in groups for due in _links(known, group, leaving)]
     return [due for due in links if due.deed is Deed.LINK_UP and not due.obstacle]
 
 
-def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]) -> tuple[Done, ...]:
+def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]) -> list[Done]:
     """Set the links up of NICs that no group holds down any more."""
-    view = look(domain, BOTH)
-    metadata = metadata_of(view)
-    why = "no group of NICs holds it any more"
-    found = contenders(host, view, names)
+    known = KnownDomain.of(host, domain)
+    held = [each for each in candidates(known, names) if each.link_state == "down" and not each.obstacle]
     ups = [
-        _link(each, Deed.LINK_UP, why)
-        for each in found
-        if not each.is_up and not each.obstacle and unheld(metadata, each.net).link_state != "down"
+        _link(known, each, Deed.LINK_UP, "no group of NICs holds it any more")
+        for each in held
+        if known.unheld(known.nets[each.alias]).link_state != "down"
     ]
-    return tuple(_do(host, view, due, lock, 0.0) for due in ups)
+    return [_do(known, due, lock, 0.0) for due in ups]
 
 
-def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> tuple[Outcome, ...]:
-    """Do what is due in one domain, or in all: one `Outcome` for each. A domain that cannot be looked at gets an `Outcome` that says so, and is left."""
-    outcomes: list[Outcome] = []
-    for domain in _due_domains(host, domain_name):
+def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) -> Iterator[Outcome]:
+    """Do what is due in one domain, or in all: one `Outcome` for each. A domain whose lock another call holds gets an `Outcome` that says so."""
+    for domain, _ in _with_dues(host, domain_name):
         try:
             with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
                 done, _ = enforce(host, domain, lock, seconds=seconds)
+            yield from (each.outcome for each in done)
         except DomainBusy as busy:
-            outcomes.append(
-                Outcome(
-                    operation=POLICY,
-                    domain=domain.name,
-                    result=Result.PENDING,
-                    reason=busy.reason,
-                    message=f"whether a policy of {domain.name} asks for anything is not looked at: {busy.message}",
-                )
-            )
-            continue
-        outcomes += [
-            dataclasses.replace(each.outcome, warnings=(*each.outcome.warnings, each.sentence))
-            if each.outcome is not None
-            else _outcome(domain, each)
-            for each in done
-        ]
-    return tuple(outcomes)
+            text = f"what the policies of {domain.name} ask for was not looked at: {busy.message}"
+            yield Outcome(operation=POLICY, domain=domain.name, result=Result.PENDING, reason=busy.reason, message=text)
 
 
-def plan_finish(host: Host, domain_name: str | None = None) -> tuple[Plan, ...]:
+def plan_finish(host: Host, domain_name: str | None = None) -> Iterator[Plan]:
     """What `finish` would do."""
-    plans = []
-    for domain in _due_domains(host, domain_name):
-        view = look(domain, BOTH)
-        for due in dues(host, view, metadata_of(view)):
-            if not due.obstacle:
-                plan = _operation(due).prepare(host, domain).plan()
-                plans.append(dataclasses.replace(plan, warnings=(*plan.warnings, due.sentence)))
-    return tuple(plans)
+    for domain, asked in _with_dues(host, domain_name):
+        for due in asked:
+            plan = due.operation.prepare(host, domain).plan()
+            yield replace(plan, warnings=(*plan.warnings, due.sentence))
 
 
-def _unplug(host: Host, metadata: DomainMetadata, twin: Twin) -> Due:
-    why = f"the policy of its unplug is {policy_of(host, metadata)}, and {twin.decision.why}"
-    return Due(deed=Deed.UNPLUG, nic=twin.emulated.name, why=why, halves=twin.halves, twin=twin.known.vif)
-
-
-def _links(found: Sequence[Contender]) -> Iterator[Due]:
+def _links(known: KnownDomain, group: Collection[str], leaving: Collection[str]) -> Iterator[Due]:
     """The changes of links that one group needs; the NIC that serves comes first."""
+    found = candidates(known, group, leaving)
     for each in found:
-        if each.serves and not each.is_up:
-            yield _link(each, Deed.LINK_UP, f"it serves: {each.ranked.why}")
-        elif not each.serves and each.is_up:
-            yield _link(each, Deed.LINK_DOWN, f"{name_of(found[0].net)} serves: {found[0].ranked.why}")
+        if each.is_held and each.link_state == "up":
+            yield _link(known, each, Deed.LINK_DOWN, f"{found[0].alias} serves: {found[0].why}")
+        elif not each.is_held and each.link_state == "down":
+            yield _link(known, each, Deed.LINK_UP, f"it serves: {each.why}")
 
 
-def _link(contender: Contender, deed: Deed, why: str) -> Due:
-    return Due(deed=deed, nic=contender.net.alias or name_of(contender.net), why=why, obstacle=contender.obstacle)
+def _link(known: KnownDomain, candidate: CandidateView, deed: Deed, why: str) -> Due:
+    name = known.nets[candidate.alias].alias or candidate.alias
+    return Due(deed=deed, nic=name, why=why, obstacle=candidate.obstacle)
 
 
-def _do(host: Host, view: DomainView, due: Due, lock: DomainLock, seconds: float) -> Done:
+def _do(known: KnownDomain, due: Due, lock: DomainLock, seconds: float) -> Done:
+    host, domain = known.host, known.view.domain
     try:
         if due.deed is not Deed.LINK_UP:
-            _keep(host, view, due)
-        outcome = _operation(due).prepare(host, view.domain).run(host, lock, seconds)
+            _keep(known, due)
+        outcome = due.operation.prepare(host, domain).run(host, lock, seconds)
+        sentence = f"{due.sentence}; {outcome.message if outcome.result is Result.PENDING else 'done'}"
+        outcome = replace(outcome, warnings=(*outcome.warnings, sentence))
     except Interrupted:
         raise
     except VirtnetplugError as error:
-        enforced = _enforced(due, _RESULTS.get(error.exit_code, Result.INCOMPLETE))
-        return Done(
-            enforced=enforced, sentence=f"{due.sentence}. It could not be: {error.message}", reason=error.reason
+        sentence = f"{due.sentence}. That could not be done: {error.message}"
+        outcome = Outcome(
+            operation=detach.NAME if due.deed is Deed.UNPLUG else update.NAME,
+            domain=domain.name,
+            result=_RESULTS.get(error.exit_code, Result.INCOMPLETE),
+            reason=error.reason,
+            message=sentence,
         )
-    came = outcome.message if outcome.result is Result.PENDING else "done"
-    enforced = _enforced(due, outcome.result, outcome.operation_id)
-    return Done(enforced=enforced, sentence=f"{due.sentence}; {came}", outcome=outcome)
-
-
-def _enforced(due: Due, result: Result, operation_id: str = "") -> Enforced:
-    return Enforced(
-        deed=due.deed, nic=due.nic, halves=due.halves, why=due.why, result=result, operation_id=operation_id
+    enforced = Enforced(
+        deed=due.deed,
+        nic=due.nic,
+        halves=due.halves,
+        why=due.why,
+        result=outcome.result,
+        operation_id=outcome.operation_id,
     )
+    return Done(enforced=enforced, sentence=sentence, outcome=outcome)
 
 
-def _operation(due: Due) -> Operation:
-    if due.deed is Deed.UNPLUG:
-        scope = Scope.BOTH if len(due.halves) > 1 else Scope(due.halves[0].value)
-        return detach.Detach([due.nic], scope=scope, twin=due.twin)
-    return update.Update(due.nic, _changes(due), scope=Scope.LIVE)
-
-
-def _changes(due: Due) -> dict[str, str]:
-    return {"link_state": "up" if due.deed is Deed.LINK_UP else "down"}
-
-
-def _keep(host: Host, view: DomainView, due: Due) -> None:
-    """Bring E's record up to date before E is detached or its link goes down. The record must have the identity of a NIC at work."""
-    pair = next(
-        (pair for pair in view.nics if any(net is not None and due.nic in (net.alias, str(net.mac)) for net in pair)),
-        None,
-    )
-    net, metadata = (pair.net) if pair is not None else None, metadata_of(view)
-    known = metadata.identity(name_of(net)) if net is not None else None
-    if pair is None or known is None:
+def _keep(known: KnownDomain, due: Due) -> None:
+    """Write E's record anew before E is detached or its link goes down. The record must have the identity of a NIC at work."""
+    for nic in known.view.nics:
+        identity = known.metadata.identity(name_of(nic.net))
+        if identity is None or not any(due.nic in (net.alias, str(net.mac)) for net in nic.nets):
+            continue
+        nic = without_strangers(identity.alias, nic, identity, known.rows)
+        if nic != NOWHERE:
+            change = known.record(nic, vif=identity.vif, is_out=identity.is_out)
+            if change.after != identity:
+                amend(known.host, known.view, REMEMBER, f"{identity.alias} is remembered as it is now", change)
         return
-    pair = without_strangers(known.alias, pair, known, plugged_rows(host, view))
-    if pair == NOWHERE:
-        return
-    change = kept(view, metadata, pair, vif=known.vif, is_out=known.is_out)
-    if change.after != known:
-        message = f"{known.alias} is remembered as it is now"
-        amend(host, view, Amendment(operation=REMEMBER, message=message, remembered=(change,)))
 
 
-def _due_domains(host: Host, domain_name: str | None) -> Iterator[Domain]:
-    """The domains that have virtnetplug metadata, and a change that is due."""
-    if domain_name is not None:
-        try:
-            one = host.hypervisor.domain(domain_name)
-            definitions: Sequence[tuple[Domain, DomainState]] = [(one, one.state())]
-        except DomainMissing:
-            return  # `recover` knows its operations by its name
-    else:
-        definitions = list(host.hypervisor.definitions())
-    for domain, state in definitions:
+def _with_dues(host: Host, domain_name: str | None) -> Iterator[tuple[Domain, list[Due]]]:
+    """Each domain whose policies ask for a change that can be made. A domain that cannot be looked at is announced, and left out."""
+    there: list[tuple[Domain, DomainState]] = []
+    with suppress(DomainMissing):  # of a domain that is gone, `recover` knows the operations by its name
+        named = [host.hypervisor.domain(domain_name)] if domain_name is not None else []
+        there = [(each, each.state()) for each in named] or list(host.hypervisor.definitions())
+    for domain, state in there:
         try:
             if xml.NAMESPACE not in domain.xml(Half.LIVE if state.is_active else Half.CONFIG):
                 continue
-            view = look(domain, BOTH)
-            if any(not due.obstacle for due in dues(host, view, metadata_of(view))):
-                yield domain
+            asked = [due for due in dues(KnownDomain.of(host, domain)) if not due.obstacle]
+            if asked:
+                yield domain, asked
         except (DomainMissing, DomainNotRunning, DomainTransient):
             continue
         except VirtnetplugError as error:
-            text = f"whether a policy of {domain.name} asks for anything cannot be seen: {error.message}"
+            text = f"what the policies of {domain.name} ask for cannot be seen: {error.message}"
             host.publish(Event(kind="warning", text=text, domain=domain.name))
-
-
-def _outcome(domain: Domain, done: Done) -> Outcome:
-    """The outcome of a policy's change that failed before an operation began."""
-    return Outcome(
-        operation=detach.NAME if done.enforced.deed is Deed.UNPLUG else update.NAME,
-        domain=domain.name,
-        result=done.enforced.result,
-        reason=done.reason,
-        message=done.sentence,
-    )

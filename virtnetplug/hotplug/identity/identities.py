@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, IdentityMissing, Refused, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.amendment import FORGET, Amendment, amend
+from virtnetplug.hotplug.change.amendment import FORGET, amend
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import refuse
 from virtnetplug.hotplug.identity import handback, handover
-from virtnetplug.hotplug.look.recognition import emulated_of, is_out, plugged_rows, twin_of
-from virtnetplug.hotplug.look.view import BOTH, DomainView, look
-from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, metadata_of
-from virtnetplug.model.identity import DomainMetadata, Identity, IdentityView
+from virtnetplug.hotplug.identity.known import KnownDomain
+from virtnetplug.hotplug.look.recognition import emulated_of, is_out, twin_of
+from virtnetplug.model.identity import Identity, IdentityView
 from virtnetplug.model.operation import Outcome
 from virtnetplug.ports.domain import Domain
 
@@ -28,7 +26,7 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
     found: list[IdentityView] = []
     for domain in sorted(domains, key=lambda domain: domain.name):
         try:
-            found += _seen(host, look(domain, BOTH))
+            found += _seen(KnownDomain.of(host, domain))
         except DomainMissing:
             if domain_name is not None:
                 raise
@@ -38,56 +36,51 @@ def identities(host: Host, domain_name: str | None = None) -> tuple[IdentityView
 def forget(host: Host, domain: Domain, emulated: str, *, force: bool = False) -> Outcome:
     """Delete what is remembered of that NIC, and its marker. The caller holds the domain's lock.
 
-    Raises `Refused` (``identity-only-copy``), unless `force`, where no definition has the NIC, so that nothing else could restore it.
+    Raises `Refused` (``identity-only-copy``), unless `force`, if no definition has the NIC, so that nothing else could restore the NIC.
     """
-    view = look(domain, BOTH)
-    metadata = metadata_of(view)
-    known = _known(host, view, metadata, emulated)
-    there = handover.pairs_called(view, known.alias)
-    refuse(tuple(unsettled(host, view, there, known.alias)))
-    is_only = emulated_of(view, known, plugged_rows(host, view)) == (None, None)
-    if is_only and (known.live or known.config) is not None and not force:
+    known = KnownDomain.of(host, domain)
+    identity = _identity(known, emulated)
+    refuse(tuple(unsettled(host, known.view, known.called(identity.alias), identity.alias)))
+    is_only = emulated_of(known.view, identity, known.rows) == (None, None)
+    if is_only and (identity.live or identity.config) is not None and not force:
         raise Refused(
-            f"{known.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be "
-            f"restored. {call('handback', domain.name, known.alias)} restores it first; `force=True` forgets it all the same.",
+            f"{identity.alias} of domain {domain.name} is out, and what is remembered of it is the only copy: forgotten, it could never be "
+            f"restored. {call('handback', domain.name, identity.alias)} restores it first; `force=True` forgets it all the same.",
             reason="identity-only-copy",
         )
-    before = metadata.identity(known.alias)
-    change = Remembered(name=known.alias, before=before, after=None, halves=halves_of(view))
-    message = f"{domain.name} remembers {known.alias} no more"
-    if known.vif:
-        message += f", and {known.vif} has no claim on its identity"
-    return amend(host, view, Amendment(operation=FORGET, message=message, remembered=(change,)))
+    message = f"{domain.name} remembers {identity.alias} no more"
+    if identity.vif:
+        message += f", and {identity.vif} has no claim on its identity"
+    return amend(host, known.view, FORGET, message, known.change(identity.alias, None))
 
 
-def _known(host: Host, view: DomainView, metadata: DomainMetadata, emulated: str) -> Identity:
+def _identity(known: KnownDomain, emulated: str) -> Identity:
     """The remembered identity. If somebody else removed the record, only the name is left to forget."""
     try:
-        return handback.identity_of(view, metadata, emulated)
+        return known.identity_of(emulated)
     except IdentityMissing:
-        for record in host.journal.newest(host.hypervisor.key, HANDED):
-            is_its = record.domain_uuid == view.domain.uuid and emulated in record.remembers
+        for record in known.host.journal.newest(known.host.hypervisor.key, HANDED):
+            is_its = record.domain_uuid == known.view.domain.uuid and emulated in record.remembers
             if is_its and record.operation == handover.NAME:
                 return Identity(alias=emulated)
         raise
 
 
-def _seen(host: Host, view: DomainView) -> Iterator[IdentityView]:
-    if all(xml.NAMESPACE not in (text or "") for text in (view.live_xml, view.config_xml)):
-        return
-    rows = plugged_rows(host, view)
-    for known in metadata_of(view).identities:
-        emulated, fast = emulated_of(view, known, rows), twin_of(view, known.vif, rows, known)
+def _seen(known: KnownDomain) -> Iterator[IdentityView]:
+    view = known.view
+    for identity in known.metadata.identities:
+        emulated = emulated_of(view, identity, known.rows)
+        fast = twin_of(view, identity.vif, known.rows, identity)
         yield IdentityView(
             domain=view.domain.name,
             domain_uuid=view.domain.uuid,
-            alias=known.alias,
-            vif=known.vif,
-            live=emulated[0] is not None,
-            config=emulated[1] is not None,
-            vif_live=fast[0] is not None,
-            vif_config=fast[1] is not None,
-            is_out=known.is_out and is_out(view, known, rows),
-            live_element=known.live,
-            config_element=known.config,
+            alias=identity.alias,
+            vif=identity.vif,
+            live=emulated.live is not None,
+            config=emulated.config is not None,
+            vif_live=fast.live is not None,
+            vif_config=fast.config is not None,
+            is_out=identity.is_out and is_out(view, identity, known.rows),
+            live_element=identity.live,
+            config_element=identity.config,
         )

@@ -1,98 +1,131 @@
-"""Which of several NICs of a guest serves: the candidates as they are there, their rank, and their links."""
+"""Which NICs serve: an emulated NIC or its fast twin, and one NIC of a group. The NICs as they are there, with what policies decide of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.open_operations import operation_on
-from virtnetplug.hotplug.look.recognition import is_stranger, plugged_rows
-from virtnetplug.hotplug.look.view import DomainView
-from virtnetplug.hotplug.plug.remembering import metadata_of, name_of
-from virtnetplug.hotplug.report.inventory import pending_nics
-from virtnetplug.model.identity import DomainMetadata
-from virtnetplug.model.interface import Interface
+from virtnetplug.hotplug.look.recognition import first_of, is_stranger, strange, twin_of, without_strangers
+from virtnetplug.hotplug.look.view import DomainNic
+from virtnetplug.hotplug.report.inventory import frontend
+from virtnetplug.lifecycle import State
+from virtnetplug.model.identity import CandidateView, Identity, TwinView
+from virtnetplug.model.operation import Half, Scope
 from virtnetplug.policy.activation import Candidate, Ranked, device_of_model, rank
+from virtnetplug.policy.forced_unplug import decide
+
+NOWHERE = DomainNic()
 
 ETHERNET = "0200"
 """PCI class of every model that QEMU has, and of every VF that libvirt takes for a NIC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contender:
-    """A candidate with its rank, and its link as it is now; `obstacle` says why that cannot be changed."""
+class Twin:
+    """An emulated NIC, as it is there, and what is decided because of its fast twin. A NIC that waits for its guest to let go does not count."""
 
-    net: Interface
-    ranked: Ranked
-    is_up: bool
-    obstacle: str = ""
-
-    @property
-    def serves(self) -> bool:
-        """Whether this NIC serves. The links of all others are held down."""
-        return self.ranked.rank == 1
+    view: TwinView
+    emulated: DomainNic
+    halves: tuple[Half, ...]
+    """The definitions that have the emulated NIC, and that lose it by the policy."""
+    why: str
+    others: tuple[str, ...]
+    """For each of the two aliases that another NIC has, a sentence."""
 
 
-def contenders(
-    host: Host, view: DomainView, group: Collection[str], leaving: Collection[str] = ()
-) -> tuple[Contender, ...]:
-    """The NICs of `group` that the running guest has, the serving NIC first; `leaving` are names of NICs that are about to go.
-
-    Another NIC that somebody gave the alias of one is none.
-    A NIC that waits for its guest to let go is no candidate. Half of a teaming pair is no candidate either, because which half serves is the guest's
-    choice.
-    """
-    pending, rows, metadata = pending_nics(host, view.domain.uuid, view), plugged_rows(host, view), metadata_of(view)
-    there = {name: net for name, net in by_name(view).items() if name in group and net.teaming is None}
-    there = {n: net for n, net in there.items() if not is_stranger(net, metadata.identity(n), rows.get(n))}
-    nets = {name: net for name, net in there.items() if name not in leaving and operation_on(net, pending) is None}
-    candidates = [_candidate(host, view, name, net) for name, net in nets.items()]
-    return tuple(_contender(host, nets[ranked.candidate.alias], ranked) for ranked in rank(candidates))
+def twins_of(known: KnownDomain) -> Iterator[Twin]:
+    """Every emulated NIC that has a marker."""
+    return (_twin(known, identity) for identity in known.metadata.identities if identity.vif)
 
 
-def by_name(view: DomainView) -> Mapping[str, Interface]:
-    """The NICs of the running guest, by the names that the metadata has."""
-    return {name_of(net): net for net in (view.live.nets if view.live is not None else ())}
+def _twin(known: KnownDomain, identity: Identity) -> Twin:
+    view, rows = known.view, known.rows
+    live, config = fast = _staying(known, twin_of(view, identity.vif, rows, identity))
+    called = known.called(identity.alias)
+    emulated = _staying(known, first_of([without_strangers(identity.alias, nic, identity, rows) for nic in called]))
+    is_connected = live is not None and frontend(known.host, view.domain, live) is State.CONNECTED
+    decision = decide(
+        known.policy,
+        twin_present=fast != NOWHERE,
+        twin_connected=is_connected,
+        is_teaming_persistent=any(
+            net.teaming is not None and net.teaming.type == "persistent" for net in emulated.nets
+        ),
+        scope=Scope.BOTH if live and config else Scope.CONFIG if config else Scope.LIVE,
+    )
+    others = tuple(text for alias in (identity.alias, identity.vif) for text in strange(alias, view, identity, rows))
+    row = rows.get(identity.alias)  # another NIC that has the emulated one's alias stays
+    goes = [half for half in decision.halves if not any(is_stranger(nic.half(half), identity, row) for nic in called)]
+    return Twin(
+        view=TwinView(
+            alias=identity.alias,
+            vif=identity.vif,
+            is_there=emulated != NOWHERE,
+            is_connected=is_connected,
+            unplug_live=Half.LIVE in goes,
+            unplug_config=Half.CONFIG in goes,
+            why="; ".join((decision.why, *others)),
+        ),
+        emulated=emulated,
+        halves=tuple(half for half in decision.halves if emulated.half(half) is not None),
+        why=decision.why,
+        others=others,
+    )
 
 
-def unheld(metadata: DomainMetadata, net: Interface) -> Interface:
-    """The NIC with its own link state, if its link is held down because another NIC serves.
-
-    While a NIC is in a group, its link state is the group's. What is remembered of the NIC, and who takes its identity, must not inherit that state.
-    """
-    name = name_of(net)
-    if net.link_state != "down" or not any(name in group for group in metadata.activation):
-        return net
-    known = metadata.identity(name)
-    was = xml.interface(known.live).link_state if known is not None and known.live is not None else None
-    return xml.interface(xml.edit(net.element, {"link_state": was}))
+def _staying(known: KnownDomain, nic: DomainNic) -> DomainNic:
+    """The NIC without its live half, if the guest has been asked for it."""
+    return nic if operation_on(nic.live, known.pending) is None else DomainNic(None, nic.config)
 
 
-def freed(view: DomainView, before: DomainMetadata, after: DomainMetadata) -> Iterator[Interface]:
-    """The NICs of the guest that a group of `before` has, and none of `after`."""
-    kept = {alias for group in after.activation for alias in group}
-    there = by_name(view)
-    for alias in _members(before.activation):
-        if alias not in kept and alias in there:
-            yield there[alias]
+def candidates(known: KnownDomain, group: Collection[str], leaving: Collection[str] = ()) -> tuple[CandidateView, ...]:
+    """The NICs of `group` that could serve now, the NIC that serves first. `leaving` are names of NICs that are about to leave the guest."""
+    there = [name for name in known.nets if name in group and name not in leaving and not why_not(known, name)]
+    return tuple(_view(known, ranked) for ranked in rank(_candidate(known, name) for name in there))
 
 
-def _members(groups: Sequence[Sequence[str]]) -> Iterator[str]:
-    for group in groups:
-        yield from group
+def why_not(known: KnownDomain, name: str) -> str:
+    """Why the NIC of that name is no candidate now; empty if it is a candidate."""
+    net = known.nets.get(name)
+    if net is None:
+        return "the guest does not have it" if known.view.live is not None else "the guest does not run"
+    if text := stranger(known, name):
+        return text
+    if net.teaming is not None:
+        return "it is half of a teaming pair, and which half serves is the guest's own choice"
+    return "" if operation_on(net, known.pending) is None else "the guest has been asked to let go of it"
 
 
-def _candidate(host: Host, view: DomainView, name: str, net: Interface) -> Candidate:
-    if (seen := backend_of(net).device_seen(host, net)) is not None:
+def stranger(known: KnownDomain, name: str) -> str:
+    """A sentence about a NIC of the guest that only has the name of the NIC that is known by it; else empty."""
+    if not is_stranger(known.nets.get(name), known.metadata.identity(name), known.rows.get(name)):
+        return ""
+    return f"{name} is another NIC than the one that was plugged with that alias, or is remembered by it"
+
+
+def _view(known: KnownDomain, ranked: Ranked) -> CandidateView:
+    candidate = ranked.candidate
+    net = known.nets[candidate.alias]
+    is_up, obstacle = backend_of(net).link_of(known.host, net)
+    return CandidateView(
+        alias=candidate.alias,
+        device=candidate.vendor_device,
+        address=candidate.address,
+        rank=ranked.rank,
+        why=ranked.why,
+        link_state="up" if is_up else "down",
+        is_held=ranked.rank != 1,
+        obstacle=obstacle,
+    )
+
+
+def _candidate(known: KnownDomain, name: str) -> Candidate:
+    net, topology = known.nets[name], known.view.topology
+    if (seen := backend_of(net).device_seen(known.host, net)) is not None:
         return Candidate(alias=name, vendor_device=seen, pci_class=ETHERNET, address=net.address or net.source_pci)
-    is_conventional = net.address is not None and not (view.topology and view.topology.is_express(net.address.bus))
+    is_conventional = net.address is not None and not (topology and topology.is_express(net.address.bus))
     device = device_of_model(net.model, is_conventional=is_conventional) or ""
     return Candidate(alias=name, vendor_device=device, pci_class=ETHERNET if device else "", address=net.address)
-
-
-def _contender(host: Host, net: Interface, ranked: Ranked) -> Contender:
-    is_up, obstacle = backend_of(net).link_of(host, net)
-    return Contender(net=net, ranked=ranked, is_up=is_up, obstacle=obstacle)

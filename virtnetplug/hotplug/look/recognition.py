@@ -10,7 +10,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of
 from virtnetplug.lifecycle import GONE
-from virtnetplug.model.identity import DomainMetadata, Identity
+from virtnetplug.model.identity import Identity
 from virtnetplug.model.interface import Interface, is_lasting, is_minted
 from virtnetplug.model.operation import Half, NicRecord
 from virtnetplug.ports.domain import HowBegan
@@ -144,16 +144,6 @@ def strange(
     if alias == known.alias:
         return (f"{alias} is another NIC than the one that is remembered by that alias",)
     return (f"{alias} is another NIC than the fast twin of {known.alias}, which was plugged with that alias",)
-
-
-def strange_members(view: DomainView, metadata: DomainMetadata, rows: Rows) -> Mapping[str, str]:
-    """The NICs of the running guest that only have the alias of one that a group names: that alias, and the sentence that says so."""
-    named = {alias for group in metadata.activation for alias in group}
-    return {
-        net.alias: f"{net.alias} is another NIC than the one that was plugged with that alias, or is remembered by it"
-        for net in view.nets(Half.LIVE)
-        if net.alias in named and is_stranger(net, metadata.identity(net.alias), rows.get(net.alias))
-    }
 
 
 def _called(alias: str, nics: Iterable[DomainNic]) -> list[DomainNic]:

@@ -1,4 +1,4 @@
-"""What a domain's metadata remembers of its NICs: read where the domain has such metadata, and changed one identity at a time.
+"""Changes of what a domain's metadata remembers of its NICs, one identity at a time, and of the domain's policies.
 
 The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
@@ -22,15 +22,14 @@ from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain
 
-NOTHING = DomainMetadata()
-
 _Change = Callable[[DomainMetadata], DomainMetadata]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A change of what is remembered of one NIC, in these definitions; None: nothing is."""
+    """A change of the record of one NIC, in these definitions; None stands for no record."""
 
+    step: ClassVar[str] = "remember"
     name: str
     before: Identity | None
     after: Identity | None
@@ -38,7 +37,7 @@ class Remembered:
 
     @property
     def request(self) -> dict[str, Any]:
-        """As the journal keeps it."""
+        """The change, as the journal keeps it."""
         before, after = (None if one is None else dataclasses.asdict(one) for one in (self.before, self.after))
         return {"name": self.name, "halves": [half.value for half in self.halves], "before": before, "after": after}
 
@@ -48,18 +47,28 @@ class Remembered:
         sides = {side: None if request[side] is None else Identity(**request[side]) for side in ("before", "after")}
         return cls(name=request["name"], halves=tuple(map(Half, request["halves"])), **sides)
 
+    def make(self, now: DomainMetadata) -> DomainMetadata:
+        """`now` with the change."""
+        return _with(self.name, self.after, now)
+
+    def undo(self, now: DomainMetadata) -> DomainMetadata:
+        """`now` with the record of before the change."""
+        return _with(self.name, self.before, now)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
-    """A change of the policies that the domain's owner has set, in these definitions; of `before` and `after` only the policies count."""
+    """A change of the domain's policies in these definitions. Only the policies of `before` and `after` count."""
 
+    step: ClassVar[str] = "set_policy"
+    name: ClassVar[str] = ""
     before: DomainMetadata
     after: DomainMetadata
     halves: tuple[Half, ...]
 
     @property
     def request(self) -> dict[str, Any]:
-        """As the journal keeps it."""
+        """The change, as the journal keeps it."""
         before, after = (
             {"unplug": one.unplug, "activation": [list(group) for group in one.activation]}
             for one in (self.before, self.after)
@@ -78,16 +87,13 @@ class PolicyChange:
         )
         return cls(before=before, after=after, halves=tuple(map(Half, request["halves"])))
 
+    def make(self, now: DomainMetadata) -> DomainMetadata:
+        """`now` with the policies of after the change."""
+        return dataclasses.replace(now, unplug=self.after.unplug, activation=self.after.activation)
 
-def metadata_of(view: DomainView) -> DomainMetadata:
-    """What is remembered of the domain: what its live definition says where it runs, else its config.
-
-    Only a domain that has metadata of ours costs a call. Raises what `xml.metadata` raises.
-    """
-    for half, text in ((Half.LIVE, view.live_xml), (Half.CONFIG, view.config_xml)):
-        if text is not None:
-            return xml.metadata(view.domain.metadata(half)) if xml.NAMESPACE in text else NOTHING
-    return NOTHING
+    def undo(self, now: DomainMetadata) -> DomainMetadata:
+        """`now` without the change."""
+        return dataclasses.replace(now, unplug=self.before.unplug, activation=self.before.activation)
 
 
 def halves_of(view: DomainView) -> tuple[Half, ...]:
@@ -96,46 +102,37 @@ def halves_of(view: DomainView) -> tuple[Half, ...]:
     return tuple(half for half, is_there in there.items() if is_there)
 
 
-def steps_remembering(remembered: Sequence[Remembered]) -> list[Part]:
-    """The steps of `remember`, for plans and the journal."""
-    return [("remember", each.name, Phase.ALLOCATE, None) for each in remembered]
+def steps_remembering(changes: Sequence[Remembered | PolicyChange]) -> list[Part]:
+    """The steps of `make`, for plans and the journal."""
+    return [(change.step, change.name, Phase.ALLOCATE, None) for change in changes]
+
+
+def make(domain: Domain, tx: Transaction, change: Remembered | PolicyChange) -> None:
+    """Write the change into the metadata; a step."""
+    tx.effect(change.step, change.name, partial(_write, domain, change.halves, change.make))
 
 
 def remember(domain: Domain, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> None:
-    """Write all these changes into the metadata; a step for each."""
-    for asked in map(Remembered.from_request, requests):
-        write = partial(_write, domain, asked.halves, partial(_with, asked.name, asked.after))
-        tx.effect("remember", asked.name, write)
+    """Write all these changes of records into the metadata; a step for each."""
+    for change in map(Remembered.from_request, requests):
+        make(domain, tx, change)
 
 
-def forget(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Undo such a change."""
-    asked = Remembered.from_request(request)
-    _write_again(domain, asked.halves, partial(_with, asked.name, asked.before))
+def undo(domain: Domain, change: Remembered | PolicyChange) -> None:
+    """Restore what the metadata had before the change, in each definition that there still is."""
+    _write_again(domain, change.halves, change.undo)
 
 
 def keep(domain: Domain, requests: Sequence[Mapping[str, Any]]) -> None:
     """Write again what `remember` wrote, where somebody has removed it since. Call it after each wait, during which the lock was free."""
-    for asked in map(Remembered.from_request, requests):
-        if (known := asked.after) is not None:
-            _write_again(domain, asked.halves, partial(_with_missing, known))
+    for change in map(Remembered.from_request, requests):
+        if change.after is not None:
+            _write_again(domain, change.halves, partial(_with_missing, change.after))
 
 
-def remember_again(domain: Domain, asked: Remembered, identity: Identity) -> None:
-    """Write `identity` where `remember` wrote that of `asked`."""
-    _write_again(domain, asked.halves, partial(_with, asked.name, identity))
-
-
-def set_policies(domain: Domain, tx: Transaction, request: Mapping[str, Any]) -> None:
-    """Write these policies into the metadata; a step."""
-    asked = PolicyChange.from_request(request)
-    tx.effect("set_policy", "", partial(_write, domain, asked.halves, partial(_with_policies, asked.after)))
-
-
-def unset_policies(domain: Domain, request: Mapping[str, Any]) -> None:
-    """Undo such a change."""
-    asked = PolicyChange.from_request(request)
-    _write_again(domain, asked.halves, partial(_with_policies, asked.before))
+def remember_again(domain: Domain, change: Remembered, identity: Identity) -> None:
+    """Write `identity` where `remember` wrote that of `change`."""
+    _write_again(domain, change.halves, partial(_with, change.name, identity))
 
 
 def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMetadata:
@@ -144,10 +141,6 @@ def _with(name: str, identity: Identity | None, now: DomainMetadata) -> DomainMe
 
 def _with_missing(identity: Identity, now: DomainMetadata) -> DomainMetadata:
     return now.with_identity(identity) if now.identity(identity.alias) is None else now
-
-
-def _with_policies(wanted: DomainMetadata, now: DomainMetadata) -> DomainMetadata:
-    return dataclasses.replace(now, unplug=wanted.unplug, activation=wanted.activation)
 
 
 def _write_again(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
@@ -166,5 +159,5 @@ def _write(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
 
 
 def name_of(net: Interface) -> str:
-    """What a NIC is remembered by: its alias, or its MAC where it has none that lasts."""
+    """The name under which a NIC is remembered: its alias, or its MAC if the alias does not last."""
     return net.alias if net.alias is not None and is_lasting(net.alias) else str(net.mac)

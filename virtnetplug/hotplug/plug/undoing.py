@@ -48,7 +48,7 @@ from virtnetplug.hotplug.plug.last_seen import (
     pass_on,
     see,
 )
-from virtnetplug.hotplug.plug.remembering import forget
+from virtnetplug.hotplug.plug.remembering import Remembered, undo
 from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
@@ -388,6 +388,6 @@ def of_remembering(site: Site, tx: Transaction, requests: Sequence[Mapping[str, 
     def restore_record(request: Mapping[str, Any]) -> None:
         if Half.LIVE.value in request["halves"] and guest.run_of(site.domain) == NO_RUN:
             expect_ended(site, tx, request["name"])
-        forget(site.domain, request)
+        undo(site.domain, Remembered.from_request(request))
 
     return {("remember", request["name"]): partial(restore_record, request) for request in requests}
