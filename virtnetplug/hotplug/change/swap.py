@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from virtnetplug.hotplug.check.preflight import check_attach
 from virtnetplug.hotplug.check.reserved import SAME_MAC, reservations
 from virtnetplug.hotplug.engine.transaction import plan_steps
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
-from virtnetplug.hotplug.look.view import DomainView, name_in_config, named, same_mac_as
+from virtnetplug.hotplug.look.view import BOTH, DomainView, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.defining import ORDER, order_of
 from virtnetplug.hotplug.plug.last_seen import beside
 from virtnetplug.hotplug.plug.plugging import Part, actual_of, steps_in
@@ -23,6 +23,9 @@ from virtnetplug.hotplug.plug.remembering import Remembered, steps_remembering
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope, Step
+
+Sides = Mapping[Half, tuple[Sequence[Interface], Sequence[Interface]]]
+"""The NICs that leave each definition, and those that come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,19 @@ class Swap:
     choice: Choice = NO_CHOICE
     remembered: tuple[Remembered, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, operation: str, sides: Sides, *remembered: Remembered) -> Swap:
+        """The swap of these NICs in each definition."""
+        (leaving, entering), (config_leaving, config_entering) = (sides.get(half, ((), ())) for half in BOTH)
+        return cls(
+            operation=operation,
+            leaving=tuple(leaving),
+            entering=tuple(entering),
+            config_leaving=tuple(config_leaving),
+            config_entering=tuple(config_entering),
+            remembered=remembered,
+        )
 
     @property
     def scope(self) -> Scope:

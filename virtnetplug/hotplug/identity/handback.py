@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from virtnetplug import xml
 from virtnetplug.errors import call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.swap import Swap, obstacles
+from virtnetplug.hotplug.change.swap import Sides, Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name
@@ -27,9 +27,6 @@ from virtnetplug.ports.domain import Domain
 NAME = "handback"
 """What the journal calls it."""
 
-Sides = Mapping[Half, tuple[Sequence[Interface], Sequence[Interface]]]
-"""The NICs that leave each definition, and those that come."""
-
 
 class Handback(Swapping):
     """Restore the emulated NIC as it was before it was handed over."""
@@ -47,7 +44,7 @@ class Handback(Swapping):
             refuse(check_scope(view, self.scope))
         sides, change = restored(known, identity, BOTH if self.scope is None else self.scope.halves)
         others = strange(identity.vif, view, identity, known.rows)
-        wanted = replace(exchange_of(NAME, sides, change), warnings=tuple(f"{text}: it stays" for text in others))
+        wanted = replace(Swap.of(NAME, sides, change), warnings=tuple(f"{text}: it stays" for text in others))
         there = known.called(identity.alias)
         leaving = [net for nets, _ in sides.values() for net in nets]
         gone = [nic for nic in view.nics if any(net in leaving for net in nic.nets)]
@@ -81,19 +78,6 @@ def _returned(element: str, half: Half) -> Interface:
     return name(xml.interface(xml.strip_live(element))) if half is Half.LIVE else xml.interface(element)
 
 
-def exchange_of(operation: str, sides: Sides, *remembered: Remembered) -> Swap:
-    """The exchange of what leaves and comes in each definition."""
-    (leaving, entering), (config_leaving, config_entering) = (sides.get(half, ((), ())) for half in BOTH)
-    return Swap(
-        operation=operation,
-        leaving=tuple(leaving),
-        entering=tuple(entering),
-        config_leaving=tuple(config_leaving),
-        config_entering=tuple(config_entering),
-        remembered=remembered,
-    )
-
-
 def detach_as_handback(
     known: KnownDomain, nics: Sequence[DomainNic], scope: Scope, *, restore: bool | None
 ) -> Prepared | None:
@@ -118,7 +102,7 @@ def detach_as_handback(
     }
     if not found:
         return None
-    wanted = exchange_of(NAME, sides, *(change for _, change in found))
+    wanted = Swap.of(NAME, sides, *(change for _, change in found))
     open_ones = unsettled(known.host, known.view, (), *(change.name for _, change in found))
     return prepared(known.host, known.view, wanted, (*open_ones, *obstacles(known.host, known.view, wanted)))
 

@@ -29,7 +29,6 @@ from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, s
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import as_in_run
-from virtnetplug.hotplug.identity.handback import exchange_of
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out, strange
@@ -199,7 +198,7 @@ class _Takeover:
         team = {"teaming": Teaming("transient", e.alias), "mac": e.mac}
         p = edited(p, {field: value for field, value in team.items() if getattr(p, field) is None})
         sides = {half: ((), (p,)) for half in self.scope.halves if self.p is None}
-        return exchange_of(NAME, sides)
+        return Swap.of(NAME, sides)
 
     def _instead(self) -> Swap:
         """The exchange without teaming: the fast NIC leaves first if it is there, then the emulated NIC. The fast NIC comes at the latter's address."""
@@ -217,7 +216,7 @@ class _Takeover:
                 comes = xml.interface(comes.element)
             sides[half] = [_net(nic, half) for nic in leaving], [comes]
         addresses = [_net(self.p, half).source_pci for half in self.scope.halves if self.p is not None]
-        wanted = exchange_of(NAME, sides)
+        wanted = Swap.of(NAME, sides)
         choice = Choice(again=next(filter(None, addresses), None))
         return replace(wanted, choice=choice, warnings=tuple(dict.fromkeys(warnings)))
 
