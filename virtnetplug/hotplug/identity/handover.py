@@ -114,7 +114,7 @@ def _nic_in(view: DomainView, selector: str, scope: Scope) -> DomainNic:
         if nic.half(half) is None:
             raise NicMissing(
                 f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; "
-                f"use `scope=Scope.{'CONFIG' if half is Half.LIVE else 'LIVE'}`"
+                f"use {'`scope=Scope.CONFIG`' if half is Half.LIVE else '`scope=Scope.LIVE`'}"
             )
     return nic
 
