@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from virtnetplug.hotplug.change.rebind import Rebind as Rebind
     from virtnetplug.hotplug.change.rebind_vf import RebindVf as RebindVf
     from virtnetplug.hotplug.change.update import Update as Update
-    from virtnetplug.hotplug.identity.beside import AttachBeside as Attach  # noqa: F401 - a name of `_WHERE`
-    from virtnetplug.hotplug.identity.beside import DetachBeside as Detach  # noqa: F401 - a name of `_WHERE`
+    from virtnetplug.hotplug.identity.attach_detach import Attach as Attach
+    from virtnetplug.hotplug.identity.attach_detach import Detach as Detach
     from virtnetplug.hotplug.identity.handback import Handback as Handback
     from virtnetplug.hotplug.identity.handover import Handover as Handover
     from virtnetplug.hotplug.plugger import Plugger as Plugger
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "open": "app.open",
-    "Attach": "hotplug.identity.beside.AttachBeside",
-    "Detach": "hotplug.identity.beside.DetachBeside",
+    "Attach": "hotplug.identity.attach_detach.Attach",
+    "Detach": "hotplug.identity.attach_detach.Detach",
     "Handback": "hotplug.identity.handback.Handback",
     "Handover": "hotplug.identity.handover.Handover",
     "Heal": "hotplug.change.heal.Heal",

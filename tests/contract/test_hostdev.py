@@ -16,7 +16,7 @@ from tests.contract.world import World
 from tests.fakes.host_devices import PFS, FakeHostDevices
 from virtnetplug import xml
 from virtnetplug.errors import ClaimTaken, HostDeviceFailed, Refused, VirtnetplugError
-from virtnetplug.hotplug.change.attach import Attach
+from virtnetplug.hotplug.change.attach import PlainAttach as Attach
 from virtnetplug.hotplug.change.rebind_vf import RebindVf
 from virtnetplug.hotplug.engine.migration import obstacles
 from virtnetplug.hotplug.guest import asking

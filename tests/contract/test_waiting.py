@@ -13,7 +13,7 @@ from virtnetplug import xml
 from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken, UsageError
 from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.call.waiting import WaitsFor, Work
-from virtnetplug.hotplug.change.detach import Detach
+from virtnetplug.hotplug.change.detach import PlainDetach as Detach
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.pf.rebind import RebindPf

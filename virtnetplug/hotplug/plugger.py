@@ -13,7 +13,7 @@ from virtnetplug.hotplug.call.lock import LEAST, DomainLock
 from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
-from virtnetplug.hotplug.identity.beside import AttachBeside, DetachBeside
+from virtnetplug.hotplug.identity.attach_detach import Attach, Detach
 from virtnetplug.hotplug.recover import recover
 from virtnetplug.hotplug.recover.settling import settle_crashed
 from virtnetplug.hotplug.report import inventory
@@ -83,7 +83,7 @@ class Plugger:
         emulated NIC whose identity the only NIC of the request may take (see `handover`). The `Outcome` is ``done`` or ``already``. `wait` bounds how
         long the guest is waited for if something has to be undone.
         """
-        return self._asked(domain, AttachBeside(nics, scope=scope, twin_of=twin_of), wait)
+        return self._asked(domain, Attach(nics, scope=scope, twin_of=twin_of), wait)
 
     plan_attach = attach.plan
 
@@ -104,7 +104,7 @@ class Plugger:
         hand-over, the emulated NIC is attached again, unless an unplug policy is set. `restore_emulated` overrules both.
         """
         names = [nics] if isinstance(nics, str) else list(nics)
-        return self._asked(domain, DetachBeside(names, scope=scope, restore_emulated=restore_emulated), wait)
+        return self._asked(domain, Detach(names, scope=scope, restore_emulated=restore_emulated), wait)
 
     plan_detach = detach.plan
 

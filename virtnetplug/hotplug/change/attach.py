@@ -239,7 +239,7 @@ def _record(
     )
 
 
-class Attach(Operation):
+class PlainAttach(Operation):
     """NICs into a running guest, its definition, or both: all of them or none. An attach that never ended is undone."""
 
     is_governed = True
@@ -322,4 +322,4 @@ class Attach(Operation):
     undos = staticmethod(undos)
 
 
-OPERATION = Attach
+OPERATION = PlainAttach

@@ -81,7 +81,7 @@ LOOK_AGAIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detaching:
+class DetachSeen:
     """What a detach has seen of its domain: the NICs, in the order in which they leave, and the refusals.
 
     `waiting` is the open detach that waits for these NICs already. `warnings` are those of the caller.
@@ -95,7 +95,7 @@ class Detaching:
     waiting: OperationRecord | None = None
     warnings: Sequence[str] = ()
 
-    def checked(self) -> Detaching:
+    def checked(self) -> DetachSeen:
         """The same with what speaks against it, or with the open detach that waits for these NICs."""
         refusals = check_scope(self.view, self.scope)
         waiting = None
@@ -113,7 +113,7 @@ class Detaching:
         found = None
         for nic in self.nics:
             record = self._open_operation(nic)
-            if record is not None and (operation_of(record) is not Detach or record.goes_back):
+            if record is not None and (operation_of(record) is not PlainDetach or record.goes_back):
                 return (not_settled(self.view, nic.name, describe(nic.net), record),), None
             found = found or record
         if found is None:
@@ -521,7 +521,7 @@ def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
     return run
 
 
-class Detach(Operation):
+class PlainDetach(Operation):
     """Every NIC named. A detach that was left open goes forward, for its guest may have been asked, unless it had begun to be undone.
 
     `twin` is the alias of the NIC that serves instead. The detach is undone if that NIC has left by the time that the guest has let go.
@@ -541,7 +541,7 @@ class Detach(Operation):
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         return self.prepared(self.look(host, domain))
 
-    def look(self, host: Host, domain: Domain) -> Detaching:
+    def look(self, host: Host, domain: Domain) -> DetachSeen:
         """Look at the domain and its open operations."""
         if not self.nics_named:
             raise UsageError("no NIC was named: give its alias, MAC, host device or PCI address")
@@ -558,9 +558,9 @@ class Detach(Operation):
                 nics.append(nic)
         partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}
         transient_first = tuple(sorted(nics, key=lambda nic: nic.name in partners))
-        return Detaching(host=host, view=view, scope=scope, nics=transient_first).checked()
+        return DetachSeen(host=host, view=view, scope=scope, nics=transient_first).checked()
 
-    def prepared(self, asked: Detaching) -> Prepared:
+    def prepared(self, asked: DetachSeen) -> Prepared:
         """The detach of what was seen."""
         warnings, domain = asked.all_warnings(), asked.view.domain
 
@@ -618,4 +618,4 @@ class Detach(Operation):
     go_on = staticmethod(resume)
 
 
-OPERATION = Detach
+OPERATION = PlainDetach

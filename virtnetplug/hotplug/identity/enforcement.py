@@ -67,7 +67,7 @@ class Due:
         if self.deed is not Deed.UNPLUG:
             return update.Update(self.nic, {"link_state": _LINKS[self.deed]}, scope=Scope.LIVE)
         scope = Scope.BOTH if len(self.halves) > 1 else Scope(self.halves[0].value)
-        return detach.Detach([self.nic], scope=scope, twin=self.twin)
+        return detach.PlainDetach([self.nic], scope=scope, twin=self.twin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from virtnetplug import xml
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.attach import Attach
-from virtnetplug.hotplug.change.detach import Detach
+from virtnetplug.hotplug.change.attach import PlainAttach
+from virtnetplug.hotplug.change.detach import PlainDetach
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.identity.known import KnownDomain
@@ -31,7 +31,7 @@ from virtnetplug.policy import identity as deciding
 from virtnetplug.ports.domain import Domain
 
 
-class AttachBeside(Attach):
+class Attach(PlainAttach):
     """An attach in which a NIC gets the identity that a marker in the domain's metadata names for it.
 
     `twin_of` is the emulated NIC whose identity the one NIC of the request may take later. The metadata remembers that; the emulated NIC keeps its identity
@@ -102,7 +102,7 @@ def _taken(known: KnownDomain, net: Interface, identity: Identity) -> deciding.T
     return taken
 
 
-class DetachBeside(Detach):
+class Detach(PlainDetach):
     """A detach after which an emulated NIC comes back into its place, or another NIC of its group serves.
 
     The emulated NIC comes back if a hand-over had put it out and no unplug policy forbids it; the operation is a hand-back then.
