@@ -8,26 +8,23 @@ from functools import partial
 from typing import Any, ClassVar
 
 from virtnetplug import xml
-from virtnetplug.backends import backend_for, backend_of, faults
+from virtnetplug.backends import backend_for, faults
 from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
-from virtnetplug.hotplug.check import reserved
-from virtnetplug.hotplug.check.preflight import check_attach
-from virtnetplug.hotplug.check.request import name, pair, parse, scope_for
-from virtnetplug.hotplug.check.reserved import not_settled, placed, reservations
+from virtnetplug.hotplug.check.examine import examine, paired
+from virtnetplug.hotplug.check.request import parse, scope_for
 from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape, Site
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
-from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
-from virtnetplug.hotplug.plug.plugging import Part, actual_of, expect_attached, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, expect_attached, steps_in
 from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
 from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
@@ -35,36 +32,18 @@ from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.domain import Topology
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.network import Network
 from virtnetplug.model.operation import (
     Half,
     Nic,
     NicRecord,
     OperationRecord,
     Phase,
-    Refusal,
     Scope,
 )
 from virtnetplug.ports.domain import Domain
 
 NAME = "attach"
 """What the journal calls it."""
-
-
-def _unsettled(view: DomainView, nets: Sequence[Interface], records: Sequence[OperationRecord]) -> tuple[Refusal, ...]:
-    """A refusal for each NIC that an open operation may still take out of the guest. Such a NIC is not "there already", and cannot come."""
-    pending = of_domain(records, view.domain.uuid)
-    if not pending:
-        return ()
-    live = view.live.nets if view.live is not None else ()
-    of_mac = [each for net in nets if net.alias is None and net.mac is not None for each in live if each.mac == net.mac]
-    theirs = [*(net for net in nets if net.alias is not None), *of_mac]
-    by_id = {record.id: record for record in records}
-    return tuple(
-        not_settled(view, net.alias or "", net.alias or "", by_id[operation])
-        for net in theirs
-        if (operation := operation_of_alias(net.alias, pending) or operation_on(net, pending)) is not None
-    )
 
 
 def undos(site: Site, tx: Transaction) -> Undos:
@@ -75,39 +54,6 @@ def undos(site: Site, tx: Transaction) -> Undos:
         found |= of_define(site, tx, entry["alias"], net)
         found |= of_plug(site, tx, Coming(entry["type"], net))
     return found
-
-
-def _already(host: Host, view: DomainView, nets: Sequence[Interface], scope: Scope) -> list[Interface]:
-    """The NICs there are, if every net of the request is there in every half of the scope; else nothing."""
-    found = []
-    pools = _pools(host, view)
-    for half in scope.halves:
-        devices = view.live if half is Half.LIVE else view.config
-        for net in nets:
-            match = next((other for other in devices.nets if _is_same(net, other, pools)), None) if devices else None
-            if match is None:
-                return []
-            found.append(match)
-    return found
-
-
-def _pools(host: Host, view: DomainView) -> Mapping[str, str]:
-    """Alias of each assigned device to the network that lent it, which its live element does not name."""
-    if view.live is None or not any(backend_of(net).is_lent for net in view.live.nets):
-        return {}
-    return {nic.alias: nic.network for nic in host.journal.nics(host.hypervisor.key, view.domain.uuid)}
-
-
-def _is_same(request: Interface, there: Interface, pools: Mapping[str, str]) -> bool:
-    """Same alias and MAC, as far as the request names them (it must name one), and the same source."""
-    if request.mac is None and request.alias is None:
-        return False
-    if request.mac not in (None, there.mac) or request.alias not in (None, there.alias):
-        return False
-    if backend_of(there).is_lent and request.type == "network":
-        return pools.get(there.alias or "") == request.source_network
-    kind = "network" if there.source_network is not None else there.type  # live, its type is what came of its network
-    return (request.type, request.source) == (kind, there.source)
 
 
 class _Attach(SwapRun):
@@ -269,23 +215,9 @@ class PlainAttach(Operation):
         needs_config = self.needs_config or self.scope in (Scope.CONFIG, Scope.BOTH)
         view = look(domain, BOTH if needs_config else (Half.LIVE,))
         scope = scope_for(self.scope, view.state, domain.name)
-        nets = self.nets
-        if any(net.teaming is not None for net in nets):
-            nets = pair(nets, [net for devices in (view.live, view.config) if devices for net in devices.nets])
-        nets, warnings = self.identified(host, view, nets)
-        records = host.journal.open_operations(host.hypervisor.key, domain.uuid, "")
-        refusals = _unsettled(view, nets, records)
-        kept = reservations(records, domain.uuid)
-        there = () if refusals else _already(host, view, nets, scope)
-        networks: dict[str, Network] = {}
-        if there:
-            refusals = tuple(reserved.refusals(view, nets, kept))
-        elif not refusals:
-            refusals = check_attach(host, view, nets, scope, networks=networks, kept=kept)
-        if not there:
-            pools = [source for source, network in networks.items() if network.is_pool]
-            nets = placed(view, tuple(name(net) for net in nets), kept, pools)
-        actuals = () if refusals or there else tuple(actual_of(host, net, networks) for net in nets)
+        nets, warnings = self.identified(host, view, paired(view, self.nets))
+        asked = examine(host, view, nets, scope)
+        nets, actuals = asked.nets, asked.actuals
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
         record = _record(host, view, chosen, scope, self.remembered(host, view, nets)) if chosen else None
 
@@ -301,14 +233,13 @@ class PlainAttach(Operation):
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
             return {half.value: added for half in scope.halves}
 
-        seen = [nic for nic in view.nics if any(net is each for net in nic for each in there)]
         return Prepared(
             operation=NAME,
             domain=domain.name,
             scope=scope,
             start=start,
-            refusals=refusals,
-            already=nics_of(host, view, seen) if there else None,
+            refusals=asked.refusals,
+            already=nics_of(host, view, asked.there) if asked.there else None,
             steps=() if record is None else record.steps,
             diff=diff,
             actual=actuals,

@@ -17,12 +17,12 @@ from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of
 from virtnetplug.hotplug.check.reserved import unsettled
+from virtnetplug.hotplug.check.sources import actual_of
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
-from virtnetplug.hotplug.plug.plugging import actual_of
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
 from virtnetplug.model.interface import OF_DEVICES, Interface

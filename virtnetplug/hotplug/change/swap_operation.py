@@ -16,6 +16,7 @@ from virtnetplug.hotplug.change.swap import Swap, lost_settings, predecessor, re
 from virtnetplug.hotplug.change.swap_run import Change, SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.reserved import freed
+from virtnetplug.hotplug.check.sources import actual_of, holder_of
 from virtnetplug.hotplug.engine.operation import (
     ELEMENT,
     ELEMENTS,
@@ -41,7 +42,6 @@ from virtnetplug.hotplug.plug.last_seen import (
     as_seen,
     see_defined,
 )
-from virtnetplug.hotplug.plug.plugging import actual_of, holder_of
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.remembering import Remembered, name_of, remember_again
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_remembering, of_swap

@@ -18,6 +18,7 @@ from virtnetplug.hotplug.change.swap_run import SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.preflight import check_scope, check_update
 from virtnetplug.hotplug.check.request import scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, freed, unsettled
+from virtnetplug.hotplug.check.sources import actual_of
 from virtnetplug.hotplug.engine.operation import (
     ELEMENT,
     FLAG,
@@ -50,7 +51,7 @@ from virtnetplug.hotplug.look.view import (
 from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
-from virtnetplug.hotplug.plug.plugging import Part, actual_of, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap

@@ -15,11 +15,28 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.look.view import describe, refusal
+from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.ports.domain import Domain
 from virtnetplug.resolve import resolve
+
+
+def actual_of(host: Host, net: Interface, networks: Mapping[str, Network] | None = None) -> ActualDevice:
+    """What libvirt makes of the NIC. Raises what `resolve` raises, and what looking up a network raises that is not among `networks`."""
+    if net.type != "network":
+        return resolve(net, None)
+    if net.source_network is None:
+        raise NetworkMissing("the NIC names no network")
+    network = (networks or {}).get(net.source_network)
+    return resolve(net, network or host.networks.network(net.source_network))
+
+
+def holder_of(host: Host, net: Interface) -> str:
+    """The type that decides which settings the NIC can hold (see `policy.identity.take`)."""
+    actual = actual_of(host, net)
+    return actual.type if backend_for(actual).is_lent else net.type
 
 
 def missing(

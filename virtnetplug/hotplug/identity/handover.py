@@ -27,13 +27,13 @@ from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import unsettled
+from virtnetplug.hotplug.check.sources import holder_of
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out, strange
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe
-from virtnetplug.hotplug.plug.plugging import holder_of
 from virtnetplug.hotplug.plug.remembering import name_of
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.operation import Half, Refusal, Scope

@@ -6,39 +6,20 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from virtnetplug.backends import Backend, Order, backend_for, faults
-from virtnetplug.errors import HostDeviceBusy, NetworkMissing, NotApplied
+from virtnetplug.errors import HostDeviceBusy, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import expect_run
-from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.network import Network
 from virtnetplug.model.operation import Half, Phase
-from virtnetplug.resolve import resolve
 
 MOST_RACES = 8
 """How often a device may be lost to a domain started meanwhile before the operation gives up."""
 
 Part = tuple[str, str, Phase, Half | None]
-
-
-def actual_of(host: Host, net: Interface, networks: Mapping[str, Network] | None = None) -> ActualDevice:
-    """What libvirt makes of the NIC. Raises what `resolve` raises, and what looking up a network raises that is not among `networks`."""
-    if net.type != "network":
-        return resolve(net, None)
-    if net.source_network is None:
-        raise NetworkMissing("the NIC names no network")
-    network = (networks or {}).get(net.source_network)
-    return resolve(net, network or host.networks.network(net.source_network))
-
-
-def holder_of(host: Host, net: Interface) -> str:
-    """The type that decides which settings the NIC can hold (see `policy.identity.take`)."""
-    actual = actual_of(host, net)
-    return actual.type if backend_for(actual).is_lent else net.type
 
 
 def steps_in(backend: Backend, alias: str, settings: Mapping[str, Setting], *, name: str = "") -> list[Part]:
