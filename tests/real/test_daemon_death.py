@@ -240,7 +240,7 @@ def check_orphan(ward: Ward, what: str) -> None:
     """libvirt has lost sight of the NIC. Never is the host said to be as before; with leave to taint, it will be."""
     (first,) = ward.recover()
     assert (first.result, first.reason) == (Result.INCOMPLETE, "orphan-tap"), what
-    assert "--allow-taint" in first.message and next(iter(ward.held())) in first.message
+    assert "allow_taint=True" in first.message and next(iter(ward.held())) in first.message
     assert "orphan-tap" in ward.audit(), what
     with ward.plugger() as plugger, pytest.raises(VirtnetplugError) as caught:
         plugger.attach(ward.guest.name, [ward.nic()])  # it could go in, and the next recovery would take it out
