@@ -63,9 +63,10 @@ def _twice(values: Iterable[str | None]) -> set[str]:
 def _doubles(seen: Seen) -> Iterator[Finding]:
     """Aliases and MACs that occur twice; where both definitions have such a double, the finding is about the live one."""
     found: set[str] = set()
-    for half, text, nets in ((Half.LIVE, seen.live_xml, seen.live), (Half.CONFIG, seen.config_xml, seen.config)):
+    for half, text in ((Half.LIVE, seen.live_xml), (Half.CONFIG, seen.config_xml)):
         if text is None or not xml.may_have_doubles(text):
-            continue
+            continue  # most definitions of the next boot are never parsed
+        nets = seen.live if half is Half.LIVE else seen.config
         for alias in sorted(_twice(net.alias for net in nets) - found):
             found.add(alias)
             yield finding("alias-duplicate", seen.owner, alias, half=half)
