@@ -7,6 +7,8 @@ depends on the driver is run. ``make test`` does both at the same time, and besi
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -40,6 +42,12 @@ LONGEST = (
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
+MERCY = 30.0
+"""Seconds that a test has, once its time is over, to end by the exception that pytest-timeout raises in it."""
+
+_output = pytest.StashKey[int]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--driver", choices=("daemon", "embedded"), default="daemon", help="libvirt's QEMU driver to use")
     parser.addoption(
@@ -59,10 +67,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_output] = os.dup(2)  # a test's own output is captured
     config.addinivalue_line("markers", "real: depends on the driver, although it does not name the fixture `uri`")
     config.addinivalue_line("markers", "long: of a lab, run by make lab-full alone")
     config.addinivalue_line("markers", "many(stride): has many cases of a kind; with --brief one of so many is run")
     config.addinivalue_line("markers", "driver(name): runs on this driver only, `daemon` or `embedded`")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process of a test that hangs where no exception reaches it: in a function of C, or in its own cleaning up.
+
+    The stacks of all threads are shown, the test has failed, and pytest-xdist starts another worker.
+    """
+    limit = item.config.getoption("timeout") or float(item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(limit + MERCY, exit=True, file=item.config.stash[_output])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

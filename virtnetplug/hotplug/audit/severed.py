@@ -10,8 +10,9 @@ from virtnetplug.hotplug.audit.disagreement import behind
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import DomainLock
 from virtnetplug.hotplug.change import heal
+from virtnetplug.hotplug.engine.prepared import failure
 from virtnetplug.hotplug.report.survey import Survey, look_again, survey
-from virtnetplug.model.operation import Outcome, Plan, Refusal, Result, Scope
+from virtnetplug.model.operation import Outcome, Plan, Refusal, Scope
 from virtnetplug.ports.domain import Domain
 
 Place = tuple[str, str]
@@ -20,7 +21,6 @@ Place = tuple[str, str]
 
 Locked = Callable[[str], AbstractContextManager[tuple[Domain, DomainLock]]]
 
-_RESULTS = {3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
 _GONE = (DomainMissing, DomainNotRunning, NicMissing)
 
 
@@ -36,9 +36,7 @@ def heal_severed(host: Host, locked: Locked, places: Sequence[Place]) -> tuple[O
         except Interrupted:
             raise
         except VirtnetplugError as error:
-            name, result = host.hypervisor.domain(uuid).name, _RESULTS.get(error.exit_code, Result.INCOMPLETE)
-            left = Outcome(operation=heal.NAME, domain=name, result=result, reason=error.reason, message=error.message)
-            outcomes.append(left)
+            outcomes.append(failure(heal.NAME, host.hypervisor.domain(uuid).name, error))
     return tuple(outcomes)
 
 

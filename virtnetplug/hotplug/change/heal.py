@@ -40,7 +40,7 @@ from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.view import BOTH, describe, look
 from virtnetplug.hotplug.plug.announcement import announce
 from virtnetplug.hotplug.plug.plugging import Part
@@ -204,9 +204,7 @@ class Heal(Operation):
         view = look(domain, BOTH)
         scope_for(None, view.state, domain.name)  # raises for one that does not run
         nic = find(view, self.nic, (Half.LIVE,))
-        net = nic.live
-        if net is None:
-            raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in its live definition")
+        net = in_guest(view, nic)
         backing = backing_of(host, domain, net)
         refusals = (*_obstacles(backing, may_move=self.may_move), *check_scope(view, Scope.LIVE))
         steps = () if refusals or backing.is_whole else plan_steps(*_parts(backing))

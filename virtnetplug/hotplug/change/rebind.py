@@ -14,7 +14,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import NicMissing, UsageError, VirtnetplugError
+from virtnetplug.errors import UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import heal, update
 from virtnetplug.hotplug.engine.operation import Site
@@ -22,9 +22,9 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos
 from virtnetplug.hotplug.guest import definition, guest
 from virtnetplug.hotplug.look.backing import backing_of, elsewhere, foreign
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.recognition import end_of
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, carried, describe, has_source_of, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, carried, has_source_of, look
 from virtnetplug.hotplug.plug.announcement import announce
 from virtnetplug.hotplug.plug.last_seen import is_put_in
 from virtnetplug.model.interface import Interface
@@ -161,8 +161,8 @@ class Rebind(update.Update):
             raise UsageError("rebind is for a running guest; `update(scope=Scope.CONFIG)` changes the definition alone")
         view = look(domain, BOTH)
         nic = find(view, self.nic, (self.scope or Scope.LIVE).halves)
-        if nic.live is None and view.state.is_active:
-            raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in its live definition")
+        if view.state.is_active:
+            in_guest(view, nic)
         return nic
 
     def after_change(self, host: Host) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import Choice, backend_for
 from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_lent, told
-from virtnetplug.errors import NicMissing, NotSupported, VfChanged, VirtnetplugError
+from virtnetplug.errors import NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
@@ -20,7 +20,7 @@ from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.check.sources import actual_of
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.model.holding import Holding
@@ -71,9 +71,7 @@ def owning_pool(host: Host, address: PciAddress) -> str | None:
 
 
 def _assigned(host: Host, view: DomainView, nic: DomainNic) -> tuple[Interface, Assigned]:
-    name, domain, live = describe(nic.net), view.domain.name, nic.live
-    if live is None:
-        raise NicMissing(f"NIC {name} of domain {domain} is not in its live definition")
+    name, domain, live = describe(nic.net), view.domain.name, in_guest(view, nic)
     device = assigned_to(host, view.domain, live, nic.config)
     if device is None:
         why = "is no assigned device" if not live.is_hostdev else "is a device of another host; run virtnetplug there"

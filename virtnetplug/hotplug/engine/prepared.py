@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from virtnetplug.errors import Refused
+from virtnetplug.errors import Refused, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work, to_end
 from virtnetplug.hotplug.engine.migration import obstacles_after
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.operation import Nic, Outcome, Plan, Refusal, Result, Scope, Step
+
+_RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
+"""How an operation ended whose error has this exit code."""
 
 
 def _nothing() -> dict[str, str]:
@@ -72,6 +75,12 @@ class Prepared:
             if is_so
             else (*self.warnings, *obstacles_after(self.domain, self.steps)),
         )
+
+
+def failure(operation: str, domain: str, error: VirtnetplugError) -> Outcome:
+    """The outcome of an operation that raised `error`, for one who goes on with others."""
+    result = _RESULTS.get(error.exit_code, Result.INCOMPLETE)
+    return Outcome(operation=operation, domain=domain, result=result, reason=error.reason, message=error.message)
 
 
 def refuse(refusals: Sequence[Refusal]) -> None:

@@ -27,7 +27,7 @@ from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, amend
 from virtnetplug.hotplug.engine.operation import Direction, Operation
-from virtnetplug.hotplug.engine.prepared import Prepared
+from virtnetplug.hotplug.engine.prepared import Prepared, failure
 from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.identity.serving import NOWHERE, candidates, twins_of
@@ -38,7 +38,6 @@ from virtnetplug.model.identity import CandidateView
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
 from virtnetplug.ports.domain import Domain, DomainState
 
-_RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.INCOMPLETE, 75: Result.PENDING}
 _WHERE = {Half.LIVE: "the guest", Half.CONFIG: "the definition"}
 _LINKS = {Deed.LINK_UP: "up", Deed.LINK_DOWN: "down"}
 
@@ -249,13 +248,8 @@ def _do(known: KnownDomain, due: Due, lock: DomainLock, seconds: float) -> Done:
         raise
     except VirtnetplugError as error:
         sentence = f"{due.sentence}. That could not be done: {error.message}"
-        outcome = Outcome(
-            operation=detach.NAME if due.deed is Deed.UNPLUG else update.NAME,
-            domain=domain.name,
-            result=_RESULTS.get(error.exit_code, Result.INCOMPLETE),
-            reason=error.reason,
-            message=sentence,
-        )
+        operation = detach.NAME if due.deed is Deed.UNPLUG else update.NAME
+        outcome = replace(failure(operation, domain.name, error), message=sentence)
     enforced = Enforced(
         deed=due.deed,
         nic=due.nic,

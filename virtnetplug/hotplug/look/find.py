@@ -39,6 +39,13 @@ def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Do
     )
 
 
+def in_guest(view: DomainView, nic: DomainNic) -> Interface:
+    """The NIC as the guest has it; raises `NicMissing` of one that only the next boot has."""
+    if nic.live is None:
+        raise NicMissing(f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its live definition")
+    return nic.live
+
+
 def _meant_by(view: DomainView, selector: str) -> list[DomainNic]:
     mac, pci = selector.lower().replace("-", ":"), None
     with suppress(PciAddressInvalid):

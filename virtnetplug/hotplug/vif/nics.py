@@ -12,7 +12,6 @@ from typing import Any
 from virtnetplug.errors import (
     BridgeMissing,
     DomainMissing,
-    NicMissing,
     NotSupported,
     TapElsewhere,
     UsageError,
@@ -22,9 +21,9 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.reserved import pending
 from virtnetplug.hotplug.look.backing import LINUX
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.open_operations import operation_on
-from virtnetplug.hotplug.look.view import BOTH, DomainView, describe, look
+from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import NetdevState
@@ -114,13 +113,12 @@ def find_one(host: Host, domain: Domain, selector: str, *, among_all: bool = Fal
     """The vif of the NIC that `selector` means. Its label has the name of its domain, too, if it is one `among_all`."""
     store, drivers = xen(host)
     view = look(domain, BOTH)
-    live, config = find(view, selector)
-    net = live or config
-    assert net is not None
+    meant = find(view, selector)
+    net = meant.net
     against = check_scope(view, Scope.LIVE)
     found = Found(domain_id=view.state.id, kind=net.type, domains=(domain,), has_all=among_all)
-    if live is None and not against:
-        raise NicMissing(f"NIC {describe(config)} of domain {domain.name} is not in its live definition")
+    if not against:
+        in_guest(view, meant)
     prefix = f"{domain.name}/" if among_all else ""
     label = prefix + _name(net)
     if (why := drivers.rebind_obstacle()) is not None:
