@@ -329,6 +329,7 @@ def test_nonsense_for_refusals_refuses_its_nic_alone(fake: World, site: Path, an
 DEATHS = {
     "before its step": "raise ValueError('dies')",
     "by exiting": "raise SystemExit(1)",
+    "by being cancelled": "import asyncio; raise asyncio.CancelledError",
     "in its step": "return steps.effect('mine', order.net.alias, lambda: 1 / 0, half=Half.LIVE)",
     "after its step": "steps.effect('mine', order.net.alias, lambda: None, half=Half.LIVE); raise ValueError('dies')",
     "with a step it has not": "return steps.effect('other', order.net.alias, lambda: None)",
