@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -376,6 +377,11 @@ def test_a_package_that_dies_inside_unplug_keeps_the_operation_open(fake: World,
 def test_a_list_outlives_a_package_at_fault(fake: World, site: Path, body: str) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     faulty_package(site, body)
+    for look in (fake.plugger.list, partial(fake.plugger.show, nic="ua-nic1")):
+        fake.events.clear()
+        look(fake.name)
+        warnings = [event.text for event in fake.events if event.kind == "warning"]
+        assert warnings == list(backends.faults()) and (warnings != []) == ("probe" in body)
     assert [one.alias for one in fake.plugger.list(fake.name)] == ["ua-nic1"]
     assert fake.plugger.audit().findings == ()
 
