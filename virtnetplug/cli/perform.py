@@ -13,7 +13,7 @@ from virtnetplug.cli.table import paint, printable, prose
 from virtnetplug.cli.views import text_from_nics, xml_text
 from virtnetplug.errors import Refused
 from virtnetplug.hotplug.engine import kinds
-from virtnetplug.model.operation import Nic, Outcome, Plan, Refusal, Step
+from virtnetplug.model.operation import Nic, Outcome, Plan, Refusal
 
 if TYPE_CHECKING:
     from virtnetplug.cli.session import Session
@@ -113,11 +113,13 @@ def of_plan(plan: Plan) -> Answer:
         nic = f"{refusal.nic}: " if refusal.nic else ""
         text += f"  refused: {prose(nic + refusal.message)} [{refusal.reason}]\n"
     text += "".join(f"  warning: {prose(warning)}\n" for warning in plan.warnings)
-    text += "".join(f"  {number:2}. {_step(step)}\n" for number, step in enumerate(plan.steps, 1))
-    for half, diff in plan.diff.items():
+    for number, step in enumerate(plan.steps, 1):
+        half, detail = f" [{step.half}]" if step.half else "", f": {step.detail}" if step.detail else ""
+        text += f"  {number:2}. {prose(f'{step.name} {step.nic}{half}{detail}')}\n"
+    for definition, diff in plan.diff.items():
         if diff:
             lines = xml_text(diff).splitlines()
-            text += f"\n{half}:\n" + "".join(f"{paint(line, _DIFF_COLOURS.get(line[:1]))}\n" for line in lines)
+            text += f"\n{definition}:\n" + "".join(f"{paint(line, _DIFF_COLOURS.get(line[:1]))}\n" for line in lines)
     if plan.fits:
         return document("planned", **plain(plan)), text
     first = plan.refusals[0]
@@ -163,12 +165,6 @@ def message_from_outcome(outcome: Outcome) -> str:
 def _called(nic: Nic) -> str:
     names = [name for name in (nic.alias, nic.mac) if name]
     return f"{names[0]} ({names[1]})" if len(names) == 2 else (names or ["a NIC"])[0]
-
-
-def _step(step: Step) -> str:
-    half = f" [{step.half}]" if step.half else ""
-    detail = f": {step.detail}" if step.detail else ""
-    return prose(f"{step.name} {step.nic}{half}{detail}")
 
 
 def _line_of_recovery(outcome: Outcome) -> str:

@@ -116,7 +116,12 @@ def _link(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
 
 def _outside(seen: Seen, net: NetGlimpse, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:
     bridge, master = links.get(net.bridge or ""), links.get(link.master or "")
-    if _is_switched(bridge, master):
+    # Open vSwitch that could not be asked: a port's master is its datapath then, or none at all where that is in user space.
+    is_unasked = bridge is not None and bridge.kind not in (LINUX, OPEN_VSWITCH)
+    is_of_datapath = (
+        bridge is not None and bridge.kind == OPEN_VSWITCH and master is not None and master.name == DATAPATH
+    )
+    if is_unasked or is_of_datapath:
         return
     kind = "tap-in-other-bridge" if link.master else "tap-not-in-bridge"
     if bridge is None:
@@ -124,13 +129,6 @@ def _outside(seen: Seen, net: NetGlimpse, link: Link, links: Mapping[str, Link])
     is_safe = bridge is not None and bridge.kind in (LINUX, OPEN_VSWITCH)
     start = f"start network {net.network}" if net.network else f"make bridge {net.bridge}"
     yield _at(seen, net, kind, link.name, is_safe=is_safe, bridge=net.bridge, master=link.master, start=start)
-
-
-def _is_switched(bridge: Link | None, master: Link | None) -> bool:
-    """Open vSwitch that could not be asked: a port's master is its datapath then, or none at all where that is in user space."""
-    if bridge is None or bridge.kind == LINUX:
-        return False
-    return bridge.kind != OPEN_VSWITCH or (master is not None and master.name == DATAPATH)
 
 
 def _port(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
