@@ -23,11 +23,10 @@ from virtnetplug.errors import (
 )
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
+from virtnetplug.xml.documents import interface
 from virtnetplug.xml.kinds import TEXT, YES_NO, Kind
 from virtnetplug.xml.mapping import Attribute, Element, Only, Parts, Text, namesakes
-from virtnetplug.xml.nets import interface
-from virtnetplug.xml.parser import MAX_BYTES, MAX_DEFINITION_BYTES, root_from
-from virtnetplug.xml.schema import own_schema
+from virtnetplug.xml.parser import MAX_BYTES, MAX_DEFINITION_BYTES, own_schema, root_from
 from virtnetplug.xml.written import Written
 
 NAMESPACE = "urn:virtnetplug:domain"
