@@ -12,8 +12,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from virtnetplug.adapters.sqlite import schema
-from virtnetplug.adapters.sqlite.directory import ELSEWHERE, open_private
-from virtnetplug.adapters.sqlite.faults import busy, is_busy, is_full
+from virtnetplug.adapters.sqlite.directory import ELSEWHERE, busy, is_busy, is_full, open_private
 from virtnetplug.errors import JournalBroken
 
 PATIENCE = 30.0

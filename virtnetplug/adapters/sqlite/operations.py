@@ -1,4 +1,4 @@
-"""Operations and their steps in the journal, and the calls that work on them."""
+"""Operations and their steps in the journal, the calls that work on them, and the hypervisors they are of."""
 
 from __future__ import annotations
 
@@ -6,17 +6,64 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from virtnetplug.adapters.daemon import key_from_uri, provisional_key
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.hypervisors import Hypervisors
 from virtnetplug.adapters.sqlite.locks import Owners, process_of
-from virtnetplug.adapters.sqlite.schema import REMEMBERED
+from virtnetplug.adapters.sqlite.schema import REMEMBERED, key_in_journal
 from virtnetplug.errors import JournalMoved, OperationGone, OperationTaken
 from virtnetplug.model.operation import OPEN_STATES, OperationRecord, OperationState, StepState
 from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.store import OwnerProcess
+
+
+class Hypervisors:
+    """The part of `ports.store.Journal` that knows hypervisors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._provisional: dict[str, str] = {}
+
+    def recognise(self, uri: str, hypervisor: str) -> None:
+        """`hypervisor` answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
+        if key_from_uri(uri) is not None:
+            return
+        self._provisional[hypervisor] = provisional_key(uri)
+        if not self._database.read_only:
+            self._adopt(provisional_key(uri), hypervisor)
+
+    def _adopt(self, provisional: str, key: str) -> None:
+        """Give rows their hypervisor's key. A NIC that has a row of that key keeps it, for it is the newer one."""
+        tables = ("operations", "nics", "holdings")
+        of_them = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE hypervisor = :old" for table in tables)  # noqa: S608 - names of our own only
+        values = {"old": provisional, "new": key}
+        if not self._database.fetch(f"{of_them} LIMIT 1", values):
+            return
+        with self._database.transaction():
+            for table in tables:
+                self._database.write(f"UPDATE OR IGNORE {table} SET hypervisor = :new WHERE hypervisor = :old", values)  # noqa: S608 - names of our own only
+            self._database.write("DELETE FROM nics WHERE hypervisor = :old", values)
+
+    @overload
+    def _keys(self, hypervisor: str) -> tuple[str, ...]: ...
+    @overload
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None: ...
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None:
+        """All keys that rows of this hypervisor have: a journal that is only read keeps the provisional ones."""
+        if hypervisor is None:
+            return None
+        return (hypervisor, *filter(None, [self._provisional.get(hypervisor)]))
+
+    def _keys_of_uri(self, uri: str) -> tuple[str, ...]:
+        """The keys of the hypervisor that is dialled by that URI; for another host's, all keys that were seen there."""
+        key = key_in_journal(uri, self._database.path)
+        if key != provisional_key(uri):
+            return (key,)
+        dialled = self._database.fetch("SELECT DISTINCT hypervisor FROM operations WHERE uri = ?", (uri,))
+        return (key, *(str(row["hypervisor"]) for row in dialled))
+
 
 KEEP_SECONDS = 90 * 86400.0
 """How long an operation that has ended stays in the history; counters are kept for ever."""
@@ -50,7 +97,7 @@ class Operations(Hypervisors):
         """
         self._database.expect_writable()
         with self._database.joined():
-            self._database.write(_INSERT, rows.row_from_operation(record))
+            self._database.write(_INSERT, rows.row_from(record, rows.OPERATION))
             self._database.write_many(
                 _INSERT_STEP, [rows.row_from(step, rows.STEP, operation_id=record.id) for step in record.steps]
             )
