@@ -35,8 +35,7 @@ def open(  # noqa: A001 - it is what it does
     """
     from virtnetplug.adapters.clock import SystemClock
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
-    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
-    from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks, LibvirtNodeDevices
     from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.links import LinuxLinks
     from virtnetplug.adapters.sqlite import SqliteJournal
@@ -122,7 +121,7 @@ def demo(say: Callable[[str], None], *, keep: bool) -> int:
     from virtnetplug.demo.story import Tools, tell
 
     def machines(uri: str) -> Machines:
-        from virtnetplug.adapters.libvirt.machines import Machines
+        from virtnetplug.adapters.libvirt.connection import Machines
 
         return Machines(uri)
 
