@@ -67,8 +67,7 @@ def open(  # noqa: A001 - it is what it does
 
 def _xen(libvirt: Hypervisor) -> tuple[Hypervisor, VifStore | None, VifDrivers | None]:
     """libvirt's Xen driver with what it leaves out, and, where this is the host's dom0, what that has."""
-    from virtnetplug.adapters.xen.connection import XenHypervisor
-    from virtnetplug.adapters.xen.domain import Dom0
+    from virtnetplug.adapters.xen.domain import Dom0, XenHypervisor
     from virtnetplug.adapters.xen.netback import XenVifDrivers
     from virtnetplug.adapters.xen.tools import Toolstack
     from virtnetplug.adapters.xen.xenstore import XenStore

@@ -18,7 +18,7 @@ from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Vlan, VlanTag
 from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.ports.domain import Domain
-from virtnetplug.ports.links import SwitchPort
+from virtnetplug.ports.host import SwitchPort
 
 INTERFACE = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
 EXTRA = (

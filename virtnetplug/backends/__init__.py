@@ -28,10 +28,8 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
-from virtnetplug.ports.host_devices import HostDevices, NodeDevices
-from virtnetplug.ports.links import HostLinks
+from virtnetplug.ports.host import Clock, HostDevices, HostLinks, NodeDevices
 from virtnetplug.ports.network import Networks
 from virtnetplug.ports.store import Journal
 from virtnetplug.resolve import IN_PLACE

@@ -176,7 +176,7 @@ class LibvirtDomain:
     changes_in_place = True
 
     def strays(self) -> Sequence[Stray]:
-        """QEMU's are seen by their taps (`ports.links.HostLinks.taps_of`), not here."""
+        """QEMU's are seen by their taps (`ports.host.HostLinks.taps_of`), not here."""
         return ()
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:

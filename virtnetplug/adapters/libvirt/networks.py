@@ -210,7 +210,7 @@ _BUSY = ("is in use by driver", "is still in use", "is still active", "Not detac
 
 
 class LibvirtNodeDevices:
-    """`ports.host_devices.NodeDevices` on the connection of a hypervisor."""
+    """`ports.host.NodeDevices` on the connection of a hypervisor."""
 
     def __init__(self, hypervisor: LibvirtHypervisor) -> None:
         self._hypervisor = hypervisor

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from virtnetplug.adapters.linux import bridge_port, netdev_state, openvswitch, processes, rtnetlink
+from virtnetplug.adapters.linux import bridge_port, files, netdev_state, openvswitch, rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import BridgeMissing, Failed
 from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Vlan
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 
 
 class LinuxLinks:
@@ -121,7 +121,7 @@ class LinuxLinks:
         return self.taps_by_domain().get(domain_uuid.lower(), frozenset())
 
     def taps_by_domain(self) -> Mapping[str, frozenset[str]]:
-        return processes.taps_by_domain(self._proc)
+        return files.taps_by_domain(self._proc)
 
 
 def _is_datapath(master: RawLink | None) -> bool:

@@ -22,7 +22,7 @@ from virtnetplug.errors import ClaimTaken, JournalNewer
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import NicRecord
-from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.host import Clock
 
 _IS_IT = "address = :address AND operation_id = :was_operation AND since = :was_since"
 _UNPLUG_POLICY = "unplug-policy"

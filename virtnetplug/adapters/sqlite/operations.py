@@ -15,7 +15,7 @@ from virtnetplug.adapters.sqlite.locks import Owners, process_of
 from virtnetplug.adapters.sqlite.schema import REMEMBERED, key_in_journal
 from virtnetplug.errors import JournalMoved, OperationGone, OperationTaken
 from virtnetplug.model.operation import OPEN_STATES, OperationRecord, OperationState, StepState
-from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.host import Clock
 from virtnetplug.ports.store import OwnerProcess
 
 

@@ -21,7 +21,7 @@ from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import known_as
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import HowEnded
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.xml import NetGlimpse
 
 

@@ -13,7 +13,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.xml import NetGlimpse
 
 
