@@ -7,6 +7,7 @@ libvirt gives and takes such an element without its namespace, and puts all that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,6 +159,10 @@ _CARRIED = _Document(
 )
 
 
+metadata_text: Callable[[DomainMetadata], str] = _REMEMBERED.write
+travelling_text: Callable[[Travelling], str] = _CARRIED.write
+
+
 def metadata(text: str | None) -> DomainMetadata:
     """What virtnetplug remembers of a domain, by the document as libvirt gives it; nothing for None or an empty text.
 
@@ -177,11 +182,6 @@ def metadata(text: str | None) -> DomainMetadata:
     return remembered
 
 
-def metadata_text(remembered: DomainMetadata) -> str:
-    """The document of the newest version, without a namespace; the empty text where there is nothing to remember."""
-    return _REMEMBERED.write(remembered)
-
-
 def travelling(text: str | None) -> Travelling:
     """What a running guest carries with it, by the document as libvirt gives it; nothing for None or an empty text.
 
@@ -192,11 +192,6 @@ def travelling(text: str | None) -> Travelling:
     except XmlTooLarge as fault:
         raise _CARRIED.broken(fault.message) from None
     return carried
-
-
-def travelling_text(carried: Travelling) -> str:
-    """The document without its namespace, as libvirt takes it; empty where there is nothing to carry."""
-    return _CARRIED.write(carried)
 
 
 def carried_in(domain_xml: str) -> Travelling:

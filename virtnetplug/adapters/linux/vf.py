@@ -82,7 +82,7 @@ def write(pf: int, vf: int, setting: str, *values: object) -> None:
     """Set one of `SETTINGS`; raises `OSError`.
 
     An admin MAC of zeroes removes the MAC. VLAN 0 with priority 0 removes the VLAN. Rates are in Mbit/s, and 0 is no limit.
-    With spoofchk, frames of another source address than the VF's are dropped. A trusted VF may change its address and receive everything.
+    spoofchk drops frames of another source address than the VF's. A trusted VF may change its address and receive everything.
     """
     _, kind, value = _WRITTEN[setting]
     rtnetlink.write(pf, packed(VFINFO_LIST, packed(_VF_INFO, packed(kind, value(vf, *values)))))

@@ -37,9 +37,7 @@ def prepare(directory: Path) -> None:
         raise JournalBroken(f"{directory} is to hold the journal and is no directory. Remove it, or {ELSEWHERE}.")
     for path in (directory, directory / FILE):
         if path.exists() and not os.access(path, os.W_OK):
-            raise JournalReadOnly(
-                f"the journal cannot be written: {path} is read-only for this user. {read_only_remedy()}"
-            )
+            raise _read_only(path)
     for part in ("owners", "locks"):
         (directory / part).mkdir(mode=0o700, exist_ok=True)
 

@@ -55,7 +55,7 @@ class SqliteJournal(Operations, Totals):
         self._database.close()
 
     def batch(self, *, is_durable: bool = True) -> AbstractContextManager[None]:
-        """Group the writes of this thread into one commit, while other threads' writes wait; `is_durable`: see `Journal.batch`."""
+        """Writes of other threads wait."""
         return self._database.transaction(is_durable=is_durable)
 
     # -- NICs ------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class SqliteJournal(Operations, Totals):
     # -- what the host's owner has set, and locks ------------------------------------------------------
 
     def host_policy(self) -> UnplugPolicy:
-        """The unplug policy of domains that have none of their own; ``keep`` where it was never set. Raises `JournalNewer` for one not known."""
+        """Raises `JournalNewer` for a policy that is not known."""
         found = self._database.fetch("SELECT value FROM host_settings WHERE name = ?", (_UNPLUG_POLICY,))
         value = found[0]["value"] if found else UnplugPolicy.KEEP.value
         try:
@@ -123,10 +123,7 @@ class SqliteJournal(Operations, Totals):
     def lock(
         self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes; never to be waited for inside a `batch`.
-
-        Raises `LockTaken` after `seconds`.
-        """
+        """Never wait for the lock inside a `batch`."""
         self._database.expect_writable()
         return locked(self.directory / "locks" / domain_lock_name(hypervisor, domain_uuid), on_wait, seconds=seconds)
 

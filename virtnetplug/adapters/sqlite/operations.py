@@ -27,7 +27,6 @@ class Hypervisors:
         self._provisional: dict[str, str] = {}
 
     def recognise(self, uri: str, hypervisor: str) -> None:
-        """`hypervisor` answers at `uri`: rows of an older version, which had the URI alone, are found by the key from now on."""
         if key_from_uri(uri) is not None:
             return
         self._provisional[hypervisor] = provisional_key(uri)
@@ -90,11 +89,7 @@ class Operations(Hypervisors):
     # -- written by the call that runs an operation -----------------------------------------------
 
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps, as its `owner`'s.
-
-        Some operations that ended more than `KEEP_SECONDS` ago are removed in the same commit. A full disk therefore refuses
-        an operation at its begin, before anything is touched, and not at its end.
-        """
+        """Remove some operations that ended more than `KEEP_SECONDS` ago, too: a full disk refuses an operation at its begin, not at its end."""
         self._database.expect_writable()
         with self._database.joined():
             self._database.write(_INSERT, rows.row_from(record, rows.OPERATION))
@@ -112,7 +107,7 @@ class Operations(Hypervisors):
             self.expect_owner(operation_id, owner)
 
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
-        """Move one step at Unix time `at` (None: now), and count a compensation; an empty `detail` keeps the one that is there."""
+        """Count a compensation, too. An empty `detail` keeps the detail that is there."""
         moment = self._clock.now() if at is None else at
         values = {"id": operation_id, "seq": seq, "state": state, "detail": detail, "at": moment}
         changes = f"{_TIMES.get(state, '')}state = :state, detail = coalesce(nullif(:detail, ''), detail)"
@@ -131,10 +126,6 @@ class Operations(Hypervisors):
         error: str = "",
         owner: str = "",
     ) -> None:
-        """Set the state of an open operation of `owner`; a state that is not open ends the operation and counts it.
-
-        Raises `OperationTaken`, and writes nothing, if the operation has ended or is another owner's.
-        """
         ended = None if state in OPEN_STATES else self._clock.now()
         with self._database.joined():
             changed = self._database.write(
@@ -170,10 +161,7 @@ class Operations(Hypervisors):
             return True
 
     def expect_owner(self, operation_id: str, owner: str) -> None:
-        """Raise `OperationTaken` unless the operation is open and `owner`'s; `OperationGone` if the journal does not have it.
-
-        If the journal was moved, the journal in place answers: any call may have the operation that is there.
-        """
+        """Raise `OperationGone` if the journal does not have the operation. If the journal was moved, the journal in place answers."""
         database, wanted = self._database, ("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
         try:
             found = database.fetch(*wanted)
@@ -235,7 +223,6 @@ class Operations(Hypervisors):
                 return _read(in_place, *wanted)
 
     def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
-        """The newest operation of those names that is done, for each domain and each NIC that was to be remembered (the first, of several)."""
         where, values = rows.match(hypervisor=self._keys(hypervisor))
         # As literals: SQLite takes the index `operations_remembering` only for the very list that the index has.
         listed = ", ".join(f"'{name}'" for name in names)

@@ -75,7 +75,7 @@ class Totals:
             yield row["step"], row["result"], row["count"]
 
     def durations(self) -> Iterator[tuple[str, str, str, Histogram]]:
-        """(operation, kind, phase, histogram of seconds): one observation per phase and ended operation."""
+        """The histograms have one observation per phase and ended operation."""
         series: defaultdict[tuple[str, str, str], dict[float, tuple[int, float]]] = defaultdict(dict)
         for row in self._database.fetch(
             """SELECT operation, kind, phase, bound, sum(count) AS count, sum(sum) AS sum FROM (
