@@ -29,8 +29,7 @@ from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, Hypervisor
-from virtnetplug.ports.host import Clock, HostDevices, HostLinks, NodeDevices
-from virtnetplug.ports.network import Networks
+from virtnetplug.ports.host import Clock, HostDevices, HostLinks, Networks, NodeDevices
 from virtnetplug.ports.store import Journal
 from virtnetplug.resolve import IN_PLACE
 

@@ -35,7 +35,7 @@ _NO_PORT = (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
 class LibvirtNetworks:
-    """`ports.network.Networks`: those a domain of this hypervisor may name.
+    """`ports.host.Networks`: those a domain of this hypervisor may name.
 
     The embedded QEMU driver has no networks. It uses those of the ``network`` driver's daemon: ``network:///system`` for root, else
     ``network:///session``. The connection to that daemon is opened when it is first needed.
