@@ -190,7 +190,10 @@ class Watch(Protocol):
 
 
 class Domain(Protocol):
-    """One domain. Every call is a look or a single effect; errors are `HypervisorFailed` and its kin, or `ConnectionLost`."""
+    """One domain. Every call is a look or a single effect; errors are `HypervisorFailed` and its kin, or `ConnectionLost`.
+
+    The answers given here are QEMU's: its host shows no NICs by itself, and the backend of a NIC says what QEMU lacks.
+    """
 
     name: str
     """The domain's name in libvirt."""
@@ -246,7 +249,7 @@ class Domain(Protocol):
     def evict(self, net: Interface) -> bool:
         """Remove a NIC that libvirt does not know, by the means below libvirt; True once the NIC has gone."""
 
-    evicts_cleanly: bool
+    evicts_cleanly: bool = False
     """Whether `evict` leaves the domain untainted."""
 
     def strays(self) -> Sequence[Stray]:
@@ -254,20 +257,23 @@ class Domain(Protocol):
 
         Raises `XenStoreFailed` if the host could not be asked.
         """
+        return ()
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """The ends of a NIC, as of the last look at the live definition; None if the hypervisor's host shows no ends.
 
         `target` is the name of the NIC's link in the live definition. A NIC without a link has no end.
         """
+        return None
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
         """What `net` asks for and this domain's hypervisor refuses, or takes and ignores. `actual_type` is the type of the `ActualDevice`."""
+        return ()
 
-    takes_by_force: bool
+    takes_by_force: bool = False
     """Whether a detach removes a NIC that the guest does not release; else the detach waits for the guest."""
 
-    changes_in_place: bool
+    changes_in_place: bool = True
     """Whether anything of a running guest's NIC can be changed (`update`) without a detach."""
 
     def saved_image(self) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from virtnetplug.adapters.libvirt.faults import absent, translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import FOR_MIGRATION, DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
+from virtnetplug.ports.domain import FOR_MIGRATION, Domain, DomainState, HowBegan, HowEnded, PowerState
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
@@ -57,8 +55,8 @@ _HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
-class LibvirtDomain:
-    """`ports.domain.Domain` on a ``virDomain``."""
+class LibvirtDomain(Domain):
+    """`ports.domain.Domain` on a ``virDomain``. QEMU's strays are seen by their taps (`ports.host.HostLinks.taps_of`)."""
 
     def __init__(
         self,
@@ -170,21 +168,6 @@ class LibvirtDomain:
         """``virDomainQemuMonitorCommand``: tell QEMU to remove a NIC that libvirt does not know; True once it has gone."""
         with translated(self._connection):
             return emulator.evict(self._handle, net.alias or "")
-
-    evicts_cleanly = False
-    takes_by_force = False
-    changes_in_place = True
-
-    def strays(self) -> Sequence[Stray]:
-        """QEMU's are seen by their taps (`ports.host.HostLinks.taps_of`), not here."""
-        return ()
-
-    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        return None
-
-    def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
-        """What QEMU does not do depends on the kind of host end, and is that backend's to say."""
-        return ()
 
     def saved_image(self) -> str | None:
         with translated(self._connection):
