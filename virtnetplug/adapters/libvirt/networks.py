@@ -79,11 +79,15 @@ class LibvirtNetworks:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
-                there = _port_of(handle, wanted)
-                if there is not None:
+                there = self.port(port.network, port.uuid)
+                if there is None:
+                    _raise_refusal(error, handle, wanted)
+                    raise
+                if there.host_address == wanted.host_address:
                     return there
-                _raise_refusal(error, handle, wanted)
-                raise
+                raise ClaimTaken(
+                    f"port {port.uuid} of network {port.network} is there already, and holds {there.host_address}"
+                ) from None
             return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
@@ -166,18 +170,6 @@ class LibvirtNetworks:
                 there = ", ".join(sorted(handle.name() for handle in connection.listAllNetworks(0))) or "none at all"
                 raise NetworkMissing(f"there is no network called '{name}'; defined are: {there}")
             yield found
-
-
-def _port_of(network: libvirt.virNetwork, wanted: NetworkPort) -> NetworkPort | None:
-    """The port with the UUID that is wanted, where there is one; raises `ClaimTaken` if it holds another device."""
-    try:
-        text = network.portLookupByUUIDString(wanted.uuid).XMLDesc(0)
-    except libvirt.libvirtError:
-        return None
-    found = xml.network_port(text, wanted.network)
-    if found.host_address == wanted.host_address:
-        return found
-    raise ClaimTaken(f"port {found.uuid} of network {found.network} is there already, and holds {found.host_address}")
 
 
 def _inactive(name: str) -> NetworkInactive:
