@@ -21,7 +21,7 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check import conflicts
@@ -564,7 +564,7 @@ class PlainDetach(Operation):
         """The detach of what was seen."""
         warnings, domain = asked.all_warnings(), asked.view.domain
 
-        def start(lock: DomainLock, seconds: float) -> Work:
+        def start(lock: Lock, seconds: float) -> Work:
             if asked.waiting is not None:
                 return join(asked.host, domain, asked.waiting, seconds)
             return run(seconds)

@@ -15,7 +15,7 @@ from typing import ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLocks, Lock, least_of
+from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.check.reserved import freed
@@ -314,7 +314,7 @@ def _locked(host: Host, record: OperationRecord, seconds: float) -> Iterator[Ope
     least = least_of(seconds)
     with (
         pf_lock(host, PciAddress.parse(record.request["pf"]), seconds, least=least),
-        DomainLocks(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
+        Lock(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
         taken_over(host, record.id) as now,
     ):
         yield now

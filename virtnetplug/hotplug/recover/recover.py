@@ -12,7 +12,7 @@ from functools import partial
 
 from virtnetplug.errors import DomainBusy, DomainMissing, DomainNotRunning, ForgetRefused, JournalMoved
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.engine.ownership import as_named_now, is_abandoned, taken_over
 from virtnetplug.hotplug.engine.registry import operation_of
@@ -50,7 +50,7 @@ def recover(
     outcomes: list[Outcome] = []
     for domain in host.hypervisor.domains() if wanted is None else settling.existing(host, wanted):
         if arrivals.are_there(host, domain):  # a domain that is busy is left for the next time
-            with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
+            with suppress(DomainBusy, DomainMissing), Lock(host, [domain], 0.0, least=0.0):
                 arrivals.take_over(host, domain)
     if wanted is None:
         arrivals.forget_departed(host)
@@ -119,7 +119,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         if outcome is None:
             raise _taken(operation_id) from None
         return (outcome,)
-    with DomainLock(host, domain, seconds):
+    with Lock(host, [domain], seconds):
         lost = _lost(host, record)
         _expect_undecided(domain, record, lost)
         with taken_over(host, record.id) as mine:
@@ -283,7 +283,7 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
 def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds: float) -> Outcome | None:
     """Remove from a guest what an operation asked that the journal does not have; None if no guest carries it."""
     for domain in _domains_of(host, wanted):
-        with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
+        with suppress(DomainNotRunning, DomainMissing), Lock(host, [domain], seconds):
             if (asked := _asked_in(domain, operation_id)) is None:
                 continue
             _clear_guest(domain, operation_id)

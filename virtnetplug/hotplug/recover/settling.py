@@ -20,7 +20,7 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock, DomainLocks, least_of
+from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import to_end
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.ownership import (
@@ -92,7 +92,7 @@ def settle(
             domain = host.hypervisor.domain(record.domain_uuid)
         except DomainMissing:
             return settle_without_domain(host, record, operation.without_domain)
-        with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
+        with Lock(host, [domain], seconds, least=least_of(seconds)) as lock:
             return _settle(
                 host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
             )
@@ -104,7 +104,7 @@ def settle(
         return _failed(host, record, error)
 
 
-def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
+def settle_crashed(host: Host, domain: Domain, lock: Lock) -> None:
     """Settle the open operations on `domain` that need no wait, before another operation begins. A NIC that its guest still holds blocks only itself."""
     arrivals.take_over(host, domain)
     for record in open_records(host, (domain.uuid,)):
@@ -132,15 +132,15 @@ def settled_and_locked(
     look: Callable[[], T],
     domains_of: Callable[[T], Iterable[Domain]],
     seconds: float,
-) -> Iterator[tuple[T, DomainLocks]]:
+) -> Iterator[tuple[T, Lock]]:
     """What `look` sees while the locks of all domains that it is about are held.
 
     What crashes left of each domain is settled first. If another domain comes in between, all begins anew.
     """
     while True:
-        locks = DomainLocks(host, domains(), seconds)
+        locks = Lock(host, domains(), seconds)
         for domain in locks.domains:  # each by itself: to settle may take releasing its lock
-            with DomainLock(host, domain, seconds) as lock:
+            with Lock(host, [domain], seconds) as lock:
                 settle_crashed(host, domain, lock)
         with locks:
             seen = look()
@@ -154,7 +154,7 @@ def _settle(
     domain: Domain,
     record: OperationRecord,
     operation: type[Operation],
-    lock: DomainLock,
+    lock: Lock,
     seconds: float,
     *,
     allow_taint: bool,

@@ -23,7 +23,7 @@ from virtnetplug.errors import (
     XenStoreFailed,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLocks, Lock, least_of, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, Lock, least_of, named_lock
 from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Work, at_once
 from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operation, Shape
@@ -256,7 +256,7 @@ class RebindVif(Operation):
         least = least_of(seconds)
         with (
             _driver_lock(host, seconds, least=least),
-            DomainLocks(host, domains, seconds, least=least),
+            Lock(host, domains, seconds, least=least),
             taken_over(host, record.id) as now,
         ):
             if now is None:
