@@ -28,10 +28,10 @@ from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape, Site
 from virtnetplug.hotplug.engine.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how

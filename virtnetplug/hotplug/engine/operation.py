@@ -90,7 +90,7 @@ class Direction(enum.Enum):
 
 
 class Operation:
-    """One kind of operation. `registry` finds it by the operation's name in the journal, and by its request's ``kind`` if several share a name.
+    """One kind of operation. `kinds` finds it by the operation's name in the journal, and by its request's ``kind`` if several share a name.
 
     An instance is what a caller asks for, and belongs to no domain: `prepare` is given one. The class methods answer for records that the
     journal has: a record may come from an earlier process, and from an earlier version.

@@ -26,9 +26,9 @@ from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, amend
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.prepared import Prepared, failure
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.identity.serving import NOWHERE, candidates, twins_of
 from virtnetplug.hotplug.look.recognition import without_strangers

@@ -13,9 +13,9 @@ from functools import partial
 from virtnetplug.errors import DomainBusy, DomainMissing, DomainNotRunning, ForgetRefused, JournalMoved
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Operation
 from virtnetplug.hotplug.engine.ownership import as_named_now, is_abandoned, taken_over
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how

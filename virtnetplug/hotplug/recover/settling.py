@@ -22,6 +22,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import to_end
+from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.ownership import (
     as_named_now,
@@ -31,7 +32,6 @@ from virtnetplug.hotplug.engine.ownership import (
     stands_still,
     taken_over,
 )
-from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY, recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.ending import REASONS, between_hosts, is_between_hosts, touched_guest
