@@ -53,7 +53,7 @@ from virtnetplug.hotplug.look.view import (
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
 from virtnetplug.hotplug.plug.plugging import Part
-from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
+from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
@@ -317,9 +317,8 @@ class _Detach(SwapRun):
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
             self.gone = [self.live[alias] for alias in held]
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=self._forget)
-            return tx.outcome(Result.LEFT, reason=reason, message=message)
-        return pending(tx, reason, message, super().nics, waiting)
+            return tx.close(OperationState.LEFT, reason, message, also=self._forget)
+        return tx.close(OperationState.PENDING, reason, message, super().nics, also=waiting)
 
     def nics(self) -> Sequence[Nic]:
         return super().nics() if self.may_remain else ()

@@ -20,7 +20,7 @@ from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, Transaction,
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.ending import Ending, how, lacks_all, may_look, remembered_live, touched_guest
-from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Result, StepState
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import causes_of
@@ -225,19 +225,17 @@ class Operation:
             message = f"the {record.operation} that was left open has been undone"
             is_answer = record.state is not OperationState.PENDING  # what it waited for is over
             reason, why = (record.reason, record.error) if is_answer else ("", "")
-            tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason or "recovered", error=why or message)
+            tx.finish(OperationState.UNDONE, reason=reason or "recovered", error=why or message)
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)
 
 
-def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
+def left_open(tx: Transaction, error: VirtnetplugError) -> Outcome:
     """The outcome of an operation that could not be undone because of `error`. The journal keeps the operation."""
     if isinstance(error, GuestMigrated):
-        tx.finish(OperationState.LEFT, Result.LEFT, reason=error.reason, error=error.message)
-        return tx.outcome(Result.LEFT, reason=error.reason, message=error.message, nics=nics)
+        return tx.close(OperationState.LEFT, error.reason, error.message)
     state = OperationState.PENDING if isinstance(error, LeftPending) else OperationState.INCOMPLETE
     result = Result.PENDING if isinstance(error, LeftPending | StillHeld) else Result.INCOMPLETE
-    tx.finish(state, result, reason=error.reason, error=error.message)
-    return tx.outcome(result, reason=error.reason, message=error.message, nics=nics)
+    return tx.close(state, error.reason, error.message, result=result)
 
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:

@@ -11,7 +11,7 @@ import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -65,16 +65,6 @@ REQUEST_VERSION = 1
 _MAY_HAVE_HAPPENED = (StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.UNDO_FAILED)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Mark:
-    """A step's change of state that the next durable write will carry."""
-
-    seq: int
-    state: StepState
-    detail: str
-    at: float
-
-
 def recover_command(record: OperationRecord, **options: object) -> str:
     """The call that takes the operation up (`errors.call`)."""
     return call("recover", *([record.domain_name] if record.domain_uuid else []), **options)
@@ -108,7 +98,8 @@ class Transaction:
         """Set once the run is known to have ended for good: libvirt may have forgotten that by the time of an undo."""
         self.warnings: list[str] = []
         self.undo = UndoStack()
-        self._marks: list[_Mark] = []
+        self._marks: list[tuple[int, StepState, str, float]] = []
+        """Changes of steps that the next durable write will carry: number, state, detail and time of each."""
         self._is_begun = is_begun
         self._is_amended = False
         self._had_effect = is_begun
@@ -128,6 +119,27 @@ class Transaction:
     def _undos(self) -> Undos:
         """Found when something is undone, or taken up: a run that goes well pays nothing for them."""
         return {} if self._undos_of is None else self._undos_of(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Undo the steps if anything was raised inside."""
+        if isinstance(error, VirtnetplugError):
+            raised = self.roll_back(error)
+            raised.warnings = self.warnings
+            if raised is not error:
+                raise raised from None
+        elif isinstance(error, KeyboardInterrupt):
+            raise self.stop(error) from None
+        elif isinstance(
+            error, GeneratorExit
+        ):  # its caller goes on with it no more (see `waiting`): the next call takes it over
+            with suppress(VirtnetplugError):
+                if not self._settled:
+                    self.finish(OperationState.PENDING, reason="pending")
+        elif error is not None:
+            self.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
 
     @property
     def seconds(self) -> float:
@@ -220,13 +232,13 @@ class Transaction:
     def finish(
         self,
         state: OperationState,
-        result: Result,
+        result: Result | None = None,
         *,
         reason: str = "",
         error: str = "",
         also: Callable[[], None] | None = None,
     ) -> None:
-        """The operation's end (or that it is pending), with what `also` writes, in one commit.
+        """The operation's end (or that it is pending), with what `also` writes, in one commit. The result is the one of that name if none is given.
 
         Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Raises if the journal cannot be written, and has
         the operation in that state for an earlier reason.
@@ -238,7 +250,12 @@ class Transaction:
             with self.host.journal.batch():
                 self._write(is_last=True)
                 self.host.journal.finish(
-                    self.record.id, state, result=result, reason=reason, error=error, owner=self.record.owner
+                    self.record.id,
+                    state,
+                    result=result or Result(state),
+                    reason=reason,
+                    error=error,
+                    owner=self.record.owner,
                 )
                 if also is not None:
                     also()
@@ -281,6 +298,20 @@ class Transaction:
             forget_asked(domain, self.record.id, out, answered=answered, is_ending=True)
             return domain
         return None
+
+    def close(
+        self,
+        state: OperationState,
+        reason: str,
+        message: str,
+        nics: Callable[[], Sequence[Nic]] = tuple,
+        *,
+        result: Result | None = None,
+        also: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """`finish` with that message, and the outcome that says the same. `nics` gives its NICs once the journal is written."""
+        self.finish(state, result, reason=reason, error=message, also=also)
+        return self.outcome(result or Result(state), reason=reason, message=message, nics=nics())
 
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """The `Outcome` that the caller of the operation gets."""
@@ -331,9 +362,9 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
         if isinstance(error, GuestMigrated):
-            return self._close(OperationState.LEFT, Result.LEFT, error)
+            return self._close(OperationState.LEFT, error)
         if isinstance(error, LeftPending):
-            return self._close(OperationState.PENDING, Result.PENDING, error)
+            return self._close(OperationState.PENDING, error)
         if self._only_forward and not isinstance(error, self._turns_for):
             left = unfinished_from(error, self.record.operation)
             left.reason = error.reason if self.is_resumed else left.reason
@@ -348,24 +379,19 @@ class Transaction:
         causes = causes_of([failure for _, failure in failures])
         gone = next((failure for failure in causes if isinstance(failure, GuestMigrated)), None)
         if gone is not None and all(isinstance(failure, LeftPending) for failure in causes):
-            return self._close(OperationState.LEFT, Result.LEFT, gone)
+            return self._close(OperationState.LEFT, gone)
         if causes and all(isinstance(failure, LeftPending) for failure in causes):
             said = list(dict.fromkeys(failure.message for failure in causes))
             pending = LeftPending(" ".join([sentence(error.message), *said]), reason=causes[0].reason)
             pending.undo_failures = said
-            return self._close(OperationState.PENDING, Result.PENDING, pending)
+            return self._close(OperationState.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
             return self._leave_open(incomplete_from(error, sentences))
         if failures:
-            return self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, incomplete_from(error, sentences))
+            return self._close(OperationState.INCOMPLETE, incomplete_from(error, sentences))
         if isinstance(error, Refused) and self._had_effect:
             error = Failed(f"{sentence(error.message)} All that had been done was undone.", reason=error.reason)
-        is_refusal = isinstance(error, Refused)
-        return self._close(
-            OperationState.REFUSED if is_refusal else OperationState.UNDONE,
-            Result.REFUSED if is_refusal else Result.UNDONE,
-            error,
-        )
+        return self._close(OperationState.REFUSED if isinstance(error, Refused) else OperationState.UNDONE, error)
 
     def stop(self, interrupt: KeyboardInterrupt) -> VirtnetplugError:
         """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
@@ -385,11 +411,6 @@ class Transaction:
         raised = interruption.interrupted(said, interrupt)
         raised.undo_failures = left.undo_failures
         return raised
-
-    def leave(self) -> None:
-        """Leave the operation pending, for the next call that takes it over."""
-        if not self._settled:
-            self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
 
     def _lost(self) -> OperationTaken | OperationGone | None:
         """Why the operation no longer belongs to this call, by the journal; None if it does, or if the journal cannot be read."""
@@ -450,10 +471,8 @@ class Transaction:
         self._goes_on = False
 
     def _leave_open(self, error: VirtnetplugError) -> VirtnetplugError:
-        if self._goes_on and self.record.state is OperationState.PENDING:
-            self._close(OperationState.PENDING, Result.PENDING, error)  # who takes it up goes on with it
-        else:
-            self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
+        is_pending = self._goes_on and self.record.state is OperationState.PENDING  # who takes it up goes on with it
+        self._close(OperationState.PENDING if is_pending else OperationState.INCOMPLETE, error)
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
@@ -461,7 +480,7 @@ class Transaction:
             )
         return error
 
-    def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> VirtnetplugError:
+    def _close(self, state: OperationState, error: VirtnetplugError) -> VirtnetplugError:
         """Journal how it ended, or stays open, and return the error to raise."""
         try:
             self._is_begun = self._is_begun or self._written() is not None
@@ -470,7 +489,7 @@ class Transaction:
         if not self._is_begun:
             return error
         try:
-            self.finish(state, result, reason=error.reason, error=error.message)
+            self.finish(state, reason=error.reason, error=error.message)
         except VirtnetplugError as fault:
             if isinstance(fault, OperationTaken | LeftPending) and type(error) is LeftPending:
                 return fault
@@ -545,7 +564,7 @@ class Transaction:
 
     def _mark(self, seq: int, state: StepState, detail: str = "") -> None:
         at = self.host.clock.now()
-        self._marks.append(_Mark(seq, state, detail, at))
+        self._marks.append((seq, state, detail, at))
         for index, step in enumerate(self.steps):
             if step.seq == seq:
                 self.steps[index] = _moved(step, state, detail, at)
@@ -556,8 +575,8 @@ class Transaction:
                 self.host.journal.expect_owner(self.record.id, self.record.owner)
             if self._is_amended:
                 self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
-            for mark in self._marks:
-                self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
+            for seq, state, detail, at in self._marks:
+                self.host.journal.step(self.record.id, seq, state, detail, at=at)
         else:
             self.host.journal.begin(dataclasses.replace(self.record, steps=tuple(self.steps)))
 
@@ -586,44 +605,20 @@ def transaction(
     """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
     with host.journal.call() as owner:
         request = {"version": REQUEST_VERSION, **record.request}
-        tx = Transaction(host, dataclasses.replace(record, owner=owner, request=request), undos, goes_on=goes_on)
-        with _undoing(tx):
+        mine = dataclasses.replace(record, owner=owner, request=request)
+        with Transaction(host, mine, undos, goes_on=goes_on) as tx:
             yield tx
 
 
-@contextmanager
 def resumed(
     host: Host,
     record: OperationRecord,
     undos: Callable[[Transaction], Undos] | None = None,
     *,
     goes_on: bool = False,
-) -> Iterator[Transaction]:
+) -> Transaction:
     """A transaction of an operation that was taken over (see `ownership`). A failure also undoes the steps that an earlier call ran."""
-    tx = Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
-    with _undoing(tx):
-        yield tx
-
-
-@contextmanager
-def _undoing(tx: Transaction) -> Iterator[None]:
-    try:
-        yield
-    except VirtnetplugError as error:
-        raised = tx.roll_back(error)
-        raised.warnings = tx.warnings
-        if raised is error:
-            raise
-        raise raised from None
-    except KeyboardInterrupt as interrupt:
-        raise tx.stop(interrupt) from None
-    except GeneratorExit:  # its caller goes on with it no more: see `waiting`
-        with suppress(VirtnetplugError):
-            tx.leave()
-        raise
-    except BaseException as error:
-        tx.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
-        raise
+    return Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
 
 
 def plan_steps(*parts: tuple[str, str, Phase, Half | None]) -> tuple[Step, ...]:

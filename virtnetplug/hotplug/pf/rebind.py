@@ -304,8 +304,8 @@ class RebindPf(Operation):
                     keep_or_drop_all(host, nic.domain, [nic.net])
 
             with resumed(host, now) as tx:
-                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=forget_nics)
-                return tx.outcome(Result.LEFT, reason="forgotten", message=message, nics=_nics_now(host, nics))
+                shown = partial(_nics_now, host, nics)
+                return tx.close(OperationState.LEFT, "forgotten", message, shown, also=forget_nics)
 
 
 @contextmanager
@@ -352,8 +352,7 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
-    tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-    return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=_nics_now(host, nics))
+    return tx.close(OperationState.PENDING, "guest-holds-device", message, lambda: _nics_now(host, nics))
 
 
 OPERATION = RebindPf

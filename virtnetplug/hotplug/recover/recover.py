@@ -130,8 +130,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             with resumed(host, mine) as tx:
                 orphans.drop_ports(host, domain, orphans.nets_in_record(mine))
                 also = partial(keep_or_drop_all, host, domain, lost.out)
-                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
-                closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
+                closed = tx.close(OperationState.LEFT, "forgotten", message, also=also)
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
 
 

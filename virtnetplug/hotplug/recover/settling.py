@@ -189,8 +189,7 @@ def _left_between_hosts(host: Host, record: OperationRecord) -> Outcome:
     reason, message = between_hosts(record, names_of(record))
     state = OperationState.PENDING if record.state is OperationState.PENDING else OperationState.INCOMPLETE
     with resumed(host, record) as tx:
-        tx.finish(state, Result.PENDING, reason=reason, error=message)
-        return tx.outcome(Result.PENDING, reason=reason, message=message)
+        return tx.close(state, reason, message, result=Result.PENDING)
 
 
 def names_of(record: OperationRecord) -> str:
@@ -217,9 +216,7 @@ def settle_without_domain(host: Host, record: OperationRecord, end: OperationSta
         with resumed(host, mine) as tx:
             nets = (*orphans.nets_in_record(mine), *orphans.readable([mine.request.get("element")]))  # that of a heal
             orphans.drop_ports_of(host, record.domain_uuid, nets)
-            result = Result(end)
-            tx.finish(end, result, reason="domain-missing", error=message, also=forget)
-            return tx.outcome(result, reason="domain-missing", message=message)
+            return tx.close(end, "domain-missing", message, also=forget)
 
 
 def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:

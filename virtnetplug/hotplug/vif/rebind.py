@@ -208,8 +208,7 @@ def _end(
         message = "; ".join(gone)
         is_replaced = any(netback.is_replaced(host, nic) for nic in nics)
         reason = NicChanged.reason if is_replaced else "guest-ended"
-        tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
-        return tx.outcome(Result.UNDONE, reason=reason, message=message)
+        return tx.close(OperationState.UNDONE, reason, message)
     renewed = netback.renewed(host, nics, moved)
     tx.warn(*gone, *netback.moved(host, nics), *renewed)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
