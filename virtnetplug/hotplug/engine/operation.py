@@ -29,29 +29,18 @@ Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
 """The keys of a JSON object, with the types that their values may have. A predicate may stand for a type."""
 
 
-def _is_element(value: Any) -> bool:
-    return bool(orphans.readable([value]))
-
-
 def _are_elements(value: Any) -> bool:
     return isinstance(value, list) and len(orphans.readable(value)) == len(value)
 
 
-def _are_elements_by_name(value: Any) -> bool:
-    return isinstance(value, dict) and _are_elements(list(value.values()))
-
-
-def _are_nics(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-ELEMENT, ELEMENT_OR_NOTHING, ELEMENTS = (_is_element,), (_is_element, type(None)), (_are_elements,)
+ELEMENT, ELEMENTS = (lambda value: _are_elements([value]),), (_are_elements,)
+ELEMENT_OR_NOTHING = (*ELEMENT, type(None))
 """A text that is an ``<interface>`` element, and a list of them."""
 
-ELEMENTS_BY_NAME = (_are_elements_by_name,)
+ELEMENTS_BY_NAME = (lambda value: isinstance(value, dict) and _are_elements(list(value.values())),)
 """An object whose values are ``<interface>`` elements."""
 
-NICS = (_are_nics,)
+NICS = (lambda value: isinstance(value, list) and bool(value),)
 """A list of at least one."""
 
 TEXT, TEXT_OR_NOTHING, LIST, OBJECT = (str,), (str, type(None)), (list,), (dict,)
@@ -247,12 +236,10 @@ def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
 
 def _fits(value: Any, shape: Shape) -> bool:
     return isinstance(value, dict) and all(
-        key in value and any(_is_a(value[key], kind) for kind in kinds) for key, kinds in shape.items()
+        key in value
+        and any(isinstance(value[key], kind) if isinstance(kind, type) else kind(value[key]) for kind in kinds)
+        for key, kinds in shape.items()
     )
-
-
-def _is_a(value: Any, kind: type | Callable[[Any], bool]) -> bool:
-    return isinstance(value, kind) if isinstance(kind, type) else kind(value)
 
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:

@@ -15,7 +15,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Operation
-from virtnetplug.hotplug.engine.ownership import as_named_now, is_abandoned, taken_over
+from virtnetplug.hotplug.engine.ownership import as_named_now, taken_over
 from virtnetplug.hotplug.engine.transaction import recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how
@@ -147,7 +147,7 @@ def _plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan
                 text = f"the guest of {domain.name} would not carry the {asked.operation} {asked.id} any more, which this journal does not have"
                 return arrivals.plan_of(domain.name, Scope(asked.scope), text)
     record = _open_record(host, operation_id)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         raise _taken(operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be restored"

@@ -27,7 +27,6 @@ from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.ownership import (
     as_named_now,
     await_end,
-    is_abandoned,
     owner_of,
     stands_still,
     taken_over,
@@ -75,12 +74,12 @@ def settle(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
     """Settle one operation; None if another call has settled it."""
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
             return None
         record = as_named_now(host, now)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         return _left_to_its_owner(host, record)
     operation = operation_of(record)
     if operation is None:
@@ -109,7 +108,7 @@ def settle_crashed(host: Host, domain: Domain, lock: Lock) -> None:
     arrivals.take_over(host, domain)
     for record in open_records(host, (domain.uuid,)):
         operation = operation_of(record)
-        if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
+        if operation is None or not operation.of_one_domain(record) or host.journal.is_owner_alive(record):
             continue
         try:
             _settle(host, domain, record, operation, lock, 0.0, allow_taint=False)
@@ -276,7 +275,7 @@ def _outcome(record: OperationRecord, result: Result, reason: str, message: str)
 def plan(host: Host, record: OperationRecord) -> Plan:
     """What `settle` would do."""
     operation = operation_of(record)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
         return _refused(record, _unknown(record))
