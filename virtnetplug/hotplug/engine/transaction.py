@@ -59,6 +59,8 @@ T = TypeVar("T")
 Undos = Mapping[tuple[str, str], Callable[[], object]]
 """What undoes each step, by the step's name and NIC. An undo makes the effect absent whether it happened wholly, partly or not at all; it may run twice."""
 
+UndosOf = Callable[["Transaction"], Undos]
+
 REQUEST_VERSION = 1
 """The version of the requests that this virtnetplug writes (journals of version 3 have requests without one). A record with a higher version is left open."""
 
@@ -83,7 +85,7 @@ class Transaction:
         self,
         host: Host,
         record: OperationRecord,
-        undos: Callable[[Transaction], Undos] | None = None,
+        undos: UndosOf | None = None,
         *,
         is_begun: bool = False,
         goes_on: bool = False,
@@ -148,8 +150,7 @@ class Transaction:
 
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes nothing outside the journal."""
-        seq = self._begin_step(name, nic, half)
-        return self._run(seq, run)
+        return self._run(self._begin_step(self._planned(name, nic, half)), run)
 
     def effect(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes something.
@@ -158,7 +159,7 @@ class Transaction:
         A signal that came before is delivered here, while all can be undone.
         """
         step = self._planned(name, nic, half)
-        seq = self._begin_step(name, nic, half)
+        seq = self._begin_step(step)
         try:
             self.flush()
             if self._may_stop:
@@ -177,10 +178,11 @@ class Transaction:
         """
         if self._marks:  # another process must see what became of the guest that was waited for before
             self.flush(is_durable=False)
-        if self._planned(name, nic).state is StepState.STARTED:
+        step = self._planned(name, nic)
+        if step.state is StepState.STARTED:
             self.tell("step", name, nic)
         else:
-            self._begin_step(name, nic, None)
+            self._begin_step(step)
 
     def end(self, name: str, nic: str) -> None:
         """Mark a step that `begin` started as done."""
@@ -507,11 +509,10 @@ class Transaction:
             self._registered.add(step.seq)
             self.undo.add(step.name, self._marked_undo(step))
 
-    def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
-        seq = self._planned(name, nic, half).seq
-        self._mark(seq, StepState.STARTED)
-        self.tell("step", name, nic)
-        return seq
+    def _begin_step(self, step: Step) -> int:
+        self._mark(step.seq, StepState.STARTED)
+        self.tell("step", step.name, step.nic)
+        return step.seq
 
     def _written(self) -> OperationRecord | None:
         """The operation as the journal has it. A commit that failed may have been written all the same."""
@@ -596,11 +597,7 @@ def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
 
 @contextmanager
 def transaction(
-    host: Host,
-    record: OperationRecord,
-    undos: Callable[[Transaction], Undos] | None = None,
-    *,
-    goes_on: bool = False,
+    host: Host, record: OperationRecord, undos: UndosOf | None = None, *, goes_on: bool = False
 ) -> Iterator[Transaction]:
     """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
     with host.journal.call() as owner:
@@ -610,13 +607,7 @@ def transaction(
             yield tx
 
 
-def resumed(
-    host: Host,
-    record: OperationRecord,
-    undos: Callable[[Transaction], Undos] | None = None,
-    *,
-    goes_on: bool = False,
-) -> Transaction:
+def resumed(host: Host, record: OperationRecord, undos: UndosOf | None = None, *, goes_on: bool = False) -> Transaction:
     """A transaction of an operation that was taken over (see `ownership`). A failure also undoes the steps that an earlier call ran."""
     return Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
 
