@@ -411,11 +411,7 @@ class _Detach(SwapRun):
 
     def _forget(self) -> None:
         """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
-        rows = {}
-        if self.may_remain:
-            rows = {row.alias: row for row in self.host.journal.nics(self.host.hypervisor.key, self.domain.uuid)}
-        for net in map(xml.interface, self.gone):
-            keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
+        keep_or_drop(self.host, self.domain, map(xml.interface, self.gone), may_remain=self.may_remain)
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:

@@ -37,7 +37,7 @@ from virtnetplug.hotplug.guest import asking, guest, travel
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
@@ -301,7 +301,7 @@ class RebindPf(Operation):
 
             def forget_nics() -> None:
                 for nic in out:
-                    keep_or_drop_all(host, nic.domain, [nic.net])
+                    keep_or_drop(host, nic.domain, [nic.net])
 
             with resumed(host, now) as tx:
                 shown = partial(_nics_now, host, nics)

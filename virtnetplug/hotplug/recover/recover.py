@@ -19,7 +19,7 @@ from virtnetplug.hotplug.engine.ownership import as_named_now, taken_over
 from virtnetplug.hotplug.engine.transaction import recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.recover import arrivals, settling
 from virtnetplug.hotplug.recover.returns import return_devices
@@ -129,7 +129,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_what_is_known(domain, mine, lost)}"
             with resumed(host, mine) as tx:
                 orphans.drop_ports(host, domain, orphans.nets_in_record(mine))
-                also = partial(keep_or_drop_all, host, domain, lost.out)
+                also = partial(keep_or_drop, host, domain, lost.out)
                 closed = tx.close(OperationState.LEFT, "forgotten", message, also=also)
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
 
