@@ -245,19 +245,14 @@ class Transaction:
         Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Raises if the journal cannot be written, and has
         the operation in that state for an earlier reason.
         """
-        carrier = None
+        carrier, result = None, result or Result(state)
         try:
             if state not in OPEN_STATES and state is not OperationState.LEFT:
                 carrier = self._forget_asked(are_out=state is OperationState.DONE)
             with self.host.journal.batch():
                 self._write(is_last=True)
                 self.host.journal.finish(
-                    self.record.id,
-                    state,
-                    result=result or Result(state),
-                    reason=reason,
-                    error=error,
-                    owner=self.record.owner,
+                    self.record.id, state, result=result, reason=reason, error=error, owner=self.record.owner
                 )
                 if also is not None:
                     also()
