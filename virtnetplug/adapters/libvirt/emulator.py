@@ -118,8 +118,8 @@ def _nic_models(binary: str, modified: float) -> frozenset[str] | None:
         answer = subprocess.run(
             command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL, process_group=0
         )
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.SubprocessError as error:
+        raise OSError(f"{binary} does not list its devices: {error}") from None  # and is asked again the next time
     _, _, rest = answer.stdout.partition("Network devices:")
     names = set()
     for line in rest.strip().splitlines():
