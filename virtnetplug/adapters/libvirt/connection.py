@@ -117,7 +117,7 @@ class LibvirtHypervisor:
         return number // 1_000_000, number // 1000 % 1000, number % 1000
 
     def domain(self, name: str) -> LibvirtDomain:
-        """By name, UUID or id, in that order."""
+        """By UUID, name or id, in that order: a record names its domain by UUID, whatever name another domain has."""
         for handle in self._found(name) if _is_text(name) else ():
             return self._domain(handle)
         raise DomainMissing(
@@ -162,12 +162,12 @@ class LibvirtHypervisor:
         return LibvirtDomain(handle, self._events, was_persistent=was_persistent, state_dir=self._state_dir)
 
     def _found(self, name: str) -> Iterator[libvirt.virDomain]:
-        """The domain of that name, then the one of that UUID, then the one of that id."""
+        """The domain of that UUID, then the domain of that name, then the domain of that id."""
         with translated(self.connection):
-            with absent(libvirt.VIR_ERR_NO_DOMAIN):
-                yield self.connection.lookupByName(name)
             with absent(libvirt.VIR_ERR_NO_DOMAIN), suppress(ValueError):
                 yield self.connection.lookupByUUIDString(str(uuid.UUID(name)))
+            with absent(libvirt.VIR_ERR_NO_DOMAIN):
+                yield self.connection.lookupByName(name)
             if name.isascii() and name.isdecimal() and len(name) < 10:  # a C int
                 with absent(libvirt.VIR_ERR_NO_DOMAIN):
                     yield self.connection.lookupByID(int(name))

@@ -1,0 +1,41 @@
+"""Which domain a text names, asked of libvirt's test driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, suppress
+
+import libvirt
+import pytest
+
+from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+from virtnetplug.errors import DomainMissing
+
+UUID, OTHER = "11112222-f6a4-8304-79aa-97f2502e193f", "11112222-f6a4-8304-79aa-97f2502e1940"
+
+
+@pytest.fixture
+def hypervisor() -> Iterator[LibvirtHypervisor]:
+    with closing(libvirt.open("test:///default")) as connection:
+        for name, uuid in (("web", UUID), (UUID, OTHER)):
+            connection.defineXML(
+                f"<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>1024</memory>"
+                "<os><type>hvm</type></os></domain>"
+            )
+        yield LibvirtHypervisor(connection)
+        for uuid in (UUID, OTHER):
+            with suppress(libvirt.libvirtError):
+                connection.lookupByUUIDString(uuid).undefine()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("web", "web"), (UUID, "web"), (OTHER, UUID), (UUID.upper(), "web"), ("1", "test")]
+)
+def test_a_domain_is_named_by_uuid_name_or_id(hypervisor: LibvirtHypervisor, text: str, name: str) -> None:
+    assert hypervisor.domain(text).name == name
+
+
+@pytest.mark.parametrize("text", ["nobody", "11112222-f6a4-8304-79aa-97f2502e1941", "77", "a\0b", "\ud800"])
+def test_a_text_that_names_no_domain(hypervisor: LibvirtHypervisor, text: str) -> None:
+    with pytest.raises(DomainMissing):
+        hypervisor.domain(text)
