@@ -117,7 +117,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
     """The hand-overs that no hand-back or forgetting of the same NIC followed, and whose record can be read."""
     records = host.journal.newest(host.hypervisor.key, HANDED)
-    return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
+    return (each for each in records if each.operation == handover.NAME and handover.Handover.knows(each))
 
 
 def _remembered(record: OperationRecord) -> Iterator[Identity]:

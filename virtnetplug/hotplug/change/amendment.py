@@ -61,6 +61,3 @@ class Amending(Operation):
             change = PolicyChange.from_request(request["policies"])
             found[change.step, change.name] = partial(undo, site.domain, change)
         return found
-
-
-OPERATION = Amending

@@ -251,6 +251,3 @@ class PlainAttach(Operation):
         return True
 
     undos = staticmethod(undos)
-
-
-OPERATION = PlainAttach

@@ -616,6 +616,3 @@ class PlainDetach(Operation):
     undos = staticmethod(undos)
 
     go_on = staticmethod(resume)
-
-
-OPERATION = PlainDetach

@@ -284,6 +284,3 @@ def _message(backing: Backing) -> str:
     done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
     done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
     return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
-
-
-OPERATION = Heal

@@ -184,6 +184,3 @@ class Rebind(update.Update):
         now = guest.there(site.domain, net)
         if site.host.hypervisor.is_local and now is not None:
             _complete(site.host, site.domain, now)
-
-
-OPERATION = Rebind

@@ -171,6 +171,3 @@ class RebindVf(Swapping):
             warnings=tuple(_warnings(view, live, nic.config, device.address, pool)),
         )
         return prepared(host, view, swap, obstacles(host, view, swap))
-
-
-OPERATION = RebindVf

@@ -506,6 +506,3 @@ class Update(SwapOperation):
             **request,
             Half.LIVE.value: live | {key: freed(domain, live[key], request) for key in ("before", "after")},
         }
-
-
-OPERATION = Update

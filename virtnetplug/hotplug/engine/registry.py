@@ -20,5 +20,6 @@ def operation_of(record: OperationRecord) -> type[Operation] | None:
     known = kind_of(record)
     if known is None:
         return None
-    operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
+    module, _, name = known.path.rpartition(".")
+    operation = cast("type[Operation]", getattr(import_module(f"virtnetplug.hotplug.{module}"), name))
     return operation if operation.knows(record) else None

@@ -141,6 +141,3 @@ def _identity(known: KnownDomain, nic: DomainNic) -> Identity | None:
     """The identity whose marker names the NIC."""
     found = (known.metadata.naming(net.alias or "") for net in nic.nets)
     return next((identity for identity in found if identity is not None), None)
-
-
-OPERATION = Handback

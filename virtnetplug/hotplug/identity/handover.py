@@ -232,6 +232,3 @@ def _asked_again(known: KnownDomain, there: Interface, half: Half) -> Interface:
         return xml.interface(xml.strip_live(there.element))
     settings = as_in_run(host, domain, holding).settings if half is Half.LIVE else {}
     return moved(there, settings, None, holding.network or None)
-
-
-OPERATION = Handover

@@ -354,6 +354,3 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
     )
     tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
     return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=_nics_now(host, nics))
-
-
-OPERATION = RebindPf
