@@ -13,7 +13,6 @@ from virtnetplug.errors import (
     DomainBusy,
     DomainMissing,
     Failed,
-    NicMissing,
     NicPending,
     NotApplied,
     TwinGone,
@@ -37,8 +36,8 @@ from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, keep_or_drop_all
+from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import (
@@ -97,22 +96,24 @@ class DetachSeen:
 
     def checked(self) -> DetachSeen:
         """The same with what speaks against it, or with the open detach that waits for these NICs."""
-        refusals = check_scope(self.view, self.scope)
-        waiting = None
-        if not refusals:
-            refusals, waiting = self._open_detach()
-        if not refusals and waiting is None:
-            refusals = self._widows()
+        if refusals := check_scope(self.view, self.scope):
+            return dataclasses.replace(self, refusals=refusals)
+        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
+        refusals, waiting = self._open_detach(pending)
+        is_new = all(operation_on(nic.net, pending) is None for nic in self.nics)
+        if is_new and waiting is None:
+            leaving = [(half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half))]
+            refusals = refusals or tuple(conflicts.widows(self.view, leaving))
         return dataclasses.replace(self, refusals=refusals, waiting=waiting)
 
-    def _open_detach(self) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
+    def _open_detach(self, pending: Mapping[str, str]) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
         """The open detach that already waits for these NICs.
 
         A refusal if that detach takes out less than is asked, or if another operation may take a NIC out.
         """
         found = None
         for nic in self.nics:
-            record = self._open_operation(nic)
+            record = self._open_operation(nic, pending)
             if record is not None and (operation_of(record) is not PlainDetach or record.goes_back):
                 return (not_settled(self.view, nic.name, describe(nic.net), record),), None
             found = found or record
@@ -130,37 +131,23 @@ class DetachSeen:
         )
         return refusals, None if refusals else found
 
-    def _open_operation(self, nic: DomainNic) -> OperationRecord | None:
+    def _open_operation(self, nic: DomainNic, pending: Mapping[str, str]) -> OperationRecord | None:
         """The open operation that may yet take the NIC out of either definition."""
-        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
         found = next((one for net in nic if (one := operation_on(net, pending)) is not None), None)
         record = None if found is None else self.host.journal.operation(found)
         return None if record is None or _is_of_earlier_run(record, self.view, nic) else record
 
-    def _widows(self) -> tuple[Refusal, ...]:
-        """Teaming halves that would stay without their partner. A NIC that was asked for before is no new request."""
-        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
-        if any(operation_on(nic.net, pending) is not None for nic in self.nics):
-            return ()
-        leaving = [
-            (half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half)) is not None
-        ]
-        return tuple(conflicts.widows(self.view, leaving))
-
     def all_warnings(self) -> tuple[str, ...]:
         """What a caller should know before the detach begins."""
-        found = []
+        found = list(self.warnings)
         if Half.LIVE in self.scope.halves and self.view.state.power is PowerState.PAUSED:
-            found.append(
-                f"the guest is {self.view.state.paused_reason or 'paused'}: the NIC is taken from it by force, and it learns of that when it runs again"
-                if self.view.domain.takes_by_force
-                else f"the guest is {self.view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
-            )
-        found += self.warnings
-        for nic in self.nics if self.scope is Scope.BOTH else ():
-            for half in BOTH:
-                if nic.half(half) is None:
-                    found.append(f"{nic.name} is not in the {half} definition; only the other half is detached")
+            then = "it lets go of nothing until it runs again, so the detach will be pending"
+            if self.view.domain.takes_by_force:
+                then = "the NIC is taken from it by force, and it learns of that when it runs again"
+            found.insert(0, f"the guest is {self.view.state.paused_reason or 'paused'}: {then}")
+        missing = [(nic, half) for nic in self.nics for half in BOTH if nic.half(half) is None]
+        for nic, half in missing if self.scope is Scope.BOTH else ():
+            found.append(f"{nic.name} is not in the {half} definition; only the other half is detached")
         return tuple(found)
 
     def diff(self) -> dict[str, str]:
@@ -271,7 +258,8 @@ class _Detach(SwapRun):
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
         tx = self.tx
-        defined = self._defined()
+        # until this call takes them out of the definition, another run of the domain may be started with them
+        defined = {alias for alias in self.config if not tx.is_done("undefine", alias)}
         left = self._left(defined)
         is_next = not self.release.run.matches(self.run_asked)
         ended = [alias for alias in left if is_next and not tx.is_done("guest_release", alias)]
@@ -317,7 +305,7 @@ class _Detach(SwapRun):
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
             self.gone = [self.live[alias] for alias in held]
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=self._forget)
+            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self.keep_rows({}))
             return tx.outcome(Result.LEFT, reason=reason, message=message)
         return pending(tx, reason, message, super().nics, waiting)
 
@@ -325,7 +313,12 @@ class _Detach(SwapRun):
         return super().nics() if self.may_remain else ()
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
-        self._forget()
+        """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
+        if self.may_remain:
+            keep_or_drop_all(self.host, self.domain, map(xml.interface, self.gone))
+            return
+        for net in map(xml.interface, self.gone):
+            keep_or_drop(self.host, self.domain, net, None)
 
     def _release(self, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
@@ -346,18 +339,13 @@ class _Detach(SwapRun):
             view = look(self.domain, BOTH)
         except DomainMissing:
             return
-        devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
-        halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
+        halves = [half for half in BOTH if view.devices(half) and any(entry[half.value] for entry in self.entries)]
         is_leaving = operation_of_alias(alias, pending_nics(self.host, self.domain.uuid)) is not None
         twin = twin_of(view, alias, plugged_rows(self.host, view))
         if is_leaving or any(twin.half(half) is None for half in halves):
             nics = ", ".join(entry["alias"] for entry in self.entries)
             leaves = "may leave" if is_leaving else "has left meanwhile, or another NIC has its alias"
             raise TwinGone(f"{alias}, which was to serve in the place of {nics}, {leaves}.")
-
-    def _defined(self) -> Collection[str]:
-        """The NICs that the definition has until this call takes them out of it; another run of the domain may be started with them."""
-        return {alias for alias in self.config if not self.tx.is_done("undefine", alias)}
 
     def _defined_alone(self) -> Sequence[str]:
         """The NICs that the detach takes out of the definition alone."""
@@ -410,14 +398,6 @@ class _Detach(SwapRun):
 
         self.tx.effect("undefine", alias, out, half=Half.CONFIG)
 
-    def _forget(self) -> None:
-        """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
-        rows = {}
-        if self.may_remain:
-            rows = {row.alias: row for row in self.host.journal.nics(self.host.hypervisor.key, self.domain.uuid)}
-        for net in map(xml.interface, self.gone):
-            keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
-
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
     """What undoes the steps in the run that was asked last. If the definition may have changed, in the run that there is (see `Site.of`)."""
@@ -427,20 +407,7 @@ def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
     ):
         run = run_of(release.domain)
     run = release.run if run == NO_RUN or guest.goes_on(release.domain, release.run) else run
-    return undos(Site(host=release.host, domain=release.domain, run=run, seconds=seconds), tx)
-
-
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes the steps, as long as the detach may be undone."""
-    undos: dict[tuple[str, str], Any] = {}
-    left = []
-    held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
-    for entry in tx.record.request["nics"]:
-        if entry["config"] is not None:
-            undos |= of_undefine(site, tx, entry["alias"], entry["config"])
-        if entry["live"] is not None:
-            left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
-    return {**undos, **of_swap(site, tx, left)}
+    return PlainDetach.undos(Site(host=release.host, domain=release.domain, run=run, seconds=seconds), tx)
 
 
 def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
@@ -451,7 +418,7 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
         while True:
             with taken_over(host, record.id) as mine:
                 if mine is not None:
-                    return (yield from resume(host, domain, mine, deadline - host.clock.monotonic()))
+                    return (yield from PlainDetach.go_on(host, domain, mine, deadline - host.clock.monotonic()))
             now, left = host.journal.operation(record.id), deadline - host.clock.monotonic()
             if now is None or now.ended is not None or left <= 0:
                 outcome = _joined(host, domain, now or record)
@@ -474,38 +441,30 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """What came of a detach that another call was to end."""
-    outcome = Outcome(
+    result, reason, message = Result.DONE, "", ""
+    if record.state is OperationState.DONE:
+        pass
+    elif record.ended is not None:
+        message = f"the detach {record.id}, which had been asked for before, was undone: {record.error}"
+        raise Failed(message, reason=record.reason)
+    elif (why := stands_still(host, record)) is not None:
+        result, reason, message = Result.PENDING, "operation-stalled", f"pending: {why}"
+    else:
+        result, reason = Result.PENDING, "guest-holds-device"
+        message = (
+            f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
+            f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
+        )
+    return Outcome(
         operation=NAME,
         domain=domain.name,
-        result=Result.DONE,
+        result=result,
         operation_id=record.id,
+        reason=reason,
+        message=message,
         nics=tuple(nics_now(host, domain, lambda nic: is_any_of(nic, record.names))),
         steps=record.steps,
     )
-    if record.state is OperationState.DONE:
-        return outcome
-    if record.ended is not None:
-        raise Failed(
-            f"the detach {record.id}, which had been asked for before, was undone: {record.error}", reason=record.reason
-        )
-    if (why := stands_still(host, record)) is not None:
-        return dataclasses.replace(
-            outcome, result=Result.PENDING, reason="operation-stalled", message=f"pending: {why}"
-        )
-    message = (
-        f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
-        f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
-    )
-    return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
-
-
-def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-    """Take up a detach that was taken over, and go forward with it."""
-    with domain.watch() as watch:
-        release = GuestRelease(host, domain, record, watch, seconds, _run_to_ask(domain, record))
-        with resumed(host, record, partial(_undos_at, release, seconds), goes_on=True) as tx:
-            tx.go_forward(TwinGone, NotApplied)
-            return (yield from _Detach(tx, release).run())
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
@@ -550,10 +509,8 @@ class PlainDetach(Operation):
         nics: list[DomainNic] = []
         for selector in self.nics_named:
             nic = find(view, selector, scope.halves)
-            if all(nic.half(half) is None for half in scope.halves):
-                where = "the guest" if scope is Scope.LIVE else "the definition"
-                other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
-                raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use {other}")
+            if scope is not Scope.BOTH:
+                expect_in(view, nic, scope.halves)
             if nic not in nics:
                 nics.append(nic)
         partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}
@@ -566,16 +523,12 @@ class PlainDetach(Operation):
 
         def start(lock: DomainLock, seconds: float) -> Work:
             if asked.waiting is not None:
-                return join(asked.host, domain, asked.waiting, seconds)
-            return run(seconds)
-
-        def run(seconds: float) -> Work:
+                return (yield from join(asked.host, domain, asked.waiting, seconds))
             record = asked.record(self.twin)
             with domain.watch() as watch:
                 release = GuestRelease(asked.host, domain, record, watch, seconds)
                 with transaction(asked.host, record, partial(_undos_at, release, 0.0), goes_on=True) as tx:
-                    for text in warnings:
-                        tx.warn(text)
+                    tx.warn(*warnings)
                     outside = [half for half in BOTH if half not in asked.scope.halves]
                     remains = any(nic.half(half) is not None for nic in asked.nics for half in outside)
                     return (yield from _Detach(tx, release, may_remain=remains).run())
@@ -613,6 +566,24 @@ class PlainDetach(Operation):
         """Forward: its guest may have been asked."""
         return Direction.FORWARD
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """What undoes the steps, as long as the detach may be undone."""
+        undos: dict[tuple[str, str], Any] = {}
+        left = []
+        held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
+        for entry in tx.record.request["nics"]:
+            if entry["config"] is not None:
+                undos |= of_undefine(site, tx, entry["alias"], entry["config"])
+            if entry["live"] is not None:
+                left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
+        return {**undos, **of_swap(site, tx, left)}
 
-    go_on = staticmethod(resume)
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """Take up a detach that was taken over, and go forward with it."""
+        with domain.watch() as watch:
+            release = GuestRelease(host, domain, record, watch, seconds, _run_to_ask(domain, record))
+            with resumed(host, record, partial(_undos_at, release, seconds), goes_on=True) as tx:
+                tx.go_forward(TwinGone, NotApplied)
+                return (yield from _Detach(tx, release).run())

@@ -35,14 +35,13 @@ from virtnetplug.hotplug.guest import assigned, definition, guest
 from virtnetplug.hotplug.guest.definition import rewrite, standing
 from virtnetplug.hotplug.guest.ending import how, may_look
 from virtnetplug.hotplug.guest.nic_rows import nic_record
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import (
     BOTH,
     DomainNic,
     DomainView,
     carried,
-    describe,
     has_source_of,
     look,
     named,
@@ -195,17 +194,6 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
     """The settings of the new device: as the old one has them, or as an attach would ask."""
     backend = backend_for(actual)
     return edit.kept if edit.kept and backend.is_lent else backend.settings_of(edit.after)
-
-
-def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
-    nic = find(view, selector, scope.halves)
-    for half in scope.halves:
-        if nic.half(half) is None:
-            other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
-            raise NicMissing(
-                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use {other} alone"
-            )
-    return nic
 
 
 class UpdateRun(WaitingSwap):
@@ -393,7 +381,8 @@ class Update(SwapOperation):
         """The update of the domain as it is now; `inherited`: see `UpdateRun`."""
         view = look(domain, BOTH)
         scope = scope_for(self.scope, view.state, domain.name)
-        nic = _find(view, self.nic, scope)
+        nic = find(view, self.nic, scope.halves)
+        expect_in(view, nic, scope.halves)
         device = assigned.assigned_to(host, domain, nic.live, nic.config) if Half.LIVE in scope.halves else None
         in_place = domain.changes_in_place
         edits = edits_of(nic, self.changes, scope, device, inherited, changes_in_place=in_place)
