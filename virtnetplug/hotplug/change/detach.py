@@ -209,12 +209,11 @@ def _is_of_earlier_run(record: OperationRecord, view: DomainView, nic: DomainNic
     return not record.domain_uuid and not any(run.matches(view.run) for run in runs)
 
 
-def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
-    """The NICs that are the persistent teaming partner of others among `elements`, with the aliases of these others."""
+def _partners(nets: Mapping[str, Interface]) -> dict[str, list[str]]:
+    """The NICs that are the persistent teaming partner of others among `nets`, with the aliases of these others."""
     found: dict[str, list[str]] = {}
-    for alias, element in elements.items():
-        partner = partner_of(xml.interface(element)) if "<teaming" in element else None
-        if partner is not None and partner in elements and partner != alias:
+    for alias, net in nets.items():
+        if (partner := partner_of(net)) in nets and partner is not None and partner != alias:
             found.setdefault(partner, []).append(alias)
     return {alias: others for alias, others in found.items() if not any(other in found for other in others)}
 
@@ -247,10 +246,12 @@ class _Detach(SwapRun):
         self.release, self.may_remain = release, may_remain
         self.entries = self.request["nics"]
         self.run_asked = tx.record.run_asked
-        self.gone: Sequence[str] = ()
-        """The elements of the NICs that have left, whose rows the journal drops."""
-        self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
-        self.config = {entry["alias"]: entry["config"] for entry in self.entries if entry["config"] is not None}
+        self.gone: list[Interface] = []
+        """The NICs that have left, whose rows the journal drops."""
+        self.live, self.config = (
+            {entry["alias"]: xml.interface(entry[half]) for entry in self.entries if entry[half] is not None}
+            for half in BOTH
+        )
 
     def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
         """Ask for all, wait for all, then release what they held; the lock is not held while waiting.
@@ -263,7 +264,7 @@ class _Detach(SwapRun):
         left = self._left(defined)
         is_next = not self.release.run.matches(self.run_asked)
         ended = [alias for alias in left if is_next and not tx.is_done("guest_release", alias)]
-        staying = {alias: element for alias, element in self.live.items() if alias not in left}
+        staying = {alias: net for alias, net in self.live.items() if alias not in left}
         self._enter(list(staying))
         last = _partners(staying)
         answers = yield from self._release([alias for alias in staying if alias not in last])
@@ -271,9 +272,12 @@ class _Detach(SwapRun):
         more = yield from self._release(free)
         answers |= dict.fromkeys(last, Answer.HELD) | more | dict.fromkeys(left, Answer.GONE)
         answers |= yield from self._follow(answers, defined)
-        for alias, element in self.config.items():
+        for alias, net in self.config.items():
             if alias in defined:
-                self._undefine(alias, xml.interface(element))
+                is_out = tx.effect(
+                    "undefine", alias, partial(remove_unless_moved, self.domain, tx, net), half=Half.CONFIG
+                )
+                self.may_remain |= not is_out
         answers |= yield from self._follow(answers, defined)
         if Answer.HELD not in answers.values():
             self._expect_twin()
@@ -290,9 +294,8 @@ class _Detach(SwapRun):
         if held:
             then = "detach; it ends when the guest lets go (a reset or reboot of the guest makes it)"
             return self.release.left_pending(tx, held, then, super().nics, waiting)
-        gone = [element for alias, element in self.live.items() if alias not in left or not self._is_there(element)]
-        gone += [self.config[alias] for alias in self._defined_alone() if not self._is_there(self.config[alias])]
-        self.gone = gone
+        self.gone = [net for alias, net in self.live.items() if alias not in left or not self._is_there(net)]
+        self.gone += [net for net in self._defined_alone().values() if not self._is_there(net)]
         if ended := [*ended, *(alias for alias, answer in answers.items() if answer is Answer.ENDED)]:
             words = (ending or Ending(HowEnded.OVER)).words.rstrip(",")
             self.reason = "guest-ended"
@@ -315,9 +318,9 @@ class _Detach(SwapRun):
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
         """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
         if self.may_remain:
-            keep_or_drop_all(self.host, self.domain, map(xml.interface, self.gone))
+            keep_or_drop_all(self.host, self.domain, self.gone)
             return
-        for net in map(xml.interface, self.gone):
+        for net in self.gone:
             keep_or_drop(self.host, self.domain, net, None)
 
     def _release(self, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
@@ -327,8 +330,8 @@ class _Detach(SwapRun):
 
     def _expect_none_given(self) -> None:
         """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
-        for alias in self._defined_alone() if self.tx.record.scope is Scope.BOTH else ():
-            if self._is_there(self.config[alias]):
+        for alias, net in self._defined_alone().items() if self.tx.record.scope is Scope.BOTH else ():
+            if self._is_there(net):
                 raise NotApplied(f"domain {self.domain.name} was started with {alias} meanwhile; detach that again")
 
     def _expect_twin(self) -> None:
@@ -347,9 +350,9 @@ class _Detach(SwapRun):
             leaves = "may leave" if is_leaving else "has left meanwhile, or another NIC has its alias"
             raise TwinGone(f"{alias}, which was to serve in the place of {nics}, {leaves}.")
 
-    def _defined_alone(self) -> Sequence[str]:
+    def _defined_alone(self) -> dict[str, Interface]:
         """The NICs that the detach takes out of the definition alone."""
-        return [alias for alias in self.config if alias not in self.live]
+        return {alias: net for alias, net in self.config.items() if alias not in self.live}
 
     def _left(self, defined: Collection[str]) -> Sequence[str]:
         """The NICs that have left: a NIC that has come under such an alias since is another's.
@@ -389,14 +392,8 @@ class _Detach(SwapRun):
             self._enter(given)
         return (yield from self._release(given))
 
-    def _is_there(self, element: str) -> bool:
-        return guest.there(self.domain, xml.interface(element)) is not None
-
-    def _undefine(self, alias: str, net: Interface) -> None:
-        def out() -> None:
-            self.may_remain |= not remove_unless_moved(self.domain, self.tx, net)
-
-        self.tx.effect("undefine", alias, out, half=Half.CONFIG)
+    def _is_there(self, net: Interface) -> bool:
+        return guest.there(self.domain, net) is not None
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:

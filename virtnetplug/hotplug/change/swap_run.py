@@ -162,12 +162,12 @@ class WaitingSwap(SwapRun):
     def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
         tx, release = self.tx, self.release
         for each in self.leaving[:1] if tx.is_resumed else ():
-            release.expect_run(tx, each.name, each.element, self.aim)
+            release.expect_run(tx, each.name, xml.interface(each.element), self.aim)
         remember(self.domain, tx, self.remembered)
         for number, each in enumerate(self.leaving):
             if number and not tx.is_done("ask", each.name):
                 self._expect_places(self.leaving[number:])
-            if not (yield from release.out(tx, each.name, each.element, self.aim)):
+            if not (yield from release.out(tx, each.name, xml.interface(each.element), self.aim)):
                 return release.left_pending(tx, [each.name], self.then, self.nics)
             if self.keeps_source:
                 expect_same_source(tx, each.name, each.element)
