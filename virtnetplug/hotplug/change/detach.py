@@ -51,9 +51,8 @@ from virtnetplug.hotplug.look.view import (
     same_mac_as,
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
-from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.plugging import Part, held_of
 from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
 from virtnetplug.model.interface import Interface, known_as

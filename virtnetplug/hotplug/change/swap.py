@@ -18,10 +18,9 @@ from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.look.view import BOTH, DomainView, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.defining import ORDER, order_of
 from virtnetplug.hotplug.plug.last_seen import beside
-from virtnetplug.hotplug.plug.plugging import Part, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, held_of, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
 from virtnetplug.hotplug.plug.remembering import Remembered, steps_remembering
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope, Step
 

@@ -50,9 +50,8 @@ from virtnetplug.hotplug.look.view import (
 from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
-from virtnetplug.hotplug.plug.plugging import Part, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, held_of, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, State

@@ -23,7 +23,7 @@ from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
-from virtnetplug.hotplug.plug.restoring import restore
+from virtnetplug.hotplug.plug.plugging import restore
 from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity

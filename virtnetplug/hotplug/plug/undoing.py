@@ -48,8 +48,8 @@ from virtnetplug.hotplug.plug.last_seen import (
     pass_on,
     see,
 )
+from virtnetplug.hotplug.plug.plugging import restore
 from virtnetplug.hotplug.plug.remembering import Remembered, undo
-from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, StepState
