@@ -39,21 +39,12 @@ from virtnetplug.model.operation import (
     OperationRecord,
     Phase,
     Scope,
+    Step,
 )
 from virtnetplug.ports.domain import Domain
 
 NAME = "attach"
 """What the journal calls it."""
-
-
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes the steps of an attach."""
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
-    for entry in tx.record.request["nics"]:
-        net = xml.interface(entry["element"])
-        found |= of_define(site, tx, entry["alias"], net)
-        found |= of_plug(site, tx, Coming(entry["type"], net))
-    return found
 
 
 class _Attach(SwapRun):
@@ -155,13 +146,9 @@ def _why_unpinned(net: Interface, live: Interface | None, defined: Topology) -> 
     return f"another device at {live.address}" if defined.is_taken(live.address) else ""
 
 
-def _record(
-    host: Host,
-    view: DomainView,
-    nets: Mapping[str, tuple[Interface, ActualDevice]],
-    scope: Scope,
-    remembered: Sequence[Remembered],
-) -> OperationRecord:
+def _steps(
+    nets: Mapping[str, tuple[Interface, ActualDevice]], scope: Scope, remembered: Sequence[Remembered]
+) -> tuple[Step, ...]:
     parts: list[Part] = steps_remembering(remembered)
     for alias in nets:
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
@@ -169,20 +156,7 @@ def _record(
         parts += steps_in(backend := backend_for(actual), alias, backend.settings_of(net))
     for alias in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", alias, Phase.PLUG, Half.CONFIG)]
-    entries = [
-        {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
-        for alias, (net, actual) in nets.items()
-    ]
-    return record_of(
-        host,
-        NAME,
-        view.domain,
-        run=view.run,
-        scope=scope,
-        device_types=[actual.type for _, actual in nets.values()],
-        request={"nics": entries, "remembered": [each.request for each in remembered]},
-        steps=plan_steps(*parts),
-    )
+    return plan_steps(*parts)
 
 
 class PlainAttach(Operation):
@@ -219,14 +193,27 @@ class PlainAttach(Operation):
         asked = examine(host, view, nets, scope)
         nets, actuals = asked.nets, asked.actuals
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
-        record = _record(host, view, chosen, scope, self.remembered(host, view, nets)) if chosen else None
+        remembered = self.remembered(host, view, nets) if chosen else ()
+        steps = _steps(chosen, scope, remembered) if chosen else ()
 
         def start(lock: Lock, seconds: float) -> Work:
-            assert record is not None
+            entries = [
+                {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
+                for alias, (net, actual) in chosen.items()
+            ]
+            record = record_of(
+                host,
+                NAME,
+                domain,
+                run=view.run,
+                scope=scope,
+                device_types=[actual.type for actual in actuals],
+                request={"nics": entries, "remembered": [each.request for each in remembered]},
+                steps=steps,
+            )
             site = Site(host=host, domain=domain, run=view.run, seconds=seconds)
-            with transaction(host, record, partial(undos, site)) as tx:
-                for text in warnings:
-                    tx.warn(text)
+            with transaction(host, record, partial(self.undos, site)) as tx:
+                tx.warn(*warnings)
                 return (yield from _Attach(tx, host, view, chosen).run())
 
         def diff() -> dict[str, str]:
@@ -240,7 +227,7 @@ class PlainAttach(Operation):
             start=start,
             refusals=asked.refusals,
             already=nics_of(host, view, asked.there) if asked.there else None,
-            steps=() if record is None else record.steps,
+            steps=steps,
             diff=diff,
             actual=actuals,
             warnings=(*warnings, *faults()),
@@ -250,4 +237,12 @@ class PlainAttach(Operation):
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
         return True
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """What undoes the steps of an attach."""
+        found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
+        for entry in tx.record.request["nics"]:
+            net = xml.interface(entry["element"])
+            found |= of_define(site, tx, entry["alias"], net)
+            found |= of_plug(site, tx, Coming(entry["type"], net))
+        return found

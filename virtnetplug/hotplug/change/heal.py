@@ -87,6 +87,7 @@ def _run(host: Host, backing: Backing, tx: Transaction) -> None:
         if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
             announce(host, net, tx)
     tx.note("verify", alias, lambda: verify(host, domain, net))
+    tx.finish(OperationState.DONE, Result.DONE)
 
 
 def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
@@ -226,7 +227,6 @@ class Heal(Operation):
             site = Site(host=host, domain=domain, run=view.run)
             with transaction(host, record, partial(self.undos, site), goes_on=True) as tx:
                 _run(host, backing, tx)
-                tx.finish(OperationState.DONE, Result.DONE)
                 return tx.outcome(Result.DONE, message=_message(backing), nics=nics_after(host, view, [nic]))
 
         return Prepared(
@@ -272,7 +272,6 @@ class Heal(Operation):
                 if lacking is not None:
                     raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
                 _run(host, backing, tx)
-                tx.finish(OperationState.DONE, Result.DONE)
                 message = f"the healing of {alias} that was left open has been finished"
                 return tx.outcome(Result.DONE, reason="recovered", message=message)
 

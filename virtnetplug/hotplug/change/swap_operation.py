@@ -181,38 +181,6 @@ class _Listed(WaitingSwap):
         return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
 
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes its steps: the NICs that came go, and those that left are restored."""
-    request = tx.record.request
-    config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
-    changed = _redefined(request)
-    config_entering = [
-        _as_changed(site.host, net, changed, _identities(request))[0] for net in _nets(request["config_entering"])
-    ]
-    left = []
-    for leaving in _leaving(request):
-        _, config = join([xml.interface(leaving.element)], config_leaving)[0]
-        left.append(dataclasses.replace(leaving, defined=None if config is None else config.element))
-    came = []
-    for entry in request["entering"]:
-        net, _ = _as_changed(site.host, xml.interface(entry["element"]), _seen(request), _identities(request))
-        config = join([net], config_entering)[0].config
-        before = None if config is None else _replaced(tx, config)
-        came.append(Coming(entry["type"], net, None if config is None or before is None else (before, config)))
-    found = {**of_remembering(site, tx, request["remembered"]), **of_swap(site, tx, left, came)}
-    defined_as = [(name_in_config(xml.interface(element)), element) for element in request["config_leaving"]]
-    for name, element in defined_as:
-        found |= of_undefine(site, tx, name, element)
-    for net in config_entering:
-        before, name = _replaced(tx, net), name_in_config(net)
-        if before is None:
-            found |= of_define(site, tx, name, net)
-        else:
-            gave_way = None if name_in_config(before) == name else giving_way(net, defined_as)
-            found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
-    return found
-
-
 def _nets(elements: Iterable[str]) -> list[Interface]:
     return [xml.interface(element) for element in elements]
 
@@ -313,7 +281,7 @@ def prepared(
             request=request_of(host, view, swap),
             steps=steps,
         )
-        with under_way(host, view.domain, record, seconds, undos, warnings=swap.warnings) as (tx, release):
+        with under_way(host, view.domain, record, seconds, Swapping.undos, warnings=swap.warnings) as (tx, release):
             return (yield from _Listed(tx, release).run())
 
     return Prepared(
@@ -345,7 +313,37 @@ class Swapping(SwapOperation):
         "remembered": REMEMBERED,
     }
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """What undoes its steps: the NICs that came go, and those that left are restored."""
+        request = tx.record.request
+        config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
+        changed = _redefined(request)
+        config_entering = [
+            _as_changed(site.host, net, changed, _identities(request))[0] for net in _nets(request["config_entering"])
+        ]
+        left = []
+        for leaving in _leaving(request):
+            _, config = join([xml.interface(leaving.element)], config_leaving)[0]
+            left.append(dataclasses.replace(leaving, defined=None if config is None else config.element))
+        came = []
+        for entry in request["entering"]:
+            net, _ = _as_changed(site.host, xml.interface(entry["element"]), _seen(request), _identities(request))
+            config = join([net], config_entering)[0].config
+            before = None if config is None else _replaced(tx, config)
+            came.append(Coming(entry["type"], net, None if config is None or before is None else (before, config)))
+        found = {**of_remembering(site, tx, request["remembered"]), **of_swap(site, tx, left, came)}
+        defined_as = [(name_in_config(xml.interface(element)), element) for element in request["config_leaving"]]
+        for name, element in defined_as:
+            found |= of_undefine(site, tx, name, element)
+        for net in config_entering:
+            before, name = _replaced(tx, net), name_in_config(net)
+            if before is None:
+                found |= of_define(site, tx, name, net)
+            else:
+                gave_way = None if name_in_config(before) == name else giving_way(net, defined_as)
+                found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
+        return found
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:

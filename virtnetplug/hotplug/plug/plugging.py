@@ -78,8 +78,7 @@ def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False)
             tx.effect("change_device", alias, partial(backend.configure, host, order, plugged), half=Half.LIVE)
         return plugged
 
-    for text in faults():
-        tx.warn(text)
+    tx.warn(*faults())
     if (there := _plugged_before(tx, backend, order)) is not None:
         return configure(there)
     if has_waited:

@@ -261,8 +261,7 @@ def under_way(
     with domain.watch() as watch:
         release = GuestRelease(host, domain, record, watch, seconds)
         with begin(host, record, undos_of) as tx:
-            for text in warnings:
-                tx.warn(text)
+            tx.warn(*warnings)
             yield tx, release
 
 
