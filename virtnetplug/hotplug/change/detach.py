@@ -570,7 +570,7 @@ class PlainDetach(Operation):
         held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
         for entry in tx.record.request["nics"]:
             if entry["config"] is not None:
-                undos |= of_undefine(site, tx, entry["alias"], entry["config"])
+                undos |= of_undefine(site, tx, entry["alias"], xml.interface(entry["config"]))
             if entry["live"] is not None:
                 left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
         return {**undos, **of_swap(site, tx, left)}

@@ -127,7 +127,7 @@ class _Listed(WaitingSwap):
             now = config_net(self.domain, net)
             guest.expect_unchanged(now, net, where=" in the definition")
             if now is not None and now.mac == net.mac:
-                see_defined(self.tx, name_in_config(net), net.element, now)
+                see_defined(self.tx, name_in_config(net), net, now)
             remove_from_config(self.domain, net)
 
         self.tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
@@ -151,7 +151,7 @@ class _Listed(WaitingSwap):
                 rewrite(self.domain, before, net, is_one=is_one)
                 return
             if name_in_config(now) == name_in_config(before):
-                see_defined(self.tx, name_in_config(before), before.element, now)
+                see_defined(self.tx, name_in_config(before), before, now)
             rewrite(self.domain, before, self._as_changed(net, _redefined(self.request)), is_one=False)
 
         self.tx.effect("define", name, write, half=Half.CONFIG)
@@ -187,10 +187,6 @@ def _nets(elements: Iterable[str]) -> list[Interface]:
 
 def _leaving(request: Mapping[str, Any]) -> list[Leaving]:
     return [Leaving(entry["alias"], entry["element"], old=entry["old"]) for entry in request["leaving"]]
-
-
-def _as_defined(request: Mapping[str, Any], element: str) -> str:
-    return as_defined(request, name_in_config(xml.interface(element)), element)
 
 
 def _replaced(tx: Transaction, net: Interface) -> Interface | None:
@@ -250,9 +246,9 @@ def _seen(request: Mapping[str, Any]) -> list[Change]:
 
 def _redefined(request: Mapping[str, Any]) -> list[Change]:
     """What was changed of the NICs that have left the definition."""
-    found = [(element, _as_defined(request, element)) for element in request["config_leaving"]]
-    nets = [(xml.interface(before), xml.interface(now)) for before, now in found if now != before]
-    return [(name_in_config(before), before, now) for before, now in nets]
+    named = [(name_in_config(net), net) for net in _nets(request["config_leaving"])]
+    found = [(name, net, as_defined(request, name, net)) for name, net in named]
+    return [(name, before, now) for name, before, now in found if now.element != before.element]
 
 
 def prepared(
@@ -317,7 +313,8 @@ class Swapping(SwapOperation):
     def undos(cls, site: Site, tx: Transaction) -> Undos:
         """What undoes its steps: the NICs that came go, and those that left are restored."""
         request = tx.record.request
-        config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
+        defined = [(name_in_config(net), net) for net in _nets(request["config_leaving"])]
+        config_leaving = [as_defined(request, name, net) for name, net in defined]
         changed = _redefined(request)
         config_entering = [
             _as_changed(site.host, net, changed, _identities(request))[0] for net in _nets(request["config_entering"])
@@ -333,15 +330,14 @@ class Swapping(SwapOperation):
             before = None if config is None else _replaced(tx, config)
             came.append(Coming(entry["type"], net, None if config is None or before is None else (before, config)))
         found = {**of_remembering(site, tx, request["remembered"]), **of_swap(site, tx, left, came)}
-        defined_as = [(name_in_config(xml.interface(element)), element) for element in request["config_leaving"]]
-        for name, element in defined_as:
-            found |= of_undefine(site, tx, name, element)
+        for name, net in defined:
+            found |= of_undefine(site, tx, name, net)
         for net in config_entering:
             before, name = _replaced(tx, net), name_in_config(net)
             if before is None:
                 found |= of_define(site, tx, name, net)
             else:
-                gave_way = None if name_in_config(before) == name else giving_way(net, defined_as)
+                gave_way = None if name_in_config(before) == name else giving_way(net, dict(defined))
                 found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
         return found
 

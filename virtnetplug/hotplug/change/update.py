@@ -213,14 +213,15 @@ class UpdateRun(WaitingSwap):
         self.is_replacement = self.live is not None and self.request["replace"]
         if self.live is not None and self.is_replacement:
             self.leaving = (Leaving(self.alias, self.live["before"]),)
-            before, after = xml.interface(self.live["before"]), xml.interface(self.live["after"])
-            self.keeps_source = not has_source_of(before, after)
+            self.keeps_source = not has_source_of(*_sides(self.live))
 
     def enter(self) -> dict[str, Interface]:
         if self.live is not None and self.is_replacement:
             return {self.alias: self._replace()}
         if self.live is not None and "device" in self.live:
-            self._change_device(self.live["device"])
+            change = partial(assigned.change, operation_id=self.tx.record.id, run=self.release.run)
+            run = partial(change, self.host, self.domain, self.alias, self.live["device"])
+            self.tx.effect("change_device", self.alias, run, half=Half.LIVE)
         elif self.live is not None:
             self._change(self.live)
         return {}
@@ -242,7 +243,7 @@ class UpdateRun(WaitingSwap):
 
     def _change(self, live: Mapping[str, Any]) -> None:
         self.tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
-        before, after = xml.interface(live["before"]), xml.interface(live["after"])
+        before, after = _sides(live)
 
         def change() -> None:
             now = guest.there(self.domain, before)
@@ -265,16 +266,11 @@ class UpdateRun(WaitingSwap):
         check_applied(xml.interface(live["after"]), now, changed)
         return now
 
-    def _change_device(self, asked: Mapping[str, Any]) -> None:
-        change = partial(assigned.change, operation_id=self.tx.record.id, run=self.release.run)
-        run = partial(change, self.host, self.domain, self.alias, asked)
-        self.tx.effect("change_device", self.alias, run, half=Half.LIVE)
-
     def define(self, came: Mapping[str, Interface]) -> None:
         if self.config is None:
             return
         tx, alias = self.tx, self.alias
-        before, after = xml.interface(self.config["before"]), xml.interface(self.config["after"])
+        before, after = _sides(self.config)
         takes_out = before.mac != after.mac
         is_out = takes_out and tx.was_begun("redefine", alias)  # by an earlier call, as far as anybody can tell
         if is_out or standing(self.domain, after, before) is not None:
@@ -289,11 +285,11 @@ class UpdateRun(WaitingSwap):
                 return
             guest.expect_unchanged(now, before, after, *seen, where=" in the definition")
             if takes_out and now is not None and now.mac == before.mac:
-                see_defined(tx, alias, before.element, now)
-            known = _config_as_defined(self.request, alias)
-            rewrite(self.domain, xml.interface(known["before"]), xml.interface(known["after"]))
+                see_defined(tx, alias, before, now)
+            was, wanted = _as_defined(self.request, alias)
+            rewrite(self.domain, was, wanted)
             for live in came.values():
-                warn_unseen(tx, alias, before, now or xml.interface(known["before"]), live)
+                warn_unseen(tx, alias, before, now or was, live)
 
         tx.effect("redefine", alias, redefine, half=Half.CONFIG)
 
@@ -331,17 +327,20 @@ class UpdateRun(WaitingSwap):
 def _live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
     """What the request has of the guest's NIC, with what was seen last of the NIC that leaves. The NIC that comes has that, too, but for the change."""
     live = request[Half.LIVE.value]
-    return _changed_from(live, as_seen(request, alias, live["before"]))
+    before = as_seen(request, alias, live["before"])
+    return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
 
 
-def _config_as_defined(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
-    """What the request has of the definition, with what was changed there of a NIC that leaves it to come with another MAC."""
-    config = request[Half.CONFIG.value]
-    return _changed_from(config, as_defined(request, alias, config["before"]))
+def _as_defined(request: Mapping[str, Any], alias: str) -> tuple[Interface, Interface]:
+    """The NIC of the definition before and after, with what was changed there of a NIC that leaves it to come with another MAC."""
+    before, after = _sides(request[Half.CONFIG.value])
+    now = as_defined(request, alias, before)
+    return now, xml.interface(xml.merged(now.element, before.element, after.element))
 
 
-def _changed_from(half: Mapping[str, Any], before: str) -> dict[str, Any]:
-    return {**half, "before": before, "after": xml.merged(before, half["before"], half["after"])}
+def _sides(half: Mapping[str, Any]) -> tuple[Interface, Interface]:
+    """The NIC before and after, by what a request has of one definition."""
+    return xml.interface(half["before"]), xml.interface(half["after"])
 
 
 def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> bool:
@@ -434,33 +433,35 @@ class Update(SwapOperation):
         request = tx.record.request
         alias = request["nics"][0]["alias"]
         live = request.get(Half.LIVE.value)
-        config = _config_as_defined(request, alias) if Half.CONFIG.value in request else None
-        rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
+        rewritten = _as_defined(request, alias) if Half.CONFIG.value in request else None
         found: dict[tuple[str, str], Any] = {}
         if live is not None and request["replace"]:
             live = _live_as_seen(request, alias)
-            left = Leaving(alias, live["before"], None if config is None else config["before"], live.get("old"))
+            left = Leaving(alias, live["before"], None if rewritten is None else rewritten[0].element, live.get("old"))
             came = Coming(live.get("type", "network"), xml.interface(live["after"]), rewritten)
             found |= of_swap(site, tx, [left], [came])
         elif live is not None and (device := live.get("device")) is not None:
             found["change_device", alias] = partial(assigned.change_back, site.host, site.domain, alias, device)
         elif live is not None:
-            found["change", alias] = partial(cls._undo_change, site, tx, alias, live, config)
+            found["change", alias] = partial(cls._undo_change, site, tx, alias, live, rewritten)
         if rewritten is not None:
-            before, after = rewritten
-            found |= of_rewrite(site, tx, "redefine", alias, before, after)
+            found |= of_rewrite(site, tx, "redefine", alias, *rewritten)
         return found
 
     @classmethod
     def _undo_change(
-        cls, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], config: Mapping[str, Any] | None
+        cls,
+        site: Site,
+        tx: Transaction,
+        alias: str,
+        live: Mapping[str, Any],
+        rewritten: tuple[Interface, Interface] | None,
     ) -> None:
         goes_on = guest.goes_on(site.domain, site.run)
         if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):
             expect_ended(site, tx, alias)
             return
-        of_run = config if config is not None and is_next(site, tx) else live
-        before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
+        before, after = rewritten if rewritten is not None and is_next(site, tx) else _sides(live)
         if goes_on:
             now = guest.now_of(site.domain, before, run=site.run)
         else:

@@ -110,10 +110,10 @@ def of_swap(site: Site, tx: Transaction, left: Sequence[Leaving], came: Sequence
     return found
 
 
-def giving_way(net: Interface, leaving: Sequence[tuple[str, str]]) -> dict[str, str]:
+def giving_way(net: Interface, leaving: Mapping[str, Interface]) -> dict[str, str]:
     """The elements, by name, of the NICs that leave and are known as `net` is: that NIC itself, and the NIC whose identity it has."""
-    nets = [(name, xml.interface(element)) for name, element in leaving]
-    return {name: one.element for name, one in nets if name == name_in_config(net) or one.mac == net.mac}
+    its = name_in_config(net)
+    return {name: one.element for name, one in leaving.items() if name == its or one.mac == net.mac}
 
 
 def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] = ()) -> Undos:
@@ -125,8 +125,9 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     alias, backend = came.net.alias or "", came.backend
     net = replace(came.net, target_dev=None)
     its = replace(net, source_pci=None)  # its element may name the host end of the NIC that it replaced
-    leaving = [(each.name, each.element) for each in left]
-    gave_way = dict(leaving) if len(leaving) == 1 else giving_way(net, leaving)
+    gave_way = {each.name: each.element for each in left}
+    if len(gave_way) != 1:
+        gave_way = giving_way(net, {name: xml.interface(element) for name, element in gave_way.items()})
 
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
