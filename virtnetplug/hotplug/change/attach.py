@@ -46,16 +46,17 @@ from virtnetplug.ports.domain import Domain
 NAME = "attach"
 """What the journal calls it."""
 
+_Nets = Mapping[str, tuple[Interface, ActualDevice]]
+"""The NICs that come, each with what its element comes to on the host, by alias."""
+
 
 class _Attach(SwapRun):
     """One attach under way: every NIC comes into the guest, then every NIC into the definition."""
 
     has_waited = False
 
-    def __init__(
-        self, tx: Transaction, host: Host, view: DomainView, nets: Mapping[str, tuple[Interface, ActualDevice]]
-    ) -> None:
-        super().__init__(tx, host, view.domain)
+    def __init__(self, tx: Transaction, view: DomainView, nets: _Nets) -> None:
+        super().__init__(tx, view.domain)
         self.view, self.nets, self.halves = view, nets, tx.record.scope.halves
         self.runs: set[int | None] = set()
         self.rows: dict[str, NicRecord] = {}
@@ -146,9 +147,7 @@ def _why_unpinned(net: Interface, live: Interface | None, defined: Topology) -> 
     return f"another device at {live.address}" if defined.is_taken(live.address) else ""
 
 
-def _steps(
-    nets: Mapping[str, tuple[Interface, ActualDevice]], scope: Scope, remembered: Sequence[Remembered]
-) -> tuple[Step, ...]:
+def _steps(nets: _Nets, scope: Scope, remembered: Sequence[Remembered]) -> tuple[Step, ...]:
     parts: list[Part] = steps_remembering(remembered)
     for alias in nets:
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
@@ -214,7 +213,7 @@ class PlainAttach(Operation):
             site = Site(host=host, domain=domain, run=view.run, seconds=seconds)
             with transaction(host, record, partial(self.undos, site)) as tx:
                 tx.warn(*warnings)
-                return (yield from _Attach(tx, host, view, chosen).run())
+                return (yield from _Attach(tx, view, chosen).run())
 
         def diff() -> dict[str, str]:
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)

@@ -241,7 +241,7 @@ class _Detach(SwapRun):
     """
 
     def __init__(self, tx: Transaction, release: GuestRelease, *, may_remain: bool = True) -> None:
-        super().__init__(tx, release.host, release.domain)
+        super().__init__(tx, release.domain)
         self.release, self.may_remain = release, may_remain
         self.entries = self.request["nics"]
         self.run_asked = tx.record.run_asked

@@ -49,8 +49,8 @@ class SwapRun:
     reason, message = "", ""
     """What the outcome says beside that the operation is done."""
 
-    def __init__(self, tx: Transaction, host: Host, domain: Domain) -> None:
-        self.tx, self.host, self.domain = tx, host, domain
+    def __init__(self, tx: Transaction, domain: Domain) -> None:
+        self.tx, self.host, self.domain = tx, tx.host, domain
 
     @property
     def request(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class WaitingSwap(SwapRun):
     remembered: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, tx: Transaction, release: GuestRelease) -> None:
-        super().__init__(tx, release.host, release.domain)
+        super().__init__(tx, release.domain)
         self.release = release
 
     def guest_run(self) -> Run:

@@ -64,6 +64,9 @@ from virtnetplug.ports.domain import Domain
 NAME = "update"
 """What the journal calls it."""
 
+_Sides = tuple[Interface, Interface]
+"""A NIC before and after."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
@@ -331,14 +334,14 @@ def _live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
     return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
 
 
-def _as_defined(request: Mapping[str, Any], alias: str) -> tuple[Interface, Interface]:
+def _as_defined(request: Mapping[str, Any], alias: str) -> _Sides:
     """The NIC of the definition before and after, with what was changed there of a NIC that leaves it to come with another MAC."""
     before, after = _sides(request[Half.CONFIG.value])
     now = as_defined(request, alias, before)
     return now, xml.interface(xml.merged(now.element, before.element, after.element))
 
 
-def _sides(half: Mapping[str, Any]) -> tuple[Interface, Interface]:
+def _sides(half: Mapping[str, Any]) -> _Sides:
     """The NIC before and after, by what a request has of one definition."""
     return xml.interface(half["before"]), xml.interface(half["after"])
 
@@ -450,12 +453,7 @@ class Update(SwapOperation):
 
     @classmethod
     def _undo_change(
-        cls,
-        site: Site,
-        tx: Transaction,
-        alias: str,
-        live: Mapping[str, Any],
-        rewritten: tuple[Interface, Interface] | None,
+        cls, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], rewritten: _Sides | None
     ) -> None:
         goes_on = guest.goes_on(site.domain, site.run)
         if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):

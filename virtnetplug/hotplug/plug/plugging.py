@@ -27,6 +27,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
+from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
@@ -39,7 +40,6 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Half, OperationRecord, Phase
-from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 
 T = TypeVar("T")
@@ -130,31 +130,22 @@ class _Unjournaled:
         return
 
 
-def restore(
-    host: Host,
-    domain: Domain,
-    alias: str,
-    element: str,
-    *,
-    old: Mapping[str, Any] | None = None,
-    operation: OperationRecord,
-    run: Run,
-) -> None:
+def restore(site: Site, operation: OperationRecord, element: str, old: Mapping[str, Any] | None = None) -> None:
     """Restore the NIC whose live element was `element`, unless the guest has ended. Raises `LeftPending` if somebody has its place (`expect_free`).
 
     An assigned device is lent again: the same device if nobody else has it. The device gets its settings, also if the guest has it already.
     `old` is what the journal held of the device, for the device may have been returned since. Without `old`, the device is still held, or was never ours.
     """
-    net = xml.interface(element)
+    host, domain, net = site.host, site.domain, xml.interface(element)
     if old is None:
         old = held_of(host, domain, net)
     try:
         domain.await_idle()  # what libvirt still does about the one that left must be over before its alias is used again
-        answer = guest.look_for(domain, net, run=run)
+        answer = guest.look_for(domain, net, run=site.run)
         if answer is Answer.GONE and not _is_renamed(domain, net, operation):
             expect_free(domain, net, operation)
             if backend_of(net).is_lent and old is not None:
-                _lend(host, domain, net, old, operation, run)
+                _lend(site, operation, net, old)
             else:
                 domain.attach(xml.strip_live(element), Half.LIVE)
         if answer is not Answer.ENDED and old is not None:
@@ -201,13 +192,11 @@ def held_of(host: Host, domain: Domain, net: Interface) -> dict[str, Any] | None
     return None if pool is None else {"network": pool, "settings": {}}
 
 
-def _lend(
-    host: Host, domain: Domain, net: Interface, old: Mapping[str, Any], operation: OperationRecord, run: Run
-) -> None:
+def _lend(site: Site, operation: OperationRecord, net: Interface, old: Mapping[str, Any]) -> None:
+    host, domain, run = site.host, site.domain, site.run
     if old["network"]:
         _expect_pool(host, domain, net, old["network"])
-    settings = old["settings"]
-    wanted = xml.interface(xml.edit(xml.strip_live(net.element), fields_from(settings)))
+    wanted = xml.interface(xml.edit(xml.strip_live(net.element), fields_from(old["settings"])))
     actual = ActualDevice(
         type="hostdev",
         network=old["network"] or None,
@@ -222,7 +211,7 @@ def _lend(
         net=replace(asked, alias=net.alias),  # by which it is held until libvirt has named it (`_held_as`)
         actual=actual,
         operation_id=operation.id,
-        settings=settings,
+        settings=old["settings"],
         choice=Choice(again=net.source_pci),
     )
     backend = backend_for(actual)

@@ -300,15 +300,7 @@ def _restore(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[Comin
     elif not keeps(site, tx, alias, net):
         keep_returned(tx, alias)
         try:
-            restore(
-                site.host,
-                site.domain,
-                alias,
-                leaving.known(site, tx),
-                old=leaving.old,
-                operation=tx.record,
-                run=site.run,
-            )
+            restore(site, tx.record, leaving.known(site, tx), leaving.old)
         except (Refused, Failed) as error:
             forget_it = f"{recover_command(tx.record, forget=tx.record.id)} closes the {tx.record.operation}."
             error.message = f"{sentence(error.message)} If {alias} is to stay out of the guest, {forget_it}"
