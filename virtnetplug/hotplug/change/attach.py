@@ -18,13 +18,13 @@ from virtnetplug.hotplug.check.examine import examine, paired
 from virtnetplug.hotplug.check.request import parse, scope_for
 from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape, Site
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
-from virtnetplug.hotplug.plug.plugging import Part, expect_attached, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, expect_attached, new_record, steps_in
 from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
 from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
@@ -200,16 +200,8 @@ class PlainAttach(Operation):
                 {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
                 for alias, (net, actual) in chosen.items()
             ]
-            record = record_of(
-                host,
-                NAME,
-                domain,
-                run=view.run,
-                scope=scope,
-                device_types=[actual.type for actual in actuals],
-                request={"nics": entries, "remembered": [each.request for each in remembered]},
-                steps=steps,
-            )
+            request = {"nics": entries, "remembered": [each.request for each in remembered]}
+            record = new_record(host, view, NAME, scope, actuals, request, steps)
             site = Site(host=host, domain=domain, run=view.run, seconds=seconds)
             with transaction(host, record, partial(self.undos, site)) as tx:
                 tx.warn(*warnings)

@@ -31,7 +31,7 @@ from virtnetplug.hotplug.engine.operation import ELEMENT_OR_NOTHING, OBJECT, TEX
 from virtnetplug.hotplug.engine.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.registry import operation_of
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
@@ -51,7 +51,7 @@ from virtnetplug.hotplug.look.view import (
     same_mac_as,
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
-from virtnetplug.hotplug.plug.plugging import Part, held_of
+from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
@@ -156,8 +156,8 @@ class DetachSeen:
             for half in self.scope.halves
         }
 
-    def record(self, twin: str) -> OperationRecord:
-        """A new operation for the journal."""
+    def request(self, twin: str) -> dict[str, Any]:
+        """What the journal keeps of it."""
         is_live, is_config = (half in self.scope.halves for half in BOTH)
         entries = [
             {
@@ -167,23 +167,14 @@ class DetachSeen:
             }
             for key, nic in _keyed(self.nics)
         ]
-        return record_of(
-            self.host,
-            NAME,
-            self.view.domain,
-            run=self.view.run,
-            scope=self.scope,
-            device_types=[nic.net.type for nic in self.nics],
-            request={
-                "nics": entries,
-                "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
-                "held": list(self._held()) if is_live else [],
-                SAME_MAC: same_mac_as(self.view, [net for nic in self.nics for net in nic.nets]),
-                **({ORDER: order_of(self.view)} if is_config else {}),
-                **({"twin": twin} if twin else {}),
-            },
-            steps=_steps(self.nics, self.scope),
-        )
+        return {
+            "nics": entries,
+            "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
+            "held": list(self._held()) if is_live else [],
+            SAME_MAC: same_mac_as(self.view, [net for nic in self.nics for net in nic.nets]),
+            **({ORDER: order_of(self.view)} if is_config else {}),
+            **({"twin": twin} if twin else {}),
+        }
 
     def _held(self) -> Iterator[dict[str, Any]]:
         """What `restore` has to know of each NIC with a device of ours: the device is returned, and its row removed, before anything can fail."""
@@ -516,11 +507,13 @@ class PlainDetach(Operation):
     def prepared(self, asked: DetachSeen) -> Prepared:
         """The detach of what was seen."""
         warnings, domain = asked.all_warnings(), asked.view.domain
+        steps = _steps(asked.nics, asked.scope)
 
         def start(lock: DomainLock, seconds: float) -> Work:
             if asked.waiting is not None:
                 return (yield from join(asked.host, domain, asked.waiting, seconds))
-            record = asked.record(self.twin)
+            nets = [nic.net for nic in asked.nics]
+            record = new_record(asked.host, asked.view, NAME, asked.scope, nets, asked.request(self.twin), steps)
             with domain.watch() as watch:
                 release = GuestRelease(asked.host, domain, record, watch, seconds)
                 with transaction(asked.host, record, partial(_undos_at, release, 0.0), goes_on=True) as tx:
@@ -535,7 +528,7 @@ class PlainDetach(Operation):
             scope=asked.scope,
             start=start,
             refusals=asked.refusals,
-            steps=_steps(asked.nics, asked.scope),
+            steps=steps,
             diff=asked.diff,
             warnings=warnings,
         )

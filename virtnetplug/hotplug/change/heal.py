@@ -37,13 +37,13 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.view import BOTH, describe, look
 from virtnetplug.hotplug.plug.announcement import announce
-from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.plugging import Part, new_record
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Refusal, Result, Scope
@@ -214,16 +214,7 @@ class Heal(Operation):
             return at_once(run)
 
         def run() -> Outcome:
-            record = record_of(
-                host,
-                NAME,
-                domain,
-                run=view.run,
-                scope=Scope.LIVE,
-                device_types=[net.type],
-                request=_request(net, backing),
-                steps=steps,
-            )
+            record = new_record(host, view, NAME, Scope.LIVE, [net], _request(net, backing), steps)
             site = Site(host=host, domain=domain, run=view.run)
             with transaction(host, record, partial(self.undos, site), goes_on=True) as tx:
                 _run(host, backing, tx)

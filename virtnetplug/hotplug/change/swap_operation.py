@@ -29,7 +29,7 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all, nic_record
@@ -42,6 +42,7 @@ from virtnetplug.hotplug.plug.last_seen import (
     as_seen,
     see_defined,
 )
+from virtnetplug.hotplug.plug.plugging import new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.remembering import Remembered, name_of, remember_again
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_remembering, of_swap
@@ -267,16 +268,7 @@ def prepared(
 
     def start(lock: Lock, seconds: float) -> Work:
         nets = (*swap.leaving, *swap.entering, *swap.config_entering)
-        record = record_of(
-            host,
-            swap.operation,
-            view.domain,
-            run=view.run,
-            scope=swap.scope,
-            device_types=[net.type for net in nets],
-            request=request_of(host, view, swap),
-            steps=steps,
-        )
+        record = new_record(host, view, swap.operation, swap.scope, nets, request_of(host, view, swap), steps)
         with under_way(host, view.domain, record, seconds, Swapping.undos, warnings=swap.warnings) as (tx, release):
             return (yield from _Listed(tx, release).run())
 

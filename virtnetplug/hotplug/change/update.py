@@ -30,7 +30,7 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps
 from virtnetplug.hotplug.guest import assigned, definition, guest
 from virtnetplug.hotplug.guest.definition import rewrite, standing
 from virtnetplug.hotplug.guest.ending import how, may_look
@@ -50,7 +50,7 @@ from virtnetplug.hotplug.look.view import (
 from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
-from virtnetplug.hotplug.plug.plugging import Part, held_of, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
@@ -149,19 +149,8 @@ class _Wanted:
             parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
         return plan_steps(*parts)
 
-    def record(self, steps: Sequence[Step]) -> OperationRecord:
-        return record_of(
-            self.host,
-            self.update.name,
-            self.view.domain,
-            run=self.view.run,
-            scope=self.scope,
-            device_types=[edit.before.type for edit in self.edits.values()],
-            request=self._request(),
-            steps=steps,
-        )
-
-    def _request(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any]:
+        """What the journal keeps of it."""
         alias, live, domain = self.nic.name, self.live, self.view.domain
         before = [edit.before for edit in self.edits.values()]
         request: dict[str, Any] = {
@@ -397,7 +386,8 @@ class Update(SwapOperation):
         warnings = wanted.lost() if steps else ()
 
         def start(lock: Lock, seconds: float) -> Work:
-            record = wanted.record(steps)
+            nets = [edit.before for edit in edits.values()]
+            record = new_record(host, view, self.name, scope, nets, wanted.request(), steps)
             with under_way(host, domain, record, seconds, self.undos, warnings=warnings) as (tx, release):
                 return (yield from self.runner(tx, release, inherited).run())
 

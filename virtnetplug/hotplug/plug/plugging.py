@@ -5,7 +5,7 @@ A NIC is restored in the process that took the NIC out, or in the process that r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -28,18 +28,18 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.reserved import SAME_MAC, expect_free
 from virtnetplug.hotplug.engine.operation import Site
-from virtnetplug.hotplug.engine.transaction import Transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, record_of
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.assigned import as_in_run, lending_pool, set_in_run
 from virtnetplug.hotplug.guest.ending import expect_run
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.look.open_operations import is_any_of
-from virtnetplug.hotplug.look.view import same
+from virtnetplug.hotplug.look.view import DomainView, same
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, OperationRecord, Phase
+from virtnetplug.model.operation import Half, OperationRecord, Phase, Scope, Step
 from virtnetplug.ports.domain import Domain
 
 T = TypeVar("T")
@@ -59,6 +59,21 @@ def steps_in(backend: Backend, alias: str, settings: Mapping[str, Setting], *, n
     own += [("change_device", Phase.PLUG)] if settings else []
     parts: list[Part] = [(step, alias, phase, Half.LIVE) for step, phase in own]
     return [*parts, ("confirm", name or alias, Phase.PLUG, Half.LIVE)]
+
+
+def new_record(
+    host: Host,
+    view: DomainView,
+    operation: str,
+    scope: Scope,
+    nets: Iterable[Interface | ActualDevice],
+    request: dict[str, Any],
+    steps: Sequence[Step],
+) -> OperationRecord:
+    """A new operation on a domain that was just looked at, for the journal; `nets` are the NICs that it changes."""
+    types = [net.type for net in nets]
+    domain, run = view.domain, view.run
+    return record_of(host, operation, domain, run=run, scope=scope, device_types=types, request=request, steps=steps)
 
 
 def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False) -> Interface:
