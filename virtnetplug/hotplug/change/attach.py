@@ -13,6 +13,7 @@ from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.remembering import Remembered, of_remembering, remember, steps_remembering
 from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check.examine import examine, paired
 from virtnetplug.hotplug.check.request import parse, scope_for
@@ -25,8 +26,7 @@ from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
 from virtnetplug.hotplug.plug.plugging import Part, expect_attached, new_record, steps_in
-from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
-from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
+from virtnetplug.hotplug.plug.undoing import Coming, of_plug
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice

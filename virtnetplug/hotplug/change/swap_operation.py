@@ -12,6 +12,7 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.remembering import Remembered, name_of, of_remembering, remember_again
 from virtnetplug.hotplug.change.swap import Swap, lost_settings, predecessor, request_of, steps_of
 from virtnetplug.hotplug.change.swap_run import Change, SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.request import edited
@@ -44,8 +45,7 @@ from virtnetplug.hotplug.plug.last_seen import (
 )
 from virtnetplug.hotplug.plug.plugging import new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
-from virtnetplug.hotplug.plug.remembering import Remembered, name_of, remember_again
-from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_remembering, of_swap
+from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.holding import Setting

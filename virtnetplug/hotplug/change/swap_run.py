@@ -12,6 +12,7 @@ from virtnetplug import xml
 from virtnetplug.backends import NO_CHOICE, Choice, Order
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, Work
+from virtnetplug.hotplug.change.remembering import keep, remember
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -23,7 +24,6 @@ from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.last_seen import BESIDE, expect_same_source, keep_end, warn_unseen
 from virtnetplug.hotplug.plug.plugging import expect_attached, plug
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
-from virtnetplug.hotplug.plug.remembering import keep, remember
 from virtnetplug.hotplug.plug.undoing import Leaving
 from virtnetplug.hotplug.report.inventory import nics_now
 from virtnetplug.model.actual import ActualDevice

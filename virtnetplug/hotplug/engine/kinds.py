@@ -33,9 +33,9 @@ KINDS = {
     "rebind-pf": Kind("pf.rebind.RebindPf", "back on VFs of", bare="is as asked"),
     "handover": Kind("identity.handover.Handover", "handed over in"),
     "handback": Kind("identity.handback.Handback", "back in"),
-    "remember": Kind("change.amendment.Amending"),
-    "forget": Kind("change.amendment.Amending"),
-    "policy": Kind("change.amendment.Amending"),
+    "remember": Kind("change.remembering.Amending"),
+    "forget": Kind("change.remembering.Amending"),
+    "policy": Kind("change.remembering.Amending"),
 }
 """Each kind by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
 

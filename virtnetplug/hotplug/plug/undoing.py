@@ -49,7 +49,6 @@ from virtnetplug.hotplug.plug.last_seen import (
     see,
 )
 from virtnetplug.hotplug.plug.plugging import restore
-from virtnetplug.hotplug.plug.remembering import Remembered, undo
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, StepState
@@ -373,14 +372,3 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         f"{tx.record.operation} was detached. It is left as it is"
     )
     return True
-
-
-def of_remembering(site: Site, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> Undos:
-    """Undo the steps that changed what the domain's metadata says of NICs. The image of a guest that is away has that metadata as well."""
-
-    def restore_record(request: Mapping[str, Any]) -> None:
-        if Half.LIVE.value in request["halves"] and guest.run_of(site.domain) == NO_RUN:
-            expect_ended(site, tx, request["name"])
-        undo(site.domain, Remembered.from_request(request))
-
-    return {("remember", request["name"]): partial(restore_record, request) for request in requests}
