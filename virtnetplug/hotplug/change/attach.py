@@ -230,7 +230,6 @@ class PlainAttach(Operation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """What undoes the steps of an attach."""
         found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
         for entry in tx.record.request["nics"]:
             net = xml.interface(entry["element"])

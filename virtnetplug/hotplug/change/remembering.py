@@ -219,7 +219,6 @@ class Amending(Operation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """The undos of an amendment, by step."""
         request = tx.record.request
         found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
         if request["policies"] is not None:

@@ -422,7 +422,6 @@ class Update(SwapOperation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """What undoes the steps of an update."""
         request = tx.record.request
         alias = request["nics"][0]["alias"]
         live = request.get(Half.LIVE.value)

@@ -55,7 +55,6 @@ class GuestRelease:
         self.run = record.run if run is None else run
         steps = record.steps if self.run.matches(record.run_asked) else ()
         self._asked_before = frozenset(s.nic for s in steps if s.name == "ask" and s.state is StepState.DONE)
-        self._elements: dict[str, str] = {}
         self._nets: dict[str, Interface] = {}
         self._seen: dict[str, tuple[Interface, ...]] = {}
         self._ending: Ending | None = None
@@ -147,7 +146,6 @@ class GuestRelease:
         A guest that was asked before is asked again only after `asking.GRACE`, while it is waited for.
         """
         is_next = not self.run.matches(tx.record.run)
-        self._elements[alias] = net.element
         self._seen[alias] = (net, defined) if is_next and defined is not None else (net,)
         if is_next:
             net = defined or net
@@ -197,7 +195,7 @@ class GuestRelease:
 
     def _see(self, tx: Transaction, alias: str, now: Interface) -> None:
         """Keep in the journal what somebody has changed of the NIC, as long as the guest has it."""
-        see(self.domain, tx, alias, self._elements[alias], now, run=self.run)
+        see(self.domain, tx, alias, self._seen[alias][0].element, now, run=self.run)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """The NIC as the guest has it (`guest.there`). The element of a NIC that may come at any address has none: the journal knows where it was."""

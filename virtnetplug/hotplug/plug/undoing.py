@@ -164,25 +164,22 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return {
-        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
-        **undos,
-    }
+    return {**_of_unknown(tx, backend, alias), **undos}
 
 
-def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
-    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+def _of_unknown(tx: Transaction, backend: Backend, alias: str) -> Undos:
+    """Fail to undo the steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+
+    def fail(step: str) -> None:
+        raise BackendMissing(
+            f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+            "Install the package of that backend, then run `recover()`"
+        )
+
     own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
     phases = (Phase.ALLOCATE, Phase.PLUG)
     planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
-    return [step.name for step in planned if step.name not in own]
-
-
-def _expect_backend(step: str, alias: str) -> None:
-    raise BackendMissing(
-        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
-        "Install the package of that backend, then run `recover()`"
-    )
+    return {(step.name, alias): partial(fail, step.name) for step in planned if step.name not in own}
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
