@@ -125,7 +125,7 @@ SUITES = {
             "test-full",
             "what make test runs, real QEMU broken at every call, and 100 rebinds under a stream",
             15,
-            _of_drivers("--full", prefix=_FULL),
+            _of_drivers("--full", "--timeout=900", prefix=_FULL),
         ),
         Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
         Suite("lab-full", "all tests of both labs", 90, [_lab(name, 28800, *_LONG) for name in LABS]),
