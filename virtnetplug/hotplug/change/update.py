@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -346,13 +346,17 @@ def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> 
     return True
 
 
+@dataclass(eq=False)
 class Update(SwapOperation):
     """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other record that was left open is undone."""
 
     is_governed = True
 
-    def __init__(self, nic: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False) -> None:
-        self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
+    nic: str
+    changes: Changes
+    _: KW_ONLY
+    scope: Scope | None = None
+    replace: bool = False
 
     name: ClassVar[str] = NAME
     kind: ClassVar[str] = ""
