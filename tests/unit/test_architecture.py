@@ -79,7 +79,7 @@ OUTSIDE = {
 }
 
 
-REGISTRY = "virtnetplug.hotplug.engine.registry"
+REGISTRY = "virtnetplug.hotplug.engine.kinds"
 """The one module that imports by name: the class of each kind of operation."""
 
 

@@ -9,7 +9,7 @@ from virtnetplug import xml
 from virtnetplug.backends import types_that
 from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug.audit.findings import finding
-from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
+from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS

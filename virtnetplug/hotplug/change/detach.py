@@ -20,23 +20,23 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape, Site
 from virtnetplug.hotplug.engine.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
 from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
@@ -52,7 +52,7 @@ from virtnetplug.hotplug.look.view import (
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
 from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record
-from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
+from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
 from virtnetplug.model.interface import Interface, known_as
@@ -298,20 +298,15 @@ class _Detach(SwapRun):
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
             self.gone = [self.live[alias] for alias in held]
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=lambda: self.keep_rows({}))
-            return tx.outcome(Result.LEFT, reason=reason, message=message)
-        return pending(tx, reason, message, super().nics, waiting)
+            return tx.close(OperationState.LEFT, reason, message, also=lambda: self.keep_rows({}))
+        return tx.close(OperationState.PENDING, reason, message, super().nics, also=waiting)
 
     def nics(self) -> Sequence[Nic]:
         return super().nics() if self.may_remain else ()
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
         """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
-        if self.may_remain:
-            keep_or_drop_all(self.host, self.domain, self.gone)
-            return
-        for net in self.gone:
-            keep_or_drop(self.host, self.domain, net, None)
+        keep_or_drop(self.host, self.domain, self.gone, may_remain=self.may_remain)
 
     def _release(self, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
@@ -509,7 +504,7 @@ class PlainDetach(Operation):
         warnings, domain = asked.all_warnings(), asked.view.domain
         steps = _steps(asked.nics, asked.scope)
 
-        def start(lock: DomainLock, seconds: float) -> Work:
+        def start(lock: Lock, seconds: float) -> Work:
             if asked.waiting is not None:
                 return (yield from join(asked.host, domain, asked.waiting, seconds))
             nets = [nic.net for nic in asked.nics]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from virtnetplug.errors import NicMissing, NotSupported, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.change.remembering import POLICY, PolicyChange, amend, halves_of, name_of
 from virtnetplug.hotplug.identity import enforcement
 from virtnetplug.hotplug.identity.known import KnownDomain
@@ -32,7 +32,7 @@ def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy
 def set_policy(
     host: Host,
     domain: Domain,
-    lock: DomainLock,
+    lock: Lock,
     *,
     unplug: UnplugPolicy | None = None,
     serve: Sequence[str] | None = None,
@@ -48,7 +48,7 @@ def set_policy(
     return _change(known, lock, after if serve is None else _with_group(known.view, after, serve))
 
 
-def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool = True, serve: bool = True) -> Outcome:
+def clear_policy(host: Host, domain: Domain, lock: Lock, *, unplug: bool = True, serve: bool = True) -> Outcome:
     """Delete the policy of unplugging, the groups, or both. The host's default holds again, and no link is held down."""
     known = KnownDomain.of(host, domain)
     after = replace(known.metadata, unplug=None) if unplug else known.metadata
@@ -86,7 +86,7 @@ def _explained_group(known: KnownDomain, group: Sequence[str]) -> Iterator[Candi
             yield CandidateView(alias=alias, why=why)
 
 
-def _change(known: KnownDomain, lock: DomainLock, after: DomainMetadata) -> Outcome:
+def _change(known: KnownDomain, lock: Lock, after: DomainMetadata) -> Outcome:
     host, view, before, name = known.host, known.view, known.metadata, known.view.domain.name
     then = KnownDomain(host, view, after)
     if after == before:

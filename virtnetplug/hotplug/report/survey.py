@@ -10,7 +10,7 @@ from virtnetplug import xml
 from virtnetplug.backends import types_that
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
+from virtnetplug.hotplug.engine.ownership import stands_still
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
 from virtnetplug.ports.links import Link
@@ -209,7 +209,7 @@ def _with_journal(host: Host, whole: Survey) -> Survey:
             else record
             for record in host.journal.open_operations(hypervisor, *domains)
         )
-        alive = [record for record in operations if not is_abandoned(host, record)]
+        alive = [record for record in operations if host.journal.is_owner_alive(record)]
         stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
         return replace(
             whole,
