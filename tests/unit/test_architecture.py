@@ -233,7 +233,8 @@ THEIRS = {"pf.rebind": "pf.plan"}
 def test_the_name_of_an_operation_stands_in_the_registry_and_in_its_own_module() -> None:
     own: dict[str, set[str]] = {}
     for name, kind in kinds.KINDS.items():
-        own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(kind.module, kind.module))
+        module = kind.path.rpartition(".")[0]
+        own.setdefault(name.partition(" ")[0], set()).add(THEIRS.get(module, module))
     rooms = ROOT / "virtnetplug" / "hotplug"
     for path in sorted(rooms.rglob("*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text())))

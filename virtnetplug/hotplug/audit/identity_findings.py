@@ -10,6 +10,7 @@ from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, Lock
+from virtnetplug.hotplug.change.remembering import Remembered, halves_of
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
@@ -17,7 +18,6 @@ from virtnetplug.hotplug.identity.identities import HANDED
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
-from virtnetplug.hotplug.plug.remembering import Remembered, halves_of
 from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.identity import DomainMetadata, Identity
@@ -117,7 +117,7 @@ def _unmet(host: Host, seen: Seen, kept: Kept) -> Iterator[Finding]:
 def _handed_over(host: Host) -> Iterator[OperationRecord]:
     """The hand-overs that no hand-back or forgetting of the same NIC followed, and whose record can be read."""
     records = host.journal.newest(host.hypervisor.key, HANDED)
-    return (each for each in records if each.operation == handover.NAME and handover.OPERATION.knows(each))
+    return (each for each in records if each.operation == handover.NAME and handover.Handover.knows(each))
 
 
 def _remembered(record: OperationRecord) -> Iterator[Identity]:

@@ -13,20 +13,20 @@ from virtnetplug.errors import DomainMissing, NotApplied
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.remembering import Remembered, of_remembering, remember, steps_remembering
 from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check.preflight import examine
 from virtnetplug.hotplug.check.request import pair, parse, scope_for
 from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape, Site
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
-from virtnetplug.hotplug.plug.plugging import Part, expect_attached, steps_in
-from virtnetplug.hotplug.plug.remembering import Remembered, remember, steps_remembering
-from virtnetplug.hotplug.plug.undoing import Coming, of_plug, of_remembering
+from virtnetplug.hotplug.plug.plugging import Part, expect_attached, new_record, steps_in
+from virtnetplug.hotplug.plug.undoing import Coming, of_plug
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
@@ -39,21 +39,15 @@ from virtnetplug.model.operation import (
     OperationRecord,
     Phase,
     Scope,
+    Step,
 )
 from virtnetplug.ports.domain import Domain
 
 NAME = "attach"
 """What the journal calls it."""
 
-
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes the steps of an attach."""
-    found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
-    for entry in tx.record.request["nics"]:
-        net = xml.interface(entry["element"])
-        found |= of_define(site, tx, entry["alias"], net)
-        found |= of_plug(site, tx, Coming(entry["type"], net))
-    return found
+_Nets = Mapping[str, tuple[Interface, ActualDevice]]
+"""The NICs that come, each with what its element comes to on the host, by alias."""
 
 
 class _Attach(SwapRun):
@@ -61,10 +55,8 @@ class _Attach(SwapRun):
 
     has_waited = False
 
-    def __init__(
-        self, tx: Transaction, host: Host, view: DomainView, nets: Mapping[str, tuple[Interface, ActualDevice]]
-    ) -> None:
-        super().__init__(tx, host, view.domain)
+    def __init__(self, tx: Transaction, view: DomainView, nets: _Nets) -> None:
+        super().__init__(tx, view.domain)
         self.view, self.nets, self.halves = view, nets, tx.record.scope.halves
         self.runs: set[int | None] = set()
         self.rows: dict[str, NicRecord] = {}
@@ -155,13 +147,7 @@ def _why_unpinned(net: Interface, live: Interface | None, defined: Topology) -> 
     return f"another device at {live.address}" if defined.is_taken(live.address) else ""
 
 
-def _record(
-    host: Host,
-    view: DomainView,
-    nets: Mapping[str, tuple[Interface, ActualDevice]],
-    scope: Scope,
-    remembered: Sequence[Remembered],
-) -> OperationRecord:
+def _steps(nets: _Nets, scope: Scope, remembered: Sequence[Remembered]) -> tuple[Step, ...]:
     parts: list[Part] = steps_remembering(remembered)
     for alias in nets:
         parts += [("reserve", alias, Phase.ALLOCATE, None), ("allocate_actual_device", alias, Phase.ALLOCATE, None)]
@@ -169,20 +155,7 @@ def _record(
         parts += steps_in(backend := backend_for(actual), alias, backend.settings_of(net))
     for alias in nets if Half.CONFIG in scope.halves else ():
         parts += [("define", alias, Phase.PLUG, Half.CONFIG)]
-    entries = [
-        {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
-        for alias, (net, actual) in nets.items()
-    ]
-    return record_of(
-        host,
-        NAME,
-        view.domain,
-        run=view.run,
-        scope=scope,
-        device_types=[actual.type for _, actual in nets.values()],
-        request={"nics": entries, "remembered": [each.request for each in remembered]},
-        steps=plan_steps(*parts),
-    )
+    return plan_steps(*parts)
 
 
 class PlainAttach(Operation):
@@ -219,15 +192,20 @@ class PlainAttach(Operation):
         asked = examine(host, view, nets, scope)
         nets, actuals = asked.nets, asked.actuals
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}
-        record = _record(host, view, chosen, scope, self.remembered(host, view, nets)) if chosen else None
+        remembered = self.remembered(host, view, nets) if chosen else ()
+        steps = _steps(chosen, scope, remembered) if chosen else ()
 
         def start(lock: Lock, seconds: float) -> Work:
-            assert record is not None
+            entries = [
+                {"alias": alias, "mac": str(net.mac), "type": actual.type, "element": net.element}
+                for alias, (net, actual) in chosen.items()
+            ]
+            request = {"nics": entries, "remembered": [each.request for each in remembered]}
+            record = new_record(host, view, NAME, scope, actuals, request, steps)
             site = Site(host=host, domain=domain, run=view.run, seconds=seconds)
-            with transaction(host, record, partial(undos, site)) as tx:
-                for text in warnings:
-                    tx.warn(text)
-                return (yield from _Attach(tx, host, view, chosen).run())
+            with transaction(host, record, partial(self.undos, site)) as tx:
+                tx.warn(*warnings)
+                return (yield from _Attach(tx, view, chosen).run())
 
         def diff() -> dict[str, str]:
             added = "".join(xml.diff("", net.element, net.alias or "") for net in nets)
@@ -240,7 +218,7 @@ class PlainAttach(Operation):
             start=start,
             refusals=asked.refusals,
             already=nics_of(host, view, asked.there) if asked.there else None,
-            steps=() if record is None else record.steps,
+            steps=steps,
             diff=diff,
             actual=actuals,
             warnings=(*warnings, *faults()),
@@ -250,7 +228,11 @@ class PlainAttach(Operation):
     def is_told_by_nic(cls, record: OperationRecord) -> bool:
         return True
 
-    undos = staticmethod(undos)
-
-
-OPERATION = PlainAttach
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, tx.record.request.get("remembered", ())))
+        for entry in tx.record.request["nics"]:
+            net = xml.interface(entry["element"])
+            found |= of_define(site, tx, entry["alias"], net)
+            found |= of_plug(site, tx, Coming(entry["type"], net))
+        return found

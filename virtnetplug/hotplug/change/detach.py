@@ -13,7 +13,6 @@ from virtnetplug.errors import (
     DomainBusy,
     DomainMissing,
     Failed,
-    NicMissing,
     NicPending,
     NotApplied,
     TwinGone,
@@ -32,13 +31,13 @@ from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape, Site
 from virtnetplug.hotplug.engine.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
 from virtnetplug.hotplug.look.view import (
@@ -52,9 +51,8 @@ from virtnetplug.hotplug.look.view import (
     same_mac_as,
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
-from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
 from virtnetplug.model.interface import Interface, known_as
@@ -97,22 +95,24 @@ class DetachSeen:
 
     def checked(self) -> DetachSeen:
         """The same with what speaks against it, or with the open detach that waits for these NICs."""
-        refusals = check_scope(self.view, self.scope)
-        waiting = None
-        if not refusals:
-            refusals, waiting = self._open_detach()
-        if not refusals and waiting is None:
-            refusals = self._widows()
+        if refusals := check_scope(self.view, self.scope):
+            return dataclasses.replace(self, refusals=refusals)
+        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
+        refusals, waiting = self._open_detach(pending)
+        is_new = all(operation_on(nic.net, pending) is None for nic in self.nics)
+        if is_new and waiting is None:
+            leaving = [(half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half))]
+            refusals = refusals or tuple(conflicts.widows(self.view, leaving))
         return dataclasses.replace(self, refusals=refusals, waiting=waiting)
 
-    def _open_detach(self) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
+    def _open_detach(self, pending: Mapping[str, str]) -> tuple[tuple[Refusal, ...], OperationRecord | None]:
         """The open detach that already waits for these NICs.
 
         A refusal if that detach takes out less than is asked, or if another operation may take a NIC out.
         """
         found = None
         for nic in self.nics:
-            record = self._open_operation(nic)
+            record = self._open_operation(nic, pending)
             if record is not None and (operation_of(record) is not PlainDetach or record.goes_back):
                 return (not_settled(self.view, nic.name, describe(nic.net), record),), None
             found = found or record
@@ -130,37 +130,23 @@ class DetachSeen:
         )
         return refusals, None if refusals else found
 
-    def _open_operation(self, nic: DomainNic) -> OperationRecord | None:
+    def _open_operation(self, nic: DomainNic, pending: Mapping[str, str]) -> OperationRecord | None:
         """The open operation that may yet take the NIC out of either definition."""
-        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
         found = next((one for net in nic if (one := operation_on(net, pending)) is not None), None)
         record = None if found is None else self.host.journal.operation(found)
         return None if record is None or _is_of_earlier_run(record, self.view, nic) else record
 
-    def _widows(self) -> tuple[Refusal, ...]:
-        """Teaming halves that would stay without their partner. A NIC that was asked for before is no new request."""
-        pending = pending_nics(self.host, self.view.domain.uuid, self.view)
-        if any(operation_on(nic.net, pending) is not None for nic in self.nics):
-            return ()
-        leaving = [
-            (half, net) for half in self.scope.halves for nic in self.nics if (net := nic.half(half)) is not None
-        ]
-        return tuple(conflicts.widows(self.view, leaving))
-
     def all_warnings(self) -> tuple[str, ...]:
         """What a caller should know before the detach begins."""
-        found = []
+        found = list(self.warnings)
         if Half.LIVE in self.scope.halves and self.view.state.power is PowerState.PAUSED:
-            found.append(
-                f"the guest is {self.view.state.paused_reason or 'paused'}: the NIC is taken from it by force, and it learns of that when it runs again"
-                if self.view.domain.takes_by_force
-                else f"the guest is {self.view.state.paused_reason or 'paused'}: it lets go of nothing until it runs again, so the detach will be pending"
-            )
-        found += self.warnings
-        for nic in self.nics if self.scope is Scope.BOTH else ():
-            for half in BOTH:
-                if nic.half(half) is None:
-                    found.append(f"{nic.name} is not in the {half} definition; only the other half is detached")
+            then = "it lets go of nothing until it runs again, so the detach will be pending"
+            if self.view.domain.takes_by_force:
+                then = "the NIC is taken from it by force, and it learns of that when it runs again"
+            found.insert(0, f"the guest is {self.view.state.paused_reason or 'paused'}: {then}")
+        missing = [(nic, half) for nic in self.nics for half in BOTH if nic.half(half) is None]
+        for nic, half in missing if self.scope is Scope.BOTH else ():
+            found.append(f"{nic.name} is not in the {half} definition; only the other half is detached")
         return tuple(found)
 
     def diff(self) -> dict[str, str]:
@@ -170,8 +156,8 @@ class DetachSeen:
             for half in self.scope.halves
         }
 
-    def record(self, twin: str) -> OperationRecord:
-        """A new operation for the journal."""
+    def request(self, twin: str) -> dict[str, Any]:
+        """What the journal keeps of it."""
         is_live, is_config = (half in self.scope.halves for half in BOTH)
         entries = [
             {
@@ -181,23 +167,14 @@ class DetachSeen:
             }
             for key, nic in _keyed(self.nics)
         ]
-        return record_of(
-            self.host,
-            NAME,
-            self.view.domain,
-            run=self.view.run,
-            scope=self.scope,
-            device_types=[nic.net.type for nic in self.nics],
-            request={
-                "nics": entries,
-                "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
-                "held": list(self._held()) if is_live else [],
-                SAME_MAC: same_mac_as(self.view, [net for nic in self.nics for net in nic.nets]),
-                **({ORDER: order_of(self.view)} if is_config else {}),
-                **({"twin": twin} if twin else {}),
-            },
-            steps=_steps(self.nics, self.scope),
-        )
+        return {
+            "nics": entries,
+            "asked": [entry["alias"] for entry in entries if entry["live"] is not None],
+            "held": list(self._held()) if is_live else [],
+            SAME_MAC: same_mac_as(self.view, [net for nic in self.nics for net in nic.nets]),
+            **({ORDER: order_of(self.view)} if is_config else {}),
+            **({"twin": twin} if twin else {}),
+        }
 
     def _held(self) -> Iterator[dict[str, Any]]:
         """What `restore` has to know of each NIC with a device of ours: the device is returned, and its row removed, before anything can fail."""
@@ -222,12 +199,11 @@ def _is_of_earlier_run(record: OperationRecord, view: DomainView, nic: DomainNic
     return not record.domain_uuid and not any(run.matches(view.run) for run in runs)
 
 
-def _partners(elements: Mapping[str, str]) -> dict[str, list[str]]:
-    """The NICs that are the persistent teaming partner of others among `elements`, with the aliases of these others."""
+def _partners(nets: Mapping[str, Interface]) -> dict[str, list[str]]:
+    """The NICs that are the persistent teaming partner of others among `nets`, with the aliases of these others."""
     found: dict[str, list[str]] = {}
-    for alias, element in elements.items():
-        partner = partner_of(xml.interface(element)) if "<teaming" in element else None
-        if partner is not None and partner in elements and partner != alias:
+    for alias, net in nets.items():
+        if (partner := partner_of(net)) in nets and partner is not None and partner != alias:
             found.setdefault(partner, []).append(alias)
     return {alias: others for alias, others in found.items() if not any(other in found for other in others)}
 
@@ -256,14 +232,16 @@ class _Detach(SwapRun):
     """
 
     def __init__(self, tx: Transaction, release: GuestRelease, *, may_remain: bool = True) -> None:
-        super().__init__(tx, release.host, release.domain)
+        super().__init__(tx, release.domain)
         self.release, self.may_remain = release, may_remain
         self.entries = self.request["nics"]
         self.run_asked = tx.record.run_asked
-        self.gone: Sequence[str] = ()
-        """The elements of the NICs that have left, whose rows the journal drops."""
-        self.live = {entry["alias"]: entry["live"] for entry in self.entries if entry["live"] is not None}
-        self.config = {entry["alias"]: entry["config"] for entry in self.entries if entry["config"] is not None}
+        self.gone: list[Interface] = []
+        """The NICs that have left, whose rows the journal drops."""
+        self.live, self.config = (
+            {entry["alias"]: xml.interface(entry[half]) for entry in self.entries if entry[half] is not None}
+            for half in BOTH
+        )
 
     def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
         """Ask for all, wait for all, then release what they held; the lock is not held while waiting.
@@ -271,11 +249,12 @@ class _Detach(SwapRun):
         A persistent teaming half is asked for once its transient half has gone: until then the guest's traffic may need it.
         """
         tx = self.tx
-        defined = self._defined()
+        # until this call takes them out of the definition, another run of the domain may be started with them
+        defined = {alias for alias in self.config if not tx.is_done("undefine", alias)}
         left = self._left(defined)
         is_next = not self.release.run.matches(self.run_asked)
         ended = [alias for alias in left if is_next and not tx.is_done("guest_release", alias)]
-        staying = {alias: element for alias, element in self.live.items() if alias not in left}
+        staying = {alias: net for alias, net in self.live.items() if alias not in left}
         self._enter(list(staying))
         last = _partners(staying)
         answers = yield from self._release([alias for alias in staying if alias not in last])
@@ -283,9 +262,12 @@ class _Detach(SwapRun):
         more = yield from self._release(free)
         answers |= dict.fromkeys(last, Answer.HELD) | more | dict.fromkeys(left, Answer.GONE)
         answers |= yield from self._follow(answers, defined)
-        for alias, element in self.config.items():
+        for alias, net in self.config.items():
             if alias in defined:
-                self._undefine(alias, xml.interface(element))
+                is_out = tx.effect(
+                    "undefine", alias, partial(remove_unless_moved, self.domain, tx, net), half=Half.CONFIG
+                )
+                self.may_remain |= not is_out
         answers |= yield from self._follow(answers, defined)
         if Answer.HELD not in answers.values():
             self._expect_twin()
@@ -302,9 +284,8 @@ class _Detach(SwapRun):
         if held:
             then = "detach; it ends when the guest lets go (a reset or reboot of the guest makes it)"
             return self.release.left_pending(tx, held, then, super().nics, waiting)
-        gone = [element for alias, element in self.live.items() if alias not in left or not self._is_there(element)]
-        gone += [self.config[alias] for alias in self._defined_alone() if not self._is_there(self.config[alias])]
-        self.gone = gone
+        self.gone = [net for alias, net in self.live.items() if alias not in left or not self._is_there(net)]
+        self.gone += [net for net in self._defined_alone().values() if not self._is_there(net)]
         if ended := [*ended, *(alias for alias, answer in answers.items() if answer is Answer.ENDED)]:
             words = (ending or Ending(HowEnded.OVER)).words.rstrip(",")
             self.reason = "guest-ended"
@@ -317,14 +298,15 @@ class _Detach(SwapRun):
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
             self.gone = [self.live[alias] for alias in held]
-            return tx.close(OperationState.LEFT, reason, message, also=self._forget)
+            return tx.close(OperationState.LEFT, reason, message, also=lambda: self.keep_rows({}))
         return tx.close(OperationState.PENDING, reason, message, super().nics, also=waiting)
 
     def nics(self) -> Sequence[Nic]:
         return super().nics() if self.may_remain else ()
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
-        self._forget()
+        """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
+        keep_or_drop(self.host, self.domain, self.gone, may_remain=self.may_remain)
 
     def _release(self, aliases: Sequence[str]) -> Generator[Wait, GuestEvent | None, dict[str, Answer]]:
         for alias in aliases:
@@ -333,8 +315,8 @@ class _Detach(SwapRun):
 
     def _expect_none_given(self) -> None:
         """Raise `NotApplied` where a run has a NIC of its definition that no run had when it was looked at: nobody has asked for it."""
-        for alias in self._defined_alone() if self.tx.record.scope is Scope.BOTH else ():
-            if self._is_there(self.config[alias]):
+        for alias, net in self._defined_alone().items() if self.tx.record.scope is Scope.BOTH else ():
+            if self._is_there(net):
                 raise NotApplied(f"domain {self.domain.name} was started with {alias} meanwhile; detach that again")
 
     def _expect_twin(self) -> None:
@@ -345,8 +327,7 @@ class _Detach(SwapRun):
             view = look(self.domain, BOTH)
         except DomainMissing:
             return
-        devices = {Half.LIVE: view.live, Half.CONFIG: view.config}
-        halves = [half for half in BOTH if devices[half] and any(entry[half.value] for entry in self.entries)]
+        halves = [half for half in BOTH if view.devices(half) and any(entry[half.value] for entry in self.entries)]
         is_leaving = operation_of_alias(alias, pending_nics(self.host, self.domain.uuid)) is not None
         twin = twin_of(view, alias, plugged_rows(self.host, view))
         if is_leaving or any(twin.half(half) is None for half in halves):
@@ -354,13 +335,9 @@ class _Detach(SwapRun):
             leaves = "may leave" if is_leaving else "has left meanwhile, or another NIC has its alias"
             raise TwinGone(f"{alias}, which was to serve in the place of {nics}, {leaves}.")
 
-    def _defined(self) -> Collection[str]:
-        """The NICs that the definition has until this call takes them out of it; another run of the domain may be started with them."""
-        return {alias for alias in self.config if not self.tx.is_done("undefine", alias)}
-
-    def _defined_alone(self) -> Sequence[str]:
+    def _defined_alone(self) -> dict[str, Interface]:
         """The NICs that the detach takes out of the definition alone."""
-        return [alias for alias in self.config if alias not in self.live]
+        return {alias: net for alias, net in self.config.items() if alias not in self.live}
 
     def _left(self, defined: Collection[str]) -> Sequence[str]:
         """The NICs that have left: a NIC that has come under such an alias since is another's.
@@ -400,18 +377,8 @@ class _Detach(SwapRun):
             self._enter(given)
         return (yield from self._release(given))
 
-    def _is_there(self, element: str) -> bool:
-        return guest.there(self.domain, xml.interface(element)) is not None
-
-    def _undefine(self, alias: str, net: Interface) -> None:
-        def out() -> None:
-            self.may_remain |= not remove_unless_moved(self.domain, self.tx, net)
-
-        self.tx.effect("undefine", alias, out, half=Half.CONFIG)
-
-    def _forget(self) -> None:
-        """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
-        keep_or_drop(self.host, self.domain, map(xml.interface, self.gone), may_remain=self.may_remain)
+    def _is_there(self, net: Interface) -> bool:
+        return guest.there(self.domain, net) is not None
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
@@ -422,20 +389,7 @@ def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
     ):
         run = run_of(release.domain)
     run = release.run if run == NO_RUN or guest.goes_on(release.domain, release.run) else run
-    return undos(Site(host=release.host, domain=release.domain, run=run, seconds=seconds), tx)
-
-
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes the steps, as long as the detach may be undone."""
-    undos: dict[tuple[str, str], Any] = {}
-    left = []
-    held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
-    for entry in tx.record.request["nics"]:
-        if entry["config"] is not None:
-            undos |= of_undefine(site, tx, entry["alias"], entry["config"])
-        if entry["live"] is not None:
-            left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
-    return {**undos, **of_swap(site, tx, left)}
+    return PlainDetach.undos(Site(host=release.host, domain=release.domain, run=run, seconds=seconds), tx)
 
 
 def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
@@ -446,7 +400,7 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
         while True:
             with taken_over(host, record.id) as mine:
                 if mine is not None:
-                    return (yield from resume(host, domain, mine, deadline - host.clock.monotonic()))
+                    return (yield from PlainDetach.go_on(host, domain, mine, deadline - host.clock.monotonic()))
             now, left = host.journal.operation(record.id), deadline - host.clock.monotonic()
             if now is None or now.ended is not None or left <= 0:
                 outcome = _joined(host, domain, now or record)
@@ -469,38 +423,30 @@ def join(host: Host, domain: Domain, record: OperationRecord, seconds: float) ->
 
 def _joined(host: Host, domain: Domain, record: OperationRecord) -> Outcome:
     """What came of a detach that another call was to end."""
-    outcome = Outcome(
+    result, reason, message = Result.DONE, "", ""
+    if record.state is OperationState.DONE:
+        pass
+    elif record.ended is not None:
+        message = f"the detach {record.id}, which had been asked for before, was undone: {record.error}"
+        raise Failed(message, reason=record.reason)
+    elif (why := stands_still(host, record)) is not None:
+        result, reason, message = Result.PENDING, "operation-stalled", f"pending: {why}"
+    else:
+        result, reason = Result.PENDING, "guest-holds-device"
+        message = (
+            f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
+            f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
+        )
+    return Outcome(
         operation=NAME,
         domain=domain.name,
-        result=Result.DONE,
+        result=result,
         operation_id=record.id,
+        reason=reason,
+        message=message,
         nics=tuple(nics_now(host, domain, lambda nic: is_any_of(nic, record.names))),
         steps=record.steps,
     )
-    if record.state is OperationState.DONE:
-        return outcome
-    if record.ended is not None:
-        raise Failed(
-            f"the detach {record.id}, which had been asked for before, was undone: {record.error}", reason=record.reason
-        )
-    if (why := stands_still(host, record)) is not None:
-        return dataclasses.replace(
-            outcome, result=Result.PENDING, reason="operation-stalled", message=f"pending: {why}"
-        )
-    message = (
-        f"pending: {owner_of(host, record)} waits for the guest to let go (detach {record.id}), and has not ended it. "
-        f"{call('recover', domain.name, wait=60)} waits on, and finishes it should that one end."
-    )
-    return dataclasses.replace(outcome, result=Result.PENDING, reason="guest-holds-device", message=message)
-
-
-def resume(host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
-    """Take up a detach that was taken over, and go forward with it."""
-    with domain.watch() as watch:
-        release = GuestRelease(host, domain, record, watch, seconds, _run_to_ask(domain, record))
-        with resumed(host, record, partial(_undos_at, release, seconds), goes_on=True) as tx:
-            tx.go_forward(TwinGone, NotApplied)
-            return (yield from _Detach(tx, release).run())
 
 
 def _run_to_ask(domain: Domain, record: OperationRecord) -> Run:
@@ -545,10 +491,8 @@ class PlainDetach(Operation):
         nics: list[DomainNic] = []
         for selector in self.nics_named:
             nic = find(view, selector, scope.halves)
-            if all(nic.half(half) is None for half in scope.halves):
-                where = "the guest" if scope is Scope.LIVE else "the definition"
-                other = "`scope=Scope.CONFIG`" if scope is Scope.LIVE else "`scope=Scope.LIVE`"
-                raise NicMissing(f"NIC {describe(nic.net)} of domain {domain.name} is not in {where}; use {other}")
+            if scope is not Scope.BOTH:
+                expect_in(view, nic, scope.halves)
             if nic not in nics:
                 nics.append(nic)
         partners = {partner_of(net) for nic in nics for net in nic.nets} - {None}
@@ -558,19 +502,17 @@ class PlainDetach(Operation):
     def prepared(self, asked: DetachSeen) -> Prepared:
         """The detach of what was seen."""
         warnings, domain = asked.all_warnings(), asked.view.domain
+        steps = _steps(asked.nics, asked.scope)
 
         def start(lock: Lock, seconds: float) -> Work:
             if asked.waiting is not None:
-                return join(asked.host, domain, asked.waiting, seconds)
-            return run(seconds)
-
-        def run(seconds: float) -> Work:
-            record = asked.record(self.twin)
+                return (yield from join(asked.host, domain, asked.waiting, seconds))
+            nets = [nic.net for nic in asked.nics]
+            record = new_record(asked.host, asked.view, NAME, asked.scope, nets, asked.request(self.twin), steps)
             with domain.watch() as watch:
                 release = GuestRelease(asked.host, domain, record, watch, seconds)
                 with transaction(asked.host, record, partial(_undos_at, release, 0.0), goes_on=True) as tx:
-                    for text in warnings:
-                        tx.warn(text)
+                    tx.warn(*warnings)
                     outside = [half for half in BOTH if half not in asked.scope.halves]
                     remains = any(nic.half(half) is not None for nic in asked.nics for half in outside)
                     return (yield from _Detach(tx, release, may_remain=remains).run())
@@ -581,7 +523,7 @@ class PlainDetach(Operation):
             scope=asked.scope,
             start=start,
             refusals=asked.refusals,
-            steps=_steps(asked.nics, asked.scope),
+            steps=steps,
             diff=asked.diff,
             warnings=warnings,
         )
@@ -608,9 +550,24 @@ class PlainDetach(Operation):
         """Forward: its guest may have been asked."""
         return Direction.FORWARD
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """What undoes the steps, as long as the detach may be undone."""
+        undos: dict[tuple[str, str], Any] = {}
+        left = []
+        held = {entry["alias"]: entry for entry in tx.record.request.get("held") or ()}
+        for entry in tx.record.request["nics"]:
+            if entry["config"] is not None:
+                undos |= of_undefine(site, tx, entry["alias"], xml.interface(entry["config"]))
+            if entry["live"] is not None:
+                left.append(Leaving(entry["alias"], entry["live"], entry["config"], held.get(entry["alias"])))
+        return {**undos, **of_swap(site, tx, left)}
 
-    go_on = staticmethod(resume)
-
-
-OPERATION = PlainDetach
+    @classmethod
+    def go_on(cls, host: Host, domain: Domain, record: OperationRecord, seconds: float) -> Work:
+        """Take up a detach that was taken over, and go forward with it."""
+        with domain.watch() as watch:
+            release = GuestRelease(host, domain, record, watch, seconds, _run_to_ask(domain, record))
+            with resumed(host, record, partial(_undos_at, release, seconds), goes_on=True) as tx:
+                tx.go_forward(TwinGone, NotApplied)
+                return (yield from _Detach(tx, release).run())

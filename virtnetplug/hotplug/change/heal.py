@@ -37,13 +37,13 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.view import BOTH, describe, look
 from virtnetplug.hotplug.plug.announcement import announce
-from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.plugging import Part, new_record
 from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Refusal, Result, Scope
@@ -87,6 +87,7 @@ def _run(host: Host, backing: Backing, tx: Transaction) -> None:
         if not backing.is_switched:  # which forgets what it knew of a port that left, and asks everywhere then
             announce(host, net, tx)
     tx.note("verify", alias, lambda: verify(host, domain, net))
+    tx.finish(OperationState.DONE, Result.DONE)
 
 
 def join_bridge(host: Host, backing: Backing, *, again: bool = False) -> None:
@@ -213,20 +214,10 @@ class Heal(Operation):
             return at_once(run)
 
         def run() -> Outcome:
-            record = record_of(
-                host,
-                NAME,
-                domain,
-                run=view.run,
-                scope=Scope.LIVE,
-                device_types=[net.type],
-                request=_request(net, backing),
-                steps=steps,
-            )
+            record = new_record(host, view, NAME, Scope.LIVE, [net], _request(net, backing), steps)
             site = Site(host=host, domain=domain, run=view.run)
             with transaction(host, record, partial(self.undos, site), goes_on=True) as tx:
                 _run(host, backing, tx)
-                tx.finish(OperationState.DONE, Result.DONE)
                 return tx.outcome(Result.DONE, message=_message(backing), nics=nics_after(host, view, [nic]))
 
         return Prepared(
@@ -272,7 +263,6 @@ class Heal(Operation):
                 if lacking is not None:
                     raise NotApplied(f"meanwhile {alias} needs {lacking} too; heal it again")
                 _run(host, backing, tx)
-                tx.finish(OperationState.DONE, Result.DONE)
                 message = f"the healing of {alias} that was left open has been finished"
                 return tx.outcome(Result.DONE, reason="recovered", message=message)
 
@@ -284,6 +274,3 @@ def _message(backing: Backing) -> str:
     done = [f"port {net.source_portid} is in network {net.source_network} again"] if backing.lacks_port else []
     done += [f"{net.target_dev} is in bridge {net.source_bridge} as it should be"] if backing.lacks_bridge else []
     return f"{describe(net)} of {backing.domain.name} healed: {', '.join(done)}"
-
-
-OPERATION = Heal

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -114,6 +115,7 @@ def _end_flap(site: Site, tx: Transaction, alias: str, after: Interface) -> None
         definition.change(site.domain, now, down, after.element)
 
 
+@dataclass(eq=False)
 class Rebind(update.Update):
     """Connect the NIC as `changes` say, and no more. A NIC that is connected so already, but cut off, is healed.
 
@@ -123,17 +125,9 @@ class Rebind(update.Update):
     is_governed = False
     name, kind, runner = "rebind", KIND, _Move
 
-    def __init__(
-        self,
-        nic: str,
-        changes: Mapping[str, Any],
-        *,
-        scope: Scope | None = None,
-        replace: bool = False,
-        flap_link: bool = False,
-    ) -> None:
-        super().__init__(nic, changes, scope=scope, replace=replace)
-        self.connection, self.flap_link = changes, flap_link
+    changes: Mapping[str, Any]
+    _: KW_ONLY
+    flap_link: bool = False
 
     def prepare(self, host: Host, domain: Domain) -> Prepared:
         nic = self._look(domain)
@@ -150,8 +144,8 @@ class Rebind(update.Update):
         return wanted
 
     def _look(self, domain: Domain) -> DomainNic:
-        if not self.connection or not FIELDS.issuperset(self.connection):
-            more = ", ".join(sorted(set(self.connection) - FIELDS)).replace("_", "-")
+        if not self.changes or not FIELDS.issuperset(self.changes):
+            more = ", ".join(sorted(set(self.changes) - FIELDS)).replace("_", "-")
             raise UsageError(
                 f"rebind changes what is behind a NIC; {more} is for `update()`"
                 if more
@@ -184,6 +178,3 @@ class Rebind(update.Update):
         now = guest.there(site.domain, net)
         if site.host.hypervisor.is_local and now is not None:
             _complete(site.host, site.domain, now)
-
-
-OPERATION = Rebind

@@ -21,7 +21,7 @@ from virtnetplug.hotplug.check.sources import actual_of
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.guest.assigned import Assigned, assigned_to
 from virtnetplug.hotplug.look.find import find, in_guest
-from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look
+from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, describe, look, refusal
 from virtnetplug.hotplug.plug.edit import of_pool
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VfSettings
@@ -88,18 +88,15 @@ def _unfit(
 ) -> Iterator[Refusal]:
     """Why the NIC cannot have that VF, or any other of its pool. Whoever has the VF now counts, even the NIC itself."""
     if target is None and pool is None:
-        yield Refusal(
-            reason=NotSupported.reason,
-            nic=describe(live),
-            message=f"{describe(live)} has {device.address} of no pool, so there is none to choose another VF from. Name the VF by its address.",
-        )
+        why = f"{describe(live)} has {device.address} of no pool, so there is none to choose another VF from. Name the VF by its address."
+        yield refusal(NotSupported.reason, live, why)
         return
     wanted = moved(live, device.settings, target, None if target is not None else pool)
     try:
         actual = actual_of(host, wanted)
         yield from backend_for(actual).refusals(host, wanted, actual)
     except VirtnetplugError as error:
-        yield Refusal(reason=error.reason, nic=describe(live), message=error.message)
+        yield refusal(error.reason, live, error.message)
 
 
 def moved(live: Interface, settings: Settings, target: PciAddress | None, pool: str | None) -> Interface:
@@ -171,6 +168,3 @@ class RebindVf(Swapping):
             warnings=tuple(_warnings(view, live, nic.config, device.address, pool)),
         )
         return prepared(host, view, swap, obstacles(host, view, swap))
-
-
-OPERATION = RebindVf

@@ -10,6 +10,7 @@ from typing import Any
 from virtnetplug import xml
 from virtnetplug.backends import NO_CHOICE, Choice, backend_for, backend_of
 from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.change.remembering import Remembered, steps_remembering
 from virtnetplug.hotplug.check.preflight import check_attach
 from virtnetplug.hotplug.check.reserved import SAME_MAC, reservations
 from virtnetplug.hotplug.check.sources import actual_of
@@ -18,10 +19,8 @@ from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.look.view import BOTH, DomainView, name_in_config, named, same_mac_as
 from virtnetplug.hotplug.plug.defining import ORDER, order_of
 from virtnetplug.hotplug.plug.last_seen import beside
-from virtnetplug.hotplug.plug.plugging import Part, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, held_of, steps_in
 from virtnetplug.hotplug.plug.release import steps_out
-from virtnetplug.hotplug.plug.remembering import Remembered, steps_remembering
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal, Scope, Step
 

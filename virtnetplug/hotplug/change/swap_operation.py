@@ -12,6 +12,7 @@ from virtnetplug.errors import VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
+from virtnetplug.hotplug.change.remembering import Remembered, name_of, of_remembering, remember_again
 from virtnetplug.hotplug.change.swap import Swap, lost_settings, predecessor, request_of, steps_of
 from virtnetplug.hotplug.change.swap_run import Change, SwapOperation, WaitingSwap
 from virtnetplug.hotplug.check.request import edited
@@ -29,7 +30,7 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, nic_record
@@ -42,9 +43,9 @@ from virtnetplug.hotplug.plug.last_seen import (
     as_seen,
     see_defined,
 )
+from virtnetplug.hotplug.plug.plugging import new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
-from virtnetplug.hotplug.plug.remembering import Remembered, name_of, remember_again
-from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_remembering, of_swap
+from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.holding import Setting
@@ -127,7 +128,7 @@ class _Listed(WaitingSwap):
             now = config_net(self.domain, net)
             guest.expect_unchanged(now, net, where=" in the definition")
             if now is not None and now.mac == net.mac:
-                see_defined(self.tx, name_in_config(net), net.element, now)
+                see_defined(self.tx, name_in_config(net), net, now)
             remove_from_config(self.domain, net)
 
         self.tx.effect("undefine", name_in_config(net), out, half=Half.CONFIG)
@@ -151,7 +152,7 @@ class _Listed(WaitingSwap):
                 rewrite(self.domain, before, net, is_one=is_one)
                 return
             if name_in_config(now) == name_in_config(before):
-                see_defined(self.tx, name_in_config(before), before.element, now)
+                see_defined(self.tx, name_in_config(before), before, now)
             rewrite(self.domain, before, self._as_changed(net, _redefined(self.request)), is_one=False)
 
         self.tx.effect("define", name, write, half=Half.CONFIG)
@@ -181,48 +182,12 @@ class _Listed(WaitingSwap):
         return is_lasting(net.alias) and guest.net_of(self.domain, net.alias or "") is None
 
 
-def undos(site: Site, tx: Transaction) -> Undos:
-    """What undoes its steps: the NICs that came go, and those that left are restored."""
-    request = tx.record.request
-    config_leaving = [xml.interface(_as_defined(request, element)) for element in request["config_leaving"]]
-    changed = _redefined(request)
-    config_entering = [
-        _as_changed(site.host, net, changed, _identities(request))[0] for net in _nets(request["config_entering"])
-    ]
-    left = []
-    for leaving in _leaving(request):
-        _, config = join([xml.interface(leaving.element)], config_leaving)[0]
-        left.append(dataclasses.replace(leaving, defined=None if config is None else config.element))
-    came = []
-    for entry in request["entering"]:
-        net, _ = _as_changed(site.host, xml.interface(entry["element"]), _seen(request), _identities(request))
-        config = join([net], config_entering)[0].config
-        before = None if config is None else _replaced(tx, config)
-        came.append(Coming(entry["type"], net, None if config is None or before is None else (before, config)))
-    found = {**of_remembering(site, tx, request["remembered"]), **of_swap(site, tx, left, came)}
-    defined_as = [(name_in_config(xml.interface(element)), element) for element in request["config_leaving"]]
-    for name, element in defined_as:
-        found |= of_undefine(site, tx, name, element)
-    for net in config_entering:
-        before, name = _replaced(tx, net), name_in_config(net)
-        if before is None:
-            found |= of_define(site, tx, name, net)
-        else:
-            gave_way = None if name_in_config(before) == name else giving_way(net, defined_as)
-            found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
-    return found
-
-
 def _nets(elements: Iterable[str]) -> list[Interface]:
     return [xml.interface(element) for element in elements]
 
 
 def _leaving(request: Mapping[str, Any]) -> list[Leaving]:
     return [Leaving(entry["alias"], entry["element"], old=entry["old"]) for entry in request["leaving"]]
-
-
-def _as_defined(request: Mapping[str, Any], element: str) -> str:
-    return as_defined(request, name_in_config(xml.interface(element)), element)
 
 
 def _replaced(tx: Transaction, net: Interface) -> Interface | None:
@@ -282,9 +247,9 @@ def _seen(request: Mapping[str, Any]) -> list[Change]:
 
 def _redefined(request: Mapping[str, Any]) -> list[Change]:
     """What was changed of the NICs that have left the definition."""
-    found = [(element, _as_defined(request, element)) for element in request["config_leaving"]]
-    nets = [(xml.interface(before), xml.interface(now)) for before, now in found if now != before]
-    return [(name_in_config(before), before, now) for before, now in nets]
+    named = [(name_in_config(net), net) for net in _nets(request["config_leaving"])]
+    found = [(name, net, as_defined(request, name, net)) for name, net in named]
+    return [(name, before, now) for name, before, now in found if now.element != before.element]
 
 
 def prepared(
@@ -303,17 +268,8 @@ def prepared(
 
     def start(lock: Lock, seconds: float) -> Work:
         nets = (*swap.leaving, *swap.entering, *swap.config_entering)
-        record = record_of(
-            host,
-            swap.operation,
-            view.domain,
-            run=view.run,
-            scope=swap.scope,
-            device_types=[net.type for net in nets],
-            request=request_of(host, view, swap),
-            steps=steps,
-        )
-        with under_way(host, view.domain, record, seconds, undos, warnings=swap.warnings) as (tx, release):
+        record = new_record(host, view, swap.operation, swap.scope, nets, request_of(host, view, swap), steps)
+        with under_way(host, view.domain, record, seconds, Swapping.undos, warnings=swap.warnings) as (tx, release):
             return (yield from _Listed(tx, release).run())
 
     return Prepared(
@@ -345,7 +301,37 @@ class Swapping(SwapOperation):
         "remembered": REMEMBERED,
     }
 
-    undos = staticmethod(undos)
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        """What undoes its steps: the NICs that came go, and those that left are restored."""
+        request = tx.record.request
+        defined = [(name_in_config(net), net) for net in _nets(request["config_leaving"])]
+        config_leaving = [as_defined(request, name, net) for name, net in defined]
+        changed = _redefined(request)
+        config_entering = [
+            _as_changed(site.host, net, changed, _identities(request))[0] for net in _nets(request["config_entering"])
+        ]
+        left = []
+        for leaving in _leaving(request):
+            _, config = join([xml.interface(leaving.element)], config_leaving)[0]
+            left.append(dataclasses.replace(leaving, defined=None if config is None else config.element))
+        came = []
+        for entry in request["entering"]:
+            net, _ = _as_changed(site.host, xml.interface(entry["element"]), _seen(request), _identities(request))
+            config = join([net], config_entering)[0].config
+            before = None if config is None else _replaced(tx, config)
+            came.append(Coming(entry["type"], net, None if config is None or before is None else (before, config)))
+        found = {**of_remembering(site, tx, request["remembered"]), **of_swap(site, tx, left, came)}
+        for name, net in defined:
+            found |= of_undefine(site, tx, name, net)
+        for net in config_entering:
+            before, name = _replaced(tx, net), name_in_config(net)
+            if before is None:
+                found |= of_define(site, tx, name, net)
+            else:
+                gave_way = None if name_in_config(before) == name else giving_way(net, dict(defined))
+                found |= of_rewrite(site, tx, "define", name, before, net, leaving=gave_way)
+        return found
 
     @classmethod
     def anywhere(cls, domain: Domain, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from virtnetplug import xml
 from virtnetplug.backends import NO_CHOICE, Choice, Order
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.waiting import Wait, Work
+from virtnetplug.hotplug.change.remembering import keep, remember
 from virtnetplug.hotplug.check.reserved import expect_free
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.transaction import Transaction
@@ -23,7 +24,6 @@ from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.last_seen import BESIDE, expect_same_source, keep_end, warn_unseen
 from virtnetplug.hotplug.plug.plugging import expect_attached, plug
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
-from virtnetplug.hotplug.plug.remembering import keep, remember
 from virtnetplug.hotplug.plug.undoing import Leaving
 from virtnetplug.hotplug.report.inventory import nics_now
 from virtnetplug.model.actual import ActualDevice
@@ -49,8 +49,8 @@ class SwapRun:
     reason, message = "", ""
     """What the outcome says beside that the operation is done."""
 
-    def __init__(self, tx: Transaction, host: Host, domain: Domain) -> None:
-        self.tx, self.host, self.domain = tx, host, domain
+    def __init__(self, tx: Transaction, domain: Domain) -> None:
+        self.tx, self.host, self.domain = tx, tx.host, domain
 
     @property
     def request(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class WaitingSwap(SwapRun):
     remembered: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, tx: Transaction, release: GuestRelease) -> None:
-        super().__init__(tx, release.host, release.domain)
+        super().__init__(tx, release.domain)
         self.release = release
 
     def guest_run(self) -> Run:
@@ -162,12 +162,12 @@ class WaitingSwap(SwapRun):
     def leave(self) -> Generator[Wait, GuestEvent | None, Outcome | None]:
         tx, release = self.tx, self.release
         for each in self.leaving[:1] if tx.is_resumed else ():
-            release.expect_run(tx, each.name, each.element, self.aim)
+            release.expect_run(tx, each.name, xml.interface(each.element), self.aim)
         remember(self.domain, tx, self.remembered)
         for number, each in enumerate(self.leaving):
             if number and not tx.is_done("ask", each.name):
                 self._expect_places(self.leaving[number:])
-            if not (yield from release.out(tx, each.name, each.element, self.aim)):
+            if not (yield from release.out(tx, each.name, xml.interface(each.element), self.aim)):
                 return release.left_pending(tx, [each.name], self.then, self.nics)
             if self.keeps_source:
                 expect_same_source(tx, each.name, each.element)

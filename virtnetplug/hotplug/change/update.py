@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -30,19 +30,18 @@ from virtnetplug.hotplug.engine.operation import (
     Site,
 )
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps
 from virtnetplug.hotplug.guest import assigned, definition, guest
 from virtnetplug.hotplug.guest.definition import rewrite, standing
 from virtnetplug.hotplug.guest.ending import how, may_look
 from virtnetplug.hotplug.guest.nic_rows import nic_record
-from virtnetplug.hotplug.look.find import find
+from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import (
     BOTH,
     DomainNic,
     DomainView,
     carried,
-    describe,
     has_source_of,
     look,
     named,
@@ -51,9 +50,8 @@ from virtnetplug.hotplug.look.view import (
 from virtnetplug.hotplug.plug.defining import expect_place, of_rewrite, warn_out
 from virtnetplug.hotplug.plug.edit import Changes, Edit, check_applied, edits_of
 from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_defined, warn_unseen
-from virtnetplug.hotplug.plug.plugging import Part, steps_in
+from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
-from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
 from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, State
@@ -65,6 +63,9 @@ from virtnetplug.ports.domain import Domain
 
 NAME = "update"
 """What the journal calls it."""
+
+_Sides = tuple[Interface, Interface]
+"""A NIC before and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +149,8 @@ class _Wanted:
             parts += [("redefine", alias, Phase.PLUG, Half.CONFIG)]
         return plan_steps(*parts)
 
-    def record(self, steps: Sequence[Step]) -> OperationRecord:
-        return record_of(
-            self.host,
-            self.update.name,
-            self.view.domain,
-            run=self.view.run,
-            scope=self.scope,
-            device_types=[edit.before.type for edit in self.edits.values()],
-            request=self._request(),
-            steps=steps,
-        )
-
-    def _request(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any]:
+        """What the journal keeps of it."""
         alias, live, domain = self.nic.name, self.live, self.view.domain
         before = [edit.before for edit in self.edits.values()]
         request: dict[str, Any] = {
@@ -197,17 +187,6 @@ def _settings(edit: Edit, actual: ActualDevice) -> Mapping[str, Setting]:
     return edit.kept if edit.kept and backend.is_lent else backend.settings_of(edit.after)
 
 
-def _find(view: DomainView, selector: str, scope: Scope) -> DomainNic:
-    nic = find(view, selector, scope.halves)
-    for half in scope.halves:
-        if nic.half(half) is None:
-            other = "`scope=Scope.CONFIG`" if half is Half.LIVE else "`scope=Scope.LIVE`"
-            raise NicMissing(
-                f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition; use {other} alone"
-            )
-    return nic
-
-
 class UpdateRun(WaitingSwap):
     """One update under way. Without a replacement, no NIC leaves or comes: the guest's NIC is changed in place.
 
@@ -226,14 +205,15 @@ class UpdateRun(WaitingSwap):
         self.is_replacement = self.live is not None and self.request["replace"]
         if self.live is not None and self.is_replacement:
             self.leaving = (Leaving(self.alias, self.live["before"]),)
-            before, after = xml.interface(self.live["before"]), xml.interface(self.live["after"])
-            self.keeps_source = not has_source_of(before, after)
+            self.keeps_source = not has_source_of(*_sides(self.live))
 
     def enter(self) -> dict[str, Interface]:
         if self.live is not None and self.is_replacement:
             return {self.alias: self._replace()}
         if self.live is not None and "device" in self.live:
-            self._change_device(self.live["device"])
+            change = partial(assigned.change, operation_id=self.tx.record.id, run=self.release.run)
+            run = partial(change, self.host, self.domain, self.alias, self.live["device"])
+            self.tx.effect("change_device", self.alias, run, half=Half.LIVE)
         elif self.live is not None:
             self._change(self.live)
         return {}
@@ -255,7 +235,7 @@ class UpdateRun(WaitingSwap):
 
     def _change(self, live: Mapping[str, Any]) -> None:
         self.tx.tell("state", f"{self.alias}: backend {State.RECONFIGURING}", self.alias)
-        before, after = xml.interface(live["before"]), xml.interface(live["after"])
+        before, after = _sides(live)
 
         def change() -> None:
             now = guest.there(self.domain, before)
@@ -278,16 +258,11 @@ class UpdateRun(WaitingSwap):
         check_applied(xml.interface(live["after"]), now, changed)
         return now
 
-    def _change_device(self, asked: Mapping[str, Any]) -> None:
-        change = partial(assigned.change, operation_id=self.tx.record.id, run=self.release.run)
-        run = partial(change, self.host, self.domain, self.alias, asked)
-        self.tx.effect("change_device", self.alias, run, half=Half.LIVE)
-
     def define(self, came: Mapping[str, Interface]) -> None:
         if self.config is None:
             return
         tx, alias = self.tx, self.alias
-        before, after = xml.interface(self.config["before"]), xml.interface(self.config["after"])
+        before, after = _sides(self.config)
         takes_out = before.mac != after.mac
         is_out = takes_out and tx.was_begun("redefine", alias)  # by an earlier call, as far as anybody can tell
         if is_out or standing(self.domain, after, before) is not None:
@@ -302,11 +277,11 @@ class UpdateRun(WaitingSwap):
                 return
             guest.expect_unchanged(now, before, after, *seen, where=" in the definition")
             if takes_out and now is not None and now.mac == before.mac:
-                see_defined(tx, alias, before.element, now)
-            known = _config_as_defined(self.request, alias)
-            rewrite(self.domain, xml.interface(known["before"]), xml.interface(known["after"]))
+                see_defined(tx, alias, before, now)
+            was, wanted = _as_defined(self.request, alias)
+            rewrite(self.domain, was, wanted)
             for live in came.values():
-                warn_unseen(tx, alias, before, now or xml.interface(known["before"]), live)
+                warn_unseen(tx, alias, before, now or was, live)
 
         tx.effect("redefine", alias, redefine, half=Half.CONFIG)
 
@@ -344,17 +319,20 @@ class UpdateRun(WaitingSwap):
 def _live_as_seen(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
     """What the request has of the guest's NIC, with what was seen last of the NIC that leaves. The NIC that comes has that, too, but for the change."""
     live = request[Half.LIVE.value]
-    return _changed_from(live, as_seen(request, alias, live["before"]))
+    before = as_seen(request, alias, live["before"])
+    return {**live, "before": before, "after": xml.merged(before, live["before"], live["after"])}
 
 
-def _config_as_defined(request: Mapping[str, Any], alias: str) -> dict[str, Any]:
-    """What the request has of the definition, with what was changed there of a NIC that leaves it to come with another MAC."""
-    config = request[Half.CONFIG.value]
-    return _changed_from(config, as_defined(request, alias, config["before"]))
+def _as_defined(request: Mapping[str, Any], alias: str) -> _Sides:
+    """The NIC of the definition before and after, with what was changed there of a NIC that leaves it to come with another MAC."""
+    before, after = _sides(request[Half.CONFIG.value])
+    now = as_defined(request, alias, before)
+    return now, xml.interface(xml.merged(now.element, before.element, after.element))
 
 
-def _changed_from(half: Mapping[str, Any], before: str) -> dict[str, Any]:
-    return {**half, "before": before, "after": xml.merged(before, half["before"], half["after"])}
+def _sides(half: Mapping[str, Any]) -> _Sides:
+    """The NIC before and after, by what a request has of one definition."""
+    return xml.interface(half["before"]), xml.interface(half["after"])
 
 
 def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> bool:
@@ -368,13 +346,17 @@ def _is_as_changed(now: Interface, after: Interface, changed: Sequence[str]) -> 
     return True
 
 
+@dataclass(eq=False)
 class Update(SwapOperation):
     """Make the NIC as `changes` say. A replacement that waits for its guest goes on from there; any other record that was left open is undone."""
 
     is_governed = True
 
-    def __init__(self, nic: str, changes: Changes, *, scope: Scope | None = None, replace: bool = False) -> None:
-        self.nic, self.changes, self.scope, self.replace = nic, changes, scope, replace
+    nic: str
+    changes: Changes
+    _: KW_ONLY
+    scope: Scope | None = None
+    replace: bool = False
 
     name: ClassVar[str] = NAME
     kind: ClassVar[str] = ""
@@ -393,7 +375,8 @@ class Update(SwapOperation):
         """The update of the domain as it is now; `inherited`: see `UpdateRun`."""
         view = look(domain, BOTH)
         scope = scope_for(self.scope, view.state, domain.name)
-        nic = _find(view, self.nic, scope)
+        nic = find(view, self.nic, scope.halves)
+        expect_in(view, nic, scope.halves)
         device = assigned.assigned_to(host, domain, nic.live, nic.config) if Half.LIVE in scope.halves else None
         in_place = domain.changes_in_place
         edits = edits_of(nic, self.changes, scope, device, inherited, changes_in_place=in_place)
@@ -407,7 +390,8 @@ class Update(SwapOperation):
         warnings = wanted.lost() if steps else ()
 
         def start(lock: Lock, seconds: float) -> Work:
-            record = wanted.record(steps)
+            nets = [edit.before for edit in edits.values()]
+            record = new_record(host, view, self.name, scope, nets, wanted.request(), steps)
             with under_way(host, domain, record, seconds, self.undos, warnings=warnings) as (tx, release):
                 return (yield from self.runner(tx, release, inherited).run())
 
@@ -442,37 +426,33 @@ class Update(SwapOperation):
 
     @classmethod
     def undos(cls, site: Site, tx: Transaction) -> Undos:
-        """What undoes the steps of an update."""
         request = tx.record.request
         alias = request["nics"][0]["alias"]
         live = request.get(Half.LIVE.value)
-        config = _config_as_defined(request, alias) if Half.CONFIG.value in request else None
-        rewritten = None if config is None else (xml.interface(config["before"]), xml.interface(config["after"]))
+        rewritten = _as_defined(request, alias) if Half.CONFIG.value in request else None
         found: dict[tuple[str, str], Any] = {}
         if live is not None and request["replace"]:
             live = _live_as_seen(request, alias)
-            left = Leaving(alias, live["before"], None if config is None else config["before"], live.get("old"))
+            left = Leaving(alias, live["before"], None if rewritten is None else rewritten[0].element, live.get("old"))
             came = Coming(live.get("type", "network"), xml.interface(live["after"]), rewritten)
             found |= of_swap(site, tx, [left], [came])
         elif live is not None and (device := live.get("device")) is not None:
             found["change_device", alias] = partial(assigned.change_back, site.host, site.domain, alias, device)
         elif live is not None:
-            found["change", alias] = partial(cls._undo_change, site, tx, alias, live, config)
+            found["change", alias] = partial(cls._undo_change, site, tx, alias, live, rewritten)
         if rewritten is not None:
-            before, after = rewritten
-            found |= of_rewrite(site, tx, "redefine", alias, before, after)
+            found |= of_rewrite(site, tx, "redefine", alias, *rewritten)
         return found
 
     @classmethod
     def _undo_change(
-        cls, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], config: Mapping[str, Any] | None
+        cls, site: Site, tx: Transaction, alias: str, live: Mapping[str, Any], rewritten: _Sides | None
     ) -> None:
         goes_on = guest.goes_on(site.domain, site.run)
         if not goes_on and (tx.is_over or not may_look(site.domain, how(site.domain, site.run))):
             expect_ended(site, tx, alias)
             return
-        of_run = config if config is not None and is_next(site, tx) else live
-        before, after = xml.interface(of_run["before"]), xml.interface(of_run["after"])
+        before, after = rewritten if rewritten is not None and is_next(site, tx) else _sides(live)
         if goes_on:
             now = guest.now_of(site.domain, before, run=site.run)
         else:
@@ -506,6 +486,3 @@ class Update(SwapOperation):
             **request,
             Half.LIVE.value: live | {key: freed(domain, live[key], request) for key in ("before", "after")},
         }
-
-
-OPERATION = Update

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of operation: its `module`, which has its class as `OPERATION`, and what people read of it.
+    """One kind of operation: where its class is (`room.module.Class`), and what people read of it.
 
     `done` stands between its NICs and their domain once it is done, and `bare` after the domain if it had no NIC. `shows_nics` is whether its
     NICs are in the domain afterwards, and so are shown; `keeps_nics` whether they are in the domain all the time.
     """
 
-    module: str
+    path: str
     done: str = ""
     bare: str = ""
     shows_nics: bool = True
@@ -28,23 +28,23 @@ class Kind:
 
 
 KINDS = {
-    "attach": Kind("change.attach", "attached to"),
-    "detach": Kind("change.detach", "detached from", shows_nics=False),
-    "update": Kind("change.update", "updated in"),
-    "rebind move": Kind("change.rebind", "rebound in"),
-    "rebind heal": Kind("change.heal", "rebound in"),
-    "rebind vif": Kind("vif.rebind", "rebound in", keeps_nics=True),
-    "rebind-vf": Kind("change.rebind_vf", "on another VF in"),
-    "rebind-pf": Kind("pf.rebind", "back on VFs of", bare="is as asked"),
-    "handover": Kind("identity.handover", "handed over in"),
-    "handback": Kind("identity.handback", "back in"),
-    "remember": Kind("change.amendment"),
-    "forget": Kind("change.amendment"),
-    "policy": Kind("change.amendment"),
+    "attach": Kind("change.attach.PlainAttach", "attached to"),
+    "detach": Kind("change.detach.PlainDetach", "detached from", shows_nics=False),
+    "update": Kind("change.update.Update", "updated in"),
+    "rebind move": Kind("change.rebind.Rebind", "rebound in"),
+    "rebind heal": Kind("change.heal.Heal", "rebound in"),
+    "rebind vif": Kind("vif.rebind.RebindVif", "rebound in", keeps_nics=True),
+    "rebind-vf": Kind("change.rebind_vf.RebindVf", "on another VF in"),
+    "rebind-pf": Kind("pf.rebind.RebindPf", "back on VFs of", bare="is as asked"),
+    "handover": Kind("identity.handover.Handover", "handed over in"),
+    "handback": Kind("identity.handback.Handback", "back in"),
+    "remember": Kind("change.remembering.Amending"),
+    "forget": Kind("change.remembering.Amending"),
+    "policy": Kind("change.remembering.Amending"),
 }
 """Each kind by its name in the journal; the ``kind`` of its request follows the name if several operations share one.
 
-A module is imported when the journal has a record of it, which few commands meet.
+A class is imported when the journal has a record of it, which few commands meet.
 """
 
 
@@ -69,7 +69,8 @@ def operation_of(record: OperationRecord) -> type[Operation] | None:
     known = kind_of(record)
     if known is None:
         return None
-    operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
+    module, _, name = known.path.rpartition(".")
+    operation = cast("type[Operation]", getattr(import_module(f"virtnetplug.hotplug.{module}"), name))
     return operation if operation.knows(record) else None
 
 

@@ -1,6 +1,6 @@
 """The contract of an operation: how it is prepared, planned and run, and how a record of it in the journal is finished or undone.
 
-`Operation` has one subclass for each kind, in the module that `kinds` names. CONTRIBUTING.md says how to add one.
+`Operation` has one subclass for each kind, which `kinds` names. CONTRIBUTING.md says how to add one.
 """
 
 from __future__ import annotations

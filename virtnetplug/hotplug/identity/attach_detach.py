@@ -16,6 +16,7 @@ from virtnetplug.errors import FilterLoss, IdentityConflict, UsageError, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.attach import PlainAttach
 from virtnetplug.hotplug.change.detach import PlainDetach
+from virtnetplug.hotplug.change.remembering import Remembered, name_of
 from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.sources import holder_of
 from virtnetplug.hotplug.engine.prepared import Prepared
@@ -23,7 +24,6 @@ from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out
 from virtnetplug.hotplug.look.view import DomainView, describe
-from virtnetplug.hotplug.plug.remembering import Remembered, name_of
 from virtnetplug.model.identity import Identity
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Scope

@@ -25,7 +25,7 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change import detach, update
-from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, amend
+from virtnetplug.hotplug.change.remembering import POLICY, REMEMBER, amend, name_of
 from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.prepared import Prepared, failure
@@ -33,7 +33,6 @@ from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.identity.serving import NOWHERE, candidates, twins_of
 from virtnetplug.hotplug.look.recognition import without_strangers
 from virtnetplug.hotplug.look.view import DomainNic
-from virtnetplug.hotplug.plug.remembering import name_of
 from virtnetplug.model.identity import CandidateView
 from virtnetplug.model.operation import Deed, Enforced, Event, Half, Outcome, Plan, Result, Scope
 from virtnetplug.ports.domain import Domain, DomainState

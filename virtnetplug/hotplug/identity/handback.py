@@ -8,6 +8,7 @@ from dataclasses import replace
 from virtnetplug import xml
 from virtnetplug.errors import call
 from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.change.remembering import Remembered
 from virtnetplug.hotplug.change.swap import Sides, Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
@@ -18,7 +19,6 @@ from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.open_operations import of_domain, operation_of_alias
 from virtnetplug.hotplug.look.recognition import emulated_of, is_out, strange, twin_of, without_strangers
 from virtnetplug.hotplug.look.view import BOTH, DomainNic
-from virtnetplug.hotplug.plug.remembering import Remembered
 from virtnetplug.model.identity import Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Scope
@@ -141,6 +141,3 @@ def _identity(known: KnownDomain, nic: DomainNic) -> Identity | None:
     """The identity whose marker names the NIC."""
     found = (known.metadata.naming(net.alias or "") for net in nic.nets)
     return next((identity for identity in found if identity is not None), None)
-
-
-OPERATION = Handback

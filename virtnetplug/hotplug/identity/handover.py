@@ -22,6 +22,7 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.change.remembering import name_of
 from virtnetplug.hotplug.change.swap import Swap, obstacles
 from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
@@ -34,7 +35,6 @@ from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import is_out, strange
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, describe
-from virtnetplug.hotplug.plug.remembering import name_of
 from virtnetplug.model.interface import Interface, Teaming
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.policy import identity as deciding
@@ -232,6 +232,3 @@ def _asked_again(known: KnownDomain, there: Interface, half: Half) -> Interface:
         return xml.interface(xml.strip_live(there.element))
     settings = as_in_run(host, domain, holding).settings if half is Half.LIVE else {}
     return moved(there, settings, None, holding.network or None)
-
-
-OPERATION = Handover

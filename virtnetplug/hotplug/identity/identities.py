@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from virtnetplug.errors import DomainMissing, IdentityMissing, Refused, call
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.change.amendment import FORGET, amend
+from virtnetplug.hotplug.change.remembering import FORGET, amend
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import refuse
 from virtnetplug.hotplug.identity import handback, handover

@@ -9,9 +9,9 @@ from functools import cached_property
 from virtnetplug import xml
 from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.change.remembering import Remembered, halves_of, name_of
 from virtnetplug.hotplug.look.recognition import Rows, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, look
-from virtnetplug.hotplug.plug.remembering import Remembered, halves_of, name_of
 from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface

@@ -8,13 +8,12 @@ from dataclasses import replace
 from virtnetplug.errors import NicMissing, NotSupported, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
-from virtnetplug.hotplug.change.amendment import POLICY, amend
+from virtnetplug.hotplug.change.remembering import POLICY, PolicyChange, amend, halves_of, name_of
 from virtnetplug.hotplug.identity import enforcement
 from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.identity.serving import candidates, stranger, twins_of, why_not
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.view import DomainView, describe
-from virtnetplug.hotplug.plug.remembering import PolicyChange, halves_of, name_of
 from virtnetplug.model.identity import CandidateView, DomainMetadata, PolicyView, UnplugPolicy
 from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.policy.forced_unplug import parse

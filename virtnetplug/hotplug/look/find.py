@@ -42,8 +42,20 @@ def find(view: DomainView, selector: str, halves: Collection[Half] = BOTH) -> Do
 def in_guest(view: DomainView, nic: DomainNic) -> Interface:
     """The NIC as the guest has it; raises `NicMissing` of one that only the next boot has."""
     if nic.live is None:
-        raise NicMissing(f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its live definition")
+        raise _missing(view, nic, Half.LIVE)
     return nic.live
+
+
+def expect_in(view: DomainView, nic: DomainNic, halves: Collection[Half]) -> None:
+    """Raise `NicMissing`, which names the scope to use, where one of these definitions lacks the NIC."""
+    for half in halves:
+        if nic.half(half) is None:
+            other = Half.CONFIG if half is Half.LIVE else Half.LIVE
+            raise _missing(view, nic, half, f"; use `scope=Scope.{other.name}` alone")
+
+
+def _missing(view: DomainView, nic: DomainNic, half: Half, remedy: str = "") -> NicMissing:
+    return NicMissing(f"NIC {describe(nic.net)} of domain {view.domain.name} is not in its {half} definition{remedy}")
 
 
 def _meant_by(view: DomainView, selector: str) -> list[DomainNic]:

@@ -16,6 +16,7 @@ from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, named_lock
+from virtnetplug.hotplug.engine.operation import Site
 from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import how
@@ -23,7 +24,7 @@ from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.look.view import places_of
 from virtnetplug.hotplug.pf.users import PfNic
-from virtnetplug.hotplug.plug.restoring import restore
+from virtnetplug.hotplug.plug.plugging import restore
 from virtnetplug.lifecycle import ATTACHED
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice, VfIdentity
@@ -220,7 +221,7 @@ def put_in(
             host.journal.amend_holding(dataclasses.replace(holding, alias=nic.alias), holding)
     element = xml.edit(nic.element, {"source_pci": address, "alias": nic.alias})
     try:
-        restore(host, nic.domain, nic.alias, element, old=nic.old, operation=operation, run=nic.run)
+        restore(Site(host=host, domain=nic.domain, run=nic.run), operation, element, nic.old)
     except VirtnetplugError:
         _keep_for(host, nic, address, operation.id)
         raise

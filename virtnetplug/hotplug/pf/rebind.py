@@ -353,6 +353,3 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
     return tx.close(OperationState.PENDING, "guest-holds-device", message, lambda: _nics_now(host, nics))
-
-
-OPERATION = RebindPf

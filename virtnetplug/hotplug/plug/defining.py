@@ -41,11 +41,11 @@ def order_of(view: DomainView) -> list[str]:
     return [_name(net) for net in view.config.nets] if view.config is not None else []
 
 
-def of_undefine(site: Site, tx: Transaction, name: str, element: str) -> Undos:
+def of_undefine(site: Site, tx: Transaction, name: str, before: Interface) -> Undos:
     """Undo the step that took a NIC out of the definition: the NIC is there again, in its place among the others."""
 
     def restore() -> None:
-        net = xml.interface(as_defined(tx.record.request, name, element))
+        net = as_defined(tx.record.request, name, before)
         for moved in tx.record.request.get(MOVED) or ():  # by a move that was cut off
             define(site.domain, moved)
         expect_place(site.domain, tx, net)
@@ -102,8 +102,7 @@ def of_rewrite(
             return
         if now is not None and now.alias == after.alias:
             pass_on(tx, DEFINED, leaving, after, now)
-        known = as_defined(tx.record.request, name_in_config(before), before.element)
-        rewrite(site.domain, after, xml.interface(known), is_one=False)
+        rewrite(site.domain, after, as_defined(tx.record.request, name_in_config(before), before), is_one=False)
 
     return {(step, name): restore}
 

@@ -65,16 +65,16 @@ def as_seen(request: Mapping[str, Any], name: str, element: str) -> str:
     return seen if xml.interface(element).address is not None else xml.edit(seen, {"address": None})
 
 
-def see_defined(tx: Transaction, name: str, element: str, now: Interface) -> None:
-    """Keep in the journal how the definition has the NIC `name` just before it leaves; the request has `element`."""
-    if now.element != as_defined(tx.record.request, name, element):
+def see_defined(tx: Transaction, name: str, before: Interface, now: Interface) -> None:
+    """Keep in the journal how the definition has the NIC `name` just before it leaves; the request has `before`."""
+    if now.element != as_defined(tx.record.request, name, before).element:
         _keep_element(tx, DEFINED, name, now)
 
 
-def as_defined(request: Mapping[str, Any], name: str, element: str) -> str:
-    """The element of the NIC `name` as the definition had it when it left; `element` is what the request has."""
-    kept: str = request.get(DEFINED, {}).get(name, element)
-    return kept
+def as_defined(request: Mapping[str, Any], name: str, net: Interface) -> Interface:
+    """The NIC `name` as the definition had it when it left; `net` is what the request has."""
+    kept = request.get(DEFINED, {}).get(name)
+    return net if kept is None else xml.interface(kept)
 
 
 def _keep_element(tx: Transaction, key: str, name: str, now: Interface) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from virtnetplug import interruption, xml
+from virtnetplug import interruption
 from virtnetplug.backends import backend_of
 from virtnetplug.errors import BackendMissing, DomainBusy, RemovalFailed, VirtnetplugError, call
 from virtnetplug.hotplug.call.host import Host
@@ -55,7 +55,6 @@ class GuestRelease:
         self.run = record.run if run is None else run
         steps = record.steps if self.run.matches(record.run_asked) else ()
         self._asked_before = frozenset(s.nic for s in steps if s.name == "ask" and s.state is StepState.DONE)
-        self._elements: dict[str, str] = {}
         self._nets: dict[str, Interface] = {}
         self._seen: dict[str, tuple[Interface, ...]] = {}
         self._ending: Ending | None = None
@@ -65,28 +64,28 @@ class GuestRelease:
         self.run, self._asked_before, self._ending = run, frozenset(), None
         self.watch.forget()
 
-    def out(self, tx: Transaction, alias: str, element: str, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
+    def out(self, tx: Transaction, alias: str, net: Interface, aim: str) -> Generator[Wait, GuestEvent | None, bool]:
         """Ask for one NIC, wait for it and release its host end; at once if the NIC had left before the operation was cut off.
 
         False if the guest still holds it. Raises `NotApplied`, which says that the NIC could not be `aim`, where the run has ended.
         """
         if tx.is_done("guest_release", alias):
-            answer = guest.look_for(self.domain, xml.interface(element), run=self.run)
+            answer = guest.look_for(self.domain, net, run=self.run)
             is_held = False  # one that is there has come since
         else:
-            self.ask(tx, alias, element)
+            self.ask(tx, alias, net)
             answer = (yield from self.wait(tx, [alias]))[alias]
             is_held = answer is Answer.HELD
         if answer in (Answer.ENDED, Answer.AWAY):
-            raise self._fault(tx, alias, element, aim)
+            raise self._fault(tx, alias, net, aim)
         if not is_held:
-            self.release_end(tx, alias, element)
+            self.release_end(tx, alias, net)
         return not is_held
 
-    def expect_run(self, tx: Transaction, alias: str, element: str, aim: str) -> None:
+    def expect_run(self, tx: Transaction, alias: str, net: Interface, aim: str) -> None:
         """Raise as `out` does where the run has ended, before anything else of the guest is looked at."""
         if not guest.goes_on(self.domain, self.run):
-            raise self._fault(tx, alias, element, aim)
+            raise self._fault(tx, alias, net, aim)
 
     def left_pending(
         self,
@@ -105,10 +104,10 @@ class GuestRelease:
         reason, message = held(self.domain, tx.record, ", ".join(nics), kept)
         return tx.close(OperationState.PENDING, reason, message, shown, also=also)
 
-    def _fault(self, tx: Transaction, alias: str, element: str, aim: str) -> VirtnetplugError:
+    def _fault(self, tx: Transaction, alias: str, net: Interface, aim: str) -> VirtnetplugError:
         ending = self.ending(tx)
         if ending.end is HowEnded.MIGRATED:
-            self.release_end(tx, alias, element)
+            self.release_end(tx, alias, net)
         tx.is_over = ending.end.is_final
         return fault(tx.record, ending, alias, aim)
 
@@ -124,9 +123,8 @@ class GuestRelease:
         if is_between != tx.record.run_asked.between_hosts:
             tx.amend(between_hosts=is_between)
 
-    def release_end(self, tx: Transaction, alias: str, element: str) -> None:
+    def release_end(self, tx: Transaction, alias: str, net: Interface) -> None:
         """Release the host end of a NIC that has left; once, for the next NIC of that alias has a host end of its own."""
-        net = xml.interface(element)
         backend = backend_of(net)
         planned = [
             step.name
@@ -141,20 +139,19 @@ class GuestRelease:
         if not tx.is_done(backend.release_step, alias):
             tx.warn(*tx.note(backend.release_step, alias, lambda: backend.unplug(self.host, self.domain, net)))
 
-    def ask(self, tx: Transaction, alias: str, element: str, defined: str | None = None) -> None:
-        """Ask the guest to let go of the NIC `alias`, whose live element was `element`.
+    def ask(self, tx: Transaction, alias: str, net: Interface, defined: Interface | None = None) -> None:
+        """Ask the guest to let go of the NIC `net`, which the steps call `alias`.
 
-        Another run has the NIC as its definition had it: with the element `defined`, which may name another source.
+        Another run has the NIC as its definition had it (`defined`), which may name another source.
         A guest that was asked before is asked again only after `asking.GRACE`, while it is waited for.
         """
-        net = xml.interface(element)
-        is_next, kept = not self.run.matches(tx.record.run), None if defined is None else xml.interface(defined)
-        self._seen[alias] = (net, kept) if is_next and kept is not None else (net,)
+        is_next = not self.run.matches(tx.record.run)
+        self._seen[alias] = (net, defined) if is_next and defined is not None else (net,)
         if is_next:
-            net = kept or net
+            net = defined or net
         if is_next or (not is_lasting(net.alias) and net.address is None):
             net = self._there(tx, alias, net) or net
-        self._nets[alias], self._elements[alias] = net, element
+        self._nets[alias] = net
         tx.effect("ask", alias, lambda: self._ask(tx, alias), half=Half.LIVE)
         tx.tell("state", f"{alias}: {State.CLOSING}/{State.CLOSING}", alias)
 
@@ -198,7 +195,7 @@ class GuestRelease:
 
     def _see(self, tx: Transaction, alias: str, now: Interface) -> None:
         """Keep in the journal what somebody has changed of the NIC, as long as the guest has it."""
-        see(self.domain, tx, alias, self._elements[alias], now, run=self.run)
+        see(self.domain, tx, alias, self._seen[alias][0].element, now, run=self.run)
 
     def _there(self, tx: Transaction, alias: str, net: Interface) -> Interface | None:
         """The NIC as the guest has it (`guest.there`). The element of a NIC that may come at any address has none: the journal knows where it was."""
@@ -262,8 +259,7 @@ def under_way(
     with domain.watch() as watch:
         release = GuestRelease(host, domain, record, watch, seconds)
         with begin(host, record, undos_of) as tx:
-            for text in warnings:
-                tx.warn(text)
+            tx.warn(*warnings)
             yield tx, release
 
 

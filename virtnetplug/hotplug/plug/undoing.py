@@ -48,8 +48,7 @@ from virtnetplug.hotplug.plug.last_seen import (
     pass_on,
     see,
 )
-from virtnetplug.hotplug.plug.remembering import Remembered, undo
-from virtnetplug.hotplug.plug.restoring import restore
+from virtnetplug.hotplug.plug.plugging import restore
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import Interface, is_minted
 from virtnetplug.model.operation import Half, Phase, StepState
@@ -110,10 +109,10 @@ def of_swap(site: Site, tx: Transaction, left: Sequence[Leaving], came: Sequence
     return found
 
 
-def giving_way(net: Interface, leaving: Sequence[tuple[str, str]]) -> dict[str, str]:
+def giving_way(net: Interface, leaving: Mapping[str, Interface]) -> dict[str, str]:
     """The elements, by name, of the NICs that leave and are known as `net` is: that NIC itself, and the NIC whose identity it has."""
-    nets = [(name, xml.interface(element)) for name, element in leaving]
-    return {name: one.element for name, one in nets if name == name_in_config(net) or one.mac == net.mac}
+    its = name_in_config(net)
+    return {name: one.element for name, one in leaving.items() if name == its or one.mac == net.mac}
 
 
 def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] = ()) -> Undos:
@@ -125,8 +124,9 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     alias, backend = came.net.alias or "", came.backend
     net = replace(came.net, target_dev=None)
     its = replace(net, source_pci=None)  # its element may name the host end of the NIC that it replaced
-    leaving = [(each.name, each.element) for each in left]
-    gave_way = dict(leaving) if len(leaving) == 1 else giving_way(net, leaving)
+    gave_way = {each.name: each.element for each in left}
+    if len(gave_way) != 1:
+        gave_way = giving_way(net, {name: xml.interface(element) for name, element in gave_way.items()})
 
     def out() -> None:
         """Also removes a NIC that libvirt failed to attach, does not list, and yet left in the guest.
@@ -164,25 +164,22 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
     undos: dict[tuple[str, str], Any] = {(backend.attach_step, alias): out}
     for step, _ in backend.plug_steps[:1]:  # it is all that `plug` took, however many steps that had
         undos[step, alias] = partial(_unplug, site, tx, backend, net)
-    return {
-        **{(step, alias): partial(_expect_backend, step, alias) for step in unknown_steps(tx, backend, alias)},
-        **undos,
-    }
+    return {**_of_unknown(tx, backend, alias), **undos}
 
 
-def unknown_steps(tx: Transaction, backend: Backend, alias: str) -> list[str]:
-    """The steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+def _of_unknown(tx: Transaction, backend: Backend, alias: str) -> Undos:
+    """Fail to undo the steps of the record that plug the NIC and that `backend` does not have: another backend planned them."""
+
+    def fail(step: str) -> None:
+        raise BackendMissing(
+            f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
+            "Install the package of that backend, then run `recover()`"
+        )
+
     own = {"confirm", "change_device", backend.attach_step, *(name for name, _ in backend.plug_steps)}
     phases = (Phase.ALLOCATE, Phase.PLUG)
     planned = (step for step in tx.steps if step.nic == alias and step.half is Half.LIVE and step.phase in phases)
-    return [step.name for step in planned if step.name not in own]
-
-
-def _expect_backend(step: str, alias: str) -> None:
-    raise BackendMissing(
-        f"the step {step} of {alias} belongs to a backend that is not installed any more, so nothing here can undo the step. "
-        "Install the package of that backend, then run `recover()`"
-    )
+    return {(step.name, alias): partial(fail, step.name) for step in planned if step.name not in own}
 
 
 def is_back(site: Site, tx: Transaction, leaving: Leaving, now: Interface, came: Interface) -> bool:
@@ -299,15 +296,7 @@ def _restore(site: Site, tx: Transaction, leaving: Leaving, came: Sequence[Comin
     elif not keeps(site, tx, alias, net):
         keep_returned(tx, alias)
         try:
-            restore(
-                site.host,
-                site.domain,
-                alias,
-                leaving.known(site, tx),
-                old=leaving.old,
-                operation=tx.record,
-                run=site.run,
-            )
+            restore(site, tx.record, leaving.known(site, tx), leaving.old)
         except (Refused, Failed) as error:
             forget_it = f"{recover_command(tx.record, forget=tx.record.id)} closes the {tx.record.operation}."
             error.message = f"{sentence(error.message)} If {alias} is to stay out of the guest, {forget_it}"
@@ -380,14 +369,3 @@ def leaves_there(site: Site, tx: Transaction, name: str, now: Interface | None, 
         f"{tx.record.operation} was detached. It is left as it is"
     )
     return True
-
-
-def of_remembering(site: Site, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> Undos:
-    """Undo the steps that changed what the domain's metadata says of NICs. The image of a guest that is away has that metadata as well."""
-
-    def restore_record(request: Mapping[str, Any]) -> None:
-        if Half.LIVE.value in request["halves"] and guest.run_of(site.domain) == NO_RUN:
-            expect_ended(site, tx, request["name"])
-        undo(site.domain, Remembered.from_request(request))
-
-    return {("remember", request["name"]): partial(restore_record, request) for request in requests}

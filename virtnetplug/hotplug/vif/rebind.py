@@ -296,6 +296,3 @@ class RebindVif(Operation):
 
 def _nics(record: OperationRecord) -> Sequence[VifNic]:
     return [VifNic.from_entry(entry) for entry in record.request["nics"]]
-
-
-OPERATION = RebindVif

@@ -1,6 +1,7 @@
 """Changes of what a domain's metadata remembers of its NICs, one identity at a time, and of the domain's policies.
 
-The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration.
+The metadata is in both definitions of a persistent domain, so that it outlives a shutdown and travels with a migration. Such a change is a step of
+another operation, or an operation of its own: journaled, and undone whole, also after a crash.
 """
 
 from __future__ import annotations
@@ -14,13 +15,21 @@ from typing import Any, ClassVar
 
 from virtnetplug import xml
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
-from virtnetplug.hotplug.engine.transaction import Transaction
+from virtnetplug.hotplug.call.host import Host
+from virtnetplug.hotplug.engine.operation import LIST, OBJECT, OBJECT_OR_NOTHING, REMEMBERED, Operation, Shape, Site
+from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
+from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.look.view import DomainView
 from virtnetplug.hotplug.plug.plugging import Part
+from virtnetplug.hotplug.plug.undoing import expect_ended
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, Phase
+from virtnetplug.model.operation import Half, OperationState, Outcome, Phase, Result, Scope
+from virtnetplug.model.run import NO_RUN
 from virtnetplug.ports.domain import Domain
+
+REMEMBER, FORGET, POLICY = "remember", "forget", "policy"
+"""What the journal calls an amendment, by what it changes."""
 
 _Change = Callable[[DomainMetadata], DomainMetadata]
 
@@ -161,3 +170,58 @@ def _write(domain: Domain, halves: Sequence[Half], change: _Change) -> None:
 def name_of(net: Interface) -> str:
     """The name under which a NIC is remembered: its alias, or its MAC if the alias does not last."""
     return net.alias if net.alias is not None and is_lasting(net.alias) else str(net.mac)
+
+
+def of_remembering(site: Site, tx: Transaction, requests: Sequence[Mapping[str, Any]]) -> Undos:
+    """Undo the steps that changed what the domain's metadata says of NICs. The image of a guest that is away has that metadata as well."""
+
+    def restore_record(request: Mapping[str, Any]) -> None:
+        if Half.LIVE.value in request["halves"] and guest.run_of(site.domain) == NO_RUN:
+            expect_ended(site, tx, request["name"])
+        undo(site.domain, Remembered.from_request(request))
+
+    return {("remember", request["name"]): partial(restore_record, request) for request in requests}
+
+
+def amend(host: Host, view: DomainView, operation: str, message: str, change: Remembered | PolicyChange) -> Outcome:
+    """Write the change into all definitions. `operation` is `REMEMBER`, `FORGET` or `POLICY`. The caller holds the domain's lock."""
+    is_policy = isinstance(change, PolicyChange)
+    halves = halves_of(view)
+    record = record_of(
+        host,
+        operation,
+        view.domain,
+        run=view.run,
+        scope=Scope.BOTH if len(halves) > 1 else Scope((*halves, Half.LIVE)[0].value),
+        device_types=["none"],
+        request={
+            "nics": [],
+            "remembered": [] if is_policy else [change.request],
+            "policies": change.request if is_policy else None,
+        },
+        steps=plan_steps(*steps_remembering([change])),
+    )
+    site = Site(host=host, domain=view.domain, run=view.run)
+    with transaction(host, record, partial(Amending.undos, site)) as tx:
+        make(view.domain, tx, change)
+        tx.finish(OperationState.DONE, Result.DONE)
+        return tx.outcome(Result.DONE, message=message)
+
+
+class Amending(Operation):
+    """A change of metadata that never ended is undone."""
+
+    request: ClassVar[Shape] = {"nics": LIST, "remembered": LIST, "policies": OBJECT_OR_NOTHING}
+    entries: ClassVar[Mapping[str, Shape]] = {
+        "remembered": REMEMBERED,
+        "policies": {"halves": LIST, "before": OBJECT, "after": OBJECT},
+    }
+
+    @classmethod
+    def undos(cls, site: Site, tx: Transaction) -> Undos:
+        request = tx.record.request
+        found: dict[tuple[str, str], Any] = dict(of_remembering(site, tx, request["remembered"]))
+        if request["policies"] is not None:
+            change = PolicyChange.from_request(request["policies"])
+            found[change.step, change.name] = partial(undo, site.domain, change)
+        return found
