@@ -13,8 +13,8 @@ from virtnetplug.hotplug.call.lock import LEAST, DomainLock
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
-from virtnetplug.hotplug.identity.identities import HANDED
 from virtnetplug.hotplug.identity.known import KnownDomain
+from virtnetplug.hotplug.identity.metadata import HANDED
 from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.plug.remembering import Remembered, halves_of
