@@ -21,8 +21,7 @@ from virtnetplug.hotplug.change.amendment import FORGET, POLICY, amend
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import refuse
 from virtnetplug.hotplug.identity import enforcement, handback, handover
-from virtnetplug.hotplug.identity.known import KnownDomain
-from virtnetplug.hotplug.identity.serving import candidates, stranger, twins_of, why_not
+from virtnetplug.hotplug.identity.known import KnownDomain, candidates, stranger, twins_of, why_not
 from virtnetplug.hotplug.look.find import find
 from virtnetplug.hotplug.look.recognition import emulated_of, is_out, twin_of
 from virtnetplug.hotplug.look.view import DomainView, describe
