@@ -19,8 +19,8 @@ class VirtnetplugError(Exception):
 
     reason = "internal"
     exit_code = 70
-    result = ""
-    """The operation's `Result`, where the exit code does not say it."""
+    result = "failed"
+    """What the command line's JSON calls the end of a command that raises the error."""
 
     def __init_subclass__(cls, reason: str = "", exit_code: int = 0, result: str = "") -> None:
         """What the keywords of a subclass do not name is its base's."""
@@ -39,11 +39,11 @@ class VirtnetplugError(Exception):
         """The operation's warnings up to this error, with those of its undos."""
 
 
-class UsageError(VirtnetplugError, reason="usage", exit_code=2):
+class UsageError(VirtnetplugError, reason="usage", exit_code=2, result="usage"):
     """The call itself makes no sense: a name is missing, or flags exclude each other."""
 
 
-class Interrupted(VirtnetplugError, reason="interrupted", exit_code=130):
+class Interrupted(VirtnetplugError, reason="interrupted", exit_code=130, result="interrupted"):
     """SIGINT (Ctrl-C), SIGTERM or SIGHUP came. The message says how the operation ended; the exit code is 128 plus the signal's number."""
 
     def __init__(self, message: str, *, signal: int = 2) -> None:
@@ -51,19 +51,19 @@ class Interrupted(VirtnetplugError, reason="interrupted", exit_code=130):
         self.exit_code = 128 + signal
 
 
-class Refused(VirtnetplugError, reason="refused", exit_code=3):
+class Refused(VirtnetplugError, reason="refused", exit_code=3, result="refused"):
     """The operation was refused before it changed anything."""
 
 
-class Failed(VirtnetplugError, reason="failed", exit_code=4):
+class Failed(VirtnetplugError, reason="failed", exit_code=4, result="undone"):
     """The operation failed halfway, and every step was undone."""
 
 
-class RollbackIncomplete(VirtnetplugError, reason="rollback-incomplete", exit_code=5):
+class RollbackIncomplete(VirtnetplugError, reason="rollback-incomplete", exit_code=5, result="incomplete"):
     """The operation failed, and a step could not be undone; the journal keeps it for `recover`."""
 
 
-class LeftPending(VirtnetplugError, reason="pending", exit_code=75):
+class LeftPending(VirtnetplugError, reason="pending", exit_code=75, result="pending"):
     """The operation began and is neither done nor undone: the journal keeps it, and `recover` continues it."""
 
 
@@ -79,7 +79,7 @@ class GuestMigrated(LeftPending, reason="guest-migrated", result="left"):
     """The guest moved to another host. Nobody here can finish or undo the operation, so it is closed as left."""
 
 
-class LeftInterrupted(LeftPending, Interrupted, reason="interrupted", exit_code=130):
+class LeftInterrupted(LeftPending, Interrupted, reason="interrupted", exit_code=130, result="interrupted"):
     """A signal came, and the operation stays pending: nothing was undone because of the signal."""
 
 

@@ -103,8 +103,7 @@ def one_fake_world(directory: Path, clock: FakeClock) -> Iterator[World]:
 def real_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     from tests.real import links
     from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
-    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
-    from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+    from virtnetplug.adapters.libvirt.networks import LibvirtNetworks, LibvirtNodeDevices
     from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
     from virtnetplug.adapters.linux.links import LinuxLinks
 

@@ -143,10 +143,11 @@ def test_a_policy_takes_out_no_other_nic_of_the_alias(fake: World) -> None:
     assert picture(fake) == before
 
 
-def test_a_policy_remembers_no_other_nic_of_the_alias(fake: World) -> None:
+@pytest.mark.parametrize("hand", ["take alias config", "recable config"])
+def test_a_policy_remembers_no_other_nic_of_the_alias(fake: World, hand: str) -> None:
     """It takes out the guest's NIC alone, and leaves that of the definition for good."""
     OPERATIONS["forget"][0](fake)
-    assert HANDS["take alias config"](fake, "ua-nic1", "ua-nic1")
+    assert HANDS[hand](fake, "ua-nic1", "ua-nic1")
     fake.plugger.set_policy(fake.name, force_unplug="NICS")
     fake.plugger.recover(wait=20)
     assert _sources(fake, Half.LIVE) == [("ua-nic2", "network default")]

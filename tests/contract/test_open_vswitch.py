@@ -12,13 +12,13 @@ from tests.contract.world import World
 from tests.fakes.hypervisor import FakeHypervisor
 from virtnetplug.errors import Failed, HypervisorFailed, RollbackIncomplete, TapElsewhere
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.change.heal import Heal
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Vlan, VlanTag
 from virtnetplug.model.operation import Outcome, Result
 from virtnetplug.ports.domain import Domain
-from virtnetplug.ports.links import SwitchPort
+from virtnetplug.ports.host import SwitchPort
 
 INTERFACE = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
 EXTRA = (
@@ -34,7 +34,7 @@ def hypervisor(world: World) -> FakeHypervisor:
 
 def _moved(host: Host, domain: Domain) -> Outcome:
     """Healed, also out of another bridge."""
-    with DomainLock(host, domain, 1.0) as lock:
+    with Lock(host, [domain], 1.0) as lock:
         return Heal("ua-nic1", may_move=True).prepare(host, domain).run(host, lock, 0.0)
 
 

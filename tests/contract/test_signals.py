@@ -26,7 +26,7 @@ from virtnetplug import interruption
 from virtnetplug.adapters.sqlite import locks
 from virtnetplug.errors import GuestBusy, Interrupted, Refused
 from virtnetplug.hotplug.audit import repair
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.guest import asking
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.audit import AuditReport, Finding
@@ -241,16 +241,16 @@ def test_a_second_signal_while_the_lock_is_taken_again(fake: World, monkeypatch:
     before = fake.snapshot()
     fake.guest.hold()
     fake.later(3.0, send)
-    take, taken = DomainLock.take, []
+    take, taken = Lock.take, []
 
-    def take_slowly(self: DomainLock) -> None:
+    def take_slowly(self: Lock) -> None:
         with interruption.allowed():
             if taken:
                 send()
         take(self)
         taken.append(self)
 
-    monkeypatch.setattr(DomainLock, "take", take_slowly)
+    monkeypatch.setattr(Lock, "take", take_slowly)
     said, records = act_under(fake, WAITS["detach"])
     assert isinstance(said, Interrupted) and len(taken) >= 2
     monkeypatch.undo()
@@ -261,20 +261,20 @@ def test_a_second_signal_while_the_lock_is_taken_again(fake: World, monkeypatch:
 def test_a_signal_while_the_locks_of_a_pf_are_taken_again(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is undone because of it is undone under all locks."""
     before = test_rebind_pf.whole(house)
-    take, taken = DomainLock.take, []
+    take, taken = Lock.take, []
 
-    def take_slowly(self: DomainLock) -> None:
+    def take_slowly(self: Lock) -> None:
         with interruption.allowed():
-            if len(taken) == 4:  # each to settle what is open, both to begin; now both again
+            if len(taken) == 3:  # each to settle what is open, both to begin; now both again
                 send()
         take(self)
         taken.append(self)
 
-    monkeypatch.setattr(DomainLock, "take", take_slowly)
+    monkeypatch.setattr(Lock, "take", take_slowly)
     house.guest.hold()
     house.later(1.0, house.guest.resume)
     said, _ = act_under(house, lambda world, plugger: test_rebind_pf.rebind(world, plugger, reload_driver=True))
-    assert isinstance(said, Interrupted) and "was undone" in said.message and len(taken) == 6
+    assert isinstance(said, Interrupted) and "was undone" in said.message and len(taken) == 4
     assert test_rebind_pf.whole(house) == before
 
 

@@ -14,7 +14,7 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from virtnetplug.backends.lending import held_for
 from virtnetplug.errors import ClaimTaken, DomainBusy, VirtnetplugError
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.metrics.collector import exposition
 from virtnetplug.model.operation import Result, Scope
@@ -63,8 +63,8 @@ def test_what_a_crash_left_is_undone_by_another_spelling(fake: World) -> None:
 def test_the_lock_is_one(fake: World) -> None:
     mine, others = fake.host, dialled(fake, uri=OTHER_URI)._host
     domain = mine.hypervisor.domain(fake.name)
-    with DomainLock(others, domain, 0, least=0), pytest.raises(DomainBusy):
-        DomainLock(mine, domain, 0, least=0).take()
+    with Lock(others, [domain], 0, least=0), pytest.raises(DomainBusy):
+        Lock(mine, [domain], 0, least=0).take()
 
 
 def test_the_uri_stays_as_it_was_dialled(fake: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +330,7 @@ def test_nonsense_for_refusals_refuses_its_nic_alone(fake: World, site: Path, an
 DEATHS = {
     "before its step": "raise ValueError('dies')",
     "by exiting": "raise SystemExit(1)",
+    "by being cancelled": "import asyncio; raise asyncio.CancelledError",
     "in its step": "return steps.effect('mine', order.net.alias, lambda: 1 / 0, half=Half.LIVE)",
     "after its step": "steps.effect('mine', order.net.alias, lambda: None, half=Half.LIVE); raise ValueError('dies')",
     "with a step it has not": "return steps.effect('other', order.net.alias, lambda: None)",
@@ -375,6 +377,11 @@ def test_a_package_that_dies_inside_unplug_keeps_the_operation_open(fake: World,
 def test_a_list_outlives_a_package_at_fault(fake: World, site: Path, body: str) -> None:
     fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
     faulty_package(site, body)
+    for look in (fake.plugger.list, partial(fake.plugger.show, nic="ua-nic1")):
+        fake.events.clear()
+        look(fake.name)
+        warnings = [event.text for event in fake.events if event.kind == "warning"]
+        assert warnings == list(backends.faults()) and (warnings != []) == ("probe" in body)
     assert [one.alias for one in fake.plugger.list(fake.name)] == ["ua-nic1"]
     assert fake.plugger.audit().findings == ()
 

@@ -11,7 +11,7 @@ from tests.contract.stopped import Stopped, waiting
 from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.errors import JournalBroken, LeftPending, NicMissing, OperationTaken, UsageError
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import WaitsFor, Work
 from virtnetplug.hotplug.change.detach import PlainDetach as Detach
 from virtnetplug.hotplug.change.update import Update
@@ -27,12 +27,12 @@ class _Loop:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._works: dict[str, tuple[Work, DomainLock]] = {}
+        self._works: dict[str, tuple[Work, Lock]] = {}
         self.outcomes: dict[str, Outcome] = {}
 
     def begin(self, name: str, operation: Operation) -> None:
         domain = self._world.host.hypervisor.domain(name)
-        lock = DomainLock(self._world.host, domain, 1.0)
+        lock = Lock(self._world.host, [domain], 1.0)
         with lock:
             self._works[name] = operation.prepare(self._world.host, domain).work(lock, 30.0), lock
             self._send(name)

@@ -11,8 +11,7 @@ from tests.contract.operations import OPERATIONS
 from tests.contract.world import World
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
-from virtnetplug.adapters.libvirt.networks import LibvirtNetworks
-from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+from virtnetplug.adapters.libvirt.networks import LibvirtNetworks, LibvirtNodeDevices
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.sqlite import SqliteJournal

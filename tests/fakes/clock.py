@@ -13,7 +13,7 @@ import tenacity.nap
 
 
 class FakeClock:
-    """`ports.clock.Clock`: it stands still but for what is waited for, however slow the machine is."""
+    """`ports.host.Clock`: it stands still but for what is waited for, however slow the machine is."""
 
     def __init__(self) -> None:
         self._start = time.time()

@@ -23,7 +23,7 @@ PF_DRIVER, VF_DRIVER = "igb", "igbvf"
 
 
 class FakeHostDevices(FakePhysicalFunctions):
-    """`HostDevices` and `NodeDevices` of `ports.host_devices`, of one imaginary host.
+    """`HostDevices` and `NodeDevices` of `ports.host`, of one imaginary host.
 
     ``0000:01:00.0`` (eth0, node 0) and ``0000:02:00.0`` (eth1, node 1) with VFs at ``0000:01:10.0``, ``.2``, ``.4``, ``.6`` and
     likewise on bus 2, each alone in its IOMMU group. `set` are the settings of the VFs, which outlive their drivers.

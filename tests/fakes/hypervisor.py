@@ -52,7 +52,7 @@ from virtnetplug.ports.domain import (
     RunEvents,
     Stray,
 )
-from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.host import Link, SwitchPort
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 BLINKING = 5.0
@@ -661,7 +661,7 @@ class FakeDomain:
 
 
 class FakeHypervisor:
-    """`ports.domain.Hypervisor`, `ports.network.Networks` and `ports.links.HostLinks` of one imaginary host.
+    """`ports.domain.Hypervisor`, `ports.host.Networks` and `ports.host.HostLinks` of one imaginary host.
 
     A host that gets `devices` also has VFs: NICs of type hostdev, and pools of VFs, behave as libvirt makes them. `clock` is the host's.
     """

@@ -12,7 +12,7 @@ from virtnetplug.model.pci import PciAddress
 
 
 class FakePhysicalFunctions:
-    """The PFs' part of `ports.host_devices.HostDevices`, for `FakeHostDevices`.
+    """The PFs' part of `ports.host.HostDevices`, for `FakeHostDevices`.
 
     A PF that is unbound while somebody has one of its VFs makes the kernel wait. This must never happen: here it is an `AssertionError`,
     kept in `deadlocks`. `above` are links on a PF's interface, `hooks` what a hook does, `forbidden` why a PF cannot be changed.

@@ -16,7 +16,7 @@ from virtnetplug.model.interface import Interface, Vlan
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import DomainState, Ends, Lack, PowerState, Stray
-from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.host import Link, SwitchPort
 from virtnetplug.ports.store import OwnerProcess
 
 URI = "stage:///"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from virtnetplug.errors import Failed, HostDeviceFailed
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import NetdevState
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.ports.xen import Vif
 
 NEW_PORT, ISOLATED_PORT = "00", "01"
@@ -44,7 +44,7 @@ class _Frontends:
 
 @dataclass
 class FakeXen:
-    """`ports.xen.VifStore`, `ports.xen.VifDrivers`, and those parts of `ports.links.HostLinks` that vifs need."""
+    """`ports.xen.VifStore`, `ports.xen.VifDrivers`, and those parts of `ports.host.HostLinks` that vifs need."""
 
     bridges: dict[str, str] = field(default_factory=lambda: {"br0": "bridge", "br1": "bridge"})
     seats: dict[str, Seat] = field(default_factory=dict)
@@ -210,7 +210,7 @@ class FakeXen:
 
     @property
     def links(self) -> _Links:
-        """This host as `ports.links.HostLinks`."""
+        """This host as `ports.host.HostLinks`."""
         return _Links(self)
 
 

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.environment import environment
+from tests.real.namespace import IN_LAB
 
 _BESIDE = Path(sys.executable).with_name("virtnetplug")
 PROGRAM = _BESIDE if _BESIDE.exists() else Path(shutil.which("virtnetplug") or _BESIDE)  # on the PATH in a lab
 
+
+HANG = 2400.0 if IN_LAB else 240.0
+"""Seconds after which a command that should have ended counts as hung."""
 
 PROGRESS = re.compile(r" \(\d+ s\)$")
 
@@ -64,7 +68,9 @@ class Command:
     def run(self, *words: str, stdin: str | bytes = b"") -> Answer:
         """Run it to its end, whatever that is."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(self.words(*words), input=data, capture_output=True, env=environment(**self.variables))
+        done = subprocess.run(
+            self.words(*words), input=data, capture_output=True, env=environment(**self.variables), timeout=HANG
+        )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def __call__(self, *words: str, code: int = 0, stdin: str | bytes = b"") -> Answer:
@@ -100,7 +106,11 @@ class Command:
 
 
 def finish(process: subprocess.Popen[str]) -> Answer:
-    """Wait for a process of `Command.start`."""
+    """Wait for a process of `Command.start`. Raises `subprocess.TimeoutExpired` if it hangs, once it is killed."""
     with process:
-        out, err = process.communicate()
+        try:
+            out, err = process.communicate(timeout=HANG)
+        except BaseException:
+            process.kill()  # or the end of the block waits for it for ever
+            raise
     return Answer(process.returncode, out, err)

@@ -20,6 +20,10 @@ keepalive_interval = -1
 """The daemon never drops a client that does not answer: tests stop processes (SIGSTOP) for as long as they like."""
 
 
+HANG = 60.0
+"""Seconds after which a daemon that should have ended counts as hung."""
+
+
 class Daemon:
     """``qemu:///system``; guests outlive it, as everywhere."""
 
@@ -58,7 +62,12 @@ class Daemon:
         process, self._process = self._process, None
         assert process is not None, "libvirtd is not running"
         os.kill(process.pid, number)
-        process.wait()
+        try:
+            process.wait(HANG)
+        except BaseException:
+            process.kill()  # a daemon that hangs would hang whoever connects to it
+            process.wait()
+            raise
 
     def stop(self) -> None:
         """End it in good order, keeping what it learnt of QEMU for the next run."""

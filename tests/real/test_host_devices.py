@@ -43,12 +43,12 @@ def test_a_link_that_is_no_pf_has_no_vfs_and_takes_no_settings() -> None:
         index = index_of("br0")
         assert vf.read(index) == {}
         for change in (
-            lambda: vf.set_mac(index, 0, "52:54:00:00:00:01"),
-            lambda: vf.set_vlan(index, 0, 5, 0, "802.1ad"),
-            lambda: vf.set_rate(index, 0, 0, 100),
-            lambda: vf.set_spoofchk(index, 0, True),
-            lambda: vf.set_trust(index, 0, True),
-            lambda: vf.set_link_state(index, 0, "enable"),
+            lambda: vf.write(index, 0, "admin MAC", "52:54:00:00:00:01"),
+            lambda: vf.write(index, 0, "VLAN", 5, 0, "802.1ad"),
+            lambda: vf.write(index, 0, "rate", 0, 100),
+            lambda: vf.write(index, 0, "spoofchk", True),
+            lambda: vf.write(index, 0, "trust", True),
+            lambda: vf.write(index, 0, "link state", "enable"),
         ):
             with pytest.raises(OSError) as caught:
                 change()

@@ -17,7 +17,7 @@ import libvirt
 import pytest
 
 from tests.environment import environment
-from tests.real.command import Command, finish
+from tests.real.command import HANG, Command, finish
 from tests.real.guests import Guest
 from tests.real.namespace import wait_until
 from tests.real.test_processes import wait_for
@@ -32,9 +32,6 @@ Bridge = Callable[..., str]
 
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 MACS = ("52:54:00:ee:00:01", "52:54:00:ee:00:02")
-
-HANG = 300.0
-"""Seconds after which a process that should have given up by itself counts as hung."""
 
 STOPS_INSIDE = """
 import os, pathlib, signal, sys, virtnetplug

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -137,6 +138,8 @@ def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path, he
 def _wait(running: Sequence[Running], start: float) -> None:
     said, waiting = start, list(running)
     while waiting:
+        for one in waiting:
+            one.end_if_it_hangs()
         for one in [one for one in waiting if one.is_done]:
             waiting.remove(one)
             _say(f"  {length(time.monotonic() - start):>12}: {one.part.name} {'failed' if one.failed else 'passed'}")
@@ -165,7 +168,7 @@ def _conclude(suite: Suite, running: Sequence[Running], seconds: float) -> int:
 def _with(part: Part, extra: Sequence[str]) -> Part:
     if not part.is_tests:
         return part
-    return Part(part.name, [*part.command, *extra])
+    return replace(part, command=[*part.command, *extra])
 
 
 def _names(parts: Sequence[Part]) -> str:

@@ -22,11 +22,12 @@ ROOM = 256 << 20
 
 @dataclass(frozen=True)
 class Part:
-    """One command of a suite. `is_tests`: its output is pytest's."""
+    """One command of a suite. `is_tests`: its output is pytest's. It hangs if it says nothing for `silence` seconds."""
 
     name: str
     command: Sequence[str]
     is_tests: bool = True
+    silence: float = 900
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def _lab(name: str, seconds: int, *words: str) -> Part:
         "tests/lab",
         "tests/lab_xen",
     ]
-    return Part(name, ["contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests])
+    return Part(
+        name, ["contrib/lab/lab", "run", name, "--timeout", str(seconds), "--", "env", *words, *tests], silence=seconds
+    )
 
 
 _LONG = [f"VIRTNETPLUG_LAB_{word}" for word in ("WORLDS=all", "CYCLES=200", "ROUNDS=20")]
@@ -122,7 +125,7 @@ SUITES = {
             "test-full",
             "what make test runs, real QEMU broken at every call, and 100 rebinds under a stream",
             15,
-            _of_drivers("--full", prefix=_FULL),
+            _of_drivers("--full", "--timeout=900", prefix=_FULL),
         ),
         Suite("lab", "real SR-IOV and real Xen, in emulated hosts", 10, [_lab(name, 7200) for name in LABS]),
         Suite("lab-full", "all tests of both labs", 90, [_lab(name, 28800, *_LONG) for name in LABS]),

@@ -13,6 +13,8 @@ _END = re.compile(r"^=* ?(?:\d+ [\w ]+, )*\d+ [\w ]+ in [\d.]+s")
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 _NAMED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$")
 _SUMMARY = re.compile(r"^=+ short test summary info =+$")
+_BEGUN = re.compile(r"^(\S+\.py::.+?) *$")
+_OVER = re.compile(r"^\[gw\d+\] (?:\[ *\d+%\] )?[A-Z]+ (\S+\.py::.+?) *$")
 _DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$")
 
 
@@ -24,6 +26,8 @@ class Report:
         self.counts: dict[str, int] = {}
         self.failed: list[str] = []
         self.has_ended = False
+        self.under_way: list[str] = []
+        """The tests that have begun and not ended, as far as pytest-xdist says it."""
         self._names_come = False
 
     def feed(self, line: str) -> None:
@@ -33,6 +37,10 @@ class Report:
             self._names_come, self.failed = True, []
         if found := _PERCENT.search(line):
             self.percent = int(found[1])
+        if found := _BEGUN.match(line):
+            self.under_way.append(found[1])
+        elif (found := _OVER.match(line)) and found[1] in self.under_way:
+            self.under_way.remove(found[1])
         if self._names_come and (found := _NAMED.match(line)) and found[1] not in self.failed:
             self.failed.append(found[1])
         if _END.match(line):

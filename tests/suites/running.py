@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.suites.parts import CHECKOUT, Part, environment
-from tests.suites.report import Report
+from tests.suites.report import Report, length
 
 PATIENCE = 30
 """Seconds for parts to end in good order once they were told to."""
@@ -29,7 +29,8 @@ class Running:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
         self.part, self.log, self.report = part, log, Report()
         self._output = log.open("w", encoding="utf-8")
-        self._fault = ""
+        self._fault = self._hung = ""
+        self._heard = time.monotonic()
         # A session of its own: Ctrl-C is for the suite, which then ends its parts.
         self._process = subprocess.Popen(
             # It ends with this process, also if that is killed; it ignores no signal that the caller ignores (nohup: SIGHUP).
@@ -60,8 +61,8 @@ class Running:
     def failed(self) -> list[str]:
         """The names of what failed: tests, or the part itself where it names none."""
         code = self._process.returncode
-        if self._fault:
-            return [*self.report.failed, f"{self.part.name} ({self._fault})"]
+        if self._hung or self._fault:
+            return [*self.report.failed, f"{self.part.name} ({self._hung or self._fault})"]
         if code == 0 and not self.part.is_tests:
             return []
         if code == 0 and self.report.has_ended and not self.report.failed:
@@ -76,6 +77,14 @@ class Running:
     def total(self) -> int:
         """One at least, so that a part that ran nothing has not passed."""
         return max(self.report.total, 1) if self.part.is_tests else 1
+
+    def end_if_it_hangs(self) -> None:
+        """End the part if it has been silent for too long: it has failed, with the tests that it was at."""
+        if self.is_done or time.monotonic() - self._heard < self.part.silence:
+            return
+        at = ", ".join(self.report.under_way) or "no test"
+        self._hung = f"ended, as nothing was heard for {length(self.part.silence)}, at {at}, see {self.place}"
+        end_all([self])
 
     def tell(self, number: int) -> None:
         """Send a signal to the part and all that it started, if anything of it is left."""
@@ -92,6 +101,7 @@ class Running:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
+                self._heard = time.monotonic()
                 self.report.feed(line)
                 self._keep(line)
         with suppress(OSError):

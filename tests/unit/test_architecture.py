@@ -79,7 +79,7 @@ OUTSIDE = {
 }
 
 
-REGISTRY = "virtnetplug.hotplug.engine.registry"
+REGISTRY = "virtnetplug.hotplug.engine.kinds"
 """The one module that imports by name: the class of each kind of operation."""
 
 
@@ -199,7 +199,7 @@ def test_every_dependency_has_its_room() -> None:
         ("virtnetplug.model.mac", "import virtnetplug.hotplug.change.attach"),
         ("virtnetplug.model.mac", "from virtnetplug import hotplug"),
         ("virtnetplug.model.mac", "from ..hotplug import attach"),
-        ("virtnetplug.model.mac", "def late():\n    from virtnetplug.xml import nets"),
+        ("virtnetplug.model.mac", "def late():\n    from virtnetplug.xml import documents"),
         ("virtnetplug.model.mac", "if TYPE_CHECKING:\n    from virtnetplug.ports.domain import Domain"),
         ("virtnetplug.hotplug.change.attach", "import importlib\nimportlib.import_module('virtnetplug.cli')"),
         ("virtnetplug.hotplug.change.attach", "import importlib\nimportlib.import_module('virtnetplug.' + 'cli')"),
@@ -215,7 +215,7 @@ def test_every_dependency_has_its_room() -> None:
     ],
 )
 def test_fault_is_seen(module: str, source: str) -> None:
-    modules = {"virtnetplug", "virtnetplug.hotplug", "virtnetplug.hotplug.change.attach", "virtnetplug.xml.nets"}
+    modules = {"virtnetplug", "virtnetplug.hotplug", "virtnetplug.hotplug.change.attach", "virtnetplug.xml.documents"}
     assert len(faults_of(source, module, modules=modules)) == 1
 
 

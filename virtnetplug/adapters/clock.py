@@ -6,7 +6,7 @@ import time
 
 
 class SystemClock:
-    """`ports.clock.Clock` by ``CLOCK_REALTIME`` and ``CLOCK_MONOTONIC``."""
+    """`ports.host.Clock` by ``CLOCK_REALTIME`` and ``CLOCK_MONOTONIC``."""
 
     def now(self) -> float:
         return time.time()

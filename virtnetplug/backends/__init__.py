@@ -14,7 +14,7 @@ Another package adds or replaces a kind with an entry point in the group ``virtn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -28,11 +28,8 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Phase, Refusal
 from virtnetplug.model.pci import PciAddress
 from virtnetplug.model.run import Run
-from virtnetplug.ports.clock import Clock
 from virtnetplug.ports.domain import Domain, Hypervisor
-from virtnetplug.ports.host_devices import HostDevices, NodeDevices
-from virtnetplug.ports.links import HostLinks
-from virtnetplug.ports.network import Networks
+from virtnetplug.ports.host import Clock, HostDevices, HostLinks, Networks, NodeDevices
 from virtnetplug.ports.store import Journal
 from virtnetplug.resolve import IN_PLACE
 
@@ -159,6 +156,14 @@ class Backend:
         self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
     ) -> Sequence[Refusal]:
         """All reasons why the NIC cannot be plugged once the guest has released `leaving`, which it replaces. Touches nothing."""
+        name = net.alias or str(net.mac or f"a {net.type} NIC")
+        found = self._reasons(ground, net, actual, leaving)
+        return [Refusal(reason=reason, nic=name, message=f"{name} {why}") for reason, why in found]
+
+    def _reasons(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None
+    ) -> Iterable[tuple[str, str]]:
+        """The reasons of `refusals`, each with the sentence that follows the NIC's name."""
         return ()
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:

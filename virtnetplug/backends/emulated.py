@@ -10,7 +10,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.interface import OF_DEVICES, OF_POOLS, Interface
-from virtnetplug.model.operation import Half, Refusal
+from virtnetplug.model.operation import Half
 from virtnetplug.ports.domain import Domain
 
 TYPES = frozenset(
@@ -32,13 +32,12 @@ class Emulated(Backend):
         """All but assigned PCI devices, and what libvirt does not know."""
         return actual.type in TYPES
 
-    def refusals(
-        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
-    ) -> Sequence[Refusal]:
+    def _reasons(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None
+    ) -> Iterator[tuple[str, str]]:
         """A bridge or link that this host does not have, and settings that only an assigned device can have."""
-        name = net.alias or str(net.mac or f"a {net.type} NIC")
-        found = _refusals(ground, net, actual)
-        return [Refusal(reason=one, nic=name, message=f"{name} cannot be connected: {why}") for one, why in found]
+        for reason, why in _reasons(ground, net, actual):
+            yield reason, f"cannot be connected: {why}"
 
     def unplug(self, ground: Ground, domain: Domain, net: Interface) -> Sequence[str]:
         """libvirt removed the host end with the device. If the host still shows it, remove it, or return a warning."""
@@ -84,7 +83,7 @@ def _evict(domain: Domain, net: Interface) -> Sequence[str]:
     return [f"libvirt no longer lists {net.alias}, but it cannot be shown that nothing of it is left: {why}"]
 
 
-def _refusals(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[tuple[str, str]]:
+def _reasons(ground: Ground, net: Interface, actual: ActualDevice) -> Iterator[tuple[str, str]]:
     """Reasons, each with its sentence."""
     bridge, dev = actual.bridge or "", actual.dev
     if asked := [name.replace("_", "-") for name in (*OF_DEVICES, *OF_POOLS) if getattr(net, name) is not None]:

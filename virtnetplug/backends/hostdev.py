@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from virtnetplug.backends import Backend, Ground, Order, Steps
-from virtnetplug.backends.lending import claim, element_for, held, held_for, prepare
-from virtnetplug.backends.pool import exhausted, pool_for, rank
+from virtnetplug.backends.lending import claim, element_for, exhausted, held, held_for, pool_for, prepare, rank
 from virtnetplug.backends.returning import give_back
 from virtnetplug.backends.vf_settings import of_ours, of_request, put, unfit, vlan_fault
 from virtnetplug.errors import HostDeviceBusy, PoolExhausted, VfChanged, VirtnetplugError, VlanInvalid
@@ -20,7 +19,7 @@ from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Half, Phase, Refusal
+from virtnetplug.model.operation import Half, Phase
 from virtnetplug.ports.domain import Domain
 
 
@@ -43,13 +42,41 @@ class AssignedDevice(Backend):
         """See `Backend.settings_of`: the settings that a VF gets through its PF."""
         return of_request(net)
 
-    def refusals(
-        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None = None
-    ) -> Sequence[Refusal]:
+    def _reasons(
+        self, ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None
+    ) -> Iterator[tuple[str, str]]:
         """What the request asks that a VF cannot hold, or that no device of this host can give."""
-        name = net.alias or str(net.mac or "the NIC")
-        found = _refusals(ground, net, actual, leaving)
-        return tuple(Refusal(reason=reason, nic=name, message=f"{name} {why}") for reason, why in found)
+        if not ground.hypervisor.is_local:
+            yield "not-local", "is an assigned PCI device, whose host is not this one. Run virtnetplug there."
+            return
+        if net.filterref is not None:
+            dropped = "has a filter, which libvirt silently drops on an assigned PCI device. Leave it out, or use an emulated NIC."
+            yield "not-supported", dropped
+        for field, what in (("mtu", "an MTU"), ("port_isolated", "port isolation")):
+            if getattr(net, field) is not None:
+                refused = f"asks for {what}, which libvirt refuses for an assigned PCI device. Leave it out."
+                yield "not-supported", refused
+        if (fault := vlan_fault(actual.vlan)) is not None:
+            yield VlanInvalid.reason, f"{fault}."
+        try:
+            if against := ground.host_devices.obstacles():
+                yield from ((one.reason, f"cannot get a device: {one.message}") for one in against)
+                return
+            pool = pool_for(ground, net, actual, None, leaving)
+            faults = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
+            wanted = of_request(net)
+            checked = pool.devices if wanted and not faults else ()
+            unset = [unfit(wanted, ground.host_devices.settings(device.address)) for device in checked]
+        except VirtnetplugError as error:
+            yield error.reason, f"cannot get a device: {error.message}"
+            return
+        if net.source_pci is not None and faults:
+            yield "host-device-unfit", f"cannot get {net.source_pci}: {faults[0]}"
+        elif unset and None not in unset:
+            yield "host-device-unfit", f"cannot be set as asked: {unset[0]}. Leave that out, or use another device."
+        elif not rank(pool):
+            kind = HostDeviceBusy if net.source_pci is not None else PoolExhausted
+            yield kind.reason, f"cannot get a device: {exhausted(actual, pool, {})}"
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
         """Hold a device, make its port, bind it to VFIO where libvirt is not to, set it. The net names the device by address."""
@@ -111,43 +138,6 @@ class AssignedDevice(Backend):
         """Whether the guest's driver has switched MSI-X on."""
         is_local = net.source_pci is not None and ground.hypervisor.is_local
         return is_local and ground.host_devices.is_msix_enabled(net.source_pci)  # type: ignore[arg-type]
-
-
-def _refusals(
-    ground: Ground, net: Interface, actual: ActualDevice, leaving: Interface | None
-) -> Iterator[tuple[str, str]]:
-    """Reasons, each with the sentence that follows the NIC's name."""
-    if not ground.hypervisor.is_local:
-        yield "not-local", "is an assigned PCI device, whose host is not this one. Run virtnetplug there."
-        return
-    if net.filterref is not None:
-        dropped = "has a filter, which libvirt silently drops on an assigned PCI device. Leave it out, or use an emulated NIC."
-        yield "not-supported", dropped
-    for field, what in (("mtu", "an MTU"), ("port_isolated", "port isolation")):
-        if getattr(net, field) is not None:
-            refused = f"asks for {what}, which libvirt refuses for an assigned PCI device. Leave it out."
-            yield "not-supported", refused
-    if (fault := vlan_fault(actual.vlan)) is not None:
-        yield VlanInvalid.reason, f"{fault}."
-    try:
-        if against := ground.host_devices.obstacles():
-            yield from ((one.reason, f"cannot get a device: {one.message}") for one in against)
-            return
-        pool = pool_for(ground, net, actual, None, leaving)
-        faults = [why for device in pool.devices if (why := _unfit(ground, device)) is not None]
-        wanted = of_request(net)
-        checked = pool.devices if wanted and not faults else ()
-        unset = [unfit(wanted, ground.host_devices.settings(device.address)) for device in checked]
-    except VirtnetplugError as error:
-        yield error.reason, f"cannot get a device: {error.message}"
-        return
-    if net.source_pci is not None and faults:
-        yield "host-device-unfit", f"cannot get {net.source_pci}: {faults[0]}"
-    elif unset and None not in unset:
-        yield "host-device-unfit", f"cannot be set as asked: {unset[0]}. Leave that out, or use another device."
-    elif not rank(pool):
-        kind = HostDeviceBusy if net.source_pci is not None else PoolExhausted
-        yield kind.reason, f"cannot get a device: {exhausted(actual, pool, {})}"
 
 
 def _device(ground: Ground, net: Interface) -> PciDevice | None:

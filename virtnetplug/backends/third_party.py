@@ -40,7 +40,9 @@ def installed() -> tuple[tuple[ThirdParty, ...], tuple[str, ...]]:
             if backend.serves(NO_SUCH_TYPE):
                 raise BackendFailed("it serves every type of NIC, also a type that does not exist")
             found.append(backend)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever another package raises, the others serve
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever another package raises, the others serve
             why = error.message if isinstance(error, BackendFailed) else _text(error)
             unusable.append(f"{name} cannot be used: {why}. Other backends serve its NICs. Mend or remove the package.")
     return tuple(found), tuple(unusable)
@@ -81,7 +83,9 @@ class ThirdParty(Backend):
             if _ANSWERS[method](answer):
                 return answer
             fault = f"answered '{method}' with {_shown(answer)}, which the contract does not allow"
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also SystemExit and asyncio.CancelledError
             if isinstance(error, VirtnetplugError) and method not in _OTHERWISE:
                 raise
             fault = f"failed in '{method}' with {_text(error)}"

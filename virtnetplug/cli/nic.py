@@ -6,8 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from virtnetplug.cli.keys import BY_NAME, Key
-from virtnetplug.cli.values import YES_NO, parsed
+from virtnetplug.cli.keys import BY_NAME, YES_NO, Key, parsed
 from virtnetplug.errors import UsageError, XmlInvalid, XmlTooLarge
 from virtnetplug.model.interface import Interface, VirtualPort
 

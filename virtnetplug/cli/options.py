@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from virtnetplug.cli import complete
-from virtnetplug.cli.keys import KEYS
+from virtnetplug.cli.keys import KEYS, YES_NO, parsed, seconds
 from virtnetplug.cli.output import write
 from virtnetplug.cli.session import Session
-from virtnetplug.cli.values import YES_NO, parsed, seconds
 from virtnetplug.model.operation import Scope
 
 _F = TypeVar("_F", bound=Callable[..., Any])

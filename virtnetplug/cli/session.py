@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
+
+import click
 
 from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from virtnetplug.model.host_device import DeviceTree
     from virtnetplug.model.operation import Event
     from virtnetplug.ports.store import Journal
+
+T = TypeVar("T")
+Answer = tuple[dict[str, Any], str]
+"""The JSON document (`render.document`), and the text for people, styled for a terminal with colours."""
 
 
 class Wiring(Protocol):
@@ -132,7 +138,15 @@ class Session:
         with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
             yield {"devices": plugger.devices, "states": plugger.states}
 
-    def answer(self, document: Document, text: Callable[[bool], str]) -> None:
+    def ask(
+        self, doing: str, call: Callable[[Plugger], T], answer: Callable[[T], Answer], *, read_only: bool = True
+    ) -> None:
+        """Ask the plugger, and answer what it says."""
+        with self.plugger(doing, read_only=read_only) as plugger:
+            found = call(plugger)
+        self.answer(*answer(found))
+
+    def answer(self, document: Document, text: str) -> None:
         """Write the document (JSON) or the text for people to standard output, and the warnings; the document's exit code is the run's."""
         self.exit_code = document["exit_code"]
         document = self.warned(document)
@@ -141,7 +155,7 @@ class Session:
         if self.is_json:
             self.write_document(document)
         else:
-            write(text(may_colour(sys.stdout, wants_colour=not self.is_colourless)))
+            write(text if may_colour(sys.stdout, wants_colour=not self.is_colourless) else click.unstyle(text))
 
     def warned(self, document: Document) -> Document:
         """Write every warning to standard error, once, and return the document with those that were published. The text of a plan has the plan's own."""

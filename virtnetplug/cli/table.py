@@ -21,7 +21,8 @@ _COLOURS = {
 
 def printable(text: object) -> str:
     """`text` with control characters made visible: names come from outside and must not drive the terminal."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+    shown = str(text)
+    return shown if shown.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in shown)
 
 
 def prose(message: str) -> str:
@@ -29,7 +30,7 @@ def prose(message: str) -> str:
     return printable(in_commands(message))
 
 
-def table(has_colour: bool, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> str:
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> str:
     """The table as text that ends in a newline, or `empty` if there are no rows; an empty cell is shown as ``-``."""
     if not rows:
         return empty
@@ -40,13 +41,8 @@ def table(has_colour: bool, headings: Sequence[str], rows: Sequence[Sequence[obj
         parts = (style(cell) + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
         return "  ".join(parts).rstrip() + "\n"
 
-    if not has_colour:
-        return "".join(line(row, str) for row in (headings, *cells))
-    return line(headings, partial(click.style, bold=True)) + "".join(line(row, _coloured) for row in cells)
-
-
-def _coloured(cell: str) -> str:
-    return paint(cell, _COLOURS.get(cell.partition(" ")[0]))
+    coloured = (line(row, lambda cell: paint(cell, _COLOURS.get(cell.partition(" ")[0]))) for row in cells)
+    return line(headings, partial(click.style, bold=True)) + "".join(coloured)
 
 
 def paint(text: str, colour: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from virtnetplug.errors import UsageError
 from virtnetplug.hotplug.call.host import Host, WatchedDomain
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock
+from virtnetplug.hotplug.call.lock import LEAST, Lock
 from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
@@ -417,7 +417,7 @@ class Plugger:
         return Asked(run=partial(self._run, domain, operation, seconds), plan=partial(self.plan, domain, operation))
 
     def _run(self, name: str, operation: Operation, seconds: float) -> Outcome:
-        def run(found: Domain, lock: DomainLock) -> Outcome:
+        def run(found: Domain, lock: Lock) -> Outcome:
             return operation.prepare(self._host, found).run(self._host, lock, seconds)
 
         if operation.is_governed:
@@ -425,7 +425,7 @@ class Plugger:
         with self._locked(name, seconds) as (found, lock):
             return run(found, lock)
 
-    def _governed(self, name: str, run: Callable[[Domain, DomainLock], Outcome], seconds: float) -> Outcome:
+    def _governed(self, name: str, run: Callable[[Domain, Lock], Outcome], seconds: float) -> Outcome:
         """Run the operation, then enforce the policies of the domain. A domain without a policy costs nothing more."""
         with self._locked(name, seconds) as (found, lock):
             watched = WatchedDomain(found)
@@ -437,9 +437,9 @@ class Plugger:
             return enforcement.after(self._host, found, lock, outcome, seconds=seconds)
 
     @contextmanager
-    def _locked(self, name: str, seconds: float = LEAST) -> Iterator[tuple[Domain, DomainLock]]:
+    def _locked(self, name: str, seconds: float = LEAST) -> Iterator[tuple[Domain, Lock]]:
         """Lock the domain and settle what a crash left open on it. The lock is waited for `seconds`, and at least `LEAST`."""
         domain = self._host.hypervisor.domain(name)
-        with DomainLock(self._host, domain, seconds) as lock:
+        with Lock(self._host, [domain], seconds) as lock:
             settle_crashed(self._host, domain, lock)
             yield domain, lock

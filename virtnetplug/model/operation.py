@@ -337,11 +337,12 @@ class Plan:
     """What an operation would do: nothing was touched.
 
     `diff` maps ``live`` and ``config`` to a unified diff of that definition's XML; `fits` is false when `refusals` is not empty.
+    `scope` is None if the operation was refused before its scope was looked at.
     """
 
     operation: str
     domain: str
-    scope: Scope
+    scope: Scope | None
     fits: bool
     refusals: tuple[Refusal, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from virtnetplug.errors import call
 from virtnetplug.model.identity import DomainMetadata
-from virtnetplug.model.interface import Interface, VirtualPort, Vlan
+from virtnetplug.model.interface import Interface, Vlan
 
 HOSTDEV = "hostdev"
 
@@ -117,7 +117,9 @@ def _offered(
 ) -> Iterator[tuple[str, object, str | None]]:
     """The fields that not every NIC can hold, with their values and why P cannot hold them; None where it can."""
     if e.virtualport is not None:
-        yield "virtualport", e.virtualport, _port_fault(e.virtualport, kind)
+        fits = kind == "network" or e.virtualport.type in _PORTS.get(kind, ())
+        why = f"{_words(kind)} has no virtualport of type {e.virtualport.type or 'none'}"
+        yield "virtualport", e.virtualport, None if fits else why
     if e.source_portgroup is not None:
         yield "source_portgroup", e.source_portgroup, _portgroup_fault(e, p, kind)
     if e.vlan is not None:
@@ -141,12 +143,6 @@ def _fault_of(e: Interface, name: str, kind: str) -> str | None:
         rate = _mbits(e)
         return "a PF limits only the rate of its VF" + (f", to {rate} Mbit/s; no peak or burst is kept" if rate else "")
     return f"libvirt refuses {'an MTU' if name == 'mtu' else 'port isolation'} for an assigned device"
-
-
-def _port_fault(port: VirtualPort, kind: str) -> str | None:
-    if kind == "network" or port.type in _PORTS.get(kind, ()):
-        return None
-    return f"{_words(kind)} has no virtualport of type {port.type or 'none'}"
 
 
 def _words(kind: str) -> str:

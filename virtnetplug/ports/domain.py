@@ -190,15 +190,16 @@ class Watch(Protocol):
 
 
 class Domain(Protocol):
-    """One domain. Every call is a look or a single effect; errors are `HypervisorFailed` and its kin, or `ConnectionLost`."""
+    """One domain. Every call is a look or a single effect; errors are `HypervisorFailed` and its kin, or `ConnectionLost`.
 
-    @property
-    def name(self) -> str:
-        """The domain's name in libvirt."""
+    The answers given here are QEMU's: its host shows no NICs by itself, and the backend of a NIC says what QEMU lacks.
+    """
 
-    @property
-    def uuid(self) -> str:
-        """The domain's UUID: lower case, with dashes."""
+    name: str
+    """The domain's name in libvirt."""
+
+    uuid: str
+    """The domain's UUID: lower case, with dashes."""
 
     def state(self) -> DomainState:
         """The current state; raises `DomainMissing` once the domain does not exist any more."""
@@ -248,32 +249,32 @@ class Domain(Protocol):
     def evict(self, net: Interface) -> bool:
         """Remove a NIC that libvirt does not know, by the means below libvirt; True once the NIC has gone."""
 
-    @property
-    def evicts_cleanly(self) -> bool:
-        """Whether `evict` leaves the domain untainted."""
+    evicts_cleanly: bool = False
+    """Whether `evict` leaves the domain untainted."""
 
     def strays(self) -> Sequence[Stray]:
         """NICs of the running guest that are not in the live definition; none if the hypervisor's host shows no NICs by itself.
 
         Raises `XenStoreFailed` if the host could not be asked.
         """
+        return ()
 
     def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
         """The ends of a NIC, as of the last look at the live definition; None if the hypervisor's host shows no ends.
 
         `target` is the name of the NIC's link in the live definition. A NIC without a link has no end.
         """
+        return None
 
     def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
         """What `net` asks for and this domain's hypervisor refuses, or takes and ignores. `actual_type` is the type of the `ActualDevice`."""
+        return ()
 
-    @property
-    def takes_by_force(self) -> bool:
-        """Whether a detach removes a NIC that the guest does not release; else the detach waits for the guest."""
+    takes_by_force: bool = False
+    """Whether a detach removes a NIC that the guest does not release; else the detach waits for the guest."""
 
-    @property
-    def changes_in_place(self) -> bool:
-        """Whether anything of a running guest's NIC can be changed (`update`) without a detach."""
+    changes_in_place: bool = True
+    """Whether anything of a running guest's NIC can be changed (`update`) without a detach."""
 
     def saved_image(self) -> str | None:
         """The definition in the domain's managed-save image; None without an image, empty if the definition cannot be read."""
@@ -288,20 +289,17 @@ class Domain(Protocol):
 class Hypervisor(Protocol):
     """A connection to a hypervisor."""
 
-    @property
-    def uri(self) -> str:
-        """The canonical URI, as the hypervisor gives it."""
+    uri: str
+    """The canonical URI, as the hypervisor gives it."""
 
-    @property
-    def key(self) -> str:
-        """The identity of the hypervisor, however its URI is spelled: the driver, and the daemon that answers.
+    key: str
+    """The identity of the hypervisor, however its URI is spelled: the driver, and the daemon that answers.
 
-        Each daemon, and each user's daemon, has a key of its own, which is the same after a restart. On this host the key costs no call.
-        """
+    Each daemon, and each user's daemon, has a key of its own, which is the same after a restart. On this host the key costs no call.
+    """
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the hypervisor's host is this one, so that taps and bridges can be looked at."""
+    is_local: bool
+    """Whether the hypervisor's host is this one, so that taps and bridges can be looked at."""
 
     def domain(self, name: str) -> Domain:
         """The domain of that name, UUID or id; raises `DomainMissing`."""

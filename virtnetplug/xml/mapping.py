@@ -12,7 +12,7 @@ from lxml import etree
 
 from virtnetplug.errors import XmlInvalid
 from virtnetplug.xml.kinds import Kind
-from virtnetplug.xml.order import insert, remove
+from virtnetplug.xml.written import insert, remove
 
 
 class Property:

@@ -7,6 +7,7 @@ libvirt gives and takes such an element without its namespace, and puts all that
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +24,10 @@ from virtnetplug.errors import (
 )
 from virtnetplug.model.identity import DomainMetadata, Identity, UnplugPolicy
 from virtnetplug.model.travelling import Asked, KnownNic, Travelling
+from virtnetplug.xml.documents import interface
 from virtnetplug.xml.kinds import TEXT, YES_NO, Kind
 from virtnetplug.xml.mapping import Attribute, Element, Only, Parts, Text, namesakes
-from virtnetplug.xml.nets import interface
-from virtnetplug.xml.parser import MAX_BYTES, MAX_DEFINITION_BYTES, root_from
-from virtnetplug.xml.schema import own_schema
+from virtnetplug.xml.parser import MAX_BYTES, MAX_DEFINITION_BYTES, own_schema, root_from
 from virtnetplug.xml.written import Written
 
 NAMESPACE = "urn:virtnetplug:domain"
@@ -159,6 +159,10 @@ _CARRIED = _Document(
 )
 
 
+metadata_text: Callable[[DomainMetadata], str] = _REMEMBERED.write
+travelling_text: Callable[[Travelling], str] = _CARRIED.write
+
+
 def metadata(text: str | None) -> DomainMetadata:
     """What virtnetplug remembers of a domain, by the document as libvirt gives it; nothing for None or an empty text.
 
@@ -178,11 +182,6 @@ def metadata(text: str | None) -> DomainMetadata:
     return remembered
 
 
-def metadata_text(remembered: DomainMetadata) -> str:
-    """The document of the newest version, without a namespace; the empty text where there is nothing to remember."""
-    return _REMEMBERED.write(remembered)
-
-
 def travelling(text: str | None) -> Travelling:
     """What a running guest carries with it, by the document as libvirt gives it; nothing for None or an empty text.
 
@@ -193,11 +192,6 @@ def travelling(text: str | None) -> Travelling:
     except XmlTooLarge as fault:
         raise _CARRIED.broken(fault.message) from None
     return carried
-
-
-def travelling_text(carried: Travelling) -> str:
-    """The document without its namespace, as libvirt takes it; empty where there is nothing to carry."""
-    return _CARRIED.write(carried)
 
 
 def carried_in(domain_xml: str) -> Travelling:

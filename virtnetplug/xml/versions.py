@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from lxml import etree
 
-from virtnetplug.xml.order import insert, remove
 from virtnetplug.xml.parser import MAX_DEFINITION_BYTES, root_from
-from virtnetplug.xml.written import Written
+from virtnetplug.xml.written import Written, insert, remove
 
 
 def diff(before: str, after: str, name: str) -> str:

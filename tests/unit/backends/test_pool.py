@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtnetplug.backends.pool import Pool, obstacle, rank
+from virtnetplug.backends.lending import Pool, obstacle, rank
 from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.pci import PciAddress
 

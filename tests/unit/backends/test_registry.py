@@ -113,6 +113,7 @@ CLASS = "from virtnetplug.backends import Backend\nclass Own(Backend):\n{}\nback
 UNUSABLE = {
     "raises on import": ("raise RuntimeError('no driver here')", "RuntimeError: no driver here"),
     "ends the process": ("raise SystemExit(3)", "SystemExit: 3"),
+    "is cancelled": ("import asyncio\nraise asyncio.CancelledError(7)", "CancelledError: 7"),
     "is no Python": ("def (", "SyntaxError"),
     "has no such name": ("other = 1", "AttributeError"),
     "raises what has no text": ("class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute", "Mute"),

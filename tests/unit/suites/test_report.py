@@ -36,6 +36,13 @@ def test_counts_and_names_of_what_failed(before: str) -> None:
     assert fed.failed == ["tests/a.py::two[-list -v-0]", "tests/b.py::four"]
 
 
+def test_which_tests_are_under_way() -> None:
+    fed = report("tests/a.py::one \ntests/a.py::two[a b] \n[gw0] [ 33%] PASSED tests/a.py::one \n")
+    assert fed.under_way == ["tests/a.py::two[a b]"]
+    fed.feed("[gw1] [ 66%] FAILED tests/a.py::two[a b] \n")
+    assert fed.under_way == []
+
+
 @pytest.mark.parametrize(
     ("line", "passed"), [("3 passed in 0.12s", 3), ("===== 37 passed, 2 warnings in 39.48s =====", 37)]
 )

@@ -96,6 +96,17 @@ def test_a_part_that_did_not_come_to_its_end_has_failed(
     assert code == 1 and "failed: a (exit code" in lines[-1]
 
 
+def test_a_part_that_hangs_is_ended_and_the_tests_it_was_at_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hangs = Part("a", ["sh", "-c", "echo 'tests/a.py::one '; sleep 600"], silence=0.5)
+    code, lines = run(monkeypatch, capsys, hangs, shell("b", "sleep 1; echo '1 passed in 0.1s'"))
+    assert code == 1
+    assert lines[-1].endswith(
+        f"; failed: a (ended, as nothing was heard for 0 s, at tests/a.py::one, see {place()}/a.log)"
+    )
+
+
 def test_skips_are_counted_apart(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     code, lines = run(monkeypatch, capsys, shell("a", "echo '3 passed, 2 skipped in 0.1s'"))
     assert code == 0 and lines[-1].startswith("make trial: 3 of 3 passed in") and lines[-1].endswith("; 2 skipped")

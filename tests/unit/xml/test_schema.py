@@ -11,7 +11,7 @@ import pytest
 from tests.unit.xml.test_requests import SOURCES
 from virtnetplug import xml
 from virtnetplug.errors import XmlInvalid
-from virtnetplug.xml import schema
+from virtnetplug.xml import parser
 
 NET = "<interface type='network'>\n  <source network='lan'/>\n  {}\n</interface>"
 
@@ -114,7 +114,7 @@ def test_a_broken_schema_is_a_warning(tmp_path: Path) -> None:
 
 def test_the_schemas_of_another_directory_are_used(tmp_path: Path) -> None:
     there = tmp_path / "schemas"
-    shutil.copytree(schema.SCHEMAS, there)
+    shutil.copytree(parser.SCHEMAS, there)
     common = there / "domaincommon.rng"
     common.write_text(common.read_text().replace('<element name="mtu">', '<element name="size">'))
     text = NET.format("<size/>")
@@ -129,15 +129,15 @@ def test_the_schemas_of_another_directory_are_used(tmp_path: Path) -> None:
 
 def test_many_threads_share_one_compiled_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = tmp_path / "schemas"
-    shutil.copytree(schema.SCHEMAS, there)
+    shutil.copytree(parser.SCHEMAS, there)
     made: list[str] = []
 
-    class Counted(schema.Schema):
+    class Counted(parser.Schema):
         def __init__(self, text: bytes, base_url: str) -> None:
             made.append(base_url)
             super().__init__(text, base_url)
 
-    monkeypatch.setattr(schema, "Schema", Counted)
+    monkeypatch.setattr(parser, "Schema", Counted)
     wrong: list[str] = []
 
     def ask(text: str, *, fits: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import uuid
@@ -90,13 +89,18 @@ class LibvirtHypervisor:
     """`ports.domain.Hypervisor` on a ``virConnect``."""
 
     def __init__(self, connection: libvirt.virConnect) -> None:
-        self._connection = connection
-        self._models = EmulatorModels()
+        self.connection = connection
+        """The connection itself, for the other adapters of this room."""
         with translated(connection):
-            self._uri: str = connection.getURI()
-        self._key = key_from_uri(self._uri) or _key_of_remote(connection, self._uri)
-        self._events = _events_of(connection, self._uri)
-        self._state_dir = emulator.state_dir(self._uri)
+            self.uri: str = connection.getURI()
+        self.key = key_from_uri(self.uri) or _key_of_remote(connection, self.uri)
+        parts = urlsplit(self.uri)
+        # No host in the URI, and no driver that only pretends to have one.
+        self.is_local = not parts.hostname and not parts.scheme.startswith("test")
+        self.is_xen = parts.scheme.partition("+")[0] == "xen"
+        """Whether libvirt's Xen driver answers; by the URI that was resolved, so also where it was libvirt's choice."""
+        self._events = _events_of(connection, self.uri)
+        self._state_dir = emulator.state_dir(self.uri)
 
     @classmethod
     def open(cls, uri: str | None, *, read_only: bool = False, run_event_loop: bool = True) -> LibvirtHypervisor:
@@ -106,60 +110,36 @@ class LibvirtHypervisor:
         return cls(dial(uri, read_only=read_only))
 
     @property
-    def connection(self) -> libvirt.virConnect:
-        """The connection itself, for the other adapters of this room."""
-        return self._connection
-
-    @property
-    def uri(self) -> str:
-        return self._uri
-
-    @property
-    def key(self) -> str:
-        return self._key
-
-    @property
     def version(self) -> tuple[int, int, int]:
         """The version of the daemon's libvirt (``virConnectGetLibVersion``)."""
-        with translated(self._connection):
-            number = int(self._connection.getLibVersion())
+        with translated(self.connection):
+            number = int(self.connection.getLibVersion())
         return number // 1_000_000, number // 1000 % 1000, number % 1000
-
-    @property
-    def is_local(self) -> bool:
-        """No host in the URI, and no driver that only pretends to have one."""
-        parts = urlsplit(self._uri)
-        return not parts.hostname and not parts.scheme.startswith("test")
-
-    @property
-    def is_xen(self) -> bool:
-        """Whether libvirt's Xen driver answers; by the URI that was resolved, so also where it was libvirt's choice."""
-        return urlsplit(self._uri).scheme.partition("+")[0] == "xen"
 
     def domain(self, name: str) -> LibvirtDomain:
         """By name, UUID or id, in that order."""
         for handle in self._found(name) if _is_text(name) else ():
             return self._domain(handle)
         raise DomainMissing(
-            f"{self._uri} has no domain called '{name}'; `open({self._uri!r}).list()` shows those there are"
+            f"{self.uri} has no domain called '{name}'; `open({self.uri!r}).list()` shows those there are"
         )
 
     def domains(self) -> Iterable[LibvirtDomain]:
-        with translated(self._connection):
-            handles = self._connection.listAllDomains(0)
+        with translated(self.connection):
+            handles = self.connection.listAllDomains(0)
         return [self._domain(handle) for handle in handles]
 
     def running(self) -> Iterable[LibvirtDomain]:
-        with translated(self._connection):
-            handles = self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        with translated(self.connection):
+            handles = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
         return [self._domain(handle) for handle in handles]
 
     def definitions(self) -> Iterable[tuple[LibvirtDomain, DomainState]]:
         """Two calls in all: the handles carry the ids, and a second list says which are persistent."""
-        with translated(self._connection):
-            handles = self._connection.listAllDomains(0)
+        with translated(self.connection):
+            handles = self.connection.listAllDomains(0)
             persistent = {
-                handle.UUID() for handle in self._connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+                handle.UUID() for handle in self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
             }
         for handle in handles:
             power = PowerState.RUNNING if handle.ID() >= 0 else PowerState.SHUTOFF
@@ -168,29 +148,29 @@ class LibvirtHypervisor:
 
     def nic_models(self, domain_xml: str) -> frozenset[str] | None:
         """What the domain's emulator lists with ``-device help``; None for another host's, or one that will not say."""
-        emulator = xml.topology(domain_xml).emulator
-        return self._models.of(emulator) if self.is_local and emulator else None
+        binary = xml.topology(domain_xml).emulator
+        return emulator.nic_models(binary) if self.is_local and binary else None
 
     def close(self) -> None:
-        if is_embedded(self._uri):
+        if is_embedded(self.uri):
             return
         self._events.close()
         with suppress(libvirt.libvirtError):
-            self._connection.close()
+            self.connection.close()
 
     def _domain(self, handle: libvirt.virDomain, *, was_persistent: bool = False) -> LibvirtDomain:
         return LibvirtDomain(handle, self._events, was_persistent=was_persistent, state_dir=self._state_dir)
 
     def _found(self, name: str) -> Iterator[libvirt.virDomain]:
         """The domain of that name, then the one of that UUID, then the one of that id."""
-        with translated(self._connection):
+        with translated(self.connection):
             with absent(libvirt.VIR_ERR_NO_DOMAIN):
-                yield self._connection.lookupByName(name)
+                yield self.connection.lookupByName(name)
             with absent(libvirt.VIR_ERR_NO_DOMAIN), suppress(ValueError):
-                yield self._connection.lookupByUUIDString(str(uuid.UUID(name)))
+                yield self.connection.lookupByUUIDString(str(uuid.UUID(name)))
             if name.isascii() and name.isdecimal() and len(name) < 10:  # a C int
                 with absent(libvirt.VIR_ERR_NO_DOMAIN):
-                    yield self._connection.lookupByID(int(name))
+                    yield self.connection.lookupByID(int(name))
 
 
 def _is_text(name: str) -> bool:
@@ -198,41 +178,28 @@ def _is_text(name: str) -> bool:
     return "\0" not in name and not any("\ud800" <= char <= "\udfff" for char in name)
 
 
-class EmulatorModels:
-    """NIC models per emulator binary, asked once per binary and modification time."""
+class Machines:
+    """Starts and ends the domains of one embedded driver, which has no others."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, float], frozenset[str] | None] = {}
+    def __init__(self, uri: str) -> None:
+        loop.start()
+        self._connection = dial(uri)
 
-    def of(self, emulator: str) -> frozenset[str] | None:
-        """libvirt's domain capabilities list no NIC models (up to 11.3), so the emulator itself is asked."""
-        try:
-            key = emulator, os.stat(emulator).st_mtime
-        except OSError:
-            return None
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = _ask_emulator(emulator)
-            return self._known[key]
+    def start(self, xml: str) -> None:
+        with translated(self._connection):
+            self._connection.defineXML(xml).create()
 
+    def reset(self, name: str) -> None:
+        with translated(self._connection):
+            self._connection.lookupByName(name).reset(0)
 
-def _ask_emulator(emulator: str) -> frozenset[str] | None:
-    import subprocess  # a millisecond of every command's start, and most never ask
+    def close(self) -> None:
+        """End and forget every domain of the connection."""
+        for domain in self._connection.listAllDomains(0):
+            self._end(domain)
 
-    command = [emulator, "-machine", "none", "-device", "help"]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL, process_group=0
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    _, _, rest = answer.stdout.partition("Network devices:")
-    names = set()
-    for line in rest.strip().splitlines():
-        if not line.startswith("name "):
-            break
-        names.add(line.split('"')[1])
-    if any(name.startswith("virtio-net") for name in names):
-        names |= {"virtio", "virtio-transitional", "virtio-non-transitional"}
-    return frozenset(names) or None
+    def _end(self, domain: libvirt.virDomain) -> None:
+        with translated(self._connection):
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from virtnetplug.adapters.libvirt.faults import absent, translated
 from virtnetplug.adapters.libvirt.watch import DomainWatch, EventHub
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import FOR_MIGRATION, DomainState, Ends, HowBegan, HowEnded, Lack, PowerState, Stray
+from virtnetplug.ports.domain import FOR_MIGRATION, Domain, DomainState, HowBegan, HowEnded, PowerState
 from virtnetplug.xml.metadata import NAMESPACE, PREFIX, TRAVELLING, TRAVELLING_PREFIX
 
 _AFFECT = {Half.LIVE: libvirt.VIR_DOMAIN_AFFECT_LIVE, Half.CONFIG: libvirt.VIR_DOMAIN_AFFECT_CONFIG}
@@ -57,8 +55,8 @@ _HAS_ID = re.compile(r"<domain\s[^>]*\bid='")
 _JOB_RUNNING = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 
 
-class LibvirtDomain:
-    """`ports.domain.Domain` on a ``virDomain``."""
+class LibvirtDomain(Domain):
+    """`ports.domain.Domain` on a ``virDomain``. QEMU's strays are seen by their taps (`ports.host.HostLinks.taps_of`)."""
 
     def __init__(
         self,
@@ -74,16 +72,8 @@ class LibvirtDomain:
         self._was_persistent = was_persistent
         self._events = events
         self._connection = handle.connect()
-        self._name: str = handle.name()
-        self._uuid: str = handle.UUIDString()
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def uuid(self) -> str:
-        return self._uuid
+        self.name: str = handle.name()
+        self.uuid: str = handle.UUIDString()
 
     def state(self) -> DomainState:
         """State, reason and id from one call, ``virDomainIsPersistent`` and, while it runs, ``virDomainGetJobInfo``."""
@@ -106,7 +96,7 @@ class LibvirtDomain:
             )
 
     def process(self) -> str:
-        return emulator.process(self._state_dir, self._name)
+        return emulator.process(self._state_dir, self.name)
 
     def process_began(self) -> float | None:
         return emulator.began(self.process())
@@ -119,7 +109,7 @@ class LibvirtDomain:
             text = str(self._handle.XMLDesc(0))
         if not _HAS_ID.match(text):
             raise DomainNotRunning(
-                f"domain {self._name} is not running, so it has no live definition; start it, or use `scope=Scope.CONFIG`"
+                f"domain {self.name} is not running, so it has no live definition; start it, or use `scope=Scope.CONFIG`"
             )
         return text
 
@@ -127,7 +117,7 @@ class LibvirtDomain:
         is_persistent, self._was_persistent = self._was_persistent or bool(self._handle.isPersistent()), False
         if not is_persistent:
             raise DomainTransient(
-                f"domain {self._name} is transient: it has no persistent definition, so use `scope=Scope.LIVE`"
+                f"domain {self.name} is transient: it has no persistent definition, so use `scope=Scope.LIVE`"
             )
         return str(self._handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
@@ -176,25 +166,8 @@ class LibvirtDomain:
 
     def evict(self, net: Interface) -> bool:
         """``virDomainQemuMonitorCommand``: tell QEMU to remove a NIC that libvirt does not know; True once it has gone."""
-        from virtnetplug.adapters.libvirt import monitor  # rarely needed, and a library of its own
-
         with translated(self._connection):
-            return monitor.evict(self._handle, net.alias or "")
-
-    evicts_cleanly = False
-    takes_by_force = False
-    changes_in_place = True
-
-    def strays(self) -> Sequence[Stray]:
-        """QEMU's are seen by their taps (`ports.links.HostLinks.taps_of`), not here."""
-        return ()
-
-    def ends(self, mac: Mac | str | None, target: str | None = None) -> Ends | None:
-        return None
-
-    def lacks(self, net: Interface, actual_type: str) -> Sequence[Lack]:
-        """What QEMU does not do depends on the kind of host end, and is that backend's to say."""
-        return ()
+            return emulator.evict(self._handle, net.alias or "")
 
     def saved_image(self) -> str | None:
         with translated(self._connection):
@@ -216,7 +189,7 @@ class LibvirtDomain:
             return  # nothing changes it any more
 
     def watch(self) -> AbstractContextManager[DomainWatch]:
-        return self._events.watch(self._uuid)
+        return self._events.watch(self.uuid)
 
     def _state(self) -> tuple[int, int, int]:
         """State, reason and id now: a handle keeps the id it was looked up with, that of a restarted domain is another."""
@@ -227,7 +200,7 @@ class LibvirtDomain:
             ((handle, values),) = found
             return values["state.state"], values["state.reason"], handle.ID()
         code, detail = self._handle.state()
-        return code, detail, self._connection.lookupByUUIDString(self._uuid).ID()
+        return code, detail, self._connection.lookupByUUIDString(self.uuid).ID()
 
     def _job(self) -> str:
         kind = libvirt.VIR_DOMAIN_JOB_NONE

@@ -1,4 +1,4 @@
-"""libvirt's networks and their ports."""
+"""libvirt's networks with their ports, and its node devices."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ import libvirt
 
 from virtnetplug import xml
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
-from virtnetplug.adapters.libvirt.faults import absent, translated
+from virtnetplug.adapters.libvirt.faults import absent, translate, translated
 from virtnetplug.errors import (
     ClaimTaken,
     Failed,
+    HostDeviceBusy,
+    HostDeviceFailed,
+    HostDeviceMissing,
     HostDeviceUnfit,
+    HypervisorFailed,
     NetworkInactive,
     NetworkMissing,
     NotSupported,
     PortForeign,
 )
+from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
+from virtnetplug.model.pci import PciAddress
 
 _NO_PORT = (libvirt.VIR_ERR_NO_NETWORK_PORT, libvirt.VIR_ERR_OPERATION_INVALID)
 
 
 class LibvirtNetworks:
-    """`ports.network.Networks`: those a domain of this hypervisor may name.
+    """`ports.host.Networks`: those a domain of this hypervisor may name.
 
     The embedded QEMU driver has no networks. It uses those of the ``network`` driver's daemon: ``network:///system`` for root, else
     ``network:///session``. The connection to that daemon is opened when it is first needed.
@@ -73,11 +79,15 @@ class LibvirtNetworks:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
-                there = _port_of(handle, wanted)
-                if there is not None:
+                there = self.port(port.network, port.uuid)
+                if there is None:
+                    _raise_refusal(error, handle, wanted)
+                    raise
+                if there.host_address == wanted.host_address:
                     return there
-                _raise_refusal(error, handle, wanted)
-                raise
+                raise ClaimTaken(
+                    f"port {port.uuid} of network {port.network} is there already, and holds {there.host_address}"
+                ) from None
             return xml.network_port(made.XMLDesc(0), port.network)
 
     def port(self, network: str, uuid: str) -> NetworkPort | None:
@@ -162,18 +172,6 @@ class LibvirtNetworks:
             yield found
 
 
-def _port_of(network: libvirt.virNetwork, wanted: NetworkPort) -> NetworkPort | None:
-    """The port with the UUID that is wanted, where there is one; raises `ClaimTaken` if it holds another device."""
-    try:
-        text = network.portLookupByUUIDString(wanted.uuid).XMLDesc(0)
-    except libvirt.libvirtError:
-        return None
-    found = xml.network_port(text, wanted.network)
-    if found.host_address == wanted.host_address:
-        return found
-    raise ClaimTaken(f"port {found.uuid} of network {found.network} is there already, and holds {found.host_address}")
-
-
 def _inactive(name: str) -> NetworkInactive:
     return NetworkInactive(f"network {name} is not active; start it with 'virsh net-start {name}'")
 
@@ -196,3 +194,59 @@ def _raise_refusal(error: libvirt.libvirtError, network: libvirt.virNetwork, wan
     raise HostDeviceUnfit(
         f"network {name} does not have the device {wanted.host_address}; 'virsh net-dumpxml {name}' shows those it has"
     ) from None
+
+
+_DRIVER = "vfio"
+_BUSY = ("is in use by driver", "is still in use", "is still active", "Not detaching active", "Not reattaching active")
+"""What virHostdevPCINodeDevicePrepare, virHostdevIsPCINodeDeviceUsed, virPCIDeviceDetach and virPCIDeviceReattach say."""
+
+
+class LibvirtNodeDevices:
+    """`ports.host.NodeDevices` on the connection of a hypervisor."""
+
+    def __init__(self, hypervisor: LibvirtHypervisor) -> None:
+        self._hypervisor = hypervisor
+
+    def driver(self, address: PciAddress) -> str | None:
+        """From ``virNodeDeviceGetXMLDesc``, which looks afresh (``nodeDeviceUpdateDriverName``)."""
+        with self._asked(address, "look at"):
+            return xml.node_device_driver(self._handle(address).XMLDesc(0))
+
+    def detach(self, address: PciAddress) -> None:
+        with self._asked(address, "detach"):
+            self._handle(address).detachFlags(_DRIVER, 0)
+
+    def reattach(self, address: PciAddress) -> None:
+        """``virNodeDeviceReAttach``; a device that another driver has is left as it is.
+
+        A device without a driver, which somebody took from vfio-pci by hand, still has vfio-pci as its ``driver_override``. libvirt clears that.
+        """
+        with self._asked(address, "reattach"):
+            handle = self._handle(address)
+            if xml.node_device_driver(handle.XMLDesc(0)) in (VFIO_DRIVER, None):
+                handle.reAttach()
+
+    def _handle(self, address: PciAddress) -> libvirt.virNodeDevice:
+        return self._hypervisor.connection.nodeDeviceLookupByName(_name(address))
+
+    @contextmanager
+    def _asked(self, address: PciAddress, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            text = (error.get_error_message() or str(error)).strip()
+            if error.get_error_code() == libvirt.VIR_ERR_NO_NODE_DEVICE:
+                raise HostDeviceMissing(
+                    f"libvirt knows no PCI device {address}; `devices()` shows those there are"
+                ) from None
+            if any(words in text for words in _BUSY):
+                raise HostDeviceBusy(f"{address} is in use, so libvirt does not {doing} it ({text})") from None
+            fault = translate(error, self._hypervisor.connection)
+            if type(fault) is HypervisorFailed:
+                raise HostDeviceFailed(f"libvirt cannot {doing} {address}: {text}") from None
+            raise fault from None
+
+
+def _name(address: PciAddress) -> str:
+    """As libvirt names a PCI device (``udevGenerateDeviceName``)."""
+    return f"pci_{str(address).translate(str.maketrans(':.', '__'))}"

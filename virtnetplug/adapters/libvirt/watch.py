@@ -14,6 +14,11 @@ import libvirt
 from virtnetplug.adapters.libvirt.faults import translated
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind, HowEnded, RunEvents
 
+_OF_DEVICES = {
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: GuestEventKind.REMOVED,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED: GuestEventKind.REMOVAL_FAILED,
+}
+_ENDED = (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_CRASHED, libvirt.VIR_DOMAIN_EVENT_UNDEFINED)
 _GOES_ON = (libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED)
 """The details of a STARTED event that continue a run."""
 
@@ -96,13 +101,12 @@ class EventHub:
             register = self._connection.domainEventRegisterAny
             with translated(self._connection):
                 self._callbacks = [
-                    register(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, self._removed, None),
-                    register(None, libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, self._removal_failed, None),
+                    *(register(None, event, self._device, kind) for event, kind in _OF_DEVICES.items()),
                     register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._lifecycle, None),
                 ]
             with suppress(
                 libvirt.libvirtError
-            ):  # drivers inside this process (embedded, test) have no connection to lose
+            ):  # a driver inside this process (embedded, test) has no connection to lose
                 self._connection.registerCloseCallback(self._closed, None)
 
     def _of(self, domain: libvirt.virDomain) -> list[DomainWatch]:
@@ -113,22 +117,13 @@ class EventHub:
         for watch in self._of(domain):
             watch.put(event)
 
-    def _removed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
-        self._tell(domain, GuestEvent(GuestEventKind.REMOVED, alias))
-
-    def _removal_failed(self, connection: Any, domain: libvirt.virDomain, alias: str, opaque: Any) -> None:
-        self._tell(domain, GuestEvent(GuestEventKind.REMOVAL_FAILED, alias))
+    def _device(self, connection: Any, domain: libvirt.virDomain, alias: str, kind: GuestEventKind) -> None:
+        self._tell(domain, GuestEvent(kind, alias))
 
     def _lifecycle(self, connection: Any, domain: libvirt.virDomain, event: int, detail: int, opaque: Any) -> None:
-        ended = (
-            libvirt.VIR_DOMAIN_EVENT_STOPPED,
-            libvirt.VIR_DOMAIN_EVENT_CRASHED,
-            libvirt.VIR_DOMAIN_EVENT_UNDEFINED,
-        )
-        if event in ended:
-            ends = _ENDS if event == libvirt.VIR_DOMAIN_EVENT_STOPPED else {}
-            end = ends.get(detail, HowEnded.UNKNOWN)
-            self._tell(domain, GuestEvent(GuestEventKind.ENDED, end=end))
+        if event in _ENDED:
+            is_known = event == libvirt.VIR_DOMAIN_EVENT_STOPPED and detail in _ENDS
+            self._tell(domain, GuestEvent(GuestEventKind.ENDED, end=_ENDS[detail] if is_known else HowEnded.UNKNOWN))
             return
         for watch in self._of(domain):
             if event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail in _GOES_ON:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from virtnetplug.adapters.linux import files, pci, processes, rtnetlink, vf
+from virtnetplug.adapters.linux import files, pci, rtnetlink, vf
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.adapters.linux.physical_functions import LinuxPhysicalFunctions, readable
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
@@ -19,21 +19,11 @@ from virtnetplug.model.pci import PciAddress
 _WITHOUT_LINK_STATE = frozenset({"igb"})
 """PF drivers without ``ndo_set_vf_link_state``: the kernel reports ``auto`` for their VFs, too."""
 
-_SETTINGS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
-    ("admin MAC", vf.set_mac, ("admin_mac",)),
-    ("VLAN", vf.set_vlan, ("vlan", "qos", "vlan_proto")),
-    ("rate", vf.set_rate, ("min_rate", "max_rate")),
-    ("spoofchk", vf.set_spoofchk, ("spoofchk",)),
-    ("trust", vf.set_trust, ("trust",)),
-    ("link state", vf.set_link_state, ("link_state",)),
-)
-"""The settings of the PF's driver in an order that works, each with its setter, and the fields that one message sets."""
-
 Change = tuple[str, Callable[[], None]]
 
 
 class LinuxHostDevices(LinuxPhysicalFunctions):
-    """`ports.host_devices.HostDevices` of the network namespace of the calling thread."""
+    """`ports.host.HostDevices` of the network namespace of the calling thread."""
 
     def __init__(
         self, sys: Path = Path("/sys"), proc: Path = Path("/proc"), facts: LinuxHostFacts | None = None
@@ -69,7 +59,7 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         if self.is_on_host(address):
             return frozenset()
         try:
-            return processes.holders(self._proc, self.vfio_names(address))
+            return files.holders(self._proc, self.vfio_names(address))
         except PermissionError as error:
             raise HostDeviceFailed(
                 f"who has {address} open through VFIO cannot be seen ({error.strerror} for process {error.filename}); "
@@ -150,10 +140,10 @@ class LinuxHostDevices(LinuxPhysicalFunctions):
         self, device: PciDevice, number: int, pf: int, now: VfSettings, wanted: VfSettings
     ) -> Iterator[Change]:
         """What differs: what the PF allows the VF comes before what the VF does itself."""
-        for name, setter, fields in _SETTINGS:
+        for name, fields in vf.SETTINGS.items():
             values = [getattr(wanted, field) for field in fields]
             if None not in values and values != [getattr(now, field) for field in fields]:
-                yield name, partial(setter, pf, number, *values)
+                yield name, partial(vf.write, pf, number, name, *values)
         if (mac := wanted.mac) is not None and mac != now.mac:
             yield "MAC of its own interface", lambda: rtnetlink.write_mac(self._own(device), mac)
         if (mtu := wanted.mtu) is not None and mtu != now.mtu:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from virtnetplug.adapters.linux import files
-from virtnetplug.ports.host_facts import Memlock, ModuleFault
+from virtnetplug.ports.host import Memlock, ModuleFault
 
 _DAEMONS = frozenset({"virtqemud", "libvirtd"})
 _CAP_SYS_RESOURCE = 24  # <linux/capability.h>
@@ -15,7 +15,7 @@ _ECAP_INTERRUPT_REMAPPING = 3  # bit of VT-d's extended capability register
 
 
 class LinuxHostFacts:
-    """`ports.host_facts.HostFacts`; `root` is where the file systems are looked for."""
+    """`ports.host.HostFacts`; `root` is where the file systems are looked for."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root

@@ -11,7 +11,7 @@ from typing import Any
 
 from virtnetplug.errors import Failed
 from virtnetplug.model.interface import Vlan
-from virtnetplug.ports.links import SwitchPort
+from virtnetplug.ports.host import SwitchPort
 
 KIND = "openvswitch"
 """The kind of the datapath's link, and of each bridge's."""

@@ -31,7 +31,7 @@ def readable(what: str) -> Iterator[None]:
 
 
 class LinuxPhysicalFunctions(PciTree):
-    """The PFs' part of `ports.host_devices.HostDevices`."""
+    """The PFs' part of `ports.host.HostDevices`."""
 
     _udev: Path = Path("/run/udev/data")
 

@@ -7,7 +7,7 @@ Every change is a message of its own, so that a refusal names the one setting th
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from virtnetplug.adapters.linux import rtnetlink
 from virtnetplug.adapters.linux.rtnetlink import VFINFO_LIST, Attributes, attributes, items, packed
@@ -59,39 +59,33 @@ def vfs_from(data: bytes) -> Iterator[Attributes]:
     return (attributes(value) for kind, value in items(data) if kind == _VF_INFO)
 
 
-def set_mac(pf: int, vf: int, mac: str) -> None:
-    """Set the administrative MAC; all zeroes remove it. Every setter raises `OSError`."""
-    _set(pf, _MAC, _MAC_FORM.pack(vf, rtnetlink.mac_bytes(mac)))
-
-
-def set_vlan(pf: int, vf: int, vlan: int, qos: int, protocol: str) -> None:
-    """Set the VLAN; VLAN 0 with priority 0 removes it."""
+def _vlan(vf: int, vlan: int, qos: int, protocol: str) -> bytes:
     number = next(number for number, name in _PROTOCOLS.items() if name == protocol)
-    _set(pf, _VLAN_LIST, packed(_VLAN_INFO, _VLAN_INFO_FORM.pack(vf, vlan, qos, number)))
+    return packed(_VLAN_INFO, _VLAN_INFO_FORM.pack(vf, vlan, qos, number))
 
 
-def set_rate(pf: int, vf: int, least: int, most: int) -> None:
-    """Set the rates, in Mbit/s; 0 is no limit."""
-    _set(pf, _RATE, _TRIPLE.pack(vf, least, most))
+_WRITTEN: Mapping[str, tuple[tuple[str, ...], int, Callable[..., bytes]]] = {
+    "admin MAC": (("admin_mac",), _MAC, lambda vf, mac: _MAC_FORM.pack(vf, rtnetlink.mac_bytes(mac))),
+    "VLAN": (("vlan", "qos", "vlan_proto"), _VLAN_LIST, _vlan),
+    "rate": (("min_rate", "max_rate"), _RATE, _TRIPLE.pack),
+    "spoofchk": (("spoofchk",), _SPOOFCHK, _PAIR.pack),
+    "trust": (("trust",), _TRUST, _PAIR.pack),
+    "link state": (("link_state",), _LINK_STATE, lambda vf, state: _PAIR.pack(vf, _LINK_STATES.index(state))),
+}
+"""The fields that one message sets, its attribute, and the attribute's value for a VF; by the words for what is set."""
+
+SETTINGS: Mapping[str, tuple[str, ...]] = {name: fields for name, (fields, _, _) in _WRITTEN.items()}
+"""What can be set, in an order that works, with the fields of `VfSettings` that one message sets."""
 
 
-def set_spoofchk(pf: int, vf: int, on: bool) -> None:
-    """Set whether frames of another source address than the VF's are dropped."""
-    _set(pf, _SPOOFCHK, _PAIR.pack(vf, on))
+def write(pf: int, vf: int, setting: str, *values: object) -> None:
+    """Set one of `SETTINGS`; raises `OSError`.
 
-
-def set_trust(pf: int, vf: int, on: bool) -> None:
-    """Set whether the VF may change its address and receive everything."""
-    _set(pf, _TRUST, _PAIR.pack(vf, on))
-
-
-def set_link_state(pf: int, vf: int, state: str) -> None:
-    """Set the link's state; ``auto`` follows the PF's."""
-    _set(pf, _LINK_STATE, _PAIR.pack(vf, _LINK_STATES.index(state)))
-
-
-def _set(pf: int, kind: int, value: bytes) -> None:
-    rtnetlink.write(pf, packed(VFINFO_LIST, packed(_VF_INFO, packed(kind, value))))
+    An admin MAC of zeroes removes the MAC. VLAN 0 with priority 0 removes the VLAN. Rates are in Mbit/s, and 0 is no limit.
+    spoofchk drops frames of another source address than the VF's. A trusted VF may change its address and receive everything.
+    """
+    _, kind, value = _WRITTEN[setting]
+    rtnetlink.write(pf, packed(VFINFO_LIST, packed(_VF_INFO, packed(kind, value(vf, *values)))))
 
 
 def _vf(vf: Attributes) -> tuple[int, VfSettings]:

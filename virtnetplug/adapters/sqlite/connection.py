@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
 from virtnetplug.adapters.sqlite import schema
-from virtnetplug.adapters.sqlite.directory import ELSEWHERE, open_private
-from virtnetplug.adapters.sqlite.faults import busy, is_busy, is_full
+from virtnetplug.adapters.sqlite.directory import ELSEWHERE, busy, is_busy, is_full, open_private
 from virtnetplug.errors import JournalBroken
 
 PATIENCE = 30.0
 """Seconds to wait for other processes' writes, which take a millisecond each."""
 
 _SLICE = 0.005  # seconds SQLite itself waits: its own sleeps grow to 100 ms, and it does not hear Ctrl-C
+
+_WITHOUT_ROOM = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
 
 _T = TypeVar("_T")
 
@@ -43,16 +44,13 @@ def open_writable(path: Path) -> sqlite3.Connection:
         # Only a new file: closing any other descriptor of a database in use drops this process's locks on it.
         os.close(open_private(path, os.O_EXCL))
     connection = _connect(_uri(path, "mode=rw"))
-    try:
+    with _closed_on_error(connection):
         version = patiently(path, lambda: schema.check(connection, path))
         patiently(path, lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone())
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if version < schema.VERSION:
             _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -64,13 +62,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
         return _current(_connect(_uri(path, "mode=ro")), path)
     except sqlite3.OperationalError as error:
         # Reading WAL makes a -shm file, and a read-only directory or a full disk takes none; anything else is a fault.
-        if _has_room(path):
-            raise
-        if error.sqlite_errorcode & 0xFF not in (
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_IOERR,
-        ):
+        if _has_room(path) or error.sqlite_errorcode & 0xFF not in _WITHOUT_ROOM:
             raise
     if _size(_wal(path)):
         return _current(_copy(path), path)
@@ -128,21 +120,13 @@ def _forbidden(path: Path) -> JournalBroken:
 
 
 def _current(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    try:
+    with _closed_on_error(connection):
         version = patiently(path, lambda: schema.check(connection, path))
-        if version == schema.VERSION:
-            return connection
-    except BaseException:
-        connection.close()
-        raise
-    memory = _connect(":memory:")
-    try:
-        with closing(connection):
-            connection.backup(memory)
+    if version == schema.VERSION:
+        return connection
+    memory = _in_memory(connection)
+    with _closed_on_error(memory):
         _migrate(memory, path)
-    except BaseException:
-        memory.close()
-        raise
     return memory
 
 
@@ -168,14 +152,24 @@ def _copy(path: Path) -> sqlite3.Connection:
         copy = Path(scratch, path.name)
         shutil.copyfile(path, copy)
         shutil.copyfile(_wal(path), _wal(copy))
-        with closing(_connect(_uri(copy, "mode=rw"))) as connection:
-            memory = _connect(":memory:")
-            try:
-                connection.backup(memory)
-            except BaseException:
-                memory.close()
-                raise
+        return _in_memory(_connect(_uri(copy, "mode=rw")))
+
+
+def _in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy of the database that the connection has open; closes the connection."""
+    memory = _connect(":memory:")
+    with closing(connection), _closed_on_error(memory):
+        connection.backup(memory)
     return memory
+
+
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _connect(target: str) -> sqlite3.Connection:

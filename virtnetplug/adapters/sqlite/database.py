@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from virtnetplug.adapters.sqlite.connection import identity, is_outdated, open_readable, open_writable, patiently, place
-from virtnetplug.adapters.sqlite.directory import read_only_remedy
-from virtnetplug.adapters.sqlite.faults import moved, translated
+from virtnetplug.adapters.sqlite.directory import moved, read_only_remedy, translated
 from virtnetplug.errors import JournalBroken, JournalReadOnly
 
 _T = TypeVar("_T")

@@ -1,7 +1,11 @@
-"""The journal in SQLite."""
+"""The journal in SQLite: operations (`operations`), NICs, host devices, counters, what the owner of the host has set, and locks.
+
+Counters are written in the same transaction as what they count (`totals`), so that no retention can turn them back.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,22 +14,22 @@ from typing import Any
 from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import rows
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare
-from virtnetplug.adapters.sqlite.faults import translated
-from virtnetplug.adapters.sqlite.holdings import Holdings
+from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare, translated
 from virtnetplug.adapters.sqlite.locks import domain_lock_name, locked
 from virtnetplug.adapters.sqlite.operations import Operations
 from virtnetplug.adapters.sqlite.totals import Totals
-from virtnetplug.errors import JournalNewer
+from virtnetplug.errors import ClaimTaken, JournalNewer
+from virtnetplug.model.holding import Holding
 from virtnetplug.model.identity import UnplugPolicy
 from virtnetplug.model.operation import NicRecord
-from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.host import Clock
 
+_IS_IT = "address = :address AND operation_id = :was_operation AND since = :was_since"
 _UNPLUG_POLICY = "unplug-policy"
 _PUT_NIC = rows.insert_into("nics", rows.NIC, "INSERT OR REPLACE")
 
 
-class SqliteJournal(Operations, Holdings, Totals):
+class SqliteJournal(Operations, Totals):
     """`ports.store.Journal` in one directory, usable from many threads and many processes at a time."""
 
     def __init__(self, directory: Path, database: Database, clock: Clock) -> None:
@@ -51,7 +55,7 @@ class SqliteJournal(Operations, Holdings, Totals):
         self._database.close()
 
     def batch(self, *, is_durable: bool = True) -> AbstractContextManager[None]:
-        """Group the writes of this thread into one commit, while other threads' writes wait; `is_durable`: see `Journal.batch`."""
+        """Writes of other threads wait."""
         return self._database.transaction(is_durable=is_durable)
 
     # -- NICs ------------------------------------------------------------------------------------
@@ -69,12 +73,40 @@ class SqliteJournal(Operations, Holdings, Totals):
         where, values = rows.match(hypervisor=self._keys(hypervisor), domain_uuid=domain_uuid)
         order = "ORDER BY hypervisor, domain_name, since, alias"
         found = self._database.fetch(f"SELECT * FROM nics WHERE {where} {order}", values)  # noqa: S608 - no input in it
-        return [rows.nic_from_row(row) for row in found]
+        return [rows.record_from_row(row, NicRecord) for row in found]
+
+    # -- host devices: one row per device, until the device is proved to be as it was ----------------
+
+    def hold(self, holding: Holding) -> Holding:
+        with self._database.joined():
+            statement = rows.insert_into("holdings", rows.HOLDING) + " ON CONFLICT DO NOTHING"
+            if self._database.write(statement, rows.row_from(holding, rows.HOLDING)):
+                return holding
+            row = self._database.fetch("SELECT * FROM holdings WHERE address = ?", (str(holding.address),))[0]
+            return _held_before(rows.record_from_row(row, Holding), holding)
+
+    def amend_holding(self, holding: Holding, was: Holding | None = None) -> None:
+        was = holding if was is None else was
+        columns = ", ".join(f"{name} = :{name}" for name in rows.HOLDING if name != "address")
+        statement = f"UPDATE holdings SET {columns} WHERE {_IS_IT}"  # noqa: S608 - names of our own only
+        if not self._database.write(statement, rows.row_from(holding, rows.HOLDING) | _as(was)):
+            raise ClaimTaken(
+                f"host device {was.address} is not held for {was.alias} of domain {was.domain_name} any more: another operation returned it."
+            )
+
+    def let_go(self, holding: Holding) -> bool:
+        statement = f"DELETE FROM holdings WHERE {_IS_IT}"  # noqa: S608 - names of our own only
+        return bool(self._database.write(statement, _as(holding)))
+
+    def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> Sequence[Holding]:
+        where, values = rows.match(hypervisor=hypervisor, domain_uuid=domain_uuid)
+        found = self._database.fetch(f"SELECT * FROM holdings WHERE {where} ORDER BY address", values)  # noqa: S608 - no input in it
+        return [rows.record_from_row(row, Holding) for row in found]
 
     # -- what the host's owner has set, and locks ------------------------------------------------------
 
     def host_policy(self) -> UnplugPolicy:
-        """The unplug policy of domains that have none of their own; ``keep`` where it was never set. Raises `JournalNewer` for one not known."""
+        """Raises `JournalNewer` for a policy that is not known."""
         found = self._database.fetch("SELECT value FROM host_settings WHERE name = ?", (_UNPLUG_POLICY,))
         value = found[0]["value"] if found else UnplugPolicy.KEEP.value
         try:
@@ -91,9 +123,23 @@ class SqliteJournal(Operations, Holdings, Totals):
     def lock(
         self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes; never to be waited for inside a `batch`.
-
-        Raises `LockTaken` after `seconds`.
-        """
+        """Never wait for the lock inside a `batch`."""
         self._database.expect_writable()
         return locked(self.directory / "locks" / domain_lock_name(hypervisor, domain_uuid), on_wait, seconds=seconds)
+
+
+def _as(was: Holding) -> dict[str, object]:
+    return {"address": str(was.address), "was_operation": was.operation_id, "was_since": was.since}
+
+
+def _held_before(holder: Holding, wanted: Holding) -> Holding:
+    if (holder.operation_id, holder.alias) == (wanted.operation_id, wanted.alias):
+        return holder
+    if holder.quarantine:
+        raise ClaimTaken(
+            f"host device {holder.address} is quarantined: {holder.quarantine}. `repair()` tries to return it."
+        )
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    raise ClaimTaken(
+        f"host device {holder.address} is held by {holder.alias} of domain {holder.domain_name} since {since}."
+    )

@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from virtnetplug import interruption
-from virtnetplug.adapters.sqlite.directory import open_private
-from virtnetplug.adapters.sqlite.faults import translated
+from virtnetplug.adapters.sqlite.directory import open_private, translated
 from virtnetplug.errors import LockTaken
 from virtnetplug.ports.store import OwnerProcess
 

@@ -1,4 +1,4 @@
-"""Operations and their steps in the journal, and the calls that work on them."""
+"""Operations and their steps in the journal, the calls that work on them, and the hypervisors they are of."""
 
 from __future__ import annotations
 
@@ -6,17 +6,63 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from virtnetplug.adapters.daemon import key_from_uri, provisional_key
 from virtnetplug.adapters.sqlite import rows, totals
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.hypervisors import Hypervisors
 from virtnetplug.adapters.sqlite.locks import Owners, process_of
-from virtnetplug.adapters.sqlite.schema import REMEMBERED
+from virtnetplug.adapters.sqlite.schema import REMEMBERED, key_in_journal
 from virtnetplug.errors import JournalMoved, OperationGone, OperationTaken
 from virtnetplug.model.operation import OPEN_STATES, OperationRecord, OperationState, StepState
-from virtnetplug.ports.clock import Clock
+from virtnetplug.ports.host import Clock
 from virtnetplug.ports.store import OwnerProcess
+
+
+class Hypervisors:
+    """The part of `ports.store.Journal` that knows hypervisors."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._provisional: dict[str, str] = {}
+
+    def recognise(self, uri: str, hypervisor: str) -> None:
+        if key_from_uri(uri) is not None:
+            return
+        self._provisional[hypervisor] = provisional_key(uri)
+        if not self._database.read_only:
+            self._adopt(provisional_key(uri), hypervisor)
+
+    def _adopt(self, provisional: str, key: str) -> None:
+        """Give rows their hypervisor's key. A NIC that has a row of that key keeps it, for it is the newer one."""
+        tables = ("operations", "nics", "holdings")
+        of_them = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE hypervisor = :old" for table in tables)  # noqa: S608 - names of our own only
+        values = {"old": provisional, "new": key}
+        if not self._database.fetch(f"{of_them} LIMIT 1", values):
+            return
+        with self._database.transaction():
+            for table in tables:
+                self._database.write(f"UPDATE OR IGNORE {table} SET hypervisor = :new WHERE hypervisor = :old", values)  # noqa: S608 - names of our own only
+            self._database.write("DELETE FROM nics WHERE hypervisor = :old", values)
+
+    @overload
+    def _keys(self, hypervisor: str) -> tuple[str, ...]: ...
+    @overload
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None: ...
+    def _keys(self, hypervisor: str | None) -> tuple[str, ...] | None:
+        """All keys that rows of this hypervisor have: a journal that is only read keeps the provisional ones."""
+        if hypervisor is None:
+            return None
+        return (hypervisor, *filter(None, [self._provisional.get(hypervisor)]))
+
+    def _keys_of_uri(self, uri: str) -> tuple[str, ...]:
+        """The keys of the hypervisor that is dialled by that URI; for another host's, all keys that were seen there."""
+        key = key_in_journal(uri, self._database.path)
+        if key != provisional_key(uri):
+            return (key,)
+        dialled = self._database.fetch("SELECT DISTINCT hypervisor FROM operations WHERE uri = ?", (uri,))
+        return (key, *(str(row["hypervisor"]) for row in dialled))
+
 
 KEEP_SECONDS = 90 * 86400.0
 """How long an operation that has ended stays in the history; counters are kept for ever."""
@@ -43,14 +89,10 @@ class Operations(Hypervisors):
     # -- written by the call that runs an operation -----------------------------------------------
 
     def begin(self, record: OperationRecord) -> None:
-        """Write a new operation with its planned steps, as its `owner`'s.
-
-        Some operations that ended more than `KEEP_SECONDS` ago are removed in the same commit. A full disk therefore refuses
-        an operation at its begin, before anything is touched, and not at its end.
-        """
+        """Remove some operations that ended more than `KEEP_SECONDS` ago, too: a full disk refuses an operation at its begin, not at its end."""
         self._database.expect_writable()
         with self._database.joined():
-            self._database.write(_INSERT, rows.row_from_operation(record))
+            self._database.write(_INSERT, rows.row_from(record, rows.OPERATION))
             self._database.write_many(
                 _INSERT_STEP, [rows.row_from(step, rows.STEP, operation_id=record.id) for step in record.steps]
             )
@@ -65,7 +107,7 @@ class Operations(Hypervisors):
             self.expect_owner(operation_id, owner)
 
     def step(self, operation_id: str, seq: int, state: StepState, detail: str = "", *, at: float | None = None) -> None:
-        """Move one step at Unix time `at` (None: now), and count a compensation; an empty `detail` keeps the one that is there."""
+        """Count a compensation, too. An empty `detail` keeps the detail that is there."""
         moment = self._clock.now() if at is None else at
         values = {"id": operation_id, "seq": seq, "state": state, "detail": detail, "at": moment}
         changes = f"{_TIMES.get(state, '')}state = :state, detail = coalesce(nullif(:detail, ''), detail)"
@@ -84,10 +126,6 @@ class Operations(Hypervisors):
         error: str = "",
         owner: str = "",
     ) -> None:
-        """Set the state of an open operation of `owner`; a state that is not open ends the operation and counts it.
-
-        Raises `OperationTaken`, and writes nothing, if the operation has ended or is another owner's.
-        """
         ended = None if state in OPEN_STATES else self._clock.now()
         with self._database.joined():
             changed = self._database.write(
@@ -123,10 +161,7 @@ class Operations(Hypervisors):
             return True
 
     def expect_owner(self, operation_id: str, owner: str) -> None:
-        """Raise `OperationTaken` unless the operation is open and `owner`'s; `OperationGone` if the journal does not have it.
-
-        If the journal was moved, the journal in place answers: any call may have the operation that is there.
-        """
+        """Raise `OperationGone` if the journal does not have the operation. If the journal was moved, the journal in place answers."""
         database, wanted = self._database, ("SELECT owner, ended FROM operations WHERE id = ?", (operation_id,))
         try:
             found = database.fetch(*wanted)
@@ -188,7 +223,6 @@ class Operations(Hypervisors):
                 return _read(in_place, *wanted)
 
     def newest(self, hypervisor: str, names: Collection[str]) -> Sequence[OperationRecord]:
-        """The newest operation of those names that is done, for each domain and each NIC that was to be remembered (the first, of several)."""
         where, values = rows.match(hypervisor=self._keys(hypervisor))
         # As literals: SQLite takes the index `operations_remembering` only for the very list that the index has.
         listed = ", ".join(f"'{name}'" for name in names)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.lifecycle import State
@@ -26,6 +26,8 @@ from virtnetplug.model.operation import (
 )
 from virtnetplug.model.pci import PciAddress
 
+T = TypeVar("T", Holding, NicRecord)
+
 _TEXT, _NUMBER = (str,), (int, float)
 _TYPES = {
     "int": (int,),
@@ -41,13 +43,54 @@ _STATES = {state.value: state for state in State}
 _LATEST = 1e11
 """Unix time of the year 5138: no time in a row is later, and no duration longer."""
 
-_NOWHERE = PciAddress.parse("0000:00:00.0")
-"""Stands for the address of a host device whose row has none: a VF is never there."""
 
-OPERATION = [field.name for field in fields(OperationRecord) if field.name not in ("steps", "unreadable")]
-STEP = [field.name for field in fields(Step)]
-HOLDING = [field.name for field in fields(Holding) if field.name != "unreadable"]
-NIC = [field.name for field in fields(NicRecord) if field.name != "unreadable"]
+def text_from_request(request: Mapping[str, Any]) -> str:
+    """JSON; raises `TypeError` for what is not JSON-able."""
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+
+
+def _object(text: str) -> dict[str, Any]:
+    request = json.loads(text)
+    if not isinstance(request, dict):
+        raise TypeError(f"an object is wanted, not {type(request).__name__}")
+    return request
+
+
+_WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("request", "snapshot", "settings"), text_from_request),
+    "identity": lambda identity: "" if identity is None else text_from_request(dataclasses.asdict(identity)),
+    "address": str,
+}
+"""How a column's value is made from the field of its name; other columns have the fields themselves."""
+
+_READ: Mapping[type, Mapping[str, tuple[Callable[[Any], Any], Any]]] = {
+    OperationRecord: {
+        "scope": (Scope, Scope.LIVE),
+        "state": (OperationState, OperationState.INCOMPLETE),
+        "request": (_object, "{}"),
+    },
+    Step: {
+        "phase": (Phase, Phase.PLUG),
+        "half": (lambda half: None if half is None else Half(half), None),
+        "state": (StepState, StepState.PLANNED),
+    },
+    Holding: {
+        "address": (PciAddress.parse, "0000:00:00.0"),  # a VF is never there
+        "managed": (bool, 0),
+        "snapshot": (_object, "{}"),
+        "settings": (_object, "{}"),
+        "identity": (lambda text: VfIdentity(**_object(text)) if text else None, ""),
+    },
+    NicRecord: dict.fromkeys(("frontend", "backend"), (lambda text: _STATES.get(text, State.UNKNOWN), "")),
+}
+"""How a field is made from its column, by kind of record, and the column's value that stands for one that cannot be read."""
+
+
+def _columns(record: type) -> list[str]:
+    return [field.name for field in fields(record) if field.name not in ("steps", "unreadable")]
+
+
+OPERATION, STEP, HOLDING, NIC = map(_columns, (OperationRecord, Step, Holding, NicRecord))
 
 
 def insert_into(table: str, columns: list[str], verb: str = "INSERT") -> str:
@@ -64,125 +107,58 @@ def match(**columns: str | tuple[str, ...] | None) -> tuple[str, tuple[Any, ...]
     return " AND ".join(conditions) or "TRUE", tuple(value for values in given.values() for value in values)
 
 
-def text_from_request(request: Mapping[str, Any]) -> str:
-    """JSON; raises `TypeError` for what is not JSON-able."""
-    return json.dumps(request, ensure_ascii=False, separators=(",", ":"))
-
-
 def row_from(record: object, columns: Iterable[str], **others: Any) -> dict[str, Any]:
     """The named values of a record, and those of `others`."""
-    return {name: getattr(record, name) for name in columns} | others
-
-
-def row_from_operation(record: OperationRecord) -> dict[str, Any]:
-    """The named values of one operation."""
-    return row_from(record, OPERATION, request=text_from_request(record.request))
+    values = {name: getattr(record, name) for name in columns}
+    return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in values.items()} | others
 
 
 def operation_from_row(row: sqlite3.Row, steps: Iterable[sqlite3.Row]) -> OperationRecord:
     """The record, with its steps. If a newer version wrote the row, or the row is damaged, `unreadable` says what cannot be read."""
-    values, lacks = _read(row, OperationRecord, OPERATION)
-
-    def known(name: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
-        try:
-            return read(values[name])
-        except (ValueError, TypeError, RecursionError):
-            lacks.append(_lack(name, values[name]))
-            return otherwise
-
-    values |= {
-        "scope": known("scope", Scope, Scope.LIVE),
-        "state": known("state", OperationState, OperationState.INCOMPLETE),
-        "request": known("request", _object, {}),
-    }
+    values, lacks = _read(row, OperationRecord)
     found = []
     for step in steps:
-        try:
-            found.append(_step_from_row(step))
-        except ValueError as error:
-            lacks.append(f"its step {step['name']}: {error}")
+        of_step, faults = _read(step, Step)
+        if faults:
+            lacks.append(f"its step {step['name']}: {'; '.join(faults)}")
+        else:
+            found.append(Step(**of_step))
     return OperationRecord(**values, steps=tuple(found), unreadable="; ".join(lacks))
 
 
-def _read(row: sqlite3.Row, record: type, columns: Iterable[str]) -> tuple[dict[str, Any], list[str]]:
-    """The named values of a row, and what is damaged in it. A value of a type that the record cannot have is replaced by one of its field's type."""
-    kinds = _kinds(record)
-    values = {name: row[name] for name in columns}
-    damaged = [name for name in columns if not _is_sound(values[name], kinds[name])]
-    lacks = [_lack(name, values[name]) for name in damaged]
-    values |= {name: str(values[name]) if str in kinds[name] else 0 for name in damaged}
+def record_from_row(row: sqlite3.Row, record: type[T]) -> T:
+    """The record. If the row is damaged, `unreadable` says what cannot be read. A NIC's state that is not known is Unknown."""
+    values, lacks = _read(row, record)
+    why = "; ".join(lacks)
+    damage = f"its row in the journal is damaged ({why}): restore the journal from a backup" if why else ""
+    return record(**values, unreadable=damage)
+
+
+def _read(row: sqlite3.Row, record: type) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a record, and what is damaged in its row. A field that cannot be read has a value of its type."""
+    kinds, readers, lacks = _kinds(record), _READ[record], []
+    values = {}
+    for name in kinds:
+        value, reader = row[name], readers.get(name)
+        try:
+            if not _is_sound(value, kinds[name]):
+                raise ValueError(value)
+            values[name] = value if reader is None else reader[0](value)
+        except (ValueError, TypeError, RecursionError, VirtnetplugError):
+            lacks.append(f"its {name} is {str(value)[:40]!r}")
+            plain = str(value) if str in kinds[name] else 0
+            values[name] = plain if reader is None else reader[0](reader[1])
     return values, lacks
 
 
 @functools.cache
 def _kinds(record: type) -> dict[str, tuple[type, ...]]:
-    return {field.name: _TYPES.get(str(field.type), _TEXT) for field in fields(record)}
+    return {
+        field.name: _TYPES.get(str(field.type), _TEXT) for field in fields(record) if field.name in _columns(record)
+    }
 
 
 def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
     if not isinstance(value, kinds):
         return False
     return not isinstance(value, float) or abs(value) < _LATEST
-
-
-def _lack(name: str, value: Any) -> str:
-    return f"its {name} is {str(value)[:40]!r}"
-
-
-def _damage(lacks: Iterable[str]) -> str:
-    why = "; ".join(lacks)
-    return f"its row in the journal is damaged ({why}): restore the journal from a backup" if why else ""
-
-
-def _object(text: str) -> dict[str, Any]:
-    request = json.loads(text)
-    if not isinstance(request, dict):
-        raise TypeError(f"an object is wanted, not {type(request).__name__}")
-    return request
-
-
-def nic_from_row(row: sqlite3.Row) -> NicRecord:
-    """The record. A state that is not known, or damaged, is Unknown. `unreadable` says what else cannot be read."""
-    values, lacks = _read(row, NicRecord, NIC)
-    states = {end: _STATES.get(values[end], State.UNKNOWN) for end in ("frontend", "backend")}
-    return NicRecord(**values | states, unreadable=_damage(lacks))
-
-
-def row_from_holding(holding: Holding) -> dict[str, Any]:
-    """The named values of one device."""
-    texts = {name: text_from_request(getattr(holding, name)) for name in ("snapshot", "settings")}
-    identity = "" if holding.identity is None else text_from_request(dataclasses.asdict(holding.identity))
-    return row_from(holding, HOLDING, address=str(holding.address), identity=identity, **texts)
-
-
-def holding_from_row(row: sqlite3.Row) -> Holding:
-    """The record. If the row is damaged, `unreadable` says what cannot be read."""
-    values, lacks = _read(row, Holding, HOLDING)
-    for name, read, otherwise in (
-        ("snapshot", _object, {}),
-        ("settings", _object, {}),
-        ("address", PciAddress.parse, _NOWHERE),
-        ("identity", _identity, None),
-    ):
-        try:
-            values[name] = read(values[name])
-        except (ValueError, TypeError, RecursionError, VirtnetplugError):
-            lacks.append(_lack(name, values[name]))
-            values[name] = otherwise
-    return Holding(**values | {"managed": bool(values["managed"])}, unreadable=_damage(lacks))
-
-
-def _identity(text: str) -> VfIdentity | None:
-    return VfIdentity(**_object(text)) if text else None
-
-
-def _step_from_row(row: sqlite3.Row) -> Step:
-    values, lacks = _read(row, Step, STEP)
-    if lacks:
-        raise ValueError("; ".join(lacks))
-    values |= {
-        "phase": Phase(values["phase"]),
-        "half": None if values["half"] is None else Half(values["half"]),
-        "state": StepState(values["state"]),
-    }
-    return Step(**values)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from virtnetplug.adapters.daemon import key_from_uri, provisional_key
-from virtnetplug.adapters.sqlite.faults import damaged
+from virtnetplug.adapters.sqlite.directory import damaged
 from virtnetplug.errors import JournalBroken, JournalNewer
 
 APPLICATION_ID = 0x766E706C

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from virtnetplug.adapters.sqlite.database import Database
-from virtnetplug.adapters.sqlite.hypervisors import Hypervisors
 from virtnetplug.model.operation import StepState
 from virtnetplug.ports.store import Histogram
 
@@ -57,8 +56,10 @@ def count_compensation(database: Database, operation_id: str, seq: int, state: S
         )
 
 
-class Totals(Hypervisors):
+class Totals:
     """The part of `ports.store.Journal` that is about counters."""
+
+    _database: Database
 
     def operation_totals(self) -> Iterator[tuple[str, str, str, str, str, int]]:
         for row in self._database.fetch(
@@ -74,7 +75,7 @@ class Totals(Hypervisors):
             yield row["step"], row["result"], row["count"]
 
     def durations(self) -> Iterator[tuple[str, str, str, Histogram]]:
-        """(operation, kind, phase, histogram of seconds): one observation per phase and ended operation."""
+        """The histograms have one observation per phase and ended operation."""
         series: defaultdict[tuple[str, str, str], dict[float, tuple[int, float]]] = defaultdict(dict)
         for row in self._database.fetch(
             """SELECT operation, kind, phase, bound, sum(count) AS count, sum(sum) AS sum FROM (

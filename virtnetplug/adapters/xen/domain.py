@@ -1,16 +1,16 @@
-"""One domain of libvirt's Xen driver. xenstore and the toolstack show and do what that driver does not.
+"""Domains of libvirt's Xen driver, and the connection to it. xenstore and the toolstack show and do what that driver does not.
 
 libvirt's Xen driver does not name the links of NICs that came while the guest ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from virtnetplug import xml
-from virtnetplug.adapters.xen.limits import lacks
+from virtnetplug.adapters.xen.limits import PV_MODEL, lacks
 from virtnetplug.adapters.xen.tools import NO_SCRIPT, Toolstack
 from virtnetplug.adapters.xen.watch import XenWatch
 from virtnetplug.errors import (
@@ -25,7 +25,7 @@ from virtnetplug.errors import (
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.mac import Mac
 from virtnetplug.model.operation import Half
-from virtnetplug.ports.domain import Domain, Ends, Lack, Stray, Watch
+from virtnetplug.ports.domain import Domain, DomainState, Ends, Hypervisor, Lack, Stray, Watch
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
 
 
@@ -269,3 +269,41 @@ def _likeness(vif: Vif, net: Interface) -> int:
     if vif.bridge is not None and vif.bridge == net.source_bridge:
         return 2
     return 1 if None in (vif.bridge, net.source_bridge) or vif.script == NO_SCRIPT else 0
+
+
+class XenHypervisor:
+    """`ports.domain.Hypervisor` on libvirt's connection; its domains are `XenDomain`.
+
+    Lists leave out dom0, which libvirt lists as a domain: dom0 is the host.
+    """
+
+    def __init__(self, inner: Hypervisor, dom0: Dom0) -> None:
+        self._inner, self._dom0 = inner, dom0
+        self.uri, self.key, self.is_local = inner.uri, inner.key, inner.is_local
+        self.close = inner.close
+
+    def domain(self, name: str) -> XenDomain:
+        return XenDomain(self._inner.domain(name), self._dom0)
+
+    def domains(self) -> Iterable[XenDomain]:
+        return self._guests(self._inner.domains())
+
+    def running(self) -> Iterable[XenDomain]:
+        return self._guests(self._inner.running())
+
+    def _guests(self, domains: Iterable[Domain]) -> list[XenDomain]:
+        return [XenDomain(domain, self._dom0) for domain in domains if not _is_host(domain.uuid)]
+
+    def definitions(self) -> Iterable[tuple[XenDomain, DomainState]]:
+        for domain, state in self._inner.definitions():
+            if not _is_host(domain.uuid):
+                yield XenDomain(domain, self._dom0), state
+
+    def nic_models(self, domain_xml: str) -> frozenset[str] | None:
+        """A paravirtual guest has ``netfront``; the models of another guest are its device model's, which is not asked."""
+        return None if ">hvm</type>" in domain_xml else frozenset({PV_MODEL})
+
+
+def _is_host(uuid: str) -> bool:
+    """Whether this is dom0, whose UUID is all zeros (``libxlAddDom0``)."""
+    return set(uuid) <= {"0", "-"}

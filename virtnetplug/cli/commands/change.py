@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from virtnetplug.cli import options, perform, report
+from virtnetplug.cli import options, perform
 from virtnetplug.cli.commands import LazyGroup
 from virtnetplug.cli.nic import changes_from_values, interface_from_values, read_elements, values_from_text
 from virtnetplug.cli.session import Session
@@ -154,7 +154,7 @@ def recover(session: Session, domain: str | None, **arguments: Any) -> None:
     Exit code 75 while a guest holds a NIC, or another call an operation or a domain; 5 if something could not be undone.
     """
     perform.change_several(
-        session, report.RECOVERY, lambda plugger: (plugger.recover, plugger.plan_recover), domain, **arguments
+        session, perform.RECOVERY, lambda plugger: (plugger.recover, plugger.plan_recover), domain, **arguments
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from virtnetplug.cli import options, perform, render, report
+from virtnetplug.cli import options, perform, views
 from virtnetplug.cli.nic import read_elements
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError
@@ -103,10 +103,7 @@ def show(session: Session, domain: str | None) -> None:
 
     --json also prints the whole elements of each NIC, as they were last seen.
     """
-    perform.look(
-        session, "reading the remembered NICs", lambda plugger: plugger.identities(domain),
-        lambda found: render.document(identities=found), report.text_from_identities,
-    )  # fmt: skip
+    session.ask("reading the remembered NICs", lambda plugger: plugger.identities(domain), views.of_identities)
 
 
 @identity.command("forget")
@@ -190,10 +187,7 @@ def clear(session: Session, domain: str | None, host: bool, unplug: bool, serve:
 @options.domain_argument()
 def explain(session: Session, domain: str) -> None:
     """Explain, with reasons, which emulated NICs of DOMAIN are unplugged now, and the rank of each NIC that could carry the traffic."""
-    perform.look(
-        session, f"reading the policy of {domain}", lambda plugger: plugger.explain_policy(domain),
-        lambda found: render.document(**render.plain(found)), report.text_from_policy,
-    )  # fmt: skip
+    session.ask(f"reading the policy of {domain}", lambda plugger: plugger.explain_policy(domain), views.of_policy)
 
 
 def _whose(domain: str | None, host: bool) -> str | None:

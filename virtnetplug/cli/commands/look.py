@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from virtnetplug.cli import options, perform, render, report
+from virtnetplug.cli import options, views
 from virtnetplug.cli.complete import soon
 from virtnetplug.cli.session import Session
 
@@ -17,10 +17,7 @@ def list_(session: Session, domain: str | None) -> None:
     A NIC is listed as long as the guest has it. A NIC that waits for its guest to let go is marked pending. Below the table is a line for each guest
     with NICs that must be detached before a live migration.
     """
-    perform.look(
-        session, "reading the NICs", lambda plugger: plugger.list(domain),
-        lambda nics: render.document(nics=nics), report.text_from_list,
-    )  # fmt: skip
+    session.ask("reading the NICs", lambda plugger: plugger.list(domain), views.of_list)
 
 
 @options.command("show", "virtnetplug show web1 ua-1f0c", "virtnetplug show web1 vnet3 --xml")
@@ -31,12 +28,8 @@ def list_(session: Session, domain: str | None) -> None:
 )
 def show(session: Session, domain: str, nic: str, only_xml: bool) -> None:
     """Show everything about NIC of DOMAIN: its properties, its XML in both definitions, its operations."""
-    perform.look(
-        session, f"reading {nic}", lambda plugger: plugger.show(domain, nic), render.document_from_detail,
-        lambda has_colour, detail: report.xml_text(detail.live or detail.config or "")
-        if only_xml
-        else report.text_from_detail(has_colour, detail),
-    )  # fmt: skip
+    answer = views.of_element if only_xml else views.of_detail
+    session.ask(f"reading {nic}", lambda plugger: plugger.show(domain, nic), answer)
 
 
 @options.command("audit", "virtnetplug audit", "virtnetplug audit web1 --repair", "virtnetplug audit --plan")
@@ -53,8 +46,7 @@ def audit(session: Session, domain: str | None, repair: bool) -> None:
         found = plugger.audit(domain)
         if mends and found.findings:
             found = plugger.repair(found)
-    text = report.text_from_audit(found, has_plan=session.is_plan)
-    session.answer(render.document_from_audit(found), lambda has_colour: text)
+    session.answer(*views.of_audit(found, has_plan=session.is_plan))
 
 
 @options.command("history", "virtnetplug history", "virtnetplug history web1 --limit 100 --json")
@@ -74,10 +66,7 @@ def history(session: Session, domain: str | None, limit: int) -> None:
     names = dict(soon(lambda: session.wiring.domains(session.uri).items())) if domain is not None else {}
     with session.journal() as journal:
         records = journal.history(uri=session.connect or None, domain=domain, names=names, limit=limit)
-    session.answer(
-        render.document(operations=render.plain_records(records)),
-        lambda has_colour: report.text_from_history(has_colour, records),
-    )
+    session.answer(*views.of_history(records))
 
 
 @options.command("devices", "virtnetplug devices", "virtnetplug devices --json")
@@ -86,12 +75,7 @@ def devices(session: Session) -> None:
 
     Only root can see who holds a VF open and how it is set. What could not be looked at is named at the end.
     """
-    from virtnetplug.cli import tree
-
-    perform.look(
-        session, "looking at the devices", lambda plugger: plugger.devices(), render.document_from_devices,
-        lambda has_colour, found: tree.text_from_devices(found),
-    )  # fmt: skip
+    session.ask("looking at the devices", lambda plugger: plugger.devices(), views.of_devices)
 
 
 @options.command("doctor", "virtnetplug doctor", "virtnetplug doctor --json")
@@ -100,8 +84,6 @@ def doctor(session: Session) -> None:
 
     Exit code 0 if the host is fit, 1 if something is missing; a warning alone makes no host unfit.
     """
-    from virtnetplug.cli import tree
-
     with session.progress("looking at this host"):
         diagnosis = session.wiring.doctor(session.uri)
-    session.answer(render.document_from_diagnosis(diagnosis), lambda has_colour: tree.text_from_diagnosis(diagnosis))
+    session.answer(*views.of_diagnosis(diagnosis))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from virtnetplug.cli import options, perform, report
+from virtnetplug.cli import options, perform
 from virtnetplug.cli.nic import changes_from_values
 from virtnetplug.cli.session import Session
 from virtnetplug.errors import UsageError
@@ -98,7 +98,7 @@ def rebind(
     if heal:
         _check_heal(texts, nic, is_more=bool(given) or vf is not None)
         perform.change_several(
-            session, report.HEALING, lambda plugger: (plugger.heal, plugger.plan_heal), domain, nic, **texts
+            session, perform.HEALING, lambda plugger: (plugger.heal, plugger.plan_heal), domain, nic, **texts
         )
         return
     if domain is None or nic is None:

@@ -34,7 +34,7 @@ def metrics(session: Session) -> None:
 
     with session.journal() as journal, session.looks() as looks:
         text = exposition(journal, **looks).decode()
-    session.answer(render.document(exposition=text), lambda has_colour: text)
+    session.answer(render.document(exposition=text), text)
 
 
 ADDRESS = "127.0.0.1:9977"
@@ -91,7 +91,7 @@ def completion(session: Session, shell: str) -> None:
     assert completer is not None, shell
     # The base class's: bash's own first starts a bash to ask for its version.
     script = ShellComplete.source(completer(root(), {}, "virtnetplug", complete.VARIABLE))
-    session.answer(render.document(shell=shell, script=script), lambda has_colour: script + "\n")
+    session.answer(render.document(shell=shell, script=script), script + "\n")
 
 
 @options.command("man", "virtnetplug man --output /usr/local/share/man/man1", hidden=True)
@@ -108,7 +108,7 @@ def man(session: Session, output: str) -> None:
     except OSError as error:
         raise UsageError(f"The man pages cannot be written to '{output}': {error.strerror}.") from error
     written = "".join(f"{directory / name}\n" for name in files)
-    session.answer(render.document(files=list(files)), lambda has_colour: written)
+    session.answer(render.document(files=list(files)), written)
 
 
 def pages() -> dict[str, str]:

@@ -12,7 +12,7 @@ from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.audit.identity_findings import identity_findings
 from virtnetplug.hotplug.audit.lent import backend_findings, device_findings
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.report.survey import Seen, Survey, look_again, survey, with_remains
+from virtnetplug.hotplug.report.survey import Seen, Survey, look_again, survey
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.network import NetworkPort
 
@@ -27,10 +27,10 @@ def audit(host: Host, domain: str | None = None) -> AuditReport:
     that virtnetplug did not attach are no findings. Raises `DomainMissing` only for a `domain` that was named.
     """
     started = host.clock.monotonic()
-    whole = with_remains(host, survey(host, domain))
+    whole = survey(host, domain)
     findings = tuple(_findings(host, whole))
     if findings:
-        whole = with_remains(host, look_again(host, whole, {finding.domain_uuid for finding in findings}))
+        whole = look_again(host, whole, {finding.domain_uuid for finding in findings})
         before = {_key(finding) for finding in findings}
         findings = tuple(finding for finding in _findings(host, whole) if _key(finding) in before)
     return AuditReport(
@@ -89,15 +89,12 @@ def _orphaned(port: NetworkPort, network: str, owner: Seen, whole: Survey) -> It
     if owner.is_active and has_mac and port.plug_type == POOLED:
         return  # a pool's claim of a NIC that was attached by address names no port
     why = "has no NIC in it" if owner.is_active else "is not running"
-    # Not safe by itself: a PCI device must be seen free first, and of two ports with one MAC this may be the wrong one.
-    is_safe = port.plug_type != POOLED and not (owner.is_active and has_mac) and not _has_orphan(whole, owner)
-    yield _orphan(port, network, owner.name, why, is_safe=is_safe)
-
-
-def _has_orphan(whole: Survey, owner: Seen) -> bool:
-    """Whether the host shows a NIC of the owner's that its definition does not have: the port may be that NIC's."""
+    # The port may be that of a NIC of the owner's that the host shows, and that its definition does not have.
     held = (whole.taps or {}).get(owner.uuid, frozenset())
-    return bool(whole.strays.get(owner.uuid)) or not held.issubset([net.target for net in owner.live])
+    has_orphan = bool(whole.strays.get(owner.uuid)) or not held.issubset([net.target for net in owner.live])
+    # Not safe by itself: a PCI device must be seen free first, and of two ports with one MAC this may be the wrong one.
+    is_safe = port.plug_type != POOLED and not (owner.is_active and has_mac) and not has_orphan
+    yield _orphan(port, network, owner.name, why, is_safe=is_safe)
 
 
 def _orphan(port: NetworkPort, network: str, owner: str, why: str, *, is_safe: bool) -> Finding:

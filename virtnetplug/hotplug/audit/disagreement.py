@@ -9,7 +9,7 @@ from virtnetplug import xml
 from virtnetplug.backends import types_that
 from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug.audit.findings import finding
-from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
+from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS
@@ -21,7 +21,7 @@ from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import known_as
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState
 from virtnetplug.ports.domain import HowEnded
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.xml import NetGlimpse
 
 
@@ -54,6 +54,14 @@ def behind(whole: Survey) -> Iterator[tuple[Seen, NetGlimpse, Finding]]:
 def _name(net: NetGlimpse) -> str:
     """A NIC by what it is best known by."""
     return net.alias or net.mac or net.target or net.type
+
+
+def _at(
+    seen: Seen, net: NetGlimpse, kind: str, device: str | None, *, is_safe: bool = True, **values: object
+) -> Finding:
+    """The finding about a NIC, and the device or port that is behind it."""
+    network = net.network
+    return finding(kind, seen.owner, _name(net), device=device or "", network=network, is_safe=is_safe, **values)
 
 
 def _twice(values: Iterable[str | None]) -> set[str]:
@@ -96,43 +104,31 @@ def _link(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
     if link is None:
         is_held = whole.taps is not None and target in whole.taps.get(seen.uuid, ())
         if not is_held:  # QEMU may have the tap after all: then the tap is in another network namespace than ours
-            yield finding("tap-missing", seen.owner, _name(net), device=target, network=net.network)
+            yield _at(seen, net, "tap-missing", target)
         return
     if net.type not in ON_BRIDGE:
         return
     if net.bridge is not None and link.master != net.bridge:
         yield from _outside(seen, net, link, whole.links)
     elif net.is_isolated and link.isolated is False:
-        yield finding(
-            "tap-not-isolated", seen.owner, _name(net), device=link.name, network=net.network, master=link.master
-        )
+        yield _at(seen, net, "tap-not-isolated", link.name, master=link.master)
 
 
 def _outside(seen: Seen, net: NetGlimpse, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:
     bridge, master = links.get(net.bridge or ""), links.get(link.master or "")
-    if _is_switched(bridge, master):
+    # Open vSwitch that could not be asked: a port's master is its datapath then, or none at all where that is in user space.
+    is_unasked = bridge is not None and bridge.kind not in (LINUX, OPEN_VSWITCH)
+    is_of_datapath = (
+        bridge is not None and bridge.kind == OPEN_VSWITCH and master is not None and master.name == DATAPATH
+    )
+    if is_unasked or is_of_datapath:
         return
     kind = "tap-in-other-bridge" if link.master else "tap-not-in-bridge"
     if bridge is None:
         kind = "bridge-missing"
-    yield finding(
-        kind,
-        seen.owner,
-        _name(net),
-        device=link.name,
-        network=net.network,
-        is_safe=bridge is not None and bridge.kind in (LINUX, OPEN_VSWITCH),
-        bridge=net.bridge,
-        master=link.master,
-        start=f"start network {net.network}" if net.network else f"make bridge {net.bridge}",
-    )
-
-
-def _is_switched(bridge: Link | None, master: Link | None) -> bool:
-    """Open vSwitch that could not be asked: a port's master is its datapath then, or none at all where that is in user space."""
-    if bridge is None or bridge.kind == LINUX:
-        return False
-    return bridge.kind != OPEN_VSWITCH or (master is not None and master.name == DATAPATH)
+    is_safe = bridge is not None and bridge.kind in (LINUX, OPEN_VSWITCH)
+    start = f"start network {net.network}" if net.network else f"make bridge {net.bridge}"
+    yield _at(seen, net, kind, link.name, is_safe=is_safe, bridge=net.bridge, master=link.master, start=start)
 
 
 def _port(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
@@ -143,16 +139,9 @@ def _port(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
     is_defined = net.network in whole.ports
     can_return = is_defined and net.type in (*ON_BRIDGE, "direct")
     start = "The network was stopped or restarted under it: start it, then `heal()` makes the port again."
-    yield finding(
-        "port-missing",
-        seen.owner,
-        _name(net),
-        device=net.portid,
-        network=net.network,
-        is_safe=can_return,
-        why="which has no such port" if is_defined else "and there is no such network",
-        how=start if can_return else "Detach the NIC and attach it again.",
-    )
+    why = "which has no such port" if is_defined else "and there is no such network"
+    how = start if can_return else "Detach the NIC and attach it again."
+    yield _at(seen, net, "port-missing", net.portid, is_safe=can_return, why=why, how=how)
 
 
 def _orphan_taps(seen: Seen, whole: Survey) -> Iterator[Finding]:
@@ -166,21 +155,14 @@ def _orphan_taps(seen: Seen, whole: Survey) -> Iterator[Finding]:
 def _vifs(seen: Seen, whole: Survey) -> Iterator[Finding]:
     """What the host of a hypervisor that shows NICs by itself has more, or less, than the live definition."""
     for stray in whole.strays.get(seen.uuid, ()):
-        yield finding(
-            "orphan-vif",
-            seen.owner,
-            stray.mac or stray.name,
-            device=stray.name,
-            mac=stray.mac or "unknown",
-            bridge=stray.bridge or "unknown",
-            number=stray.name.rpartition(".")[2],
-        )
+        name, number = stray.name, stray.name.rpartition(".")[2]
+        mac, bridge = stray.mac or "unknown", stray.bridge or "unknown"
+        yield finding("orphan-vif", seen.owner, stray.mac or name, device=name, mac=mac, bridge=bridge, number=number)
     for net in seen.live:
         ends = whole.ends.get((seen.uuid, net.mac or "", net.target))
         missing = [] if ends is None else [name for name in ("frontend", "backend") if getattr(ends, name) is None]
         if missing:
-            target, lack = net.target or "", " and no ".join(missing)
-            yield finding("vif-missing", seen.owner, _name(net), device=target, network=net.network, missing=lack)
+            yield _at(seen, net, "vif-missing", net.target, missing=" and no ".join(missing))
 
 
 def _config(seen: Seen, known: set[tuple[str, str]]) -> Iterator[Finding]:

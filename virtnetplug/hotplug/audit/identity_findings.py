@@ -9,7 +9,7 @@ from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock
+from virtnetplug.hotplug.call.lock import LEAST, Lock
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
@@ -75,7 +75,7 @@ def copy_to_config(host: Host, finding: Finding) -> None:
 def do_what_is_due(host: Host, finding: Finding) -> None:
     """The repair: have the domain's policies so, as `recover` does. It takes the domain's lock itself, to let it go while a guest is waited for."""
     domain = host.hypervisor.domain(finding.domain_uuid)
-    with DomainLock(host, domain, LEAST) as lock:
+    with Lock(host, [domain], LEAST) as lock:
         done, _ = enforce(host, domain, lock, seconds=PATIENCE)
     if left := [each.sentence for each in done if each.enforced.result not in (Result.DONE, Result.ALREADY)]:
         raise Failed("; ".join(left))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of, types_that, vf_settings
-from virtnetplug.backends.pool import is_lent_by
+from virtnetplug.backends.lending import is_lent_by
 from virtnetplug.backends.vf_identity import loss_of, make_port
 from virtnetplug.errors import DomainMissing, DomainNotRunning, Failed, HostDeviceMissing, VirtnetplugError
 from virtnetplug.hotplug.audit.findings import finding

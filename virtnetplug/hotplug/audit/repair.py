@@ -11,7 +11,7 @@ from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient,
 from virtnetplug.hotplug.audit.identity_findings import copy_to_config, do_what_is_due, remember_again
 from virtnetplug.hotplug.audit.lent import reclaim_port, set_again, take_back
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLock, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, Lock, named_lock
 from virtnetplug.hotplug.change.heal import Heal
 from virtnetplug.hotplug.guest import travel
 from virtnetplug.model.audit import AuditReport, Finding
@@ -47,7 +47,7 @@ def mend(host: Host, finding: Finding) -> Finding:
 def put_back(host: Host, finding: Finding) -> None:
     """Make what is behind a NIC as its definition says, its port too; a tap in another bridge leaves that, for the finding named it."""
     domain = host.hypervisor.domain(finding.domain_uuid)
-    with DomainLock(host, domain, LEAST) as lock:
+    with Lock(host, [domain], LEAST) as lock:
         Heal(finding.nic, may_move=finding.kind == "tap-in-other-bridge").prepare(host, domain).run(host, lock, 0.0)
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from virtnetplug.errors import DomainMissing, DomainNotRunning, Interrupted, NicMissing, NotSupported, VirtnetplugError
 from virtnetplug.hotplug.audit.disagreement import behind
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.change import heal
 from virtnetplug.hotplug.engine.prepared import failure
 from virtnetplug.hotplug.report.survey import Survey, look_again, survey
@@ -19,7 +19,7 @@ Place = tuple[str, str]
 """A domain's UUID, and its NIC by alias or MAC."""
 
 
-Locked = Callable[[str], AbstractContextManager[tuple[Domain, DomainLock]]]
+Locked = Callable[[str], AbstractContextManager[tuple[Domain, Lock]]]
 
 _GONE = (DomainMissing, DomainNotRunning, NicMissing)
 

@@ -1,8 +1,7 @@
-"""The lock of one domain: held over effects, released while a guest is waited for. Every wait for it has an end."""
+"""Locks of domains. Every wait for a lock has an end."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Self
@@ -21,8 +20,17 @@ def least_of(seconds: float) -> float:
     return LEAST if seconds else 0.0
 
 
-class Lock(ABC):
-    """What an operation holds over its effects, and releases while a guest is waited for."""
+class Lock:
+    """Excludes every other operation on these domains, in this process and in others. Held over effects, and released while a guest is waited for.
+
+    Everybody takes several domains in the same order: by UUID. Each domain is waited for `seconds`, or `least` if that is longer.
+    """
+
+    def __init__(self, host: Host, domains: Iterable[Domain], seconds: float, *, least: float = LEAST) -> None:
+        by_uuid = {domain.uuid: domain for domain in domains}
+        self.domains = [by_uuid[uuid] for uuid in sorted(by_uuid)]
+        self._host, self._seconds = host, max(seconds, least)
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
         self.take()
@@ -31,30 +39,18 @@ class Lock(ABC):
     def __exit__(self, *error: object) -> None:
         self.release()
 
-    @abstractmethod
     def take(self) -> None:
-        """Wait for it; raises `DomainBusy`."""
-
-    @abstractmethod
-    def release(self) -> None:
-        """Release it; safe twice."""
-
-
-class DomainLock(Lock):
-    """Excludes every other operation on the domain, in this process and in others. It is waited for `seconds`, or `least` if that is longer."""
-
-    def __init__(self, host: Host, domain: Domain, seconds: float, *, least: float = LEAST) -> None:
-        self._host, self._domain, self._seconds = host, domain, max(seconds, least)
-        self._stack = ExitStack()
-
-    def take(self) -> None:
-        """Wait for it, and say so if that takes waiting; raises `DomainBusy`, which names who has it."""
-        name, uuid = f"domain {self._domain.name}", self._domain.uuid
-        self._stack.enter_context(named_lock(self._host, name, self._host.hypervisor.key, uuid, self._seconds))
+        """Lock all of the domains, or none. An event announces each wait. Raises `DomainBusy`, which names who has a domain."""
+        key = self._host.hypervisor.key
+        with ExitStack() as taken:
+            for domain in self.domains:
+                name = f"domain {domain.name}"
+                taken.enter_context(named_lock(self._host, name, key, domain.uuid, self._seconds))
+            self._held.push(taken.pop_all())
 
     def release(self) -> None:
-        """Release it; safe twice."""
-        self._stack.close()
+        """Release all of them; safe twice."""
+        self._held.close()
 
 
 @contextmanager
@@ -75,26 +71,3 @@ def named_lock(host: Host, name: str, hypervisor: str, key: str, seconds: float)
                 fact=fact,
             ) from None
         yield
-
-
-class DomainLocks(Lock):
-    """The locks of several domains, taken in the order in which everybody takes several: by UUID."""
-
-    def __init__(self, host: Host, domains: Iterable[Domain], seconds: float, *, least: float = LEAST) -> None:
-        by_uuid = {domain.uuid: domain for domain in domains}
-        self.domains = [by_uuid[uuid] for uuid in sorted(by_uuid)]
-        self._locks = [DomainLock(host, domain, seconds, least=least) for domain in self.domains]
-
-    def take(self) -> None:
-        """Take all of them, or none; raises `DomainBusy`."""
-        try:
-            for lock in self._locks:
-                lock.take()
-        except BaseException:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Release all of them; safe twice."""
-        for lock in reversed(self._locks):
-            lock.release()

@@ -14,8 +14,8 @@ from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
-from virtnetplug.hotplug.check.examine import examine, paired
-from virtnetplug.hotplug.check.request import parse, scope_for
+from virtnetplug.hotplug.check.preflight import examine
+from virtnetplug.hotplug.check.request import pair, parse, scope_for
 from virtnetplug.hotplug.engine.operation import ELEMENT, REMEMBERED, TEXT, Operation, Shape, Site
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, transaction
@@ -215,7 +215,7 @@ class PlainAttach(Operation):
         needs_config = self.needs_config or self.scope in (Scope.CONFIG, Scope.BOTH)
         view = look(domain, BOTH if needs_config else (Half.LIVE,))
         scope = scope_for(self.scope, view.state, domain.name)
-        nets, warnings = self.identified(host, view, paired(view, self.nets))
+        nets, warnings = self.identified(host, view, pair(self.nets, [net for half in BOTH for net in view.nets(half)]))
         asked = examine(host, view, nets, scope)
         nets, actuals = asked.nets, asked.actuals
         chosen = {net.alias or "": (net, actual) for net, actual in zip(nets, actuals, strict=True)} if actuals else {}

@@ -21,17 +21,17 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.call.waiting import Wait, WaitsFor, Work
 from virtnetplug.hotplug.change.swap_run import SwapRun
 from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import SAME_MAC, not_settled
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import ELEMENT_OR_NOTHING, OBJECT, TEXT, Direction, Operation, Shape, Site
 from virtnetplug.hotplug.engine.ownership import owner_of, say_waiting, stands_still, taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
@@ -53,7 +53,7 @@ from virtnetplug.hotplug.look.view import (
 )
 from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remove_unless_moved
 from virtnetplug.hotplug.plug.plugging import Part
-from virtnetplug.hotplug.plug.release import GuestRelease, pending, steps_out
+from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.plug.restoring import held_of
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
 from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
@@ -317,9 +317,8 @@ class _Detach(SwapRun):
         message, reason = describe_end(tx.record, ending, ", ".join(held)), REASONS[ending.end]
         if ending.end is HowEnded.MIGRATED:
             self.gone = [self.live[alias] for alias in held]
-            tx.finish(OperationState.LEFT, Result.LEFT, reason=reason, error=message, also=self._forget)
-            return tx.outcome(Result.LEFT, reason=reason, message=message)
-        return pending(tx, reason, message, super().nics, waiting)
+            return tx.close(OperationState.LEFT, reason, message, also=self._forget)
+        return tx.close(OperationState.PENDING, reason, message, super().nics, also=waiting)
 
     def nics(self) -> Sequence[Nic]:
         return super().nics() if self.may_remain else ()
@@ -412,11 +411,7 @@ class _Detach(SwapRun):
 
     def _forget(self) -> None:
         """Drop the journal's rows of the NICs that have left; of a NIC that the definition still has, the row keeps whose it is."""
-        rows = {}
-        if self.may_remain:
-            rows = {row.alias: row for row in self.host.journal.nics(self.host.hypervisor.key, self.domain.uuid)}
-        for net in map(xml.interface, self.gone):
-            keep_or_drop(self.host, self.domain, net, rows.get(net.alias or ""))
+        keep_or_drop(self.host, self.domain, map(xml.interface, self.gone), may_remain=self.may_remain)
 
 
 def _undos_at(release: GuestRelease, seconds: float, tx: Transaction) -> Undos:
@@ -564,7 +559,7 @@ class PlainDetach(Operation):
         """The detach of what was seen."""
         warnings, domain = asked.all_warnings(), asked.view.domain
 
-        def start(lock: DomainLock, seconds: float) -> Work:
+        def start(lock: Lock, seconds: float) -> Work:
             if asked.waiting is not None:
                 return join(asked.host, domain, asked.waiting, seconds)
             return run(seconds)

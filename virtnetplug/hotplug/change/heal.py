@@ -48,7 +48,7 @@ from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Refusal, Result, Scope
 from virtnetplug.ports.domain import Domain
-from virtnetplug.ports.links import Link, SwitchPort
+from virtnetplug.ports.host import Link, SwitchPort
 
 NAME, KIND = "rebind", "heal"
 """What the journal calls it, and among the kinds of a rebind."""

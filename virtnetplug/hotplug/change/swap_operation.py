@@ -32,7 +32,7 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, record_of
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all, nic_record
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, nic_record
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, join, name_in_config
 from virtnetplug.hotplug.plug.defining import expect_place, of_define, of_rewrite, of_undefine, warn_out
@@ -168,7 +168,7 @@ class _Listed(WaitingSwap):
         journal = self.host.journal
         gone = [xml.interface(each.element) for each in self.leaving]
         gone += [net for net in _nets(self.request["config_leaving"]) if self._is_defined_alone(net)]
-        keep_or_drop_all(self.host, self.domain, gone)
+        keep_or_drop(self.host, self.domain, gone)
         for net in _nets(self.request["config_entering"]):
             if self._is_defined_alone(net) and is_defined(self.domain, net):
                 journal.put_nic(nic_record(self.host, self.domain, net, net.source_network, *GONE))

@@ -51,6 +51,8 @@ def pair(nets: Sequence[Interface], there: Sequence[Interface]) -> tuple[Interfa
 
     libvirt refuses a transient half whose partner is not there yet.
     """
+    if all(net.teaming is None for net in nets):
+        return tuple(nets)
     named = {net.alias: net for net in (*there, *nets) if net.alias is not None}
     macs: dict[str, Mac] = {}
     for net in nets:

@@ -14,7 +14,7 @@ from virtnetplug.errors import LeftPending, NicPending, PlaceReserved, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.conflicts import wants_express
 from virtnetplug.hotplug.check.request import are_partners, edited, partner_of
-from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
+from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.look.open_operations import is_any_of, of_domain, operation_of_alias, operation_on

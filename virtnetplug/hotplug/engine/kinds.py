@@ -1,10 +1,15 @@
-"""Every kind of operation that the journal may have, and the module that has its class."""
+"""Every kind of operation that the journal may have, and the class of each, found by the record that the journal has of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from virtnetplug.model.operation import OperationRecord
+
+if TYPE_CHECKING:
+    from virtnetplug.hotplug.engine.operation import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +62,17 @@ def words_of(operation: str) -> Kind:
     """The words for people of operations of that name. Operations that share a name share the words; an unknown operation has its name alone."""
     named = (kind for name, kind in KINDS.items() if name.partition(" ")[0] == operation)
     return next(named, Kind("", done=operation))
+
+
+def operation_of(record: OperationRecord) -> type[Operation] | None:
+    """The class that finishes or undoes the record. None if this version does not know the record: a newer version wrote it, or it is damaged."""
+    known = kind_of(record)
+    if known is None:
+        return None
+    operation = cast("type[Operation]", import_module(f"virtnetplug.hotplug.{known.module}").OPERATION)
+    return operation if operation.knows(record) else None
+
+
+def why_unknown(record: OperationRecord) -> str:
+    """Why this version does not know the record, as messages say it."""
+    return record.unreadable or "a newer virtnetplug wrote it, or it is damaged"

@@ -20,7 +20,7 @@ from virtnetplug.hotplug.engine.transaction import REQUEST_VERSION, Transaction,
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.ending import Ending, how, lacks_all, may_look, remembered_live, touched_guest
-from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Result, StepState
+from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Result, StepState
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain
 from virtnetplug.undo import causes_of
@@ -29,29 +29,18 @@ Shape = Mapping[str, tuple["type | Callable[[Any], bool]", ...]]
 """The keys of a JSON object, with the types that their values may have. A predicate may stand for a type."""
 
 
-def _is_element(value: Any) -> bool:
-    return bool(orphans.readable([value]))
-
-
 def _are_elements(value: Any) -> bool:
     return isinstance(value, list) and len(orphans.readable(value)) == len(value)
 
 
-def _are_elements_by_name(value: Any) -> bool:
-    return isinstance(value, dict) and _are_elements(list(value.values()))
-
-
-def _are_nics(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-ELEMENT, ELEMENT_OR_NOTHING, ELEMENTS = (_is_element,), (_is_element, type(None)), (_are_elements,)
+ELEMENT, ELEMENTS = (lambda value: _are_elements([value]),), (_are_elements,)
+ELEMENT_OR_NOTHING = (*ELEMENT, type(None))
 """A text that is an ``<interface>`` element, and a list of them."""
 
-ELEMENTS_BY_NAME = (_are_elements_by_name,)
+ELEMENTS_BY_NAME = (lambda value: isinstance(value, dict) and _are_elements(list(value.values())),)
 """An object whose values are ``<interface>`` elements."""
 
-NICS = (_are_nics,)
+NICS = (lambda value: isinstance(value, list) and bool(value),)
 """A list of at least one."""
 
 TEXT, TEXT_OR_NOTHING, LIST, OBJECT = (str,), (str, type(None)), (list,), (dict,)
@@ -90,7 +79,7 @@ class Direction(enum.Enum):
 
 
 class Operation:
-    """One kind of operation. `registry` finds it by the operation's name in the journal, and by its request's ``kind`` if several share a name.
+    """One kind of operation. `kinds` finds it by the operation's name in the journal, and by its request's ``kind`` if several share a name.
 
     An instance is what a caller asks for, and belongs to no domain: `prepare` is given one. The class methods answer for records that the
     journal has: a record may come from an earlier process, and from an earlier version.
@@ -225,19 +214,17 @@ class Operation:
             message = f"the {record.operation} that was left open has been undone"
             is_answer = record.state is not OperationState.PENDING  # what it waited for is over
             reason, why = (record.reason, record.error) if is_answer else ("", "")
-            tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason or "recovered", error=why or message)
+            tx.finish(OperationState.UNDONE, reason=reason or "recovered", error=why or message)
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)
 
 
-def left_open(tx: Transaction, error: VirtnetplugError, nics: Sequence[Nic] = ()) -> Outcome:
+def left_open(tx: Transaction, error: VirtnetplugError) -> Outcome:
     """The outcome of an operation that could not be undone because of `error`. The journal keeps the operation."""
     if isinstance(error, GuestMigrated):
-        tx.finish(OperationState.LEFT, Result.LEFT, reason=error.reason, error=error.message)
-        return tx.outcome(Result.LEFT, reason=error.reason, message=error.message, nics=nics)
+        return tx.close(OperationState.LEFT, error.reason, error.message)
     state = OperationState.PENDING if isinstance(error, LeftPending) else OperationState.INCOMPLETE
     result = Result.PENDING if isinstance(error, LeftPending | StillHeld) else Result.INCOMPLETE
-    tx.finish(state, result, reason=error.reason, error=error.message)
-    return tx.outcome(result, reason=error.reason, message=error.message, nics=nics)
+    return tx.close(state, error.reason, error.message, result=result)
 
 
 def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
@@ -249,12 +236,10 @@ def first_of(failures: Sequence[VirtnetplugError]) -> VirtnetplugError:
 
 def _fits(value: Any, shape: Shape) -> bool:
     return isinstance(value, dict) and all(
-        key in value and any(_is_a(value[key], kind) for kind in kinds) for key, kinds in shape.items()
+        key in value
+        and any(isinstance(value[key], kind) if isinstance(kind, type) else kind(value[key]) for kind in kinds)
+        for key, kinds in shape.items()
     )
-
-
-def _is_a(value: Any, kind: type | Callable[[Any], bool]) -> bool:
-    return isinstance(value, kind) if isinstance(kind, type) else kind(value)
 
 
 def _undo(host: Host, domain: Domain, tx: Transaction, seconds: float, *, allow_taint: bool) -> VirtnetplugError | None:

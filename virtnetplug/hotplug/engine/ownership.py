@@ -13,16 +13,11 @@ from dataclasses import replace
 from virtnetplug import interruption
 from virtnetplug.errors import DomainMissing
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.model.operation import Event, OperationRecord, Step, StepState
+from virtnetplug.model.operation import Event, OperationRecord, StepState
 from virtnetplug.retry import until_true
 
 STILL_SECONDS = 120.0
 """An operation stands still if it waits for no guest and has begun or ended no step for so long."""
-
-
-def is_abandoned(host: Host, record: OperationRecord) -> bool:
-    """Whether no call works on the operation or waits for it."""
-    return not host.journal.is_owner_alive(record)
 
 
 def as_named_now(host: Host, record: OperationRecord) -> OperationRecord:
@@ -60,7 +55,7 @@ def await_end(host: Host, record: OperationRecord, seconds: float) -> None:
 
     def is_over() -> bool:
         now = host.journal.operation(record.id)
-        return now is None or now.ended is not None or is_abandoned(host, now)
+        return now is None or now.ended is not None or not host.journal.is_owner_alive(now)
 
     if seconds > 0:
         say_waiting(host, record)
@@ -73,13 +68,10 @@ def stands_still(host: Host, record: OperationRecord) -> str | None:
     owner, name = host.journal.process_of(record), f"the {record.operation} {record.id} of {record.domain_name}"
     if owner is not None and owner.is_stopped:
         return f"{name} stands still: process {owner.pid}, which has it, is stopped. Have it go on ('kill -CONT {owner.pid}'), or end it, and recover."
-    last = max(record.started, *(_last_change(step) for step in record.steps)) if record.steps else record.started
+    ends = [step.started + (step.seconds or 0.0) for step in record.steps if step.started is not None]
+    last = max([record.started, *ends])
     idle = host.clock.now() - last if last else 0.0
     is_waiting = any(step.name == "guest_release" and step.state is StepState.STARTED for step in record.steps)
     if is_waiting or idle < STILL_SECONDS:
         return None
     return f"{name} stands still: {owner_of(host, record)} has done nothing with it for {idle / 60:.0f} minutes. See what that does, or end it, and recover."
-
-
-def _last_change(step: Step) -> float:
-    return 0.0 if step.started is None else step.started + (step.seconds or 0.0)

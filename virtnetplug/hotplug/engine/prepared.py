@@ -18,10 +18,6 @@ _RESULTS = {2: Result.REFUSED, 3: Result.REFUSED, 4: Result.UNDONE, 5: Result.IN
 """How an operation ended whose error has this exit code."""
 
 
-def _nothing() -> dict[str, str]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """What was seen and decided; nothing has been touched.
@@ -38,7 +34,7 @@ class Prepared:
     refusals: tuple[Refusal, ...] = ()
     already: Sequence[Nic] | None = None
     steps: tuple[Step, ...] = ()
-    diff: Callable[[], dict[str, str]] = _nothing
+    diff: Callable[[], dict[str, str]] = dict
     actual: tuple[ActualDevice, ...] = ()
     warnings: tuple[str, ...] = ()
 

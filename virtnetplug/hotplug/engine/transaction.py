@@ -11,7 +11,7 @@ import functools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
@@ -59,20 +59,12 @@ T = TypeVar("T")
 Undos = Mapping[tuple[str, str], Callable[[], object]]
 """What undoes each step, by the step's name and NIC. An undo makes the effect absent whether it happened wholly, partly or not at all; it may run twice."""
 
+UndosOf = Callable[["Transaction"], Undos]
+
 REQUEST_VERSION = 1
 """The version of the requests that this virtnetplug writes (journals of version 3 have requests without one). A record with a higher version is left open."""
 
 _MAY_HAVE_HAPPENED = (StepState.STARTED, StepState.DONE, StepState.FAILED, StepState.UNDO_FAILED)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Mark:
-    """A step's change of state that the next durable write will carry."""
-
-    seq: int
-    state: StepState
-    detail: str
-    at: float
 
 
 def recover_command(record: OperationRecord, **options: object) -> str:
@@ -93,7 +85,7 @@ class Transaction:
         self,
         host: Host,
         record: OperationRecord,
-        undos: Callable[[Transaction], Undos] | None = None,
+        undos: UndosOf | None = None,
         *,
         is_begun: bool = False,
         goes_on: bool = False,
@@ -108,7 +100,8 @@ class Transaction:
         """Set once the run is known to have ended for good: libvirt may have forgotten that by the time of an undo."""
         self.warnings: list[str] = []
         self.undo = UndoStack()
-        self._marks: list[_Mark] = []
+        self._marks: list[tuple[int, StepState, str, float]] = []
+        """Changes of steps that the next durable write will carry: number, state, detail and time of each."""
         self._is_begun = is_begun
         self._is_amended = False
         self._had_effect = is_begun
@@ -129,6 +122,27 @@ class Transaction:
         """Found when something is undone, or taken up: a run that goes well pays nothing for them."""
         return {} if self._undos_of is None else self._undos_of(self)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Undo the steps if anything was raised inside."""
+        if isinstance(error, VirtnetplugError):
+            raised = self.roll_back(error)
+            raised.warnings = self.warnings
+            if raised is not error:
+                raise raised from None
+        elif isinstance(error, KeyboardInterrupt):
+            raise self.stop(error) from None
+        elif isinstance(
+            error, GeneratorExit
+        ):  # its caller goes on with it no more (see `waiting`): the next call takes it over
+            with suppress(VirtnetplugError):
+                if not self._settled:
+                    self.finish(OperationState.PENDING, reason="pending")
+        elif error is not None:
+            self.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
+
     @property
     def seconds(self) -> float:
         """Since the operation began."""
@@ -136,8 +150,7 @@ class Transaction:
 
     def note(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes nothing outside the journal."""
-        seq = self._begin_step(name, nic, half)
-        return self._run(seq, run)
+        return self._run(self._begin_step(self._planned(name, nic, half)), run)
 
     def effect(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
         """Run a planned step that changes something.
@@ -146,7 +159,7 @@ class Transaction:
         A signal that came before is delivered here, while all can be undone.
         """
         step = self._planned(name, nic, half)
-        seq = self._begin_step(name, nic, half)
+        seq = self._begin_step(step)
         try:
             self.flush()
             if self._may_stop:
@@ -165,10 +178,11 @@ class Transaction:
         """
         if self._marks:  # another process must see what became of the guest that was waited for before
             self.flush(is_durable=False)
-        if self._planned(name, nic).state is StepState.STARTED:
+        step = self._planned(name, nic)
+        if step.state is StepState.STARTED:
             self.tell("step", name, nic)
         else:
-            self._begin_step(name, nic, None)
+            self._begin_step(step)
 
     def end(self, name: str, nic: str) -> None:
         """Mark a step that `begin` started as done."""
@@ -220,18 +234,18 @@ class Transaction:
     def finish(
         self,
         state: OperationState,
-        result: Result,
+        result: Result | None = None,
         *,
         reason: str = "",
         error: str = "",
         also: Callable[[], None] | None = None,
     ) -> None:
-        """The operation's end (or that it is pending), with what `also` writes, in one commit.
+        """The operation's end (or that it is pending), with what `also` writes, in one commit. The result is the one of that name if none is given.
 
         Raises `OperationTaken`, and writes nothing, where the operation is not this call's any more. Raises if the journal cannot be written, and has
         the operation in that state for an earlier reason.
         """
-        carrier = None
+        carrier, result = None, result or Result(state)
         try:
             if state not in OPEN_STATES and state is not OperationState.LEFT:
                 carrier = self._forget_asked(are_out=state is OperationState.DONE)
@@ -282,6 +296,20 @@ class Transaction:
             return domain
         return None
 
+    def close(
+        self,
+        state: OperationState,
+        reason: str,
+        message: str,
+        nics: Callable[[], Sequence[Nic]] = tuple,
+        *,
+        result: Result | None = None,
+        also: Callable[[], None] | None = None,
+    ) -> Outcome:
+        """`finish` with that message, and the outcome that says the same. `nics` gives its NICs once the journal is written."""
+        self.finish(state, result, reason=reason, error=message, also=also)
+        return self.outcome(result or Result(state), reason=reason, message=message, nics=nics())
+
     def outcome(self, result: Result, *, reason: str = "", message: str = "", nics: Sequence[Nic] = ()) -> Outcome:
         """The `Outcome` that the caller of the operation gets."""
         return Outcome(
@@ -331,9 +359,9 @@ class Transaction:
         if isinstance(error, ConnectionLost):
             return self._leave_open(error)
         if isinstance(error, GuestMigrated):
-            return self._close(OperationState.LEFT, Result.LEFT, error)
+            return self._close(OperationState.LEFT, error)
         if isinstance(error, LeftPending):
-            return self._close(OperationState.PENDING, Result.PENDING, error)
+            return self._close(OperationState.PENDING, error)
         if self._only_forward and not isinstance(error, self._turns_for):
             left = unfinished_from(error, self.record.operation)
             left.reason = error.reason if self.is_resumed else left.reason
@@ -348,24 +376,19 @@ class Transaction:
         causes = causes_of([failure for _, failure in failures])
         gone = next((failure for failure in causes if isinstance(failure, GuestMigrated)), None)
         if gone is not None and all(isinstance(failure, LeftPending) for failure in causes):
-            return self._close(OperationState.LEFT, Result.LEFT, gone)
+            return self._close(OperationState.LEFT, gone)
         if causes and all(isinstance(failure, LeftPending) for failure in causes):
             said = list(dict.fromkeys(failure.message for failure in causes))
             pending = LeftPending(" ".join([sentence(error.message), *said]), reason=causes[0].reason)
             pending.undo_failures = said
-            return self._close(OperationState.PENDING, Result.PENDING, pending)
+            return self._close(OperationState.PENDING, pending)
         if any(isinstance(failure, ConnectionLost) for _, failure in failures):
             return self._leave_open(incomplete_from(error, sentences))
         if failures:
-            return self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, incomplete_from(error, sentences))
+            return self._close(OperationState.INCOMPLETE, incomplete_from(error, sentences))
         if isinstance(error, Refused) and self._had_effect:
             error = Failed(f"{sentence(error.message)} All that had been done was undone.", reason=error.reason)
-        is_refusal = isinstance(error, Refused)
-        return self._close(
-            OperationState.REFUSED if is_refusal else OperationState.UNDONE,
-            Result.REFUSED if is_refusal else Result.UNDONE,
-            error,
-        )
+        return self._close(OperationState.REFUSED if isinstance(error, Refused) else OperationState.UNDONE, error)
 
     def stop(self, interrupt: KeyboardInterrupt) -> VirtnetplugError:
         """Undo everything because a signal came, and return the error to raise, which says what became of the operation."""
@@ -385,11 +408,6 @@ class Transaction:
         raised = interruption.interrupted(said, interrupt)
         raised.undo_failures = left.undo_failures
         return raised
-
-    def leave(self) -> None:
-        """Leave the operation pending, for the next call that takes it over."""
-        if not self._settled:
-            self.finish(OperationState.PENDING, Result.PENDING, reason="pending")
 
     def _lost(self) -> OperationTaken | OperationGone | None:
         """Why the operation no longer belongs to this call, by the journal; None if it does, or if the journal cannot be read."""
@@ -450,10 +468,8 @@ class Transaction:
         self._goes_on = False
 
     def _leave_open(self, error: VirtnetplugError) -> VirtnetplugError:
-        if self._goes_on and self.record.state is OperationState.PENDING:
-            self._close(OperationState.PENDING, Result.PENDING, error)  # who takes it up goes on with it
-        else:
-            self._close(OperationState.INCOMPLETE, Result.INCOMPLETE, error)
+        is_pending = self._goes_on and self.record.state is OperationState.PENDING  # who takes it up goes on with it
+        self._close(OperationState.PENDING if is_pending else OperationState.INCOMPLETE, error)
         if isinstance(error, ConnectionLost):
             return ConnectionLost(
                 f"{error.message}. The operation is in the journal as {self.record.id}: "
@@ -461,7 +477,7 @@ class Transaction:
             )
         return error
 
-    def _close(self, state: OperationState, result: Result, error: VirtnetplugError) -> VirtnetplugError:
+    def _close(self, state: OperationState, error: VirtnetplugError) -> VirtnetplugError:
         """Journal how it ended, or stays open, and return the error to raise."""
         try:
             self._is_begun = self._is_begun or self._written() is not None
@@ -470,7 +486,7 @@ class Transaction:
         if not self._is_begun:
             return error
         try:
-            self.finish(state, result, reason=error.reason, error=error.message)
+            self.finish(state, reason=error.reason, error=error.message)
         except VirtnetplugError as fault:
             if isinstance(fault, OperationTaken | LeftPending) and type(error) is LeftPending:
                 return fault
@@ -488,11 +504,10 @@ class Transaction:
             self._registered.add(step.seq)
             self.undo.add(step.name, self._marked_undo(step))
 
-    def _begin_step(self, name: str, nic: str, half: Half | None) -> int:
-        seq = self._planned(name, nic, half).seq
-        self._mark(seq, StepState.STARTED)
-        self.tell("step", name, nic)
-        return seq
+    def _begin_step(self, step: Step) -> int:
+        self._mark(step.seq, StepState.STARTED)
+        self.tell("step", step.name, step.nic)
+        return step.seq
 
     def _written(self) -> OperationRecord | None:
         """The operation as the journal has it. A commit that failed may have been written all the same."""
@@ -545,7 +560,7 @@ class Transaction:
 
     def _mark(self, seq: int, state: StepState, detail: str = "") -> None:
         at = self.host.clock.now()
-        self._marks.append(_Mark(seq, state, detail, at))
+        self._marks.append((seq, state, detail, at))
         for index, step in enumerate(self.steps):
             if step.seq == seq:
                 self.steps[index] = _moved(step, state, detail, at)
@@ -556,8 +571,8 @@ class Transaction:
                 self.host.journal.expect_owner(self.record.id, self.record.owner)
             if self._is_amended:
                 self.host.journal.amend(self.record.id, self.record.request, owner=self.record.owner)
-            for mark in self._marks:
-                self.host.journal.step(self.record.id, mark.seq, mark.state, mark.detail, at=mark.at)
+            for seq, state, detail, at in self._marks:
+                self.host.journal.step(self.record.id, seq, state, detail, at=at)
         else:
             self.host.journal.begin(dataclasses.replace(self.record, steps=tuple(self.steps)))
 
@@ -577,53 +592,19 @@ def _moved(step: Step, state: StepState, detail: str, at: float) -> Step:
 
 @contextmanager
 def transaction(
-    host: Host,
-    record: OperationRecord,
-    undos: Callable[[Transaction], Undos] | None = None,
-    *,
-    goes_on: bool = False,
+    host: Host, record: OperationRecord, undos: UndosOf | None = None, *, goes_on: bool = False
 ) -> Iterator[Transaction]:
     """Run a new operation's steps inside; whatever is raised in it undoes them first. The operation is this call's until it returns."""
     with host.journal.call() as owner:
         request = {"version": REQUEST_VERSION, **record.request}
-        tx = Transaction(host, dataclasses.replace(record, owner=owner, request=request), undos, goes_on=goes_on)
-        with _undoing(tx):
+        mine = dataclasses.replace(record, owner=owner, request=request)
+        with Transaction(host, mine, undos, goes_on=goes_on) as tx:
             yield tx
 
 
-@contextmanager
-def resumed(
-    host: Host,
-    record: OperationRecord,
-    undos: Callable[[Transaction], Undos] | None = None,
-    *,
-    goes_on: bool = False,
-) -> Iterator[Transaction]:
+def resumed(host: Host, record: OperationRecord, undos: UndosOf | None = None, *, goes_on: bool = False) -> Transaction:
     """A transaction of an operation that was taken over (see `ownership`). A failure also undoes the steps that an earlier call ran."""
-    tx = Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
-    with _undoing(tx):
-        yield tx
-
-
-@contextmanager
-def _undoing(tx: Transaction) -> Iterator[None]:
-    try:
-        yield
-    except VirtnetplugError as error:
-        raised = tx.roll_back(error)
-        raised.warnings = tx.warnings
-        if raised is error:
-            raise
-        raise raised from None
-    except KeyboardInterrupt as interrupt:
-        raise tx.stop(interrupt) from None
-    except GeneratorExit:  # its caller goes on with it no more: see `waiting`
-        with suppress(VirtnetplugError):
-            tx.leave()
-        raise
-    except BaseException as error:
-        tx.roll_back(Failed(f"{type(error).__name__}: {error}", reason="internal"))
-        raise
+    return Transaction(host, record, undos, is_begun=True, goes_on=goes_on)
 
 
 def plan_steps(*parts: tuple[str, str, Phase, Half | None]) -> tuple[Step, ...]:

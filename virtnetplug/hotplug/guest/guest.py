@@ -115,12 +115,8 @@ def is_run(domain: Domain, run: Run, live_xml: str) -> bool:
     if not run.mark or not xml.is_marked(live_xml, run.mark):
         return False
     # another process that was booted is another run, whatever was copied into its definition
-    return matches or not (domain.state().began is HowBegan.BOOTED or _is_defined_with(domain, run.mark))
-
-
-def _is_defined_with(domain: Domain, mark: str) -> bool:
-    text = definition(domain, Half.CONFIG)
-    return text is not None and xml.is_marked(text, mark)
+    is_booted = not matches and domain.state().began is HowBegan.BOOTED
+    return matches or not (is_booted or xml.is_marked(definition(domain, Half.CONFIG) or "", run.mark))
 
 
 def began_after(domain: Domain, moment: float) -> bool:

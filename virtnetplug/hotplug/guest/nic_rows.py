@@ -13,20 +13,19 @@ from virtnetplug.model.operation import NicRecord
 from virtnetplug.ports.domain import Domain
 
 
-def keep_or_drop(host: Host, domain: Domain, net: Interface, row: NicRecord | None) -> None:
-    """Keep the row of a NIC that its guest has no more as long as the definition has that NIC; else drop the row."""
-    journal, key, mac = host.journal, host.hypervisor.key, str(net.mac or "")
-    if row is not None and row.mac == mac and is_defined(domain, net):
-        journal.put_nic(replace(row, frontend=GONE[0], backend=GONE[1]))
-    else:
-        journal.drop_nic(key, domain.uuid, net.alias or "", mac=mac)
+def keep_or_drop(host: Host, domain: Domain, nets: Iterable[Interface], *, may_remain: bool = True) -> None:
+    """Keep the rows of NICs that their guest has no more as long as the definition has these NICs; else drop the rows.
 
-
-def keep_or_drop_all(host: Host, domain: Domain, nets: Iterable[Interface]) -> None:
-    """`keep_or_drop` for each of these NICs."""
-    rows = {row.alias: row for row in host.journal.nics(host.hypervisor.key, domain.uuid)}
+    `may_remain` is false if the definition is known to have none of them.
+    """
+    journal, key = host.journal, host.hypervisor.key
+    rows = {row.alias: row for row in journal.nics(key, domain.uuid)} if may_remain else {}
     for net in nets:
-        keep_or_drop(host, domain, net, rows.get(net.alias or ""))
+        row, mac = rows.get(net.alias or ""), str(net.mac or "")
+        if row is not None and row.mac == mac and is_defined(domain, net):
+            journal.put_nic(replace(row, frontend=GONE[0], backend=GONE[1]))
+        else:
+            journal.drop_nic(key, domain.uuid, net.alias or "", mac=mac)
 
 
 def nic_record(

@@ -101,12 +101,6 @@ def say_ours(
     return _change(domain, lambda now: now.with_nics(named, operation_id), live_xml) if named else None
 
 
-def forget_ours(domain: Domain, net: Interface) -> None:
-    """Have the guest no longer carry that the NIC is virtnetplug's."""
-    if not is_minted(net.alias):
-        forget(domain, (), [known(net)])
-
-
 def _change(domain: Domain, change: Callable[[Travelling], Travelling], live_xml: str | None = None) -> str | None:
     try:
         now = carried_in(domain, domain.travelling()) if live_xml is None else xml.carried_in(live_xml)

@@ -22,13 +22,13 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock, least_of
+from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import Work
 from virtnetplug.hotplug.change import detach, update
 from virtnetplug.hotplug.change.amendment import POLICY, REMEMBER, amend
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.prepared import Prepared, failure
-from virtnetplug.hotplug.engine.registry import operation_of
 from virtnetplug.hotplug.identity.known import NOWHERE, KnownDomain, candidates, twins_of
 from virtnetplug.hotplug.look.recognition import without_strangers
 from virtnetplug.hotplug.look.view import DomainNic
@@ -109,7 +109,7 @@ def _undone_first(host: Host, domain: Domain) -> str:
     return ""
 
 
-def enforce(host: Host, domain: Domain, lock: DomainLock, *, seconds: float) -> tuple[list[Done], list[str]]:
+def enforce(host: Host, domain: Domain, lock: Lock, *, seconds: float) -> tuple[list[Done], list[str]]:
     """Make the changes that are due. Returns their results, and a sentence for each change that cannot be made.
 
     `lock` is held, and released while a guest is waited for. The domain is looked at anew before each change, as others may have changed it.
@@ -128,7 +128,7 @@ def enforce(host: Host, domain: Domain, lock: DomainLock, *, seconds: float) -> 
             return done, []  # the lock was not to be had again: nothing more is done without it
 
 
-def after(host: Host, domain: Domain, lock: DomainLock, outcome: Outcome, *, seconds: float) -> Outcome:
+def after(host: Host, domain: Domain, lock: Lock, outcome: Outcome, *, seconds: float) -> Outcome:
     """The outcome of an operation that succeeded, with the changes that policies made after it. A change that could not be made is a warning."""
     try:
         done, left = enforce(host, domain, lock, seconds=seconds)
@@ -154,7 +154,7 @@ def telling(outcome: Outcome, done: Sequence[Done], left: Sequence[str] = ()) ->
 
 
 def run_with_stand_ins(
-    known: KnownDomain, nics: Sequence[DomainNic], scope: Scope, prepared: Prepared, lock: DomainLock, seconds: float
+    known: KnownDomain, nics: Sequence[DomainNic], scope: Scope, prepared: Prepared, lock: Lock, seconds: float
 ) -> Work:
     """Set the links up of the NICs that serve once `nics` have left the guest, then run the operation: one NIC serves at each moment.
 
@@ -174,7 +174,7 @@ def run_with_stand_ins(
         raise
 
 
-def restore(host: Host, domain: Domain, lock: DomainLock) -> None:
+def restore(host: Host, domain: Domain, lock: Lock) -> None:
     """Enforce the policies again after a failure. The first error is the one that counts; `recover` does what this cannot."""
     with suppress(VirtnetplugError), interruption.held():
         enforce(host, domain, lock, seconds=0.0)
@@ -188,7 +188,7 @@ def stand_ins(known: KnownDomain, nics: Sequence[DomainNic], scope: Scope) -> li
     return [due for due in links if due.deed is Deed.LINK_UP and not due.obstacle]
 
 
-def release(host: Host, domain: Domain, lock: DomainLock, names: Collection[str]) -> list[Done]:
+def release(host: Host, domain: Domain, lock: Lock, names: Collection[str]) -> list[Done]:
     """Set the links up of NICs that no group holds down any more."""
     known = KnownDomain.of(host, domain)
     held = [each for each in candidates(known, names) if each.link_state == "down" and not each.obstacle]
@@ -204,7 +204,7 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
     """Do what is due in one domain, or in all: one `Outcome` for each. A domain whose lock another call holds gets an `Outcome` that says so."""
     for domain, _ in _with_dues(host, domain_name):
         try:
-            with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
+            with Lock(host, [domain], seconds, least=least_of(seconds)) as lock:
                 done, _ = enforce(host, domain, lock, seconds=seconds)
             yield from (each.outcome for each in done)
         except DomainBusy as busy:
@@ -235,7 +235,7 @@ def _link(known: KnownDomain, candidate: CandidateView, deed: Deed, why: str) ->
     return Due(deed=deed, nic=name, why=why, obstacle=candidate.obstacle)
 
 
-def _do(known: KnownDomain, due: Due, lock: DomainLock, seconds: float) -> Done:
+def _do(known: KnownDomain, due: Due, lock: Lock, seconds: float) -> Done:
     host, domain = known.host, known.view.domain
     try:
         if due.deed is not Deed.LINK_UP:

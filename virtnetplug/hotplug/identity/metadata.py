@@ -16,7 +16,7 @@ from virtnetplug.errors import (
     call,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.change.amendment import FORGET, POLICY, amend
 from virtnetplug.hotplug.check.reserved import unsettled
 from virtnetplug.hotplug.engine.prepared import refuse
@@ -113,7 +113,7 @@ def asked(unplug: UnplugPolicy | None, force_unplug: str | None) -> UnplugPolicy
 def set_policy(
     host: Host,
     domain: Domain,
-    lock: DomainLock,
+    lock: Lock,
     *,
     unplug: UnplugPolicy | None = None,
     serve: Sequence[str] | None = None,
@@ -129,7 +129,7 @@ def set_policy(
     return _change(known, lock, after if serve is None else _with_group(known.view, after, serve))
 
 
-def clear_policy(host: Host, domain: Domain, lock: DomainLock, *, unplug: bool = True, serve: bool = True) -> Outcome:
+def clear_policy(host: Host, domain: Domain, lock: Lock, *, unplug: bool = True, serve: bool = True) -> Outcome:
     """Delete the policy of unplugging, the groups, or both. The host's default holds again, and no link is held down."""
     known = KnownDomain.of(host, domain)
     after = replace(known.metadata, unplug=None) if unplug else known.metadata
@@ -167,7 +167,7 @@ def _explained_group(known: KnownDomain, group: Sequence[str]) -> Iterator[Candi
             yield CandidateView(alias=alias, why=why)
 
 
-def _change(known: KnownDomain, lock: DomainLock, after: DomainMetadata) -> Outcome:
+def _change(known: KnownDomain, lock: Lock, after: DomainMetadata) -> Outcome:
     host, view, before, name = known.host, known.view, known.metadata, known.view.domain.name
     then = KnownDomain(host, view, after)
     if after == before:

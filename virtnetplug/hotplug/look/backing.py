@@ -25,7 +25,7 @@ from virtnetplug.model.interface import Interface
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Refusal
 from virtnetplug.ports.domain import Domain
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 
 ON_BRIDGE = frozenset({"network", "bridge"})
 """Actual types whose tap is a port of a bridge."""

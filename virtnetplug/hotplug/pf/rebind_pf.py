@@ -15,7 +15,7 @@ from typing import ClassVar
 from virtnetplug import xml
 from virtnetplug.errors import Failed, HostDeviceUnfit, Refused, RemovalFailed, VirtnetplugError, incomplete_from
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLocks, Lock, least_of
+from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Wait, Work
 from virtnetplug.hotplug.check.reserved import freed
@@ -37,7 +37,7 @@ from virtnetplug.hotplug.guest import asking, guest, travel
 from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
@@ -301,11 +301,11 @@ class RebindPf(Operation):
 
             def forget_nics() -> None:
                 for nic in out:
-                    keep_or_drop_all(host, nic.domain, [nic.net])
+                    keep_or_drop(host, nic.domain, [nic.net])
 
             with resumed(host, now) as tx:
-                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=forget_nics)
-                return tx.outcome(Result.LEFT, reason="forgotten", message=message, nics=_nics_now(host, nics))
+                shown = partial(_nics_now, host, nics)
+                return tx.close(OperationState.LEFT, "forgotten", message, shown, also=forget_nics)
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def _locked(host: Host, record: OperationRecord, seconds: float) -> Iterator[Ope
     least = least_of(seconds)
     with (
         pf_lock(host, PciAddress.parse(record.request["pf"]), seconds, least=least),
-        DomainLocks(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
+        Lock(host, [nic.domain for nic in _nics(host, record)], seconds, least=least),
         taken_over(host, record.id) as now,
     ):
         yield now
@@ -352,8 +352,7 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
-    tx.finish(OperationState.PENDING, Result.PENDING, reason="guest-holds-device", error=message)
-    return tx.outcome(Result.PENDING, reason="guest-holds-device", message=message, nics=_nics_now(host, nics))
+    return tx.close(OperationState.PENDING, "guest-holds-device", message, lambda: _nics_now(host, nics))
 
 
 OPERATION = RebindPf

@@ -25,7 +25,7 @@ from virtnetplug.hotplug.plug.last_seen import see
 from virtnetplug.hotplug.plug.plugging import Part
 from virtnetplug.lifecycle import State
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Phase, Result, StepState
+from virtnetplug.model.operation import Half, Nic, OperationRecord, OperationState, Outcome, Phase, StepState
 from virtnetplug.model.run import Run
 from virtnetplug.ports.domain import Domain, GuestEvent, HowEnded, Watch
 
@@ -103,7 +103,7 @@ class GuestRelease:
         self._note_hosts(tx, is_between_hosts(self.domain, tx.record.run_asked))
         kept = f"The journal keeps the {then}: {call('recover', self.domain.name, wait=60)} waits for that."
         reason, message = held(self.domain, tx.record, ", ".join(nics), kept)
-        return pending(tx, reason, message, shown, also)
+        return tx.close(OperationState.PENDING, reason, message, shown, also=also)
 
     def _fault(self, tx: Transaction, alias: str, element: str, aim: str) -> VirtnetplugError:
         ending = self.ending(tx)
@@ -265,18 +265,6 @@ def under_way(
             for text in warnings:
                 tx.warn(text)
             yield tx, release
-
-
-def pending(
-    tx: Transaction,
-    reason: str,
-    message: str,
-    shown: Callable[[], Sequence[Nic]],
-    also: Callable[[], None] | None = None,
-) -> Outcome:
-    """Leave the operation pending. `also` is written in the same commit; `shown` gives the NICs of the outcome after that."""
-    tx.finish(OperationState.PENDING, Result.PENDING, reason=reason, error=message, also=also)
-    return tx.outcome(Result.PENDING, reason=reason, message=message, nics=shown())
 
 
 def guest_release(

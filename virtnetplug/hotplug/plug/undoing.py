@@ -32,7 +32,7 @@ from virtnetplug.hotplug.guest.asking import take_out
 from virtnetplug.hotplug.guest.definition import config_net, is_defined
 from virtnetplug.hotplug.guest.ending import expect_over
 from virtnetplug.hotplug.guest.guest import Answer
-from virtnetplug.hotplug.guest.travel import forget_ours
+from virtnetplug.hotplug.guest.travel import forget, known
 from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import describe, has_source_of, is_alike, name_in_config, same
 from virtnetplug.hotplug.plug.announcement import announce_partner
@@ -51,7 +51,7 @@ from virtnetplug.hotplug.plug.last_seen import (
 from virtnetplug.hotplug.plug.remembering import Remembered, undo
 from virtnetplug.hotplug.plug.restoring import restore
 from virtnetplug.model.actual import ActualDevice
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_minted
 from virtnetplug.model.operation import Half, Phase, StepState
 from virtnetplug.model.run import NO_RUN
 from virtnetplug.resolve import changes_between
@@ -151,8 +151,8 @@ def of_plug(site: Site, tx: Transaction, came: Coming, left: Sequence[Leaving] =
             take_out(site.host, site.domain, of_next, site.seconds, run=site.run)
         elif take_out(site.host, site.domain, its, site.seconds, run=run) is Answer.ENDED:
             _expect_over(site, tx, backend, net)
-        if not left:
-            forget_ours(site.domain, net)
+        if not left and not is_minted(net.alias):
+            forget(site.domain, (), [known(net)])
         announce_partner(site.host, site.domain, net, tx)
         if site.domain.evicts_cleanly:
             orphans.evict(site.host, site.domain, [net], site.seconds)

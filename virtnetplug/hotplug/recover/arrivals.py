@@ -50,7 +50,9 @@ def are_there(host: Host, domain: Domain) -> bool:
     """Whether `take_over` may have anything to do."""
     try:
         rows = host.journal.nics(host.hypervisor.key, domain.uuid)
-        return _are_stale(domain, rows) or _is_news(host, rows, _carried(domain))
+        process = domain.process() if rows else ""
+        is_stale = bool(process) and any(row.process != process for row in rows)  # last looked for in an earlier run
+        return is_stale or _is_news(host, rows, _carried(domain))
     except DomainNotRunning:
         return any((row.frontend, row.backend) != GONE for row in rows)
     except DomainMissing:
@@ -101,12 +103,6 @@ def _is_news(host: Host, rows: Sequence[NicRecord], carried: Travelling) -> bool
 def _is_over(host: Host, operation_id: str) -> bool:
     record = host.journal.operation(operation_id)
     return record is None or record.ended is not None
-
-
-def _are_stale(domain: Domain, rows: Sequence[NicRecord]) -> bool:
-    """Whether the journal's NICs of the domain were last looked for in an earlier run of it."""
-    process = domain.process() if rows else ""
-    return bool(process) and any(row.process != process for row in rows)
 
 
 def _refresh(host: Host, view: DomainView) -> None:

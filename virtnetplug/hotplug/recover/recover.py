@@ -12,20 +12,21 @@ from functools import partial
 
 from virtnetplug.errors import DomainBusy, DomainMissing, DomainNotRunning, ForgetRefused, JournalMoved
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock
+from virtnetplug.hotplug.call.lock import Lock
+from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Operation
-from virtnetplug.hotplug.engine.ownership import as_named_now, is_abandoned, taken_over
-from virtnetplug.hotplug.engine.registry import operation_of
+from virtnetplug.hotplug.engine.ownership import as_named_now, taken_over
 from virtnetplug.hotplug.engine.transaction import recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans, travel
 from virtnetplug.hotplug.guest.ending import REASONS, asked_guest, how
-from virtnetplug.hotplug.guest.nic_rows import keep_or_drop_all
+from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
 from virtnetplug.hotplug.look.view import describe, has_source_of
 from virtnetplug.hotplug.recover import arrivals, settling
 from virtnetplug.hotplug.recover.returns import return_devices
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Plan, Result, Scope, StepState
+from virtnetplug.model.run import Run
 from virtnetplug.model.travelling import Asked
 from virtnetplug.ports.domain import Domain, HowEnded
 
@@ -50,7 +51,7 @@ def recover(
     outcomes: list[Outcome] = []
     for domain in host.hypervisor.domains() if wanted is None else settling.existing(host, wanted):
         if arrivals.are_there(host, domain):  # a domain that is busy is left for the next time
-            with suppress(DomainBusy, DomainMissing), DomainLock(host, domain, 0.0, least=0.0):
+            with suppress(DomainBusy, DomainMissing), Lock(host, [domain], 0.0, least=0.0):
                 arrivals.take_over(host, domain)
     if wanted is None:
         arrivals.forget_departed(host)
@@ -111,7 +112,7 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
     record = _open_record(host, operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         return _forget_of_several(host, record, operation, wanted, seconds)
-    _expect_forgettable(domain_name, wanted, record, _lost(host, record))
+    _lost(host, domain_name, wanted, record)
     try:
         domain = host.hypervisor.domain(record.domain_uuid)
     except DomainMissing:
@@ -119,9 +120,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
         if outcome is None:
             raise _taken(operation_id) from None
         return (outcome,)
-    with DomainLock(host, domain, seconds):
-        lost = _lost(host, record)
-        _expect_undecided(domain, record, lost)
+    with Lock(host, [domain], seconds):
+        lost = _lost(host, domain_name, wanted, record)
         with taken_over(host, record.id) as mine:
             if mine is None:
                 raise _taken(operation_id)
@@ -129,9 +129,8 @@ def _forget(host: Host, domain_name: str | None, operation_id: str, seconds: flo
             message = f"forgotten: the {mine.operation} {mine.id} of {mine.domain_name} is closed. {_what_is_known(domain, mine, lost)}"
             with resumed(host, mine) as tx:
                 orphans.drop_ports(host, domain, orphans.nets_in_record(mine))
-                also = partial(keep_or_drop_all, host, domain, lost.out)
-                tx.finish(OperationState.LEFT, Result.LEFT, reason="forgotten", error=message, also=also)
-                closed = tx.outcome(Result.LEFT, reason="forgotten", message=message)
+                also = partial(keep_or_drop, host, domain, lost.out)
+                closed = tx.close(OperationState.LEFT, "forgotten", message, also=also)
         return (closed, *return_devices(host, domain.uuid, domain=domain, seconds=seconds))
 
 
@@ -148,15 +147,12 @@ def _plan_forget(host: Host, domain_name: str | None, operation_id: str) -> Plan
                 text = f"the guest of {domain.name} would not carry the {asked.operation} {asked.id} any more, which this journal does not have"
                 return arrivals.plan_of(domain.name, Scope(asked.scope), text)
     record = _open_record(host, operation_id)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         raise _taken(operation_id)
     if (operation := operation_of(record)) is not None and not operation.of_one_domain(record):
         text = f"{record.operation} {record.id}, left {record.state}, would be closed if nothing of it is left to undo but NICs that cannot be restored"
         return arrivals.plan_of("", record.scope, text)
-    lost = _lost(host, record)
-    _expect_forgettable(domain_name, wanted, record, lost)
-    with suppress(DomainMissing):
-        _expect_undecided(host.hypervisor.domain(record.domain_uuid), record, lost)
+    lost = _lost(host, domain_name, wanted, record)
     text = f"{record.operation} {record.id} of {record.domain_name}, left {record.state}, would be closed and forgotten"
     left = [f"{', '.join(map(describe, lost.out))} stays out of the guest"] if lost.out else []
     return arrivals.plan_of(record.domain_name, record.scope, text, *left)
@@ -174,23 +170,39 @@ class _Lost:
     elsewhere: dict[str, str] | None = None
 
 
-def _lost(host: Host, record: OperationRecord) -> _Lost:
-    try:
-        domain = host.hypervisor.domain(record.domain_uuid)
-        asked, run = _asked(record), record.run_asked
-        there = [(guest.now_of(domain, net, run=run), net) for net in asked]
-        elsewhere = {
-            net.alias or "": describe(now) for now, net in there if now is not None and not has_source_of(now, net)
-        }
-        left = {(step.name, step.nic) for step in record.steps if step.state is StepState.UNDO_FAILED}
-        out: tuple[Interface, ...] = ()
-        if record.state is OperationState.INCOMPLETE and {name for name, _ in left} == {"ask"}:
-            with suppress(DomainNotRunning):
-                nets = [net for net in asked if ("ask", net.alias) in left] if guest.goes_on(domain, run) else ()
-                out = tuple(net for net in nets if guest.there(domain, net) is None)
-        return _Lost(out, elsewhere)
-    except DomainMissing:
-        return _Lost()
+def _lost(host: Host, domain_name: str | None, wanted: Sequence[str] | None, record: OperationRecord) -> _Lost:
+    """What the guest shows; raises `ForgetRefused` if the operation is not one of the domain, or can be settled."""
+    if wanted is not None and record.domain_uuid not in wanted:
+        whose = record.domain_name or "no one domain"
+        raise ForgetRefused(f"operation {record.id} is one of {whose}, not of {domain_name}")
+    lost, is_decided = _Lost(), False
+    with suppress(DomainMissing):
+        domain, run = host.hypervisor.domain(record.domain_uuid), record.run_asked
+        lost = _shown(domain, record, run)
+        if domain.state().is_active and not (lost.elsewhere or lost.out):
+            is_decided = guest.goes_on(domain, run) or how(domain, run).end is not HowEnded.UNKNOWN
+    is_unknown = record.reason in (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED]) or bool(lost.elsewhere)
+    if not lost.out and not (record.state is OperationState.PENDING and is_unknown):
+        raise _can_be_settled(record)
+    if is_decided:
+        remedy = f"{recover_command(record, wait=60)} goes on with it"
+        raise ForgetRefused(f"{record.domain_name} runs, which decides the operation {record.id}: {remedy}")
+    return lost
+
+
+def _shown(domain: Domain, record: OperationRecord, run: Run) -> _Lost:
+    asked = _asked(record)
+    there = [(guest.now_of(domain, net, run=run), net) for net in asked]
+    elsewhere = {
+        net.alias or "": describe(now) for now, net in there if now is not None and not has_source_of(now, net)
+    }
+    left = {(step.name, step.nic) for step in record.steps if step.state is StepState.UNDO_FAILED}
+    out: tuple[Interface, ...] = ()
+    if record.state is OperationState.INCOMPLETE and {name for name, _ in left} == {"ask"}:
+        with suppress(DomainNotRunning):
+            nets = [net for net in asked if ("ask", net.alias) in left] if guest.goes_on(domain, run) else ()
+            out = tuple(net for net in nets if guest.there(domain, net) is None)
+    return _Lost(out, elsewhere)
 
 
 def _asked(record: OperationRecord) -> list[Interface]:
@@ -206,34 +218,12 @@ def _asked(record: OperationRecord) -> list[Interface]:
     return list(asked.values())
 
 
-def _expect_forgettable(
-    domain_name: str | None, wanted: Sequence[str] | None, record: OperationRecord, lost: _Lost
-) -> None:
-    """Raise `ForgetRefused` if the operation is not one of the domain, or can be settled."""
-    if wanted is not None and record.domain_uuid not in wanted:
-        whose = record.domain_name or "no one domain"
-        raise ForgetRefused(f"operation {record.id} is one of {whose}, not of {domain_name}")
-    is_unknown = record.reason in (REASONS[HowEnded.UNKNOWN], REASONS[HowEnded.SAVED]) or bool(lost.elsewhere)
-    if not lost.out and not (record.state is OperationState.PENDING and is_unknown):
-        raise _can_be_settled(record)
-
-
 def _can_be_settled(record: OperationRecord) -> ForgetRefused:
     return ForgetRefused(
         f"operation {record.id} can be settled. Only these operations are forgotten: the guest was saved, or ended in a way that is not known. "
         "Or the guest has its NIC connected to something else by now, or lacks a NIC that could not be restored. "
         f"{recover_command(record, wait=60)} goes on with it"
     )
-
-
-def _expect_undecided(domain: Domain, record: OperationRecord, lost: _Lost) -> None:
-    """Raise `ForgetRefused` where the domain runs, unless its NICs show all there is to know, or nothing shows how the run ended."""
-    if not domain.state().is_active or lost.elsewhere or lost.out:
-        return
-    run = record.run_asked
-    if guest.goes_on(domain, run) or how(domain, run).end is not HowEnded.UNKNOWN:
-        remedy = f"{recover_command(record, wait=60)} goes on with it"
-        raise ForgetRefused(f"{record.domain_name} runs, which decides the operation {record.id}: {remedy}")
 
 
 def _what_is_known(domain: Domain, record: OperationRecord, lost: _Lost) -> str:
@@ -283,7 +273,7 @@ def _open_record(host: Host, operation_id: str) -> OperationRecord:
 def _clear(host: Host, wanted: Sequence[str] | None, operation_id: str, seconds: float) -> Outcome | None:
     """Remove from a guest what an operation asked that the journal does not have; None if no guest carries it."""
     for domain in _domains_of(host, wanted):
-        with suppress(DomainNotRunning, DomainMissing), DomainLock(host, domain, seconds):
+        with suppress(DomainNotRunning, DomainMissing), Lock(host, [domain], seconds):
             if (asked := _asked_in(domain, operation_id)) is None:
                 continue
             _clear_guest(domain, operation_id)

@@ -20,18 +20,17 @@ from virtnetplug.errors import (
     VirtnetplugError,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import DomainLock, DomainLocks, least_of
+from virtnetplug.hotplug.call.lock import Lock, least_of
 from virtnetplug.hotplug.call.waiting import to_end
+from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.ownership import (
     as_named_now,
     await_end,
-    is_abandoned,
     owner_of,
     stands_still,
     taken_over,
 )
-from virtnetplug.hotplug.engine.registry import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY, recover_command, resumed
 from virtnetplug.hotplug.guest import guest, orphans
 from virtnetplug.hotplug.guest.ending import REASONS, between_hosts, is_between_hosts, touched_guest
@@ -75,12 +74,12 @@ def settle(
     host: Host, record: OperationRecord, seconds: float, *, allow_taint: bool, any_address: bool
 ) -> Outcome | None:
     """Settle one operation; None if another call has settled it."""
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         await_end(host, record, seconds)
         if (now := host.journal.operation(record.id)) is None or now.ended is not None:
             return None
         record = as_named_now(host, now)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         return _left_to_its_owner(host, record)
     operation = operation_of(record)
     if operation is None:
@@ -92,7 +91,7 @@ def settle(
             domain = host.hypervisor.domain(record.domain_uuid)
         except DomainMissing:
             return settle_without_domain(host, record, operation.without_domain)
-        with DomainLock(host, domain, seconds, least=least_of(seconds)) as lock:
+        with Lock(host, [domain], seconds, least=least_of(seconds)) as lock:
             return _settle(
                 host, domain, record, operation, lock, seconds, allow_taint=allow_taint, any_address=any_address
             )
@@ -104,12 +103,12 @@ def settle(
         return _failed(host, record, error)
 
 
-def settle_crashed(host: Host, domain: Domain, lock: DomainLock) -> None:
+def settle_crashed(host: Host, domain: Domain, lock: Lock) -> None:
     """Settle the open operations on `domain` that need no wait, before another operation begins. A NIC that its guest still holds blocks only itself."""
     arrivals.take_over(host, domain)
     for record in open_records(host, (domain.uuid,)):
         operation = operation_of(record)
-        if operation is None or not operation.of_one_domain(record) or not is_abandoned(host, record):
+        if operation is None or not operation.of_one_domain(record) or host.journal.is_owner_alive(record):
             continue
         try:
             _settle(host, domain, record, operation, lock, 0.0, allow_taint=False)
@@ -132,15 +131,15 @@ def settled_and_locked(
     look: Callable[[], T],
     domains_of: Callable[[T], Iterable[Domain]],
     seconds: float,
-) -> Iterator[tuple[T, DomainLocks]]:
+) -> Iterator[tuple[T, Lock]]:
     """What `look` sees while the locks of all domains that it is about are held.
 
     What crashes left of each domain is settled first. If another domain comes in between, all begins anew.
     """
     while True:
-        locks = DomainLocks(host, domains(), seconds)
+        locks = Lock(host, domains(), seconds)
         for domain in locks.domains:  # each by itself: to settle may take releasing its lock
-            with DomainLock(host, domain, seconds) as lock:
+            with Lock(host, [domain], seconds) as lock:
                 settle_crashed(host, domain, lock)
         with locks:
             seen = look()
@@ -154,7 +153,7 @@ def _settle(
     domain: Domain,
     record: OperationRecord,
     operation: type[Operation],
-    lock: DomainLock,
+    lock: Lock,
     seconds: float,
     *,
     allow_taint: bool,
@@ -189,8 +188,7 @@ def _left_between_hosts(host: Host, record: OperationRecord) -> Outcome:
     reason, message = between_hosts(record, names_of(record))
     state = OperationState.PENDING if record.state is OperationState.PENDING else OperationState.INCOMPLETE
     with resumed(host, record) as tx:
-        tx.finish(state, Result.PENDING, reason=reason, error=message)
-        return tx.outcome(Result.PENDING, reason=reason, message=message)
+        return tx.close(state, reason, message, result=Result.PENDING)
 
 
 def names_of(record: OperationRecord) -> str:
@@ -217,9 +215,7 @@ def settle_without_domain(host: Host, record: OperationRecord, end: OperationSta
         with resumed(host, mine) as tx:
             nets = (*orphans.nets_in_record(mine), *orphans.readable([mine.request.get("element")]))  # that of a heal
             orphans.drop_ports_of(host, record.domain_uuid, nets)
-            result = Result(end)
-            tx.finish(end, result, reason="domain-missing", error=message, also=forget)
-            return tx.outcome(result, reason="domain-missing", message=message)
+            return tx.close(end, "domain-missing", message, also=forget)
 
 
 def _left_to_its_owner(host: Host, record: OperationRecord) -> Outcome:
@@ -279,7 +275,7 @@ def _outcome(record: OperationRecord, result: Result, reason: str, message: str)
 def plan(host: Host, record: OperationRecord) -> Plan:
     """What `settle` would do."""
     operation = operation_of(record)
-    if not is_abandoned(host, record):
+    if host.journal.is_owner_alive(record):
         return _refused(record, _left_to_its_owner(host, record))
     if operation is None:
         return _refused(record, _unknown(record))

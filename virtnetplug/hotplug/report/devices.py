@@ -71,10 +71,11 @@ class _Look:
     def _pf(self, pf: PciDevice, vfs: Sequence[PciDevice]) -> PfView:
         is_up = self._host.host_devices.is_link_up(pf.address)
         counted = self._counters(pf, vfs)
+        its, netdevs = {vf.address for vf in vfs}, {pf.netdev} - {None}
         return PfView(
             device=pf,
             link_up=is_up,
-            pools=tuple(pool.name for pool in self._pools if _lends(pool, pf, vfs)),
+            pools=tuple(pool.name for pool in self._pools if pool.pf in netdevs or its.intersection(pool.addresses)),
             vfs=tuple(self._vf(vf, counted.get(vf.address), is_settable=pf.netdev is not None) for vf in vfs),
             problems=tuple(_pf_problems(pf, is_up)),
         )
@@ -83,11 +84,16 @@ class _Look:
         users = [*self._users.get(vf.address, ()), *self._processes(vf)]
         holding = self._holdings.get(vf.address)
         state = _state(users, holding)
+        settings: VfSettings | None = None
+        if is_settable:
+            settings = self._tried(
+                "the settings of the VFs", lambda: self._host.host_devices.settings(vf.address), None
+            )
         return VfView(
             device=vf,
             state=state,
             users=tuple(users),
-            settings=self._settings(vf, is_settable=is_settable),
+            settings=settings,
             counters=counters if state is DeviceState.ATTACHED else None,
             problems=tuple(_vf_problems(vf, state, users, holding, self._host.host_devices.group(vf.address))),
         )
@@ -99,12 +105,6 @@ class _Look:
         if not is_lent or pf.netdev is None:
             return nothing
         return self._tried("the counters of the VFs", lambda: self._host.host_devices.counters(pf.address), nothing)
-
-    def _settings(self, vf: PciDevice, *, is_settable: bool) -> VfSettings | None:
-        def look() -> VfSettings | None:
-            return self._host.host_devices.settings(vf.address)
-
-        return self._tried("the settings of the VFs", look, None) if is_settable else None
 
     def _processes(self, vf: PciDevice) -> list[DeviceUser]:
         """A device that VFIO does not have is open nowhere: the scan of all processes is left out."""
@@ -140,11 +140,6 @@ def _pools(host: Host) -> Iterator[Network]:
         network = host.networks.network(name)
         if network.is_pool:
             yield network
-
-
-def _lends(pool: Network, pf: PciDevice, vfs: Sequence[PciDevice]) -> bool:
-    is_of_pf = pool.pf is not None and pool.pf == pf.netdev
-    return is_of_pf or not {vf.address for vf in vfs}.isdisjoint(pool.addresses)
 
 
 def _add_domains(host: Host, users: Users) -> None:
@@ -209,7 +204,8 @@ def _vf_problems(
     if state is DeviceState.ATTACHED and vf.driver != VFIO_DRIVER:
         yield f"a domain has it, and its driver is {vf.driver or 'none'} instead of {VFIO_DRIVER}"
     if state is DeviceState.FREE and vf.driver == VFIO_DRIVER:
-        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {_node_name(vf)}' returns it"
+        node = f"pci_{str(vf.address).replace(':', '_').replace('.', '_')}"
+        yield f"on {VFIO_DRIVER} although nobody has it; 'virsh nodedev-reattach {node}' returns it"
     if state is DeviceState.BUSY:
         pids = ", ".join(str(user.pid) for user in users if user.pid is not None)
         yield f"process {pids} has it open through VFIO, and no domain of this connection has it"
@@ -225,7 +221,3 @@ def _vf_problems(
         yield f"shares IOMMU group {vf.iommu_group} with {names}: VFIO refuses it while the host uses those"
     if vf.iommu_group is None:
         yield "in no IOMMU group, so VFIO cannot lend it; `doctor()` says why"
-
-
-def _node_name(vf: PciDevice) -> str:
-    return f"pci_{str(vf.address).replace(':', '_').replace('.', '_')}"

@@ -9,9 +9,7 @@ from urllib.parse import urlsplit
 from virtnetplug.errors import VirtnetplugError
 from virtnetplug.model.audit import Check, Diagnosis, Verdict
 from virtnetplug.model.host_device import VFIO_DRIVER, PciDevice
-from virtnetplug.ports.host_devices import HostDevices
-from virtnetplug.ports.host_facts import HostFacts
-from virtnetplug.ports.network import Networks
+from virtnetplug.ports.host import HostDevices, HostFacts, Networks
 
 OK, WARNING, UNKNOWN, MISSING = Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MISSING
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from virtnetplug import xml
-from virtnetplug.backends import are_lent, backend_of
+from virtnetplug.backends import are_lent, backend_of, faults
 from virtnetplug.errors import DomainMissing, DomainNotRunning, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest import guest, orphans
@@ -18,7 +18,7 @@ from virtnetplug.hotplug.look.recognition import end_of, has_other_end, is_anoth
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, has_source_of, look
 from virtnetplug.lifecycle import ASKED, GONE, State
 from virtnetplug.model.interface import Interface, is_lasting
-from virtnetplug.model.operation import Half, Nic, NicRecord, OperationRecord, Phase, StepState
+from virtnetplug.model.operation import Event, Half, Nic, NicRecord, OperationRecord, Phase, StepState
 from virtnetplug.model.travelling import KnownNic
 from virtnetplug.ports.domain import Domain
 
@@ -45,7 +45,14 @@ def list_nics(host: Host, domain_name: str | None = None) -> tuple[Nic, ...]:
                 raise
             continue  # it went away since the list was made
         nics += nics_of(host, view)
+    _warn_of_packages(host)
     return (*nics, *_quarantined(host, domain_name, domains))
+
+
+def _warn_of_packages(host: Host) -> None:
+    """A backend of another package that cannot be used did not say what it knows of the NICs."""
+    for text in faults():
+        host.publish(Event(kind="warning", text=text))
 
 
 def _quarantined(host: Host, domain_name: str | None, domains: Sequence[Domain]) -> Iterator[Nic]:
@@ -75,6 +82,7 @@ def show_nic(host: Host, domain_name: str, selector: str) -> NicDetail:
     pair = find(view, selector)
     nic = nics_of(host, view, [pair])[0]
     records = host.journal.history(hypervisor=host.hypervisor.key, domain=view.domain.uuid, limit=1000)
+    _warn_of_packages(host)
     touched = tuple(record for record in records if _touches(record, pair))
     live, config = pair
     return NicDetail(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 from virtnetplug import xml
 from virtnetplug.backends import types_that
 from virtnetplug.errors import DomainMissing, DomainNotRunning, DomainTransient, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.engine.ownership import is_abandoned, stands_still
+from virtnetplug.hotplug.engine.ownership import stands_still
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord
 from virtnetplug.ports.domain import Domain, DomainState, Ends, Stray
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.xml import NetGlimpse
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,7 @@ class Survey:
 
     `domains` is by UUID. `is_whole` is false when only one domain was looked at. `ports` has the UUIDs of
     each network's ports. `strays` and `ends` are what the hypervisor's host shows by itself, where it does: by domain, and by domain, MAC and link.
-    `remains` are the ids of ended Xen domains that xenstore still has something of; of a survey `with_remains` alone.
+    `remains` are the ids of ended Xen domains that xenstore still has something of; a survey of one domain has none.
     `alive` holds the ids of those of `operations` that somebody is working on, `stalled` why some of them do not get on.
     """
 
@@ -99,20 +103,10 @@ def look_again(host: Host, first: Survey, uuids: Collection[str]) -> Survey:
     domains = dict(first.domains)
     for uuid in uuids:
         old = domains.pop(uuid, None)
-        new = _see_again(old) if old is not None else None
-        if new is not None:
-            domains[uuid] = new
+        with suppress(DomainMissing):
+            if old is not None and (new := _see(old.domain, old.domain.state())) is not None:
+                domains[uuid] = new
     return _surroundings(host, domains, is_whole=first.is_whole)
-
-
-def with_remains(host: Host, whole: Survey) -> Survey:
-    """`whole` with the ids of ended Xen domains that xenstore still has something of."""
-    if host.vif_store is None or not whole.is_whole:
-        return whole
-    try:
-        return replace(whole, remains=host.vif_store.remains())
-    except VirtnetplugError as error:
-        return _blind(whole, f"what is left of domains that ended: {error.message}")
 
 
 def _see(domain: Domain, state: DomainState) -> Seen | None:
@@ -131,36 +125,44 @@ def _see(domain: Domain, state: DomainState) -> Seen | None:
     return Seen(domain, domain.name, domain.uuid, live_xml, config_xml)
 
 
-def _see_again(old: Seen) -> Seen | None:
-    try:
-        return _see(old.domain, old.domain.state())
-    except DomainMissing:
-        return None
-
-
 def _surroundings(host: Host, domains: Mapping[str, Seen], *, is_whole: bool) -> Survey:
     """The host, the networks and the journal around `domains`."""
-    whole = Survey(domains=domains, is_whole=is_whole)
-    whole = _with_links(host, whole)
-    whole = _with_ends(whole)
-    whole = _with_ports(host, whole)
-    return _with_journal(host, whole)
+    unseen: list[str] = []
 
+    def tried(what: str, look: Callable[[], T]) -> T | None:
+        try:
+            return look()
+        except (VirtnetplugError, OSError) as error:
+            unseen.append(f"{what}: {error.message if isinstance(error, VirtnetplugError) else error}")
+            return None
 
-def _with_links(host: Host, whole: Survey) -> Survey:
-    active = [seen.uuid for seen in whole.domains.values() if seen.is_active]
-    if not active:
-        return whole
-    if not host.hypervisor.is_local:
-        return _blind(whole, "taps and bridges: the hypervisor runs on another host")
-    try:
-        whole = replace(whole, links=host.links.links(), taps=host.links.taps_by_domain())
-    except OSError as error:
-        return _blind(whole, f"taps and bridges: {error}")
-    hidden = sum(uuid not in (whole.taps or ()) and not shows_ends(whole.domains[uuid]) for uuid in active)
+    active = [seen for seen in domains.values() if seen.is_active]
+    links = taps = None
+    if active and not host.hypervisor.is_local:
+        unseen.append("taps and bridges: the hypervisor runs on another host")
+    elif active:
+        links, taps = tried("taps and bridges", lambda: (host.links.links(), host.links.taps_by_domain())) or (
+            None,
+            None,
+        )
+    hidden = sum(seen.uuid not in taps and not shows_ends(seen) for seen in active) if taps is not None else 0
     if hidden:
-        return _blind(whole, f"the taps that QEMU holds open, for {hidden} running domain(s): that takes root")
-    return whole
+        unseen.append(f"the taps that QEMU holds open, for {hidden} running domain(s): that takes root")
+    shown = [seen for seen in active if shows_ends(seen)]
+    strays = {seen.uuid: tried(f"what the host shows of the NICs of {seen.name}", seen.domain.strays) for seen in shown}
+    whole = Survey(
+        domains=domains,
+        is_whole=is_whole,
+        links=links,
+        taps=taps,
+        strays={uuid: its for uuid, its in strays.items() if its is not None},
+        ends={place: ends for seen in shown for place, ends in _ends(seen)},
+        ports=tried("networks and their ports", lambda: _ports(host)),
+    )
+    whole = tried("the journal", lambda: _with_journal(host, whole)) or whole
+    store = host.vif_store
+    remains = tried("what is left of domains that ended", store.remains) if store is not None and is_whole else None
+    return replace(whole, remains=remains or frozenset(), unseen=tuple(unseen))
 
 
 def shows_ends(seen: Seen) -> bool:
@@ -168,59 +170,34 @@ def shows_ends(seen: Seen) -> bool:
     return seen.domain.ends(None) is not None
 
 
-def _with_ends(whole: Survey) -> Survey:
-    strays: dict[str, Sequence[Stray]] = {}
-    ends: dict[tuple[str, str, str | None], Ends] = {}
-    for seen in whole.domains.values():
-        if not seen.is_active or not shows_ends(seen):
-            continue
-        try:
-            strays[seen.uuid] = seen.domain.strays()
-        except VirtnetplugError as error:
-            whole = _blind(whole, f"what the host shows of the NICs of {seen.name}: {error.message}")
-        for net in seen.live:
-            its = (
-                seen.domain.ends(net.mac, net.target)
-                if net.type in types_that("shown_types") and net.mac is not None
-                else None
-            )
-            if its is not None and net.mac is not None:
-                ends[seen.uuid, net.mac, net.target] = its
-    return replace(whole, strays=strays, ends=ends)
+def _ends(seen: Seen) -> Iterator[tuple[tuple[str, str, str | None], Ends]]:
+    for net in seen.live:
+        if net.mac is not None and net.type in types_that("shown_types"):
+            its = seen.domain.ends(net.mac, net.target)
+            if its is not None:
+                yield (seen.uuid, net.mac, net.target), its
 
 
-def _with_ports(host: Host, whole: Survey) -> Survey:
-    try:
-        names = host.networks.names()
-        # Neither the ports' own XML nor the network's is read here: 8,000 NICs have 8,000 ports.
-        return replace(whole, ports={name: frozenset(host.networks.port_uuids(name)) for name in names})
-    except VirtnetplugError as error:
-        return _blind(whole, f"networks and their ports: {error.message}")
+def _ports(host: Host) -> dict[str, frozenset[str]]:
+    """Neither the ports' own XML nor the network's is read here: 8,000 NICs have 8,000 ports."""
+    return {name: frozenset(host.networks.port_uuids(name)) for name in host.networks.names()}
 
 
 def _with_journal(host: Host, whole: Survey) -> Survey:
     hypervisor = host.hypervisor.key
     only = None if whole.is_whole else next(iter(whole.domains), "")
-    try:
-        domains = () if only is None else (only, "")  # those of a PF are of no one domain
-        operations = tuple(
-            replace(record, domain_name=whole.domains[record.domain_uuid].name)
-            if record.domain_uuid in whole.domains
-            else record
-            for record in host.journal.open_operations(hypervisor, *domains)
-        )
-        alive = [record for record in operations if not is_abandoned(host, record)]
-        stalled = {record.id: why for record in alive if (why := stands_still(host, record)) is not None}
-        return replace(
-            whole,
-            nics=tuple(host.journal.nics(hypervisor, only)),
-            operations=operations,
-            alive=frozenset(record.id for record in alive),
-            stalled=stalled,
-        )
-    except VirtnetplugError as error:
-        return _blind(whole, f"the journal: {error.message}")
-
-
-def _blind(whole: Survey, why: str) -> Survey:
-    return replace(whole, unseen=(*whole.unseen, why))
+    domains = () if only is None else (only, "")  # those of a PF are of no one domain
+    operations = tuple(
+        replace(record, domain_name=whole.domains[record.domain_uuid].name)
+        if record.domain_uuid in whole.domains
+        else record
+        for record in host.journal.open_operations(hypervisor, *domains)
+    )
+    alive = [record for record in operations if host.journal.is_owner_alive(record)]
+    return replace(
+        whole,
+        nics=tuple(host.journal.nics(hypervisor, only)),
+        operations=operations,
+        alive=frozenset(record.id for record in alive),
+        stalled={record.id: why for record in alive if (why := stands_still(host, record)) is not None},
+    )

@@ -30,7 +30,7 @@ from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, Refusal, Scope
 from virtnetplug.ports.domain import Domain
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 from virtnetplug.ports.xen import Vif, VifDrivers, VifStore
 
 VIF_MAC = "fe:ff:ff:ff:ff:ff"

@@ -23,7 +23,7 @@ from virtnetplug.errors import (
     XenStoreFailed,
 )
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.call.lock import LEAST, DomainLocks, Lock, least_of, named_lock
+from virtnetplug.hotplug.call.lock import LEAST, Lock, least_of, named_lock
 from virtnetplug.hotplug.call.methods import Asked
 from virtnetplug.hotplug.call.waiting import Work, at_once
 from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operation, Shape
@@ -208,8 +208,7 @@ def _end(
         message = "; ".join(gone)
         is_replaced = any(netback.is_replaced(host, nic) for nic in nics)
         reason = NicChanged.reason if is_replaced else "guest-ended"
-        tx.finish(OperationState.UNDONE, Result.UNDONE, reason=reason, error=message)
-        return tx.outcome(Result.UNDONE, reason=reason, message=message)
+        return tx.close(OperationState.UNDONE, reason, message)
     renewed = netback.renewed(host, nics, moved)
     tx.warn(*gone, *netback.moved(host, nics), *renewed)
     reason = "ring-renewed" if renewed else "recovered" if said else ""
@@ -256,7 +255,7 @@ class RebindVif(Operation):
         least = least_of(seconds)
         with (
             _driver_lock(host, seconds, least=least),
-            DomainLocks(host, domains, seconds, least=least),
+            Lock(host, domains, seconds, least=least),
             taken_over(host, record.id) as now,
         ):
             if now is None:

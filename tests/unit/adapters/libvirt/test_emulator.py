@@ -64,3 +64,16 @@ def test_what_cannot_be_read_says_nothing(tmp_path: Path, written: str | None) -
     if written is not None:
         (tmp_path / "web1.pid").write_text(written)
     assert emulator.process(tmp_path, "web1") == emulator.process(None, "web1") == ""
+
+
+def test_an_emulator_that_did_not_answer_is_asked_again(tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    program.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/ready ] && printf 'Network devices:\\nname \"e1000\", bus PCI\\n'\n"
+    )
+    program.chmod(0o755)
+    assert emulator.nic_models(str(program)) is None
+    (tmp_path / "ready").touch()
+    assert emulator.nic_models(str(program)) == {"e1000"}
+    (tmp_path / "ready").unlink()
+    assert emulator.nic_models(str(program)) == {"e1000"}, "it is asked once"

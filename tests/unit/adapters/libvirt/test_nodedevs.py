@@ -9,7 +9,7 @@ import libvirt
 import pytest
 
 from virtnetplug.adapters.libvirt.faults import PermissionDenied
-from virtnetplug.adapters.libvirt.nodedevs import LibvirtNodeDevices
+from virtnetplug.adapters.libvirt.networks import LibvirtNodeDevices
 from virtnetplug.errors import ConnectionLost, HostDeviceBusy, HostDeviceFailed, HostDeviceMissing
 from virtnetplug.model.pci import PciAddress
 

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from virtnetplug.adapters.linux import bridge_port, rtnetlink
+from virtnetplug.adapters.linux import links, rtnetlink
 from virtnetplug.model.interface import Vlan, VlanTag
 
 SET, DELETE = 19, 17
@@ -44,5 +44,5 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
 def test_a_new_port_leaves_vlan_1_for_its_own(
     asked: list[tuple[int, int, int]], vlan: Vlan, expected: list[tuple[int, int]]
 ) -> None:
-    bridge_port.set_vlans(9, vlan)
+    links.set_vlans(9, vlan)
     assert asked == [(DELETE, 0, 1), *((SET, flags, number) for flags, number in expected)]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.adapters.linux.sriov import BARE_PF, PF, VF0, VF1, Tree, igb
-from virtnetplug.adapters.linux import host_devices, rtnetlink, vf
+from virtnetplug.adapters.linux import rtnetlink, vf
 from virtnetplug.adapters.linux.host_devices import LinuxHostDevices
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
 from virtnetplug.errors import HostDeviceFailed, HostDeviceMissing, HostDeviceUnfit
 from virtnetplug.model.host_device import NO_MAC, Boot, VfCounters, VfSettings
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.host_facts import ModuleFault
+from virtnetplug.ports.host import ModuleFault
 
 FIRST, SECOND = PciAddress.parse(VF0), PciAddress.parse(VF1)
 MAC = "52:54:00:12:34:56"
@@ -47,13 +47,10 @@ class Kernel:
         assert pf == 2
         return dict(self.vfs)
 
-    def setter(self, name: str, *fields: str) -> object:
-        def call(pf: int, index: int, *values: object) -> None:
-            self._log(name)
-            assert pf == 2
-            self.vfs[index] = dataclasses.replace(self.vfs[index], **dict(zip(fields, values, strict=True)))
-
-        return call
+    def set(self, pf: int, index: int, setting: str, *values: object) -> None:
+        self._log(setting.removeprefix("admin ").lower().replace(" ", "_"))
+        assert pf == 2
+        self.vfs[index] = dataclasses.replace(self.vfs[index], **dict(zip(vf.SETTINGS[setting], values, strict=True)))
 
     def write(self, index: int, attribute: bytes) -> None:
         self._log(f"own {index} {attribute[4:].hex()}")
@@ -69,11 +66,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     one = Kernel()
     monkeypatch.setattr(vf, "read", one.read)
     monkeypatch.setattr(rtnetlink, "write", one.write)
-    settings = [
-        (label, one.setter(setter.__name__.removeprefix("set_"), *fields), fields)
-        for label, setter, fields in host_devices._SETTINGS
-    ]
-    monkeypatch.setattr(host_devices, "_SETTINGS", settings)
+    monkeypatch.setattr(vf, "write", one.set)
     return one
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from virtnetplug.adapters.linux.host_facts import LinuxHostFacts
-from virtnetplug.ports.host_facts import Memlock
+from virtnetplug.ports.host import Memlock
 
 LIMITS = "Limit                     Soft Limit           Hard Limit           Units     \nMax locked memory         {0:<20} {0:<20} bytes     \n"
 

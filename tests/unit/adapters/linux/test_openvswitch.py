@@ -12,7 +12,7 @@ from virtnetplug.adapters.linux.links import LinuxLinks
 from virtnetplug.adapters.linux.rtnetlink import RawLink
 from virtnetplug.errors import Failed
 from virtnetplug.model.interface import Vlan, VlanTag
-from virtnetplug.ports.links import SwitchPort
+from virtnetplug.ports.host import SwitchPort
 
 # as Open vSwitch 3.5 answers, of a bridge with one port of its own and one with a guest's beside it
 ANSWER = """\

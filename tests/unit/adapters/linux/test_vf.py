@@ -130,13 +130,13 @@ def test_a_pf_with_many_vfs() -> None:
 
 
 SETTERS: list[tuple[Callable[[], None], str, dict[str, object]]] = [
-    (lambda: vf.set_mac(2, 1, MAC), "IFLA_VF_MAC", {"vf": 1, "mac": MAC}),
-    (lambda: vf.set_rate(2, 1, 10, 500), "IFLA_VF_RATE", {"vf": 1, "min_tx_rate": 10, "max_tx_rate": 500}),
-    (lambda: vf.set_spoofchk(2, 1, False), "IFLA_VF_SPOOFCHK", {"vf": 1, "spoofchk": 0}),
-    (lambda: vf.set_trust(2, 1, True), "IFLA_VF_TRUST", {"vf": 1, "trust": 1}),
-    (lambda: vf.set_link_state(2, 1, "disable"), "IFLA_VF_LINK_STATE", {"vf": 1, "link_state": 2}),
+    (lambda: vf.write(2, 1, "admin MAC", MAC), "IFLA_VF_MAC", {"vf": 1, "mac": MAC}),
+    (lambda: vf.write(2, 1, "rate", 10, 500), "IFLA_VF_RATE", {"vf": 1, "min_tx_rate": 10, "max_tx_rate": 500}),
+    (lambda: vf.write(2, 1, "spoofchk", False), "IFLA_VF_SPOOFCHK", {"vf": 1, "spoofchk": 0}),
+    (lambda: vf.write(2, 1, "trust", True), "IFLA_VF_TRUST", {"vf": 1, "trust": 1}),
+    (lambda: vf.write(2, 1, "link state", "disable"), "IFLA_VF_LINK_STATE", {"vf": 1, "link_state": 2}),
     (
-        lambda: vf.set_vlan(2, 1, 42, 3, "802.1ad"),
+        lambda: vf.write(2, 1, "VLAN", 42, 3, "802.1ad"),
         "IFLA_VF_VLAN_LIST",
         {"vf": 1, "vlan": 42, "qos": 3, "proto": 0x88A8},
     ),

@@ -29,11 +29,11 @@ def version_4(directory: Path, *records: OperationRecord | NicRecord | Holding) 
         connection.execute("PRAGMA user_version = 4")
         for record in records:
             if isinstance(record, OperationRecord):
-                table, row = "operations", rows.row_from_operation(record)
+                table, row = "operations", rows.row_from(record, rows.OPERATION)
             elif isinstance(record, NicRecord):
                 table, row = "nics", rows.row_from(record, rows.NIC)
             else:
-                table, row = "holdings", rows.row_from_holding(record)
+                table, row = "holdings", rows.row_from(record, rows.HOLDING)
             columns = [column[1] for column in connection.execute(f"PRAGMA table_info({table})")]
             has = [name for name in columns if name in row]
             connection.execute(rows.insert_into(table, has), row)

@@ -17,7 +17,7 @@ from virtnetplug.model.mac import Mac
 from virtnetplug.model.network import Network, NetworkPort
 from virtnetplug.model.operation import Half, NicRecord, OperationRecord, OperationState, Phase
 from virtnetplug.ports.domain import Ends, Stray
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 
 PORT = "aaaaaaaa-0000-4000-8000-000000000001"
 IN_PORT = f"network='default' portid='{PORT}' bridge='virbr0'"

@@ -8,7 +8,7 @@ from tests.fakes.stage import Stage, nic
 from virtnetplug.errors import NotSupported
 from virtnetplug.hotplug.audit.severed import severed
 from virtnetplug.model.network import Network
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 
 PORT = "aaaaaaaa-0000-4000-8000-000000000001"
 

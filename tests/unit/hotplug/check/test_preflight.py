@@ -12,7 +12,7 @@ from virtnetplug.hotplug.check.preflight import check_attach, check_scope, check
 from virtnetplug.hotplug.look.view import look
 from virtnetplug.model.network import Network, Portgroup
 from virtnetplug.model.operation import Half, Refusal, Scope
-from virtnetplug.ports.links import Link
+from virtnetplug.ports.host import Link
 
 BOTH = (Half.LIVE, Half.CONFIG)
 

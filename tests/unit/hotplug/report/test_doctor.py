@@ -12,7 +12,7 @@ from virtnetplug.hotplug.report.doctor import Reach, diagnose
 from virtnetplug.model.audit import Check, Diagnosis, Verdict
 from virtnetplug.model.network import Network
 from virtnetplug.model.pci import PciAddress
-from virtnetplug.ports.host_facts import Memlock, ModuleFault
+from virtnetplug.ports.host import Memlock, ModuleFault
 
 PFS = PciAddress.parse("0000:01:00.0"), PciAddress.parse("0000:02:00.0")
 
