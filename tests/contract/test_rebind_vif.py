@@ -28,8 +28,7 @@ from virtnetplug.errors import (
 )
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.vif import netback
-from virtnetplug.hotplug.vif import rebind as rebind_vif
+from virtnetplug.hotplug.vif import netback, rebind_vif
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.host_device import NetdevState

@@ -23,8 +23,7 @@ from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.xen import FakeXen
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.plugger import Plugger
-from virtnetplug.hotplug.vif import netback
-from virtnetplug.hotplug.vif import rebind as rebind_vif
+from virtnetplug.hotplug.vif import netback, rebind_vif
 from virtnetplug.model.operation import OPEN_STATES, OperationState, Result
 
 BROKEN = {"killed", "incomplete", "lost"}

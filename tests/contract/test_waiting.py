@@ -16,7 +16,7 @@ from virtnetplug.hotplug.call.waiting import WaitsFor, Work
 from virtnetplug.hotplug.change.detach import PlainDetach as Detach
 from virtnetplug.hotplug.change.update import Update
 from virtnetplug.hotplug.engine.operation import Operation
-from virtnetplug.hotplug.pf.rebind import RebindPf
+from virtnetplug.hotplug.pf.rebind_pf import RebindPf
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.operation import Half, OperationState, Outcome, Result, Scope
 from virtnetplug.ports.domain import GuestEvent, GuestEventKind

@@ -226,7 +226,7 @@ def test_good_imports_are_let_in() -> None:
 
 
 OPERATION_NAMES = {name.partition(" ")[0] for name in kinds.KINDS} - {"remember"}  # a step is called so, too
-THEIRS = {"pf.rebind": "pf.plan"}
+THEIRS = {"pf.rebind_pf": "pf.plan"}
 """Of an operation in several modules, the one that has its name."""
 
 

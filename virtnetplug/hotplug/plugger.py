@@ -203,9 +203,9 @@ class Plugger:
         other host. Raises `VifNotConnected`, with the states of both ends, if they are not Connected again after `wait` seconds. The `Outcome` is ``done``;
         its `reason` is ``ring-renewed`` if a guest made a new connection meanwhile.
         """
-        from virtnetplug.hotplug.vif import rebind
+        from virtnetplug.hotplug.vif import rebind_vif
 
-        return rebind.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
+        return rebind_vif.rebind_vif(self._host, domain, nic, reload_driver=reload_driver, seconds=wait)
 
     plan_rebind_vif = rebind_vif.plan
 
@@ -227,12 +227,12 @@ class Plugger:
         partner are refused unless `allow_outage`. The `Outcome` is ``done``, ``already``, or ``pending`` if a guest does not let go: then the PF was left
         alone. The outcome's `domain` is the PF's address.
         """
-        from virtnetplug.hotplug.pf import plan, rebind
+        from virtnetplug.hotplug.pf import plan, rebind_pf
 
         wish = plan.wish_of(
             reload_driver=reload_driver, numvfs=numvfs, firmware_hook=firmware_hook, allow_outage=allow_outage
         )
-        return rebind.rebind_pf(self._host, pf, wish, seconds=wait)
+        return rebind_pf.rebind_pf(self._host, pf, wish, seconds=wait)
 
     plan_rebind_pf = rebind_pf.plan
 
@@ -272,9 +272,9 @@ class Plugger:
 
     def identities(self, domain: str | None = None) -> tuple[IdentityView, ...]:
         """What the metadata of one domain, or of all, keeps of emulated NICs, and where these NICs and their fast twins are now."""
-        from virtnetplug.hotplug.identity import identities
+        from virtnetplug.hotplug.identity import metadata
 
-        return identities.identities(self._host, domain)
+        return metadata.identities(self._host, domain)
 
     @interruptible(ONE)
     def forget_identity(self, domain: str, emulated: str, *, force: bool = False) -> Outcome:
@@ -282,10 +282,10 @@ class Plugger:
 
         Refused (``identity-only-copy``) for a NIC that no definition has, because the metadata is its only copy; `force` overrules that.
         """
-        from virtnetplug.hotplug.identity import identities
+        from virtnetplug.hotplug.identity import metadata
 
         with self._locked(domain) as (found, _):
-            return identities.forget(self._host, found, emulated, force=force)
+            return metadata.forget(self._host, found, emulated, force=force)
 
     @interruptible(ONE)
     def set_policy(
@@ -302,31 +302,31 @@ class Plugger:
         The domain keeps the policy, and a running guest follows it at once. `force_unplug` is the word ``NICS``, which means `UnplugPolicy.PRESENT`.
         `domain` None means this host's default, which has no `serve`. `wait` bounds how long a guest is waited for that a NIC is to leave.
         """
-        from virtnetplug.hotplug.identity import policies
+        from virtnetplug.hotplug.identity import metadata
 
-        policy = policies.asked(unplug, force_unplug)
+        policy = metadata.asked(unplug, force_unplug)
         if domain is None:
             if policy is None or serve is not None:
                 raise UsageError("a host's default says when emulated NICs go: `unplug` or `force_unplug='NICS'`")
-            return policies.set_host_policy(self._host, policy)
-        return self._governed(domain, partial(policies.set_policy, self._host, unplug=policy, serve=serve), wait)
+            return metadata.set_host_policy(self._host, policy)
+        return self._governed(domain, partial(metadata.set_policy, self._host, unplug=policy, serve=serve), wait)
 
     @interruptible(ONE)
     def clear_policy(
         self, domain: str | None, *, unplug: bool = True, serve: bool = True, wait: float = 30.0
     ) -> Outcome:
         """Delete the policy of unplugging, the groups of NICs, or both. Links that were held down go up. `domain` None means this host's default."""
-        from virtnetplug.hotplug.identity import policies
+        from virtnetplug.hotplug.identity import metadata
 
         if domain is None:
-            return policies.set_host_policy(self._host, UnplugPolicy.KEEP)
-        return self._governed(domain, partial(policies.clear_policy, self._host, unplug=unplug, serve=serve), wait)
+            return metadata.set_host_policy(self._host, UnplugPolicy.KEEP)
+        return self._governed(domain, partial(metadata.clear_policy, self._host, unplug=unplug, serve=serve), wait)
 
     def explain_policy(self, domain: str) -> PolicyView:
         """Which emulated NICs are unplugged, which NIC carries the traffic, and why, for the domain as it is now; nothing is touched."""
-        from virtnetplug.hotplug.identity import policies
+        from virtnetplug.hotplug.identity import metadata
 
-        return policies.explain_policy(self._host, self._host.hypervisor.domain(domain))
+        return metadata.explain_policy(self._host, self._host.hypervisor.domain(domain))
 
     def list(self, domain: str | None = None) -> tuple[Nic, ...]:
         """Every NIC of one domain, or of all, as long as the guest or its definition has it."""

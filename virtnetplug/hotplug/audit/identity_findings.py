@@ -14,8 +14,8 @@ from virtnetplug.hotplug.change.remembering import Remembered, halves_of
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.identity import handover
 from virtnetplug.hotplug.identity.enforcement import dues, enforce
-from virtnetplug.hotplug.identity.identities import HANDED
 from virtnetplug.hotplug.identity.known import KnownDomain
+from virtnetplug.hotplug.identity.metadata import HANDED
 from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
 from virtnetplug.hotplug.report.survey import Seen, Survey

@@ -29,8 +29,7 @@ from virtnetplug.hotplug.change.remembering import POLICY, REMEMBER, amend, name
 from virtnetplug.hotplug.engine.kinds import operation_of
 from virtnetplug.hotplug.engine.operation import Direction, Operation
 from virtnetplug.hotplug.engine.prepared import Prepared, failure
-from virtnetplug.hotplug.identity.known import KnownDomain
-from virtnetplug.hotplug.identity.serving import NOWHERE, candidates, twins_of
+from virtnetplug.hotplug.identity.known import NOWHERE, KnownDomain, candidates, twins_of
 from virtnetplug.hotplug.look.recognition import without_strangers
 from virtnetplug.hotplug.look.view import DomainNic
 from virtnetplug.model.identity import CandidateView

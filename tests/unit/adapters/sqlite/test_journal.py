@@ -14,7 +14,7 @@ from tests.unit.adapters.sqlite.conftest import Open
 from tests.unit.adapters.sqlite.records import KEY, STEPS, UUID, Clock, nic, operation, put_nic
 from virtnetplug.adapters.sqlite import SqliteJournal, schema
 from virtnetplug.errors import Failed, JournalBroken, OperationGone, OperationTaken, VirtnetplugError
-from virtnetplug.hotplug.identity.identities import HANDED
+from virtnetplug.hotplug.identity.metadata import HANDED
 from virtnetplug.lifecycle import State
 from virtnetplug.model.operation import OPEN_STATES, NicRecord, OperationRecord, OperationState, Step, StepState
 from virtnetplug.ports.store import Journal
