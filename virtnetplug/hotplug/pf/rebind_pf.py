@@ -352,4 +352,6 @@ def _pending(host: Host, tx: Transaction, nics: Sequence[PfNic], held: Sequence[
         f"pending: {', '.join(held)} was asked for and is still held by its guest, so the PF was left alone; all other guests have theirs again. "
         "The journal keeps it, for that guest may let go at any time: `recover(wait=60)` then gives it its VF again."
     )
-    return tx.close(OperationState.PENDING, reason="guest-holds-device", message=message, nics=lambda: _nics_now(host, nics))
+    return tx.close(
+        OperationState.PENDING, reason="guest-holds-device", message=message, nics=lambda: _nics_now(host, nics)
+    )
