@@ -386,6 +386,17 @@ def test_a_list_outlives_a_package_at_fault(fake: World, site: Path, body: str) 
     assert fake.plugger.audit().findings == ()
 
 
+def test_a_package_that_answers_again_is_not_named_any_more(fake: World, site: Path) -> None:
+    fake.plugger.attach(fake.name, [fake.bridge_nic(1)])
+    faulty_package(site, "    def probe(self, *given): return 1 / 0")
+    fake.plugger.list(fake.name)
+    assert len(backends.faults()) == 1
+    backend: Any = next(iter(backends.known()))
+    backend._backend.probe = lambda *given: None
+    fake.plugger.list(fake.name)
+    assert backends.faults() == ()
+
+
 @pytest.mark.parametrize(
     "source", ["raise RuntimeError('no')", OWN.format("    def serves(self, actual): return True")]
 )

@@ -242,7 +242,7 @@ def known() -> Iterator[Backend]:
 def faults() -> tuple[str, ...]:
     """What is wrong with backends of other packages, a sentence each that names package and entry point; none until a backend is asked for."""
     backends, unusable = _of_others() if _of_others.cache_info().currsize else ((), ())
-    return (*unusable, *(fault for backend in backends for fault in backend.faults))
+    return (*unusable, *(fault for backend in backends for fault in tuple(backend.faults.values())))
 
 
 @cache

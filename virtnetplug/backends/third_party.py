@@ -68,7 +68,8 @@ class ThirdParty(Backend):
 
     def __init__(self, name: str, backend: object) -> None:
         self.name, self._backend = name, backend
-        self.faults: dict[str, None] = {}
+        self.faults: dict[str, str] = {}
+        """What was wrong with its last answer to each method."""
         for trait, is_right in _TRAITS.items():
             value = getattr(backend, trait, getattr(Backend, trait))
             if not is_right(value):
@@ -81,6 +82,7 @@ class ThirdParty(Backend):
         try:
             answer = getattr(self._backend, method, partial(getattr(Backend, method), self))(*args)
             if _ANSWERS[method](answer):
+                self.faults.pop(method, None)
                 return answer
             fault = f"answered '{method}' with {_shown(answer)}, which the contract does not allow"
         except KeyboardInterrupt:
@@ -92,7 +94,7 @@ class ThirdParty(Backend):
         failed = BackendFailed(f"{self.name} {fault}. Mend or remove the package.")
         if method not in _OTHERWISE:
             raise failed
-        self.faults[failed.message] = None
+        self.faults[method] = failed.message
         return _OTHERWISE[method]
 
 

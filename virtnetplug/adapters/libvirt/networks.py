@@ -25,6 +25,7 @@ from virtnetplug.errors import (
     NetworkMissing,
     NotSupported,
     PortForeign,
+    VirtnetplugError,
 )
 from virtnetplug.model.host_device import VFIO_DRIVER
 from virtnetplug.model.interface import Interface
@@ -79,7 +80,9 @@ class LibvirtNetworks:
             try:
                 made = handle.portCreateXML(xml.network_port_text(wanted), libvirt.VIR_NETWORK_PORT_CREATE_RECLAIM)
             except libvirt.libvirtError as error:
-                there = self.port(port.network, port.uuid)
+                there = None
+                with suppress(VirtnetplugError):  # libvirt's refusal is the error that counts
+                    there = self.port(port.network, port.uuid)
                 if there is None:
                     _raise_refusal(error, handle, wanted)
                     raise
