@@ -80,7 +80,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
     The stacks of all threads are shown, the test has failed, and pytest-xdist starts another worker.
     """
-    limit = item.config.getoption("timeout") or float(item.config.getini("timeout"))
+    given = item.config.getoption("timeout")
+    limit = float(item.config.getini("timeout")) if given is None else given
+    if not limit:  # --timeout=0, for who debugs
+        return (yield)
     faulthandler.dump_traceback_later(limit + MERCY, exit=True, file=item.config.stash[_output])
     try:
         return (yield)
