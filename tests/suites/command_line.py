@@ -19,7 +19,7 @@ from types import FrameType
 
 from tests.suites import parts as parts_of
 from tests.suites.parts import SUITES, Part, Suite
-from tests.suites.report import details, length
+from tests.suites.report import details, length, reasons
 from tests.suites.room import directory
 from tests.suites.running import Running, end_all, progress
 
@@ -30,6 +30,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 LIMIT = 400
 """Lines of a failed part that are shown; its log has all of them."""
+
+REASONS = 30
+"""Tests that failed whose reason is shown at the end."""
 
 
 def main() -> int:
@@ -128,10 +131,15 @@ def _follow(suite: Suite, parts: Sequence[Part], logs: Path, temporary: Path, he
         number = int(end.args[0]) if end.args else int(signal.SIGINT)
         _say(f"make {suite.name}: ended by {signal.Signals(number).name} after {length(time.monotonic() - start)}")
         return 128 + number
+    why: list[str] = []
     for one in running:
         if one.failed:
+            lines = one.log.read_text(errors="replace").splitlines(keepends=True)
             _say(f"== {one.part.name}, from {one.place}:")
-            _say("".join(details(one.log.read_text(errors="replace").splitlines(keepends=True), LIMIT)).rstrip("\n"))
+            _say("".join(details(lines, LIMIT)).rstrip("\n"))
+            why += reasons(lines)
+    for line in why[:REASONS]:  # once more at the end: whoever keeps only the end of the output has them
+        _say(f"  {line}")
     return _conclude(suite, running, time.monotonic() - start)
 
 

@@ -1,4 +1,4 @@
-"""What the output of a part says: how far it is, how many passed, and the names of what failed."""
+"""What the output of a part says: how far it is, how many passed, the names of what failed, and why."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _SUMMARY = re.compile(r"^=+ short test summary info =+$")
 _BEGUN = re.compile(r"^(\S+\.py::.+?) *$")
 _OVER = re.compile(r"^\[gw\d+\] (?:\[ *\d+%\] )?[A-Z]+ (\S+\.py::.+?) *$")
 _DETAILS = re.compile(r"^=+ (?:FAILURES|ERRORS) =+$")
+_HEADING = re.compile(r"^_{3,} (.+?) _{3,}$")
+_REASON = re.compile(r"^E +(\S.*)$")
 
 
 class Report:
@@ -68,6 +70,18 @@ def details(lines: Iterable[str], limit: int) -> list[str]:
     if start is None:
         return kept[-min(limit, 40) :]
     return kept[start : start + limit]
+
+
+def reasons(lines: Iterable[str]) -> list[str]:
+    """For each failure that pytest describes: its heading, and the first line of what was raised."""
+    found: dict[str, str] = {}
+    heading = ""
+    for line in (_BEFORE.sub("", line).strip() for line in lines):
+        if named := _HEADING.match(line):
+            heading = named[1]
+        elif heading and (reason := _REASON.match(line)):
+            found.setdefault(heading, reason[1])
+    return [f"{heading}: {reason}" for heading, reason in found.items()]
 
 
 def length(seconds: float) -> str:

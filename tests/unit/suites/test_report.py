@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.suites.report import Report, details, length
+from tests.suites.report import Report, details, length, reasons
 
 SPREAD = """\
 bringing up nodes...
@@ -81,6 +81,25 @@ def test_details_begin_with_the_first_failure() -> None:
     shown = details(lines, 3)
     assert len(shown) == 3 and "FAILURES" in shown[0]
     assert details(["a\n", "b\n"], 9) == ["a\n", "b\n"]
+
+
+@pytest.mark.parametrize("before", ["", "[   12.3] "], ids=["here", "lab"])
+def test_why_each_test_failed(before: str) -> None:
+    text = """\
+E  no failure: this is not below a heading
+==== FAILURES ====
+____ test_one[yes] ____
+>       lend(vf)
+E       virtnetplug.errors.Refused: 0000:02:10.0 is in use
+E       again
+____ ERROR at setup of test_two ____
+E   FileExistsError: small1
+"""
+    lines = [f"{before}{line}" for line in text.splitlines(keepends=True)]
+    assert reasons(lines) == [
+        "test_one[yes]: virtnetplug.errors.Refused: 0000:02:10.0 is in use",
+        "ERROR at setup of test_two: FileExistsError: small1",
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(5, "5 s"), (59.6, "1 min 0 s"), (372, "6 min 12 s")])

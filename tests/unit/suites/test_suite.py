@@ -360,6 +360,16 @@ def test_a_part_whose_tests_were_all_skipped_has_failed(
     assert code == 1 and "0 of 1 passed" in lines[-1] and "failed: a (ran no test, see " in lines[-1]
 
 
+def test_why_a_test_failed_is_said_again_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = (
+        r"== FAILURES ==\n___ test_a ___\nE   boom\n== short test summary info ==\nFAILED test_a\n1 failed in 0.1s\n"
+    )
+    _, lines = run(monkeypatch, capsys, shell("a", f"printf '{output}'; exit 1"))
+    assert lines[-2] == "  test_a: boom"
+
+
 def test_a_log_that_cannot_be_written_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
