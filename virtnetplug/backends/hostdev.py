@@ -1,7 +1,7 @@
 """Assigned PCI devices: a VF of a pool or by address, held in the journal, bound to VFIO, returned with proof.
 
 The order is that of libvirt commit cf90342: the actual device first, the PCI device next, the guest last. The way back has the reverse
-order. The parts are modules: `pool`, `lending`, `returning`, `vf_identity`, `vf_settings`.
+order. The parts are the modules `lending`, `returning`, `vf_identity` and `vf_settings`.
 """
 
 from __future__ import annotations
