@@ -302,11 +302,11 @@ class TurnsJournal:
                 self._turns.touch()
 
     @contextmanager
-    def lock(self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:
-        lock = hypervisor, domain_uuid
+    def lock(self, hypervisor: str, key: str, *, on_wait: Any = None, **more: Any) -> Iterator[None]:
+        lock = hypervisor, key
         self._turns.take(lock, on_wait, more.get("seconds"))
         try:
-            with self._inner.lock(hypervisor, domain_uuid, **more):
+            with self._inner.lock(hypervisor, key, **more):
                 yield
         finally:
             self._turns.release(lock)

@@ -22,7 +22,7 @@ from tests.contract.test_hostdev import nic as vf_nic
 from tests.contract.test_hostdev import pool as pool
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import return_to_host
 from virtnetplug.errors import (
     ConnectionLost,
     HypervisorFailed,
@@ -228,7 +228,7 @@ def test_a_vf_that_another_guest_has_by_now_is_not_given_back(pool: World) -> No
     (mine,) = pool.host.journal.holdings()
     kept = devices(pool).set[mine.address]
     assert mine.address == holding.address
-    assert give_back(pool.host, holding).was_taken
+    assert return_to_host(pool.host, holding).was_taken
     assert (pool.host.journal.holdings(), devices(pool).set[mine.address]) == ([mine], kept)
 
 
@@ -241,7 +241,7 @@ def test_a_vf_that_another_guest_has_by_its_own_definition_is_let_go_as_it_is(po
     pool.guest.destroy()
     hypervisor.domain("next").attach(by_address(holding.address), Half.LIVE)
     kept, began = devices(pool).set[holding.address], pool.host.clock.monotonic()
-    assert give_back(pool.host, holding).fault is None and pool.host.journal.holdings() == []
+    assert return_to_host(pool.host, holding).fault is None and pool.host.journal.holdings() == []
     assert (devices(pool).set[holding.address], pool.host.clock.monotonic()) == (kept, began)
 
 

@@ -16,7 +16,7 @@ from tests.fakes.host_devices import PF_DRIVER, PFS, VF_DRIVER
 from virtnetplug import xml
 from virtnetplug.backends import Choice, Order
 from virtnetplug.backends.lending import claim
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import return_to_host
 from virtnetplug.backends.vf_identity import User, apply, detach, make_port, reattach
 from virtnetplug.backends.vf_settings import put
 from virtnetplug.errors import HostDeviceBusy, HostDeviceFailed, Refused, VfChanged, VirtnetplugError
@@ -373,7 +373,7 @@ def test_of_two_that_return_it_neither_writes_to_the_new_one(pool: World) -> Non
     pool.host.hypervisor.add("next")  # type: ignore[attr-defined]
     pool.plugger.attach("next", [nic(2)])
     (mine,), kept = pool.host.journal.holdings(), devices(pool).set[FIRST]
-    assert give_back(pool.host, holding).was_taken
+    assert return_to_host(pool.host, holding).was_taken
     assert (pool.host.journal.holdings(), devices(pool).set[FIRST]) == ([mine], kept)
 
 
@@ -599,7 +599,7 @@ def test_a_vf_that_another_nic_got_is_not_kept_for_the_one_that_had_it(pool: Wor
     lent(pool, requested(trust=True))
     (holding,) = pool.host.journal.holdings()
     _leaves_it_to(pool, "next", {"max_rate": 300})
-    assert give_back(pool.host, holding, dataclasses.replace(holding, operation_id="op")).user == "next"
+    assert return_to_host(pool.host, holding, dataclasses.replace(holding, operation_id="op")).user == "next"
     assert (devices(pool).set[FIRST].trust, devices(pool).set[FIRST].max_rate) == (False, 300) and is_over(pool)
 
 
@@ -711,9 +711,9 @@ class _Dies(Trigger):
 def test_a_vf_stays_held_while_its_own_guest_runs_with_it_also_one_that_goes(pool: World) -> None:
     lent(pool, nic())
     (holding,) = pool.host.journal.holdings()
-    assert give_back(pool.host, holding).busy is not None
+    assert return_to_host(pool.host, holding).busy is not None
     devices(pool).replace(FIRST, pf=None, vf_index=None)
-    assert give_back(pool.host, holding).busy is not None
+    assert return_to_host(pool.host, holding).busy is not None
     assert pool.host.journal.holdings() == [holding]
 
 

@@ -111,15 +111,15 @@ def test_vfs_made_anew_between_let_go_and_return(
     plugger: Plugger, vm: Guest, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     change, words = WAYS[way]
-    vf, kept, give_back = lend(plugger, vm), [], hostdev.give_back
+    vf, kept, return_to_host = lend(plugger, vm), [], hostdev.return_to_host
 
     def late(*args: Any, **named: Any) -> Any:
         wait_until(lambda: hands.is_home(str(vf)), "libvirt to give the VF back")
         change()
         kept.append(set_by_hand(vf))
-        return give_back(*args, **named)
+        return return_to_host(*args, **named)
 
-    monkeypatch.setattr(hostdev, "give_back", late)
+    monkeypatch.setattr(hostdev, "return_to_host", late)
     outcome = plugger.detach(vm.name, "ua-vf1", wait=600)
     (warning,) = outcome.warnings
     assert outcome.result is Result.DONE and words in warning

@@ -1,7 +1,7 @@
 """Assigned PCI devices: a VF of a pool or by address, held in the journal, bound to VFIO, returned with proof.
 
 The order is that of libvirt commit cf90342: the actual device first, the PCI device next, the guest last. The way back has the reverse
-order. The parts are modules: `pool`, `lending`, `returning`, `vf_identity`, `vf_settings`.
+order. The parts are the modules `lending`, `returning`, `vf_identity` and `vf_settings`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from virtnetplug.backends import Backend, Ground, Order, Steps
 from virtnetplug.backends.lending import claim, element_for, exhausted, held, held_for, pool_for, prepare, rank
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import return_to_host
 from virtnetplug.backends.vf_settings import of_ours, of_request, put, unfit, vlan_fault
 from virtnetplug.errors import HostDeviceBusy, PoolExhausted, VfChanged, VirtnetplugError, VlanInvalid
 from virtnetplug.lifecycle import State
@@ -102,7 +102,7 @@ class AssignedDevice(Backend):
         for holding in held_for(ground, domain, net.alias or ""):
             if net.source_pci not in (None, holding.address):
                 continue  # the device of a NIC that has this alias before or after this NIC
-            returned = give_back(ground, holding)
+            returned = return_to_host(ground, holding)
             lost = returned.loss.told if returned.loss is not None else None
             found += [text for text in (returned.busy, returned.fault or lost) if text is not None]
         return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from virtnetplug import xml
 from virtnetplug.backends import Ground, Order
-from virtnetplug.backends.returning import give_back
+from virtnetplug.backends.returning import return_to_host
 from virtnetplug.backends.vf_identity import User, detach, expect_ours, loss_of, make_port, taker_of, users_of_devices
 from virtnetplug.backends.vf_settings import of_ours, put, unfit
 from virtnetplug.errors import ClaimTaken, HostDeviceUnfit, PciAddressInvalid, PoolExhausted
@@ -256,7 +256,7 @@ def _kept(ground: Ground, order: Order) -> Holding | None:
     """
     for one in held_for(ground, order.domain, order.net.alias or ""):
         if loss_of(ground, one) is not None or taker_of(ground, one) is not None:
-            give_back(ground, one)
+            return_to_host(ground, one)
             continue
         if one.address == order.choice.again or (one.operation_id == order.operation_id and not one.quarantine):
             number = order.domain.state().id

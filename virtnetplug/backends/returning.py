@@ -38,7 +38,7 @@ LOCK_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Returned:
-    """The result of `give_back`. `fault` is a sentence that says why the device is quarantined instead.
+    """The result of `return_to_host`. `fault` is a sentence that says why the device is quarantined instead.
 
     `loss` says that the lent device no longer exists. Nobody has it, and nothing was written to the device at its address.
     `user` is the domain that libvirt has lent the device to since: the device is no longer held, unless there is a `fault` as well.
@@ -53,7 +53,7 @@ class Returned:
     busy: str | None = None
 
 
-def give_back(
+def return_to_host(
     ground: Ground,
     holding: Holding,
     kept: Holding | None = None,
@@ -72,12 +72,12 @@ def give_back(
     """
     try:
         with ground.journal.lock("", f"device {holding.address}", seconds=seconds):
-            return _give_back(ground, holding, kept, is_over=is_over)
+            return _return_locked(ground, holding, kept, is_over=is_over)
     except LockTaken as error:
         return Returned(busy=f"host device {holding.address} is being returned by {error.who}, which has not ended")
 
 
-def _give_back(ground: Ground, holding: Holding, kept: Holding | None, *, is_over: bool) -> Returned:
+def _return_locked(ground: Ground, holding: Holding, kept: Holding | None, *, is_over: bool) -> Returned:
     now = next((one for one in ground.journal.holdings() if one.address == holding.address), None)
     if now is None or (now.operation_id, now.since) != (holding.operation_id, holding.since):
         return Returned(was_taken=True)

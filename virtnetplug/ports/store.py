@@ -155,9 +155,12 @@ class Journal(Protocol):
         """Set the unplug policy of domains that have none of their own."""
 
     def lock(
-        self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+        self, hypervisor: str, key: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
-        """The lock of one domain, between threads and processes. `on_wait()` is called once if the caller has to wait.
+        """One lock, between threads and processes. `on_wait()` is called once if the caller has to wait.
+
+        For a domain, `hypervisor` is the key of its hypervisor, and `key` is its UUID. For a part of the host (a PF, a host device, the driver of
+        vifs), `hypervisor` is empty, and `key` names the part.
 
         Raises `LockTaken` if the lock is not free within `seconds` (None: wait without a limit).
         """

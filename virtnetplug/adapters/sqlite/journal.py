@@ -15,7 +15,7 @@ from virtnetplug.adapters.clock import SystemClock
 from virtnetplug.adapters.sqlite import rows
 from virtnetplug.adapters.sqlite.database import Database
 from virtnetplug.adapters.sqlite.directory import FILE, default_directory, prepare, translated
-from virtnetplug.adapters.sqlite.locks import domain_lock_name, locked
+from virtnetplug.adapters.sqlite.locks import lock_file_name, locked
 from virtnetplug.adapters.sqlite.operations import Operations
 from virtnetplug.adapters.sqlite.totals import Totals
 from virtnetplug.errors import ClaimTaken, JournalNewer
@@ -121,11 +121,11 @@ class SqliteJournal(Operations, Totals):
         self._database.write("INSERT OR REPLACE INTO host_settings VALUES (?, ?)", (_UNPLUG_POLICY, policy.value))
 
     def lock(
-        self, hypervisor: str, domain_uuid: str, *, on_wait: Any = None, seconds: float | None = None
+        self, hypervisor: str, key: str, *, on_wait: Any = None, seconds: float | None = None
     ) -> AbstractContextManager[None]:
         """Never wait for the lock inside a `batch`."""
         self._database.expect_writable()
-        return locked(self.directory / "locks" / domain_lock_name(hypervisor, domain_uuid), on_wait, seconds=seconds)
+        return locked(self.directory / "locks" / lock_file_name(hypervisor, key), on_wait, seconds=seconds)
 
 
 def _as(was: Holding) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Locks that end with their process, however it ends: ``flock(2)`` on files beside the journal.
 
-The owner file of a call says that the call still runs; the lock file of a domain says who may change it.
+The owner file of a call says that the call still runs. The lock file of a domain, or of a part of the host, says who may
+change that domain or part.
 """
 
 from __future__ import annotations
@@ -142,9 +143,9 @@ def _wait(descriptor: int, deadline: float | None) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def domain_lock_name(hypervisor: str, domain_uuid: str) -> str:
-    """A file name for one domain of one hypervisor."""
-    return hashlib.sha256(f"{hypervisor}\0{domain_uuid}".encode()).hexdigest()[:32]
+def lock_file_name(hypervisor: str, key: str) -> str:
+    """The name of the lock's file. For `hypervisor` and `key` see `Journal.lock`."""
+    return hashlib.sha256(f"{hypervisor}\0{key}".encode()).hexdigest()[:32]
 
 
 def _is_locked(path: str) -> bool:

@@ -546,7 +546,7 @@ class PlainDetach(Operation):
         return True
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward: its guest may have been asked."""
         return Direction.FORWARD
 

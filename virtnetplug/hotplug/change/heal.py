@@ -231,7 +231,7 @@ class Heal(Operation):
         )
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward, always."""
         return Direction.FORWARD
 

@@ -203,7 +203,7 @@ class SwapOperation(Operation):
     runner: ClassVar[type[WaitingSwap]]
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward if it was left pending and none of its steps was undone: it waits for the NICs that leave."""
         is_undone = any(step.state in (StepState.UNDONE, StepState.UNDO_FAILED) for step in record.steps)
         return Direction.FORWARD if record.state is OperationState.PENDING and not is_undone else Direction.BACK

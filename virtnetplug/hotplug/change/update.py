@@ -414,9 +414,9 @@ class Update(SwapOperation):
     }
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward as long as a replacement waits for the NIC that leaves."""
-        return super().heading(record) if record.request["replace"] else Direction.BACK
+        return super().direction_by_steps(record) if record.request["replace"] else Direction.BACK
 
     @classmethod
     def is_told_by_nic(cls, record: OperationRecord) -> bool:

@@ -146,12 +146,12 @@ class Operation:
 
     @classmethod
     def direction(cls, record: OperationRecord) -> Direction:
-        """Whether the record is to be finished or undone: one that had begun to be undone is undone."""
-        return Direction.BACK if record.goes_back else cls.heading(record)
+        """Whether the record is to be finished or undone: undone if its undo had begun, else by `direction_by_steps`, which a subclass overrides."""
+        return Direction.BACK if record.goes_back else cls.direction_by_steps(record)
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
-        """The direction of a record that had not begun to be undone, by its state and its steps."""
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
+        """The direction of a record that had not begun to be undone, by its state and its steps; undone, unless a subclass says more."""
         return Direction.BACK
 
     @classmethod

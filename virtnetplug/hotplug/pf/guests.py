@@ -10,7 +10,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends.lending import held_for
-from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, give_back
+from virtnetplug.backends.returning import HOST_DRIVER_SECONDS, return_to_host
 from virtnetplug.backends.vf_identity import live_with, loss_of, taker_of, users_of_devices
 from virtnetplug.backends.vf_settings import Settings, differences, of_ours
 from virtnetplug.errors import DomainMissing, Failed, HostDeviceBusy, VfChanged, VfHeld, VirtnetplugError
@@ -173,7 +173,7 @@ def take_back(host: Host, nic: PfNic, operation_id: str) -> None:
         )
         fault = None if is_back else f"host device {nic.address} is not back on its host driver"
     else:
-        returned = give_back(host, holding, dataclasses.replace(kept, identity=holding.identity))
+        returned = return_to_host(host, holding, dataclasses.replace(kept, identity=holding.identity))
         if returned.loss is not None:
             raise Failed(f"{returned.loss.told}.", reason=VfChanged.reason)
         if returned.user is not None and returned.fault is None:
@@ -190,7 +190,7 @@ def _return(host: Host, nic: PfNic, vfs: Collection[PciAddress]) -> None:
     """
     for holding in held_for(host, nic.domain, nic.alias):
         if holding.address in vfs and not _goes_on(host, nic, holding):
-            returned = give_back(host, holding, is_over=True)
+            returned = return_to_host(host, holding, is_over=True)
             if (fault := returned.fault or returned.busy) is not None:
                 raise Failed(fault, reason="quarantined")
 
@@ -233,7 +233,7 @@ def _leave_to_taker(host: Host, nic: PfNic) -> None:
     """Release the VF that the NIC had, if another NIC has it by now, and undo what was set of it. Raises `Failed` if that cannot be undone."""
     for holding in (one for name in nic.names for one in held_for(host, nic.domain, name)):
         if holding.address == nic.address and loss_of(host, holding) is None and taker_of(host, holding) is not None:
-            returned = give_back(host, holding)
+            returned = return_to_host(host, holding)
             if returned.fault is not None:
                 raise Failed(returned.fault, reason="quarantined")
 

@@ -260,7 +260,7 @@ class RebindPf(Operation):
     }
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward once the PF has been made again."""
         is_made = any(step.name == rework.DONE and step.state is StepState.DONE for step in record.steps)
         return Direction.FORWARD if is_made else Direction.BACK
@@ -282,13 +282,14 @@ class RebindPf(Operation):
             for domain in {nic.domain.uuid: nic.domain for nic in nics}.values():
                 domain.await_idle()
             with resumed(host, now, partial(_undos, host, nics, seconds=seconds)) as tx:
-                return _go_forward(host, tx, nics) if cls.heading(now) is Direction.FORWARD else _undo(host, tx, nics)
+                is_forward = cls.direction_by_steps(now) is Direction.FORWARD
+                return _go_forward(host, tx, nics) if is_forward else _undo(host, tx, nics)
 
     @classmethod
     def forget(cls, host: Host, record: OperationRecord, seconds: float) -> Outcome | None:
         nics = _nics(host, record)
         with _locked(host, record, seconds) as now:
-            if now is None or cls.heading(now) is Direction.FORWARD:
+            if now is None or cls.direction_by_steps(now) is Direction.FORWARD:
                 return None
             left = [step for step in now.steps if step.state is StepState.UNDO_FAILED]
             out = [nic for nic in nics if nic.label in {step.nic for step in left} and _is_out(nic)]

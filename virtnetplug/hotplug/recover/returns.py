@@ -6,7 +6,7 @@ import enum
 from contextlib import suppress
 from functools import partial
 
-from virtnetplug.backends.returning import Returned, give_back
+from virtnetplug.backends.returning import Returned, return_to_host
 from virtnetplug.backends.vf_identity import live_with, loss_of, users_of_devices
 from virtnetplug.errors import ClaimTaken, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
@@ -50,7 +50,7 @@ def return_devices(
                 with suppress(ClaimTaken):  # another call has written it since
                     host.journal.amend_holding(carried_over(host, user, holding), holding)
             continue
-        returned = give_back(host, holding, seconds=seconds, is_over=user is not None)
+        returned = return_to_host(host, holding, seconds=seconds, is_over=user is not None)
         if returned.was_taken:
             continue  # another call returned it
         if not is_used and returned.busy is None:

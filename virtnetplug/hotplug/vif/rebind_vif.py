@@ -235,7 +235,7 @@ class RebindVif(Operation):
     request: ClassVar[Shape] = {"nics": LIST, "reload": FLAG}
 
     @classmethod
-    def heading(cls, record: OperationRecord) -> Direction:
+    def direction_by_steps(cls, record: OperationRecord) -> Direction:
         """Forward if it ends as what was asked for. A recovery does not load the driver anew if the operation had not."""
         if record.request["reload"]:
             is_forward = any(step.name == "reload_driver" and step.state is StepState.DONE for step in record.steps)
@@ -283,7 +283,7 @@ class RebindVif(Operation):
             nics = [nic for nic in _nics(record) if tx.was_begun("unbind_vif", nic.label)]
             _bind_all(host, nics, tx, surely=True)
             _verify(host, nics, tx, max(seconds, CONNECT_SECONDS))
-            if cls.heading(tx.record) is Direction.FORWARD:
+            if cls.direction_by_steps(tx.record) is Direction.FORWARD:
                 return _end(host, nics, tx, said="the rebind that was left open has been finished")
             tx.warn(*netback.moved(host, nics))
             message = "the rebind that was left open has been undone: every vif has its driver"
